@@ -1,0 +1,83 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+)
+
+// OTP is a one-time password sent to an email address. It has no edge to User:
+// an address can be verified before there is an account.
+type OTP struct {
+	ent.Schema
+}
+
+// Mixin of the OTP.
+func (OTP) Mixin() []ent.Mixin {
+	return []ent.Mixin{
+		timestamps{},
+	}
+}
+
+// Fields of the OTP.
+func (OTP) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("email").
+			MaxRuneLen(schematype.MaxEmailLen).
+			Validate(schematype.ValidateEmail).
+			Annotations(emailColumn),
+		field.String("otp_hash_code").
+			MaxLen(255).
+			Match(printableASCII).
+			Sensitive().
+			Annotations(hashColumn),
+		field.Time("next_resend_allowed_at").
+			SchemaType(timestampType),
+		field.Enum("type").
+			GoType(schematype.OTPType("")),
+		field.Time("expires_at").
+			SchemaType(timestampType),
+		field.Bool("is_used").
+			Default(false),
+		field.Time("used_at").
+			SchemaType(timestampType).
+			Optional().
+			Nillable(),
+		field.Int32("attempts").
+			NonNegative().
+			Default(0),
+		field.Int32("max_attempts").
+			NonNegative().
+			Default(5),
+	}
+}
+
+// Indexes of the OTP.
+func (OTP) Indexes() []ent.Index {
+	return []ent.Index{
+		// The newest code of an address and purpose.
+		index.Fields("email", "type"),
+		// Purge of expired codes.
+		index.Fields("expires_at"),
+	}
+}
+
+// Hooks of the OTP.
+func (OTP) Hooks() []ent.Hook {
+	return []ent.Hook{normalizeEmail()}
+}
+
+// Annotations of the OTP.
+func (OTP) Annotations() []schema.Annotation {
+	return []schema.Annotation{
+		entsql.Table("otps"),
+		entsql.Checks(map[string]string{
+			// A counter past its limit would be a code that can be guessed forever.
+			"otps_attempts": "attempts BETWEEN 0 AND max_attempts",
+		}),
+	}
+}

@@ -1,0 +1,71 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// RefreshToken is a long-lived token that is exchanged for a new one on use.
+// The row it was exchanged for is named by replaced_by_token_hash.
+type RefreshToken struct {
+	ent.Schema
+}
+
+// Mixin of the RefreshToken.
+func (RefreshToken) Mixin() []ent.Mixin {
+	return []ent.Mixin{
+		timestamps{},
+	}
+}
+
+// Fields of the RefreshToken.
+func (RefreshToken) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int("user_id"),
+		field.String("token_hash").
+			MaxLen(255).
+			Match(printableASCII).
+			Unique().
+			Sensitive().
+			Annotations(hashColumn),
+		field.Time("expires_at").
+			SchemaType(timestampType),
+		field.Bool("is_revoked").
+			Default(false),
+		field.Time("revoked_at").
+			SchemaType(timestampType).
+			Optional().
+			Nillable(),
+		field.String("replaced_by_token_hash").
+			MaxLen(255).
+			Match(printableASCII).
+			Optional().
+			Nillable().
+			Sensitive().
+			Annotations(hashColumn),
+	}
+}
+
+// Edges of the RefreshToken.
+func (RefreshToken) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("user", User.Type).
+			Ref("refresh_tokens").
+			Field("user_id").
+			Unique().
+			Required(),
+	}
+}
+
+// Indexes of the RefreshToken. The unique index of token_hash comes with its
+// field and serves rotation.
+func (RefreshToken) Indexes() []ent.Index {
+	return []ent.Index{
+		// Revocation of all that a user holds; the foreign key.
+		index.Fields("user_id", "is_revoked"),
+		// Purge of expired tokens.
+		index.Fields("expires_at"),
+	}
+}

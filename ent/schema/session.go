@@ -1,0 +1,106 @@
+package schema
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+
+	"entgo.io/ent"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Session is a signed-in device.
+type Session struct {
+	ent.Schema
+}
+
+// Mixin of the Session.
+func (Session) Mixin() []ent.Mixin {
+	return []ent.Mixin{
+		timestamps{},
+	}
+}
+
+// Fields of the Session.
+func (Session) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int("user_id"),
+		field.String("token_hash").
+			MaxLen(255).
+			Match(printableASCII).
+			Unique().
+			Sensitive().
+			Annotations(hashColumn),
+		field.String("ip").
+			Comment("Client address, IPv4 or IPv6.").
+			MaxLen(45).
+			Validate(validateIP).
+			Optional().
+			Nillable(),
+		field.String("user_agent").
+			Comment("User-Agent header, cut at 255 characters.").
+			MaxRuneLen(userAgentLen).
+			Optional().
+			Nillable(),
+		field.Bool("is_active").
+			Default(true),
+		field.Time("last_used_at").
+			SchemaType(timestampType).
+			Default(now).
+			Annotations(defaultNow),
+		field.Time("expires_at").
+			SchemaType(timestampType),
+	}
+}
+
+// Edges of the Session.
+func (Session) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("user", User.Type).
+			Ref("sessions").
+			Field("user_id").
+			Unique().
+			Required(),
+	}
+}
+
+// Indexes of the Session. The unique index of token_hash comes with its field
+// and serves the session check.
+func (Session) Indexes() []ent.Index {
+	return []ent.Index{
+		// A user's devices; the foreign key.
+		index.Fields("user_id", "is_active", "expires_at"),
+		// Purge of expired sessions.
+		index.Fields("expires_at"),
+	}
+}
+
+// Hooks of the Session.
+func (Session) Hooks() []ent.Hook {
+	return []ent.Hook{rewrite("user_agent", cutUserAgent)}
+}
+
+const userAgentLen = 255
+
+// cutUserAgent keeps a sign-in from failing on a header the client made up:
+// bytes that are not UTF-8 are replaced and the rest is cut to the column.
+func cutUserAgent(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	n := 0
+	for i := range s {
+		if n == userAgentLen {
+			return s[:i]
+		}
+		n++
+	}
+	return s
+}
+
+func validateIP(s string) error {
+	if addr, err := netip.ParseAddr(s); err != nil || addr.Zone() != "" {
+		return errors.New("ip is not an IPv4 or IPv6 address (without port or zone)")
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+)
+
+// User is an account: identity, credentials and profile.
+type User struct {
+	ent.Schema
+}
+
+// Mixin of the User.
+func (User) Mixin() []ent.Mixin {
+	return []ent.Mixin{
+		timestamps{},
+	}
+}
+
+// Fields of the User.
+func (User) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("name").
+			MaxRuneLen(100),
+		field.String("email").
+			MaxRuneLen(schematype.MaxEmailLen).
+			Validate(schematype.ValidateEmail).
+			Unique().
+			Annotations(emailColumn),
+		field.String("password").
+			Comment("Hash of the password; null for accounts without one.").
+			MaxLen(255).
+			Match(printableASCII).
+			Optional().
+			Nillable().
+			Sensitive().
+			Annotations(hashColumn),
+		field.Enum("role").
+			GoType(schematype.Role("")).
+			Default(string(schematype.RoleUser)),
+		field.Enum("provider").
+			GoType(schematype.Provider("")).
+			Default(string(schematype.ProviderLocal)),
+		field.String("provider_id").
+			Comment("Subject at the provider; null for local accounts.").
+			NotEmpty().
+			MaxRuneLen(255).
+			Optional().
+			Nillable(),
+		field.JSON("avatar", &schematype.Avatar{}).
+			Optional(),
+		field.Bool("is_email_verified").
+			Default(false),
+		field.Time("last_login_at").
+			SchemaType(timestampType).
+			Optional().
+			Nillable(),
+		field.Int32("failed_login_attempts").
+			NonNegative().
+			Default(0),
+		field.Time("lock_until").
+			SchemaType(timestampType).
+			Optional().
+			Nillable(),
+		field.Bool("is_deleted").
+			Default(false),
+		field.Time("deleted_at").
+			SchemaType(timestampType).
+			Optional().
+			Nillable(),
+		field.Time("re_activate_available_at").
+			SchemaType(timestampType).
+			Optional().
+			Nillable(),
+	}
+}
+
+// Edges of the User.
+func (User) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.To("sessions", Session.Type).
+			Annotations(entsql.OnDelete(entsql.Cascade)),
+		edge.To("refresh_tokens", RefreshToken.Type).
+			Annotations(entsql.OnDelete(entsql.Cascade)),
+	}
+}
+
+// Indexes of the User. The unique index of email comes with its field.
+func (User) Indexes() []ent.Index {
+	return []ent.Index{
+		// Sign-in through a provider; one account for one identity.
+		index.Fields("provider", "provider_id").
+			Unique(),
+		// The accounts of a role.
+		index.Fields("role"),
+		// Purge of accounts whose retention is over.
+		index.Fields("is_deleted", "deleted_at"),
+	}
+}
+
+// Hooks of the User.
+func (User) Hooks() []ent.Hook {
+	return []ent.Hook{normalizeEmail()}
+}
+
+// Annotations of the User.
+func (User) Annotations() []schema.Annotation {
+	return []schema.Annotation{
+		entsql.Checks(map[string]string{
+			"users_failed_login_attempts": "failed_login_attempts >= 0",
+		}),
+	}
+}
