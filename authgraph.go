@@ -1,0 +1,110 @@
+// Package authgraph opens the auth graph: users, one-time passwords, sessions
+// and refresh tokens in a MySQL, MariaDB or SQLite database, as a typed Ent
+// client.
+//
+//	client, err := authgraph.Open(ctx, os.Getenv("DATABASE_URL"))
+//
+// The tables come from package migrate; Open neither creates nor changes any.
+package authgraph
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+
+	"github.com/authgraph/authgraph/ent"
+	// The defaults, validators and hooks of the schema.
+	_ "github.com/authgraph/authgraph/ent/runtime"
+	"github.com/authgraph/authgraph/internal/dburl"
+)
+
+// URLError is the error for a database URL that cannot be used: it names the
+// part at fault and never holds the password.
+type URLError = dburl.Error
+
+// Pool limits the connections of a client. A zero field keeps its default.
+type Pool struct {
+	// MaxOpen is the most connections at once; default 25. It should stay
+	// below the server's max_connections divided by the number of processes.
+	MaxOpen int
+	// MaxIdle is the most connections kept open unused; default MaxOpen, so
+	// that a burst does not pay for connecting again.
+	MaxIdle int
+	// MaxLifetime closes a connection this long after it was made; default 3
+	// minutes, below the idle limits of common proxies and the server.
+	MaxLifetime time.Duration
+}
+
+func (p Pool) apply(db *sql.DB) {
+	maxOpen := cmp.Or(p.MaxOpen, 25)
+	db.SetMaxOpenConns(maxOpen)
+	db.SetMaxIdleConns(cmp.Or(p.MaxIdle, maxOpen))
+	db.SetConnMaxLifetime(cmp.Or(p.MaxLifetime, 3*time.Minute))
+}
+
+// Option configures [Open].
+type Option func(*options)
+
+type options struct {
+	pool Pool
+	wrap []func(dialect.Driver) dialect.Driver
+}
+
+// WithPool sets the limits of the connection pool.
+func WithPool(p Pool) Option {
+	return func(o *options) { o.pool = p }
+}
+
+// WithDriver wraps the driver under the client, for tracing or counting what
+// is sent. Wrappers apply in order: the last one sees a query first.
+func WithDriver(wrap func(dialect.Driver) dialect.Driver) Option {
+	return func(o *options) { o.wrap = append(o.wrap, wrap) }
+}
+
+// Open connects to the database at url and returns a client for it. It is
+// safe for concurrent use and meant to live as long as the program.
+//
+// The url has one of the forms
+//
+//	mysql://user:password@host:3306/database    (mariadb:// too)
+//	user:password@tcp(host:3306)/database       (the DSN of go-sql-driver/mysql)
+//	sqlite://file.db                            (sqlite:///absolute/file.db)
+//	file:file.db                                (the DSN of modernc.org/sqlite)
+//
+// with the driver's parameters, such as ?tls=true. Some are decided here and
+// cannot be changed: times are UTC to the microsecond; a query takes one round
+// trip (its arguments are escaped by the driver); an UPDATE counts the rows it
+// matched, also where it left them as they were, so that a conditional write
+// is decided by its count on every database; the server is in strict mode; on
+// SQLite foreign keys are checked and a transaction takes the write lock when
+// it begins.
+//
+// An address that is malformed or where no database answers is a [*URLError].
+func Open(ctx context.Context, url string, opts ...Option) (*ent.Client, error) {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	u, err := dburl.Parse(url)
+	if err != nil {
+		return nil, fmt.Errorf("authgraph: %w", err)
+	}
+	if err := u.NeedDatabase(); err != nil {
+		return nil, fmt.Errorf("authgraph: %w", err)
+	}
+	db, err := u.Connect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("authgraph: %w", err)
+	}
+	o.pool.apply(db)
+	var drv dialect.Driver = entsql.OpenDB(u.Dialect, db)
+	for _, wrap := range o.wrap {
+		drv = wrap(drv)
+	}
+	return ent.NewClient(ent.Driver(drv)), nil
+}

@@ -1,0 +1,75 @@
+package dburl
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"entgo.io/ent/dialect"
+	"github.com/go-sql-driver/mysql"
+)
+
+// Server errors that tell which part of an address is at fault (MySQL manual,
+// Server Error Message Reference).
+const (
+	erDBAccessDenied        = 1044
+	erAccessDenied          = 1045
+	erBadDB                 = 1049
+	erUnknownSystemVariable = 1193
+	erWrongValueForVar      = 1231
+)
+
+// Connect makes a pool for the address and proves with one connection that
+// it works. Errors are of type [*Error], or that of ctx.
+func (u *URL) Connect(ctx context.Context) (*sql.DB, error) {
+	if u.Dialect == dialect.SQLite {
+		// The driver's own error does not name the folder.
+		if info, err := os.Stat(filepath.Dir(u.file)); err != nil || !info.IsDir() {
+			return nil, &Error{URL: u.String(), Part: PartFile, Err: fmt.Errorf("there is no folder %s", filepath.Dir(u.file))}
+		}
+	}
+	db, err := u.OpenDB()
+	if err != nil {
+		return nil, err
+	}
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close() // nothing was opened that could fail to close
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("connect to %s: %w", u, ctx.Err())
+		}
+		return nil, u.explain(err)
+	}
+	return db, nil
+}
+
+// explain says which part of the address made a connection fail.
+func (u *URL) explain(err error) error {
+	e := &Error{URL: u.String(), Part: PartHost, Err: err}
+	if u.Dialect == dialect.SQLite {
+		e.Part = PartFile
+		return e
+	}
+	var server *mysql.MySQLError
+	if errors.As(err, &server) {
+		switch server.Number {
+		case erAccessDenied:
+			e.Part, e.Err = PartUser, fmt.Errorf("the server refused the user or the password: %w", err)
+		case erDBAccessDenied:
+			e.Part, e.Err = PartDatabase, fmt.Errorf("the user has no rights on it: %w", err)
+		case erBadDB:
+			e.Part, e.Err = PartDatabase, fmt.Errorf("it does not exist (create it with: CREATE DATABASE `%s`): %w", u.Database(), err)
+		case erUnknownSystemVariable, erWrongValueForVar:
+			e.Part = PartParameter
+		}
+		return e
+	}
+	var dial *net.OpError
+	if errors.As(err, &dial) {
+		e.Err = fmt.Errorf("no server answers there: %w", err)
+	}
+	return e
+}

@@ -1,0 +1,329 @@
+// Package dburl reads database URLs: what the rest of the project connects to
+// is decided here and nowhere else. It opens no connection.
+package dburl
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"entgo.io/ent/dialect"
+	"github.com/go-sql-driver/mysql"
+	"modernc.org/sqlite"
+)
+
+// The parts of a database URL an [Error] can name.
+const (
+	PartURL       = "url"
+	PartScheme    = "scheme"
+	PartUser      = "user"
+	PartPassword  = "password"
+	PartHost      = "host"
+	PartDatabase  = "database"
+	PartFile      = "file"
+	PartParameter = "parameter"
+)
+
+// Error says which part of a database URL is at fault. It never holds the
+// password.
+type Error struct {
+	// URL is the address without its password; empty if it could not be read.
+	URL string
+	// Part is the part at fault, one of the Part constants.
+	Part string
+	// Err is what is wrong with it.
+	Err error
+}
+
+func (e *Error) Error() string {
+	if e.URL == "" {
+		return fmt.Sprintf("database URL: %s: %v", e.Part, e.Err)
+	}
+	return fmt.Sprintf("database URL %s: %s: %v", e.URL, e.Part, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// URL is the address of a database.
+type URL struct {
+	// Dialect is Ent's name of it: dialect.MySQL (MariaDB too) or dialect.SQLite.
+	Dialect string
+
+	scheme string
+	server *mysql.Config // of a MySQL or MariaDB server
+	file   string        // of SQLite: the file's path, or its file: URI
+	params url.Values    // of SQLite: the parameters of the URI
+}
+
+// Parse reads a database address in one of these forms:
+//
+//	mysql://user:password@host:3306/database?param=value   (or mariadb://, maria://)
+//	mysql+unix:///path/to/socket?database=name             (also user:password@)
+//	user:password@tcp(host:3306)/database?param=value      (the driver's DSN)
+//	sqlite://relative/file.db, sqlite:///absolute/file.db
+//	file:relative/file.db                                  (the driver's DSN)
+//
+// Parameters are those of the driver. Errors are of type [*Error].
+func Parse(raw string) (*URL, error) {
+	if raw == "" {
+		return nil, &Error{Part: PartURL, Err: errors.New("is empty")}
+	}
+	if strings.HasPrefix(raw, "file:") {
+		return parseSQLite(raw)
+	}
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok || strings.ContainsAny(scheme, "@:/(") {
+		return parseDSN(raw)
+	}
+	switch scheme = strings.ToLower(scheme); scheme {
+	case "sqlite", "sqlite3":
+		return parseSQLite(rest)
+	case "mysql", "mariadb", "maria", "mysql+unix", "mariadb+unix", "maria+unix":
+		return parseServer(scheme, rest)
+	default:
+		return nil, &Error{Part: PartScheme, Err: fmt.Errorf("%q is not supported: use mysql, mariadb or sqlite", scheme)}
+	}
+}
+
+// parseServer reads what follows mysql:// by hand where net/url would put a
+// part of the password into its error.
+func parseServer(scheme, rest string) (*URL, error) {
+	u := &URL{Dialect: dialect.MySQL, scheme: strings.TrimSuffix(scheme, "+unix"), server: mysql.NewConfig()}
+	rest, query, _ := strings.Cut(rest, "?")
+	authority, path, _ := strings.Cut(rest, "/")
+	userinfo, host := "", authority
+	if at := strings.LastIndexByte(rest, '@'); at > len(authority) {
+		return nil, &Error{Part: PartPassword, Err: errors.New("has a / that must be written %2F")}
+	}
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		userinfo, host = authority[:at], authority[at+1:]
+	}
+	if strings.Contains(query, "@") {
+		return nil, &Error{Part: PartPassword, Err: errors.New("has a ? that must be written %3F (an @ in a parameter is written %40)")}
+	}
+	user, password, _ := strings.Cut(userinfo, ":")
+	var err error
+	if u.server.User, err = url.PathUnescape(user); err != nil {
+		return nil, &Error{Part: PartUser, Err: errors.New("is not percent-encoded right")}
+	}
+	if u.server.Passwd, err = url.PathUnescape(password); err != nil {
+		return nil, &Error{Part: PartPassword, Err: errors.New("is not percent-encoded right (a % in it is written %25)")}
+	}
+	params, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, &Error{Part: PartParameter, Err: errors.New("are not of the form name=value&name=value")}
+	}
+	if path, err = url.PathUnescape(path); err != nil {
+		return nil, &Error{Part: PartDatabase, Err: errors.New("is not percent-encoded right")}
+	}
+	if strings.HasSuffix(scheme, "+unix") {
+		u.server.Net, u.server.Addr = "unix", "/"+path
+		u.server.DBName = params.Get("database")
+		params.Del("database")
+	} else {
+		u.server.Net, u.server.DBName = "tcp", path
+		if u.server.Addr, err = hostPort(host); err != nil {
+			return nil, &Error{URL: u.String(), Part: PartHost, Err: err}
+		}
+	}
+	return u.tune(params)
+}
+
+func hostPort(host string) (string, error) {
+	if host == "" {
+		return "", errors.New("is missing")
+	}
+	if strings.HasSuffix(host, "]") || !strings.Contains(host, ":") {
+		host += ":3306"
+	}
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		return "", errors.New("is not of the form host:port (an IPv6 address goes in brackets)")
+	}
+	if name == "" {
+		return "", errors.New("is missing")
+	}
+	// The port is not repeated: where the host was forgotten, it is the password.
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", errors.New("has a port that is not a number from 1 to 65535")
+	}
+	return host, nil
+}
+
+// parseDSN reads the driver's own form.
+func parseDSN(dsn string) (*URL, error) {
+	// The driver's parser leaves secrets in some of its errors.
+	if !strings.Contains(dsn, "/") {
+		return nil, &Error{Part: PartURL, Err: errors.New("is neither scheme://… nor user:password@tcp(host:3306)/database")}
+	}
+	base, query := dsn, ""
+	if i := strings.LastIndexByte(dsn, '/'); strings.Contains(dsn[i:], "?") {
+		j := i + strings.IndexByte(dsn[i:], '?')
+		base, query = dsn[:j], dsn[j+1:]
+	}
+	cfg, err := mysql.ParseDSN(base)
+	if err != nil {
+		return nil, &Error{Part: PartURL, Err: errors.New("is not of the form user:password@tcp(host:3306)/database")}
+	}
+	params, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, &Error{Part: PartParameter, Err: errors.New("are not of the form name=value&name=value")}
+	}
+	u := &URL{Dialect: dialect.MySQL, scheme: "mysql", server: cfg}
+	return u.tune(params)
+}
+
+// tune takes over the parameters and sets those this project decides:
+//   - times are read and written in UTC, to the microsecond;
+//   - one round trip a query: arguments are escaped by the client;
+//   - an UPDATE reports the rows it matched, as on every other database, so
+//     that a conditional write is decided by its row count;
+//   - strict mode, whatever the server's default: nothing is cut or coerced;
+//   - one statement a query, so that no injected second one can run.
+func (u *URL) tune(params url.Values) (*URL, error) {
+	for _, fixed := range []string{
+		"parseTime", "loc", "time_zone", "timeTruncate", "clientFoundRows", "interpolateParams", "multiStatements", "sql_mode",
+	} {
+		params.Del(fixed)
+	}
+	if !params.Has("timeout") {
+		params.Set("timeout", "10s")
+	}
+	var query []string
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		query = append(query, name+"="+url.QueryEscape(params.Get(name)))
+	}
+	// The DSN parser is the only way to the driver's unexported settings.
+	cfg, err := mysql.ParseDSN("/?" + strings.Join(query, "&"))
+	if err != nil {
+		return nil, &Error{URL: u.String(), Part: PartParameter, Err: err}
+	}
+	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName = u.server.User, u.server.Passwd, u.server.Net, u.server.Addr, u.server.DBName
+	// ParseDSN made it for a host of its own; the connector makes it for Addr.
+	cfg.TLS = nil
+	cfg.ParseTime = true
+	cfg.Loc = time.UTC
+	cfg.InterpolateParams = true
+	cfg.ClientFoundRows = true
+	if err := cfg.Apply(mysql.TimeTruncate(time.Microsecond)); err != nil {
+		return nil, &Error{URL: u.String(), Part: PartParameter, Err: err}
+	}
+	if cfg.Params == nil {
+		cfg.Params = make(map[string]string)
+	}
+	cfg.Params["time_zone"] = "'+00:00'"
+	cfg.Params["sql_mode"] = "CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')"
+	u.server = cfg
+	return u, nil
+}
+
+// sqliteParams are on every SQLite connection: foreign keys are checked, a
+// writer waits for another, a transaction takes its lock when it begins so
+// that it cannot fail half way, readers do not block, times are UTC text that
+// sorts.
+var sqliteParams = url.Values{
+	"_pragma":      {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)"},
+	"_txlock":      {"immediate"},
+	"_time_format": {"sqlite"},
+	"_timezone":    {"UTC"},
+}
+
+func parseSQLite(rest string) (*URL, error) {
+	file, query, _ := strings.Cut(strings.TrimPrefix(rest, "file:"), "?")
+	params, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, &Error{Part: PartParameter, Err: errors.New("are not of the form name=value&name=value")}
+	}
+	if file, err = url.PathUnescape(file); err != nil {
+		return nil, &Error{Part: PartFile, Err: errors.New("is not percent-encoded right")}
+	}
+	if file == ":memory:" || params.Get("mode") == "memory" {
+		return nil, &Error{Part: PartFile, Err: errors.New("memory databases are not supported: every connection would see its own")}
+	}
+	if file == "" || strings.HasSuffix(file, "/") {
+		return nil, &Error{Part: PartFile, Err: errors.New("is missing")}
+	}
+	for name, values := range sqliteParams {
+		params[name] = append(slices.Clone(values), params[name]...)
+	}
+	// The last one wins.
+	params.Add("_pragma", "foreign_keys(1)")
+	return &URL{Dialect: dialect.SQLite, scheme: "sqlite", file: file, params: params}, nil
+}
+
+// String is the address without its password, parameters left out.
+func (u *URL) String() string {
+	if u.Dialect == dialect.SQLite {
+		return "sqlite://" + u.file
+	}
+	b := u.scheme
+	if u.server.Net == "unix" {
+		b += "+unix"
+	}
+	b += "://"
+	if u.server.User != "" {
+		b += url.User(u.server.User).String()
+		if u.server.Passwd != "" {
+			b += ":***"
+		}
+		b += "@"
+	}
+	if u.server.Net == "unix" {
+		return b + u.server.Addr + "?database=" + url.QueryEscape(u.server.DBName)
+	}
+	return b + u.server.Addr + "/" + url.PathEscape(u.server.DBName)
+}
+
+// Database is the name of the database on its server; for SQLite, the file.
+func (u *URL) Database() string {
+	if u.Dialect == dialect.SQLite {
+		return u.file
+	}
+	return u.server.DBName
+}
+
+// NeedDatabase is an error if the address is that of a server as a whole.
+func (u *URL) NeedDatabase() error {
+	if u.Database() == "" {
+		return &Error{URL: u.String(), Part: PartDatabase, Err: errors.New("is missing: put its name after the host, as in …:3306/app")}
+	}
+	return nil
+}
+
+// WithDatabase is the same address with another database on the server; for
+// SQLite, with another file.
+func (u *URL) WithDatabase(name string) *URL {
+	c := *u
+	if u.Dialect == dialect.SQLite {
+		c.file = name
+		return &c
+	}
+	c.server = u.server.Clone()
+	c.server.DBName = name
+	return &c
+}
+
+// OpenDB makes a pool for the address. It does not connect.
+func (u *URL) OpenDB() (*sql.DB, error) {
+	c, err := u.connector()
+	if err != nil {
+		return nil, &Error{URL: u.String(), Part: PartParameter, Err: err}
+	}
+	return sql.OpenDB(c), nil
+}
+
+func (u *URL) connector() (driver.Connector, error) {
+	if u.Dialect == dialect.SQLite {
+		path := (&url.URL{Path: u.file}).EscapedPath()
+		return sqlite.NewConnector("file:" + path + "?" + u.params.Encode())
+	}
+	return mysql.NewConnector(u.server)
+}
