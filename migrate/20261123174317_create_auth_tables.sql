@@ -1,0 +1,80 @@
+-- Create "otps" table
+CREATE TABLE `otps` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `created_at` timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  `updated_at` timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  `email` varchar(255) NOT NULL,
+  `otp_hash_code` varchar(255) CHARSET ascii NOT NULL COLLATE ascii_bin,
+  `next_resend_allowed_at` timestamp(6) NOT NULL,
+  `type` enum('signin','email-verification','password-reset','password-change') NOT NULL,
+  `expires_at` timestamp(6) NOT NULL,
+  `is_used` bool NOT NULL DEFAULT 0,
+  `used_at` timestamp(6) NULL,
+  `attempts` int NOT NULL DEFAULT 0,
+  `max_attempts` int NOT NULL DEFAULT 5,
+  PRIMARY KEY (`id`),
+  INDEX `otp_email_type` (`email`, `type`),
+  INDEX `otp_expires_at` (`expires_at`),
+  CONSTRAINT `otps_attempts` CHECK (`attempts` between 0 and `max_attempts`)
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "users" table
+CREATE TABLE `users` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `created_at` timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  `updated_at` timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  `name` varchar(100) NOT NULL,
+  `email` varchar(255) NOT NULL,
+  `password` varchar(255) CHARSET ascii NULL COLLATE ascii_bin,
+  `role` enum('user','admin') NOT NULL DEFAULT "user",
+  `provider` enum('local','google','github') NOT NULL DEFAULT "local",
+  `provider_id` varchar(255) NULL,
+  `avatar` json NULL,
+  `is_email_verified` bool NOT NULL DEFAULT 0,
+  `last_login_at` timestamp(6) NULL,
+  `failed_login_attempts` int NOT NULL DEFAULT 0,
+  `lock_until` timestamp(6) NULL,
+  `is_deleted` bool NOT NULL DEFAULT 0,
+  `deleted_at` timestamp(6) NULL,
+  `re_activate_available_at` timestamp(6) NULL,
+  PRIMARY KEY (`id`),
+  UNIQUE INDEX `email` (`email`),
+  INDEX `user_is_deleted_deleted_at` (`is_deleted`, `deleted_at`),
+  UNIQUE INDEX `user_provider_provider_id` (`provider`, `provider_id`),
+  INDEX `user_role` (`role`),
+  CONSTRAINT `users_failed_login_attempts` CHECK (`failed_login_attempts` >= 0)
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "refresh_tokens" table
+CREATE TABLE `refresh_tokens` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `created_at` timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  `updated_at` timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  `token_hash` varchar(255) CHARSET ascii NOT NULL COLLATE ascii_bin,
+  `expires_at` timestamp(6) NOT NULL,
+  `is_revoked` bool NOT NULL DEFAULT 0,
+  `revoked_at` timestamp(6) NULL,
+  `replaced_by_token_hash` varchar(255) CHARSET ascii NULL COLLATE ascii_bin,
+  `user_id` bigint NOT NULL,
+  PRIMARY KEY (`id`),
+  INDEX `refreshtoken_expires_at` (`expires_at`),
+  INDEX `refreshtoken_user_id_is_revoked` (`user_id`, `is_revoked`),
+  UNIQUE INDEX `token_hash` (`token_hash`),
+  CONSTRAINT `refresh_tokens_users_refresh_tokens` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`) ON UPDATE NO ACTION ON DELETE CASCADE
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "sessions" table
+CREATE TABLE `sessions` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `created_at` timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  `updated_at` timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  `token_hash` varchar(255) CHARSET ascii NOT NULL COLLATE ascii_bin,
+  `ip` varchar(45) NULL,
+  `user_agent` varchar(255) NULL,
+  `is_active` bool NOT NULL DEFAULT 1,
+  `last_used_at` timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  `expires_at` timestamp(6) NOT NULL,
+  `user_id` bigint NOT NULL,
+  PRIMARY KEY (`id`),
+  INDEX `session_expires_at` (`expires_at`),
+  INDEX `session_user_id_is_active_expires_at` (`user_id`, `is_active`, `expires_at`),
+  UNIQUE INDEX `token_hash` (`token_hash`),
+  CONSTRAINT `sessions_users_sessions` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`) ON UPDATE NO ACTION ON DELETE CASCADE
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;

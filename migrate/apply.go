@@ -1,0 +1,358 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"entgo.io/ent/dialect"
+
+	"github.com/authgraph/authgraph/internal/dburl"
+)
+
+// ApplyOptions configure [Apply]. The zero value applies everything that is
+// pending in the embedded directory.
+type ApplyOptions struct {
+	// Dir is the directory to apply; nil is the embedded one.
+	Dir Dir
+	// To is the last version to apply; empty is the newest.
+	To string
+	// AllowDirty lets the first apply add its tables to a database that holds
+	// others.
+	AllowDirty bool
+	// Baseline is the version that a database without history is taken to be
+	// at: it and the files before it count as applied. Not with AllowDirty.
+	Baseline string
+	// AcceptEdit goes on with a half-applied file of which only statements
+	// that have not run were edited.
+	AcceptEdit bool
+	// LockTimeout is how long to wait for another apply; default 1 minute.
+	LockTimeout time.Duration
+	// DryRun reports what would be executed and changes nothing.
+	DryRun bool
+	// Progress, if set, is called before and after every statement, and when
+	// Apply begins to wait for another one. It is called from one goroutine.
+	Progress func(Progress)
+}
+
+// Progress is where an [Apply] stands.
+type Progress struct {
+	// Waiting is set, and nothing else, while another apply holds the lock.
+	Waiting bool
+	// File is the name of the migration file.
+	File string
+	// Index is the statement's number in the file, from 1, of Total.
+	Index, Total int
+	// Step is the statement's number in this apply, from 1, of Steps.
+	Step, Steps int
+	// Stmt is the text of the statement.
+	Stmt string
+	// Done is set on the call after the statement.
+	Done bool
+	// Recovered is set with Done if the statement was found to have run in an
+	// earlier apply that was cut off before it could record so.
+	Recovered bool
+	// Duration is how long the statement took; set with Done.
+	Duration time.Duration
+}
+
+// Report is what an [Apply] did, or would do on a dry run.
+type Report struct {
+	// Applied are the files that are now applied, in order.
+	Applied []AppliedFile `json:"applied"`
+	// Current is the newest version the database holds; empty if none.
+	Current string `json:"current"`
+	// DryRun is set if nothing was executed.
+	DryRun bool `json:"dry_run,omitempty"`
+}
+
+// AppliedFile is one file of a [Report].
+type AppliedFile struct {
+	Version string `json:"version"`
+	Name    string `json:"name"`
+	// Statements were executed now; Resumed were by an earlier apply.
+	Statements []string      `json:"statements"`
+	Resumed    int           `json:"resumed,omitempty"`
+	Duration   time.Duration `json:"duration_ns"`
+}
+
+// Apply brings the database at url up to the newest version of the directory.
+//
+// MySQL commits every DDL statement by itself (MySQL manual, 15.3.3). Apply
+// therefore records each one in the revision table, before and after, and
+// after a crash, a lost connection or a failing statement a further Apply goes
+// on exactly where it stopped: if the statement that was running is found to
+// have taken effect, it is recorded, otherwise it is executed again. Statements
+// that change rows are committed together with their record. On SQLite a file
+// is one transaction. For this to be exact nothing else may change the schema
+// while a migration is half applied.
+//
+// One Apply runs on a server at a time, those of the Atlas CLI included; others
+// wait. A directory that does not match its atlas.sum is a [*ChecksumError];
+// one that does not continue the history of the database, a [*HistoryError]; a
+// statement the database refuses, a [*StmtError]; a database that holds other
+// tables, a [*DirtyError]; an unknown version, a [*VersionError]; a lock that
+// was not released in time, a [*LockError].
+func Apply(ctx context.Context, url string, opts ApplyOptions) (report *Report, err error) {
+	if opts.Baseline != "" && opts.AllowDirty {
+		return nil, errors.New("a baseline and allow-dirty exclude each other: choose one")
+	}
+	if opts.LockTimeout == 0 {
+		opts.LockTimeout = time.Minute
+	}
+	if opts.Progress == nil {
+		opts.Progress = func(Progress) {}
+	}
+	t, err := openTarget(ctx, url, opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	if err := Validate(t.dir); err != nil {
+		return nil, err
+	}
+	a := &applier{target: t, opts: opts, report: &Report{DryRun: opts.DryRun, Applied: []AppliedFile{}}}
+	switch {
+	case opts.DryRun:
+		err = a.dryRun(ctx)
+	case t.url.Dialect == dialect.SQLite:
+		err = a.applySQLite(ctx)
+	default:
+		err = a.applyServer(ctx)
+	}
+	return a.report, err
+}
+
+// target is a database that holds, or is to hold, the tables of a directory.
+type target struct {
+	url *dburl.URL
+	dir Dir
+	db  *sql.DB
+	// conn is the one connection everything runs on: it holds the lock and
+	// the session variables a file sets.
+	conn *sql.Conn
+	drv  atlas.Driver
+	history
+}
+
+// openTarget opens the database at url; a nil dir is the embedded one.
+func openTarget(ctx context.Context, url string, dir Dir) (*target, error) {
+	u, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	if dir == nil {
+		if dir, err = Embedded(u.Dialect); err != nil {
+			return nil, err
+		}
+	}
+	db, err := u.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	drv, err := openDriver(u.Dialect, conn)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(), db.Close())
+	}
+	return &target{url: u, dir: dir, db: db, conn: conn, drv: drv, history: history{conn: conn, dialect: u.Dialect}}, nil
+}
+
+func (t *target) close() error { return errors.Join(t.conn.Close(), t.db.Close()) }
+
+// todo is a pending file, split into statements, and its record.
+type todo struct {
+	file  atlas.File
+	stmts []*atlas.Stmt
+	sums  []string
+	rev   *atlas.Revision
+	// ran is set if the first statement that is not recorded ran all the same.
+	ran bool
+}
+
+type applier struct {
+	*target
+	opts        ApplyOptions
+	report      *Report
+	step, steps int
+}
+
+// plan reads what is to be done. It changes nothing.
+func (a *applier) plan(ctx context.Context) (todos []*todo, baseline *atlas.Revision, err error) {
+	revs, err := a.read(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(revs) == 0 {
+		if baseline, err = a.firstRun(ctx); err != nil {
+			return nil, nil, err
+		}
+		if baseline != nil {
+			revs = append(revs, baseline)
+		}
+	}
+	if err := verify(a.dir, revs); err != nil {
+		return nil, nil, err
+	}
+	files, err := pending(a.dir, revs)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.opts.To != "" {
+		if files, err = a.upTo(files); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(revs) > 0 {
+		a.report.Current = revs[len(revs)-1].Version
+	}
+	sum, err := a.dir.Checksum()
+	if err != nil {
+		return nil, nil, dirError(a.dir, err)
+	}
+	a.step, a.steps = 0, 0
+	for _, f := range files {
+		stmts, err := statements(a.drv, f)
+		if err != nil {
+			return nil, nil, err
+		}
+		hash, err := sum.SumByName(f.Name())
+		if err != nil {
+			return nil, nil, dirError(a.dir, err)
+		}
+		t := &todo{file: f, stmts: stmts, sums: sums(stmts)}
+		if i := slices.IndexFunc(revs, func(r *atlas.Revision) bool { return r.Version == f.Version() }); i >= 0 {
+			t.rev = revs[i]
+			if err := a.resume(ctx, t, hash); err != nil {
+				return nil, nil, err
+			}
+		} else {
+			t.rev = &atlas.Revision{Version: f.Version(), Description: f.Desc(), Type: atlas.RevisionTypeExecute, ExecutedAt: time.Now()}
+		}
+		t.rev.Total, t.rev.Hash = len(stmts), hash
+		a.steps += len(stmts) - t.rev.Applied
+		todos = append(todos, t)
+	}
+	return todos, baseline, nil
+}
+
+// firstRun decides what to do with a database that has no history.
+func (a *applier) firstRun(ctx context.Context) (*atlas.Revision, error) {
+	if v := a.opts.Baseline; v != "" {
+		files, err := a.dir.Files()
+		if err != nil {
+			return nil, dirError(a.dir, err)
+		}
+		i := slices.IndexFunc(files, func(f atlas.File) bool { return f.Version() == v })
+		if i < 0 {
+			return nil, &VersionError{Version: v}
+		}
+		return &atlas.Revision{Version: v, Description: files[i].Desc(), Type: atlas.RevisionTypeBaseline, ExecutedAt: time.Now()}, nil
+	}
+	if a.opts.AllowDirty {
+		return nil, nil
+	}
+	s, err := a.drv.InspectSchema(ctx, "", nil)
+	if err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", a.url, err)
+	}
+	for _, t := range s.Tables {
+		if t.Name != RevisionsTable {
+			return nil, &DirtyError{Table: t.Name}
+		}
+	}
+	return nil, nil
+}
+
+// upTo cuts the files after version opts.To.
+func (a *applier) upTo(files []atlas.File) ([]atlas.File, error) {
+	all, err := a.dir.Files()
+	if err != nil {
+		return nil, dirError(a.dir, err)
+	}
+	if !slices.ContainsFunc(all, func(f atlas.File) bool { return f.Version() == a.opts.To }) {
+		return nil, &VersionError{Version: a.opts.To}
+	}
+	n := slices.IndexFunc(files, func(f atlas.File) bool { return f.Version() > a.opts.To })
+	if n < 0 {
+		return files, nil
+	}
+	return files[:n], nil
+}
+
+// resume holds a half-applied file against its record.
+func (a *applier) resume(ctx context.Context, t *todo, hash string) error {
+	done := t.rev.Applied
+	if len(t.rev.PartialHashes) < done {
+		return fmt.Errorf("table %s: version %s counts %d applied statements but holds %d hashes: repair the row by hand",
+			RevisionsTable, t.rev.Version, done, len(t.rev.PartialHashes))
+	}
+	edited := func(reason HistoryReason, n int) error {
+		return &HistoryError{Reason: reason, File: t.file.Name(), Applied: n, Total: t.rev.Total}
+	}
+	for i := range done {
+		if i >= len(t.sums) || t.sums[i] != t.rev.PartialHashes[i] {
+			return edited(HistoryAppliedPartEdited, done)
+		}
+	}
+	var err error
+	if t.ran, err = a.ranBefore(ctx, t.rev); err != nil {
+		return err
+	}
+	// A statement that ran without being recorded must not be edited either.
+	if t.ran && (done >= len(t.stmts) || t.stmts[done].Text != t.rev.ErrorStmt) {
+		return edited(HistoryAppliedPartEdited, done+1)
+	}
+	if t.rev.Hash != hash && done > 0 && !a.opts.AcceptEdit {
+		return edited(HistoryPendingPartEdited, done)
+	}
+	return nil
+}
+
+func (a *applier) dryRun(ctx context.Context) error {
+	todos, _, err := a.plan(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range todos {
+		for i := t.rev.Applied; i < len(t.stmts); i++ {
+			a.before(t, i)
+		}
+		a.add(t, t.rev.Applied, 0)
+	}
+	return nil
+}
+
+// before reports that statement i of t is about to run.
+func (a *applier) before(t *todo, i int) Progress {
+	a.step++
+	p := Progress{
+		File: t.file.Name(), Index: i + 1, Total: len(t.stmts), Step: a.step, Steps: a.steps, Stmt: t.stmts[i].Text,
+	}
+	a.opts.Progress(p)
+	return p
+}
+
+func (a *applier) after(p Progress, took time.Duration, recovered bool) {
+	p.Done, p.Duration, p.Recovered = true, took, recovered
+	a.opts.Progress(p)
+}
+
+// add puts a file into the report; from is its first statement that ran now.
+func (a *applier) add(t *todo, from int, took time.Duration) {
+	f := AppliedFile{Version: t.file.Version(), Name: t.file.Name(), Statements: []string{}, Resumed: from, Duration: took}
+	for _, s := range t.stmts[from:] {
+		f.Statements = append(f.Statements, s.Text)
+	}
+	a.report.Applied = append(a.report.Applied, f)
+	if !a.report.DryRun {
+		a.report.Current = f.Version
+	}
+}

@@ -1,0 +1,277 @@
+package migrate
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"regexp"
+	"strings"
+	"time"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"github.com/go-sql-driver/mysql"
+)
+
+// lockName is that of the Atlas CLI's apply: the two exclude each other.
+const lockName = "atlas_migrate_execute"
+
+// applyServer applies on MySQL and MariaDB.
+func (a *applier) applyServer(ctx context.Context) (err error) {
+	unlock, err := a.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	todos, baseline, err := a.plan(ctx)
+	if err != nil {
+		return err
+	}
+	if len(todos) == 0 && baseline == nil {
+		return nil
+	}
+	if err := a.create(ctx); err != nil {
+		return err
+	}
+	if baseline != nil {
+		if err := a.write(ctx, baseline); err != nil {
+			return err
+		}
+	}
+	for _, t := range todos {
+		if err := a.applyFile(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lock takes the server's advisory lock. It is the connection's: a statement
+// that outlives its client still holds it, so that no other apply can start
+// before that statement has ended.
+func (a *applier) lock(ctx context.Context) (unlock func() error, err error) {
+	get := func(seconds int) (bool, error) {
+		var got sql.NullBool
+		if err := a.conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", lockName, seconds).Scan(&got); err != nil {
+			return false, fmt.Errorf("take the migration lock: %w", err)
+		}
+		return got.Bool, nil
+	}
+	ok, err := get(0)
+	if err == nil && !ok {
+		a.opts.Progress(Progress{Waiting: true})
+		// Whole seconds, at least one: 0 would not wait.
+		ok, err = get(max(1, int(a.opts.LockTimeout.Seconds())))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		e := &LockError{Timeout: a.opts.LockTimeout}
+		var holder sql.NullInt64
+		if err := a.conn.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?)", lockName).Scan(&holder); err == nil {
+			e.Connection = holder.Int64
+		}
+		return nil, e
+	}
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		// A connection that was lost has released the lock already.
+		if _, err := a.conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", lockName); err != nil && !lost(err) {
+			return fmt.Errorf("release the migration lock: %w", err)
+		}
+		return nil
+	}, nil
+}
+
+// applyFile executes the statements of a file that have not run.
+func (a *applier) applyFile(ctx context.Context, t *todo) error {
+	from, start := t.rev.Applied, time.Now()
+	earlier := t.rev.ExecutionTime
+	// What the file set for its own connection has to be set for this one.
+	for _, s := range t.stmts[:from] {
+		if sessionOnly.MatchString(s.Text) {
+			if _, err := a.conn.ExecContext(ctx, s.Text); err != nil {
+				return fmt.Errorf("%s: repeat %q: %w", t.file.Name(), s.Text, err)
+			}
+		}
+	}
+	for i := from; i < len(t.stmts); i++ {
+		p, began := a.before(t, i), time.Now()
+		recovered := t.ran && i == from
+		var err error
+		switch {
+		case recovered:
+			err = a.record(ctx, t)
+		case rowsOnly.MatchString(t.stmts[i].Text):
+			err = a.execRows(ctx, t)
+		default:
+			err = a.execDDL(ctx, t)
+		}
+		t.rev.ExecutionTime = earlier + time.Since(start)
+		if err != nil {
+			return a.failed(ctx, t, err)
+		}
+		a.after(p, time.Since(began), recovered)
+	}
+	t.rev.PartialHashes = nil
+	if err := a.write(ctx, t.rev); err != nil {
+		return err
+	}
+	a.add(t, from, time.Since(start))
+	return nil
+}
+
+// execDDL executes the next statement of t, one that commits by itself.
+func (a *applier) execDDL(ctx context.Context, t *todo) error {
+	before, err := a.fingerprint(ctx)
+	if err != nil {
+		return err
+	}
+	t.rev.Error, t.rev.ErrorStmt = inDoubtPrefix+before, t.stmts[t.rev.Applied].Text
+	if err := a.write(ctx, t.rev); err != nil {
+		return err
+	}
+	if _, err := a.conn.ExecContext(ctx, t.stmts[t.rev.Applied].Text); err != nil {
+		return err
+	}
+	return a.record(ctx, t)
+}
+
+// execRows executes the next statement of t, one that changes rows only, and
+// commits it together with its record.
+func (a *applier) execRows(ctx context.Context, t *todo) (err error) {
+	tx, err := a.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, t.stmts[t.rev.Applied].Text); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	if err := a.record(ctx, t); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+// record writes that one more statement of t is applied.
+func (a *applier) record(ctx context.Context, t *todo) error {
+	t.rev.PartialHashes = append(t.rev.PartialHashes, t.sums[t.rev.Applied])
+	t.rev.Applied++
+	t.rev.Error, t.rev.ErrorStmt = "", ""
+	return a.write(ctx, t.rev)
+}
+
+// failed records why the next statement of t did not run and returns the error
+// to report.
+func (a *applier) failed(ctx context.Context, t *todo, err error) error {
+	e := stmtError(t.file, t.stmts, t.rev.Applied, t.rev.Applied, err)
+	var refused *mysql.MySQLError
+	if !errors.As(err, &refused) {
+		// Whether the statement took effect is not known: the record that
+		// says so stays for the next apply.
+		return e
+	}
+	t.rev.Error, t.rev.ErrorStmt = err.Error(), e.Stmt
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := a.write(ctx, t.rev); err != nil {
+		return errors.Join(e, err)
+	}
+	return e
+}
+
+// inDoubtPrefix begins the error of a statement while it runs; the fingerprint
+// of the schema before it follows. It stays if the apply is cut off.
+const inDoubtPrefix = "running, or cut off before its outcome was recorded; schema before it: "
+
+// ranBefore reports whether the statement a record leaves in doubt took effect:
+// it did if the schema is no longer what it was before the statement.
+func (a *applier) ranBefore(ctx context.Context, r *atlas.Revision) (bool, error) {
+	before, ok := strings.CutPrefix(r.Error, inDoubtPrefix)
+	if !ok {
+		return false, nil
+	}
+	now, err := a.fingerprint(ctx)
+	return err == nil && now != before, err
+}
+
+// autoIncrement is the one part of a definition that rows change.
+var autoIncrement = regexp.MustCompile(` AUTO_INCREMENT=\d+`)
+
+// fingerprint is a digest of everything that DDL in a database can change.
+func (a *applier) fingerprint(ctx context.Context) (string, error) {
+	h := sha256.New()
+	type object struct{ name, kind string }
+	var objects []object
+	err := a.rows(ctx, "SHOW FULL TABLES", func(r []sql.NullString) {
+		if r[0].String != RevisionsTable {
+			objects = append(objects, object{r[0].String, r[1].String})
+		}
+	})
+	if err != nil {
+		return "", fmt.Errorf("read the schema: %w", err)
+	}
+	queries := []string{
+		"SHOW CREATE DATABASE `" + a.url.Database() + "`",
+		"SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1",
+		"SELECT ROUTINE_TYPE, ROUTINE_NAME, ROUTINE_DEFINITION, LAST_ALTERED FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() ORDER BY 1, 2",
+		"SELECT EVENT_NAME, EVENT_DEFINITION, LAST_ALTERED FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY 1",
+	}
+	for _, o := range objects {
+		kind := "TABLE"
+		switch o.kind {
+		case "VIEW":
+			kind = "VIEW"
+		case "SEQUENCE": // MariaDB
+			kind = "SEQUENCE"
+		}
+		queries = append(queries, "SHOW CREATE "+kind+" `"+strings.ReplaceAll(o.name, "`", "``")+"`")
+	}
+	for _, q := range queries {
+		if err := a.rows(ctx, q, func(r []sql.NullString) { hashRow(h, r) }); err != nil {
+			return "", fmt.Errorf("read the schema: %w", err)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func hashRow(h hash.Hash, row []sql.NullString) {
+	for _, v := range row {
+		fmt.Fprintf(h, "%q\x00", autoIncrement.ReplaceAllString(v.String, ""))
+	}
+}
+
+// rows calls fn with each row of a query.
+func (a *applier) rows(ctx context.Context, query string, fn func([]sql.NullString)) (err error) {
+	rows, err := a.conn.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	cols, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	row, dest := make([]sql.NullString, len(cols)), make([]any, len(cols))
+	for i := range row {
+		dest[i] = &row[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		fn(row)
+	}
+	return rows.Err()
+}
+
+// lost reports whether err means that the connection is gone.
+func lost(err error) bool {
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone)
+}

@@ -1,0 +1,108 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// applySQLite applies on SQLite, one transaction a file: it is applied with its
+// record, or not at all.
+func (a *applier) applySQLite(ctx context.Context) (err error) {
+	if _, err := a.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", a.opts.LockTimeout.Milliseconds())); err != nil {
+		return err
+	}
+	// A table is changed by building it anew, during which foreign keys do not
+	// hold; they cannot be switched off within a transaction.
+	if _, err := a.conn.ExecContext(ctx, "PRAGMA foreign_keys = off"); err != nil {
+		return err
+	}
+	for more := true; more; {
+		if more, err = a.applyNext(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyNext applies the next pending file and reports whether there was one.
+func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
+	// The transaction takes the write lock when it begins: what is pending is
+	// read under it.
+	tx, err := a.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return false, a.locked(err)
+	}
+	defer func() {
+		if rerr := tx.Rollback(); !errors.Is(rerr, sql.ErrTxDone) {
+			err = errors.Join(err, rerr)
+		}
+	}()
+	todos, baseline, err := a.plan(ctx)
+	if err != nil {
+		return false, err
+	}
+	if len(todos) == 0 && baseline == nil {
+		return false, nil
+	}
+	if err := a.create(ctx); err != nil {
+		return false, err
+	}
+	if baseline != nil {
+		if err := a.write(ctx, baseline); err != nil {
+			return false, err
+		}
+		return true, tx.Commit()
+	}
+	t, start := todos[0], time.Now()
+	from := t.rev.Applied
+	for i := from; i < len(t.stmts); i++ {
+		p, began := a.before(t, i), time.Now()
+		if _, err := a.conn.ExecContext(ctx, t.stmts[i].Text); err != nil {
+			return false, stmtError(t.file, t.stmts, i, from, err)
+		}
+		a.after(p, time.Since(began), false)
+	}
+	if err := a.checkForeignKeys(ctx, t.file); err != nil {
+		return false, err
+	}
+	t.rev.Applied, t.rev.PartialHashes, t.rev.Error, t.rev.ErrorStmt = t.rev.Total, nil, "", ""
+	t.rev.ExecutionTime += time.Since(start)
+	if err := a.write(ctx, t.rev); err != nil {
+		return false, err
+	}
+	if err := tx.Commit(); err != nil {
+		return false, err
+	}
+	a.add(t, from, time.Since(start))
+	return true, nil
+}
+
+func (a *applier) checkForeignKeys(ctx context.Context, f atlas.File) error {
+	var table string
+	var row sql.NullInt64
+	var parent string
+	var key int
+	switch err := a.conn.QueryRowContext(ctx, "PRAGMA foreign_key_check").Scan(&table, &row, &parent, &key); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("%s leaves rows of table %q that refer to no row of table %q: nothing of it was applied", f.Name(), table, parent)
+}
+
+// locked turns SQLite's busy error into a [*LockError].
+func (a *applier) locked(err error) error {
+	var e *sqlite.Error
+	if errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY {
+		return &LockError{Timeout: a.opts.LockTimeout}
+	}
+	return err
+}

@@ -1,0 +1,219 @@
+package migrate
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"ariga.io/atlas/sql/mysql"
+	"ariga.io/atlas/sql/schema"
+	"ariga.io/atlas/sql/sqlite"
+	"entgo.io/ent/dialect"
+
+	"github.com/authgraph/authgraph/internal/dburl"
+)
+
+// Dev is an empty database in which migrations are tried out: directories and
+// schemas are replayed there to learn what they lead to. It is left empty.
+// A Dev must not be used by two goroutines at once.
+type Dev struct {
+	url  *dburl.URL
+	db   *sql.DB
+	conn *sql.Conn
+	drv  atlas.Driver
+	drop func(context.Context) error
+}
+
+// OpenDev opens the database at url, which must be empty.
+func OpenDev(ctx context.Context, url string) (*Dev, error) {
+	u, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	d, err := openDev(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.drv.Snapshot(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("dev database %s: %w", u, notClean(err)), d.Close())
+	}
+	return d, nil
+}
+
+// Scratch makes a database of its own beside the one at url, whose database
+// name may be left out, and opens it: on a server a database
+// authgraph_dev_…, for which the user needs the right to create and drop
+// databases of that name; for SQLite a file in the folder for temporary files.
+// [Dev.Close] drops it.
+func Scratch(ctx context.Context, url string) (*Dev, error) {
+	u, err := dburl.Parse(url)
+	if err != nil {
+		return nil, err
+	}
+	if u.Dialect == dialect.SQLite {
+		return scratchFile(ctx, u)
+	}
+	server := u.WithDatabase("")
+	db, err := server.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var id [6]byte
+	_, _ = rand.Read(id[:]) // never fails
+	name := "authgraph_dev_" + hex.EncodeToString(id[:])
+	// The character set is that of the tables, so that a default of the
+	// server does not show up in a plan.
+	if _, err := db.ExecContext(ctx, "CREATE DATABASE `"+name+"` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"); err != nil {
+		return nil, errors.Join(fmt.Errorf("make a scratch database on %s (or name an empty one with --dev-url): %w", server, err), db.Close())
+	}
+	drop := func(ctx context.Context) error {
+		_, err := db.ExecContext(ctx, "DROP DATABASE IF EXISTS `"+name+"`")
+		if err != nil {
+			err = fmt.Errorf("drop the scratch database %s: %w", name, err)
+		}
+		return errors.Join(err, db.Close())
+	}
+	d, err := openDev(ctx, u.WithDatabase(name))
+	if err != nil {
+		return nil, errors.Join(err, dropIn(ctx, drop))
+	}
+	d.drop = drop
+	return d, nil
+}
+
+func scratchFile(ctx context.Context, u *dburl.URL) (*Dev, error) {
+	folder, err := os.MkdirTemp("", "authgraph_dev_")
+	if err != nil {
+		return nil, err
+	}
+	drop := func(context.Context) error { return os.RemoveAll(folder) }
+	d, err := openDev(ctx, u.WithDatabase(filepath.Join(folder, "dev.db")))
+	if err != nil {
+		return nil, errors.Join(err, drop(ctx))
+	}
+	d.drop = drop
+	return d, nil
+}
+
+func openDev(ctx context.Context, u *dburl.URL) (*Dev, error) {
+	db, err := u.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// One connection: a file may set session variables for its later statements.
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	drv, err := openDriver(u.Dialect, conn)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(), db.Close())
+	}
+	return &Dev{url: u, db: db, conn: conn, drv: drv}, nil
+}
+
+// Close closes the database and drops it if [Scratch] made it. It does so also
+// when the context the database was opened with is cancelled.
+func (d *Dev) Close() error {
+	err := errors.Join(d.conn.Close(), d.db.Close())
+	if d.drop != nil {
+		err = errors.Join(err, dropIn(context.Background(), d.drop))
+	}
+	return err
+}
+
+// dropIn gives clean-up its own time: it has to work after a Ctrl-C.
+func dropIn(ctx context.Context, drop func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	return drop(ctx)
+}
+
+// Dialect is dialect.MySQL (for MariaDB too) or dialect.SQLite.
+func (d *Dev) Dialect() string { return d.url.Dialect }
+
+// replay runs fn on the empty database, inspects what it made and empties the
+// database again.
+func (d *Dev) replay(ctx context.Context, fn func() error) (_ *schema.Schema, err error) {
+	restore, err := d.drv.Snapshot(ctx)
+	if err != nil {
+		return nil, notClean(err)
+	}
+	defer func() {
+		err = errors.Join(err, dropIn(ctx, restore))
+	}()
+	if err := fn(); err != nil {
+		return nil, err
+	}
+	return d.inspect(ctx)
+}
+
+func (d *Dev) inspect(ctx context.Context) (*schema.Schema, error) {
+	return d.drv.InspectSchema(ctx, "", nil)
+}
+
+// exec runs the statements of a file one by one.
+func (d *Dev) exec(ctx context.Context, f atlas.File) error {
+	stmts, err := statements(d.drv, f)
+	if err != nil {
+		return err
+	}
+	for i, stmt := range stmts {
+		if _, err := d.conn.ExecContext(ctx, stmt.Text); err != nil {
+			return stmtError(f, stmts, i, i, err)
+		}
+	}
+	return nil
+}
+
+// replayDir is the schema that the migrations of a directory lead to.
+func (d *Dev) replayDir(ctx context.Context, dir Dir) (*schema.Schema, error) {
+	files, err := dir.Files()
+	if err != nil {
+		return nil, dirError(dir, err)
+	}
+	return d.replay(ctx, func() error {
+		for _, f := range files {
+			if err := d.exec(ctx, f); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func parse(url string) (*dburl.URL, error) {
+	u, err := dburl.Parse(url)
+	if err != nil {
+		return nil, err
+	}
+	return u, u.NeedDatabase()
+}
+
+func openDriver(name string, conn schema.ExecQuerier) (atlas.Driver, error) {
+	if name == dialect.SQLite {
+		return sqlite.Open(conn)
+	}
+	return mysql.Open(conn)
+}
+
+func notClean(err error) error {
+	var dirty *atlas.NotCleanError
+	if !errors.As(err, &dirty) {
+		return err
+	}
+	table := ""
+	for _, s := range dirty.State.Schemas {
+		for _, t := range s.Tables {
+			table = t.Name
+		}
+	}
+	return fmt.Errorf("it must be empty, but holds table %q", table)
+}

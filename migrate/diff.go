@@ -1,0 +1,247 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"ariga.io/atlas/sql/mysql"
+	"ariga.io/atlas/sql/schema"
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+	entschema "entgo.io/ent/dialect/sql/schema"
+)
+
+// State is a schema that a directory is to lead to.
+type State func(context.Context, *Dev) (*schema.Schema, error)
+
+// Tables is the state described by an Ent schema, as generated in ent/migrate:
+//
+//	migrate.Tables(entmigrate.Tables...)
+func Tables(tables ...*entschema.Table) State {
+	return func(ctx context.Context, d *Dev) (*schema.Schema, error) {
+		m, err := entschema.NewMigrate(entsql.NewDriver(d.Dialect(), entsql.Conn{ExecQuerier: d.conn}))
+		if err != nil {
+			return nil, err
+		}
+		realm, err := m.StateReader(tables...).ReadState(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(realm.Schemas) == 0 {
+			return schema.New(""), nil
+		}
+		// The database spells types and defaults in its own way: create the
+		// tables and look.
+		want := realm.Schemas[0]
+		if d.Dialect() == dialect.SQLite {
+			dropHints(want)
+		}
+		add, err := d.drv.SchemaDiff(schema.New(want.Name), want)
+		if err != nil {
+			return nil, err
+		}
+		return d.replay(ctx, func() error {
+			return d.drv.ApplyChanges(ctx, add, unqualified)
+		})
+	}
+}
+
+// hint is a part of a default that MySQL and MariaDB read and SQLite skips.
+var hint = regexp.MustCompile(`/\*!.*?\*/`)
+
+// dropHints keeps what SQLite skips out of its migrations.
+func dropHints(s *schema.Schema) {
+	for _, t := range s.Tables {
+		for _, c := range t.Columns {
+			if x, ok := c.Default.(*schema.RawExpr); ok {
+				x.X = hint.ReplaceAllString(x.X, "")
+			}
+		}
+	}
+}
+
+// SQLFile is the state that the statements in the file at path lead to, such
+// as ent/schema.sql.
+func SQLFile(path string) State {
+	return func(ctx context.Context, d *Dev) (*schema.Schema, error) {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		return d.replay(ctx, func() error {
+			return d.exec(ctx, atlas.NewLocalFile(path, b))
+		})
+	}
+}
+
+// Plan is a migration that is planned but not written.
+type Plan struct {
+	// File is the name it will have in the directory.
+	File string `json:"file"`
+	// SQL is its content.
+	SQL string `json:"sql"`
+	// Destructive describes each change that loses data.
+	Destructive []string `json:"destructive,omitempty"`
+
+	dir Dir
+}
+
+// Write adds the file to the directory and updates the checksums.
+func (p *Plan) Write() error {
+	return writeFile(p.dir, p.File, []byte(p.SQL))
+}
+
+// Diff plans the migration that takes the schema the directory leads to, as
+// replayed on dev, to the state to. The error is [ErrNoChanges] where there is
+// nothing to do; nothing is written before [Plan.Write].
+func Diff(ctx context.Context, dev *Dev, dir Dir, to State, name string) (*Plan, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	changes, err := changes(ctx, dev, dir, to)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := dev.drv.PlanChanges(ctx, name, changes, unqualified, func(o *atlas.PlanOptions) {
+		o.Indent = "  "
+		o.Mode = atlas.PlanModeDeferred
+	})
+	if err != nil {
+		return nil, fmt.Errorf("plan the changes: %w", err)
+	}
+	if plan.Name = name; len(plan.Changes) == 0 {
+		return nil, ErrNoChanges
+	}
+	files, err := atlas.DefaultFormatter.Format(plan)
+	if err != nil {
+		return nil, fmt.Errorf("format the plan: %w", err)
+	}
+	file, err := fileName(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	return &Plan{File: file, SQL: string(files[0].Bytes()), Destructive: destructive(changes), dir: dir}, nil
+}
+
+// unqualified leaves the name of the database out of statements: they run in
+// whichever one the connection is to.
+func unqualified(o *atlas.PlanOptions) { o.SchemaQualifier = new(string) }
+
+// changes is what separates the schema of the directory from the state to.
+func changes(ctx context.Context, dev *Dev, dir Dir, to State) ([]schema.Change, error) {
+	if err := Validate(dir); err != nil {
+		return nil, err
+	}
+	have, err := dev.replayDir(ctx, dir)
+	if err != nil {
+		return nil, fmt.Errorf("replay the directory: %w", err)
+	}
+	want, err := to(ctx, dev)
+	if err != nil {
+		return nil, fmt.Errorf("read the desired state: %w", err)
+	}
+	want.Name, want.Attrs = have.Name, have.Attrs
+	changes, err := dev.drv.SchemaDiff(have, want)
+	if err != nil {
+		return nil, fmt.Errorf("compare the schemas: %w", err)
+	}
+	changes = addOnUpdate(changes, have, want)
+	if len(changes) == 0 {
+		return nil, ErrNoChanges
+	}
+	return changes, nil
+}
+
+// addOnUpdate adds the columns whose ON UPDATE clause differs: Atlas does not
+// compare it.
+func addOnUpdate(changes []schema.Change, have, want *schema.Schema) []schema.Change {
+	for _, to := range want.Tables {
+		from, ok := have.Table(to.Name)
+		if !ok {
+			continue
+		}
+		for _, c := range to.Columns {
+			old, ok := from.Column(c.Name)
+			if !ok || onUpdate(old) == onUpdate(c) {
+				continue
+			}
+			table := modifyTable(&changes, to)
+			planned := false
+			for _, ch := range table.Changes {
+				m, ok := ch.(*schema.ModifyColumn)
+				planned = planned || ok && m.To.Name == c.Name
+			}
+			if !planned {
+				table.Changes = append(table.Changes, &schema.ModifyColumn{From: old, To: c, Change: schema.ChangeAttr})
+			}
+		}
+	}
+	return changes
+}
+
+// modifyTable is the change of table t, added to the changes if it is new.
+func modifyTable(changes *[]schema.Change, t *schema.Table) *schema.ModifyTable {
+	for _, c := range *changes {
+		if m, ok := c.(*schema.ModifyTable); ok && m.T.Name == t.Name {
+			return m
+		}
+	}
+	m := &schema.ModifyTable{T: t}
+	*changes = append(*changes, m)
+	return m
+}
+
+func onUpdate(c *schema.Column) string {
+	for _, a := range c.Attrs {
+		if u, ok := a.(*mysql.OnUpdate); ok {
+			return strings.ToLower(u.A)
+		}
+	}
+	return ""
+}
+
+// destructive describes the changes that lose data.
+func destructive(changes []schema.Change) []string {
+	var lost []string
+	for _, c := range changes {
+		switch c := c.(type) {
+		case *schema.DropTable:
+			lost = append(lost, fmt.Sprintf("drops table %q", c.T.Name))
+		case *schema.ModifyTable:
+			for _, sub := range c.Changes {
+				if d, ok := sub.(*schema.DropColumn); ok {
+					lost = append(lost, fmt.Sprintf("drops column %q of table %q", d.C.Name, c.T.Name))
+				}
+			}
+		}
+	}
+	return lost
+}
+
+// DriftError is a directory that does not lead to the desired state.
+type DriftError struct {
+	// SQL is the migration that would get there.
+	SQL string
+}
+
+func (e *DriftError) Error() string {
+	return "the migration directory does not lead to the schema: plan what is missing with: authgraph migrate diff NAME"
+}
+
+// Check reports whether the directory leads to the state to: nil if it does, a
+// [*DriftError] if it does not.
+func Check(ctx context.Context, dev *Dev, dir Dir, to State) error {
+	plan, err := Diff(ctx, dev, dir, to, "check")
+	switch {
+	case errors.Is(err, ErrNoChanges):
+		return nil
+	case err != nil:
+		return err
+	}
+	return &DriftError{SQL: plan.SQL}
+}

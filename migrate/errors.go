@@ -1,0 +1,162 @@
+package migrate
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	atlas "ariga.io/atlas/sql/migrate"
+)
+
+// ErrNoChanges is returned by [Diff] where the directory already leads to the
+// desired state.
+var ErrNoChanges = errors.New("the migration directory is up to date with the schema")
+
+// NameError is a name that cannot be part of a migration file's name.
+type NameError struct {
+	Name   string
+	Reason string
+}
+
+func (e *NameError) Error() string {
+	if e.Name == "" {
+		return "the name of a migration " + e.Reason
+	}
+	return fmt.Sprintf("the name of a migration %s: %q", e.Reason, e.Name)
+}
+
+// DirError is a migration directory that cannot be read or written.
+type DirError struct {
+	Path string
+	Err  error
+}
+
+func (e *DirError) Error() string { return fmt.Sprintf("migration directory %s: %v", e.Path, e.Err) }
+func (e *DirError) Unwrap() error { return e.Err }
+
+// ChecksumError is a directory whose files are not those its atlas.sum was
+// made for.
+type ChecksumError struct {
+	// File is the first file that differs; empty if there is no atlas.sum.
+	File string
+	// Reason is added, edited, removed, or what is wrong with atlas.sum.
+	Reason string
+}
+
+func (e *ChecksumError) Error() string {
+	const hint = "undo the change, or accept it with: authgraph migrate hash"
+	if e.File == "" {
+		return fmt.Sprintf("atlas.sum %s: %s", e.Reason, hint)
+	}
+	return fmt.Sprintf("atlas.sum does not match: %s was %s: %s", e.File, e.Reason, hint)
+}
+
+func checksumError(err error) error {
+	var sum *atlas.ChecksumError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &sum):
+		return &ChecksumError{File: sum.File, Reason: sum.Reason.String()}
+	case errors.Is(err, atlas.ErrChecksumNotFound):
+		return &ChecksumError{Reason: "is missing"}
+	case errors.Is(err, atlas.ErrChecksumFormat):
+		return &ChecksumError{Reason: "is not in Atlas's format"}
+	default:
+		return err
+	}
+}
+
+// HistoryReason is how a directory and the history of a database disagree.
+type HistoryReason string
+
+// The ways in which a directory and a history disagree.
+const (
+	// HistoryChanged: a file was edited after it was applied.
+	HistoryChanged HistoryReason = "changed"
+	// HistoryMissing: a file that was applied is gone.
+	HistoryMissing HistoryReason = "missing"
+	// HistoryOutOfOrder: a file was added before one that is applied.
+	HistoryOutOfOrder HistoryReason = "out of order"
+	// HistoryAppliedPartEdited: of a half-applied file, a statement that ran
+	// was edited.
+	HistoryAppliedPartEdited HistoryReason = "applied part edited"
+	// HistoryPendingPartEdited: of a half-applied file, only statements that
+	// have not run were edited. [ApplyOptions.AcceptEdit] goes on with it.
+	HistoryPendingPartEdited HistoryReason = "pending part edited"
+)
+
+// HistoryError is a directory that does not continue the history of the
+// database. Nothing was executed.
+type HistoryError struct {
+	Reason HistoryReason
+	// File is the first file at fault.
+	File string
+	// Applied and Total count the statements of a half-applied file.
+	Applied, Total int
+}
+
+func (e *HistoryError) Error() string {
+	switch e.Reason {
+	case HistoryChanged:
+		return fmt.Sprintf("%s was edited after it was applied: restore it, and make the change in a new migration", e.File)
+	case HistoryMissing:
+		return fmt.Sprintf("%s was applied to this database but is not in the directory: restore it", e.File)
+	case HistoryOutOfOrder:
+		return fmt.Sprintf("%s comes before a migration that is already applied: rename it to a new version, then run: authgraph migrate hash", e.File)
+	case HistoryAppliedPartEdited:
+		return fmt.Sprintf("%s is half applied (%d of %d statements) and a statement that ran was edited: restore the applied statements; only those after them may change", e.File, e.Applied, e.Total)
+	default:
+		return fmt.Sprintf("%s was edited after %d of its %d statements were applied: if the edit repairs what did not run, go on with: authgraph migrate apply --accept-edit", e.File, e.Applied, e.Total)
+	}
+}
+
+// DirtyError is a database that holds tables but no history.
+type DirtyError struct{ Table string }
+
+func (e *DirtyError) Error() string {
+	return fmt.Sprintf("the database holds table %q but no migration history: use --allow-dirty to add the tables beside it, or --baseline VERSION if that migration's tables are already there", e.Table)
+}
+
+// VersionError is a version that no file of the directory has.
+type VersionError struct{ Version string }
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("no migration has version %q", e.Version)
+}
+
+// LockError is another apply that held the lock for longer than the timeout.
+type LockError struct {
+	Timeout time.Duration
+	// Connection is the id of the server's connection that holds the lock;
+	// 0 if it is not known.
+	Connection int64
+}
+
+func (e *LockError) Error() string {
+	holder := ""
+	if e.Connection != 0 {
+		holder = fmt.Sprintf(" (connection %d)", e.Connection)
+	}
+	return fmt.Sprintf("another apply%s is running on this server and did not finish within %s: try again when it has", holder, e.Timeout)
+}
+
+// StmtError is a statement the database refused.
+type StmtError struct {
+	File string
+	// Line is the line of the file at which the statement begins.
+	Line int
+	// Index is the statement's number in the file, from 1; Total counts them.
+	Index, Total int
+	Stmt         string
+	// Kept is how many statements of the file stay applied: on MySQL those
+	// before this one, on SQLite none.
+	Kept int
+	Err  error
+}
+
+func (e *StmtError) Error() string {
+	return fmt.Sprintf("%s:%d: statement %d of %d failed, %d stay applied: %v", e.File, e.Line, e.Index, e.Total, e.Kept, e.Err)
+}
+
+func (e *StmtError) Unwrap() error { return e.Err }

@@ -1,0 +1,180 @@
+// Package migrate plans, checks and applies the versioned migrations of the
+// auth graph.
+//
+// A service that owns its database brings it up to date when it starts:
+//
+//	report, err := migrate.Apply(ctx, os.Getenv("DATABASE_URL"), migrate.ApplyOptions{})
+//
+// The directory is in Atlas's format and the history is kept in Atlas's table
+// atlas_schema_revisions, so the Atlas CLI can take over at any point, and
+// back. The migrations for MySQL and MariaDB lie in this folder, those for
+// SQLite in sqlite/; both are compiled into the package.
+//
+// The package does not revert migrations: a change is undone by a further
+// migration.
+package migrate
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"entgo.io/ent/dialect"
+)
+
+//go:embed *.sql atlas.sum sqlite/*.sql sqlite/atlas.sum
+var embedded embed.FS
+
+// Dir is a migration directory: versioned SQL files and their checksums.
+type Dir = atlas.Dir
+
+// Embedded is the directory compiled into this package for a dialect, which
+// is dialect.MySQL (for MariaDB too) or dialect.SQLite.
+func Embedded(name string) (Dir, error) {
+	root := "."
+	switch name {
+	case dialect.MySQL:
+	case dialect.SQLite:
+		root = "sqlite"
+	default:
+		return nil, fmt.Errorf("no migrations for dialect %q", name)
+	}
+	dir := &atlas.MemDir{}
+	entries, err := embedded.ReadDir(root)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		b, err := embedded.ReadFile(path.Join(root, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if err := dir.WriteFile(e.Name(), b); err != nil {
+			return nil, err
+		}
+	}
+	return dir, nil
+}
+
+// OpenDir opens the migration directory at path, which must exist and be
+// readable.
+func OpenDir(path string) (Dir, error) {
+	if _, err := os.ReadDir(path); err != nil {
+		return nil, &DirError{Path: path, Err: err}
+	}
+	dir, err := atlas.NewLocalDir(path)
+	if err != nil {
+		return nil, &DirError{Path: path, Err: err}
+	}
+	return dir, nil
+}
+
+// New adds an empty migration file for hand-written SQL to the directory,
+// updates its checksums and returns the file's name.
+func New(dir Dir, name string) (string, error) {
+	if err := Validate(dir); err != nil {
+		return "", err
+	}
+	file, err := fileName(dir, name)
+	if err != nil {
+		return "", err
+	}
+	if err := writeFile(dir, file, nil); err != nil {
+		return "", err
+	}
+	return file, nil
+}
+
+// Hash writes the checksums of the directory anew. It is how an edit by hand
+// is declared intended; a file that was applied anywhere must not be edited.
+func Hash(dir Dir) error {
+	sum, err := dir.Checksum()
+	if err != nil {
+		return dirError(dir, err)
+	}
+	return dirError(dir, atlas.WriteSumFile(dir, sum))
+}
+
+// Validate holds the files of the directory against its checksums. The error
+// is a [*ChecksumError] where they differ.
+func Validate(dir Dir) error {
+	return checksumError(atlas.Validate(dir))
+}
+
+// fileName is the name of the next file. Its version is the time in UTC,
+// unless the directory already has that version or a later one: a file sorted
+// before one that is applied would be out of order.
+func fileName(dir Dir, name string) (string, error) {
+	if err := checkName(name); err != nil {
+		return "", err
+	}
+	const layout = "20060102150405"
+	at := time.Now().UTC()
+	files, err := dir.Files()
+	if err != nil {
+		return "", dirError(dir, err)
+	}
+	if n := len(files); n > 0 {
+		if last, err := time.Parse(layout, files[n-1].Version()); err == nil && !at.Truncate(time.Second).After(last) {
+			at = last.Add(time.Second)
+		}
+	}
+	return at.Format(layout) + "_" + name + ".sql", nil
+}
+
+// checkName keeps the name of a file portable and inside its directory.
+func checkName(name string) error {
+	bad := func(r rune) bool {
+		return r != '_' && r != '-' && !('a' <= r && r <= 'z') && !('A' <= r && r <= 'Z') && !('0' <= r && r <= '9')
+	}
+	switch {
+	case name == "":
+		return &NameError{Reason: "is empty"}
+	case utf8.RuneCountInString(name) > 100:
+		return &NameError{Name: name, Reason: "is longer than 100 characters"}
+	case strings.ContainsFunc(name, bad):
+		return &NameError{Name: name, Reason: "may hold letters, digits, _ and - only"}
+	}
+	return nil
+}
+
+// writeFile adds a file and updates the checksums, both or neither.
+func writeFile(dir Dir, name string, content []byte) error {
+	if err := dir.WriteFile(name, content); err != nil {
+		return dirError(dir, err)
+	}
+	if err := Hash(dir); err != nil {
+		if local, ok := dir.(*atlas.LocalDir); ok {
+			_ = os.Remove(filepath.Join(local.Path(), name)) // the first error is the one to report
+		}
+		return err
+	}
+	return nil
+}
+
+// dirPath is where the directory lies, for messages.
+func dirPath(dir Dir) string {
+	if local, ok := dir.(*atlas.LocalDir); ok {
+		return local.Path()
+	}
+	return "the embedded migrations"
+}
+
+func dirError(dir Dir, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &DirError{Path: dirPath(dir), Err: err}
+}
+
+var _ fs.FS = Dir(nil)

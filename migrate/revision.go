@@ -1,0 +1,178 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"entgo.io/ent/dialect"
+)
+
+// RevisionsTable is the table in which Atlas keeps the history of a database.
+const RevisionsTable = "atlas_schema_revisions"
+
+// The definitions are those of the Atlas CLI, so that it finds nothing to
+// change in a table made here.
+var createRevisions = map[string]string{
+	dialect.MySQL: "CREATE TABLE IF NOT EXISTS `" + RevisionsTable + "` (" +
+		"`version` varchar(255) NOT NULL, `description` varchar(255) NOT NULL, " +
+		"`type` bigint unsigned NOT NULL DEFAULT 2, `applied` bigint NOT NULL DEFAULT 0, `total` bigint NOT NULL DEFAULT 0, " +
+		"`executed_at` timestamp NOT NULL, `execution_time` bigint NOT NULL, " +
+		"`error` longtext NULL, `error_stmt` longtext NULL, " +
+		"`hash` varchar(255) NOT NULL, `partial_hashes` json NULL, `operator_version` varchar(255) NOT NULL, " +
+		"PRIMARY KEY (`version`)) CHARSET utf8mb4 COLLATE utf8mb4_bin",
+	dialect.SQLite: "CREATE TABLE IF NOT EXISTS `" + RevisionsTable + "` (" +
+		"`version` text NOT NULL, `description` text NOT NULL, " +
+		"`type` integer NOT NULL DEFAULT (2), `applied` integer NOT NULL DEFAULT (0), `total` integer NOT NULL DEFAULT (0), " +
+		"`executed_at` datetime NOT NULL, `execution_time` integer NOT NULL, " +
+		"`error` text NULL, `error_stmt` text NULL, " +
+		"`hash` text NOT NULL, `partial_hashes` json NULL, `operator_version` text NOT NULL, " +
+		"PRIMARY KEY (`version`))",
+}
+
+// operator is what the history names as the program that ran a migration.
+const operator = "authgraph"
+
+// history is the revision table, read and written on one connection.
+type history struct {
+	conn    *sql.Conn
+	dialect string
+}
+
+func (h history) create(ctx context.Context) error {
+	if _, err := h.conn.ExecContext(ctx, createRevisions[h.dialect]); err != nil {
+		return fmt.Errorf("create table %s: %w", RevisionsTable, err)
+	}
+	return nil
+}
+
+func (h history) exists(ctx context.Context) (bool, error) {
+	query := "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?"
+	if h.dialect == dialect.SQLite {
+		query = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+	}
+	var n int
+	if err := h.conn.QueryRowContext(ctx, query, RevisionsTable).Scan(&n); err != nil {
+		return false, fmt.Errorf("look for table %s: %w", RevisionsTable, err)
+	}
+	return n > 0, nil
+}
+
+// read is the history in the order of versions; empty if there is no table.
+func (h history) read(ctx context.Context) (revs []*atlas.Revision, err error) {
+	if ok, err := h.exists(ctx); !ok {
+		return nil, err
+	}
+	// Rows whose version begins with a dot are the Atlas CLI's own notes.
+	rows, err := h.conn.QueryContext(ctx, "SELECT version, description, type, applied, total, executed_at, execution_time, "+
+		"COALESCE(error, ''), COALESCE(error_stmt, ''), hash, COALESCE(partial_hashes, 'null'), operator_version "+
+		"FROM "+RevisionsTable+" WHERE version NOT LIKE '.%' ORDER BY version")
+	if err != nil {
+		return nil, fmt.Errorf("read table %s: %w", RevisionsTable, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var r atlas.Revision
+		var partial []byte
+		if err := rows.Scan(&r.Version, &r.Description, &r.Type, &r.Applied, &r.Total, &r.ExecutedAt, &r.ExecutionTime,
+			&r.Error, &r.ErrorStmt, &r.Hash, &partial, &r.OperatorVersion); err != nil {
+			return nil, fmt.Errorf("read table %s: %w", RevisionsTable, err)
+		}
+		if err := json.Unmarshal(partial, &r.PartialHashes); err != nil {
+			return nil, fmt.Errorf("read table %s: partial hashes of %s: %w", RevisionsTable, r.Version, err)
+		}
+		revs = append(revs, &r)
+	}
+	return revs, rows.Err()
+}
+
+func (h history) write(ctx context.Context, r *atlas.Revision) error {
+	var partial any // NULL, as Atlas has it, where there is none
+	if len(r.PartialHashes) > 0 {
+		b, err := json.Marshal(r.PartialHashes)
+		if err != nil {
+			return err
+		}
+		partial = string(b)
+	}
+	_, err := h.conn.ExecContext(ctx, "REPLACE INTO "+RevisionsTable+" (version, description, type, applied, total, executed_at, "+
+		"execution_time, error, error_stmt, hash, partial_hashes, operator_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		r.Version, r.Description, uint(r.Type), r.Applied, r.Total, r.ExecutedAt.UTC().Truncate(time.Second),
+		int64(r.ExecutionTime), r.Error, r.ErrorStmt, r.Hash, partial, operator)
+	if err != nil {
+		return fmt.Errorf("write table %s: %w", RevisionsTable, err)
+	}
+	return nil
+}
+
+// verify holds a directory against a history: every applied file is there and
+// unchanged, and none was added before an applied one.
+func verify(dir Dir, revs []*atlas.Revision) error {
+	if len(revs) == 0 {
+		return nil
+	}
+	files, err := dir.Files()
+	if err != nil {
+		return dirError(dir, err)
+	}
+	sum, err := dir.Checksum()
+	if err != nil {
+		return dirError(dir, err)
+	}
+	byVersion := make(map[string]*atlas.Revision, len(revs))
+	for _, r := range revs {
+		byVersion[r.Version] = r
+	}
+	first, last := revs[0].Version, revs[len(revs)-1].Version
+	inDir := make(map[string]bool, len(files))
+	for _, f := range files {
+		inDir[f.Version()] = true
+		if _, ok := byVersion[f.Version()]; !ok && first < f.Version() && f.Version() < last {
+			return &HistoryError{Reason: HistoryOutOfOrder, File: f.Name()}
+		}
+	}
+	for _, r := range revs {
+		if !inDir[r.Version] {
+			return &HistoryError{Reason: HistoryMissing, File: r.Version + "_" + r.Description + ".sql"}
+		}
+	}
+	for _, f := range files {
+		r, ok := byVersion[f.Version()]
+		// A baseline was never executed; a half-applied file is compared
+		// statement by statement.
+		if !ok || r.Type == atlas.RevisionTypeBaseline || r.Hash == "" || r.Applied < r.Total {
+			continue
+		}
+		h, err := sum.SumByName(f.Name())
+		if err != nil {
+			return dirError(dir, err)
+		}
+		if h != r.Hash {
+			return &HistoryError{Reason: HistoryChanged, File: f.Name()}
+		}
+	}
+	return nil
+}
+
+// pending are the files of the directory that are not, or not wholly, applied.
+func pending(dir Dir, revs []*atlas.Revision) ([]atlas.File, error) {
+	files, err := dir.Files()
+	if err != nil {
+		return nil, dirError(dir, err)
+	}
+	if len(revs) == 0 {
+		return files, nil
+	}
+	last := revs[len(revs)-1]
+	var out []atlas.File
+	for _, f := range files {
+		if f.Version() > last.Version || f.Version() == last.Version && last.Applied < last.Total {
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}

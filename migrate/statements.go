@@ -1,0 +1,57 @@
+package migrate
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"regexp"
+
+	atlas "ariga.io/atlas/sql/migrate"
+)
+
+// statements splits a file the way the database's own client would.
+func statements(drv atlas.Driver, f atlas.File) ([]*atlas.Stmt, error) {
+	stmts, err := atlas.FileStmtDecls(drv, f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return stmts, nil
+}
+
+// sums are Atlas's partial hashes: one a statement, each over all statements
+// up to it.
+func sums(stmts []*atlas.Stmt) []string {
+	h := sha256.New()
+	out := make([]string, len(stmts))
+	for i, s := range stmts {
+		h.Write([]byte(s.Text))
+		out[i] = "h1:" + base64.StdEncoding.EncodeToString(h.Sum(nil))
+	}
+	return out
+}
+
+// line is the number of the line on which the statement begins.
+func line(f atlas.File, s *atlas.Stmt) int {
+	return 1 + bytes.Count(f.Bytes()[:min(s.Pos, len(f.Bytes()))], []byte("\n"))
+}
+
+func stmtError(f atlas.File, stmts []*atlas.Stmt, i, kept int, err error) *StmtError {
+	return &StmtError{
+		File:  f.Name(),
+		Line:  line(f, stmts[i]),
+		Index: i + 1,
+		Total: len(stmts),
+		Stmt:  stmts[i].Text,
+		Kept:  kept,
+		Err:   err,
+	}
+}
+
+var (
+	// rowsOnly are statements that change rows and can be rolled back; every
+	// other commits on its own (MySQL manual, 15.3.3).
+	rowsOnly = regexp.MustCompile(`(?is)^\s*(INSERT|UPDATE|DELETE|REPLACE|SELECT|WITH|TABLE|VALUES)\b`)
+	// sessionOnly are statements whose effect ends with the connection.
+	sessionOnly = regexp.MustCompile(`(?is)^\s*(SET\s+(SESSION\s|LOCAL\s|@|NAMES\b|CHARACTER\b|CHARSET\b|[a-z_]+\s*:?=)|USE\s)`)
+)
