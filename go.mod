@@ -3,6 +3,7 @@ module github.com/authgraph/authgraph
 go 1.26.4
 
 require (
+	ariga.io/atlas v1.3.0
 	entgo.io/ent v0.14.6
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/stretchr/testify v1.12.1
@@ -11,7 +12,6 @@ require (
 )
 
 require (
-	ariga.io/atlas v1.3.0 // indirect
 	filippo.io/edwards25519 v1.2.0 // indirect
 	github.com/agext/levenshtein v1.2.3 // indirect
 	github.com/apparentlymart/go-textseg/v15 v15.0.0 // indirect

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -107,7 +109,7 @@ func Apply(ctx context.Context, url string, opts ApplyOptions) (report *Report, 
 	if opts.Progress == nil {
 		opts.Progress = func(Progress) {}
 	}
-	t, err := openTarget(ctx, url, opts.Dir)
+	t, err := openTarget(ctx, url, opts.Dir, opts.DryRun)
 	if err != nil {
 		return nil, err
 	}
@@ -139,11 +141,17 @@ type target struct {
 	history
 }
 
-// openTarget opens the database at url; a nil dir is the embedded one.
-func openTarget(ctx context.Context, url string, dir Dir) (*target, error) {
+// openTarget opens the database at url; a nil dir is the embedded one. Where
+// it is only to be read, a SQLite file that does not exist is not made.
+func openTarget(ctx context.Context, url string, dir Dir, readOnly bool) (*target, error) {
 	u, err := parse(url)
 	if err != nil {
 		return nil, err
+	}
+	if readOnly && u.Dialect == dialect.SQLite {
+		if _, err := os.Stat(u.Database()); errors.Is(err, fs.ErrNotExist) {
+			u = u.WithDatabase(":memory:")
+		}
 	}
 	if dir == nil {
 		if dir, err = Embedded(u.Dialect); err != nil {

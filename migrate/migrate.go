@@ -17,7 +17,6 @@ package migrate
 import (
 	"embed"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -177,4 +176,3 @@ func dirError(dir Dir, err error) error {
 	return &DirError{Path: dirPath(dir), Err: err}
 }
 
-var _ fs.FS = Dir(nil)

@@ -53,7 +53,7 @@ type Partial struct {
 // error is a [*ChecksumError] or [*HistoryError] and the status, read as far
 // as it goes, is returned with it.
 func ReadStatus(ctx context.Context, url string, dir Dir) (s *Status, err error) {
-	t, err := openTarget(ctx, url, dir)
+	t, err := openTarget(ctx, url, dir, true)
 	if err != nil {
 		return nil, err
 	}
