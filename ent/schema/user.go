@@ -1,3 +1,5 @@
+// Package schema declares the tables of the auth graph, one entity a file. The
+// client in package ent and the migrations follow from it.
 package schema
 
 import (

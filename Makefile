@@ -1,0 +1,54 @@
+# The one place for the versions of tools that are run by version and never become the product's dependencies.
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+WITHSERVERS := go run ./internal/testserver/cmd/withservers
+AUTHGRAPH   := go run ./cmd/authgraph
+FUZZTIME    ?= 10s
+SOAKTIME    ?= 5m
+
+.PHONY: help
+help: ## Show what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+.PHONY: test
+test: ## Run all tests on a real MySQL, a real MariaDB and SQLite
+	$(WITHSERVERS) -- go test -race -count=1 ./...
+
+.PHONY: servers
+servers: ## Open a shell in which both test servers run and go test finds them
+	$(WITHSERVERS) -- "$${SHELL:-sh}"
+
+.PHONY: generate
+generate: ## Generate the client, and what else follows from ent/schema
+	go generate ./ent
+
+.PHONY: migration
+migration: ## Plan the migration to the current schema: make migration NAME=add_phone
+	@test -n "$(NAME)" || { echo "usage: make migration NAME=add_phone"; exit 2; }
+	$(WITHSERVERS) -mysql-only -- sh -ec 'for url in "$$AUTHGRAPH_TEST_MYSQL_URL" sqlite://unused.db; do \
+		$(AUTHGRAPH) migrate diff --url "$$url" "$$1"; done' sh "$(NAME)"
+
+.PHONY: lint
+lint: ## Check format and code
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go run $(GOLANGCI_LINT) run
+
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities in what the code calls
+	go run $(GOVULNCHECK) ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz test for FUZZTIME (10s)
+	@grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file line name; do \
+		go test -run '^$$' -fuzz "^$${name#func }\$$" -fuzztime $(FUZZTIME) "$${file%/*}" || exit 1; \
+	done
+
+.PHONY: soak
+soak: ## Run the tests named Soak for SOAKTIME (5m)
+	AUTHGRAPH_SOAK=$(SOAKTIME) $(WITHSERVERS) -- go test -race -count=1 -timeout=0 -v -run Soak ./...
+
+.PHONY: demo
+demo: ## Show the graph at work on DATABASE_URL, or on a SQLite file
+	$(AUTHGRAPH) demo

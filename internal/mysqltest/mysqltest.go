@@ -1,0 +1,151 @@
+// Package mysqltest gives each test a database of its own, on the servers that the environment names.
+//
+// It starts no server and creates no tables: package testserver does the one, the package under test the other. It uses
+// plain database/sql, so that it can judge what the product wrote without the product's help.
+//
+//	func TestSomething(t *testing.T) {
+//		mysqltest.Each(t, func(t *testing.T, url string) {
+//			…
+//		})
+//	}
+package mysqltest
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/authgraph/authgraph/internal/testserver"
+)
+
+// MySQL returns the URL of a fresh database on the MySQL test server, dropped when the test ends.
+func MySQL(t testing.TB) string {
+	t.Helper()
+	return database(t, testserver.MySQLVariable)
+}
+
+// MariaDB returns the URL of a fresh database on the MariaDB test server, dropped when the test ends. The test is
+// skipped only where MariaDB was left out on request.
+func MariaDB(t testing.TB) string {
+	t.Helper()
+	if withoutMariaDB() {
+		t.Skip(leftOut)
+	}
+	return database(t, testserver.MariaDBVariable)
+}
+
+// SQLite returns the URL of a database file that does not exist yet, removed when the test ends.
+func SQLite(t testing.TB) string {
+	return "sqlite://" + filepath.ToSlash(filepath.Join(t.TempDir(), "authgraph.db"))
+}
+
+// Each runs fn as the parallel subtests "mysql", "mariadb" and "sqlite", each with a database of its own.
+func Each(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Helper()
+	EachServer(t, fn)
+	subtest(t, "sqlite", SQLite, fn)
+}
+
+// EachServer is Each without SQLite, for what one process alone cannot show.
+func EachServer(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Helper()
+	subtest(t, "mysql", MySQL, fn)
+	if withoutMariaDB() {
+		t.Log(leftOut)
+		return
+	}
+	subtest(t, "mariadb", MariaDB, fn)
+}
+
+func subtest(t *testing.T, name string, fresh func(testing.TB) string, fn func(*testing.T, string)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		fn(t, fresh(t))
+	})
+}
+
+const leftOut = "mariadb left out, because " + testserver.WithoutMariaDBVariable + "=1"
+
+func withoutMariaDB() bool {
+	return os.Getenv(testserver.MariaDBVariable) == "" && os.Getenv(testserver.WithoutMariaDBVariable) == "1"
+}
+
+// DB opens the database that url names, and closes it when the test ends. Times are UTC, a call runs one statement, and
+// SQLite enforces foreign keys.
+func DB(t testing.TB, url string) *sql.DB {
+	t.Helper()
+	db, err := open(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func open(rawURL string) (*sql.DB, error) {
+	if path, ok := strings.CutPrefix(rawURL, "sqlite://"); ok {
+		path, _, _ = strings.Cut(path, "?")
+		file := url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)"}
+		return sql.Open("sqlite", file.String())
+	}
+	config, err := testserver.Config(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	// The driver prints each lost connection otherwise; the error says it too.
+	config.Logger = &mysql.NopLogger{}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connector), nil
+}
+
+func database(t testing.TB, variable string) string {
+	t.Helper()
+	server := os.Getenv(variable)
+	if server == "" {
+		t.Fatalf("%s is not set: run make test, or set it to the URL of a server to test on", variable)
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	name := "authgraph_test_" + strings.ToLower(rand.Text()[:16])
+	if err := execute(server, "CREATE DATABASE "+name); err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	t.Cleanup(func() {
+		if err := execute(server, "DROP DATABASE IF EXISTS "+name); err != nil {
+			t.Errorf("%s is not dropped; does a transaction still use it? %v", name, err)
+		}
+	})
+	u.Path = "/" + name
+	return u.String()
+}
+
+func execute(server, statement string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	db, err := open(server)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, statement)
+	if err := cmp.Or(err, db.Close()); err != nil {
+		return fmt.Errorf("%s: %w", statement, err)
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+// Package testserver brings up the real database servers that the tests run against, on a machine that may have
+// neither a server nor a container engine.
+//
+// It is no way to run a server for anything but tests: root has no password, nothing is flushed to disk, and the data is
+// removed at the end. It never touches a server that belongs to the machine.
+//
+// The first call is the command that wraps another one:
+//
+//	go run ./internal/testserver/cmd/withservers -- go test ./...
+//
+// From Go, a server is started and stopped like this:
+//
+//	server, err := testserver.Start(ctx, testserver.MySQL, os.Stderr)
+//	if err != nil {
+//		return err
+//	}
+//	defer server.Stop()
+package testserver
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The environment through which the servers reach the tests.
+const (
+	MySQLVariable   = "AUTHGRAPH_TEST_MYSQL_URL"
+	MariaDBVariable = "AUTHGRAPH_TEST_MARIADB_URL"
+	// WithoutMariaDBVariable is "1" where MariaDB was left out on request; without it a missing MariaDB is a failure.
+	WithoutMariaDBVariable = "AUTHGRAPH_TEST_WITHOUT_MARIADB"
+)
+
+// Product is a database product that can be started.
+type Product struct {
+	name        string // also the URL scheme, the service in compose.yaml and the prefix of printed lines
+	variable    string
+	executable  string
+	debian      string // the Debian package of the server
+	initialise  func(context.Context, program, string) error
+	flags       []string
+	shares      []string // where the messages may be, relative to the folder above the executable's
+	oldestMajor int
+}
+
+// The products the tests run on.
+var (
+	MySQL = &Product{
+		name: "mysql", variable: MySQLVariable, executable: "mysqld", debian: "mysql-server-core",
+		initialise: initialiseMySQL,
+		// The built-in folder for files need not exist; the second protocol would take a port.
+		flags:  []string{"--secure-file-priv=NULL", "--mysqlx=OFF"},
+		shares: []string{"share/mysql", "share"}, oldestMajor: 8,
+	}
+	MariaDB = &Product{
+		name: "mariadb", variable: MariaDBVariable, executable: "mariadbd", debian: "mariadb-server-core",
+		initialise: initialiseMariaDB,
+		shares:     []string{"share/mariadb", "share/mysql", "share"}, oldestMajor: 10,
+	}
+)
+
+// Server is a running server.
+type Server struct {
+	URL     string // without a database: mysql://root@127.0.0.1:PORT/
+	Version string
+	stop    func()
+}
+
+// Stop ends the server and removes its data. A server that was running before Start is left alone.
+func (s *Server) Stop() {
+	if s.stop != nil {
+		s.stop()
+	}
+}
+
+// Start returns a server of the product, by the first of these ways that works: the URL in the environment, an
+// executable on PATH, docker compose, a package of the Debian archive. The error has a line for each way that failed.
+func Start(ctx context.Context, product *Product, progress io.Writer) (*Server, error) {
+	say := sayer(product, progress)
+	began := time.Now()
+	// A URL that somebody set is an order; running on something else when it fails would hide the mistake.
+	if url := os.Getenv(product.variable); url != "" {
+		server, err := useURL(ctx, product, url)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", product.name, product.variable, err)
+		}
+		say("using %s (%s)", address(url), server.Version)
+		return server, nil
+	}
+	ways := []struct {
+		name  string
+		start func(context.Context, *Product, func(string, ...any)) (*Server, error)
+	}{
+		{product.executable + " on PATH", startInstalled},
+		{"docker compose", startCompose},
+		{"Debian package " + product.debian, startPackage},
+	}
+	failures := []error{fmt.Errorf("%s: environment: %s is not set", product.name, product.variable)}
+	for _, way := range ways {
+		server, err := way.start(ctx, product, say)
+		if err == nil {
+			say("ready on %s (%s) in %.1f s", address(server.URL), server.Version, time.Since(began).Seconds())
+			return server, nil
+		}
+		failures = append(failures, fmt.Errorf("%s: %s: %w", product.name, way.name, err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, errors.Join(failures...)
+}
+
+// printing keeps the lines of servers that start at the same time whole.
+var printing sync.Mutex
+
+func sayer(product *Product, progress io.Writer) func(string, ...any) {
+	return func(format string, args ...any) {
+		printing.Lock()
+		defer printing.Unlock()
+		fmt.Fprintf(progress, product.name+": "+format+"\n", args...)
+	}
+}
+
+func useURL(ctx context.Context, product *Product, url string) (*Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	version, err := waitReady(ctx, product, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{URL: url, Version: version}, nil
+}
+
+// checkVersion is what keeps a MariaDB that calls itself mysqld from being tested as MySQL.
+func (p *Product) checkVersion(version string) error {
+	isMariaDB := strings.Contains(strings.ToLower(version), "mariadb")
+	if isMariaDB != (p == MariaDB) {
+		return fmt.Errorf("is not %s but %s", p.name, cmp.Or(version, "unknown"))
+	}
+	var major int
+	if _, err := fmt.Sscanf(version, "%d.", &major); err != nil || major < p.oldestMajor {
+		return fmt.Errorf("is version %q, needs %d or later", version, p.oldestMajor)
+	}
+	return nil
+}
