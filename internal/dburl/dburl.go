@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,7 +102,7 @@ func parseServer(scheme, rest string) (*URL, error) {
 	authority, path, _ := strings.Cut(rest, "/")
 	userinfo, host := "", authority
 	if at := strings.LastIndexByte(rest, '@'); at > len(authority) {
-		return nil, &Error{Part: PartPassword, Err: errors.New("has a / that must be written %2F")}
+		return nil, &Error{Part: PartPassword, Err: errors.New("has a / that must be written %2F (an @ in a database's name is written %40)")}
 	}
 	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
 		userinfo, host = authority[:at], authority[at+1:]
@@ -131,7 +132,8 @@ func parseServer(scheme, rest string) (*URL, error) {
 	} else {
 		u.server.Net, u.server.DBName = "tcp", path
 		if u.server.Addr, err = hostPort(host); err != nil {
-			return nil, &Error{URL: u.String(), Part: PartHost, Err: err}
+			// Without the URL: what stands for its database may be a password.
+			return nil, &Error{Part: PartHost, Err: err}
 		}
 	}
 	return u.tune(params)
@@ -170,7 +172,8 @@ func parseDSN(dsn string) (*URL, error) {
 		base, query = dsn[:j], dsn[j+1:]
 	}
 	cfg, err := mysql.ParseDSN(base)
-	if err != nil {
+	// An @ after the last slash: the slash is one of the password.
+	if err != nil || strings.Contains(cfg.DBName, "@") {
 		return nil, &Error{Part: PartURL, Err: errors.New("is not of the form user:password@tcp(host:3306)/database")}
 	}
 	params, err := url.ParseQuery(query)
@@ -181,12 +184,19 @@ func parseDSN(dsn string) (*URL, error) {
 	return u.tune(params)
 }
 
+// sqlMode is MySQL's default without ONLY_FULL_GROUP_BY, which MariaDB's has not.
+const sqlMode = "'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
+
+// parameterName is what goes unescaped into the driver's DSN and its SET.
+var parameterName = regexp.MustCompile(`^[a-zA-Z0-9_.]+$`)
+
 // tune takes over the parameters and sets those this project decides:
 //   - times are read and written in UTC, to the microsecond;
 //   - one round trip a query: arguments are escaped by the client;
 //   - an UPDATE reports the rows it matched, as on every other database, so
 //     that a conditional write is decided by its row count;
-//   - strict mode, whatever the server's default: nothing is cut or coerced;
+//   - strict mode and the quotes of MySQL, whatever the server's default:
+//     nothing is cut or coerced, and "text" in a migration is text;
 //   - one statement a query, so that no injected second one can run.
 func (u *URL) tune(params url.Values) (*URL, error) {
 	for _, fixed := range []string{
@@ -199,6 +209,9 @@ func (u *URL) tune(params url.Values) (*URL, error) {
 	}
 	var query []string
 	for _, name := range slices.Sorted(maps.Keys(params)) {
+		if !parameterName.MatchString(name) {
+			return nil, &Error{URL: u.String(), Part: PartParameter, Err: errors.New("has a name with other characters than letters, digits, _ and .")}
+		}
 		query = append(query, name+"="+url.QueryEscape(params.Get(name)))
 	}
 	// The DSN parser is the only way to the driver's unexported settings.
@@ -220,7 +233,7 @@ func (u *URL) tune(params url.Values) (*URL, error) {
 		cfg.Params = make(map[string]string)
 	}
 	cfg.Params["time_zone"] = "'+00:00'"
-	cfg.Params["sql_mode"] = "CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')"
+	cfg.Params["sql_mode"] = sqlMode
 	u.server = cfg
 	return u, nil
 }
@@ -279,7 +292,7 @@ func (u *URL) String() string {
 	if u.server.Net == "unix" {
 		return b + u.server.Addr + "?database=" + url.QueryEscape(u.server.DBName)
 	}
-	return b + u.server.Addr + "/" + url.PathEscape(u.server.DBName)
+	return b + u.server.Addr + "/" + strings.ReplaceAll(url.PathEscape(u.server.DBName), "@", "%40")
 }
 
 // Database is the name of the database on its server; for SQLite, the file.

@@ -1,0 +1,130 @@
+package dburl
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"entgo.io/ent/dialect"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/internal/mysqltest"
+)
+
+func TestEveryFormOfAServersAddress(t *testing.T) {
+	for _, c := range []struct {
+		raw                           string
+		user, password, net, addr, db string
+		text                          string
+	}{
+		{"mysql://ada:pw@db.example.com:3307/app", "ada", "pw", "tcp", "db.example.com:3307", "app", "mysql://ada:***@db.example.com:3307/app"},
+		{"mysql://ada:pw@db.example.com/app", "ada", "pw", "tcp", "db.example.com:3306", "app", "mysql://ada:***@db.example.com:3306/app"},
+		{"MySQL://ada@localhost/app", "ada", "", "tcp", "localhost:3306", "app", "mysql://ada@localhost:3306/app"},
+		{"mariadb://ada:pw@localhost", "ada", "pw", "tcp", "localhost:3306", "", "mariadb://ada:***@localhost:3306/"},
+		{"maria://localhost/app", "", "", "tcp", "localhost:3306", "app", "maria://localhost:3306/app"},
+		{"mysql://ada:pw@[::1]/app", "ada", "pw", "tcp", "[::1]:3306", "app", "mysql://ada:***@[::1]:3306/app"},
+		{"mysql://ada:pw@[2001:db8::1]:3307/app", "ada", "pw", "tcp", "[2001:db8::1]:3307", "app", "mysql://ada:***@[2001:db8::1]:3307/app"},
+		{"mysql://a%40b:p%2F%3A%40%3F%25w@localhost/my%20app", "a@b", "p/:@?%w", "tcp", "localhost:3306", "my app", "mysql://a%40b:***@localhost:3306/my%20app"},
+		{"mysql://ada:p@s:s+w#@localhost/app", "ada", "p@s:s+w#", "tcp", "localhost:3306", "app", "mysql://ada:***@localhost:3306/app"},
+		{"mysql://:pw@localhost/app", "", "pw", "tcp", "localhost:3306", "app", "mysql://localhost:3306/app"},
+		{"mysql+unix:///run/mysqld.sock?database=app", "", "", "unix", "/run/mysqld.sock", "app", "mysql+unix:///run/mysqld.sock?database=app"},
+		{"mariadb+unix://ada:pw@/run/mysqld.sock?database=app", "ada", "pw", "unix", "/run/mysqld.sock", "app", "mariadb+unix://ada:***@/run/mysqld.sock?database=app"},
+		{"ada:pw@tcp(localhost:3307)/app", "ada", "pw", "tcp", "localhost:3307", "app", "mysql://ada:***@localhost:3307/app"},
+		{"ada:p/w@x:y?z@tcp(localhost:3306)/app?timeout=1s", "ada", "p/w@x:y?z", "tcp", "localhost:3306", "app", "mysql://ada:***@localhost:3306/app"},
+		{"ada:a://b@tcp(localhost:3306)/app", "ada", "a://b", "tcp", "localhost:3306", "app", "mysql://ada:***@localhost:3306/app"},
+		{"ada@unix(/run/mysqld.sock)/app", "ada", "", "unix", "/run/mysqld.sock", "app", "mysql+unix://ada@/run/mysqld.sock?database=app"},
+		{"/app", "", "", "tcp", "127.0.0.1:3306", "app", "mysql://127.0.0.1:3306/app"},
+	} {
+		t.Run(c.raw, func(t *testing.T) {
+			u, err := Parse(c.raw)
+			require.NoError(t, err)
+			assert.Equal(t, dialect.MySQL, u.Dialect)
+			assert.Equal(t, []string{c.user, c.password, c.net, c.addr, c.db},
+				[]string{u.server.User, u.server.Passwd, u.server.Net, u.server.Addr, u.server.DBName})
+			assert.Equal(t, c.text, u.String())
+			assert.Equal(t, c.db, u.Database())
+		})
+	}
+}
+
+func TestParametersAreTheDriversExceptThoseDecidedHere(t *testing.T) {
+	for _, raw := range []string{
+		"mysql://ada:pw@localhost/app?readTimeout=3s&max_execution_time=1000&parseTime=false&loc=Asia%2FKolkata&multiStatements=true&sql_mode=ANSI",
+		"ada:pw@tcp(localhost:3306)/app?readTimeout=3s&max_execution_time=1000&parseTime=false&loc=Asia%2FKolkata&multiStatements=true&sql_mode=ANSI",
+	} {
+		u, err := Parse(raw)
+		require.NoError(t, err)
+		assert.Equal(t, 3*time.Second, u.server.ReadTimeout)
+		assert.Equal(t, 10*time.Second, u.server.Timeout, "a host that does not answer is given up")
+		assert.True(t, u.server.ParseTime)
+		assert.True(t, u.server.InterpolateParams)
+		assert.True(t, u.server.ClientFoundRows)
+		assert.False(t, u.server.MultiStatements)
+		assert.Equal(t, time.UTC, u.server.Loc)
+		assert.Equal(t, map[string]string{
+			"max_execution_time": "1000",
+			"time_zone":          "'+00:00'",
+			"sql_mode":           sqlMode,
+		}, u.server.Params)
+	}
+}
+
+func TestEveryFormOfAFilesAddress(t *testing.T) {
+	for raw, file := range map[string]string{
+		"sqlite://app.db":              "app.db",
+		"sqlite3://data/app.db":        "data/app.db",
+		"sqlite:///var/lib/app.db":     "/var/lib/app.db",
+		"file:app.db":                  "app.db",
+		"file:/var/lib/app.db?cache=x": "/var/lib/app.db",
+		"sqlite://my%20app%3F.db":      "my app?.db",
+	} {
+		u, err := Parse(raw)
+		require.NoError(t, err, raw)
+		assert.Equal(t, dialect.SQLite, u.Dialect)
+		assert.Equal(t, file, u.Database())
+		assert.Equal(t, "sqlite://"+file, u.String())
+	}
+}
+
+func TestAnotherDatabaseOfTheSameServer(t *testing.T) {
+	u, err := Parse("mysql://ada:pw@localhost/app?readTimeout=3s")
+	require.NoError(t, err)
+	other := u.WithDatabase("scratch")
+	assert.Equal(t, "scratch", other.Database())
+	assert.Equal(t, "app", u.Database(), "the first one stays")
+	assert.Equal(t, "pw", other.server.Passwd)
+	assert.Equal(t, 3*time.Second, other.server.ReadTimeout)
+	assert.NoError(t, other.NeedDatabase())
+	assert.Error(t, u.WithDatabase("").NeedDatabase())
+
+	file, err := Parse("sqlite://app.db")
+	require.NoError(t, err)
+	assert.Equal(t, "sqlite://scratch.db", file.WithDatabase("scratch.db").String())
+}
+
+func TestConnectProvesThatADatabaseAnswers(t *testing.T) {
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		u, err := Parse(url)
+		require.NoError(t, err)
+		db, err := u.Connect(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, db.PingContext(t.Context()))
+		require.NoError(t, db.Close())
+	})
+}
+
+func TestASQLiteFileWithAnyNameIsTheFileItself(t *testing.T) {
+	for _, name := range []string{"a.db", "a b.db", "a%20b.db", "a?b#c.db", "é.db", "a:b.db"} {
+		file := filepath.Join(t.TempDir(), name)
+		u := (&URL{Dialect: dialect.SQLite, params: sqliteParams}).WithDatabase(file)
+		db, err := u.Connect(t.Context())
+		require.NoError(t, err, name)
+		_, err = db.ExecContext(t.Context(), "CREATE TABLE t (n INTEGER)")
+		require.NoError(t, err, name)
+		require.NoError(t, db.Close())
+		_, err = os.Stat(file)
+		assert.NoError(t, err, name)
+	}
+}
