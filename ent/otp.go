@@ -217,5 +217,10 @@ func (_m *OTP) String() string {
 	return builder.String()
 }
 
+// Format implements fmt.Formatter: whatever the verb, sensitive fields are not printed.
+func (m OTP) Format(s fmt.State, _ rune) {
+	fmt.Fprint(s, m.String())
+}
+
 // OTPs is a parsable slice of OTP.
 type OTPs []*OTP

@@ -212,5 +212,10 @@ func (_m *RefreshToken) String() string {
 	return builder.String()
 }
 
+// Format implements fmt.Formatter: whatever the verb, sensitive fields are not printed.
+func (m RefreshToken) Format(s fmt.State, _ rune) {
+	fmt.Fprint(s, m.String())
+}
+
 // RefreshTokens is a parsable slice of RefreshToken.
 type RefreshTokens []*RefreshToken

@@ -226,5 +226,10 @@ func (_m *Session) String() string {
 	return builder.String()
 }
 
+// Format implements fmt.Formatter: whatever the verb, sensitive fields are not printed.
+func (m Session) Format(s fmt.State, _ rune) {
+	fmt.Fprint(s, m.String())
+}
+
 // Sessions is a parsable slice of Session.
 type Sessions []*Session

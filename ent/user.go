@@ -332,5 +332,10 @@ func (_m *User) String() string {
 	return builder.String()
 }
 
+// Format implements fmt.Formatter: whatever the verb, sensitive fields are not printed.
+func (m User) Format(s fmt.State, _ rune) {
+	fmt.Fprint(s, m.String())
+}
+
 // Users is a parsable slice of User.
 type Users []*User

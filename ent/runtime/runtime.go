@@ -17,8 +17,10 @@ import (
 // to their package variables.
 func init() {
 	otpMixin := schema.OTP{}.Mixin()
+	otpMixinHooks0 := otpMixin[0].Hooks()
 	otpHooks := schema.OTP{}.Hooks()
-	otp.Hooks[0] = otpHooks[0]
+	otp.Hooks[0] = otpMixinHooks0[0]
+	otp.Hooks[1] = otpHooks[0]
 	otpMixinFields0 := otpMixin[0].Fields()
 	_ = otpMixinFields0
 	otpFields := schema.OTP{}.Fields()
@@ -86,6 +88,8 @@ func init() {
 	// otp.MaxAttemptsValidator is a validator for the "max_attempts" field. It is called by the builders before save.
 	otp.MaxAttemptsValidator = otpDescMaxAttempts.Validators[0].(func(int32) error)
 	refreshtokenMixin := schema.RefreshToken{}.Mixin()
+	refreshtokenMixinHooks0 := refreshtokenMixin[0].Hooks()
+	refreshtoken.Hooks[0] = refreshtokenMixinHooks0[0]
 	refreshtokenMixinFields0 := refreshtokenMixin[0].Fields()
 	_ = refreshtokenMixinFields0
 	refreshtokenFields := schema.RefreshToken{}.Fields()
@@ -141,8 +145,10 @@ func init() {
 		}
 	}()
 	sessionMixin := schema.Session{}.Mixin()
+	sessionMixinHooks0 := sessionMixin[0].Hooks()
 	sessionHooks := schema.Session{}.Hooks()
-	session.Hooks[0] = sessionHooks[0]
+	session.Hooks[0] = sessionMixinHooks0[0]
+	session.Hooks[1] = sessionHooks[0]
 	sessionMixinFields0 := sessionMixin[0].Fields()
 	_ = sessionMixinFields0
 	sessionFields := schema.Session{}.Fields()
@@ -206,8 +212,10 @@ func init() {
 	// session.DefaultLastUsedAt holds the default value on creation for the last_used_at field.
 	session.DefaultLastUsedAt = sessionDescLastUsedAt.Default.(func() time.Time)
 	userMixin := schema.User{}.Mixin()
+	userMixinHooks0 := userMixin[0].Hooks()
 	userHooks := schema.User{}.Hooks()
-	user.Hooks[0] = userHooks[0]
+	user.Hooks[0] = userMixinHooks0[0]
+	user.Hooks[1] = userHooks[0]
 	userMixinFields0 := userMixin[0].Fields()
 	_ = userMixinFields0
 	userFields := schema.User{}.Fields()

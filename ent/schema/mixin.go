@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"time"
 
 	"entgo.io/ent"
@@ -41,8 +42,27 @@ var timestampType = map[string]string{dialect.MySQL: "timestamp(6)"}
 // right on all of them.
 var defaultNow = entsql.Default("CURRENT_TIMESTAMP/*!(6)*/")
 
-// now is cut to what the column keeps, so that an entity just created equals
-// the same entity read back.
-func now() time.Time {
-	return time.Now().UTC().Truncate(time.Microsecond)
+// Hooks of the entities with timestamps.
+func (timestamps) Hooks() []ent.Hook {
+	return []ent.Hook{cutTimes}
 }
+
+// cutTimes cuts every time to what the columns keep, so that an entity just
+// created equals the same entity read back, on each database.
+func cutTimes(next ent.Mutator) ent.Mutator {
+	return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+		for _, name := range m.Fields() {
+			v, _ := m.Field(name)
+			if at, ok := v.(time.Time); ok {
+				if err := m.SetField(name, cut(at)); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return next.Mutate(ctx, m)
+	})
+}
+
+func cut(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+func now() time.Time { return cut(time.Now()) }

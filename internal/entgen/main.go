@@ -27,7 +27,7 @@ func main() {
 			gen.FeatureUpsert,
 		},
 		Hooks: []gen.Hook{andThen(writeSQL, writeDiagram)},
-	})
+	}, entc.TemplateDir("../internal/entgen/template"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "entgen:", err)
 		os.Exit(1)
