@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"entgo.io/ent/dialect"
+	"github.com/go-sql-driver/mysql"
+	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/migrate"
+)
+
+func newApply(m *migrations) *cobra.Command {
+	var opts migrate.ApplyOptions
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "apply",
+		Short: "Apply the pending migrations",
+		Long: `Apply the pending migrations. One apply runs on a server at a time, others wait
+for it. If it is stopped half way, by a refused statement, a lost connection or
+Ctrl-C, running it again goes on exactly where it stopped.`,
+		Example: `  authgraph migrate apply --dry-run
+  authgraph migrate apply
+  authgraph migrate apply --baseline 20261123174317`,
+		Args: noArgs,
+		PreRunE: func(*cobra.Command, []string) error {
+			switch {
+			case opts.Baseline != "" && opts.AllowDirty:
+				return errors.New("--baseline and --allow-dirty exclude each other: choose one")
+			case opts.LockTimeout <= 0:
+				return errors.New("--lock-timeout must be more than 0, as in 30s or 2m")
+			}
+			return nil
+		},
+		RunE: m.run(func(ctx context.Context, _ []string) error { return m.apply(ctx, opts, verbose) }),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.To, "to", "", "the last `version` to apply (default the newest)")
+	flags.BoolVar(&opts.DryRun, "dry-run", false, "print the statements and execute none")
+	flags.BoolVar(&verbose, "verbose", false, "print every statement with its duration")
+	flags.BoolVar(&opts.AllowDirty, "allow-dirty", false, "add the tables to a database that already holds others")
+	flags.StringVar(&opts.Baseline, "baseline", "", "take a database without history to be at this `version`")
+	flags.BoolVar(&opts.AcceptEdit, "accept-edit", false, "go on with a half-applied file of which only statements that have not run were edited")
+	flags.DurationVar(&opts.LockTimeout, "lock-timeout", time.Minute, "how long to wait for another apply")
+	return cmd
+}
+
+// applyResult is the JSON of apply.
+type applyResult struct {
+	source
+	*migrate.Report
+	Failed *failedStatement `json:"failed,omitempty"`
+}
+
+type failedStatement struct {
+	File  string `json:"file"`
+	Line  int    `json:"line"`
+	Index int    `json:"index"`
+	Total int    `json:"total"`
+	// Kept is how many statements of the file stay applied.
+	Kept  int    `json:"kept"`
+	Stmt  string `json:"stmt"`
+	Error string `json:"error"`
+}
+
+func (m *migrations) apply(ctx context.Context, opts migrate.ApplyOptions, verbose bool) error {
+	u, raw, err := m.database()
+	if err != nil {
+		return err
+	}
+	dir, err := m.directory(u.Dialect)
+	if err != nil {
+		return err
+	}
+	src := source{Database: u.String(), Directory: dir.String()}
+	m.announce(src)
+	opts.Dir = dir.Dir
+	printer := newApplyPrinter(m.app, verbose)
+	if !opts.DryRun {
+		opts.Progress = printer.progress
+	}
+	report, err := migrate.Apply(ctx, raw, opts)
+	var version *migrate.VersionError
+	if errors.As(err, &version) {
+		err = fmt.Errorf("%w: authgraph migrate status lists them", err)
+	}
+	printer.finish(report)
+	if report == nil {
+		return err
+	}
+	var stmt *migrate.StmtError
+	isStmt := errors.As(err, &stmt)
+	if m.format == formatJSON {
+		result := applyResult{source: src, Report: report}
+		if isStmt {
+			result.Failed = &failedStatement{stmt.File, stmt.Line, stmt.Index, stmt.Total, stmt.Kept, stmt.Stmt, stmt.Err.Error()}
+		}
+		if err == nil || isStmt {
+			err = errors.Join(err, m.printJSON(result))
+		}
+	} else if err == nil {
+		m.printReport(report)
+	}
+	if isStmt {
+		return fmt.Errorf("%w; %s", err, advice(err, u.Dialect))
+	}
+	return err
+}
+
+// advice is what to do about a statement that stopped an apply.
+func advice(err error, name string) string {
+	var refused *mysql.MySQLError
+	switch {
+	case name == dialect.SQLite && errors.Is(err, context.Canceled):
+		return "nothing of the file stays applied: run authgraph migrate apply again"
+	case name == dialect.SQLite:
+		return "nothing of the file stays applied: fix the cause, then run authgraph migrate apply again"
+	case !errors.As(err, &refused):
+		return "run authgraph migrate apply again: it finds out whether the statement took effect, and goes on"
+	default:
+		return "fix the cause, then run authgraph migrate apply again: it goes on at this statement" +
+			" (to correct the file, edit only what has not run, then authgraph migrate hash and apply --accept-edit)"
+	}
+}
+
+func (m *migrations) printReport(r *migrate.Report) {
+	at := cmp.Or(r.Current, "none")
+	switch {
+	case len(r.Applied) == 0:
+		fmt.Fprintln(m.stdout, "nothing to apply: the database is at version", at)
+	case r.DryRun:
+		for _, f := range r.Applied {
+			m.printDryRun(f)
+		}
+		fmt.Fprintf(m.stderr, "dry run: %s would be applied, nothing was executed\n", count(len(r.Applied), "migration"))
+	default:
+		fmt.Fprintf(m.stdout, "applied %s: the database is at version %s\n", count(len(r.Applied), "migration"), at)
+	}
+}
+
+// printDryRun prints a file in a form that is SQL again.
+func (m *migrations) printDryRun(f migrate.AppliedFile) {
+	fmt.Fprintf(m.stdout, "-- %s: %s", f.Name, count(len(f.Statements), "statement"))
+	if f.Resumed > 0 {
+		fmt.Fprintf(m.stdout, ", after the %d that are applied", f.Resumed)
+	}
+	fmt.Fprintln(m.stdout)
+	for _, stmt := range f.Statements {
+		fmt.Fprintln(m.stdout, strings.TrimSuffix(stmt, ";")+";")
+	}
+}

@@ -1,0 +1,125 @@
+// Package cli is the command line of authgraph, one file a command. It parses,
+// prints and decides the exit code; the work is done by package migrate and
+// the client.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/migrate"
+)
+
+// The exit codes, as the help of the root command documents them.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitFindings    = 3
+	exitInterrupted = 130
+)
+
+// twice is how far apart two signals are that somebody meant as two: timeout(1)
+// and others send one to the process and to its group.
+const twice = 500 * time.Millisecond
+
+// Run runs the command line args and returns the exit code. The first SIGINT
+// or SIGTERM cancels the command, which then cleans up; a second one kills.
+func Run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, func() { time.AfterFunc(twice, stop) })
+
+	out := &output{w: stdout}
+	root := newRoot(&app{stdout: out, stderr: stderr})
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil && out.err != nil {
+		err = &failure{fmt.Errorf("write the output: %w", out.err)}
+	}
+	code := exitCode(ctx, err)
+	switch {
+	case code == exitInterrupted:
+		fmt.Fprintln(stderr, "authgraph: interrupted:", oneLine(err.Error()))
+	case err != nil:
+		fmt.Fprintln(stderr, "authgraph:", oneLine(err.Error()))
+	}
+	return code
+}
+
+// exitCode is the only place that decides it.
+func exitCode(ctx context.Context, err error) int {
+	var failed *failure
+	var found *findings
+	var name *migrate.NameError
+	switch {
+	case err == nil:
+		return exitOK
+	case ctx.Err() != nil:
+		return exitInterrupted
+	case errors.As(err, &found):
+		return exitFindings
+	case !errors.As(err, &failed), errors.As(err, &name):
+		return exitUsage
+	default:
+		return exitFailed
+	}
+}
+
+// failure is an error of a command that was called right; any other error is
+// one of usage.
+type failure struct{ error }
+
+func (e *failure) Unwrap() error { return e.error }
+
+// findings are what a command looked for and found.
+type findings struct{ text string }
+
+func (e *findings) Error() string { return e.text }
+
+// app is one run of the program.
+type app struct {
+	stdout, stderr io.Writer
+	url            string
+	format         string
+}
+
+// run makes fn the body of a command.
+func (a *app) run(fn func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := fn(cmd.Context(), args); err != nil {
+			return &failure{err}
+		}
+		return nil
+	}
+}
+
+// oneLine keeps a text to one printable line, whatever a server or a file put
+// into it.
+func oneLine(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, line))
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
+}

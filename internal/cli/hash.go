@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/migrate"
+)
+
+func newHash(m *migrations) *cobra.Command {
+	return &cobra.Command{
+		Use:   "hash",
+		Short: "Write atlas.sum anew, to accept an edit by hand",
+		Long: `Write atlas.sum anew, to accept an edit by hand. No database is needed. A file
+that a database has applied must not be edited: apply refuses it there.`,
+		Example: "  authgraph migrate hash",
+		Args:    noArgs,
+		RunE: m.run(func(context.Context, []string) error {
+			dir, src, err := m.files()
+			if err != nil {
+				return err
+			}
+			if err := dir.writable("authgraph migrate hash"); err != nil {
+				return err
+			}
+			m.announce(src)
+			if err := migrate.Hash(dir.Dir); err != nil {
+				return err
+			}
+			return m.printFiles(src, dir, "wrote atlas.sum for")
+		}),
+	}
+}

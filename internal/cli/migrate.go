@@ -1,0 +1,179 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"entgo.io/ent/dialect"
+	"github.com/spf13/cobra"
+
+	entmigrate "github.com/authgraph/authgraph/ent/migrate"
+	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+func newMigrate(a *app) *cobra.Command {
+	m := &migrations{app: a}
+	cmd := group(&cobra.Command{
+		Use:   "migrate",
+		Short: "Plan, check, apply and inspect migrations",
+		Long: `Plan, check, apply and inspect versioned migrations.
+
+The directory is in Atlas's format. It is the folder migrate (for SQLite
+migrate/sqlite) if the current folder has one with an atlas.sum, and the
+migrations compiled into this program otherwise.`,
+		Example: `  authgraph migrate diff add_phone
+  authgraph migrate lint --git-base origin/main
+  authgraph migrate apply`,
+	})
+	cmd.PersistentFlags().StringVar(&m.dirPath, "dir", "", "migration directory, a `path` or file://path (default migrate or migrate/sqlite, else the embedded one)")
+	cmd.AddCommand(newApply(m), newCheck(m), newDiff(m), newHash(m), newLint(m), newNew(m), newStatus(m), newValidate(m))
+	return cmd
+}
+
+// migrations is what the commands below migrate share.
+type migrations struct {
+	*app
+	dirPath string
+	devURL  string
+	to      string
+}
+
+func (m *migrations) addDevFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&m.devURL, "dev-url", "", "an empty database to work in, as a `URL` (default a scratch database beside the one of --url, dropped afterwards)")
+}
+
+func (m *migrations) addToFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&m.to, "to", "", "SQL `file` of the desired schema (default ent/schema.sql or ent/schema.sqlite.sql, else the compiled-in schema)")
+}
+
+// database is the address in use.
+func (a *app) database() (*dburl.URL, string, error) {
+	raw := cmp.Or(a.url, os.Getenv("DATABASE_URL"), "sqlite://authgraph.db")
+	u, err := dburl.Parse(raw)
+	return u, raw, err
+}
+
+// directory is the migration directory in use.
+type directory struct {
+	migrate.Dir
+	// path is empty for the embedded one.
+	path string
+}
+
+func (d directory) String() string { return cmp.Or(d.path, "embedded") }
+
+// directory opens the directory of --dir, or the default one for a dialect.
+func (m *migrations) directory(name string) (directory, error) {
+	path := localPath(m.dirPath)
+	if path == "" {
+		path = "migrate"
+		if name == dialect.SQLite {
+			path = filepath.Join("migrate", "sqlite")
+		}
+		if !isFile(filepath.Join(path, "atlas.sum")) {
+			dir, err := migrate.Embedded(name)
+			return directory{Dir: dir}, err
+		}
+	}
+	dir, err := migrate.OpenDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: correct --dir, or make a new directory with mkdir", err)
+	}
+	return directory{Dir: dir, path: path}, err
+}
+
+// writable is an error for the embedded directory.
+func (d directory) writable(command string) error {
+	if d.path != "" {
+		return nil
+	}
+	return fmt.Errorf("the embedded migrations cannot be changed: run this where the folder migrate is, or name a directory, as in: %s --dir path/to/migrations", command)
+}
+
+// localPath is the path that a file:// URL, as the Atlas CLI takes it, or a
+// plain path means.
+func localPath(s string) string {
+	if u, err := url.Parse(s); err == nil && u.Scheme == "file" {
+		return filepath.Join(u.Host, u.Path)
+	}
+	return s
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// desired is the schema that the directory is to lead to.
+func (m *migrations) desired(name string) migrate.State {
+	path := localPath(m.to)
+	if path == "" {
+		path = filepath.Join("ent", "schema.sql")
+		if name == dialect.SQLite {
+			path = filepath.Join("ent", "schema.sqlite.sql")
+		}
+		if !isFile(path) {
+			return migrate.Tables(entmigrate.Tables...)
+		}
+	}
+	return migrate.SQLFile(path)
+}
+
+// workshop is the database in which a directory is tried out. Unless --dev-url
+// names one it is a scratch database that lives as long as the command.
+type workshop struct {
+	dialect string
+	name    string
+	open    func(context.Context) (*migrate.Dev, error)
+}
+
+func (m *migrations) workshop() (*workshop, error) {
+	if m.devURL != "" {
+		u, err := dburl.Parse(m.devURL)
+		if err != nil {
+			return nil, err
+		}
+		open := func(ctx context.Context) (*migrate.Dev, error) { return migrate.OpenDev(ctx, m.devURL) }
+		return &workshop{dialect: u.Dialect, name: u.String(), open: open}, nil
+	}
+	u, raw, err := m.database()
+	if err != nil {
+		return nil, err
+	}
+	name := "scratch SQLite file"
+	if u.Dialect != dialect.SQLite {
+		name = "scratch database on " + u.WithDatabase("").String()
+	}
+	open := func(ctx context.Context) (*migrate.Dev, error) { return migrate.Scratch(ctx, raw) }
+	return &workshop{dialect: u.Dialect, name: name, open: open}, nil
+}
+
+// use opens the database for fn and closes it, whatever happens.
+func (w *workshop) use(ctx context.Context, fn func(*migrate.Dev) error) (err error) {
+	dev, err := w.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	return fn(dev)
+}
+
+// prepare finds the workshop and the directory and names both.
+func (m *migrations) prepare() (*workshop, directory, source, error) {
+	w, err := m.workshop()
+	if err != nil {
+		return nil, directory{}, source{}, err
+	}
+	dir, err := m.directory(w.dialect)
+	if err != nil {
+		return nil, directory{}, source{}, err
+	}
+	return w, dir, source{Database: w.name, Directory: dir.String()}, nil
+}

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// output is standard output. It keeps the first error, which [Run] reports, so
+// that what prints need not.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.w.Write(b)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
+// source is what a result was made from; it is part of every JSON object.
+type source struct {
+	Database  string `json:"database,omitempty"`
+	Directory string `json:"directory,omitempty"`
+}
+
+// announce names the database and the directory before the work begins.
+func (a *app) announce(s source) {
+	if a.format == formatJSON {
+		return
+	}
+	if s.Database != "" {
+		fmt.Fprintln(a.stderr, "database  ", s.Database)
+	}
+	if s.Directory != "" {
+		fmt.Fprintln(a.stderr, "directory ", s.Directory)
+	}
+}
+
+// printJSON writes the one object of a command.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// annotation is a line that GitHub shows beside the code.
+func (a *app) annotation(level, file string, line int, title, text string) {
+	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+	message := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	at := "file=" + property.Replace(file)
+	if line > 0 {
+		at += fmt.Sprintf(",line=%d", line)
+	}
+	fmt.Fprintf(a.stdout, "::%s %s,title=%s::%s\n", level, at, property.Replace(title), message.Replace(text))
+}
+
+// isTerminal reports whether w is a terminal on which a line can be rewritten.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// short rounds a duration to what a reader wants to know.
+func short(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(time.Millisecond).String()
+	default:
+		return d.Round(time.Microsecond).String()
+	}
+}
+
+func indent(prefix, text string) string {
+	return prefix + strings.ReplaceAll(text, "\n", "\n"+prefix)
+}

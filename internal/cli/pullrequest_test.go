@@ -1,0 +1,159 @@
+package cli_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/internal/mysqltest"
+)
+
+// The way of a change through a pull request, in a copy of this repository:
+// edit the schema, generate, plan, check, lint, apply.
+func TestPullRequest(t *testing.T) {
+	t.Parallel()
+	repository := t.TempDir()
+	copyRepository(t, repository)
+	user := filepath.Join(repository, "ent", "schema", "user.go")
+	edit(t, user, `		field.Bool("is_email_verified").`, `		field.String("phone").
+			MaxLen(32).
+			Optional().
+			Nillable(),
+		field.Bool("is_email_verified").`)
+	edit(t, user, `		edge.To("sessions", Session.Type).`, `		edge.To("devices", Device.Type).
+			Annotations(entsql.OnDelete(entsql.Cascade)),
+		edge.To("sessions", Session.Type).`)
+	require.NoError(t, os.WriteFile(filepath.Join(repository, "ent", "schema", "device.go"), []byte(device), 0o644))
+
+	mysql, sqlite := mysqltest.MySQL(t), mysqltest.SQLite(t)
+	program := func(url string, args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(t.Context(), "go", append([]string{"run", "./cmd/authgraph"}, args...)...)
+		cmd.Dir = repository
+		cmd.Env = append(os.Environ(), "DATABASE_URL="+url)
+		return cmd
+	}
+	run := func(cmd *exec.Cmd) string {
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		require.NoError(t, err, "%s\n%s%s", cmd, out, &stderr)
+		return string(out)
+	}
+	generate := exec.CommandContext(t.Context(), "go", "generate", "./ent")
+	generate.Dir = repository
+	run(generate)
+
+	for url, want := range map[string][]string{
+		mysql: {
+			"ALTER TABLE `users` ADD COLUMN `phone` varchar(32) NULL;",
+			"CREATE TABLE `devices` (",
+			"REFERENCES `users` (`id`) ON UPDATE NO ACTION ON DELETE CASCADE",
+		},
+		sqlite: {
+			"ALTER TABLE `users` ADD COLUMN `phone` text NULL;",
+			"CREATE TABLE `devices` (",
+			"REFERENCES `users` (`id`) ON UPDATE NO ACTION ON DELETE CASCADE",
+		},
+	} {
+		before := program(url, "migrate", "check")
+		assert.Error(t, before.Run(), "before the plan")
+		plan := run(program(url, "migrate", "diff", "add_phone_and_devices"))
+		for _, sql := range want {
+			assert.Contains(t, plan, sql)
+		}
+		assert.NotContains(t, plan, "DROP")
+		assert.Empty(t, run(program(url, "migrate", "diff", "again")))
+		run(program(url, "migrate", "check"))
+		run(program(url, "migrate", "lint", "--latest", "1"))
+		assert.Contains(t, run(program(url, "migrate", "apply")), "applied 2 migrations")
+		assert.Contains(t, run(program(url, "migrate", "status")), "up to date")
+		_, err := mysqltest.DB(t, url).Exec("SELECT users.phone, devices.name FROM users JOIN devices ON devices.user_id = users.id")
+		assert.NoError(t, err)
+	}
+}
+
+const device = `package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Device is a machine that a user trusts.
+type Device struct {
+	ent.Schema
+}
+
+// Fields of the Device.
+func (Device) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int("user_id"),
+		field.String("name").
+			MaxLen(100),
+	}
+}
+
+// Edges of the Device.
+func (Device) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("user", User.Type).
+			Ref("devices").
+			Field("user_id").
+			Unique().
+			Required(),
+	}
+}
+
+// Indexes of the Device.
+func (Device) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("user_id"),
+	}
+}
+`
+
+// copyRepository copies the files that a program can be built from.
+func copyRepository(t *testing.T, to string) {
+	t.Helper()
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	require.NoError(t, err)
+	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case entry.IsDir() && entry.Name() == ".git":
+			return fs.SkipDir
+		case entry.IsDir():
+			return os.MkdirAll(filepath.Join(to, name), 0o755)
+		case !entry.Type().IsRegular():
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, name), content, 0o644)
+	}))
+}
+
+// edit replaces a text that occurs once in a file.
+func edit(t *testing.T, file, old, with string) {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(string(content), old), "%s: %s", file, old)
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(content), old, with, 1)), 0o644))
+}

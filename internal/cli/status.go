@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/migrate"
+)
+
+func newStatus(m *migrations) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show what is applied, what is pending and what stopped half way",
+		Long: `Show what is applied, what is pending and what stopped half way. Nothing is
+changed. Pending files are no failure; a directory that does not continue the
+history of the database is.`,
+		Example: "  authgraph migrate status --format json",
+		Args:    noArgs,
+		RunE:    m.run(func(ctx context.Context, _ []string) error { return m.status(ctx) }),
+	}
+}
+
+// statusResult is the JSON of status.
+type statusResult struct {
+	source
+	*migrate.Status
+}
+
+func (m *migrations) status(ctx context.Context) error {
+	u, raw, err := m.database()
+	if err != nil {
+		return err
+	}
+	dir, err := m.directory(u.Dialect)
+	if err != nil {
+		return err
+	}
+	src := source{Database: u.String(), Directory: dir.String()}
+	m.announce(src)
+	s, err := migrate.ReadStatus(ctx, raw, dir.Dir)
+	if s == nil {
+		return err
+	}
+	if m.format == formatJSON {
+		return cmp.Or(err, m.printJSON(statusResult{src, s}))
+	}
+	m.printStatus(s, err != nil)
+	return err
+}
+
+func (m *migrations) printStatus(s *migrate.Status, broken bool) {
+	w := tabwriter.NewWriter(m.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "current\t%s\n", cmp.Or(s.Current, "none: nothing is applied yet"))
+	for _, r := range s.Applied {
+		by := r.Type
+		if r.Operator != "" {
+			by += " by " + r.Operator
+		}
+		fmt.Fprintf(w, "applied\t%s\t%s\t%s\t%s\t%s\n", r.Version, r.Description,
+			r.ExecutedAt.Format(time.DateTime+" UTC"), short(r.Duration), by)
+	}
+	for _, name := range s.Pending {
+		fmt.Fprintf(w, "pending\t%s\n", name)
+	}
+	_ = w.Flush() // the output keeps its error
+	switch {
+	case s.Partial != nil:
+		m.printPartial(s.Partial)
+	case broken: // the error says what to do
+	case len(s.Pending) > 0:
+		fmt.Fprintln(m.stdout, "next: authgraph migrate apply")
+	default:
+		fmt.Fprintln(m.stdout, "up to date")
+	}
+}
+
+func (m *migrations) printPartial(p *migrate.Partial) {
+	answer, next := oneLine(p.Error), "repair what the answer names and run authgraph migrate apply again; it goes on at this statement"
+	if p.InDoubt {
+		answer, next = "none: it is running now, or was cut off while running", "run authgraph migrate apply: it waits, finds out whether the statement took effect, and goes on"
+	}
+	fmt.Fprintf(m.stdout, "half applied  %s: %d of %d statements\n", p.File, p.Applied, p.Total)
+	if p.Line > 0 {
+		fmt.Fprintf(m.stdout, "  stopped at  line %d, statement %d: %s\n", p.Line, p.Applied+1, cut(strings.Join(strings.Fields(p.Stmt), " "), 100))
+	}
+	if answer != "" {
+		fmt.Fprintf(m.stdout, "  answer      %s\n", answer)
+	}
+	fmt.Fprintf(m.stdout, "  next        %s\n", next)
+}
+
+// cut shortens a text to n characters.
+func cut(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,68 @@
+//go:build linux
+
+package cli_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/authgraph/authgraph/internal/mysqltest"
+)
+
+// onTerminal runs a program whose standard output and error are a terminal,
+// and returns what it wrote there.
+func onTerminal(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, screen.Close()) })
+	require.NoError(t, unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
+	require.NoError(t, err)
+	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 120}))
+	cmd.Stdout, cmd.Stderr = terminal, terminal
+	require.NoError(t, cmd.Start())
+	require.NoError(t, terminal.Close())
+	var shown bytes.Buffer
+	_, _ = shown.ReadFrom(screen) // on Linux it ends with an error when the program has ended
+	require.NoError(t, cmd.Wait(), "%s", &shown)
+	return shown.String()
+}
+
+func TestBarOnATerminal(t *testing.T) {
+	t.Parallel()
+	program := installed(t)
+	tests := []struct {
+		name    string
+		env     string
+		args    []string
+		wantBar bool
+	}{
+		{"plain", "TERM=xterm", nil, true},
+		{"no colour", "NO_COLOR=1", nil, true},
+		{"dumb terminal", "TERM=dumb", nil, false},
+		{"verbose", "TERM=xterm", []string{"--verbose"}, false},
+		{"json", "TERM=xterm", []string{"--format", "json"}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			mysqltest.Each(t, func(t *testing.T, url string) {
+				r := start(t, program, url, append([]string{"migrate", "apply"}, test.args...)...)
+				r.Env = append(r.Env, "TERM=xterm", test.env)
+				shown := onTerminal(t, r.Cmd)
+				assert.Equal(t, test.wantBar, bytes.ContainsRune([]byte(shown), '█'), "%q", shown)
+				assert.NotContains(t, shown, "\x1b", "escape code in %q", shown)
+			})
+		})
+	}
+}

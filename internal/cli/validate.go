@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/migrate"
+)
+
+func newValidate(m *migrations) *cobra.Command {
+	return &cobra.Command{
+		Use:     "validate",
+		Short:   "Check that the files are those atlas.sum was made for",
+		Long:    "Check that the files are those atlas.sum was made for. No database is needed.",
+		Example: "  authgraph migrate validate --dir migrate/sqlite",
+		Args:    noArgs,
+		RunE: m.run(func(context.Context, []string) error {
+			dir, src, err := m.files()
+			if err != nil {
+				return err
+			}
+			m.announce(src)
+			if err := migrate.Validate(dir.Dir); err != nil {
+				return err
+			}
+			return m.printFiles(src, dir, "valid: atlas.sum matches")
+		}),
+	}
+}
+
+// files is the directory for a command that needs no database.
+func (m *migrations) files() (directory, source, error) {
+	u, _, err := m.database()
+	if err != nil {
+		return directory{}, source{}, err
+	}
+	dir, err := m.directory(u.Dialect)
+	return dir, source{Directory: dir.String()}, err
+}
+
+// filesResult is the JSON of validate and hash.
+type filesResult struct {
+	source
+	Files []string `json:"files"`
+}
+
+func (m *migrations) printFiles(src source, dir directory, done string) error {
+	files, err := dir.Files()
+	if err != nil {
+		return err
+	}
+	if m.format != formatJSON {
+		fmt.Fprintln(m.stdout, done, count(len(files), "file"))
+		return nil
+	}
+	result := filesResult{source: src, Files: []string{}}
+	for _, f := range files {
+		result.Files = append(result.Files, f.Name())
+	}
+	return m.printJSON(result)
+}
