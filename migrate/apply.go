@@ -66,7 +66,7 @@ type Progress struct {
 type Report struct {
 	// Applied are the files that are now applied, in order.
 	Applied []AppliedFile `json:"applied"`
-	// Current is the newest version the database holds; empty if none.
+	// Current is the newest version that is wholly applied; empty if none.
 	Current string `json:"current"`
 	// DryRun is set if nothing was executed.
 	DryRun bool `json:"dry_run,omitempty"`
@@ -173,7 +173,15 @@ func openTarget(ctx context.Context, url string, dir Dir, readOnly bool) (*targe
 	return &target{url: u, dir: dir, db: db, conn: conn, drv: drv, history: history{conn: conn, dialect: u.Dialect}}, nil
 }
 
-func (t *target) close() error { return errors.Join(t.conn.Close(), t.db.Close()) }
+func (t *target) close() error { return errors.Join(closeConn(t.conn), t.db.Close()) }
+
+// closeConn closes a connection, which may be lost already.
+func closeConn(conn *sql.Conn) error {
+	if err := conn.Close(); !lost(err) {
+		return err
+	}
+	return nil
+}
 
 // todo is a pending file, split into statements, and its record.
 type todo struct {
@@ -183,6 +191,10 @@ type todo struct {
 	rev   *atlas.Revision
 	// ran is set if the first statement that is not recorded ran all the same.
 	ran bool
+	// began is when this apply began with the file, earlier how long the ones
+	// before it took.
+	began   time.Time
+	earlier time.Duration
 }
 
 type applier struct {
@@ -218,14 +230,16 @@ func (a *applier) plan(ctx context.Context) (todos []*todo, baseline *atlas.Revi
 			return nil, nil, err
 		}
 	}
-	if len(revs) > 0 {
-		a.report.Current = revs[len(revs)-1].Version
+	for _, r := range revs {
+		if r.Applied >= r.Total {
+			a.report.Current = r.Version
+		}
 	}
 	sum, err := a.dir.Checksum()
 	if err != nil {
 		return nil, nil, dirError(a.dir, err)
 	}
-	a.step, a.steps = 0, 0
+	a.steps = a.step
 	for _, f := range files {
 		stmts, err := statements(a.drv, f)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ func (a *applier) applyServer(ctx context.Context) (err error) {
 		return err
 	}
 	if baseline != nil {
-		if err := a.write(ctx, baseline); err != nil {
+		if err := a.save(ctx, baseline); err != nil {
 			return err
 		}
 	}
@@ -91,8 +92,8 @@ func (a *applier) lock(ctx context.Context) (unlock func() error, err error) {
 
 // applyFile executes the statements of a file that have not run.
 func (a *applier) applyFile(ctx context.Context, t *todo) error {
-	from, start := t.rev.Applied, time.Now()
-	earlier := t.rev.ExecutionTime
+	from := t.rev.Applied
+	t.began, t.earlier = time.Now(), t.rev.ExecutionTime
 	// What the file set for its own connection has to be set for this one.
 	for _, s := range t.stmts[:from] {
 		if sessionOnly.MatchString(s.Text) {
@@ -113,17 +114,19 @@ func (a *applier) applyFile(ctx context.Context, t *todo) error {
 		default:
 			err = a.execDDL(ctx, t)
 		}
-		t.rev.ExecutionTime = earlier + time.Since(start)
 		if err != nil {
 			return a.failed(ctx, t, err)
 		}
 		a.after(p, time.Since(began), recovered)
 	}
-	t.rev.PartialHashes = nil
-	if err := a.write(ctx, t.rev); err != nil {
-		return err
+	// A file without statements has had no record yet.
+	if from == len(t.stmts) {
+		t.rev.PartialHashes = nil
+		if err := a.save(ctx, t.rev); err != nil {
+			return err
+		}
 	}
-	a.add(t, from, time.Since(start))
+	a.add(t, from, time.Since(t.began))
 	return nil
 }
 
@@ -145,26 +148,61 @@ func (a *applier) execDDL(ctx context.Context, t *todo) error {
 
 // execRows executes the next statement of t, one that changes rows only, and
 // commits it together with its record.
-func (a *applier) execRows(ctx context.Context, t *todo) (err error) {
+func (a *applier) execRows(ctx context.Context, t *todo) error {
 	tx, err := a.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
+	// After a commit it fails always, and without one the connection's end
+	// rolls back all the same.
+	defer func() { _ = tx.Rollback() }()
 	if _, err := tx.ExecContext(ctx, t.stmts[t.rev.Applied].Text); err != nil {
-		return errors.Join(err, tx.Rollback())
+		return err
 	}
-	if err := a.record(ctx, t); err != nil {
-		return errors.Join(err, tx.Rollback())
+	next := t.next()
+	if err := a.write(ctx, next); err != nil {
+		return err
 	}
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	t.rev = next
+	return nil
 }
 
 // record writes that one more statement of t is applied.
 func (a *applier) record(ctx context.Context, t *todo) error {
-	t.rev.PartialHashes = append(t.rev.PartialHashes, t.sums[t.rev.Applied])
-	t.rev.Applied++
-	t.rev.Error, t.rev.ErrorStmt = "", ""
-	return a.write(ctx, t.rev)
+	next := t.next()
+	if err := a.save(ctx, next); err != nil {
+		return err
+	}
+	t.rev = next
+	return nil
+}
+
+// save writes a record so that it stays, whatever a file set or began on the
+// connection: autocommit = 0, a transaction.
+func (a *applier) save(ctx context.Context, r *atlas.Revision) error {
+	if err := a.write(ctx, r); err != nil {
+		return err
+	}
+	if _, err := a.conn.ExecContext(ctx, "COMMIT"); err != nil {
+		return &recordError{err: err}
+	}
+	return nil
+}
+
+// next is the record of t once one more statement is applied.
+func (t *todo) next() *atlas.Revision {
+	next := *t.rev
+	next.PartialHashes = append(slices.Clone(next.PartialHashes), t.sums[next.Applied])
+	next.Applied++
+	next.Error, next.ErrorStmt = "", ""
+	next.ExecutionTime = t.earlier + time.Since(t.began)
+	if next.Applied == next.Total {
+		next.PartialHashes = nil
+	}
+	return &next
 }
 
 // failed records why the next statement of t did not run and returns the error
@@ -172,7 +210,8 @@ func (a *applier) record(ctx context.Context, t *todo) error {
 func (a *applier) failed(ctx context.Context, t *todo, err error) error {
 	e := stmtError(t.file, t.stmts, t.rev.Applied, t.rev.Applied, err)
 	var refused *mysql.MySQLError
-	if !errors.As(err, &refused) {
+	var unrecorded *recordError
+	if !errors.As(err, &refused) || errors.As(err, &unrecorded) {
 		// Whether the statement took effect is not known: the record that
 		// says so stays for the next apply.
 		return e
@@ -180,7 +219,7 @@ func (a *applier) failed(ctx context.Context, t *todo, err error) error {
 	t.rev.Error, t.rev.ErrorStmt = err.Error(), e.Stmt
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := a.write(ctx, t.rev); err != nil {
+	if err := a.save(ctx, t.rev); err != nil {
 		return errors.Join(e, err)
 	}
 	return e
@@ -204,12 +243,30 @@ func (a *applier) ranBefore(ctx context.Context, r *atlas.Revision) (bool, error
 // autoIncrement is the one part of a definition that rows change.
 var autoIncrement = regexp.MustCompile(` AUTO_INCREMENT=\d+`)
 
-// fingerprint is a digest of everything that DDL in a database can change.
-func (a *applier) fingerprint(ctx context.Context) (string, error) {
+// The server words definitions by these variables, and a file may set them.
+const (
+	plainWording = "SET @authgraph_sql_mode = @@sql_mode, @authgraph_time_zone = @@time_zone, " +
+		"@authgraph_quote = @@sql_quote_show_create, @authgraph_results = @@character_set_results, " +
+		"sql_mode = '', time_zone = '+00:00', sql_quote_show_create = 1, character_set_results = utf8mb4"
+	ownWording = "SET sql_mode = @authgraph_sql_mode, time_zone = @authgraph_time_zone, " +
+		"sql_quote_show_create = @authgraph_quote, character_set_results = @authgraph_results"
+)
+
+// fingerprint is a digest of everything in a database that DDL can change and
+// that it does not change a second time. ALTER DATABASE may run twice.
+func (a *applier) fingerprint(ctx context.Context) (_ string, err error) {
+	if _, err := a.conn.ExecContext(ctx, plainWording); err != nil {
+		return "", fmt.Errorf("read the schema: %w", err)
+	}
+	defer func() {
+		if _, rerr := a.conn.ExecContext(ctx, ownWording); err == nil && rerr != nil {
+			err = fmt.Errorf("read the schema: %w", rerr)
+		}
+	}()
 	h := sha256.New()
 	type object struct{ name, kind string }
 	var objects []object
-	err := a.rows(ctx, "SHOW FULL TABLES", func(r []sql.NullString) {
+	err = a.rows(ctx, "SHOW FULL TABLES", func(r []sql.NullString) {
 		if r[0].String != RevisionsTable {
 			objects = append(objects, object{r[0].String, r[1].String})
 		}
@@ -218,10 +275,12 @@ func (a *applier) fingerprint(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("read the schema: %w", err)
 	}
 	queries := []string{
-		"SHOW CREATE DATABASE `" + a.url.Database() + "`",
-		"SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1",
-		"SELECT ROUTINE_TYPE, ROUTINE_NAME, ROUTINE_DEFINITION, LAST_ALTERED FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() ORDER BY 1, 2",
-		"SELECT EVENT_NAME, EVENT_DEFINITION, LAST_ALTERED FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY 1",
+		"SELECT 'TRIGGER', TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT " +
+			"FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() " +
+			"UNION ALL SELECT ROUTINE_TYPE, ROUTINE_NAME, '', '', LAST_ALTERED, ROUTINE_DEFINITION " +
+			"FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() " +
+			"UNION ALL SELECT 'EVENT', EVENT_NAME, '', '', LAST_ALTERED, EVENT_DEFINITION " +
+			"FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY 1, 2",
 	}
 	for _, o := range objects {
 		kind := "TABLE"

@@ -15,7 +15,8 @@ import (
 // applySQLite applies on SQLite, one transaction a file: it is applied with its
 // record, or not at all.
 func (a *applier) applySQLite(ctx context.Context) (err error) {
-	if _, err := a.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", a.opts.LockTimeout.Milliseconds())); err != nil {
+	// SQLite's own wait cannot be cancelled: wait in short turns.
+	if _, err := a.conn.ExecContext(ctx, "PRAGMA busy_timeout = 50"); err != nil {
 		return err
 	}
 	// A table is changed by building it anew, during which foreign keys do not
@@ -35,9 +36,9 @@ func (a *applier) applySQLite(ctx context.Context) (err error) {
 func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
 	// The transaction takes the write lock when it begins: what is pending is
 	// read under it.
-	tx, err := a.conn.BeginTx(ctx, nil)
+	tx, err := a.begin(ctx)
 	if err != nil {
-		return false, a.locked(err)
+		return false, err
 	}
 	defer func() {
 		if rerr := tx.Rollback(); !errors.Is(rerr, sql.ErrTxDone) {
@@ -98,11 +99,25 @@ func (a *applier) checkForeignKeys(ctx context.Context, f atlas.File) error {
 	return fmt.Errorf("%s leaves rows of table %q that refer to no row of table %q: nothing of it was applied", f.Name(), table, parent)
 }
 
-// locked turns SQLite's busy error into a [*LockError].
-func (a *applier) locked(err error) error {
-	var e *sqlite.Error
-	if errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY {
-		return &LockError{Timeout: a.opts.LockTimeout}
+// begin takes the write lock, for which it waits as long as the options say.
+func (a *applier) begin(ctx context.Context) (*sql.Tx, error) {
+	waiting, start := false, time.Now()
+	for {
+		tx, err := a.conn.BeginTx(ctx, nil)
+		switch {
+		case !busy(err):
+			return tx, err
+		case time.Since(start) >= a.opts.LockTimeout:
+			return nil, &LockError{Timeout: a.opts.LockTimeout}
+		case !waiting:
+			waiting = true
+			a.opts.Progress(Progress{Waiting: true})
+		}
 	}
-	return err
+}
+
+// busy reports whether err means that another connection holds the lock.
+func busy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
@@ -16,6 +18,7 @@ import (
 	"ariga.io/atlas/sql/schema"
 	"ariga.io/atlas/sql/sqlite"
 	"entgo.io/ent/dialect"
+	driver "github.com/go-sql-driver/mysql"
 
 	"github.com/authgraph/authgraph/internal/dburl"
 )
@@ -68,17 +71,22 @@ func Scratch(ctx context.Context, url string) (*Dev, error) {
 	var id [6]byte
 	_, _ = rand.Read(id[:]) // never fails
 	name := "authgraph_dev_" + hex.EncodeToString(id[:])
-	// The character set is that of the tables, so that a default of the
-	// server does not show up in a plan.
-	if _, err := db.ExecContext(ctx, "CREATE DATABASE `"+name+"` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"); err != nil {
-		return nil, errors.Join(fmt.Errorf("make a scratch database on %s (or name an empty one with --dev-url): %w", server, err), db.Close())
-	}
 	drop := func(ctx context.Context) error {
 		_, err := db.ExecContext(ctx, "DROP DATABASE IF EXISTS `"+name+"`")
 		if err != nil {
 			err = fmt.Errorf("drop the scratch database %s: %w", name, err)
 		}
 		return errors.Join(err, db.Close())
+	}
+	// The character set is that of the tables, so that a default of the
+	// server does not show up in a plan.
+	if _, err := db.ExecContext(ctx, "CREATE DATABASE `"+name+"` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"); err != nil {
+		err = fmt.Errorf("make a scratch database on %s (or name an empty one with --dev-url): %w", server, err)
+		var refused *driver.MySQLError
+		if errors.As(err, &refused) {
+			return nil, errors.Join(err, db.Close())
+		}
+		return nil, errors.Join(err, dropIn(ctx, drop)) // it may have been made all the same
 	}
 	d, err := openDev(ctx, u.WithDatabase(name))
 	if err != nil {
@@ -122,7 +130,7 @@ func openDev(ctx context.Context, u *dburl.URL) (*Dev, error) {
 // Close closes the database and drops it if [Scratch] made it. It does so also
 // when the context the database was opened with is cancelled.
 func (d *Dev) Close() error {
-	err := errors.Join(d.conn.Close(), d.db.Close())
+	err := errors.Join(closeConn(d.conn), d.db.Close())
 	if d.drop != nil {
 		err = errors.Join(err, dropIn(context.Background(), d.drop))
 	}
@@ -142,17 +150,79 @@ func (d *Dev) Dialect() string { return d.url.Dialect }
 // replay runs fn on the empty database, inspects what it made and empties the
 // database again.
 func (d *Dev) replay(ctx context.Context, fn func() error) (_ *schema.Schema, err error) {
-	restore, err := d.drv.Snapshot(ctx)
-	if err != nil {
+	if _, err := d.drv.Snapshot(ctx); err != nil {
 		return nil, notClean(err)
 	}
 	defer func() {
-		err = errors.Join(err, dropIn(ctx, restore))
+		err = errors.Join(err, dropIn(ctx, d.empty))
 	}()
 	if err := fn(); err != nil {
 		return nil, err
 	}
 	return d.inspect(ctx)
+}
+
+// others lists what Atlas neither inspects nor drops.
+var others = map[string]string{
+	dialect.MySQL: "SELECT 'VIEW', TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE() " +
+		"UNION ALL SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() " +
+		"UNION ALL SELECT 'EVENT', EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()",
+	dialect.SQLite: "SELECT 'VIEW', name FROM sqlite_master WHERE type = 'view'",
+}
+
+// empty drops everything, on a new connection: the old one may be cut off, and
+// what a file set for it must not reach the next replay.
+func (d *Dev) empty(ctx context.Context) error {
+	_ = d.conn.Raw(func(any) error { return sqldriver.ErrBadConn }) // has it closed instead of used again
+	conn, err := d.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	d.conn = conn
+	if d.drv, err = openDriver(d.Dialect(), conn); err != nil {
+		return err
+	}
+	if err := d.dropOthers(ctx); err != nil {
+		return err
+	}
+	have, err := d.inspect(ctx)
+	if err != nil {
+		return err
+	}
+	none := schema.New(have.Name)
+	none.Attrs = have.Attrs
+	drops, err := d.drv.SchemaDiff(have, none)
+	if err != nil {
+		return err
+	}
+	return d.drv.ApplyChanges(ctx, drops)
+}
+
+func (d *Dev) dropOthers(ctx context.Context) error {
+	drops, err := d.listOthers(ctx)
+	for _, drop := range drops {
+		if err == nil {
+			_, err = d.conn.ExecContext(ctx, drop)
+		}
+	}
+	return err
+}
+
+// listOthers returns the statements that drop the others.
+func (d *Dev) listOthers(ctx context.Context) (drops []string, err error) {
+	rows, err := d.conn.QueryContext(ctx, others[d.Dialect()])
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var kind, name string
+		if err := rows.Scan(&kind, &name); err != nil {
+			return nil, err
+		}
+		drops = append(drops, "DROP "+kind+" `"+strings.ReplaceAll(name, "`", "``")+"`")
+	}
+	return drops, rows.Err()
 }
 
 func (d *Dev) inspect(ctx context.Context) (*schema.Schema, error) {

@@ -146,15 +146,38 @@ func changes(ctx context.Context, dev *Dev, dir Dir, to State) ([]schema.Change,
 		return nil, fmt.Errorf("read the desired state: %w", err)
 	}
 	want.Name, want.Attrs = have.Name, have.Attrs
-	changes, err := dev.drv.SchemaDiff(have, want)
+	// Both come from the database: without the option a changed CHECK would
+	// count as the same one.
+	changes, err := dev.drv.SchemaDiff(have, want, schema.DiffNormalized())
 	if err != nil {
 		return nil, fmt.Errorf("compare the schemas: %w", err)
 	}
+	replaceChecks(changes)
 	changes = addOnUpdate(changes, have, want)
 	if len(changes) == 0 {
 		return nil, ErrNoChanges
 	}
 	return changes, nil
+}
+
+// replaceChecks drops and adds a CHECK that changed: Atlas modifies it by DROP
+// CHECK, which MariaDB does not know.
+func replaceChecks(changes []schema.Change) {
+	for _, c := range changes {
+		t, ok := c.(*schema.ModifyTable)
+		if !ok {
+			continue
+		}
+		var replaced []schema.Change
+		for _, c := range t.Changes {
+			if m, ok := c.(*schema.ModifyCheck); ok && m.From.Expr != m.To.Expr {
+				replaced = append(replaced, &schema.DropCheck{C: m.From}, &schema.AddCheck{C: m.To})
+			} else {
+				replaced = append(replaced, c)
+			}
+		}
+		t.Changes = replaced
+	}
 }
 
 // addOnUpdate adds the columns whose ON UPDATE clause differs: Atlas does not

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"time"
@@ -51,7 +52,7 @@ func (e *ChecksumError) Error() string {
 	return fmt.Sprintf("atlas.sum does not match: %s was %s: %s", e.File, e.Reason, hint)
 }
 
-func checksumError(err error) error {
+func checksumError(dir Dir, err error) error {
 	var sum *atlas.ChecksumError
 	switch {
 	case err == nil:
@@ -60,10 +61,12 @@ func checksumError(err error) error {
 		return &ChecksumError{File: sum.File, Reason: sum.Reason.String()}
 	case errors.Is(err, atlas.ErrChecksumNotFound):
 		return &ChecksumError{Reason: "is missing"}
-	case errors.Is(err, atlas.ErrChecksumFormat):
+	case errors.Is(err, atlas.ErrChecksumMismatch):
+		return &ChecksumError{Reason: "contradicts itself, as after a merge"}
+	case errors.Is(err, atlas.ErrChecksumFormat), errors.Is(err, bufio.ErrTooLong):
 		return &ChecksumError{Reason: "is not in Atlas's format"}
 	default:
-		return err
+		return dirError(dir, err)
 	}
 }
 

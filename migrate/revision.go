@@ -90,8 +90,14 @@ func (h history) read(ctx context.Context) (revs []*atlas.Revision, err error) {
 	return revs, rows.Err()
 }
 
+// recordError is a record that could not be written.
+type recordError struct{ err error }
+
+func (e *recordError) Error() string { return fmt.Sprintf("write table %s: %v", RevisionsTable, e.err) }
+func (e *recordError) Unwrap() error { return e.err }
+
 func (h history) write(ctx context.Context, r *atlas.Revision) error {
-	var partial any // NULL, as Atlas has it, where there is none
+	var partial any // NULL where there is none; Atlas reads that like its own null
 	if len(r.PartialHashes) > 0 {
 		b, err := json.Marshal(r.PartialHashes)
 		if err != nil {
@@ -104,7 +110,7 @@ func (h history) write(ctx context.Context, r *atlas.Revision) error {
 		r.Version, r.Description, uint(r.Type), r.Applied, r.Total, r.ExecutedAt.UTC().Truncate(time.Second),
 		int64(r.ExecutionTime), r.Error, r.ErrorStmt, r.Hash, partial, operator)
 	if err != nil {
-		return fmt.Errorf("write table %s: %w", RevisionsTable, err)
+		return &recordError{err: err}
 	}
 	return nil
 }
@@ -127,7 +133,11 @@ func verify(dir Dir, revs []*atlas.Revision) error {
 	for _, r := range revs {
 		byVersion[r.Version] = r
 	}
-	first, last := revs[0].Version, revs[len(revs)-1].Version
+	// A baseline stands for the files before it.
+	first, last := "", revs[len(revs)-1].Version
+	if revs[0].Type == atlas.RevisionTypeBaseline {
+		first = revs[0].Version
+	}
 	inDir := make(map[string]bool, len(files))
 	for _, f := range files {
 		inDir[f.Version()] = true

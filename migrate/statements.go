@@ -12,9 +12,22 @@ import (
 
 // statements splits a file the way the database's own client would.
 func statements(drv atlas.Driver, f atlas.File) ([]*atlas.Stmt, error) {
+	skipped := 0
+	// Editors on Windows put a byte order mark first, which no server reads.
+	if b, ok := bytes.CutPrefix(f.Bytes(), []byte("\ufeff")); ok {
+		skipped = len(f.Bytes()) - len(b)
+		f = atlas.NewLocalFile(f.Name(), b)
+	}
+	// Atlas counts positions from the line after its delimiter directive.
+	if delimiter.Match(f.Bytes()) {
+		skipped += bytes.IndexByte(f.Bytes(), '\n') + 1
+	}
 	stmts, err := atlas.FileStmtDecls(drv, f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	for _, s := range stmts {
+		s.Pos += skipped
 	}
 	return stmts, nil
 }
@@ -51,7 +64,9 @@ func stmtError(f atlas.File, stmts []*atlas.Stmt, i, kept int, err error) *StmtE
 var (
 	// rowsOnly are statements that change rows and can be rolled back; every
 	// other commits on its own (MySQL manual, 15.3.3).
-	rowsOnly = regexp.MustCompile(`(?is)^\s*(INSERT|UPDATE|DELETE|REPLACE|SELECT|WITH|TABLE|VALUES)\b`)
+	rowsOnly = regexp.MustCompile(`(?is)^\s*(INSERT|UPDATE|DELETE|REPLACE|SELECT|WITH|TABLE|VALUES|LOAD\s+(DATA|XML))\b`)
 	// sessionOnly are statements whose effect ends with the connection.
 	sessionOnly = regexp.MustCompile(`(?is)^\s*(SET\s+(SESSION\s|LOCAL\s|@|NAMES\b|CHARACTER\b|CHARSET\b|[a-z_]+\s*:?=)|USE\s)`)
+	// delimiter is Atlas's directive, which counts on the first line only.
+	delimiter = regexp.MustCompile(`\A-- atlas:delimiter\b`)
 )

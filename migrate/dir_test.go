@@ -1,0 +1,199 @@
+package migrate_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"entgo.io/ent/dialect"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/internal/mysqltest"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+func TestEmbeddedDirectoriesMatchTheirChecksums(t *testing.T) {
+	t.Parallel()
+	for name, path := range map[string]string{dialect.MySQL: ".", dialect.SQLite: "sqlite"} {
+		dir, err := migrate.Embedded(name)
+		require.NoError(t, err)
+		require.NoError(t, migrate.Validate(dir))
+		require.NoError(t, migrate.Validate(open(t, path)))
+		embedded, err := dir.Checksum()
+		require.NoError(t, err)
+		onDisk, err := open(t, path).Checksum()
+		require.NoError(t, err)
+		assert.Equal(t, onDisk.Sum(), embedded.Sum())
+	}
+	_, err := migrate.Embedded(dialect.Postgres)
+	require.ErrorContains(t, err, "postgres")
+}
+
+func TestNamesThatAreNoPartOfAFileNameAreRefused(t *testing.T) {
+	t.Parallel()
+	path := folder(t, three)
+	dir := open(t, path)
+	dev := scratch(t, mysqltest.SQLite(t))
+	before := listing(t, path)
+	for _, name := range []string{
+		"", " ", "../x", "a/b", `a\b`, "a b", "add phone", ".", "..", "x.sql", "größe", "a\x00", "a\n", strings.Repeat("x", 300),
+	} {
+		var refused *migrate.NameError
+		_, err := migrate.New(dir, name)
+		require.ErrorAs(t, err, &refused, "%q", name)
+		assert.Equal(t, name, refused.Name)
+		_, err = migrate.Diff(t.Context(), dev, dir, migrate.SQLFile("../ent/schema.sqlite.sql"), name)
+		require.ErrorAs(t, err, &refused, "%q", name)
+	}
+	assert.Equal(t, before, listing(t, path))
+	_, err := migrate.New(dir, strings.Repeat("x", 100))
+	require.NoError(t, err)
+}
+
+// listing is what a folder holds.
+func listing(t *testing.T, path string) files {
+	t.Helper()
+	entries, err := os.ReadDir(path)
+	require.NoError(t, err)
+	all := files{}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(path, e.Name()))
+		require.NoError(t, err)
+		all[e.Name()] = string(b)
+	}
+	return all
+}
+
+func TestVersionsIncrease(t *testing.T) {
+	t.Parallel()
+	t.Run("within a second", func(t *testing.T) {
+		t.Parallel()
+		dir := directory(t, nil)
+		last := ""
+		for range 5 {
+			name, err := migrate.New(dir, "x")
+			require.NoError(t, err)
+			assert.Greater(t, name, last)
+			last = name
+		}
+		require.NoError(t, migrate.Validate(dir))
+	})
+	t.Run("from a version in the future", func(t *testing.T) {
+		t.Parallel()
+		dir := directory(t, files{"29991231235959_x.sql": ""})
+		name, err := migrate.New(dir, "x")
+		require.NoError(t, err)
+		assert.Equal(t, "30000101000000_x.sql", name)
+	})
+	t.Run("from the clock in UTC", func(t *testing.T) {
+		t.Parallel()
+		name, err := migrate.New(directory(t, three), "x")
+		require.NoError(t, err)
+		at, err := time.Parse("20060102150405_x.sql", name)
+		require.NoError(t, err)
+		assert.WithinDuration(t, time.Now(), at, time.Minute)
+	})
+}
+
+func TestNewKeepsToADirectoryItCanTrust(t *testing.T) {
+	t.Parallel()
+	path := folder(t, three)
+	put(t, path, "20240102000000_b.sql", "-- edited")
+	before := listing(t, path)
+	var changed *migrate.ChecksumError
+	_, err := migrate.New(open(t, path), "x")
+	require.ErrorAs(t, err, &changed)
+	assert.Equal(t, before, listing(t, path))
+}
+
+func TestDirectoryThatCannotBeReadIsNamed(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	put(t, filepath.Dir(file), "file", "")
+	for _, path := range []string{file, file + "s", filepath.Join(file, "x")} {
+		var refused *migrate.DirError
+		_, err := migrate.OpenDir(path)
+		require.ErrorAs(t, err, &refused)
+		assert.Equal(t, path, refused.Path)
+	}
+}
+
+func TestDirectoryThatCannotBeWrittenIsLeftAsItIs(t *testing.T) {
+	t.Parallel()
+	t.Run("checksums", func(t *testing.T) {
+		t.Parallel()
+		path := t.TempDir()
+		dir := open(t, path)
+		// Root may write to any file, but nobody to a folder; without files
+		// there is nothing to check yet.
+		require.NoError(t, os.Symlink(filepath.Join(path, "nowhere", "atlas.sum"), filepath.Join(path, "atlas.sum")))
+		var refused *migrate.DirError
+		_, err := migrate.New(dir, "x")
+		require.ErrorAs(t, err, &refused)
+		assert.Equal(t, path, refused.Path)
+		left, err := filepath.Glob(filepath.Join(path, "*.sql"))
+		require.NoError(t, err)
+		assert.Empty(t, left)
+	})
+	t.Run("folder", func(t *testing.T) {
+		t.Parallel()
+		path := t.TempDir()
+		dir := open(t, path)
+		require.NoError(t, os.Remove(path))
+		put(t, filepath.Dir(path), filepath.Base(path), "a file")
+		var refused *migrate.DirError
+		_, err := migrate.New(dir, "x")
+		require.ErrorAs(t, err, &refused)
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, "a file", string(b))
+	})
+}
+
+func FuzzChecksumsNeverPanic(f *testing.F) {
+	path := folder(f, three)
+	sum, err := os.ReadFile(filepath.Join(path, "atlas.sum"))
+	require.NoError(f, err)
+	lines := strings.SplitAfter(string(sum), "\n")
+	f.Add(sum)
+	f.Add([]byte(nil))
+	f.Add(sum[:len(sum)/2])
+	f.Add(sum[:60])
+	f.Add([]byte(strings.Repeat(string(sum), 2)))
+	f.Add([]byte(lines[0]))
+	f.Add([]byte(lines[0] + lines[1] + lines[1] + lines[2] + lines[3]))
+	f.Add([]byte(strings.Join(lines[1:], "")))
+	f.Add([]byte("\x00\xff\xfe h1:h1:\n\n\n"))
+	f.Add([]byte("<<<<<<< HEAD\n" + string(sum)))
+	f.Add([]byte("h1:" + strings.Repeat("x", 100_000)))
+	f.Add([]byte(strings.ReplaceAll(string(sum), "\n", "\r\n")))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		path := folder(t, three)
+		put(t, path, "atlas.sum", string(content))
+		err := migrate.Validate(open(t, path))
+		if string(content) == string(sum) {
+			require.NoError(t, err)
+		} else if err != nil {
+			var refused *migrate.ChecksumError
+			require.ErrorAs(t, err, &refused)
+		}
+	})
+}
+
+// The total on the first line is right here, so that only the comparison with
+// the files can tell.
+func TestChecksumsThatListAFileTwiceAreRefused(t *testing.T) {
+	t.Parallel()
+	path := folder(t, three)
+	twice := open(t, folder(t, three))
+	sum, err := twice.Checksum()
+	require.NoError(t, err)
+	text, err := append(sum, sum...).MarshalText()
+	require.NoError(t, err)
+	put(t, path, "atlas.sum", string(text))
+	var refused *migrate.ChecksumError
+	require.ErrorAs(t, migrate.Validate(open(t, path)), &refused)
+}

@@ -1,0 +1,328 @@
+package migrate_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/internal/mysqltest"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+func TestHistoryThatTheDirectoryDoesNotContinueIsRefused(t *testing.T) {
+	t.Parallel()
+	b, c := "20240102000000_b.sql", "20240103000000_c.sql"
+	tests := []struct {
+		name  string
+		files files
+		want  migrate.HistoryError
+		hint  string
+	}{
+		{"an applied file was edited", three.with(files{b: three[b] + "-- more\n"}),
+			migrate.HistoryError{Reason: migrate.HistoryChanged, File: b}, "restore it"},
+		{"an applied file was removed", three.without(b),
+			migrate.HistoryError{Reason: migrate.HistoryMissing, File: b}, "restore it"},
+		{"the newest file was removed", three.without(c),
+			migrate.HistoryError{Reason: migrate.HistoryMissing, File: c}, "restore it"},
+		{"a file was added between", three.with(files{"20240102100000_x.sql": "CREATE TABLE x (id int);"}),
+			migrate.HistoryError{Reason: migrate.HistoryOutOfOrder, File: "20240102100000_x.sql"}, "authgraph migrate hash"},
+		{"a file was added before the first", three.with(files{"20230102100000_x.sql": "CREATE TABLE x (id int);"}),
+			migrate.HistoryError{Reason: migrate.HistoryOutOfOrder, File: "20230102100000_x.sql"}, "authgraph migrate hash"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			mysqltest.Each(t, func(t *testing.T, url string) {
+				apply(t, url, directory(t, three))
+				before := dump(t, url)
+				dir := directory(t, test.files.with(files{"20250101000000_new.sql": "CREATE TABLE fresh (id int);"}))
+
+				_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, AcceptEdit: true})
+				var got *migrate.HistoryError
+				require.ErrorAs(t, err, &got)
+				assert.Equal(t, test.want, *got)
+				assert.ErrorContains(t, err, test.hint)
+				_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, DryRun: true})
+				require.ErrorAs(t, err, &got)
+				status, err := migrate.ReadStatus(t.Context(), url, dir)
+				require.ErrorAs(t, err, &got)
+				assert.Equal(t, test.want, *got)
+				assert.Len(t, status.Applied, 3)
+				assert.Equal(t, before, dump(t, url))
+			})
+		})
+	}
+}
+
+func TestFilesBeforeABaselineAreNotMissed(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		dir := directory(t, three)
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, Baseline: "20240103000000"})
+		require.NoError(t, err)
+		assert.Empty(t, apply(t, url, dir).Applied)
+	})
+}
+
+func TestDirectoryThatItsChecksumsDoNotMatchIsRefused(t *testing.T) {
+	t.Parallel()
+	a, b := "20240101000000_a.sql", "20240102000000_b.sql"
+	tests := []struct {
+		name string
+		edit func(t *testing.T, path string)
+		want migrate.ChecksumError
+	}{
+		{"edited", func(t *testing.T, path string) { put(t, path, b, "CREATE TABLE other (id int);") },
+			migrate.ChecksumError{File: b, Reason: "edited"}},
+		{"added", func(t *testing.T, path string) {
+			put(t, path, "20250101000000_new.sql", "CREATE TABLE other (id int);")
+		},
+			migrate.ChecksumError{File: "20250101000000_new.sql", Reason: "added"}},
+		{"added between", func(t *testing.T, path string) {
+			put(t, path, "20240101100000_new.sql", "CREATE TABLE other (id int);")
+		},
+			migrate.ChecksumError{File: "20240101100000_new.sql", Reason: "added"}},
+		{"removed", func(t *testing.T, path string) { require.NoError(t, os.Remove(filepath.Join(path, a))) },
+			migrate.ChecksumError{File: a, Reason: "removed"}},
+		{"without checksums", func(t *testing.T, path string) { require.NoError(t, os.Remove(filepath.Join(path, "atlas.sum"))) },
+			migrate.ChecksumError{Reason: "is missing"}},
+		{"with empty checksums", func(t *testing.T, path string) { put(t, path, "atlas.sum", "") },
+			migrate.ChecksumError{Reason: "contradicts itself, as after a merge"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			mysqltest.Each(t, func(t *testing.T, url string) {
+				path := folder(t, three)
+				test.edit(t, path)
+				dir := open(t, path)
+				_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
+				var got *migrate.ChecksumError
+				require.ErrorAs(t, err, &got)
+				assert.Equal(t, test.want, *got)
+				assert.ErrorContains(t, err, "authgraph migrate hash")
+				_, err = migrate.ReadStatus(t.Context(), url, dir)
+				require.ErrorAs(t, err, &got)
+				assert.Empty(t, tables(t, url))
+
+				require.NoError(t, migrate.Hash(dir))
+				require.NoError(t, migrate.Validate(dir))
+			})
+		})
+	}
+}
+
+// halfApplied is a directory of which the third of five statements fails.
+var halfApplied = files{"1_a.sql": `CREATE TABLE a (id int, n int);
+INSERT INTO a VALUES (1, 1), (1, 2);
+
+ALTER TABLE a ADD UNIQUE (id);
+UPDATE a SET n = n + 1;
+CREATE TABLE b (id int);
+`}
+
+// applyHalf applies halfApplied, of which two statements stay.
+func applyHalf(t *testing.T, url, path string) {
+	t.Helper()
+	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, path)})
+	var failed *migrate.StmtError
+	require.ErrorAs(t, err, &failed)
+	var duplicate *mysql.MySQLError
+	require.ErrorAs(t, err, &duplicate)
+	failed.Err = nil
+	assert.Equal(t, &migrate.StmtError{
+		File: "1_a.sql", Line: 4, Index: 3, Total: 5, Stmt: "ALTER TABLE a ADD UNIQUE (id);", Kept: 2,
+	}, failed)
+	assert.Equal(t, uint16(1062), duplicate.Number)
+}
+
+func TestApplyGoesOnOnceTheDataIsRepaired(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		path := folder(t, halfApplied)
+		applyHalf(t, url, path)
+		applyHalf(t, url, path)
+
+		status, err := migrate.ReadStatus(t.Context(), url, open(t, path))
+		require.NoError(t, err)
+		assert.Empty(t, status.Current)
+		assert.Empty(t, status.Applied)
+		assert.Equal(t, []string{"1_a.sql"}, status.Pending)
+		require.NotNil(t, status.Partial)
+		assert.Contains(t, status.Partial.Error, "Duplicate entry '1'")
+		status.Partial.Error = ""
+		assert.Equal(t, &migrate.Partial{
+			File: "1_a.sql", Applied: 2, Total: 5, Stmt: "ALTER TABLE a ADD UNIQUE (id);", Line: 4,
+		}, status.Partial)
+
+		db := mysqltest.DB(t, url)
+		run(t, db, "UPDATE a SET id = n")
+		report := apply(t, url, open(t, path))
+		require.Len(t, report.Applied, 1)
+		assert.Equal(t, 2, report.Applied[0].Resumed)
+		assert.Len(t, report.Applied[0].Statements, 3)
+		assert.Equal(t, "1", report.Current)
+		assert.Equal(t, "5", value(t, db, "SELECT SUM(n) FROM a"))
+		status, err = migrate.ReadStatus(t.Context(), url, open(t, path))
+		require.NoError(t, err)
+		assert.Nil(t, status.Partial)
+		assert.Equal(t, "", value(t, db, "SELECT CONCAT(error, error_stmt) FROM atlas_schema_revisions"))
+	})
+}
+
+func TestFailingRowsLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		dir := directory(t, files{"1_a.sql": "CREATE TABLE a (id int PRIMARY KEY);\nINSERT INTO a VALUES (1), (2), (1);"})
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
+		var failed *migrate.StmtError
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, 2, failed.Index)
+		assert.NotContains(t, err.Error(), "rolled back")
+		assert.Equal(t, "0", value(t, mysqltest.DB(t, url), "SELECT COUNT(*) FROM a"))
+		status, err := migrate.ReadStatus(t.Context(), url, dir)
+		require.NoError(t, err)
+		assert.Contains(t, status.Partial.Error, "Duplicate")
+	})
+}
+
+func TestSQLiteLeavesNothingOfAFailingFile(t *testing.T) {
+	t.Parallel()
+	url := mysqltest.SQLite(t)
+	dir := directory(t, files{"1_a.sql": "CREATE TABLE a (id int);", "2_b.sql": "CREATE TABLE b (id int);\nINSERT INTO b VALUES (1);\nINSERT INTO b SELECT id, x FROM a;"})
+	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
+	var failed *migrate.StmtError
+	require.ErrorAs(t, err, &failed)
+	assert.ErrorContains(t, failed.Err, "x")
+	failed.Err = nil
+	assert.Equal(t, &migrate.StmtError{File: "2_b.sql", Line: 3, Index: 3, Total: 3, Stmt: "INSERT INTO b SELECT id, x FROM a;"}, failed)
+	assert.Equal(t, []string{"a", migrate.RevisionsTable}, tables(t, url))
+	status, err := migrate.ReadStatus(t.Context(), url, dir)
+	require.NoError(t, err)
+	assert.Equal(t, "1", status.Current)
+	assert.Nil(t, status.Partial)
+	assert.Equal(t, []string{"2_b.sql"}, status.Pending)
+}
+
+func TestEditsOfAHalfAppliedFile(t *testing.T) {
+	t.Parallel()
+	text := halfApplied["1_a.sql"]
+	replace := func(old, new string) string { return strings.Replace(text, old, new, 1) }
+	tests := []struct {
+		name, text string
+		refused    migrate.HistoryReason
+		accepted   bool
+	}{
+		{"the failed statement is repaired", replace("UNIQUE (id)", "INDEX (id)"), migrate.HistoryPendingPartEdited, true},
+		{"a statement is put before the failed one", replace("ALTER", "UPDATE a SET id = n;\nALTER"), migrate.HistoryPendingPartEdited, true},
+		{"the rest is dropped", text[:strings.Index(text, "ALTER")], migrate.HistoryPendingPartEdited, true},
+		{"an applied statement is edited", replace("(1, 2)", "(2, 2)"), migrate.HistoryAppliedPartEdited, false},
+		{"a statement is put first", "CREATE TABLE c (id int);\n" + text, migrate.HistoryAppliedPartEdited, false},
+		{"fewer statements than are applied", text[:strings.Index(text, "INSERT")], migrate.HistoryAppliedPartEdited, false},
+		{"no statement", "-- gone\n", migrate.HistoryAppliedPartEdited, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			mysqltest.EachServer(t, func(t *testing.T, url string) {
+				path := folder(t, halfApplied)
+				applyHalf(t, url, path)
+				before := dump(t, url)
+				edit(t, path, files{"1_a.sql": test.text})
+
+				_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, path)})
+				var got *migrate.HistoryError
+				require.ErrorAs(t, err, &got)
+				assert.Equal(t, migrate.HistoryError{Reason: test.refused, File: "1_a.sql", Applied: 2, Total: 5}, *got)
+				assert.Equal(t, before, dump(t, url))
+				_, err = migrate.ReadStatus(t.Context(), url, open(t, path))
+				require.NoError(t, err)
+
+				report, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, path), AcceptEdit: true})
+				if test.accepted {
+					require.NoError(t, err)
+					assert.Equal(t, 2, report.Applied[0].Resumed)
+					assert.Empty(t, apply(t, url, open(t, path)).Applied)
+					return
+				}
+				require.ErrorAs(t, err, &got)
+				assert.ErrorContains(t, err, "restore the applied statements")
+				assert.Equal(t, before, dump(t, url))
+				edit(t, path, halfApplied)
+				run(t, mysqltest.DB(t, url), "UPDATE a SET id = n")
+				apply(t, url, open(t, path))
+			})
+		})
+	}
+}
+
+func TestFileThatFailedAtItsFirstStatementMayBeEdited(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		path := folder(t, files{"1_a.sql": "CREATE TABLE a (id no_such_type);"})
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, path)})
+		var failed *migrate.StmtError
+		require.ErrorAs(t, err, &failed)
+		edit(t, path, files{"1_a.sql": "CREATE TABLE a (id int);\nCREATE TABLE b (id int);"})
+		assert.Len(t, apply(t, url, open(t, path)).Applied, 1)
+		assert.Empty(t, apply(t, url, open(t, path)).Applied)
+	})
+}
+
+func TestStatementInDoubtIsFoundToHaveRunOrNot(t *testing.T) {
+	t.Parallel()
+	const first, doubtful = "CREATE TABLE a (id int);\n", "ALTER TABLE a ADD COLUMN n int;\n"
+	path := folder(t, files{"1_a.sql": first + doubtful})
+	edited := folder(t, files{"1_a.sql": first + "ALTER TABLE a ADD COLUMN m int;\n"})
+	shortened := folder(t, files{"1_a.sql": first})
+	for action, ran := range map[mysqltest.Action]bool{mysqltest.CutBefore: false, mysqltest.CutAfter: true} {
+		t.Run(map[bool]string{true: "ran", false: "did not run"}[ran], func(t *testing.T) {
+			t.Parallel()
+			mysqltest.EachServer(t, func(t *testing.T, url string) {
+				proxy := mysqltest.Proxy{Hook: func(_ int, command string) mysqltest.Action {
+					if strings.HasPrefix(command, "ALTER") {
+						return action
+					}
+					return mysqltest.Forward
+				}}
+				_, err := migrate.Apply(t.Context(), proxy.Start(t, url), migrate.ApplyOptions{Dir: open(t, path)})
+				var cut *migrate.StmtError
+				require.ErrorAs(t, err, &cut)
+				assert.Equal(t, 2, cut.Index)
+
+				status, err := migrate.ReadStatus(t.Context(), url, open(t, path))
+				require.NoError(t, err)
+				assert.Equal(t, &migrate.Partial{
+					File: "1_a.sql", Applied: 1, Total: 2, Stmt: strings.TrimSpace(doubtful), Line: 2, InDoubt: true,
+				}, status.Partial)
+
+				for _, other := range []string{edited, shortened} {
+					_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, other), AcceptEdit: ran})
+					var got *migrate.HistoryError
+					require.ErrorAs(t, err, &got)
+					if ran {
+						assert.Equal(t, migrate.HistoryError{Reason: migrate.HistoryAppliedPartEdited, File: "1_a.sql", Applied: 2, Total: 2}, *got)
+					} else {
+						assert.Equal(t, migrate.HistoryError{Reason: migrate.HistoryPendingPartEdited, File: "1_a.sql", Applied: 1, Total: 2}, *got)
+					}
+				}
+
+				var recovered []bool
+				_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, path), Progress: func(p migrate.Progress) {
+					if p.Done {
+						recovered = append(recovered, p.Recovered)
+					}
+				}})
+				require.NoError(t, err)
+				assert.Equal(t, []bool{ran}, recovered)
+				assert.Equal(t, []string{"id", "n"}, column(t, mysqltest.DB(t, url),
+					"SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'a' ORDER BY 1"))
+			})
+		})
+	}
+}

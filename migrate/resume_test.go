@@ -1,0 +1,201 @@
+package migrate_test
+
+import (
+	"bufio"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/internal/mysqltest"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+// cutDirs are directories that together hold every kind of statement. Each is
+// short, because an apply is repeated for each command it sends; for most of
+// them, for each but those that only read and leave the server as it was.
+var cutDirs = []struct {
+	name  string
+	reads bool
+	files files
+}{
+	{"project", true, nil},
+	{"rows", true, files{
+		"1_counters.sql": `
+CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL);
+INSERT INTO counters VALUES (1, 1), (2, 2);
+UPDATE counters SET n = n + 1;`,
+		"2_more.sql": `
+INSERT INTO counters SELECT id + 10, n * 10 FROM counters;
+ALTER TABLE counters ADD COLUMN m int NOT NULL DEFAULT 7;
+UPDATE counters SET n = n + 1, m = m + 1;
+DELETE FROM counters WHERE n = 3;`,
+	}},
+	{"columns", false, files{
+		"1_people.sql": `
+CREATE TABLE people (id int PRIMARY KEY, born varchar(20));
+ALTER TABLE people ADD COLUMN name varchar(20) COLLATE utf8mb4_bin, ADD UNIQUE (name);
+ALTER TABLE people RENAME COLUMN born TO birth;
+ALTER TABLE people MODIFY birth varchar(40) NOT NULL DEFAULT 'x', ADD INDEX (birth);`,
+	}},
+	{"objects", false, files{
+		"1_session.sql": `
+SET SESSION sql_mode = 'ANSI_QUOTES';
+CREATE TABLE "parents" ("id" int PRIMARY KEY, at timestamp NOT NULL DEFAULT '2001-02-03 04:05:06');
+CREATE TABLE "children" ("id" int PRIMARY KEY, "n" int, FOREIGN KEY ("id") REFERENCES "parents" ("id"));
+SET FOREIGN_KEY_CHECKS = 0;
+DROP TABLE parents;`,
+	}},
+	{"views", false, files{
+		"1_views.sql": `
+CREATE TABLE items (id int PRIMARY KEY, n int);
+SET time_zone = '+05:30';
+CREATE VIEW many AS SELECT id FROM items WHERE n > 1;
+CREATE TRIGGER twice BEFORE INSERT ON items FOR EACH ROW SET NEW.n = NEW.n * 2;
+CREATE PROCEDURE fill() INSERT INTO items VALUES (1, 2);
+DROP VIEW many;`,
+	}},
+}
+
+func TestApplyGoesOnExactlyWhereItsConnectionWasCut(t *testing.T) {
+	t.Parallel()
+	for _, test := range cutDirs {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var dir migrate.Dir
+			if test.files != nil {
+				dir = directory(t, test.files)
+			}
+			mysqltest.EachServer(t, func(t *testing.T, url string) {
+				want := cleanApply(t, url, dir)
+				for k, finished := 0, false; !finished; k++ {
+					ok := t.Run(fmt.Sprintf("after %d commands", k), func(t *testing.T) {
+						url := another(t, url)
+						proxy, last := cutAfter(k, test.reads)
+						_, err := migrate.Apply(t.Context(), proxy.Start(t, url), migrate.ApplyOptions{Dir: dir})
+						finished = err == nil
+						apply(t, url, dir)
+						require.Equal(t, want, dump(t, url), "cut after %q", last.Load())
+					})
+					require.True(t, ok)
+				}
+			})
+		})
+	}
+}
+
+// cutAfter is a proxy that cuts the connection when the server has carried out
+// k commands, those that read counted or not. Half the times the client has
+// seen the answer to the last of them, half the times it has not; to the server
+// both are the same.
+func cutAfter(k int, reads bool) (*mysqltest.Proxy, *atomic.Value) {
+	var last atomic.Value
+	var n atomic.Int64
+	last.Store("")
+	return &mysqltest.Proxy{Hook: func(_ int, command string) mysqltest.Action {
+		if !reads && (strings.HasPrefix(command, "SELECT") || strings.HasPrefix(command, "SHOW")) {
+			return mysqltest.Forward
+		}
+		if strings.HasPrefix(command, "SELECT GET_LOCK") && strings.HasPrefix(last.Load().(string), "SELECT GET_LOCK") {
+			return mysqltest.Forward // it waits for another test, which is no step of its own
+		}
+		switch n := int(n.Add(1)); {
+		case n > k:
+			return mysqltest.CutBefore
+		case n == k && k%2 == 1:
+			last.Store(command)
+			return mysqltest.CutAfter
+		}
+		last.Store(command)
+		return mysqltest.Forward
+	}}, &last
+}
+
+// cleanApply applies without a cut and returns what is then in the database.
+func cleanApply(t *testing.T, url string, dir migrate.Dir) string {
+	t.Helper()
+	apply(t, url, dir)
+	content := dump(t, url)
+	assert.Empty(t, apply(t, url, dir).Applied)
+	require.Equal(t, content, dump(t, url), "a second apply changes something")
+	return content
+}
+
+var killed = files{
+	"1_a.sql": "CREATE TABLE a (n int);\nINSERT INTO a VALUES (1);",
+	"2_b.sql": "ALTER TABLE a ADD COLUMN m int;",
+}
+
+func TestApplyGoesOnExactlyWhereItsProcessWasKilled(t *testing.T) {
+	t.Parallel()
+	path := folder(t, killed)
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		want := cleanApply(t, url, open(t, path))
+		for k, finished := 0, false; !finished; k++ {
+			ok := t.Run(fmt.Sprintf("after %d commands", k), func(t *testing.T) {
+				url := another(t, url)
+				var process *exec.Cmd
+				started := make(chan struct{})
+				proxy, last := cutAfter(k, true)
+				proxy.OnCut = func() {
+					<-started
+					assert.NoError(t, process.Process.Kill())
+				}
+				process = applyInChild(t, proxy.Start(t, url), path)
+				require.NoError(t, process.Start())
+				close(started)
+				err := process.Wait()
+				finished = strings.HasPrefix(last.Load().(string), "DO RELEASE_LOCK")
+				if !finished {
+					require.ErrorContains(t, err, "killed")
+				}
+				apply(t, url, open(t, path))
+				require.Equal(t, want, dump(t, url), "killed after %q", last.Load())
+			})
+			require.True(t, ok)
+		}
+	})
+}
+
+func TestApplyOnSQLiteStartsAFileAnewWhereItsProcessWasKilled(t *testing.T) {
+	t.Parallel()
+	path := folder(t, killed)
+	clean := mysqltest.SQLite(t)
+	apply(t, clean, open(t, path))
+	want := dump(t, clean)
+	const calls = 6 // two for each of the three statements
+	for n := 1; n <= calls; n++ {
+		t.Run(fmt.Sprintf("%d of %d", n, calls), func(t *testing.T) {
+			t.Parallel()
+			url := mysqltest.SQLite(t)
+			process := applyInChild(t, url, path, childStep+"=1")
+			stdin, err := process.StdinPipe()
+			require.NoError(t, err)
+			stdout, err := process.StdoutPipe()
+			require.NoError(t, err)
+			require.NoError(t, process.Start())
+			lines := bufio.NewScanner(stdout)
+			for i := 1; i <= n; i++ {
+				require.True(t, lines.Scan(), "the child ended early")
+				if i < n {
+					_, err = fmt.Fprintln(stdin)
+					require.NoError(t, err)
+				}
+			}
+			require.NoError(t, process.Process.Kill())
+			require.ErrorContains(t, process.Wait(), "killed")
+
+			status, err := migrate.ReadStatus(t.Context(), url, open(t, path))
+			require.NoError(t, err)
+			// The second file begins with the fifth call.
+			assert.Len(t, status.Applied, (n-1)/4)
+			assert.Nil(t, status.Partial)
+			apply(t, url, open(t, path))
+			require.Equal(t, want, dump(t, url))
+		})
+	}
+}
