@@ -93,8 +93,9 @@ type AppliedFile struct {
 // is one transaction. For this to be exact nothing else may change the schema
 // while a migration is half applied.
 //
-// One Apply runs on a server at a time, those of the Atlas CLI included; others
-// wait. A directory that does not match its atlas.sum is a [*ChecksumError];
+// One Apply runs on a database at a time; others wait, unless there is nothing
+// to do for them. An apply of the Atlas CLI is not kept out: use one of the two
+// at a time. A directory that does not match its atlas.sum is a [*ChecksumError];
 // one that does not continue the history of the database, a [*HistoryError]; a
 // statement the database refuses, a [*StmtError]; a database that holds other
 // tables, a [*DirtyError]; an unknown version, a [*VersionError]; a lock that
@@ -263,6 +264,18 @@ func (a *applier) plan(ctx context.Context) (todos []*todo, baseline *atlas.Revi
 		todos = append(todos, t)
 	}
 	return todos, baseline, nil
+}
+
+// upToDate reports, without a lock, whether there is nothing to do: a replica
+// that starts need not wait for what others apply elsewhere in time. Whatever
+// else it finds is looked at again under the lock.
+func (a *applier) upToDate(ctx context.Context) (bool, error) {
+	revs, err := a.read(ctx)
+	if err != nil || len(revs) == 0 || revs[len(revs)-1].Applied < revs[len(revs)-1].Total {
+		return false, err
+	}
+	todos, baseline, err := a.plan(ctx)
+	return err == nil && len(todos) == 0 && baseline == nil, ctx.Err()
 }
 
 // firstRun decides what to do with a database that has no history.

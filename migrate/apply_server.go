@@ -18,11 +18,19 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// lockName is that of the Atlas CLI's apply: the two exclude each other.
-const lockName = "atlas_migrate_execute"
+// lockName is the advisory lock of a database. Locks are the server's, so it
+// holds the database's name, as a digest: a lock's name has at most 64
+// characters (MySQL manual, 14.14).
+func lockName(database string) string {
+	digest := sha256.Sum256([]byte(database))
+	return "authgraph_migrate_" + hex.EncodeToString(digest[:16])
+}
 
 // applyServer applies on MySQL and MariaDB.
 func (a *applier) applyServer(ctx context.Context) (err error) {
+	if done, err := a.upToDate(ctx); done || err != nil {
+		return err
+	}
 	unlock, err := a.lock(ctx)
 	if err != nil {
 		return err
@@ -51,13 +59,14 @@ func (a *applier) applyServer(ctx context.Context) (err error) {
 	return nil
 }
 
-// lock takes the server's advisory lock. It is the connection's: a statement
+// lock takes the database's advisory lock. It is the connection's: a statement
 // that outlives its client still holds it, so that no other apply can start
 // before that statement has ended.
 func (a *applier) lock(ctx context.Context) (unlock func() error, err error) {
+	name := lockName(a.url.Database())
 	get := func(seconds int) (bool, error) {
 		var got sql.NullBool
-		if err := a.conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", lockName, seconds).Scan(&got); err != nil {
+		if err := a.conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", name, seconds).Scan(&got); err != nil {
 			return false, fmt.Errorf("take the migration lock: %w", err)
 		}
 		return got.Bool, nil
@@ -74,7 +83,7 @@ func (a *applier) lock(ctx context.Context) (unlock func() error, err error) {
 	if !ok {
 		e := &LockError{Timeout: a.opts.LockTimeout}
 		var holder sql.NullInt64
-		if err := a.conn.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?)", lockName).Scan(&holder); err == nil {
+		if err := a.conn.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?)", name).Scan(&holder); err == nil {
 			e.Connection = holder.Int64
 		}
 		return nil, e
@@ -83,7 +92,7 @@ func (a *applier) lock(ctx context.Context) (unlock func() error, err error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		// A connection that was lost has released the lock already.
-		if _, err := a.conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", lockName); err != nil && !lost(err) {
+		if _, err := a.conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", name); err != nil && !lost(err) {
 			return fmt.Errorf("release the migration lock: %w", err)
 		}
 		return nil

@@ -15,6 +15,9 @@ import (
 // applySQLite applies on SQLite, one transaction a file: it is applied with its
 // record, or not at all.
 func (a *applier) applySQLite(ctx context.Context) (err error) {
+	if done, err := a.upToDate(ctx); done || err != nil {
+		return err
+	}
 	// SQLite's own wait cannot be cancelled: wait in short turns.
 	if _, err := a.conn.ExecContext(ctx, "PRAGMA busy_timeout = 50"); err != nil {
 		return err

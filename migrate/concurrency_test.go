@@ -96,6 +96,22 @@ func TestApplyDoesNotWaitForTheLockForever(t *testing.T) {
 	})
 }
 
+func TestApplyWithNothingToDoDoesNotWait(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		opts := migrate.ApplyOptions{
+			Dir:      directory(t, files{"1_a.sql": "CREATE TABLE a (id int);"}),
+			Progress: func(p migrate.Progress) { assert.False(t, p.Waiting) },
+		}
+		apply(t, url, opts.Dir)
+		holder, _ := hold(t, url)
+		defer func() { assert.NoError(t, holder.Close()) }()
+		report, err := migrate.Apply(t.Context(), url, opts)
+		require.NoError(t, err)
+		assert.Equal(t, "1", report.Current)
+	})
+}
+
 // hold takes what keeps an apply out, until the connection is closed. It
 // returns the number by which the server knows the connection.
 func hold(t *testing.T, url string) (*sql.Conn, int64) {
@@ -111,7 +127,7 @@ func hold(t *testing.T, url string) (*sql.Conn, int64) {
 	}
 	var got int
 	var id int64
-	require.NoError(t, conn.QueryRowContext(t.Context(), "SELECT GET_LOCK('atlas_migrate_execute', 60), CONNECTION_ID()").Scan(&got, &id))
+	require.NoError(t, conn.QueryRowContext(t.Context(), "SELECT GET_LOCK(CONCAT('authgraph_migrate_', LEFT(SHA2(DATABASE(), 256), 32)), 60), CONNECTION_ID()").Scan(&got, &id))
 	require.Equal(t, 1, got)
 	return conn, id
 }
@@ -125,7 +141,7 @@ func TestWaitForTheLockCanBeCancelled(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		start := time.Now()
 		_, err := migrate.Apply(ctx, url, migrate.ApplyOptions{
-			Dir: directory(t, files{"1_a.sql": ""}), Progress: func(migrate.Progress) { cancel() },
+			Dir: directory(t, files{"1_a.sql": "", "2_b.sql": ""}), Progress: func(migrate.Progress) { cancel() },
 		})
 		require.ErrorIs(t, err, context.Canceled)
 		assert.Less(t, time.Since(start), 10*time.Second)

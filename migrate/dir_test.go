@@ -197,3 +197,11 @@ func TestChecksumsThatListAFileTwiceAreRefused(t *testing.T) {
 	var refused *migrate.ChecksumError
 	require.ErrorAs(t, migrate.Validate(open(t, path)), &refused)
 }
+
+func TestTwoFilesWithOneVersionAreRefused(t *testing.T) {
+	t.Parallel()
+	dir := directory(t, files{"1_a.sql": "CREATE TABLE a (id int);", "1_b.sql": "CREATE TABLE b (id int);"})
+	var err *migrate.DirError
+	require.ErrorAs(t, migrate.Validate(dir), &err)
+	assert.ErrorContains(t, err, "1_a.sql and 1_b.sql")
+}

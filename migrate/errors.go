@@ -141,7 +141,7 @@ func (e *LockError) Error() string {
 	if e.Connection != 0 {
 		holder = fmt.Sprintf(" (connection %d)", e.Connection)
 	}
-	return fmt.Sprintf("another apply%s is running on this server and did not finish within %s: try again when it has", holder, e.Timeout)
+	return fmt.Sprintf("another apply%s is running on this database and did not finish within %s: try again when it has", holder, e.Timeout)
 }
 
 // StmtError is a statement the database refused.

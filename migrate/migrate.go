@@ -105,7 +105,8 @@ func Hash(dir Dir) error {
 }
 
 // Validate holds the files of the directory against its checksums. The error
-// is a [*ChecksumError] where they differ.
+// is a [*ChecksumError] where they differ, and a [*DirError] where two files
+// have one version, of which a history could hold only one.
 func Validate(dir Dir) (err error) {
 	// Atlas's comparison runs past its end where a file is listed twice.
 	defer func() {
@@ -113,7 +114,21 @@ func Validate(dir Dir) (err error) {
 			err = &ChecksumError{Reason: "lists a file twice"}
 		}
 	}()
-	return checksumError(dir, atlas.Validate(dir))
+	if err := atlas.Validate(dir); err != nil {
+		return checksumError(dir, err)
+	}
+	files, err := dir.Files()
+	if err != nil {
+		return dirError(dir, err)
+	}
+	seen := make(map[string]string, len(files))
+	for _, f := range files {
+		if other, ok := seen[f.Version()]; ok {
+			return dirError(dir, fmt.Errorf("%s and %s have the same version: rename one, then run: authgraph migrate hash", other, f.Name()))
+		}
+		seen[f.Version()] = f.Name()
+	}
+	return nil
 }
 
 // fileName is the name of the next file. Its version is the time in UTC,

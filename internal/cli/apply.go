@@ -21,8 +21,8 @@ func newApply(m *migrations) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply",
 		Short: "Apply the pending migrations",
-		Long: `Apply the pending migrations. One apply runs on a server at a time, others wait
-for it. If it is stopped half way, by a refused statement, a lost connection or
+		Long: `Apply the pending migrations. One apply runs on a database at a time, others
+wait for it. If it is stopped half way, by a refused statement, a lost connection or
 Ctrl-C, running it again goes on exactly where it stopped.`,
 		Example: `  authgraph migrate apply --dry-run
   authgraph migrate apply

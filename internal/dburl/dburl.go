@@ -226,6 +226,8 @@ func (u *URL) tune(params url.Values) (*URL, error) {
 	cfg.Loc = time.UTC
 	cfg.InterpolateParams = true
 	cfg.ClientFoundRows = true
+	// A lost connection is an error that is returned: the driver need not print it too.
+	cfg.Logger = &mysql.NopLogger{}
 	if err := cfg.Apply(mysql.TimeTruncate(time.Microsecond)); err != nil {
 		return nil, &Error{URL: u.String(), Part: PartParameter, Err: err}
 	}
