@@ -210,7 +210,7 @@ func (u *URL) tune(params url.Values) (*URL, error) {
 	var query []string
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		if !parameterName.MatchString(name) {
-			return nil, &Error{URL: u.String(), Part: PartParameter, Err: errors.New("has a name with other characters than letters, digits, _ and .")}
+			return nil, &Error{URL: u.String(), Part: PartParameter, Err: errors.New("has a name with other characters than letters, digits, dots and underscores")}
 		}
 		query = append(query, name+"="+url.QueryEscape(params.Get(name)))
 	}
