@@ -13,7 +13,7 @@ help: ## Show what can be made
 
 .PHONY: test
 test: ## Run all tests on a real MySQL, a real MariaDB and SQLite
-	$(WITHSERVERS) -- go test -race -count=1 ./...
+	$(WITHSERVERS) -- go test -race -count=1 -timeout=30m ./...
 
 .PHONY: servers
 servers: ## Open a shell in which both test servers run and go test finds them
@@ -38,6 +38,16 @@ lint: ## Check format and code
 .PHONY: vulncheck
 vulncheck: ## Look for known vulnerabilities in what the code calls
 	go run $(GOVULNCHECK) ./...
+
+.PHONY: verify
+verify: ## Check that what is generated, and go.mod, are up to date
+	go mod tidy -diff
+	go generate ./ent
+	@changed=$$(git status --porcelain); test -z "$$changed" || { echo "$$changed"; echo "run make generate and commit the result"; exit 1; }
+
+.PHONY: ci
+ci: ## Run the gate that a pull request has to pass
+	.ci/run
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for FUZZTIME (10s)

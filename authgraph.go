@@ -23,9 +23,23 @@ import (
 	"github.com/authgraph/authgraph/internal/dburl"
 )
 
-// URLError is the error for a database URL that cannot be used: it names the
-// part at fault and never holds the password.
+// URLError is the error for a database URL that cannot be used. Its fields are
+// URL, the address without its password, or empty if it could not be read;
+// Part, the part at fault; and Err, what is wrong with it. None holds the
+// password.
 type URLError = dburl.Error
+
+// The parts of a database URL that [URLError] names.
+const (
+	PartURL       = dburl.PartURL
+	PartScheme    = dburl.PartScheme
+	PartUser      = dburl.PartUser
+	PartPassword  = dburl.PartPassword
+	PartHost      = dburl.PartHost
+	PartDatabase  = dburl.PartDatabase
+	PartFile      = dburl.PartFile
+	PartParameter = dburl.PartParameter
+)
 
 // Pool limits the connections of a client. A zero field keeps its default.
 type Pool struct {
@@ -61,7 +75,9 @@ func WithPool(p Pool) Option {
 }
 
 // WithDriver wraps the driver under the client, for tracing or counting what
-// is sent. Wrappers apply in order: the last one sees a query first.
+// is sent. Wrappers apply in order: the last one sees a query first. A wrapper
+// passes on ExecContext, QueryContext and BeginTx where the driver below has
+// them: the client's methods of these names need them.
 func WithDriver(wrap func(dialect.Driver) dialect.Driver) Option {
 	return func(o *options) { o.wrap = append(o.wrap, wrap) }
 }

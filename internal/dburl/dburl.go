@@ -1,5 +1,5 @@
 // Package dburl reads database URLs: what the rest of the project connects to
-// is decided here and nowhere else. It opens no connection.
+// is decided here and nowhere else.
 package dburl
 
 import (

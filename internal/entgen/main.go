@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"runtime"
 	"strings"
 
 	"entgo.io/ent/dialect"
@@ -19,6 +20,9 @@ import (
 )
 
 func main() {
+	// Ent formats its files in parallel, and looks for the imports of one in
+	// others that may be half written just then: one at a time.
+	runtime.GOMAXPROCS(1)
 	err := entc.Generate("./schema", &gen.Config{
 		Features: []gen.Feature{
 			gen.FeatureExecQuery,
