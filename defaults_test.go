@@ -88,7 +88,7 @@ type window struct {
 
 func openWindow(t *testing.T, db *sql.DB, url string) *window {
 	w := &window{t: t, db: db, now: "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)"}
-	if isSQLite(url) {
+	if mysqltest.IsSQLite(url) {
 		w.now = "SELECT CURRENT_TIMESTAMP" // UTC, to the second
 	}
 	w.begin = single[string](t, db, w.now)
@@ -141,7 +141,7 @@ func inZone(t *testing.T, url, zone string) *sql.DB {
 	t.Helper()
 	db := mysqltest.DB(t, url)
 	db.SetMaxOpenConns(1)
-	if !isSQLite(url) {
+	if !mysqltest.IsSQLite(url) {
 		exec(t, db, fmt.Sprintf("SET time_zone = '%s'", zone))
 	}
 	return db

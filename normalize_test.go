@@ -139,7 +139,7 @@ func TestTrailingSpacesDoNotCountOnAServer(t *testing.T) {
 		ada := newUser(client, "ada@example.com").SaveX(ctx)
 		newSession(client, ada, "hash").SaveX(ctx)
 
-		padded := !isSQLite(url)
+		padded := !mysqltest.IsSQLite(url)
 		assert.Equal(t, padded, client.User.Query().Where(user.Email("ada@example.com ")).ExistX(ctx))
 		assert.Equal(t, padded, client.Session.Query().Where(session.TokenHash("hash ")).ExistX(ctx))
 		assert.True(t, ent.IsValidationError(newSession(client, ada, "hash ").Exec(ctx)))

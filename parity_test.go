@@ -20,6 +20,9 @@ import (
 // column is a column of the seed page and what became of it here.
 type column struct{ name, seed, here string }
 
+// addedColumn is a column that the seed page does not have, and why it is here.
+type addedColumn struct{ name, here, why string }
+
 // seedIndex is an index of the seed page and the one that serves its purpose
 // here; none where it was dropped.
 type seedIndex struct {
@@ -32,6 +35,7 @@ type seedIndex struct {
 type table struct {
 	name    string
 	columns []column
+	added   []addedColumn
 	// seed are the indexes of the seed page, unnamed unique ones under the name
 	// that Drizzle gives them; here are all indexes of the table.
 	seed []seedIndex
@@ -198,6 +202,9 @@ func TestTheTablesOnTheServerAreThoseOfTheContract(t *testing.T) {
 			for _, c := range want.columns {
 				columns[c.name] = c.here
 			}
+			for _, c := range want.added {
+				columns[c.name] = c.here
+			}
 			checks := want.checks
 			if want.name == "users" && mariaDB {
 				// JSON is text with a check there.
@@ -207,7 +214,14 @@ func TestTheTablesOnTheServerAreThoseOfTheContract(t *testing.T) {
 					checks[name] = clause
 				}
 			}
-			assert.Equal(t, columns, liveColumns(t, db, want.name), want.name)
+			live := liveColumns(t, db, want.name)
+			for name, here := range live {
+				if _, ok := columns[name]; !ok {
+					assert.Fail(t, fmt.Sprintf("column %s.%s (%s) is new: add it to the contract in parity_test.go and to docs/seed-parity.md", want.name, name, here))
+					delete(live, name)
+				}
+			}
+			assert.Equal(t, columns, live, want.name)
 			assert.Equal(t, want.here, liveIndexes(t, db, want.name), want.name)
 			assert.Equal(t, notNil(want.foreign), liveForeignKeys(t, db, want.name), want.name)
 			assert.Equal(t, notNil(checks), liveChecks(t, db, want.name, mariaDB), want.name)
@@ -421,6 +435,10 @@ func TestTheParityPageListsTheWholeContract(t *testing.T) {
 				here = "`" + c.here + "`"
 			}
 			assert.Contains(t, section, fmt.Sprintf("\n| `%s` | `%s` | %s |", c.name, c.seed, here))
+		}
+		for _, c := range table.added {
+			assert.NotEmpty(t, c.why, "the reason for %s.%s", table.name, c.name)
+			assert.Contains(t, section, fmt.Sprintf("\n| `%s` | added here | `%s` | %s |", c.name, c.here, c.why))
 		}
 		for _, index := range table.seed {
 			here := "dropped"

@@ -3,7 +3,6 @@ package authgraph_test
 import (
 	"database/sql"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -36,10 +35,6 @@ func connect(t *testing.T, url string, opts ...authgraph.Option) *ent.Client {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	return client
-}
-
-func isSQLite(url string) bool {
-	return strings.HasPrefix(url, "sqlite://")
 }
 
 func exec(t *testing.T, db *sql.DB, query string, args ...any) {

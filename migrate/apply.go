@@ -32,7 +32,8 @@ type ApplyOptions struct {
 	// AcceptEdit goes on with a half-applied file of which only statements
 	// that have not run were edited.
 	AcceptEdit bool
-	// LockTimeout is how long to wait for another apply; default 1 minute.
+	// LockTimeout is how long to wait for another apply; default 1 minute. A
+	// server counts in whole seconds, for which it is rounded up.
 	LockTimeout time.Duration
 	// DryRun reports what would be executed and changes nothing.
 	DryRun bool
@@ -91,7 +92,10 @@ type AppliedFile struct {
 // have taken effect, it is recorded, otherwise it is executed again. Statements
 // that change rows are committed together with their record. On SQLite a file
 // is one transaction. For this to be exact nothing else may change the schema
-// while a migration is half applied.
+// while a migration is half applied. What the database's schema does not show
+// is executed again after a cut, even if it took effect: CREATE USER, GRANT,
+// SET GLOBAL, ALTER DATABASE, rows that a procedure commits itself; and a
+// procedure that changes rows and runs DDL counts as done once its DDL shows.
 //
 // One Apply runs on a database at a time; others wait, unless there is nothing
 // to do for them. An apply of the Atlas CLI is not kept out: use one of the two
@@ -102,9 +106,12 @@ type AppliedFile struct {
 // was not released in time, a [*LockError].
 func Apply(ctx context.Context, url string, opts ApplyOptions) (report *Report, err error) {
 	if opts.Baseline != "" && opts.AllowDirty {
-		return nil, errors.New("a baseline and allow-dirty exclude each other: choose one")
+		return nil, errors.New("the options Baseline (--baseline) and AllowDirty (--allow-dirty) exclude each other: choose one")
 	}
-	if opts.LockTimeout == 0 {
+	switch {
+	case opts.LockTimeout < 0:
+		return nil, fmt.Errorf("the lock timeout %s is negative: leave it out to wait a minute", opts.LockTimeout)
+	case opts.LockTimeout == 0:
 		opts.LockTimeout = time.Minute
 	}
 	if opts.Progress == nil {
@@ -253,7 +260,10 @@ func (a *applier) plan(ctx context.Context) (todos []*todo, baseline *atlas.Revi
 		t := &todo{file: f, stmts: stmts, sums: sums(stmts)}
 		if i := slices.IndexFunc(revs, func(r *atlas.Revision) bool { return r.Version == f.Version() }); i >= 0 {
 			t.rev = revs[i]
-			if err := a.resume(ctx, t, hash); err != nil {
+			if t.ran, err = a.ranBefore(ctx, t.rev); err != nil {
+				return nil, nil, err
+			}
+			if err := t.compare(hash, a.opts.AcceptEdit); err != nil {
 				return nil, nil, err
 			}
 		} else {
@@ -322,8 +332,8 @@ func (a *applier) upTo(files []atlas.File) ([]atlas.File, error) {
 	return files[:n], nil
 }
 
-// resume holds a half-applied file against its record.
-func (a *applier) resume(ctx context.Context, t *todo, hash string) error {
+// compare holds a half-applied file, whose checksum is hash, against its record.
+func (t *todo) compare(hash string, acceptEdit bool) error {
 	done := t.rev.Applied
 	if len(t.rev.PartialHashes) < done {
 		return fmt.Errorf("table %s: version %s counts %d applied statements but holds %d hashes: repair the row by hand",
@@ -337,15 +347,11 @@ func (a *applier) resume(ctx context.Context, t *todo, hash string) error {
 			return edited(HistoryAppliedPartEdited, done)
 		}
 	}
-	var err error
-	if t.ran, err = a.ranBefore(ctx, t.rev); err != nil {
-		return err
-	}
 	// A statement that ran without being recorded must not be edited either.
 	if t.ran && (done >= len(t.stmts) || t.stmts[done].Text != t.rev.ErrorStmt) {
 		return edited(HistoryAppliedPartEdited, done+1)
 	}
-	if t.rev.Hash != hash && done > 0 && !a.opts.AcceptEdit {
+	if t.rev.Hash != hash && done > 0 && !acceptEdit {
 		return edited(HistoryPendingPartEdited, done)
 	}
 	return nil

@@ -64,24 +64,27 @@ func (a *applier) applyServer(ctx context.Context) (err error) {
 // before that statement has ended.
 func (a *applier) lock(ctx context.Context) (unlock func() error, err error) {
 	name := lockName(a.url.Database())
-	get := func(seconds int) (bool, error) {
+	get := func(seconds int64) (bool, error) {
 		var got sql.NullBool
 		if err := a.conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", name, seconds).Scan(&got); err != nil {
 			return false, fmt.Errorf("take the migration lock: %w", err)
 		}
 		return got.Bool, nil
 	}
+	seconds := int64(a.opts.LockTimeout / time.Second)
+	if a.opts.LockTimeout%time.Second > 0 {
+		seconds++
+	}
 	ok, err := get(0)
 	if err == nil && !ok {
 		a.opts.Progress(Progress{Waiting: true})
-		// Whole seconds, at least one: 0 would not wait.
-		ok, err = get(max(1, int(a.opts.LockTimeout.Seconds())))
+		ok, err = get(seconds)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		e := &LockError{Timeout: a.opts.LockTimeout}
+		e := &LockError{Timeout: time.Duration(seconds) * time.Second}
 		var holder sql.NullInt64
 		if err := a.conn.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?)", name).Scan(&holder); err == nil {
 			e.Connection = holder.Int64
@@ -120,6 +123,8 @@ func (a *applier) applyFile(ctx context.Context, t *todo) error {
 			err = a.record(ctx, t)
 		case rowsOnly.MatchString(t.stmts[i].Text):
 			err = a.execRows(ctx, t)
+		case calls.MatchString(t.stmts[i].Text):
+			err = a.execCall(ctx, t)
 		default:
 			err = a.execDDL(ctx, t)
 		}
@@ -139,20 +144,35 @@ func (a *applier) applyFile(ctx context.Context, t *todo) error {
 	return nil
 }
 
-// execDDL executes the next statement of t, one that commits by itself.
-func (a *applier) execDDL(ctx context.Context, t *todo) error {
+// recordDoubt writes that the next statement of t runs and its outcome is open.
+func (a *applier) recordDoubt(ctx context.Context, t *todo) error {
 	before, err := a.fingerprint(ctx)
 	if err != nil {
 		return err
 	}
 	t.rev.Error, t.rev.ErrorStmt = inDoubtPrefix+before, t.stmts[t.rev.Applied].Text
-	if err := a.write(ctx, t.rev); err != nil {
+	return a.write(ctx, t.rev)
+}
+
+// execDDL executes the next statement of t, one that commits by itself.
+func (a *applier) execDDL(ctx context.Context, t *todo) error {
+	if err := a.recordDoubt(ctx, t); err != nil {
 		return err
 	}
 	if _, err := a.conn.ExecContext(ctx, t.stmts[t.rev.Applied].Text); err != nil {
 		return err
 	}
 	return a.record(ctx, t)
+}
+
+// execCall executes the next statement of t, of which only the server knows
+// what it does. Rows are committed together with its record; DDL, which ends the
+// transaction, is recognised by what it did to the schema.
+func (a *applier) execCall(ctx context.Context, t *todo) error {
+	if err := a.recordDoubt(ctx, t); err != nil {
+		return err
+	}
+	return a.execRows(ctx, t)
 }
 
 // execRows executes the next statement of t, one that changes rows only, and
@@ -240,12 +260,12 @@ const inDoubtPrefix = "running, or cut off before its outcome was recorded; sche
 
 // ranBefore reports whether the statement a record leaves in doubt took effect:
 // it did if the schema is no longer what it was before the statement.
-func (a *applier) ranBefore(ctx context.Context, r *atlas.Revision) (bool, error) {
+func (t *target) ranBefore(ctx context.Context, r *atlas.Revision) (bool, error) {
 	before, ok := strings.CutPrefix(r.Error, inDoubtPrefix)
 	if !ok {
 		return false, nil
 	}
-	now, err := a.fingerprint(ctx)
+	now, err := t.fingerprint(ctx)
 	return err == nil && now != before, err
 }
 
@@ -263,19 +283,19 @@ const (
 
 // fingerprint is a digest of everything in a database that DDL can change and
 // that it does not change a second time. ALTER DATABASE may run twice.
-func (a *applier) fingerprint(ctx context.Context) (_ string, err error) {
-	if _, err := a.conn.ExecContext(ctx, plainWording); err != nil {
+func (t *target) fingerprint(ctx context.Context) (_ string, err error) {
+	if _, err := t.conn.ExecContext(ctx, plainWording); err != nil {
 		return "", fmt.Errorf("read the schema: %w", err)
 	}
 	defer func() {
-		if _, rerr := a.conn.ExecContext(ctx, ownWording); err == nil && rerr != nil {
+		if _, rerr := t.conn.ExecContext(ctx, ownWording); err == nil && rerr != nil {
 			err = fmt.Errorf("read the schema: %w", rerr)
 		}
 	}()
 	h := sha256.New()
 	type object struct{ name, kind string }
 	var objects []object
-	err = a.rows(ctx, "SHOW FULL TABLES", func(r []sql.NullString) {
+	err = t.rows(ctx, "SHOW FULL TABLES", func(r []sql.NullString) {
 		if r[0].String != RevisionsTable {
 			objects = append(objects, object{r[0].String, r[1].String})
 		}
@@ -302,7 +322,7 @@ func (a *applier) fingerprint(ctx context.Context) (_ string, err error) {
 		queries = append(queries, "SHOW CREATE "+kind+" `"+strings.ReplaceAll(o.name, "`", "``")+"`")
 	}
 	for _, q := range queries {
-		if err := a.rows(ctx, q, func(r []sql.NullString) { hashRow(h, r) }); err != nil {
+		if err := t.rows(ctx, q, func(r []sql.NullString) { hashRow(h, r) }); err != nil {
 			return "", fmt.Errorf("read the schema: %w", err)
 		}
 	}
@@ -316,8 +336,8 @@ func hashRow(h hash.Hash, row []sql.NullString) {
 }
 
 // rows calls fn with each row of a query.
-func (a *applier) rows(ctx context.Context, query string, fn func([]sql.NullString)) (err error) {
-	rows, err := a.conn.QueryContext(ctx, query)
+func (t *target) rows(ctx context.Context, query string, fn func([]sql.NullString)) (err error) {
+	rows, err := t.conn.QueryContext(ctx, query)
 	if err != nil {
 		return err
 	}

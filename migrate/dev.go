@@ -81,7 +81,7 @@ func Scratch(ctx context.Context, url string) (*Dev, error) {
 	// The character set is that of the tables, so that a default of the
 	// server does not show up in a plan.
 	if _, err := db.ExecContext(ctx, "CREATE DATABASE `"+name+"` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"); err != nil {
-		err = fmt.Errorf("make a scratch database on %s (or name an empty one with --dev-url): %w", server, err)
+		err = fmt.Errorf("make a scratch database on %s (or name an empty one: OpenDev, --dev-url): %w", server, err)
 		var refused *driver.MySQLError
 		if errors.As(err, &refused) {
 			return nil, errors.Join(err, db.Close())

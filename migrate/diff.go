@@ -100,7 +100,7 @@ func (p *Plan) Write() error {
 // replayed on dev, to the state to. The error is [ErrNoChanges] where there is
 // nothing to do; nothing is written before [Plan.Write].
 func Diff(ctx context.Context, dev *Dev, dir Dir, to State, name string) (*Plan, error) {
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return nil, err
 	}
 	changes, err := changes(ctx, dev, dir, to)
@@ -253,7 +253,7 @@ type DriftError struct {
 }
 
 func (e *DriftError) Error() string {
-	return "the migration directory does not lead to the schema: plan what is missing with: authgraph migrate diff NAME"
+	return "the migration directory does not lead to the schema: plan what is missing with: authgraph migrate diff NAME (migrate.Diff)"
 }
 
 // Check reports whether the directory leads to the state to: nil if it does, a

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"entgo.io/ent/dialect"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -37,19 +36,7 @@ func schemaFile(url string) string {
 // embeddedCopy is a copy of the embedded directory that may be written to.
 func embeddedCopy(t *testing.T, url string) migrate.Dir {
 	t.Helper()
-	name := dialect.MySQL
-	if isSQLite(url) {
-		name = dialect.SQLite
-	}
-	dir, err := migrate.Embedded(name)
-	require.NoError(t, err)
-	embedded, err := dir.Files()
-	require.NoError(t, err)
-	content := files{}
-	for _, f := range embedded {
-		content[f.Name()] = string(f.Bytes())
-	}
-	return directory(t, content)
+	return directory(t, embedded(t, url))
 }
 
 func TestDiffFindsNothingToDoInTheEmbeddedDirectory(t *testing.T) {
@@ -100,9 +87,10 @@ func TestDiffPlansWhatWasEditedAndNothingAfterwards(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		schema, err := os.ReadFile(schemaFile(url))
 		require.NoError(t, err)
-		dev := scratch(t, url)
 		for _, edit := range edits {
 			t.Run(edit.name, func(t *testing.T) {
+				t.Parallel()
+				dev := scratch(t, url)
 				edited := strings.Replace(string(schema), edit.old, edit.new, 1)
 				require.NotEqual(t, string(schema), edited)
 				plan := planned(t, dev, embeddedCopy(t, url), edited)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	atlas "ariga.io/atlas/sql/migrate"
 	"entgo.io/ent/dialect"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -37,6 +38,8 @@ func TestNamesThatAreNoPartOfAFileNameAreRefused(t *testing.T) {
 	path := folder(t, three)
 	dir := open(t, path)
 	dev := scratch(t, mysqltest.SQLite(t))
+	// The name comes first: the directory is wrong, too.
+	put(t, path, "20240103000000_c.sql", "-- edited")
 	before := listing(t, path)
 	for _, name := range []string{
 		"", " ", "../x", "a/b", `a\b`, "a b", "add phone", ".", "..", "x.sql", "größe", "a\x00", "a\n", strings.Repeat("x", 300),
@@ -47,8 +50,11 @@ func TestNamesThatAreNoPartOfAFileNameAreRefused(t *testing.T) {
 		assert.Equal(t, name, refused.Name)
 		_, err = migrate.Diff(t.Context(), dev, dir, migrate.SQLFile("../ent/schema.sqlite.sql"), name)
 		require.ErrorAs(t, err, &refused, "%q", name)
+		require.ErrorAs(t, migrate.CheckName(name), &refused, "%q", name)
 	}
 	assert.Equal(t, before, listing(t, path))
+	require.NoError(t, migrate.CheckName(strings.Repeat("x", 100)))
+	require.NoError(t, migrate.Hash(dir))
 	_, err := migrate.New(dir, strings.Repeat("x", 100))
 	require.NoError(t, err)
 }
@@ -196,6 +202,7 @@ func TestChecksumsThatListAFileTwiceAreRefused(t *testing.T) {
 	put(t, path, "atlas.sum", string(text))
 	var refused *migrate.ChecksumError
 	require.ErrorAs(t, migrate.Validate(open(t, path)), &refused)
+	assert.Equal(t, migrate.ChecksumError{Reason: "lists 20240101000000_a.sql twice"}, *refused)
 }
 
 func TestTwoFilesWithOneVersionAreRefused(t *testing.T) {
@@ -204,4 +211,18 @@ func TestTwoFilesWithOneVersionAreRefused(t *testing.T) {
 	var err *migrate.DirError
 	require.ErrorAs(t, migrate.Validate(dir), &err)
 	assert.ErrorContains(t, err, "1_a.sql and 1_b.sql")
+}
+
+func TestDirectoryInMemoryIsCalledByItsName(t *testing.T) {
+	t.Parallel()
+	embedded, err := migrate.Embedded(dialect.MySQL)
+	require.NoError(t, err)
+	named := &atlas.MemDir{}
+	named.SetPath("main:migrate")
+	for name, dir := range map[string]migrate.Dir{"embedded:mysql": embedded, "main:migrate": named, "in memory": &atlas.MemDir{}} {
+		require.NoError(t, dir.WriteFile("1_a.sql", nil))
+		require.NoError(t, dir.WriteFile("1_b.sql", nil))
+		require.NoError(t, migrate.Hash(dir))
+		require.ErrorContains(t, migrate.Validate(dir), "migration directory "+name+": 1_a.sql and 1_b.sql")
+	}
 }

@@ -45,7 +45,7 @@ type ChecksumError struct {
 }
 
 func (e *ChecksumError) Error() string {
-	const hint = "undo the change, or accept it with: authgraph migrate hash"
+	const hint = "undo the change, or accept it with: authgraph migrate hash (migrate.Hash)"
 	if e.File == "" {
 		return fmt.Sprintf("atlas.sum %s: %s", e.Reason, hint)
 	}
@@ -54,9 +54,12 @@ func (e *ChecksumError) Error() string {
 
 func checksumError(dir Dir, err error) error {
 	var sum *atlas.ChecksumError
+	var own *ChecksumError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &own):
+		return own
 	case errors.As(err, &sum):
 		return &ChecksumError{File: sum.File, Reason: sum.Reason.String()}
 	case errors.Is(err, atlas.ErrChecksumNotFound):
@@ -106,11 +109,11 @@ func (e *HistoryError) Error() string {
 	case HistoryMissing:
 		return fmt.Sprintf("%s was applied to this database but is not in the directory: restore it", e.File)
 	case HistoryOutOfOrder:
-		return fmt.Sprintf("%s comes before a migration that is already applied: rename it to a new version, then run: authgraph migrate hash", e.File)
+		return fmt.Sprintf("%s comes before a migration that is already applied: rename it to a new version, then run: authgraph migrate hash (migrate.Hash)", e.File)
 	case HistoryAppliedPartEdited:
 		return fmt.Sprintf("%s is half applied (%d of %d statements) and a statement that ran was edited: restore the applied statements; only those after them may change", e.File, e.Applied, e.Total)
 	default:
-		return fmt.Sprintf("%s was edited after %d of its %d statements were applied: if the edit repairs what did not run, go on with: authgraph migrate apply --accept-edit", e.File, e.Applied, e.Total)
+		return fmt.Sprintf("%s was edited after %d of its %d statements were applied: if the edit repairs what did not run, go on with: authgraph migrate apply --accept-edit (AcceptEdit)", e.File, e.Applied, e.Total)
 	}
 }
 
@@ -118,7 +121,7 @@ func (e *HistoryError) Error() string {
 type DirtyError struct{ Table string }
 
 func (e *DirtyError) Error() string {
-	return fmt.Sprintf("the database holds table %q but no migration history: use --allow-dirty to add the tables beside it, or --baseline VERSION if that migration's tables are already there", e.Table)
+	return fmt.Sprintf("the database holds table %q but no migration history: use --allow-dirty (AllowDirty) to add the tables beside it, or --baseline VERSION (Baseline) if that migration's tables are already there", e.Table)
 }
 
 // VersionError is a version that no file of the directory has.
@@ -130,6 +133,7 @@ func (e *VersionError) Error() string {
 
 // LockError is another apply that held the lock for longer than the timeout.
 type LockError struct {
+	// Timeout is how long it was waited for: on a server, whole seconds.
 	Timeout time.Duration
 	// Connection is the id of the server's connection that holds the lock;
 	// 0 if it is not known.

@@ -217,14 +217,16 @@ func TestEditsOfAHalfAppliedFile(t *testing.T) {
 		name, text string
 		refused    migrate.HistoryReason
 		accepted   bool
+		line       int // of the recorded statement, if the file still holds it there
 	}{
-		{"the failed statement is repaired", replace("UNIQUE (id)", "INDEX (id)"), migrate.HistoryPendingPartEdited, true},
-		{"a statement is put before the failed one", replace("ALTER", "UPDATE a SET id = n;\nALTER"), migrate.HistoryPendingPartEdited, true},
-		{"the rest is dropped", text[:strings.Index(text, "ALTER")], migrate.HistoryPendingPartEdited, true},
-		{"an applied statement is edited", replace("(1, 2)", "(2, 2)"), migrate.HistoryAppliedPartEdited, false},
-		{"a statement is put first", "CREATE TABLE c (id int);\n" + text, migrate.HistoryAppliedPartEdited, false},
-		{"fewer statements than are applied", text[:strings.Index(text, "INSERT")], migrate.HistoryAppliedPartEdited, false},
-		{"no statement", "-- gone\n", migrate.HistoryAppliedPartEdited, false},
+		{"the failed statement is repaired", replace("UNIQUE (id)", "INDEX (id)"), migrate.HistoryPendingPartEdited, true, 0},
+		{"a later statement is edited", replace("b (id int)", "b (n int)"), migrate.HistoryPendingPartEdited, true, 4},
+		{"a statement is put before the failed one", replace("ALTER", "UPDATE a SET id = n;\nALTER"), migrate.HistoryPendingPartEdited, true, 0},
+		{"the rest is dropped", text[:strings.Index(text, "ALTER")], migrate.HistoryPendingPartEdited, true, 0},
+		{"an applied statement is edited", replace("(1, 2)", "(2, 2)"), migrate.HistoryAppliedPartEdited, false, 4},
+		{"a statement is put first", "CREATE TABLE c (id int);\n" + text, migrate.HistoryAppliedPartEdited, false, 0},
+		{"fewer statements than are applied", text[:strings.Index(text, "INSERT")], migrate.HistoryAppliedPartEdited, false, 0},
+		{"no statement", "-- gone\n", migrate.HistoryAppliedPartEdited, false, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -239,10 +241,16 @@ func TestEditsOfAHalfAppliedFile(t *testing.T) {
 				var got *migrate.HistoryError
 				require.ErrorAs(t, err, &got)
 				assert.Equal(t, migrate.HistoryError{Reason: test.refused, File: "1_a.sql", Applied: 2, Total: 5}, *got)
+				status, statusErr := migrate.ReadStatus(t.Context(), url, open(t, path))
+				require.EqualError(t, statusErr, err.Error())
+				status.Partial.Error = ""
+				assert.Equal(t, &migrate.Partial{
+					File: "1_a.sql", Applied: 2, Total: 5, Stmt: "ALTER TABLE a ADD UNIQUE (id);", Line: test.line,
+				}, status.Partial)
 				assert.Equal(t, before, dump(t, url))
-				_, err = migrate.ReadStatus(t.Context(), url, open(t, path))
-				require.NoError(t, err)
 
+				run(t, mysqltest.DB(t, url), "UPDATE a SET id = n")
+				before = dump(t, url)
 				report, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, path), AcceptEdit: true})
 				if test.accepted {
 					require.NoError(t, err)
@@ -254,7 +262,6 @@ func TestEditsOfAHalfAppliedFile(t *testing.T) {
 				assert.ErrorContains(t, err, "restore the applied statements")
 				assert.Equal(t, before, dump(t, url))
 				edit(t, path, halfApplied)
-				run(t, mysqltest.DB(t, url), "UPDATE a SET id = n")
 				apply(t, url, open(t, path))
 			})
 		})
@@ -303,6 +310,11 @@ func TestStatementInDoubtIsFoundToHaveRunOrNot(t *testing.T) {
 
 				for _, other := range []string{edited, shortened} {
 					_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, other), AcceptEdit: ran})
+					status, statusErr := migrate.ReadStatus(t.Context(), url, open(t, other))
+					require.EqualError(t, statusErr, err.Error())
+					assert.Equal(t, &migrate.Partial{
+						File: "1_a.sql", Applied: 1, Total: 2, Stmt: strings.TrimSpace(doubtful), InDoubt: true,
+					}, status.Partial)
 					var got *migrate.HistoryError
 					require.ErrorAs(t, err, &got)
 					if ran {

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	atlas "ariga.io/atlas/sql/migrate"
-	"entgo.io/ent/dialect"
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/internal/mysqltest"
@@ -26,24 +24,6 @@ func lintEach(t *testing.T, fn func(t *testing.T, kind, url string)) {
 	mysqltest.Each(t, func(t *testing.T, url string) { fn(t, path.Base(t.Name()), url) })
 }
 
-// lintDatabase is a further database of the kind.
-func lintDatabase(t *testing.T, kind string) string {
-	t.Helper()
-	fresh := map[string]func(testing.TB) string{"mysql": mysqltest.MySQL, "mariadb": mysqltest.MariaDB, "sqlite": mysqltest.SQLite}
-	return fresh[kind](t)
-}
-
-// lintDir is a directory of these files, by name.
-func lintDir(t *testing.T, files map[string]string) *atlas.MemDir {
-	t.Helper()
-	dir := &atlas.MemDir{}
-	for name, content := range files {
-		require.NoError(t, dir.WriteFile(name, []byte(content)))
-	}
-	require.NoError(t, migrate.Hash(dir))
-	return dir
-}
-
 // lint runs Lint on the database at url and checks that it leaves nothing.
 func lint(t *testing.T, url string, dir migrate.Dir, opts migrate.LintOptions) *migrate.LintReport {
 	t.Helper()
@@ -52,19 +32,8 @@ func lint(t *testing.T, url string, dir migrate.Dir, opts migrate.LintOptions) *
 	defer func() { require.NoError(t, dev.Close()) }()
 	report, err := migrate.Lint(t.Context(), dev, dir, opts)
 	require.NoError(t, err)
-	requireNoTables(t, url)
+	require.Empty(t, tables(t, url), "left in the dev database")
 	return report
-}
-
-func requireNoTables(t *testing.T, url string) {
-	t.Helper()
-	query := "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()"
-	if strings.HasPrefix(url, "sqlite:") {
-		query = "SELECT COUNT(*) FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
-	}
-	var n int
-	require.NoError(t, mysqltest.DB(t, url).QueryRowContext(t.Context(), query).Scan(&n))
-	require.Zero(t, n, "tables left in the dev database")
 }
 
 // lintCodes are the diagnostics as file:line code.
@@ -78,7 +47,7 @@ func lintCodes(r *migrate.LintReport) []string {
 
 // lintFixture is what the files under test find. "accounts" and "logins" have
 // no fault; "logins" is a child with a cascading foreign key.
-var lintFixture = map[string]string{
+var lintFixture = files{
 	"server": `CREATE TABLE accounts (id bigint PRIMARY KEY, name varchar(50) NULL, note text NULL, secret varchar(255) CHARACTER SET ascii COLLATE ascii_bin NULL, KEY accounts_name (name));
 CREATE TABLE logins (
   id bigint PRIMARY KEY, account_id bigint NOT NULL, ip varchar(45) NULL, hits int NULL,
@@ -92,6 +61,7 @@ CREATE INDEX logins_account ON logins (account_id, ip);`,
 }
 
 func TestLintFindings(t *testing.T) {
+	t.Parallel()
 	const servers, all = "mysql mariadb", "mysql mariadb sqlite"
 	tests := []struct {
 		name string
@@ -172,24 +142,24 @@ func TestLintFindings(t *testing.T) {
 		{"rebuilt table", "sqlite", "PRAGMA foreign_keys = off;\nCREATE TABLE new_accounts (id integer PRIMARY KEY, name text NULL, note text NULL, secret text NULL, age int NULL);\nINSERT INTO new_accounts (id, name) SELECT id, name FROM accounts;\nDROP TABLE accounts;\nALTER TABLE new_accounts RENAME TO accounts;\nCREATE INDEX accounts_name ON accounts (name);\nPRAGMA foreign_keys = on;", nil},
 		{"DS103 rebuilt table", "sqlite", "PRAGMA foreign_keys = off;\nCREATE TABLE new_accounts (id integer PRIMARY KEY, name text NULL, secret text NULL);\nINSERT INTO new_accounts (id, name) SELECT id, name FROM accounts;\nDROP TABLE accounts;\nALTER TABLE new_accounts RENAME TO accounts;\nPRAGMA foreign_keys = on;", []string{"2 DS103"}},
 	}
-	lintEach(t, func(t *testing.T, kind, _ string) {
+	lintEach(t, func(t *testing.T, kind, url string) {
 		fixture := lintFixture["server"]
 		dropIndex := "DROP INDEX accounts_name ON accounts;"
 		if kind == "sqlite" {
 			fixture, dropIndex = lintFixture["sqlite"], "DROP INDEX accounts_name;"
 		}
-		base := lintDir(t, map[string]string{lintBaseFile: fixture})
+		base := directory(t, files{lintBaseFile: fixture})
 		for _, tt := range tests {
 			if !slices.Contains(strings.Fields(tt.on), kind) {
 				continue
 			}
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
-				dir := lintDir(t, map[string]string{
+				dir := directory(t, files{
 					lintBaseFile: fixture,
 					lintNewFile:  strings.ReplaceAll(tt.sql, dropIndexMark, dropIndex),
 				})
-				report := lint(t, lintDatabase(t, kind), dir, migrate.LintOptions{Base: base})
+				report := lint(t, another(t, url), dir, migrate.LintOptions{Base: base})
 				want := []string{}
 				for _, w := range tt.want {
 					want = append(want, lintNewFile+":"+w)
@@ -205,8 +175,9 @@ func TestLintFindings(t *testing.T) {
 const dropIndexMark = "DROP INDEX accounts_name"
 
 func TestLintDiagnostic(t *testing.T) {
+	t.Parallel()
 	lintEach(t, func(t *testing.T, _, url string) {
-		dir := lintDir(t, map[string]string{
+		dir := directory(t, files{
 			lintBaseFile: "CREATE TABLE t (id int, token varchar(9));",
 			lintNewFile:  "CREATE INDEX t_id ON t (id);\n\nCREATE INDEX t_id_token\n  ON t (id, token);\nDROP TABLE t;",
 		})
@@ -223,9 +194,10 @@ func TestLintDiagnostic(t *testing.T) {
 }
 
 func TestLintTextOfFindings(t *testing.T) {
+	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		mariadb := path.Base(t.Name()) == "mariadb"
-		dir := lintDir(t, map[string]string{
+		dir := directory(t, files{
 			lintBaseFile: lintFixture["server"],
 			lintNewFile: `ALTER TABLE logins MODIFY hits bigint NULL;
 ALTER TABLE logins ADD COLUMN token_hash varchar(64) COLLATE utf8mb4_general_ci NULL;
@@ -258,9 +230,10 @@ CREATE INDEX accounts_note ON accounts (note);`,
 
 // A table that leaves the database is lost to it, however it is worded.
 func TestLintMoveToOtherDatabase(t *testing.T) {
+	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		other := path.Base(lintDatabase(t, path.Base(t.Name())))
-		dir := lintDir(t, map[string]string{
+		other := path.Base(another(t, url))
+		dir := directory(t, files{
 			lintBaseFile: "CREATE TABLE t (id int);\nCREATE TABLE u (id int);",
 			lintNewFile:  "RENAME TABLE t TO " + other + ".t;\nALTER TABLE u RENAME TO " + other + ".u;",
 		})
@@ -271,24 +244,26 @@ func TestLintMoveToOtherDatabase(t *testing.T) {
 
 // A refused statement ends the run: later files would report what is not there.
 func TestLintStopsAtRefused(t *testing.T) {
+	t.Parallel()
 	lintEach(t, func(t *testing.T, _, url string) {
-		files := map[string]string{
+		content := files{
 			lintBaseFile:               "CREATE TABLE t (id int);",
 			lintNewFile:                "CREATE TABLE u (id int);\nCREATE TABLE t (id int);\nDROP TABLE t;",
 			"20260103000000_later.sql": "DROP TABLE t;",
 		}
-		report := lint(t, url, lintDir(t, files), migrate.LintOptions{})
+		report := lint(t, url, directory(t, content), migrate.LintOptions{})
 		require.Equal(t, []string{lintNewFile + ":2 AG100"}, lintCodes(report))
 		require.Equal(t, []string{lintBaseFile, lintNewFile}, report.Files)
 		require.Equal(t, "CREATE TABLE t (id int);", report.Diagnostics[0].Stmt)
 
-		report = lint(t, url, lintDir(t, files), migrate.LintOptions{Latest: 1})
+		report = lint(t, url, directory(t, content), migrate.LintOptions{Latest: 1})
 		require.Equal(t, []string{lintNewFile + ":2 AG100"}, lintCodes(report), "of a file that is not new")
 		require.Empty(t, report.Files)
 	})
 }
 
 func TestLintNolint(t *testing.T) {
+	t.Parallel()
 	const drop = "DROP TABLE t;"
 	tests := []struct {
 		name string
@@ -310,15 +285,15 @@ func TestLintNolint(t *testing.T) {
 		{"own analyzer", "CREATE INDEX t_a ON t (a);\n-- atlas:nolint redundant_index\nCREATE INDEX t_a2 ON t (a);", nil},
 		{"only the file's beginning", "CREATE TABLE v (id int);\n-- atlas:nolint\n\nDROP TABLE t;", []string{"4 DS102"}},
 	}
-	lintEach(t, func(t *testing.T, kind, _ string) {
+	lintEach(t, func(t *testing.T, _, url string) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
-				dir := lintDir(t, map[string]string{
+				dir := directory(t, files{
 					lintBaseFile: "CREATE TABLE t (id int, a int);\nCREATE TABLE u (id int);",
 					lintNewFile:  tt.sql,
 				})
-				report := lint(t, lintDatabase(t, kind), dir, migrate.LintOptions{Latest: 1})
+				report := lint(t, another(t, url), dir, migrate.LintOptions{Latest: 1})
 				want := []string{}
 				for _, w := range tt.want {
 					want = append(want, lintNewFile+":"+w)
@@ -330,54 +305,40 @@ func TestLintNolint(t *testing.T) {
 }
 
 func TestLintEmbedded(t *testing.T) {
-	lintEach(t, func(t *testing.T, kind, url string) {
-		name := dialect.MySQL
-		if kind == "sqlite" {
-			name = dialect.SQLite
-		}
-		dir, err := migrate.Embedded(name)
-		require.NoError(t, err)
-		files, err := dir.Files()
-		require.NoError(t, err)
-		report := lint(t, url, dir, migrate.LintOptions{})
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		all := embedded(t, url)
+		report := lint(t, url, directory(t, all), migrate.LintOptions{})
 		require.Empty(t, report.Diagnostics)
-		require.Len(t, report.Files, len(files))
+		require.Equal(t, all.names(), report.Files)
 	})
 }
 
 func TestLintBase(t *testing.T) {
+	t.Parallel()
 	const later = "20260103000000_later.sql"
-	base := map[string]string{
+	base := files{
 		lintBaseFile: "CREATE TABLE t (\n  id int\n);\nCREATE TABLE dropped (id int);",
 		lintNewFile:  "DROP TABLE dropped;",
 	}
-	with := func(name, content string) map[string]string {
-		files := map[string]string{name: content}
-		for n, c := range base {
-			if _, ok := files[n]; !ok {
-				files[n] = c
-			}
-		}
-		return files
-	}
 	tests := []struct {
 		name     string
-		files    map[string]string
+		files    files
 		analysed []string
 		want     []string
 	}{
 		{"the same", base, []string{}, []string{}},
-		{"a new file", with(later, "DROP TABLE t;"), []string{later}, []string{later + ":1 DS102"}},
-		{"an edit", with(lintBaseFile, "CREATE TABLE t (\n  id bigint\n);\nCREATE TABLE dropped (id int);"), []string{}, []string{lintBaseFile + ":2 AG110"}},
-		{"an edit at the end", with(lintNewFile, "DROP TABLE dropped;\nCREATE TABLE u (id int);"), []string{}, []string{lintNewFile + ":1 AG110"}},
-		{"a removal", map[string]string{lintBaseFile: base[lintBaseFile]}, []string{}, []string{lintNewFile + ":0 AG110"}},
-		{"out of order", with("20260101120000_early.sql", "DROP TABLE t;"), []string{"20260101120000_early.sql"}, []string{"20260101120000_early.sql:1 AG111", "20260101120000_early.sql:1 DS102"}},
-		{"a new name", map[string]string{lintBaseFile: base[lintBaseFile], later: base[lintNewFile]}, []string{later}, []string{lintNewFile + ":0 AG110", later + ":1 DS102"}},
+		{"a new file", base.with(files{later: "DROP TABLE t;"}), []string{later}, []string{later + ":1 DS102"}},
+		{"an edit", base.with(files{lintBaseFile: "CREATE TABLE t (\n  id bigint\n);\nCREATE TABLE dropped (id int);"}), []string{}, []string{lintBaseFile + ":2 AG110"}},
+		{"an edit at the end", base.with(files{lintNewFile: "DROP TABLE dropped;\nCREATE TABLE u (id int);"}), []string{}, []string{lintNewFile + ":1 AG110"}},
+		{"a removal", base.without(lintNewFile), []string{}, []string{lintNewFile + ":0 AG110"}},
+		{"out of order", base.with(files{"20260101120000_early.sql": "DROP TABLE t;"}), []string{"20260101120000_early.sql"}, []string{"20260101120000_early.sql:1 AG111", "20260101120000_early.sql:1 DS102"}},
+		{"a new name", base.without(lintNewFile).with(files{later: base[lintNewFile]}), []string{later}, []string{lintNewFile + ":0 AG110", later + ":1 DS102"}},
 	}
 	lintEach(t, func(t *testing.T, _, url string) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
-				report := lint(t, url, lintDir(t, tt.files), migrate.LintOptions{Base: lintDir(t, base)})
+				report := lint(t, url, directory(t, tt.files), migrate.LintOptions{Base: directory(t, base)})
 				require.Equal(t, tt.want, lintCodes(report))
 				require.Equal(t, tt.analysed, report.Files)
 				for _, d := range report.Diagnostics {
@@ -389,27 +350,29 @@ func TestLintBase(t *testing.T) {
 }
 
 func TestLintLatest(t *testing.T) {
-	files := map[string]string{"1_a.sql": "CREATE TABLE t (id int, a int);\nALTER TABLE t DROP COLUMN a;", "2_b.sql": "DROP TABLE t;", "3_c.sql": "CREATE TABLE t (id int);"}
+	t.Parallel()
+	content := files{"1_a.sql": "CREATE TABLE t (id int, a int);\nALTER TABLE t DROP COLUMN a;", "2_b.sql": "DROP TABLE t;", "3_c.sql": "CREATE TABLE t (id int);"}
 	lintEach(t, func(t *testing.T, _, url string) {
-		dir := lintDir(t, files)
+		dir := directory(t, content)
 		for latest, want := range map[int][]string{0: {"1_a.sql", "2_b.sql", "3_c.sql"}, 1: {"3_c.sql"}, 2: {"2_b.sql", "3_c.sql"}, 9: {"1_a.sql", "2_b.sql", "3_c.sql"}} {
 			report := lint(t, url, dir, migrate.LintOptions{Latest: latest})
 			require.Equal(t, want, report.Files, latest)
 		}
-		base := lintDir(t, map[string]string{"1_a.sql": "CREATE TABLE t (id int);"})
+		base := directory(t, files{"1_a.sql": "CREATE TABLE t (id int);"})
 		report := lint(t, url, dir, migrate.LintOptions{Base: base, Latest: 2})
 		require.Equal(t, []string{"1_a.sql:1 AG110", "2_b.sql:1 DS102"}, lintCodes(report), "both options")
 	})
 }
 
 func TestLintErrors(t *testing.T) {
+	t.Parallel()
 	lintEach(t, func(t *testing.T, _, url string) {
-		dir := lintDir(t, map[string]string{lintBaseFile: "CREATE TABLE t (id int);"})
+		dir := directory(t, files{lintBaseFile: "CREATE TABLE t (id int);"})
 		dev, err := migrate.OpenDev(t.Context(), url)
 		require.NoError(t, err)
 		defer func() { require.NoError(t, dev.Close()) }()
 
-		edited := lintDir(t, map[string]string{lintBaseFile: "CREATE TABLE t (id int);"})
+		edited := directory(t, files{lintBaseFile: "CREATE TABLE t (id int);"})
 		require.NoError(t, edited.WriteFile(lintBaseFile, []byte("DROP TABLE t;")))
 		var sum *migrate.ChecksumError
 		_, err = migrate.Lint(t.Context(), dev, edited, migrate.LintOptions{})
@@ -423,6 +386,6 @@ func TestLintErrors(t *testing.T) {
 		require.ErrorContains(t, err, `it must be empty, but holds table "stranger"`)
 		_, err = db.ExecContext(t.Context(), "DROP TABLE stranger")
 		require.NoError(t, err)
-		requireNoTables(t, url)
+		require.Empty(t, tables(t, url), "left in the dev database")
 	})
 }

@@ -16,7 +16,10 @@ package migrate
 
 import (
 	"embed"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -46,6 +49,7 @@ func Embedded(name string) (Dir, error) {
 		return nil, fmt.Errorf("no migrations for dialect %q", name)
 	}
 	dir := &atlas.MemDir{}
+	dir.SetPath("embedded:" + name)
 	entries, err := embedded.ReadDir(root)
 	if err != nil {
 		return nil, err
@@ -81,6 +85,9 @@ func OpenDir(path string) (Dir, error) {
 // New adds an empty migration file for hand-written SQL to the directory,
 // updates its checksums and returns the file's name.
 func New(dir Dir, name string) (string, error) {
+	if err := CheckName(name); err != nil {
+		return "", err
+	}
 	if err := Validate(dir); err != nil {
 		return "", err
 	}
@@ -107,13 +114,10 @@ func Hash(dir Dir) error {
 // Validate holds the files of the directory against its checksums. The error
 // is a [*ChecksumError] where they differ, and a [*DirError] where two files
 // have one version, of which a history could hold only one.
-func Validate(dir Dir) (err error) {
-	// Atlas's comparison runs past its end where a file is listed twice.
-	defer func() {
-		if recover() != nil {
-			err = &ChecksumError{Reason: "lists a file twice"}
-		}
-	}()
+func Validate(dir Dir) error {
+	if err := checkListing(dir); err != nil {
+		return checksumError(dir, err)
+	}
 	if err := atlas.Validate(dir); err != nil {
 		return checksumError(dir, err)
 	}
@@ -124,20 +128,46 @@ func Validate(dir Dir) (err error) {
 	seen := make(map[string]string, len(files))
 	for _, f := range files {
 		if other, ok := seen[f.Version()]; ok {
-			return dirError(dir, fmt.Errorf("%s and %s have the same version: rename one, then run: authgraph migrate hash", other, f.Name()))
+			return dirError(dir, fmt.Errorf("%s and %s have the same version: rename one, then run: authgraph migrate hash (migrate.Hash)", other, f.Name()))
 		}
 		seen[f.Version()] = f.Name()
 	}
 	return nil
 }
 
-// fileName is the name of the next file. Its version is the time in UTC,
-// unless the directory already has that version or a later one: a file sorted
-// before one that is applied would be out of order.
-func fileName(dir Dir, name string) (string, error) {
-	if err := checkName(name); err != nil {
-		return "", err
+// checkListing refuses an atlas.sum that lists a file twice, where Atlas's
+// comparison would run past its end.
+func checkListing(dir Dir) (err error) {
+	f, err := dir.Open(atlas.HashFileName)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
 	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	var sum atlas.HashFile
+	if err := sum.UnmarshalText(text); err != nil {
+		return err
+	}
+	listed := make(map[string]bool, len(sum))
+	for _, file := range sum {
+		if listed[file.N] {
+			return &ChecksumError{Reason: "lists " + file.N + " twice"}
+		}
+		listed[file.N] = true
+	}
+	return nil
+}
+
+// fileName is the name of the next file, for a name that was checked. Its
+// version is the time in UTC, unless the directory already has that version or a
+// later one: a file sorted before one that is applied would be out of order.
+func fileName(dir Dir, name string) (string, error) {
 	const layout = "20060102150405"
 	at := time.Now().UTC()
 	files, err := dir.Files()
@@ -152,8 +182,9 @@ func fileName(dir Dir, name string) (string, error) {
 	return at.Format(layout) + "_" + name + ".sql", nil
 }
 
-// checkName keeps the name of a file portable and inside its directory.
-func checkName(name string) error {
+// CheckName reports whether [New] and [Diff] take the name: a file's name has to
+// be portable and stay inside its directory. The error is a [*NameError].
+func CheckName(name string) error {
 	bad := func(r rune) bool {
 		return r != '_' && r != '-' && !('a' <= r && r <= 'z') && !('A' <= r && r <= 'Z') && !('0' <= r && r <= '9')
 	}
@@ -184,10 +215,10 @@ func writeFile(dir Dir, name string, content []byte) error {
 
 // dirPath is where the directory lies, for messages.
 func dirPath(dir Dir) string {
-	if local, ok := dir.(*atlas.LocalDir); ok {
-		return local.Path()
+	if named, ok := dir.(interface{ Path() string }); ok && named.Path() != "" {
+		return named.Path()
 	}
-	return "the embedded migrations"
+	return "in memory"
 }
 
 func dirError(dir Dir, err error) error {

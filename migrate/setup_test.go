@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"entgo.io/ent/dialect"
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/internal/mysqltest"
@@ -128,6 +129,24 @@ func open(t testing.TB, path string) migrate.Dir {
 func directory(t testing.TB, content files) migrate.Dir {
 	t.Helper()
 	return open(t, folder(t, content))
+}
+
+// embedded are the files compiled into the package for the database at url.
+func embedded(t testing.TB, url string) files {
+	t.Helper()
+	name := dialect.MySQL
+	if isSQLite(url) {
+		name = dialect.SQLite
+	}
+	dir, err := migrate.Embedded(name)
+	require.NoError(t, err)
+	all, err := dir.Files()
+	require.NoError(t, err)
+	content := files{}
+	for _, f := range all {
+		content[f.Name()] = string(f.Bytes())
+	}
+	return content
 }
 
 // apply applies a directory, which has to succeed.

@@ -62,11 +62,14 @@ func stmtError(f atlas.File, stmts []*atlas.Stmt, i, kept int, err error) *StmtE
 }
 
 var (
-	// rowsOnly are statements that change rows and can be rolled back; every
-	// other commits on its own (MySQL manual, 15.3.3).
-	rowsOnly = regexp.MustCompile(`(?is)^\s*(INSERT|UPDATE|DELETE|REPLACE|SELECT|WITH|TABLE|VALUES|LOAD\s+(DATA|XML))\b`)
+	// rowsOnly are statements that change rows and can be rolled back. A
+	// function, which is all that DO calls, cannot commit.
+	rowsOnly = regexp.MustCompile(`(?is)^\s*(INSERT|UPDATE|DELETE|REPLACE|SELECT|WITH|TABLE|VALUES|DO|LOAD\s+(DATA|XML))\b`)
+	// calls are statements that either change rows or commit, as what they call
+	// does; every other commits on its own (MySQL manual, 15.3.3).
+	calls = regexp.MustCompile(`(?is)^\s*(CALL|EXECUTE|BEGIN\s+NOT\s+ATOMIC)\b`)
 	// sessionOnly are statements whose effect ends with the connection.
-	sessionOnly = regexp.MustCompile(`(?is)^\s*(SET\s+(SESSION\s|LOCAL\s|@|NAMES\b|CHARACTER\b|CHARSET\b|[a-z_]+\s*:?=)|USE\s)`)
+	sessionOnly = regexp.MustCompile(`(?is)^\s*(SET\s+(SESSION\s|LOCAL\s|@|NAMES\b|CHARACTER\b|CHARSET\b|[a-z_]+\s*:?=)|USE\s|((DEALLOCATE|DROP)\s+)?PREPARE\s)`)
 	// delimiter is Atlas's directive, which counts on the first line only.
 	delimiter = regexp.MustCompile(`\A-- atlas:delimiter\b`)
 )

@@ -37,8 +37,8 @@ type Partial struct {
 	File    string `json:"file"`
 	Applied int    `json:"applied"`
 	Total   int    `json:"total"`
-	// Stmt is the statement the file stopped at and Line where it begins; they
-	// are zero if the file does not hold it any more.
+	// Stmt is the statement the file stopped at, as it was then, and Line where
+	// it begins; Line is 0 if the file holds another one there now, or none.
 	Stmt string `json:"stmt"`
 	Line int    `json:"line"`
 	// Error is the database's answer to it; empty if InDoubt.
@@ -50,8 +50,8 @@ type Partial struct {
 
 // ReadStatus compares the database at url with a directory; nil is the
 // embedded one. It changes nothing. Where directory and history disagree, the
-// error is a [*ChecksumError] or [*HistoryError] and the status, read as far
-// as it goes, is returned with it.
+// error is the [*ChecksumError] or [*HistoryError] that [Apply] would return
+// and the status, read as far as it goes, is returned with it.
 func ReadStatus(ctx context.Context, url string, dir Dir) (s *Status, err error) {
 	t, err := openTarget(ctx, url, dir, true)
 	if err != nil {
@@ -80,19 +80,60 @@ func ReadStatus(ctx context.Context, url string, dir Dir) (s *Status, err error)
 	for _, f := range files {
 		s.Pending = append(s.Pending, f.Name())
 	}
+	var half *todo
 	if n := len(revs); n > 0 && revs[n-1].Applied < revs[n-1].Total {
-		if s.Partial, err = t.partial(files, revs[n-1]); err != nil {
-			return s, err
-		}
+		half, err = t.half(files, revs[n-1])
+		s.Partial = half.partial()
 	}
 	if err := Validate(t.dir); err != nil {
 		return s, err
 	}
-	return s, verify(t.dir, revs)
+	if err := verify(t.dir, revs); err != nil {
+		return s, err
+	}
+	if err != nil || half == nil {
+		return s, err
+	}
+	return s, t.compareHalf(ctx, half)
 }
 
-// partial describes the half-applied file of r.
-func (t *target) partial(files []atlas.File, r *atlas.Revision) (*Partial, error) {
+// half is the half-applied file of r; without a file if that is gone, and
+// without statements if it cannot be split.
+func (t *target) half(files []atlas.File, r *atlas.Revision) (_ *todo, err error) {
+	d := &todo{rev: r}
+	for _, f := range files {
+		if f.Version() == r.Version {
+			d.file = f
+			d.stmts, err = statements(t.drv, f)
+			d.sums = sums(d.stmts)
+		}
+	}
+	return d, err
+}
+
+// compareHalf holds the half-applied file against its record as [Apply] would.
+func (t *target) compareHalf(ctx context.Context, half *todo) error {
+	sum, err := t.dir.Checksum()
+	if err != nil {
+		return dirError(t.dir, err)
+	}
+	hash, err := sum.SumByName(half.file.Name())
+	if err != nil {
+		return dirError(t.dir, err)
+	}
+	// Only of a file that was edited does it matter, and to look at the schema
+	// may have to wait for the statement.
+	if hash != half.rev.Hash {
+		if half.ran, err = t.ranBefore(ctx, half.rev); err != nil {
+			return err
+		}
+	}
+	return half.compare(hash, false)
+}
+
+// partial describes a half-applied file.
+func (t *todo) partial() *Partial {
+	r := t.rev
 	p := &Partial{
 		File: r.Version + "_" + r.Description + ".sql", Applied: r.Applied, Total: r.Total,
 		Stmt: r.ErrorStmt, Error: r.Error,
@@ -100,20 +141,9 @@ func (t *target) partial(files []atlas.File, r *atlas.Revision) (*Partial, error
 	if p.InDoubt = strings.HasPrefix(r.Error, inDoubtPrefix); p.InDoubt {
 		p.Error = ""
 	}
-	for _, f := range files {
-		if f.Version() != r.Version {
-			continue
-		}
-		stmts, err := statements(t.drv, f)
-		if err != nil {
-			return nil, err
-		}
-		if r.Applied < len(stmts) {
-			p.Line = line(f, stmts[r.Applied])
-			if p.Stmt == "" {
-				p.Stmt = stmts[r.Applied].Text
-			}
-		}
+	// Between two statements none is recorded: it stopped at the next one.
+	if r.Applied < len(t.stmts) && (p.Stmt == "" || p.Stmt == t.stmts[r.Applied].Text) {
+		p.Stmt, p.Line = t.stmts[r.Applied].Text, line(t.file, t.stmts[r.Applied])
 	}
-	return p, nil
+	return p
 }

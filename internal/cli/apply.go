@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	atlas "ariga.io/atlas/sql/migrate"
 	"entgo.io/ent/dialect"
 	"github.com/go-sql-driver/mysql"
 	"github.com/spf13/cobra"
@@ -77,6 +79,9 @@ func (m *migrations) apply(ctx context.Context, opts migrate.ApplyOptions, verbo
 	if err != nil {
 		return err
 	}
+	if err := checkVersions(dir, opts.To, opts.Baseline); err != nil {
+		return err
+	}
 	src := source{Database: u.String(), Directory: dir.String()}
 	m.announce(src)
 	opts.Dir = dir.Dir
@@ -85,10 +90,6 @@ func (m *migrations) apply(ctx context.Context, opts migrate.ApplyOptions, verbo
 		opts.Progress = printer.progress
 	}
 	report, err := migrate.Apply(ctx, raw, opts)
-	var version *migrate.VersionError
-	if errors.As(err, &version) {
-		err = fmt.Errorf("%w: authgraph migrate status lists them", err)
-	}
 	printer.finish(report)
 	if report == nil {
 		return err
@@ -112,6 +113,27 @@ func (m *migrations) apply(ctx context.Context, opts migrate.ApplyOptions, verbo
 	return err
 }
 
+// checkVersions looks for versions that the directory does not have before the
+// database is opened, which would leave an empty SQLite file.
+func checkVersions(dir directory, versions ...string) error {
+	if err := migrate.Validate(dir.Dir); err != nil {
+		return err
+	}
+	files, err := dir.Files()
+	if err != nil {
+		return err
+	}
+	for _, v := range versions {
+		if v != "" && !slices.ContainsFunc(files, func(f atlas.File) bool { return f.Version() == v }) {
+			return fmt.Errorf("%w: authgraph migrate status lists them", &migrate.VersionError{Version: v})
+		}
+	}
+	return nil
+}
+
+// correctFile is what to do where the statement itself is wrong.
+const correctFile = " (to correct the file, edit only what has not run, then authgraph migrate hash and authgraph migrate apply --accept-edit)"
+
 // advice is what to do about a statement that stopped an apply.
 func advice(err error, name string) string {
 	var refused *mysql.MySQLError
@@ -123,8 +145,7 @@ func advice(err error, name string) string {
 	case !errors.As(err, &refused):
 		return "run authgraph migrate apply again: it finds out whether the statement took effect, and goes on"
 	default:
-		return "fix the cause, then run authgraph migrate apply again: it goes on at this statement" +
-			" (to correct the file, edit only what has not run, then authgraph migrate hash and apply --accept-edit)"
+		return "fix the cause, then run authgraph migrate apply again: it goes on at this statement" + correctFile
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -73,8 +72,8 @@ func (m *migrations) printCheck(r checkResult, dir directory) error {
 	case r.OK:
 		fmt.Fprintln(m.stderr, "in step: the directory leads to the desired schema")
 	case m.format == formatGitHub:
-		m.annotation("error", filepath.Join(dir.path, "atlas.sum"), 0, "migration missing",
-			"no migration leads to the schema; plan it with authgraph migrate diff NAME, which would write:\n"+r.SQL)
+		m.annotation("error", dir.file("atlas.sum"), 0, "migration missing",
+			m.hint("no migration leads to the schema; plan it with authgraph migrate diff NAME, which would write:\n")+r.SQL)
 	default:
 		fmt.Fprint(m.stdout, r.SQL)
 	}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/dburl"
 )
 
 // The exit codes, as the help of the root command documents them.
@@ -63,7 +63,6 @@ func Run(args []string, stdout, stderr io.Writer) int {
 func exitCode(ctx context.Context, err error) int {
 	var failed *failure
 	var found *findings
-	var name *migrate.NameError
 	switch {
 	case err == nil:
 		return exitOK
@@ -71,7 +70,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.As(err, &found):
 		return exitFindings
-	case !errors.As(err, &failed), errors.As(err, &name):
+	case !errors.As(err, &failed):
 		return exitUsage
 	default:
 		return exitFailed
@@ -94,17 +93,34 @@ type app struct {
 	stdout, stderr io.Writer
 	url            string
 	format         string
+	// urlFrom is where the database URL comes from; empty for --url.
+	urlFrom string
 }
 
 // run makes fn the body of a command.
 func (a *app) run(fn func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := fn(cmd.Context(), args); err != nil {
-			return &failure{err}
+		err := fn(cmd.Context(), args)
+		if err == nil {
+			return nil
 		}
-		return nil
+		var bad *dburl.Error
+		if errors.As(err, &bad) && a.urlFrom != "" {
+			const subject = "database URL"
+			err = &reworded{err, strings.Replace(err.Error(), subject, subject+" (from "+a.urlFrom+")", 1)}
+		}
+		return &failure{err}
 	}
 }
+
+// reworded is an error with a text that says more than its own.
+type reworded struct {
+	error
+	text string
+}
+
+func (e *reworded) Error() string { return e.text }
+func (e *reworded) Unwrap() error { return e.error }
 
 // oneLine keeps a text to one printable line, whatever a server or a file put
 // into it.

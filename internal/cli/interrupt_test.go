@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"fmt"
 	"os"
@@ -90,25 +89,6 @@ func statements(t *testing.T, server *sql.DB) (running []statement) {
 	return running
 }
 
-// eventually polls until fn says that it has what it waits for.
-func eventually(t *testing.T, what string, fn func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if fn() {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			require.Fail(t, "this did not happen: "+what)
-		}
-	}
-}
-
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	program := build(t)
@@ -139,7 +119,7 @@ func interruptedDiff(t *testing.T, program string) {
 				require.NoError(t, r.Start())
 
 				var scratch string
-				eventually(t, "the statement runs", func() bool {
+				mysqltest.Eventually(t, "the statement runs", func() bool {
 					for _, s := range statements(t, server) {
 						if s.text == sleep {
 							scratch = s.database
@@ -169,7 +149,7 @@ func interruptedDiffOnSQLite(t *testing.T, program string) {
 		require.NoError(t, err)
 		return files
 	}
-	eventually(t, "the scratch file is made", func() bool { return len(scratch()) > 0 })
+	mysqltest.Eventually(t, "the scratch file is made", func() bool { return len(scratch()) > 0 })
 	r.interrupt(t, syscall.SIGINT)
 	assert.Empty(t, scratch())
 	assert.NoFileExists(t, filepath.Join(r.Dir, "app.db"))
@@ -201,14 +181,14 @@ func interruptedApply(t *testing.T, program string) {
 		hash.Dir = files
 		require.NoError(t, hash.Run())
 		require.NoError(t, r.Start())
-		eventually(t, "the statement waits", func() bool {
+		mysqltest.Eventually(t, "the statement waits", func() bool {
 			return slices.ContainsFunc(statements(t, server), func(s statement) bool {
 				return strings.HasPrefix(s.text, "ALTER TABLE") && s.database == database && strings.Contains(s.state, "metadata lock")
 			})
 		})
 		r.interrupt(t, syscall.SIGINT)
 		assert.Contains(t, r.stderr.String(), "1_pick.sql:1: statement 1 of 1 failed, 0 stay applied")
-		assert.Contains(t, r.stderr.String(), "run authgraph migrate apply again: it finds out whether the statement took effect, and goes on")
+		assert.Contains(t, r.stderr.String(), "run authgraph migrate apply --dir . again: it finds out whether the statement took effect, and goes on")
 
 		status := start(t, program, url, "migrate", "status", "--dir", ".")
 		status.Dir = files
@@ -241,7 +221,7 @@ func interruptedDemo(t *testing.T, program string) {
 		require.NoError(t, err)
 		r := start(t, program, url, "demo")
 		require.NoError(t, r.Start())
-		eventually(t, "the insert waits", func() bool {
+		mysqltest.Eventually(t, "the insert waits", func() bool {
 			return slices.ContainsFunc(statements(t, server), func(s statement) bool {
 				return strings.HasPrefix(s.text, "INSERT INTO `refresh_tokens`") && s.database == database
 			})
@@ -249,7 +229,7 @@ func interruptedDemo(t *testing.T, program string) {
 		r.interrupt(t, syscall.SIGINT)
 		require.NoError(t, tx.Rollback())
 		for _, table := range []string{"users", "otps", "sessions", "refresh_tokens"} {
-			eventually(t, table+" is empty again", func() bool {
+			mysqltest.Eventually(t, table+" is empty again", func() bool {
 				// A plain SELECT would not see what another transaction still holds.
 				var n int
 				require.NoError(t, server.QueryRow("SELECT COUNT(*) FROM "+table+" FOR UPDATE").Scan(&n))

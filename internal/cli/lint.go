@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -49,7 +51,7 @@ A change that is meant is marked in its file, above the statement:
 	flags := cmd.Flags()
 	flags.IntVar(&o.latest, "latest", 0, "look at the last `N` files")
 	flags.StringVar(&o.base, "base", "", "look at the files that the directory at `path` does not have")
-	flags.StringVar(&o.gitBase, "git-base", "", "look at the files that the directory does not have at the git `ref`")
+	flags.StringVar(&o.gitBase, "git-base", "", "look at the files added since the branch left the git `ref`")
 	flags.BoolVar(&o.strict, "strict", false, "let warnings give exit code 3 too")
 	return cmd
 }
@@ -63,7 +65,7 @@ type lintOptions struct {
 // lintResult is the JSON of lint.
 type lintResult struct {
 	source
-	// The files of the diagnostics are paths.
+	// All files are paths.
 	*migrate.LintReport
 }
 
@@ -85,22 +87,52 @@ func (m *migrations) lint(ctx context.Context, o lintOptions) error {
 	if err != nil {
 		return err
 	}
-	bad := 0
+	for i, name := range report.Files {
+		report.Files[i] = dir.file(name)
+	}
 	for i, d := range report.Diagnostics {
-		if o.strict || d.Severity == migrate.SeverityError {
-			bad++
-		}
-		report.Diagnostics[i].File = filepath.Join(dir.path, d.File)
+		report.Diagnostics[i].File, report.Diagnostics[i].Text = dir.file(d.File), m.hint(d.Text)
 	}
 	if err := m.printLint(lintResult{src, report}); err != nil {
 		return err
 	}
-	if bad > 0 {
-		return &findings{fmt.Sprintf("lint found %s in %s: change the migration, or mark what is meant with -- atlas:nolint above the statement",
-			count(bad, "problem"), count(len(report.Files), "file"))}
+	return m.sumUp(report, o.strict)
+}
+
+// sumUp says what a report comes to, in an error where it is one.
+func (m *migrations) sumUp(r *migrate.LintReport, strict bool) error {
+	errs, warnings, advice := 0, 0, "correct what is wrong, nolint does not help here"
+	for _, d := range r.Diagnostics {
+		isError := d.Severity == migrate.SeverityError
+		if isError {
+			errs++
+		} else {
+			warnings++
+		}
+		if (isError || strict) && !slices.Contains(unsilenceable, d.Code) {
+			advice = "change the migration, or mark what is meant with -- atlas:nolint above the statement"
+		}
+	}
+	var found []string
+	if errs > 0 {
+		found = append(found, count(errs, "error"))
+	}
+	if warnings > 0 {
+		found = append(found, count(warnings, "warning"))
+	}
+	summary := fmt.Sprintf("looked at %s, found %s", count(len(r.Files), "file"), cmp.Or(strings.Join(found, ", "), "no problems"))
+	switch {
+	case errs > 0 || strict && warnings > 0:
+		return &findings{summary + ": " + advice}
+	case m.format != formatJSON:
+		fmt.Fprintln(m.stderr, summary)
 	}
 	return nil
 }
+
+// unsilenceable are the codes of a history that was changed and of a statement
+// that is refused, as AG101 is on MySQL: no nolint helps there.
+var unsilenceable = []string{"AG100", "AG101", "AG110", "AG111"}
 
 // baseDir is the directory that files are held against; nil if none.
 func (o lintOptions) baseDir(ctx context.Context, dir directory) (migrate.Dir, error) {
@@ -110,7 +142,7 @@ func (o lintOptions) baseDir(ctx context.Context, dir directory) (migrate.Dir, e
 	case o.gitBase != "" && dir.path == "":
 		return nil, errors.New("--git-base needs a directory in a git repository: run this where the folder migrate is, or name one with --dir")
 	case o.gitBase != "":
-		return dirAtRef(ctx, dir.path, o.gitBase)
+		return dirAtBase(ctx, dir.path, o.gitBase)
 	}
 	return nil, nil
 }
@@ -130,6 +162,5 @@ func (m *migrations) printLint(r lintResult) error {
 		}
 		fmt.Fprintf(m.stdout, "%s: %s %s: %s\n", at, d.Severity, d.Code, oneLine(d.Text))
 	}
-	fmt.Fprintf(m.stderr, "looked at %s, found %s\n", count(len(r.Files), "file"), count(len(r.Diagnostics), "problem"))
 	return nil
 }

@@ -9,6 +9,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 
 	"entgo.io/ent/dialect"
 	"github.com/spf13/cobra"
@@ -26,8 +29,8 @@ func newMigrate(a *app) *cobra.Command {
 		Long: `Plan, check, apply and inspect versioned migrations.
 
 The directory is in Atlas's format. It is the folder migrate (for SQLite
-migrate/sqlite) if the current folder has one with an atlas.sum, and the
-migrations compiled into this program otherwise.`,
+migrate/sqlite) if the current folder has one with an atlas.sum or SQL files, and
+the migrations compiled into this program otherwise.`,
 		Example: `  authgraph migrate diff add_phone
   authgraph migrate lint --git-base origin/main
   authgraph migrate apply`,
@@ -45,6 +48,38 @@ type migrations struct {
 	to      string
 }
 
+// run is that of app; the commands that an error names get the --dir of this one.
+func (m *migrations) run(fn func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return m.app.run(func(ctx context.Context, args []string) error {
+		err := fn(ctx, args)
+		if err == nil {
+			return nil
+		}
+		return &reworded{err, m.hint(err.Error())}
+	})
+}
+
+// named is a command in a text that says what to run next.
+var named = regexp.MustCompile(`\bauthgraph migrate (apply|diff|hash|status)\b`)
+
+// hint adds the --dir that was given to the commands a text names.
+func (m *migrations) hint(text string) string {
+	if m.dirPath == "" {
+		return text
+	}
+	return named.ReplaceAllStringFunc(text, func(command string) string { return command + " --dir " + shellWord(m.dirPath) })
+}
+
+// shellWord quotes a text where a shell would not take it as it is.
+func shellWord(s string) string {
+	if plain.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+var plain = regexp.MustCompile(`^[\pL\pN_./:@%+=,-]+$`)
+
 func (m *migrations) addDevFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&m.devURL, "dev-url", "", "an empty database to work in, as a `URL` (default a scratch database beside the one of --url, dropped afterwards)")
 }
@@ -55,7 +90,13 @@ func (m *migrations) addToFlag(cmd *cobra.Command) {
 
 // database is the address in use.
 func (a *app) database() (*dburl.URL, string, error) {
-	raw := cmp.Or(a.url, os.Getenv("DATABASE_URL"), "sqlite://authgraph.db")
+	raw := a.url
+	if raw == "" {
+		raw, a.urlFrom = os.Getenv("DATABASE_URL"), "DATABASE_URL"
+	}
+	if raw == "" {
+		raw, a.urlFrom = "sqlite://authgraph.db", "the default"
+	}
 	u, err := dburl.Parse(raw)
 	return u, raw, err
 }
@@ -69,6 +110,24 @@ type directory struct {
 
 func (d directory) String() string { return cmp.Or(d.path, "embedded") }
 
+// file is the path of a file of the directory, relative to the current folder
+// as far as that is possible.
+func (d directory) file(name string) string {
+	path := filepath.Join(d.path, name)
+	if !filepath.IsAbs(path) {
+		return path
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	relative, err := filepath.Rel(here, path)
+	if err != nil {
+		return path
+	}
+	return relative
+}
+
 // directory opens the directory of --dir, or the default one for a dialect.
 func (m *migrations) directory(name string) (directory, error) {
 	path := localPath(m.dirPath)
@@ -77,7 +136,7 @@ func (m *migrations) directory(name string) (directory, error) {
 		if name == dialect.SQLite {
 			path = filepath.Join("migrate", "sqlite")
 		}
-		if !isFile(filepath.Join(path, "atlas.sum")) {
+		if !holdsMigrations(path) {
 			dir, err := migrate.Embedded(name)
 			return directory{Dir: dir}, err
 		}
@@ -87,6 +146,15 @@ func (m *migrations) directory(name string) (directory, error) {
 		err = fmt.Errorf("%w: correct --dir, or make a new directory with mkdir", err)
 	}
 	return directory{Dir: dir, path: path}, err
+}
+
+// holdsMigrations reports whether a folder is meant to be a directory, although
+// its atlas.sum may be lost or the folder locked.
+func holdsMigrations(path string) bool {
+	entries, err := os.ReadDir(path)
+	return errors.Is(err, fs.ErrPermission) || slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return e.Name() == "atlas.sum" || filepath.Ext(e.Name()) == ".sql"
+	})
 }
 
 // writable is an error for the embedded directory.
@@ -136,6 +204,7 @@ type workshop struct {
 
 func (m *migrations) workshop() (*workshop, error) {
 	if m.devURL != "" {
+		m.urlFrom = "--dev-url"
 		u, err := dburl.Parse(m.devURL)
 		if err != nil {
 			return nil, err

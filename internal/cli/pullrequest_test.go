@@ -21,15 +21,15 @@ func TestPullRequest(t *testing.T) {
 	repository := t.TempDir()
 	copyRepository(t, repository)
 	user := filepath.Join(repository, "ent", "schema", "user.go")
-	edit(t, user, `		field.Bool("is_email_verified").`, `		field.String("phone").
+	edit(t, user, `		field.Bool("is_email_verified").`, `		field.String("test_colour").
 			MaxLen(32).
 			Optional().
 			Nillable(),
 		field.Bool("is_email_verified").`)
-	edit(t, user, `		edge.To("sessions", Session.Type).`, `		edge.To("devices", Device.Type).
+	edit(t, user, `		edge.To("sessions", Session.Type).`, `		edge.To("gadgets", Gadget.Type).
 			Annotations(entsql.OnDelete(entsql.Cascade)),
 		edge.To("sessions", Session.Type).`)
-	require.NoError(t, os.WriteFile(filepath.Join(repository, "ent", "schema", "device.go"), []byte(device), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(repository, "ent", "schema", "gadget.go"), []byte(gadget), 0o644))
 
 	mysql, sqlite := mysqltest.MySQL(t), mysqltest.SQLite(t)
 	program := func(url string, args ...string) *exec.Cmd {
@@ -51,19 +51,19 @@ func TestPullRequest(t *testing.T) {
 
 	for url, want := range map[string][]string{
 		mysql: {
-			"ALTER TABLE `users` ADD COLUMN `phone` varchar(32) NULL;",
-			"CREATE TABLE `devices` (",
+			"ALTER TABLE `users` ADD COLUMN `test_colour` varchar(32) NULL;",
+			"CREATE TABLE `gadgets` (",
 			"REFERENCES `users` (`id`) ON UPDATE NO ACTION ON DELETE CASCADE",
 		},
 		sqlite: {
-			"ALTER TABLE `users` ADD COLUMN `phone` text NULL;",
-			"CREATE TABLE `devices` (",
+			"ALTER TABLE `users` ADD COLUMN `test_colour` text NULL;",
+			"CREATE TABLE `gadgets` (",
 			"REFERENCES `users` (`id`) ON UPDATE NO ACTION ON DELETE CASCADE",
 		},
 	} {
 		before := program(url, "migrate", "check")
 		assert.Error(t, before.Run(), "before the plan")
-		plan := run(program(url, "migrate", "diff", "add_phone_and_devices"))
+		plan := run(program(url, "migrate", "diff", "add_colour_and_gadgets"))
 		for _, sql := range want {
 			assert.Contains(t, plan, sql)
 		}
@@ -71,14 +71,14 @@ func TestPullRequest(t *testing.T) {
 		assert.Empty(t, run(program(url, "migrate", "diff", "again")))
 		run(program(url, "migrate", "check"))
 		run(program(url, "migrate", "lint", "--latest", "1"))
-		assert.Contains(t, run(program(url, "migrate", "apply")), "applied 2 migrations")
+		assert.Contains(t, run(program(url, "migrate", "apply")), "_add_colour_and_gadgets.sql ")
 		assert.Contains(t, run(program(url, "migrate", "status")), "up to date")
-		_, err := mysqltest.DB(t, url).Exec("SELECT users.phone, devices.name FROM users JOIN devices ON devices.user_id = users.id")
+		_, err := mysqltest.DB(t, url).Exec("SELECT users.test_colour, gadgets.name FROM users JOIN gadgets ON gadgets.user_id = users.id")
 		assert.NoError(t, err)
 	}
 }
 
-const device = `package schema
+const gadget = `package schema
 
 import (
 	"entgo.io/ent"
@@ -87,13 +87,13 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// Device is a machine that a user trusts.
-type Device struct {
+// Gadget is something that a user owns.
+type Gadget struct {
 	ent.Schema
 }
 
-// Fields of the Device.
-func (Device) Fields() []ent.Field {
+// Fields of the Gadget.
+func (Gadget) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int("user_id"),
 		field.String("name").
@@ -101,19 +101,19 @@ func (Device) Fields() []ent.Field {
 	}
 }
 
-// Edges of the Device.
-func (Device) Edges() []ent.Edge {
+// Edges of the Gadget.
+func (Gadget) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.From("user", User.Type).
-			Ref("devices").
+			Ref("gadgets").
 			Field("user_id").
 			Unique().
 			Required(),
 	}
 }
 
-// Indexes of the Device.
-func (Device) Indexes() []ent.Index {
+// Indexes of the Gadget.
+func (Gadget) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("user_id"),
 	}

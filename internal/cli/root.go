@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/migrate"
 )
 
 func newRoot(a *app) *cobra.Command {
@@ -16,15 +20,19 @@ func newRoot(a *app) *cobra.Command {
 users, one-time passwords, sessions and refresh tokens, on MySQL, MariaDB or SQLite.
 
 Results go to standard output. What they were made from, progress, warnings and
-errors go to standard error. With --format json standard output is one JSON
-object; an error is still a line on standard error, and the exit code tells.`,
+errors go to standard error. With --format json a command that succeeds writes one
+JSON object (help and completion aside). So does one that finds something, and one
+that fails where it has a result to show; an error is a line on standard error.`,
 		Example: `  authgraph demo
   export DATABASE_URL='mysql://user:password@localhost:3306/app'
   authgraph migrate apply
   authgraph migrate status`,
+		Version:       readVersions().Authgraph,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	})
+	root.Flags().Bool("version", false, "print the version of authgraph")
+	root.SetVersionTemplate(versionLine)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.url, "url", "", "the database, as a `URL` (default $DATABASE_URL, else sqlite://authgraph.db)")
 	flags.StringVar(&a.format, "format", formatText, "text or json; check and lint also github")
@@ -33,7 +41,12 @@ object; an error is still a line on standard error, and the exit code tells.`,
 	}) // it fails only for a flag that does not exist
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkFormat(cmd, a.format) }
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
+		text := err.Error()
+		var number *strconv.NumError
+		if errors.As(err, &number) {
+			text = strings.Replace(text, number.Error(), "it must be a whole number", 1)
+		}
+		return fmt.Errorf("%s: see %s --help", text, cmd.CommandPath())
 	})
 	root.SetHelpTemplate(root.HelpTemplate() + `{{if not .HasParent}}
 Environment:
@@ -50,7 +63,21 @@ Exit codes:
   130  interrupted: a scratch database is dropped, and apply goes on where it stopped
 {{end}}`)
 	root.AddCommand(newDemo(a), newMigrate(a), newVersion(a))
+	checkHelp(root)
 	return root
+}
+
+// checkHelp makes cobra's help command refuse a command that does not exist.
+func checkHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	i := slices.IndexFunc(root.Commands(), func(cmd *cobra.Command) bool { return cmd.Name() == "help" })
+	root.Commands()[i].Args = func(_ *cobra.Command, args []string) error {
+		cmd, rest, err := root.Find(args)
+		if err != nil || len(rest) == 0 {
+			return err
+		}
+		return unknownCommand(cmd, rest[0])
+	}
 }
 
 // group makes cmd a command that only has others below it.
@@ -60,14 +87,18 @@ func group(cmd *cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return nil
 		}
-		near := cmd.SuggestionsFor(args[0])
-		if len(near) == 0 {
-			return fmt.Errorf("unknown command %q: see %s --help", args[0], cmd.CommandPath())
-		}
-		return fmt.Errorf("unknown command %q: did you mean %s %s?", args[0], cmd.CommandPath(), strings.Join(near, " or "))
+		return unknownCommand(cmd, args[0])
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
+}
+
+func unknownCommand(below *cobra.Command, name string) error {
+	near := below.SuggestionsFor(name)
+	if len(near) == 0 {
+		return fmt.Errorf("unknown command %q: see %s --help", name, below.CommandPath())
+	}
+	return fmt.Errorf("unknown command %q: did you mean %s %s?", name, below.CommandPath(), strings.Join(near, " or "))
 }
 
 // The values of --format.
@@ -109,5 +140,5 @@ func oneName(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("%s takes one argument, the name of the migration, as in: %s add_phone", cmd.CommandPath(), cmd.CommandPath())
 	}
-	return nil
+	return migrate.CheckName(args[0])
 }

@@ -30,7 +30,8 @@ func TestMain(m *testing.M) {
 
 // Every script runs on every database, in a folder with the migrations and
 // schemas of this repository and a DATABASE_URL of its own. The engine is in
-// $ENGINE, the directory of its migrations in $DIR, its schema in $SCHEMA.
+// $ENGINE, the directory of its migrations in $DIR, its schema in $SCHEMA; how
+// many files the directory holds in $FILES, the last version in $NEWEST_VERSION.
 func TestScripts(t *testing.T) {
 	engines := map[string]func(testing.TB) string{
 		"mysql":   mysqltest.MySQL,
@@ -88,6 +89,12 @@ func setUp(env *testscript.Env, engine, rawURL string) error {
 	env.Setenv("BIN", filepath.SplitList(os.Getenv("PATH"))[0])
 	env.Setenv("DIR", dir)
 	env.Setenv("SCHEMA", schema)
+	migrations, err := filepath.Glob(filepath.Join("..", "..", dir, "*.sql"))
+	if err != nil {
+		return err
+	}
+	env.Setenv("FILES", strconv.Itoa(len(migrations)))
+	env.Setenv("NEWEST_VERSION", versionOf(slices.Max(migrations)))
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return err
@@ -195,8 +202,13 @@ func planned(ts *testscript.TestScript, _ bool, args []string) {
 func newest(ts *testscript.TestScript, _ bool, args []string) {
 	file := newestFile(ts, args[0])
 	ts.Setenv(args[1], file)
+	ts.Setenv(args[1]+"_VERSION", versionOf(file))
+}
+
+// versionOf is the version of a migration's file.
+func versionOf(file string) string {
 	version, _, _ := strings.Cut(filepath.Base(file), "_")
-	ts.Setenv(args[1]+"_VERSION", version)
+	return version
 }
 
 func newestFile(ts *testscript.TestScript, dir string) string {

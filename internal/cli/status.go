@@ -50,11 +50,12 @@ func (m *migrations) status(ctx context.Context) error {
 	if m.format == formatJSON {
 		return cmp.Or(err, m.printJSON(statusResult{src, s}))
 	}
-	m.printStatus(s, err != nil)
+	m.printStatus(s, err)
 	return err
 }
 
-func (m *migrations) printStatus(s *migrate.Status, broken bool) {
+// printStatus leaves it to err to say what to do, if there is one.
+func (m *migrations) printStatus(s *migrate.Status, err error) {
 	w := tabwriter.NewWriter(m.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "current\t%s\n", cmp.Or(s.Current, "none: nothing is applied yet"))
 	for _, r := range s.Applied {
@@ -69,19 +70,20 @@ func (m *migrations) printStatus(s *migrate.Status, broken bool) {
 		fmt.Fprintf(w, "pending\t%s\n", name)
 	}
 	_ = w.Flush() // the output keeps its error
+	if s.Partial != nil {
+		m.printPartial(s.Partial, err)
+	}
 	switch {
-	case s.Partial != nil:
-		m.printPartial(s.Partial)
-	case broken: // the error says what to do
+	case s.Partial != nil || err != nil:
 	case len(s.Pending) > 0:
-		fmt.Fprintln(m.stdout, "next: authgraph migrate apply")
+		fmt.Fprintln(m.stdout, m.hint("next: authgraph migrate apply"))
 	default:
 		fmt.Fprintln(m.stdout, "up to date")
 	}
 }
 
-func (m *migrations) printPartial(p *migrate.Partial) {
-	answer, next := oneLine(p.Error), "repair what the answer names and run authgraph migrate apply again; it goes on at this statement"
+func (m *migrations) printPartial(p *migrate.Partial, err error) {
+	answer, next := oneLine(p.Error), "fix the cause, then run authgraph migrate apply again: it goes on at this statement"+correctFile
 	if p.InDoubt {
 		answer, next = "none: it is running now, or was cut off while running", "run authgraph migrate apply: it waits, finds out whether the statement took effect, and goes on"
 	}
@@ -92,7 +94,9 @@ func (m *migrations) printPartial(p *migrate.Partial) {
 	if answer != "" {
 		fmt.Fprintf(m.stdout, "  answer      %s\n", answer)
 	}
-	fmt.Fprintf(m.stdout, "  next        %s\n", next)
+	if err == nil {
+		fmt.Fprintf(m.stdout, "  next        %s\n", m.hint(next))
+	}
 }
 
 // cut shortens a text to n characters.

@@ -25,6 +25,9 @@ func newVersion(a *app) *cobra.Command {
 	}
 }
 
+// versionLine is what --version prints: the first line of the command.
+const versionLine = "authgraph  {{.Version}}\n"
+
 type versions struct {
 	Authgraph string `json:"authgraph"`
 	Go        string `json:"go"`

@@ -94,6 +94,28 @@ func DB(t testing.TB, url string) *sql.DB {
 	return db
 }
 
+// IsSQLite reports whether url names a SQLite file.
+func IsSQLite(url string) bool { return strings.HasPrefix(url, "sqlite:") }
+
+// MigrationLock is, in SQL, the name of the lock that an apply takes for the database in use.
+const MigrationLock = "CONCAT('authgraph_migrate_', LEFT(SHA2(DATABASE(), 256), 32))"
+
+// Eventually polls until fn reports that what, which others bring about, has happened.
+func Eventually(t testing.TB, what string, fn func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !fn() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("this did not happen: %s", what)
+		}
+	}
+}
+
 func open(rawURL string) (*sql.DB, error) {
 	if path, ok := strings.CutPrefix(rawURL, "sqlite://"); ok {
 		path, _, _ = strings.Cut(path, "?")
