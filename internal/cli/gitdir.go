@@ -38,6 +38,7 @@ func dirAtBase(ctx context.Context, path, ref string) (migrate.Dir, error) {
 		return nil, err
 	}
 	dir := &atlas.MemDir{}
+	dir.SetPath(ref + ":" + path)
 	for name := range strings.SplitSeq(string(names), "\x00") {
 		if !strings.HasSuffix(name, ".sql") && name != atlas.HashFileName {
 			continue

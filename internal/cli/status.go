@@ -88,8 +88,12 @@ func (m *migrations) printPartial(p *migrate.Partial, err error) {
 		answer, next = "none: it is running now, or was cut off while running", "run authgraph migrate apply: it waits, finds out whether the statement took effect, and goes on"
 	}
 	fmt.Fprintf(m.stdout, "half applied  %s: %d of %d statements\n", p.File, p.Applied, p.Total)
-	if p.Line > 0 {
-		fmt.Fprintf(m.stdout, "  stopped at  line %d, statement %d: %s\n", p.Line, p.Applied+1, cut(strings.Join(strings.Fields(p.Stmt), " "), 100))
+	if p.Stmt != "" {
+		where := fmt.Sprintf("statement %d", p.Applied+1)
+		if p.Line > 0 {
+			where = fmt.Sprintf("line %d, %s", p.Line, where)
+		}
+		fmt.Fprintf(m.stdout, "  stopped at  %s: %s\n", where, cut(strings.Join(strings.Fields(p.Stmt), " "), 100))
 	}
 	if answer != "" {
 		fmt.Fprintf(m.stdout, "  answer      %s\n", answer)
