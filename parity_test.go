@@ -173,6 +173,9 @@ var contract = []table{
 			{"created_at", seedCreated, created},
 			{"updated_at", seedUpdated, updated},
 		},
+		added: []addedColumn{
+			{"grace_uses", "int NOT NULL DEFAULT 0", "Counts how often a token was presented again by a client that did not get the answer, which is allowed a limited number of times."},
+		},
 		seed: []seedIndex{
 			{"user_id_idx", []string{"user_id"}, "refreshtoken_user_id_is_revoked"},
 			{"token_hash_idx", []string{"token_hash"}, "token_hash"},

@@ -1004,6 +1004,8 @@ type RefreshTokenMutation struct {
 	is_revoked             *bool
 	revoked_at             *time.Time
 	replaced_by_token_hash *string
+	grace_uses             *int32
+	addgrace_uses          *int32
 	clearedFields          map[string]struct{}
 	user                   *int
 	cleareduser            bool
@@ -1424,6 +1426,62 @@ func (m *RefreshTokenMutation) ResetReplacedByTokenHash() {
 	delete(m.clearedFields, refreshtoken.FieldReplacedByTokenHash)
 }
 
+// SetGraceUses sets the "grace_uses" field.
+func (m *RefreshTokenMutation) SetGraceUses(i int32) {
+	m.grace_uses = &i
+	m.addgrace_uses = nil
+}
+
+// GraceUses returns the value of the "grace_uses" field in the mutation.
+func (m *RefreshTokenMutation) GraceUses() (r int32, exists bool) {
+	v := m.grace_uses
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGraceUses returns the old "grace_uses" field's value of the RefreshToken entity.
+// If the RefreshToken object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefreshTokenMutation) OldGraceUses(ctx context.Context) (v int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGraceUses is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGraceUses requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGraceUses: %w", err)
+	}
+	return oldValue.GraceUses, nil
+}
+
+// AddGraceUses adds i to the "grace_uses" field.
+func (m *RefreshTokenMutation) AddGraceUses(i int32) {
+	if m.addgrace_uses != nil {
+		*m.addgrace_uses += i
+	} else {
+		m.addgrace_uses = &i
+	}
+}
+
+// AddedGraceUses returns the value that was added to the "grace_uses" field in this mutation.
+func (m *RefreshTokenMutation) AddedGraceUses() (r int32, exists bool) {
+	v := m.addgrace_uses
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetGraceUses resets all changes to the "grace_uses" field.
+func (m *RefreshTokenMutation) ResetGraceUses() {
+	m.grace_uses = nil
+	m.addgrace_uses = nil
+}
+
 // ClearUser clears the "user" edge to the User entity.
 func (m *RefreshTokenMutation) ClearUser() {
 	m.cleareduser = true
@@ -1485,7 +1543,7 @@ func (m *RefreshTokenMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RefreshTokenMutation) Fields() []string {
-	fields := make([]string, 0, 8)
+	fields := make([]string, 0, 9)
 	if m.created_at != nil {
 		fields = append(fields, refreshtoken.FieldCreatedAt)
 	}
@@ -1509,6 +1567,9 @@ func (m *RefreshTokenMutation) Fields() []string {
 	}
 	if m.replaced_by_token_hash != nil {
 		fields = append(fields, refreshtoken.FieldReplacedByTokenHash)
+	}
+	if m.grace_uses != nil {
+		fields = append(fields, refreshtoken.FieldGraceUses)
 	}
 	return fields
 }
@@ -1534,6 +1595,8 @@ func (m *RefreshTokenMutation) Field(name string) (ent.Value, bool) {
 		return m.RevokedAt()
 	case refreshtoken.FieldReplacedByTokenHash:
 		return m.ReplacedByTokenHash()
+	case refreshtoken.FieldGraceUses:
+		return m.GraceUses()
 	}
 	return nil, false
 }
@@ -1559,6 +1622,8 @@ func (m *RefreshTokenMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldRevokedAt(ctx)
 	case refreshtoken.FieldReplacedByTokenHash:
 		return m.OldReplacedByTokenHash(ctx)
+	case refreshtoken.FieldGraceUses:
+		return m.OldGraceUses(ctx)
 	}
 	return nil, fmt.Errorf("unknown RefreshToken field %s", name)
 }
@@ -1624,6 +1689,13 @@ func (m *RefreshTokenMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetReplacedByTokenHash(v)
 		return nil
+	case refreshtoken.FieldGraceUses:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGraceUses(v)
+		return nil
 	}
 	return fmt.Errorf("unknown RefreshToken field %s", name)
 }
@@ -1632,6 +1704,9 @@ func (m *RefreshTokenMutation) SetField(name string, value ent.Value) error {
 // this mutation.
 func (m *RefreshTokenMutation) AddedFields() []string {
 	var fields []string
+	if m.addgrace_uses != nil {
+		fields = append(fields, refreshtoken.FieldGraceUses)
+	}
 	return fields
 }
 
@@ -1640,6 +1715,8 @@ func (m *RefreshTokenMutation) AddedFields() []string {
 // was not set, or was not defined in the schema.
 func (m *RefreshTokenMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
+	case refreshtoken.FieldGraceUses:
+		return m.AddedGraceUses()
 	}
 	return nil, false
 }
@@ -1649,6 +1726,13 @@ func (m *RefreshTokenMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *RefreshTokenMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case refreshtoken.FieldGraceUses:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddGraceUses(v)
+		return nil
 	}
 	return fmt.Errorf("unknown RefreshToken numeric field %s", name)
 }
@@ -1714,6 +1798,9 @@ func (m *RefreshTokenMutation) ResetField(name string) error {
 		return nil
 	case refreshtoken.FieldReplacedByTokenHash:
 		m.ResetReplacedByTokenHash()
+		return nil
+	case refreshtoken.FieldGraceUses:
+		m.ResetGraceUses()
 		return nil
 	}
 	return fmt.Errorf("unknown RefreshToken field %s", name)

@@ -34,6 +34,8 @@ type RefreshToken struct {
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 	// ReplacedByTokenHash holds the value of the "replaced_by_token_hash" field.
 	ReplacedByTokenHash *string `json:"-"`
+	// How often the token was presented again in the grace interval after its rotation.
+	GraceUses int32 `json:"grace_uses,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the RefreshTokenQuery when eager-loading is set.
 	Edges        RefreshTokenEdges `json:"edges"`
@@ -67,7 +69,7 @@ func (*RefreshToken) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case refreshtoken.FieldIsRevoked:
 			values[i] = new(sql.NullBool)
-		case refreshtoken.FieldID, refreshtoken.FieldUserID:
+		case refreshtoken.FieldID, refreshtoken.FieldUserID, refreshtoken.FieldGraceUses:
 			values[i] = new(sql.NullInt64)
 		case refreshtoken.FieldTokenHash, refreshtoken.FieldReplacedByTokenHash:
 			values[i] = new(sql.NullString)
@@ -144,6 +146,12 @@ func (_m *RefreshToken) assignValues(columns []string, values []any) error {
 				_m.ReplacedByTokenHash = new(string)
 				*_m.ReplacedByTokenHash = value.String
 			}
+		case refreshtoken.FieldGraceUses:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field grace_uses", values[i])
+			} else if value.Valid {
+				_m.GraceUses = int32(value.Int64)
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -208,6 +216,9 @@ func (_m *RefreshToken) String() string {
 	}
 	builder.WriteString(", ")
 	builder.WriteString("replaced_by_token_hash=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("grace_uses=")
+	builder.WriteString(fmt.Sprintf("%v", _m.GraceUses))
 	builder.WriteByte(')')
 	return builder.String()
 }

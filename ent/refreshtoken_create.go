@@ -111,6 +111,20 @@ func (_c *RefreshTokenCreate) SetNillableReplacedByTokenHash(v *string) *Refresh
 	return _c
 }
 
+// SetGraceUses sets the "grace_uses" field.
+func (_c *RefreshTokenCreate) SetGraceUses(v int32) *RefreshTokenCreate {
+	_c.mutation.SetGraceUses(v)
+	return _c
+}
+
+// SetNillableGraceUses sets the "grace_uses" field if the given value is not nil.
+func (_c *RefreshTokenCreate) SetNillableGraceUses(v *int32) *RefreshTokenCreate {
+	if v != nil {
+		_c.SetGraceUses(*v)
+	}
+	return _c
+}
+
 // SetUser sets the "user" edge to the User entity.
 func (_c *RefreshTokenCreate) SetUser(v *User) *RefreshTokenCreate {
 	return _c.SetUserID(v.ID)
@@ -171,6 +185,10 @@ func (_c *RefreshTokenCreate) defaults() error {
 		v := refreshtoken.DefaultIsRevoked
 		_c.mutation.SetIsRevoked(v)
 	}
+	if _, ok := _c.mutation.GraceUses(); !ok {
+		v := refreshtoken.DefaultGraceUses
+		_c.mutation.SetGraceUses(v)
+	}
 	return nil
 }
 
@@ -202,6 +220,14 @@ func (_c *RefreshTokenCreate) check() error {
 	if v, ok := _c.mutation.ReplacedByTokenHash(); ok {
 		if err := refreshtoken.ReplacedByTokenHashValidator(v); err != nil {
 			return &ValidationError{Name: "replaced_by_token_hash", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.replaced_by_token_hash": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.GraceUses(); !ok {
+		return &ValidationError{Name: "grace_uses", err: errors.New(`ent: missing required field "RefreshToken.grace_uses"`)}
+	}
+	if v, ok := _c.mutation.GraceUses(); ok {
+		if err := refreshtoken.GraceUsesValidator(v); err != nil {
+			return &ValidationError{Name: "grace_uses", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.grace_uses": %w`, err)}
 		}
 	}
 	if len(_c.mutation.UserIDs()) == 0 {
@@ -261,6 +287,10 @@ func (_c *RefreshTokenCreate) createSpec() (*RefreshToken, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.ReplacedByTokenHash(); ok {
 		_spec.SetField(refreshtoken.FieldReplacedByTokenHash, field.TypeString, value)
 		_node.ReplacedByTokenHash = &value
+	}
+	if value, ok := _c.mutation.GraceUses(); ok {
+		_spec.SetField(refreshtoken.FieldGraceUses, field.TypeInt32, value)
+		_node.GraceUses = value
 	}
 	if nodes := _c.mutation.UserIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -427,6 +457,24 @@ func (u *RefreshTokenUpsert) ClearReplacedByTokenHash() *RefreshTokenUpsert {
 	return u
 }
 
+// SetGraceUses sets the "grace_uses" field.
+func (u *RefreshTokenUpsert) SetGraceUses(v int32) *RefreshTokenUpsert {
+	u.Set(refreshtoken.FieldGraceUses, v)
+	return u
+}
+
+// UpdateGraceUses sets the "grace_uses" field to the value that was provided on create.
+func (u *RefreshTokenUpsert) UpdateGraceUses() *RefreshTokenUpsert {
+	u.SetExcluded(refreshtoken.FieldGraceUses)
+	return u
+}
+
+// AddGraceUses adds v to the "grace_uses" field.
+func (u *RefreshTokenUpsert) AddGraceUses(v int32) *RefreshTokenUpsert {
+	u.Add(refreshtoken.FieldGraceUses, v)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create.
 // Using this option is equivalent to using:
 //
@@ -581,6 +629,27 @@ func (u *RefreshTokenUpsertOne) UpdateReplacedByTokenHash() *RefreshTokenUpsertO
 func (u *RefreshTokenUpsertOne) ClearReplacedByTokenHash() *RefreshTokenUpsertOne {
 	return u.Update(func(s *RefreshTokenUpsert) {
 		s.ClearReplacedByTokenHash()
+	})
+}
+
+// SetGraceUses sets the "grace_uses" field.
+func (u *RefreshTokenUpsertOne) SetGraceUses(v int32) *RefreshTokenUpsertOne {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.SetGraceUses(v)
+	})
+}
+
+// AddGraceUses adds v to the "grace_uses" field.
+func (u *RefreshTokenUpsertOne) AddGraceUses(v int32) *RefreshTokenUpsertOne {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.AddGraceUses(v)
+	})
+}
+
+// UpdateGraceUses sets the "grace_uses" field to the value that was provided on create.
+func (u *RefreshTokenUpsertOne) UpdateGraceUses() *RefreshTokenUpsertOne {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.UpdateGraceUses()
 	})
 }
 
@@ -904,6 +973,27 @@ func (u *RefreshTokenUpsertBulk) UpdateReplacedByTokenHash() *RefreshTokenUpsert
 func (u *RefreshTokenUpsertBulk) ClearReplacedByTokenHash() *RefreshTokenUpsertBulk {
 	return u.Update(func(s *RefreshTokenUpsert) {
 		s.ClearReplacedByTokenHash()
+	})
+}
+
+// SetGraceUses sets the "grace_uses" field.
+func (u *RefreshTokenUpsertBulk) SetGraceUses(v int32) *RefreshTokenUpsertBulk {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.SetGraceUses(v)
+	})
+}
+
+// AddGraceUses adds v to the "grace_uses" field.
+func (u *RefreshTokenUpsertBulk) AddGraceUses(v int32) *RefreshTokenUpsertBulk {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.AddGraceUses(v)
+	})
+}
+
+// UpdateGraceUses sets the "grace_uses" field to the value that was provided on create.
+func (u *RefreshTokenUpsertBulk) UpdateGraceUses() *RefreshTokenUpsertBulk {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.UpdateGraceUses()
 	})
 }
 

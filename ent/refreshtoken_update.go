@@ -132,6 +132,27 @@ func (_u *RefreshTokenUpdate) ClearReplacedByTokenHash() *RefreshTokenUpdate {
 	return _u
 }
 
+// SetGraceUses sets the "grace_uses" field.
+func (_u *RefreshTokenUpdate) SetGraceUses(v int32) *RefreshTokenUpdate {
+	_u.mutation.ResetGraceUses()
+	_u.mutation.SetGraceUses(v)
+	return _u
+}
+
+// SetNillableGraceUses sets the "grace_uses" field if the given value is not nil.
+func (_u *RefreshTokenUpdate) SetNillableGraceUses(v *int32) *RefreshTokenUpdate {
+	if v != nil {
+		_u.SetGraceUses(*v)
+	}
+	return _u
+}
+
+// AddGraceUses adds value to the "grace_uses" field.
+func (_u *RefreshTokenUpdate) AddGraceUses(v int32) *RefreshTokenUpdate {
+	_u.mutation.AddGraceUses(v)
+	return _u
+}
+
 // SetUser sets the "user" edge to the User entity.
 func (_u *RefreshTokenUpdate) SetUser(v *User) *RefreshTokenUpdate {
 	return _u.SetUserID(v.ID)
@@ -202,6 +223,11 @@ func (_u *RefreshTokenUpdate) check() error {
 			return &ValidationError{Name: "replaced_by_token_hash", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.replaced_by_token_hash": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.GraceUses(); ok {
+		if err := refreshtoken.GraceUsesValidator(v); err != nil {
+			return &ValidationError{Name: "grace_uses", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.grace_uses": %w`, err)}
+		}
+	}
 	if _u.mutation.UserCleared() && len(_u.mutation.UserIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "RefreshToken.user"`)
 	}
@@ -249,6 +275,12 @@ func (_u *RefreshTokenUpdate) sqlSave(ctx context.Context) (_node int, err error
 	}
 	if _u.mutation.ReplacedByTokenHashCleared() {
 		_spec.ClearField(refreshtoken.FieldReplacedByTokenHash, field.TypeString)
+	}
+	if value, ok := _u.mutation.GraceUses(); ok {
+		_spec.SetField(refreshtoken.FieldGraceUses, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedGraceUses(); ok {
+		_spec.AddField(refreshtoken.FieldGraceUses, field.TypeInt32, value)
 	}
 	if _u.mutation.UserCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -403,6 +435,27 @@ func (_u *RefreshTokenUpdateOne) ClearReplacedByTokenHash() *RefreshTokenUpdateO
 	return _u
 }
 
+// SetGraceUses sets the "grace_uses" field.
+func (_u *RefreshTokenUpdateOne) SetGraceUses(v int32) *RefreshTokenUpdateOne {
+	_u.mutation.ResetGraceUses()
+	_u.mutation.SetGraceUses(v)
+	return _u
+}
+
+// SetNillableGraceUses sets the "grace_uses" field if the given value is not nil.
+func (_u *RefreshTokenUpdateOne) SetNillableGraceUses(v *int32) *RefreshTokenUpdateOne {
+	if v != nil {
+		_u.SetGraceUses(*v)
+	}
+	return _u
+}
+
+// AddGraceUses adds value to the "grace_uses" field.
+func (_u *RefreshTokenUpdateOne) AddGraceUses(v int32) *RefreshTokenUpdateOne {
+	_u.mutation.AddGraceUses(v)
+	return _u
+}
+
 // SetUser sets the "user" edge to the User entity.
 func (_u *RefreshTokenUpdateOne) SetUser(v *User) *RefreshTokenUpdateOne {
 	return _u.SetUserID(v.ID)
@@ -486,6 +539,11 @@ func (_u *RefreshTokenUpdateOne) check() error {
 			return &ValidationError{Name: "replaced_by_token_hash", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.replaced_by_token_hash": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.GraceUses(); ok {
+		if err := refreshtoken.GraceUsesValidator(v); err != nil {
+			return &ValidationError{Name: "grace_uses", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.grace_uses": %w`, err)}
+		}
+	}
 	if _u.mutation.UserCleared() && len(_u.mutation.UserIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "RefreshToken.user"`)
 	}
@@ -550,6 +608,12 @@ func (_u *RefreshTokenUpdateOne) sqlSave(ctx context.Context) (_node *RefreshTok
 	}
 	if _u.mutation.ReplacedByTokenHashCleared() {
 		_spec.ClearField(refreshtoken.FieldReplacedByTokenHash, field.TypeString)
+	}
+	if value, ok := _u.mutation.GraceUses(); ok {
+		_spec.SetField(refreshtoken.FieldGraceUses, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedGraceUses(); ok {
+		_spec.AddField(refreshtoken.FieldGraceUses, field.TypeInt32, value)
 	}
 	if _u.mutation.UserCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -55,6 +55,7 @@ CREATE TABLE `refresh_tokens` (
   `is_revoked` bool NOT NULL DEFAULT false,
   `revoked_at` timestamp(6) NULL,
   `replaced_by_token_hash` varchar(255) NULL COLLATE ascii_bin,
+  `grace_uses` int NOT NULL DEFAULT 0,
   `user_id` bigint NOT NULL,
   PRIMARY KEY (`id`),
   UNIQUE INDEX `token_hash` (`token_hash`),

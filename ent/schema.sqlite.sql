@@ -30,6 +30,7 @@ CREATE TABLE `refresh_tokens` (
   `is_revoked` bool NOT NULL DEFAULT (false),
   `revoked_at` datetime NULL,
   `replaced_by_token_hash` text NULL,
+  `grace_uses` integer NOT NULL DEFAULT (0),
   `user_id` integer NOT NULL,
   CONSTRAINT `refresh_tokens_users_refresh_tokens` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`) ON DELETE CASCADE
 );

@@ -52,6 +52,7 @@ var (
 		{Name: "is_revoked", Type: field.TypeBool, Default: false},
 		{Name: "revoked_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)"}},
 		{Name: "replaced_by_token_hash", Type: field.TypeString, Nullable: true, Size: 255, Collation: "ascii_bin"},
+		{Name: "grace_uses", Type: field.TypeInt32, Default: 0},
 		{Name: "user_id", Type: field.TypeInt},
 	}
 	// RefreshTokensTable holds the schema information for the "refresh_tokens" table.
@@ -62,7 +63,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "refresh_tokens_users_refresh_tokens",
-				Columns:    []*schema.Column{RefreshTokensColumns[8]},
+				Columns:    []*schema.Column{RefreshTokensColumns[9]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
@@ -71,7 +72,7 @@ var (
 			{
 				Name:    "refreshtoken_user_id_is_revoked",
 				Unique:  false,
-				Columns: []*schema.Column{RefreshTokensColumns[8], RefreshTokensColumns[5]},
+				Columns: []*schema.Column{RefreshTokensColumns[9], RefreshTokensColumns[5]},
 			},
 			{
 				Name:    "refreshtoken_expires_at",

@@ -31,6 +31,8 @@ const (
 	FieldRevokedAt = "revoked_at"
 	// FieldReplacedByTokenHash holds the string denoting the replaced_by_token_hash field in the database.
 	FieldReplacedByTokenHash = "replaced_by_token_hash"
+	// FieldGraceUses holds the string denoting the grace_uses field in the database.
+	FieldGraceUses = "grace_uses"
 	// EdgeUser holds the string denoting the user edge name in mutations.
 	EdgeUser = "user"
 	// Table holds the table name of the refreshtoken in the database.
@@ -55,6 +57,7 @@ var Columns = []string{
 	FieldIsRevoked,
 	FieldRevokedAt,
 	FieldReplacedByTokenHash,
+	FieldGraceUses,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -86,6 +89,10 @@ var (
 	DefaultIsRevoked bool
 	// ReplacedByTokenHashValidator is a validator for the "replaced_by_token_hash" field. It is called by the builders before save.
 	ReplacedByTokenHashValidator func(string) error
+	// DefaultGraceUses holds the default value on creation for the "grace_uses" field.
+	DefaultGraceUses int32
+	// GraceUsesValidator is a validator for the "grace_uses" field. It is called by the builders before save.
+	GraceUsesValidator func(int32) error
 )
 
 // OrderOption defines the ordering options for the RefreshToken queries.
@@ -134,6 +141,11 @@ func ByRevokedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByReplacedByTokenHash orders the results by the replaced_by_token_hash field.
 func ByReplacedByTokenHash(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReplacedByTokenHash, opts...).ToFunc()
+}
+
+// ByGraceUses orders the results by the grace_uses field.
+func ByGraceUses(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldGraceUses, opts...).ToFunc()
 }
 
 // ByUserField orders the results by user field.

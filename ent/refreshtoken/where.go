@@ -95,6 +95,11 @@ func ReplacedByTokenHash(v string) predicate.RefreshToken {
 	return predicate.RefreshToken(sql.FieldEQ(FieldReplacedByTokenHash, v))
 }
 
+// GraceUses applies equality check predicate on the "grace_uses" field. It's identical to GraceUsesEQ.
+func GraceUses(v int32) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldEQ(FieldGraceUses, v))
+}
+
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.RefreshToken {
 	return predicate.RefreshToken(sql.FieldEQ(FieldCreatedAt, v))
@@ -433,6 +438,46 @@ func ReplacedByTokenHashEqualFold(v string) predicate.RefreshToken {
 // ReplacedByTokenHashContainsFold applies the ContainsFold predicate on the "replaced_by_token_hash" field.
 func ReplacedByTokenHashContainsFold(v string) predicate.RefreshToken {
 	return predicate.RefreshToken(sql.FieldContainsFold(FieldReplacedByTokenHash, v))
+}
+
+// GraceUsesEQ applies the EQ predicate on the "grace_uses" field.
+func GraceUsesEQ(v int32) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldEQ(FieldGraceUses, v))
+}
+
+// GraceUsesNEQ applies the NEQ predicate on the "grace_uses" field.
+func GraceUsesNEQ(v int32) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldNEQ(FieldGraceUses, v))
+}
+
+// GraceUsesIn applies the In predicate on the "grace_uses" field.
+func GraceUsesIn(vs ...int32) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldIn(FieldGraceUses, vs...))
+}
+
+// GraceUsesNotIn applies the NotIn predicate on the "grace_uses" field.
+func GraceUsesNotIn(vs ...int32) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldNotIn(FieldGraceUses, vs...))
+}
+
+// GraceUsesGT applies the GT predicate on the "grace_uses" field.
+func GraceUsesGT(v int32) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldGT(FieldGraceUses, v))
+}
+
+// GraceUsesGTE applies the GTE predicate on the "grace_uses" field.
+func GraceUsesGTE(v int32) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldGTE(FieldGraceUses, v))
+}
+
+// GraceUsesLT applies the LT predicate on the "grace_uses" field.
+func GraceUsesLT(v int32) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldLT(FieldGraceUses, v))
+}
+
+// GraceUsesLTE applies the LTE predicate on the "grace_uses" field.
+func GraceUsesLTE(v int32) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldLTE(FieldGraceUses, v))
 }
 
 // HasUser applies the HasEdge predicate on the "user" edge.

@@ -144,6 +144,12 @@ func init() {
 			return nil
 		}
 	}()
+	// refreshtokenDescGraceUses is the schema descriptor for grace_uses field.
+	refreshtokenDescGraceUses := refreshtokenFields[6].Descriptor()
+	// refreshtoken.DefaultGraceUses holds the default value on creation for the grace_uses field.
+	refreshtoken.DefaultGraceUses = refreshtokenDescGraceUses.Default.(int32)
+	// refreshtoken.GraceUsesValidator is a validator for the "grace_uses" field. It is called by the builders before save.
+	refreshtoken.GraceUsesValidator = refreshtokenDescGraceUses.Validators[0].(func(int32) error)
 	sessionMixin := schema.Session{}.Mixin()
 	sessionMixinHooks0 := sessionMixin[0].Hooks()
 	sessionHooks := schema.Session{}.Hooks()

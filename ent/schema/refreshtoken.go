@@ -45,6 +45,10 @@ func (RefreshToken) Fields() []ent.Field {
 			Nillable().
 			Sensitive().
 			Annotations(hashColumn),
+		field.Int32("grace_uses").
+			Comment("How often the token was presented again in the grace interval after its rotation.").
+			NonNegative().
+			Default(0),
 	}
 }
 
