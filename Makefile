@@ -59,6 +59,10 @@ fuzz: ## Run each fuzz test for FUZZTIME (10s)
 soak: ## Run the tests named Soak for SOAKTIME (5m)
 	AUTHGRAPH_SOAK=$(SOAKTIME) $(WITHSERVERS) -- go test -race -count=1 -timeout=0 -v -run Soak ./...
 
+.PHONY: mutate
+mutate: ## Take the guards of auth out one by one and see a test fail
+	$(WITHSERVERS) -- go run ./internal/mutate
+
 .PHONY: demo
 demo: ## Show the graph at work on DATABASE_URL, or on a SQLite file
 	$(AUTHGRAPH) demo

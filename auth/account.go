@@ -1,0 +1,451 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/predicate"
+	"github.com/authgraph/authgraph/ent/refreshtoken"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/session"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+// Register adds an account with a password. Of any number of calls for one
+// address exactly one succeeds; the others are [ErrEmailTaken]. The address is
+// not verified yet. A password outside the policy is a [*PasswordError], a name
+// or address that cannot be stored an [*InputError].
+func (s *Service) Register(ctx context.Context, name, email, password string) (*User, error) {
+	if !utf8.ValidString(name) {
+		return nil, &InputError{Field: user.FieldName, Err: errUTF8}
+	}
+	hash, err := s.hash(password)
+	if err != nil {
+		return nil, err
+	}
+	u, err := statement(ctx, func(ctx context.Context) (*ent.User, error) {
+		return s.client.User.Create().SetName(name).SetEmail(email).SetPassword(hash).SetCreatedAt(s.now()).Save(ctx)
+	})
+	switch {
+	case ent.IsConstraintError(err):
+		return nil, ErrEmailTaken
+	case err != nil:
+		return nil, fmt.Errorf("register: %w", input(err))
+	}
+	s.observe(ctx, Event{Action: ActionRegister, UserID: u.ID})
+	return userOf(u), nil
+}
+
+// Grant is what a sign-in gives: hand the tokens to the client, they cannot be
+// read again.
+type Grant struct {
+	// User is as it was when the proof was examined.
+	User    *User
+	Session *Session
+	// Token is the session's.
+	Token Token
+	// Refresh is the first token of a new family.
+	Refresh Token
+}
+
+// SignIn verifies a password and starts a session and a family of refresh
+// tokens. It is an [ErrCredentials] if the email has no active account or the
+// password is wrong, which take the same time.
+//
+// Each guess is counted, in a committed statement, before it is examined; no
+// more than LockoutPolicy.MaxFailures in a row are, however many come at once.
+// Beyond them it is a [*LockedError], for LockoutPolicy.Duration. Success or an
+// expired lock start the count again. If a reset of the password commits first,
+// the old one is wrong; if the sign-in commits first, the reset ends it.
+func (s *Service) SignIn(ctx context.Context, email, password string, d Device) (*Grant, error) {
+	grant, err := s.signIn(ctx, email, password, d)
+	if errors.Is(err, errMoved) {
+		// Another sign-in may have renewed the hash of the same password.
+		grant, err = s.signIn(ctx, email, password, d)
+	}
+	if errors.Is(err, errMoved) {
+		return nil, ErrCredentials
+	}
+	return grant, err
+}
+
+// errMoved is an account that changed while its hash, which was to be renewed,
+// was verified.
+var errMoved = errors.New("the account changed while its password was verified")
+
+func (s *Service) signIn(ctx context.Context, email, password string, d Device) (*Grant, error) {
+	u, rehashed, err := s.prove(ctx, password, user.Email(schematype.NormalizeEmail(email)), user.IsDeleted(false))
+	if err != nil {
+		return nil, err
+	}
+	grant, err := s.grant(ctx, u, d, func(up *ent.UserUpdate) {
+		// The password must still be the one that was verified.
+		up.Where(user.Password(*u.Password), usable(s.now())).SetFailedLoginAttempts(0).ClearLockUntil()
+		if rehashed != "" {
+			up.SetPassword(rehashed)
+		}
+	})
+	switch {
+	case errors.Is(err, ErrCredentials) && rehashed != "":
+		return nil, errMoved
+	case err == nil && rehashed != "":
+		s.observe(ctx, Event{Action: ActionRehash, UserID: u.ID})
+	}
+	return grant, err
+}
+
+// prove verifies the password of the one account that matches. Where the hash
+// was made with weaker parameters than new ones are, it returns a new one.
+func (s *Service) prove(ctx context.Context, password string, which ...predicate.User) (u *ent.User, rehashed string, err error) {
+	u, err = repeat(ctx, func(ctx context.Context) (*ent.User, error) {
+		return s.client.User.Query().Where(which...).Only(ctx)
+	})
+	if err != nil && !ent.IsNotFound(err) {
+		return nil, "", fmt.Errorf("verify a password: %w", err)
+	}
+	refused := ErrCredentials
+	var hash *string
+	if err == nil && u.Password != nil {
+		if refused = s.countGuess(ctx, u); refused == nil {
+			hash = u.Password
+		} else if !errors.Is(refused, ErrCredentials) {
+			return nil, "", refused
+		}
+	}
+	// A guess that is not examined takes as long as one that is.
+	ok, weak, err := s.verify(password, hash)
+	switch {
+	case err != nil:
+		return nil, "", fmt.Errorf("verify a password: %w", err)
+	case hash == nil:
+		// Only now: guesses that were counted before this one have had time to
+		// turn out right. Where they cannot any more, the account must not stay
+		// without a lock that ends.
+		var lock *LockedError
+		if errors.As(refused, &lock) && !locked(u, s.now()) {
+			if err := s.lockAfter(ctx, u.ID); err != nil {
+				return nil, "", err
+			}
+		}
+		s.observe(ctx, Event{Action: ActionSignInFailed, Detail: "not examined"})
+		return nil, "", refused
+	case !ok:
+		if err := s.lockAfter(ctx, u.ID); err != nil {
+			return nil, "", err
+		}
+		s.observe(ctx, Event{Action: ActionSignInFailed, UserID: u.ID, Detail: "wrong password"})
+		return nil, "", ErrCredentials
+	case weak:
+		if rehashed, err = s.cfg.Hasher.Hash(normalizePassword(password)); err != nil {
+			return nil, "", fmt.Errorf("hash a password: %w", err)
+		}
+	}
+	return u, rehashed, nil
+}
+
+// grant starts a session and a family of refresh tokens for a user who proved
+// who they are. The update of the user, which narrow restricts to the state in
+// which the proof holds, takes the user's row: a change of the password, a lock
+// or a deletion either comes first, and the grant is refused, or ends what the
+// grant started.
+func (s *Service) grant(ctx context.Context, u *ent.User, d Device, narrow func(*ent.UserUpdate)) (*Grant, error) {
+	var g *Grant
+	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		var err error
+		g, err = s.grantIn(ctx, tx, u, d, narrow)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.observe(ctx, Event{Action: ActionSignIn, UserID: u.ID, SessionID: g.Session.ID})
+	return g, nil
+}
+
+// grantIn is [Service.grant] in the caller's transaction.
+func (s *Service) grantIn(ctx context.Context, tx *ent.Client, u *ent.User, d Device, narrow func(*ent.UserUpdate)) (*Grant, error) {
+	now := s.now()
+	up := tx.User.Update().Where(user.ID(u.ID)).SetLastLoginAt(now)
+	narrow(up)
+	switch n, err := up.Save(ctx); {
+	case err != nil:
+		return nil, fmt.Errorf("sign in: %w", err)
+	case n == 0:
+		return nil, ErrCredentials
+	}
+	g := &Grant{User: userOf(u)}
+	g.User.LastLoginAt = &now
+	var err error
+	if g.Session, g.Token, err = s.startSession(ctx, tx, u.ID, d); err != nil {
+		return nil, err
+	}
+	g.Refresh, err = s.startFamily(ctx, tx, u.ID)
+	return g, err
+}
+
+// usable are the accounts that can be signed in to.
+func usable(now time.Time) predicate.User {
+	return user.And(user.IsDeleted(false), unlocked(now))
+}
+
+func unlocked(now time.Time) predicate.User {
+	return user.Or(user.LockUntilIsNil(), user.LockUntilLTE(now))
+}
+
+// countGuess counts a guess at u's password before it is examined, or is a
+// [*LockedError] if it must not be. A guess is counted twice rather than not at
+// all where the connection is lost.
+func (s *Service) countGuess(ctx context.Context, u *ent.User) error {
+	now := s.now()
+	if locked(u, now) {
+		return &LockedError{Until: *u.LockUntil}
+	}
+	// An expired lock starts the count again, once.
+	if u.LockUntil != nil {
+		n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+			return s.client.User.Update().
+				Where(user.ID(u.ID), user.LockUntilLTE(now)).
+				SetFailedLoginAttempts(1).ClearLockUntil().
+				Save(ctx)
+		})
+		if err != nil || n == 1 {
+			return wrap(err, "count a guess")
+		}
+	}
+	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+		return s.client.User.Update().
+			Where(user.ID(u.ID), user.LockUntilIsNil(), user.FailedLoginAttemptsLT(int32(s.cfg.Lockout.MaxFailures))).
+			AddFailedLoginAttempts(1).
+			Save(ctx)
+	})
+	if err != nil || n == 1 {
+		return wrap(err, "count a guess")
+	}
+	return &LockedError{Until: now.Add(s.cfg.Lockout.Duration)}
+}
+
+// lockAfter locks the account if its guesses are used up.
+func (s *Service) lockAfter(ctx context.Context, userID int) error {
+	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+		return s.client.User.Update().
+			Where(user.ID(userID), user.LockUntilIsNil(), user.FailedLoginAttemptsGTE(int32(s.cfg.Lockout.MaxFailures))).
+			SetLockUntil(s.now().Add(s.cfg.Lockout.Duration)).
+			Save(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("lock an account: %w", err)
+	}
+	if n > 0 {
+		s.observe(ctx, Event{Action: ActionLock, UserID: userID})
+	}
+	return nil
+}
+
+// Lock locks an account until a time: nobody signs in to it, and its sessions
+// and refresh tokens are not accepted meanwhile. A time that has passed ends a
+// lock.
+func (s *Service) Lock(ctx context.Context, userID int, until time.Time) error {
+	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+		return s.client.User.Update().Where(user.ID(userID)).SetLockUntil(until.UTC().Truncate(time.Microsecond)).Save(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("lock an account: %w", err)
+	}
+	if n == 0 {
+		return ErrNotFound
+	}
+	s.observe(ctx, Event{Action: ActionLock, UserID: userID, Detail: "by the caller"})
+	return nil
+}
+
+// ChangePassword replaces the password of a signed-in user who knows the
+// current one, and ends every session and refresh token of theirs in the same
+// transaction. Guesses at the current password are counted as in
+// [Service.SignIn].
+func (s *Service) ChangePassword(ctx context.Context, userID int, current, next string) error {
+	hash, err := s.hash(next)
+	if err != nil {
+		return err
+	}
+	u, _, err := s.prove(ctx, current, user.ID(userID), user.IsDeleted(false))
+	if err != nil {
+		return err
+	}
+	revoked := 0
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		var err error
+		revoked, err = s.setPassword(ctx, tx, userID, hash, user.Password(*u.Password), usable(s.now()))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.observe(ctx, Event{Action: ActionChangePassword, UserID: userID, Count: revoked})
+	return nil
+}
+
+// setPassword stores a hash for a user, if they are in the state that while
+// asks for, and ends their sessions and refresh tokens. It is an
+// [ErrCredentials] if they are not.
+func (s *Service) setPassword(ctx context.Context, tx *ent.Client, userID int, hash string, while ...predicate.User) (revoked int, err error) {
+	n, err := tx.User.Update().Where(user.ID(userID)).Where(while...).
+		SetPassword(hash).SetFailedLoginAttempts(0).
+		Save(ctx)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("set a password: %w", err)
+	case n == 0:
+		return 0, ErrCredentials
+	}
+	return s.revokeAll(ctx, tx, userID)
+}
+
+// RevokeAll ends every session and refresh token of a user: signing out
+// everywhere. It is an [ErrNotFound] if there is no such user.
+func (s *Service) RevokeAll(ctx context.Context, userID int) error {
+	revoked := 0
+	err := s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+		revoked, err = s.revokeAll(ctx, tx, userID)
+		return err
+	}, user.ID(userID))
+	if err == nil && revoked > 0 {
+		s.observe(ctx, Event{Action: ActionRevokeAll, UserID: userID, Count: revoked})
+	}
+	return err
+}
+
+// holding runs fn in a transaction that holds the row of the one user that
+// matches. It is an [ErrNotFound] if none does.
+func (s *Service) holding(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error, which ...predicate.User) error {
+	return s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		q := tx.User.Query().Where(which...)
+		q.Modify(forUpdate)
+		switch _, err := q.OnlyID(ctx); {
+		case ent.IsNotFound(err):
+			return ErrNotFound
+		case err != nil:
+			return fmt.Errorf("find an account: %w", err)
+		}
+		return fn(ctx, tx)
+	})
+}
+
+// revokeAll ends every session and refresh token of a user, whose row the
+// transaction holds.
+func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (int, error) {
+	n, err := tx.Session.Update().Where(session.UserID(userID), session.IsActive(true)).SetIsActive(false).Save(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("revoke sessions: %w", err)
+	}
+	m, err := tx.RefreshToken.Update().
+		Where(refreshtoken.UserID(userID), refreshtoken.IsRevoked(false)).
+		SetIsRevoked(true).SetRevokedAt(s.now()).
+		Save(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("revoke refresh tokens: %w", err)
+	}
+	return n + m, nil
+}
+
+// ChangeRole gives a user another role. It holds from the next session check.
+func (s *Service) ChangeRole(ctx context.Context, userID int, role schematype.Role) error {
+	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+		return s.client.User.Update().Where(user.ID(userID), user.IsDeleted(false)).SetRole(role).Save(ctx)
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("change a role: %w", input(err))
+	case n == 0:
+		return ErrNotFound
+	}
+	s.observe(ctx, Event{Action: ActionChangeRole, UserID: userID, Detail: string(role)})
+	return nil
+}
+
+// Delete marks an account deleted and ends its sessions and refresh tokens.
+// The row stays for AccountPolicy.Retention, during which the address is taken
+// and [Service.Reactivate] brings the account back.
+func (s *Service) Delete(ctx context.Context, userID int) error {
+	revoked := 0
+	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		now := s.now()
+		n, err := tx.User.Update().Where(user.ID(userID), user.IsDeleted(false)).
+			SetIsDeleted(true).SetDeletedAt(now).SetReActivateAvailableAt(now.Add(s.cfg.Account.ReactivateAfter)).
+			Save(ctx)
+		switch {
+		case err != nil:
+			return fmt.Errorf("delete an account: %w", err)
+		case n == 0:
+			return ErrNotFound
+		}
+		revoked, err = s.revokeAll(ctx, tx, userID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.observe(ctx, Event{Action: ActionDelete, UserID: userID, Count: revoked})
+	return nil
+}
+
+// Reactivate brings a deleted account back for who knows its password, and
+// signs in. It is a [*NotYetError] before re_activate_available_at. Guesses are
+// counted as in [Service.SignIn]. An account without a password comes back
+// through [Service.SignInWithCode] after [Service.Restore].
+func (s *Service) Reactivate(ctx context.Context, email, password string, d Device) (*Grant, error) {
+	u, _, err := s.prove(ctx, password, user.Email(schematype.NormalizeEmail(email)), user.IsDeleted(true))
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	if at := u.ReActivateAvailableAt; at != nil && at.After(now) {
+		return nil, &NotYetError{RetryAt: *at}
+	}
+	g, err := s.grant(ctx, u, d, func(up *ent.UserUpdate) {
+		up.Where(user.Password(*u.Password), user.IsDeleted(true), restorable(now), unlocked(now))
+		restore(up)
+		up.SetFailedLoginAttempts(0).ClearLockUntil()
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.observe(ctx, Event{Action: ActionReactivate, UserID: u.ID})
+	return g, nil
+}
+
+// Restore brings a deleted account back, for a caller that has proof of its
+// own. It is an [ErrNotFound] unless the account is deleted and may come back.
+func (s *Service) Restore(ctx context.Context, userID int) error {
+	n, err := statement(ctx, func(ctx context.Context) (int, error) {
+		up := s.client.User.Update().Where(user.ID(userID), user.IsDeleted(true), restorable(s.now()))
+		restore(up)
+		return up.Save(ctx)
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("restore an account: %w", err)
+	case n == 0:
+		return ErrNotFound
+	}
+	s.observe(ctx, Event{Action: ActionReactivate, UserID: userID})
+	return nil
+}
+
+func restorable(now time.Time) predicate.User {
+	return user.Or(user.ReActivateAvailableAtIsNil(), user.ReActivateAvailableAtLTE(now))
+}
+
+func restore(up *ent.UserUpdate) {
+	up.SetIsDeleted(false).ClearDeletedAt().ClearReActivateAvailableAt()
+}
+
+func wrap(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

@@ -1,0 +1,547 @@
+package authtest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/hook"
+	"github.com/authgraph/authgraph/ent/refreshtoken"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+func (k *kit) user(t *testing.T, id int) *ent.User {
+	t.Helper()
+	row, err := k.client.User.Get(t.Context(), id)
+	require.NoError(t, err)
+	return row
+}
+
+// interrupted is a service that calls fn once between reading an account and
+// signing in to it, when armed.
+func (k *kit) interrupted(t *testing.T, change ...func(*auth.Config)) (svc *auth.Service, arm func(fn func())) {
+	t.Helper()
+	h := NewHasher()
+	svc = k.service(t, append(change, func(c *auth.Config) { c.Hasher = h })...)
+	return svc, func(fn func()) {
+		var once sync.Once
+		h.Before = func() { once.Do(fn) }
+	}
+}
+
+var accountRaces = []scenario{
+	{name: "32 registrations of one address make one account", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		email := k.email()
+		errs := atOnce(32, func(int) error {
+			_, err := svc.Register(t.Context(), "Person", email, password)
+			return err
+		})
+		require.Equal(t, 1, winners(t, errs, auth.ErrEmailTaken))
+	}},
+	{name: "64 guesses at once examine no more passwords than allowed", run: func(t *testing.T, k *kit) {
+		h := NewHasher()
+		svc := k.service(t, func(c *auth.Config) { c.Hasher = h })
+		u := k.register(t, svc)
+		hash := *k.user(t, u.ID).Password
+		for lock := 1; lock <= 2; lock++ {
+			errs := atOnce(64, func(int) error {
+				_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
+				return err
+			})
+			require.Zero(t, winners(t, errs, auth.ErrCredentials))
+			require.Equal(t, 10*lock, h.Examined(hash))
+			require.EqualValues(t, 10, k.user(t, u.ID).FailedLoginAttempts)
+			until := k.clock.Now().Add(15 * time.Minute).Truncate(time.Microsecond)
+			for _, err := range errs {
+				var locked *auth.LockedError
+				if errors.As(err, &locked) {
+					require.Equal(t, until, locked.Until.UTC())
+				}
+			}
+			var locked *auth.LockedError
+			_, err := svc.SignIn(t.Context(), u.Email, password, phone)
+			require.ErrorAs(t, err, &locked)
+			require.ErrorIs(t, err, auth.ErrCredentials)
+			require.Equal(t, until, locked.Until.UTC())
+			require.Equal(t, 10*lock, h.Examined(hash), "the right one is not examined either")
+			k.clock.Set(until)
+		}
+		signIn(t, svc, u.Email)
+		row := k.user(t, u.ID)
+		require.Zero(t, row.FailedLoginAttempts)
+		require.Nil(t, row.LockUntil)
+	}},
+	{name: "a lock is not cut short by guesses that were under way", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Lockout.MaxFailures = 2 })
+		u := k.register(t, svc)
+		until := k.clock.Now().Add(24 * time.Hour).Truncate(time.Microsecond)
+		errs := atOnce(9, func(i int) error {
+			if i == 0 {
+				return svc.Lock(t.Context(), u.ID, until)
+			}
+			_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
+			return err
+		})
+		require.Equal(t, 1, winners(t, errs, auth.ErrCredentials))
+		require.Equal(t, until, k.user(t, u.ID).LockUntil.UTC())
+	}},
+	{name: "a reset and sign-ins with the old password leave nothing of the old one", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		code := issue(t, svc, u.Email, schematype.OTPPasswordReset).Code
+		errs := atOnce(8, func(i int) error {
+			if i == 4 {
+				return svc.ResetPassword(t.Context(), u.Email, code, nextPassword)
+			}
+			_, err := svc.SignIn(t.Context(), u.Email, password, phone)
+			return err
+		})
+		require.NoError(t, errs[4])
+		winners(t, errs, auth.ErrCredentials)
+		require.Zero(t, k.activeSessions(t, u.ID))
+		require.Zero(t, k.live(t, u.ID))
+		_, err := svc.SignIn(t.Context(), u.Email, nextPassword, phone)
+		require.NoError(t, err)
+	}},
+	{name: "of 8 changes from one password one succeeds", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		errs := atOnce(8, func(int) error { return svc.ChangePassword(t.Context(), u.ID, password, nextPassword) })
+		require.Equal(t, 1, winners(t, errs, auth.ErrCredentials))
+	}},
+	{name: "sign-ins while the hash is renewed all succeed", run: func(t *testing.T, k *kit) {
+		weak := k.service(t)
+		u := k.register(t, weak)
+		strong := k.service(t, func(c *auth.Config) { c.Hasher = auth.Argon2id{Memory: 128, Iterations: 2} })
+		errs := atOnce(6, func(int) error {
+			_, err := strong.SignIn(t.Context(), u.Email, password, phone)
+			return err
+		})
+		require.Equal(t, 6, winners(t, errs))
+	}},
+	{name: "of 8 deletions one succeeds", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		errs := atOnce(8, func(int) error { return svc.Delete(t.Context(), u.ID) })
+		require.Equal(t, 1, winners(t, errs, auth.ErrNotFound))
+		errs = atOnce(8, func(int) error { return svc.Restore(t.Context(), u.ID) })
+		require.Equal(t, 1, winners(t, errs, auth.ErrNotFound))
+	}},
+}
+
+var accountRules = []scenario{
+	{name: "a success starts the count of guesses again", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		for range 3 {
+			for range 9 {
+				_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
+				var locked *auth.LockedError
+				require.ErrorIs(t, err, auth.ErrCredentials)
+				require.False(t, errors.As(err, &locked))
+			}
+			signIn(t, svc, u.Email)
+		}
+	}},
+	{name: "an expired lock starts the count of guesses again", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Lockout.MaxFailures = 2 })
+		u := k.register(t, svc)
+		guess := func() error {
+			_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
+			return err
+		}
+		for range 2 {
+			var locked *auth.LockedError
+			require.False(t, errors.As(guess(), &locked))
+			require.False(t, errors.As(guess(), &locked))
+			require.ErrorAs(t, guess(), &locked)
+			k.clock.Set(locked.Until)
+		}
+	}},
+	{name: "guesses at the current password of a change are counted with those of sign-ins", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		for range 10 {
+			require.ErrorIs(t, svc.ChangePassword(t.Context(), u.ID, wrongPassword, nextPassword), auth.ErrCredentials)
+		}
+		var locked *auth.LockedError
+		require.ErrorAs(t, svc.ChangePassword(t.Context(), u.ID, password, nextPassword), &locked)
+		_, err := svc.SignIn(t.Context(), u.Email, password, phone)
+		require.ErrorAs(t, err, &locked)
+	}},
+	{name: "a guess that was counted before a crash does not lock an account for ever", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		require.NoError(t, k.client.User.UpdateOneID(u.ID).SetFailedLoginAttempts(10).Exec(t.Context()))
+		var locked *auth.LockedError
+		_, err := svc.SignIn(t.Context(), u.Email, password, phone)
+		require.ErrorAs(t, err, &locked)
+		k.clock.Set(locked.Until)
+		signIn(t, svc, u.Email)
+	}},
+	{name: "no account and an account without a password are wrong credentials", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g, err := svc.SignInWithProvider(t.Context(), identity("subject", k.email()), phone)
+		require.NoError(t, err)
+		for _, email := range []string{k.email(), g.User.Email} {
+			_, err := svc.SignIn(t.Context(), email, password, phone)
+			require.ErrorIs(t, err, auth.ErrCredentials)
+			_, err = svc.Reactivate(t.Context(), email, password, phone)
+			require.ErrorIs(t, err, auth.ErrCredentials)
+		}
+		require.ErrorIs(t, svc.ChangePassword(t.Context(), g.User.ID, password, nextPassword), auth.ErrCredentials)
+	}},
+	{name: "what happens while a password is compared refuses the sign-in", run: func(t *testing.T, k *kit) {
+		other := k.service(t)
+		for name, end := range endings(k, other) {
+			if name == "RevokeRefresh" || name == "RevokeAll" {
+				continue // the proof still holds
+			}
+			svc, arm := k.interrupted(t)
+			g := k.signIn(t, other)
+			prepared := end(t, g)
+			arm(func() { assert.NoError(t, prepared(), name) })
+			_, err := svc.SignIn(t.Context(), g.User.Email, password, phone)
+			require.ErrorIs(t, err, auth.ErrCredentials, name)
+			if name != "Lock" {
+				require.Zero(t, k.activeSessions(t, g.User.ID), name)
+				require.Zero(t, k.live(t, g.User.ID), name)
+			}
+		}
+	}},
+	{name: "a guess at a deleted account is not counted", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		require.NoError(t, svc.Delete(t.Context(), u.ID))
+		_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+		require.Zero(t, k.user(t, u.ID).FailedLoginAttempts)
+	}},
+	{name: "a lock between the read and the count refuses the guess", run: func(t *testing.T, k *kit) {
+		h := NewHasher()
+		svc, other := k.service(t, func(c *auth.Config) { c.Hasher = h }), k.service(t)
+		u := k.register(t, svc)
+		hash := *k.user(t, u.ID).Password
+		var once sync.Once
+		k.client.User.Use(func(next ent.Mutator) ent.Mutator {
+			return hook.UserFunc(func(ctx context.Context, m *ent.UserMutation) (ent.Value, error) {
+				if _, ok := m.AddedFailedLoginAttempts(); ok {
+					once.Do(func() { assert.NoError(t, other.Lock(t.Context(), u.ID, k.clock.Now().Add(time.Hour))) })
+				}
+				return next.Mutate(ctx, m)
+			})
+		})
+		var locked *auth.LockedError
+		_, err := svc.SignIn(t.Context(), u.Email, password, phone)
+		require.ErrorAs(t, err, &locked)
+		require.Zero(t, h.Examined(hash))
+	}},
+	{name: "right passwords that use the count up do not lock the account", run: func(t *testing.T, k *kit) {
+		held, late := NewHasher(), NewHasher()
+		limit := func(h *Hasher) func(*auth.Config) {
+			return func(c *auth.Config) { c.Hasher, c.Lockout.MaxFailures = h, 2 }
+		}
+		first, last := k.service(t, limit(held)), k.service(t, limit(late))
+		u := k.register(t, last)
+		counted, examine := make(chan struct{}), make(chan struct{})
+		held.Before = func() { counted <- struct{}{}; <-examine }
+		errs := make(chan error)
+		for range 2 {
+			go func() {
+				_, err := first.SignIn(t.Context(), u.Email, password, phone)
+				errs <- err
+			}()
+			<-counted
+		}
+		var once sync.Once
+		late.Before = func() {
+			once.Do(func() {
+				close(examine)
+				assert.NoError(t, <-errs)
+				assert.NoError(t, <-errs)
+			})
+		}
+		_, err := last.SignIn(t.Context(), u.Email, password, phone)
+		var locked *auth.LockedError
+		require.ErrorAs(t, err, &locked, "it is not examined")
+		signIn(t, last, u.Email)
+	}},
+	{name: "an expired lock is ended once", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		guess := func() error {
+			_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
+			return err
+		}
+		for range 10 {
+			require.ErrorIs(t, guess(), auth.ErrCredentials)
+		}
+		k.clock.Advance(15 * time.Minute)
+		var called atomic.Bool
+		k.client.User.Use(func(next ent.Mutator) ent.Mutator {
+			return hook.UserFunc(func(ctx context.Context, m *ent.UserMutation) (ent.Value, error) {
+				if m.LockUntilCleared() && called.CompareAndSwap(false, true) {
+					for range 10 {
+						assert.ErrorIs(t, guess(), auth.ErrCredentials)
+					}
+				}
+				return next.Mutate(ctx, m)
+			})
+		})
+		var locked *auth.LockedError
+		require.ErrorAs(t, guess(), &locked)
+		require.True(t, called.Load())
+		require.EqualValues(t, 10, k.user(t, u.ID).FailedLoginAttempts)
+	}},
+	{name: "a lock that has expired refuses no sign-in", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx, u := t.Context(), k.register(t, svc)
+		until := k.clock.Now().Add(time.Hour)
+		require.NoError(t, svc.Lock(ctx, u.ID, until))
+		k.clock.Set(until)
+		_, err := svc.SignInWithCode(ctx, u.Email, issue(t, svc, u.Email, schematype.OTPSignIn).Code, phone)
+		require.NoError(t, err)
+		_, err = svc.SignInWithProvider(ctx, identity("subject", u.Email), phone)
+		require.NoError(t, err)
+	}},
+	{name: "a lock while a password is compared is not cut short", run: func(t *testing.T, k *kit) {
+		other := k.service(t)
+		svc, arm := k.interrupted(t, func(c *auth.Config) { c.Lockout.MaxFailures = 1 })
+		u := k.register(t, other)
+		until := k.clock.Now().Add(24 * time.Hour).Truncate(time.Microsecond)
+		arm(func() { assert.NoError(t, other.Lock(t.Context(), u.ID, until)) })
+		_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+		require.Equal(t, until, k.user(t, u.ID).LockUntil.UTC())
+	}},
+	{name: "a revocation does not move the time of an earlier one", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		rotate(t, svc, g.Refresh)
+		at := k.clock.Now().Truncate(time.Microsecond)
+		k.clock.Advance(time.Hour)
+		require.NoError(t, svc.ChangePassword(t.Context(), g.User.ID, password, nextPassword))
+		row, err := k.client.RefreshToken.Query().
+			Where(refreshtoken.UserID(g.User.ID), refreshtoken.ReplacedByTokenHashNotNil()).Only(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, at, row.RevokedAt.UTC())
+	}},
+	{name: "what happens while a password is compared refuses its change", run: func(t *testing.T, k *kit) {
+		other := k.service(t)
+		for name, end := range endings(k, other) {
+			if name == "RevokeRefresh" || name == "RevokeAll" {
+				continue // the proof still holds
+			}
+			svc, arm := k.interrupted(t)
+			g := k.signIn(t, other)
+			prepared := end(t, g)
+			arm(func() { assert.NoError(t, prepared(), name) })
+			err := svc.ChangePassword(t.Context(), g.User.ID, password, "a third password of this test")
+			require.ErrorIs(t, err, auth.ErrCredentials, name)
+		}
+	}},
+	{name: "what happens while a password is compared refuses the reactivation", run: func(t *testing.T, k *kit) {
+		other := k.service(t)
+		ctx := t.Context()
+		for name, meanwhile := range map[string]func(u *auth.User) error{
+			"Lock": func(u *auth.User) error { return other.Lock(ctx, u.ID, k.clock.Now().Add(time.Hour)) },
+			"Restore and reset": func(u *auth.User) error {
+				if err := other.Restore(ctx, u.ID); err != nil {
+					return err
+				}
+				issued, err := other.IssueCode(ctx, u.Email, schematype.OTPPasswordReset)
+				if err != nil {
+					return err
+				}
+				return errors.Join(
+					other.ResetPassword(ctx, u.Email, issued.Code, nextPassword),
+					other.Delete(ctx, u.ID),
+				)
+			},
+			"Restore": func(u *auth.User) error { return other.Restore(ctx, u.ID) },
+			"deleted again, for longer": func(u *auth.User) error {
+				slow := k.service(t, func(c *auth.Config) { c.Account.ReactivateAfter = time.Hour })
+				return errors.Join(slow.Restore(ctx, u.ID), slow.Delete(ctx, u.ID))
+			},
+		} {
+			svc, arm := k.interrupted(t)
+			u := k.register(t, other)
+			require.NoError(t, other.Delete(ctx, u.ID))
+			arm(func() { assert.NoError(t, meanwhile(u), name) })
+			_, err := svc.Reactivate(ctx, u.Email, password, phone)
+			require.ErrorIs(t, err, auth.ErrCredentials, name)
+			require.Zero(t, k.activeSessions(t, u.ID), name)
+			if name == "Lock" {
+				require.NotNil(t, k.user(t, u.ID).LockUntil)
+			}
+		}
+	}},
+	{name: "a new password ends every session and refresh token", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		for name, end := range endings(k, svc) {
+			if name != "ChangePassword" && name != "ResetPassword" {
+				continue
+			}
+			first := k.signIn(t, svc)
+			second := signIn(t, svc, first.User.Email)
+			bystander := k.signIn(t, svc)
+			require.NoError(t, end(t, first)(), name)
+			for _, g := range []*auth.Grant{first, second} {
+				_, _, err := svc.CheckSession(t.Context(), g.Token)
+				require.ErrorIs(t, err, auth.ErrSession, name)
+				refused(t, svc, g.Refresh, auth.ErrRefresh)
+			}
+			_, err := svc.SignIn(t.Context(), first.User.Email, password, phone)
+			require.ErrorIs(t, err, auth.ErrCredentials, name)
+			_, err = svc.SignIn(t.Context(), first.User.Email, nextPassword, phone)
+			require.NoError(t, err, name)
+			_, _, err = svc.CheckSession(t.Context(), bystander.Token)
+			require.NoError(t, err, name)
+			rotate(t, svc, bystander.Refresh)
+			signIn(t, svc, bystander.User.Email)
+		}
+	}},
+	{name: "a reset ends a lock", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		for range 10 {
+			_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
+			require.ErrorIs(t, err, auth.ErrCredentials)
+		}
+		code := issue(t, svc, u.Email, schematype.OTPPasswordReset).Code
+		require.NoError(t, svc.ResetPassword(t.Context(), u.Email, code, nextPassword))
+		_, err := svc.SignIn(t.Context(), u.Email, nextPassword, phone)
+		require.NoError(t, err)
+	}},
+	{name: "a hash made with weaker parameters is renewed on sign-in", run: func(t *testing.T, k *kit) {
+		weak, strong := NewHasher(), NewHasher()
+		strong.Memory = 128
+		old := k.service(t, func(c *auth.Config) { c.Hasher = weak })
+		grown := k.service(t, func(c *auth.Config) { c.Hasher = strong })
+		u := k.register(t, old)
+		before := *k.user(t, u.ID).Password
+		signIn(t, old, u.Email)
+		require.Equal(t, before, *k.user(t, u.ID).Password)
+
+		_, err := grown.SignIn(t.Context(), u.Email, wrongPassword, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+		require.Equal(t, before, *k.user(t, u.ID).Password)
+		g := signIn(t, grown, u.Email)
+		after := *k.user(t, u.ID).Password
+		require.NotEqual(t, before, after)
+		require.Contains(t, after, "m=128")
+		signIn(t, grown, u.Email)
+		require.Equal(t, after, *k.user(t, u.ID).Password)
+		_, _, err = grown.CheckSession(t.Context(), g.Token)
+		require.NoError(t, err)
+	}},
+	{name: "a hash that is renewed while a password is compared is compared with in turn", run: func(t *testing.T, k *kit) {
+		grown := NewHasher()
+		grown.Memory = 128
+		first := k.service(t, func(c *auth.Config) { c.Hasher = grown.Argon2id })
+		second := k.service(t, func(c *auth.Config) { c.Hasher = grown })
+		u := k.register(t, k.service(t))
+		var once sync.Once
+		grown.Before = func() { once.Do(func() { signIn(t, first, u.Email) }) }
+		signIn(t, second, u.Email)
+		require.Contains(t, *k.user(t, u.ID).Password, "m=128")
+	}},
+	{name: "a deleted account keeps its address and comes back when it may", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Account.ReactivateAfter = 24 * time.Hour })
+		ctx := t.Context()
+		g := k.signIn(t, svc)
+		require.NoError(t, svc.Delete(ctx, g.User.ID))
+		require.ErrorIs(t, svc.Delete(ctx, g.User.ID), auth.ErrNotFound)
+		_, _, err := svc.CheckSession(ctx, g.Token)
+		require.ErrorIs(t, err, auth.ErrSession)
+		refused(t, svc, g.Refresh, auth.ErrRefresh)
+		_, err = svc.SignIn(ctx, g.User.Email, password, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+		_, err = svc.Register(ctx, "Another", g.User.Email, password)
+		require.ErrorIs(t, err, auth.ErrEmailTaken)
+		require.ErrorIs(t, svc.ChangeRole(ctx, g.User.ID, schematype.RoleAdmin), auth.ErrNotFound)
+
+		may := k.clock.Now().Add(24 * time.Hour).Truncate(time.Microsecond)
+		k.clock.Set(may.Add(-time.Microsecond))
+		var early *auth.NotYetError
+		_, err = svc.Reactivate(ctx, g.User.Email, password, phone)
+		require.ErrorAs(t, err, &early)
+		assert.Equal(t, may, early.RetryAt.UTC())
+		require.ErrorIs(t, svc.Restore(ctx, g.User.ID), auth.ErrNotFound)
+		_, err = svc.Reactivate(ctx, g.User.Email, wrongPassword, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+
+		k.clock.Set(may)
+		back, err := svc.Reactivate(ctx, g.User.Email, password, phone)
+		require.NoError(t, err)
+		_, _, err = svc.CheckSession(ctx, back.Token)
+		require.NoError(t, err)
+		_, _, err = svc.CheckSession(ctx, g.Token)
+		require.ErrorIs(t, err, auth.ErrSession, "what the deletion ended stays so")
+		_, err = svc.Reactivate(ctx, g.User.Email, password, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials, "it is not deleted any more")
+
+		require.NoError(t, svc.Delete(ctx, g.User.ID))
+		k.clock.Advance(24 * time.Hour)
+		require.NoError(t, svc.Restore(ctx, g.User.ID))
+		signIn(t, svc, g.User.Email)
+		require.ErrorIs(t, svc.Restore(ctx, g.User.ID), auth.ErrNotFound)
+		require.ErrorIs(t, svc.Restore(ctx, -1), auth.ErrNotFound)
+	}},
+	{name: "a restored account is the only one", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx := t.Context()
+		back, gone := k.register(t, svc), k.register(t, svc)
+		require.NoError(t, svc.Delete(ctx, back.ID))
+		require.NoError(t, svc.Delete(ctx, gone.ID))
+		require.NoError(t, svc.Restore(ctx, back.ID))
+		signIn(t, svc, back.Email)
+		_, err := svc.SignIn(ctx, gone.Email, password, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+	}},
+	{name: "a new role holds from the next session check", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g, bystander := k.signIn(t, svc), k.signIn(t, svc)
+		require.NoError(t, svc.ChangeRole(t.Context(), g.User.ID, schematype.RoleAdmin))
+		_, u, err := svc.CheckSession(t.Context(), g.Token)
+		require.NoError(t, err)
+		assert.Equal(t, schematype.RoleAdmin, u.Role)
+		_, u, err = svc.CheckSession(t.Context(), bystander.Token)
+		require.NoError(t, err)
+		assert.Equal(t, schematype.RoleUser, u.Role)
+		require.ErrorIs(t, svc.ChangeRole(t.Context(), -1, schematype.RoleAdmin), auth.ErrNotFound)
+	}},
+	{name: "Lock concerns one account, until its time or an earlier word", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx := t.Context()
+		g, bystander := k.signIn(t, svc), k.signIn(t, svc)
+		require.NoError(t, svc.Lock(ctx, g.User.ID, k.clock.Now().Add(time.Hour)))
+		var locked *auth.LockedError
+		_, err := svc.SignIn(ctx, g.User.Email, password, phone)
+		require.ErrorAs(t, err, &locked)
+		signIn(t, svc, bystander.User.Email)
+		require.NoError(t, svc.Lock(ctx, g.User.ID, k.clock.Now()))
+		signIn(t, svc, g.User.Email)
+		require.ErrorIs(t, svc.Lock(ctx, -1, k.clock.Now()), auth.ErrNotFound)
+	}},
+	{name: "a transition whose caller has gone changes nothing", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, svc.Delete(ctx, u.ID), context.Canceled)
+		ok, err := k.client.User.Query().Where(user.ID(u.ID), user.IsDeleted(false)).Exist(t.Context())
+		require.NoError(t, err)
+		require.True(t, ok)
+	}},
+}

@@ -1,0 +1,282 @@
+// Package authtest holds the behaviour of package auth as tests that run on
+// any database: races between requests, transitions that must cut each other,
+// and the rules of codes, sessions, tokens and accounts. A program that puts
+// the tables on a server of its own, or wraps the client, runs them there:
+//
+//	func TestAuth(t *testing.T) {
+//		authtest.Run(t, func(t *testing.T) *ent.Client { return openFresh(t) })
+//	}
+//
+// It judges outcomes by what the service answers and by the rows it leaves. It
+// mocks nothing: every scenario needs a database that holds the tables and no
+// rows.
+package authtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent"
+)
+
+// Option configures [Run].
+type Option func(*options)
+
+type options struct{ rounds int }
+
+// Repeat is how often each race is run; default 3.
+func Repeat(n int) Option { return func(o *options) { o.rounds = n } }
+
+// Run runs every scenario as a parallel subtest, each with a client of its own
+// from open, which closes it in a Cleanup.
+func Run(t *testing.T, open func(t *testing.T) *ent.Client, opts ...Option) {
+	t.Helper()
+	o := options{rounds: 3}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	for _, sc := range append(races(), rules()...) {
+		t.Run(sc.name, func(t *testing.T) {
+			t.Parallel()
+			k := newKit(open(t))
+			for range o.rounds {
+				sc.run(t, k)
+				if !sc.race || t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
+// Soak runs the races over and over on one database until the time is over,
+// and each of them at least once. It returns the number of rounds.
+func Soak(t *testing.T, open func(t *testing.T) *ent.Client, d time.Duration) int {
+	t.Helper()
+	k := newKit(open(t))
+	rounds := 0
+	for end := time.Now().Add(d); rounds == 0 || time.Now().Before(end); {
+		for _, sc := range races() {
+			rounds++
+			if !t.Run(fmt.Sprintf("%s/%d", sc.name, rounds), func(t *testing.T) { sc.run(t, k) }) {
+				return rounds
+			}
+		}
+	}
+	return rounds
+}
+
+// scenario is one subtest. A race can be run again on the same database.
+type scenario struct {
+	name string
+	race bool
+	run  func(t *testing.T, k *kit)
+}
+
+func races() []scenario {
+	var all []scenario
+	for _, list := range [][]scenario{codeRaces, refreshRaces, accountRaces, sessionRaces, providerRaces} {
+		for _, sc := range list {
+			sc.race = true
+			all = append(all, sc)
+		}
+	}
+	return all
+}
+
+func rules() []scenario {
+	var all []scenario
+	for _, list := range [][]scenario{codeRules, refreshRules, accountRules, sessionRules, providerRules, purgeRules, grantRules} {
+		all = append(all, list...)
+	}
+	return all
+}
+
+// Clock is a clock that stands still until it is moved. It is safe for
+// concurrent use.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// NewClock returns a clock that stands in the year 2030.
+func NewClock() *Clock {
+	return &Clock{now: time.Date(2030, 1, 2, 3, 4, 5, 678901000, time.UTC)}
+}
+
+// Now is the time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Advance moves the clock on and returns the new time.
+func (c *Clock) Advance(d time.Duration) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	return c.now
+}
+
+// Set moves the clock to a time.
+func (c *Clock) Set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
+
+// Hasher is a hasher so weak that a test can sign in often. It counts, by
+// hash, how many passwords it examined. It is safe for concurrent use.
+type Hasher struct {
+	auth.Argon2id
+	// Before, if set, is called before a password is compared with a hash:
+	// between a service's reading an account and its signing in.
+	Before func()
+
+	mu       sync.Mutex
+	examined map[string]int
+}
+
+// NewHasher returns a hasher with the least parameters of argon2id.
+func NewHasher() *Hasher {
+	return &Hasher{Argon2id: auth.Argon2id{Memory: 64, Iterations: 1}, examined: map[string]int{}}
+}
+
+// Verify counts and compares.
+func (h *Hasher) Verify(password, hash string) (ok, weak bool, err error) {
+	h.mu.Lock()
+	h.examined[hash]++
+	h.mu.Unlock()
+	if h.Before != nil {
+		h.Before()
+	}
+	return h.Argon2id.Verify(password, hash)
+}
+
+// Examined is how many passwords were compared with a hash.
+func (h *Hasher) Examined(hash string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.examined[hash]
+}
+
+// kit is what a scenario works with.
+type kit struct {
+	client *ent.Client
+	clock  *Clock
+	// serial keeps the addresses of one database apart.
+	serial atomic.Int64
+}
+
+func newKit(client *ent.Client) *kit { return &kit{client: client, clock: NewClock()} }
+
+const (
+	password      = "correct horse battery staple"
+	nextPassword  = "incorrect donkey charger pin"
+	wrongPassword = "a guess that is long enough."
+)
+
+var (
+	key   = []byte(strings.Repeat("k", 32))
+	phone = auth.Device{IP: "192.0.2.7", UserAgent: "phone"}
+)
+
+// service is a service on the kit's database and clock, which change configures
+// further. It is closed with the test.
+func (k *kit) service(t *testing.T, change ...func(*auth.Config)) *auth.Service {
+	t.Helper()
+	cfg := auth.Config{Keys: auth.NewKeys(key), Hasher: NewHasher(), Clock: k.clock.Now}
+	for _, c := range change {
+		c(&cfg)
+	}
+	svc, err := auth.New(k.client, cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, svc.Close(context.WithoutCancel(t.Context()))) })
+	return svc
+}
+
+// email is an address that no other call returns.
+func (k *kit) email() string { return fmt.Sprintf("person%d@example.com", k.serial.Add(1)) }
+
+// register adds an account with [password].
+func (k *kit) register(t *testing.T, svc *auth.Service) *auth.User {
+	t.Helper()
+	u, err := svc.Register(t.Context(), "Person", k.email(), password)
+	require.NoError(t, err)
+	return u
+}
+
+// signIn adds an account and signs in to it.
+func (k *kit) signIn(t *testing.T, svc *auth.Service) *auth.Grant {
+	t.Helper()
+	return signIn(t, svc, k.register(t, svc).Email)
+}
+
+func signIn(t *testing.T, svc *auth.Service, email string) *auth.Grant {
+	t.Helper()
+	g, err := svc.SignIn(t.Context(), email, password, phone)
+	require.NoError(t, err)
+	return g
+}
+
+// atOnce makes n calls that start together, and returns their errors.
+func atOnce(n int, call func(i int) error) []error {
+	errs := make([]error, n)
+	start := make(chan struct{})
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() {
+			<-start
+			errs[i] = call(i)
+		})
+	}
+	close(start)
+	group.Wait()
+	return errs
+}
+
+// both starts two calls together and returns their errors.
+func both(a, b func() error) (errA, errB error) {
+	errs := atOnce(2, func(i int) error {
+		if i == 0 {
+			return a()
+		}
+		return b()
+	})
+	return errs[0], errs[1]
+}
+
+// winners counts the calls that succeeded. Each of the others must have failed
+// with one of the errors.
+func winners(t *testing.T, errs []error, allowed ...error) int {
+	t.Helper()
+	n := 0
+	for _, err := range errs {
+		if err == nil {
+			n++
+			continue
+		}
+		requireOneOf(t, err, allowed...)
+	}
+	return n
+}
+
+func requireOneOf(t *testing.T, err error, allowed ...error) {
+	t.Helper()
+	for _, want := range allowed {
+		if errors.Is(err, want) {
+			return
+		}
+	}
+	require.NoError(t, err, "none of the errors that are allowed here: %v", allowed)
+}

@@ -1,0 +1,196 @@
+package authtest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+)
+
+// grantRules are those of what a caller grants, denies or ends by itself, and of
+// what the first proof of an address ends.
+var grantRules = []scenario{
+	{name: "StartSession and IssueRefresh work for a user", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Session.MaxPerUser = 2 })
+		ctx, u, bystander := t.Context(), k.register(t, svc), k.signIn(t, svc)
+		s, token, err := svc.StartSession(ctx, u.ID, phone)
+		require.NoError(t, err)
+		found, owner, err := svc.CheckSession(ctx, token)
+		require.NoError(t, err)
+		assert.Equal(t, s.ID, found.ID)
+		assert.Equal(t, u.ID, owner.ID)
+		assert.Zero(t, k.live(t, u.ID), "a session alone is no family")
+
+		refresh, err := svc.IssueRefresh(ctx, u.ID)
+		require.NoError(t, err)
+		next := rotate(t, svc, refresh)
+		_, owner, err = svc.Rotate(ctx, next)
+		require.NoError(t, err)
+		assert.Equal(t, u.ID, owner.ID)
+		refused(t, svc, refresh, auth.ErrReuse)
+
+		for range 2 {
+			k.clock.Advance(time.Second)
+			_, _, err = svc.StartSession(ctx, u.ID, phone)
+			require.NoError(t, err)
+		}
+		assert.Len(t, sessionIDs(t, svc, u.ID), 2)
+		checked(t, svc, token, auth.ErrSession)
+		checked(t, svc, bystander.Token, nil)
+	}},
+	{name: "StartSession and IssueRefresh are refused for a locked, deleted or unknown user", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx, locked, deleted := t.Context(), k.register(t, svc), k.register(t, svc)
+		until := k.clock.Now().Add(time.Hour)
+		require.NoError(t, svc.Lock(ctx, locked.ID, until))
+		require.NoError(t, svc.Delete(ctx, deleted.ID))
+		k.register(t, svc) // one who may
+		for what, id := range map[string]int{"locked": locked.ID, "deleted": deleted.ID, "unknown": -1} {
+			_, _, err := svc.StartSession(ctx, id, phone)
+			assert.ErrorIs(t, err, auth.ErrNotFound, what)
+			_, err = svc.IssueRefresh(ctx, id)
+			assert.ErrorIs(t, err, auth.ErrNotFound, what)
+			assert.Zero(t, k.activeSessions(t, id), what)
+			assert.Zero(t, k.live(t, id), what)
+		}
+		k.clock.Set(until)
+		_, _, err := svc.StartSession(ctx, locked.ID, phone)
+		require.NoError(t, err)
+		_, err = svc.IssueRefresh(ctx, locked.ID)
+		require.NoError(t, err)
+	}},
+	{name: "RevokeAll ends every session and refresh token of one user", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx, first := t.Context(), k.signIn(t, svc)
+		second, bystander := signIn(t, svc, first.User.Email), k.signIn(t, svc)
+		require.ErrorIs(t, svc.RevokeAll(ctx, -1), auth.ErrNotFound)
+		require.NoError(t, svc.RevokeAll(ctx, first.User.ID))
+		for _, g := range []*auth.Grant{first, second} {
+			checked(t, svc, g.Token, auth.ErrSession)
+			refused(t, svc, g.Refresh, auth.ErrRefresh)
+		}
+		require.NoError(t, svc.RevokeAll(ctx, first.User.ID), "it has nothing left to end")
+		checked(t, svc, bystander.Token, nil)
+		rotate(t, svc, bystander.Refresh)
+		signIn(t, svc, first.User.Email)
+	}},
+	{name: "a password that is denied is refused wherever one is set", run: func(t *testing.T, k *kit) {
+		const denied = "the most common password \u00e9"
+		svc := k.service(t, func(c *auth.Config) {
+			c.Password.Deny = func(password string) bool { return password == denied }
+		})
+		ctx, u := t.Context(), k.register(t, svc)
+		reset := issue(t, svc, u.Email, schematype.OTPPasswordReset).Code
+		change := issue(t, svc, u.Email, schematype.OTPPasswordChange).Code
+		// Deny gets form C, whatever the form it was typed in.
+		for _, typed := range []string{denied, strings.ReplaceAll(denied, "\u00e9", "e\u0301")} {
+			_, err := svc.Register(ctx, "Person", k.email(), typed)
+			for what, err := range map[string]error{
+				"Register":               err,
+				"ChangePassword":         svc.ChangePassword(ctx, u.ID, password, typed),
+				"ResetPassword":          svc.ResetPassword(ctx, u.Email, reset, typed),
+				"ChangePasswordWithCode": svc.ChangePasswordWithCode(ctx, u.Email, change, typed),
+			} {
+				var refused *auth.PasswordError
+				require.ErrorAs(t, err, &refused, what)
+				assert.True(t, refused.Denied, what)
+			}
+		}
+		assert.Zero(t, k.newestCode(t, u.Email, schematype.OTPPasswordReset).Attempts)
+		var short *auth.PasswordError
+		require.ErrorAs(t, svc.ChangePassword(ctx, u.ID, password, "short"), &short)
+		assert.False(t, short.Denied)
+		signIn(t, svc, u.Email)
+		require.NoError(t, svc.ResetPassword(ctx, u.Email, reset, nextPassword))
+	}},
+	{name: "a reset ends a lock that guessing caused and not a longer one", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx, byCode := t.Context(), map[schematype.OTPType]func(email string, c auth.Code) error{
+			schematype.OTPPasswordReset: func(email string, c auth.Code) error { return svc.ResetPassword(t.Context(), email, c, nextPassword) },
+			schematype.OTPPasswordChange: func(email string, c auth.Code) error {
+				return svc.ChangePasswordWithCode(t.Context(), email, c, nextPassword)
+			},
+		}
+		for kind, set := range byCode {
+			guessed, locked, bystander := k.register(t, svc), k.register(t, svc), k.register(t, svc)
+			until := k.clock.Now().Add(24 * time.Hour).Truncate(time.Microsecond)
+			require.NoError(t, svc.Lock(ctx, locked.ID, until))
+			require.NoError(t, svc.Lock(ctx, bystander.ID, k.clock.Now().Add(time.Minute)))
+			for range 10 {
+				_, err := svc.SignIn(ctx, guessed.Email, wrongPassword, phone)
+				require.ErrorIs(t, err, auth.ErrCredentials)
+			}
+			require.NotNil(t, k.user(t, guessed.ID).LockUntil)
+
+			require.NoError(t, set(guessed.Email, issue(t, svc, guessed.Email, kind).Code))
+			_, err := svc.SignIn(ctx, guessed.Email, nextPassword, phone)
+			require.NoError(t, err)
+
+			require.NoError(t, set(locked.Email, issue(t, svc, locked.Email, kind).Code))
+			_, err = svc.SignIn(ctx, locked.Email, nextPassword, phone)
+			var still *auth.LockedError
+			require.ErrorAs(t, err, &still)
+			assert.Equal(t, until, still.Until.UTC())
+			assert.NotNil(t, k.user(t, bystander.ID).LockUntil)
+		}
+	}},
+	{name: "a code takes over an account that was never verified", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx, squatter, bystander := t.Context(), k.signIn(t, svc), k.signIn(t, svc)
+		email := squatter.User.Email
+		owner, err := svc.SignInWithCode(ctx, email, issue(t, svc, email, schematype.OTPSignIn).Code, phone)
+		require.NoError(t, err)
+		assert.Equal(t, squatter.User.ID, owner.User.ID)
+		assert.True(t, owner.User.EmailVerified)
+		_, err = svc.SignIn(ctx, email, password, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+		checked(t, svc, squatter.Token, auth.ErrSession)
+		refused(t, svc, squatter.Refresh, auth.ErrRefresh)
+		checked(t, svc, owner.Token, nil)
+		assert.Equal(t, []int{owner.Session.ID}, sessionIDs(t, svc, owner.User.ID))
+		rotate(t, svc, owner.Refresh)
+		checked(t, svc, bystander.Token, nil)
+		rotate(t, svc, bystander.Refresh)
+		signIn(t, svc, bystander.User.Email)
+	}},
+	{name: "a code takes over an account that a provider made with an unverified address", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		squat := identity("squatter", k.email())
+		squat.EmailVerified = false
+		squatter := providerSignIn(t, svc, squat)
+		email := squat.Email
+		owner, err := svc.SignInWithCode(t.Context(), email, issue(t, svc, email, schematype.OTPSignIn).Code, phone)
+		require.NoError(t, err)
+		assert.Equal(t, squatter.User.ID, owner.User.ID)
+		assert.Equal(t, schematype.ProviderLocal, owner.User.Provider)
+		checked(t, svc, squatter.Token, auth.ErrSession)
+		_, err = svc.SignInWithProvider(t.Context(), squat, phone)
+		require.ErrorIs(t, err, auth.ErrProviderEmail)
+	}},
+	{name: "a code leaves a verified account what it has", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx, before := t.Context(), k.signIn(t, svc)
+		email := before.User.Email
+		require.NoError(t, svc.VerifyEmail(ctx, email, issue(t, svc, email, schematype.OTPEmailVerification).Code))
+		for range 2 {
+			_, err := svc.SignInWithCode(ctx, email, issue(t, svc, email, schematype.OTPSignIn).Code, phone)
+			require.NoError(t, err)
+			checked(t, svc, before.Token, nil)
+			signIn(t, svc, email)
+			k.clock.Advance(time.Minute)
+		}
+		rotate(t, svc, before.Refresh)
+
+		linked := providerSignIn(t, svc, identity("subject", k.email()))
+		email = linked.User.Email
+		_, err := svc.SignInWithCode(ctx, email, issue(t, svc, email, schematype.OTPSignIn).Code, phone)
+		require.NoError(t, err)
+		checked(t, svc, linked.Token, nil)
+		assert.Equal(t, linked.User.ID, providerSignIn(t, svc, identity("subject", email)).User.ID)
+	}},
+}

@@ -1,0 +1,176 @@
+package authtest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+// identity is what a provider says that has verified the address.
+func identity(subject, email string) auth.Identity {
+	return auth.Identity{
+		Provider: schematype.ProviderGoogle, Subject: subject,
+		Email: email, EmailVerified: true, Name: "Person",
+	}
+}
+
+func providerSignIn(t *testing.T, svc *auth.Service, id auth.Identity) *auth.Grant {
+	t.Helper()
+	g, err := svc.SignInWithProvider(t.Context(), id, phone)
+	require.NoError(t, err)
+	return g
+}
+
+var providerRaces = []scenario{
+	{name: "16 first sign-ins of one identity make one account and all succeed", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		email := k.email()
+		errs := atOnce(16, func(int) error {
+			_, err := svc.SignInWithProvider(t.Context(), identity(email, email), phone)
+			return err
+		})
+		require.Equal(t, 16, winners(t, errs))
+		n, err := k.client.User.Query().Where(user.Email(email)).Count(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+	}},
+	{name: "first sign-ins of one identity link one of its two addresses' accounts", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		a, b := k.register(t, svc), k.register(t, svc)
+		subject := a.Email
+		errs := atOnce(8, func(i int) error {
+			_, err := svc.SignInWithProvider(t.Context(), identity(subject, []string{a.Email, b.Email}[i%2]), phone)
+			return err
+		})
+		require.Equal(t, 8, winners(t, errs))
+		n, err := k.client.User.Query().Where(user.ProviderID(subject)).Count(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+	}},
+	{name: "a registration and a first sign-in with the address make one account", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		email := k.email()
+		registered, signedIn := both(
+			func() error { _, err := svc.Register(t.Context(), "Person", email, password); return err },
+			func() error { _, err := svc.SignInWithProvider(t.Context(), identity(email, email), phone); return err },
+		)
+		require.NoError(t, signedIn)
+		winners(t, []error{registered}, auth.ErrEmailTaken)
+		_, err := svc.SignIn(t.Context(), email, password, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials, "the password was never the owner's")
+	}},
+	{name: "a take-over ends what the password signs in to meanwhile", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		var owner *auth.Grant
+		signedIn, linked := both(
+			func() error { _, err := svc.SignIn(t.Context(), u.Email, password, phone); return err },
+			func() (err error) {
+				owner, err = svc.SignInWithProvider(t.Context(), identity(u.Email, u.Email), phone)
+				return err
+			},
+		)
+		require.NoError(t, linked)
+		winners(t, []error{signedIn}, auth.ErrCredentials)
+		require.Equal(t, []int{owner.Session.ID}, sessionIDs(t, svc, u.ID))
+		require.Equal(t, 1, k.live(t, u.ID))
+	}},
+}
+
+var providerRules = []scenario{
+	{name: "the subject decides, whatever the address has become", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		first := providerSignIn(t, svc, identity("subject", k.email()))
+		bystander := k.register(t, svc)
+		id := identity("subject", bystander.Email)
+		id.EmailVerified = false
+		assert.Equal(t, first.User.ID, providerSignIn(t, svc, id).User.ID)
+		id.Email = ""
+		assert.Equal(t, first.User.ID, providerSignIn(t, svc, id).User.ID)
+		id.Provider = schematype.ProviderGitHub
+		_, err := svc.SignInWithProvider(t.Context(), id, phone)
+		var invalid *auth.InputError
+		require.ErrorAs(t, err, &invalid, "the subject is of one provider")
+	}},
+	{name: "an address that the provider has not verified links nothing", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		id := identity("subject", u.Email)
+		id.EmailVerified = false
+		_, err := svc.SignInWithProvider(t.Context(), id, phone)
+		require.ErrorIs(t, err, auth.ErrProviderEmail)
+		assert.Equal(t, schematype.ProviderLocal, k.user(t, u.ID).Provider)
+		id.Email = k.email()
+		assert.False(t, providerSignIn(t, svc, id).User.EmailVerified)
+	}},
+	{name: "an account with an unverified address is taken over", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		squatter, bystander := k.signIn(t, svc), k.signIn(t, svc)
+		owner := providerSignIn(t, svc, identity("subject", squatter.User.Email))
+		assert.Equal(t, squatter.User.ID, owner.User.ID)
+		assert.True(t, owner.User.EmailVerified)
+		checked(t, svc, squatter.Token, auth.ErrSession)
+		refused(t, svc, squatter.Refresh, auth.ErrRefresh)
+		_, err := svc.SignIn(t.Context(), owner.User.Email, password, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+		rotate(t, svc, owner.Refresh)
+		rotate(t, svc, bystander.Refresh)
+	}},
+	{name: "an account that another provider made with an unverified address is taken over", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		email := k.email()
+		squat := identity("squatter", email)
+		squat.Provider, squat.EmailVerified = schematype.ProviderGitHub, false
+		squatter := providerSignIn(t, svc, squat)
+		owner := providerSignIn(t, svc, identity("owner", email))
+		assert.Equal(t, squatter.User.ID, owner.User.ID)
+		assert.True(t, owner.User.EmailVerified)
+		checked(t, svc, squatter.Token, auth.ErrSession)
+		refused(t, svc, squatter.Refresh, auth.ErrRefresh)
+		_, err := svc.SignInWithProvider(t.Context(), squat, phone)
+		require.ErrorIs(t, err, auth.ErrProviderEmail)
+		assert.Equal(t, owner.User.ID, providerSignIn(t, svc, identity("owner", email)).User.ID)
+	}},
+	{name: "an account with a verified address is linked and keeps what it has", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		code := issue(t, svc, g.User.Email, schematype.OTPEmailVerification).Code
+		require.NoError(t, svc.VerifyEmail(t.Context(), g.User.Email, code))
+		linked := providerSignIn(t, svc, identity("subject", g.User.Email))
+		assert.Equal(t, g.User.ID, linked.User.ID)
+		_, _, err := svc.CheckSession(t.Context(), g.Token)
+		require.NoError(t, err)
+		signIn(t, svc, g.User.Email)
+
+		other := identity("another subject", g.User.Email)
+		other.Provider = schematype.ProviderGitHub
+		assert.Equal(t, g.User.ID, providerSignIn(t, svc, other).User.ID)
+		row := k.user(t, g.User.ID)
+		assert.Equal(t, schematype.ProviderGoogle, row.Provider, "its first link stays")
+		assert.Equal(t, "subject", *row.ProviderID)
+	}},
+	{name: "a locked or deleted account is not signed in to, linked or taken over", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx := t.Context()
+		locked, deleted := k.register(t, svc), k.register(t, svc)
+		linked := providerSignIn(t, svc, identity("linked", k.email())).User
+		require.NoError(t, svc.Lock(ctx, locked.ID, k.clock.Now().Add(time.Hour)))
+		require.NoError(t, svc.Lock(ctx, linked.ID, k.clock.Now().Add(time.Hour)))
+		require.NoError(t, svc.Delete(ctx, deleted.ID))
+		for subject, u := range map[string]*auth.User{"a": locked, "b": deleted, "linked": linked} {
+			_, err := svc.SignInWithProvider(ctx, identity(subject, u.Email), phone)
+			require.ErrorIs(t, err, auth.ErrCredentials)
+		}
+		for _, u := range []*auth.User{locked, deleted} {
+			row := k.user(t, u.ID)
+			assert.Equal(t, schematype.ProviderLocal, row.Provider)
+			assert.NotNil(t, row.Password)
+		}
+	}},
+}

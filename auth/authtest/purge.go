@@ -1,0 +1,236 @@
+package authtest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/refreshtoken"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/session"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+func (k *kit) rows(t *testing.T) auth.Purged {
+	t.Helper()
+	ctx := t.Context()
+	count := func(n int, err error) int {
+		require.NoError(t, err)
+		return n
+	}
+	return auth.Purged{
+		OTPs:          count(k.client.OTP.Query().Count(ctx)),
+		Sessions:      count(k.client.Session.Query().Count(ctx)),
+		RefreshTokens: count(k.client.RefreshToken.Query().Count(ctx)),
+		Users:         count(k.client.User.Query().Count(ctx)),
+	}
+}
+
+func purge(t *testing.T, svc *auth.Service, opts auth.PurgeOptions) auth.Purged {
+	t.Helper()
+	done, err := svc.Purge(t.Context(), opts)
+	require.NoError(t, err)
+	return done
+}
+
+var purgeRules = []scenario{
+	{name: "a purge deletes in batches what a dry run counts", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx := t.Context()
+		for range 7 {
+			g := k.signIn(t, svc)
+			issue(t, svc, g.User.Email, schematype.OTPSignIn)
+			require.NoError(t, svc.Delete(ctx, g.User.ID))
+		}
+		before := k.rows(t)
+		require.Equal(t, auth.Purged{OTPs: 7, Sessions: 7, RefreshTokens: 7, Users: 7}, before)
+		require.Zero(t, purge(t, svc, auth.PurgeOptions{}))
+
+		k.clock.Advance(91 * 24 * time.Hour)
+		stays := k.signIn(t, svc)
+		issue(t, svc, stays.User.Email, schematype.OTPSignIn)
+		require.Equal(t, before, purge(t, svc, auth.PurgeOptions{DryRun: true}))
+		require.Equal(t, auth.Purged{OTPs: 8, Sessions: 8, RefreshTokens: 8, Users: 8}, k.rows(t))
+
+		var steps []auth.Purged
+		done := purge(t, svc, auth.PurgeOptions{Batch: 3, Progress: func(p auth.Purged) { steps = append(steps, p) }})
+		require.Equal(t, before, done)
+		assert.Len(t, steps, 12, "3, 3 and 1 rows of each of four tables")
+		assert.Equal(t, auth.Purged{OTPs: 3}, steps[0])
+		assert.Equal(t, auth.Purged{OTPs: 7, Sessions: 6}, steps[4])
+		require.Equal(t, auth.Purged{OTPs: 1, Sessions: 1, RefreshTokens: 1, Users: 1}, k.rows(t))
+		_, _, err := svc.CheckSession(ctx, stays.Token)
+		require.NoError(t, err)
+		rotate(t, svc, stays.Refresh)
+		require.Zero(t, purge(t, svc, auth.PurgeOptions{}))
+	}},
+	{name: "an exchanged token is kept until its family ends so that a replay is recognised", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		end := k.clock.Now().Add(90 * 24 * time.Hour)
+		last := g.Refresh
+		for k.clock.Now().Before(end.Add(-14 * 24 * time.Hour)) {
+			k.clock.Advance(13 * 24 * time.Hour)
+			last = rotate(t, svc, last)
+		}
+		k.clock.Set(end.Add(-time.Second))
+		require.Zero(t, purge(t, svc, auth.PurgeOptions{}).RefreshTokens)
+		refused(t, svc, g.Refresh, auth.ErrReuse)
+		refused(t, svc, last, auth.ErrRefresh)
+		k.clock.Set(end.Add(time.Second))
+		require.Equal(t, 7, purge(t, svc, auth.PurgeOptions{}).RefreshTokens)
+	}},
+	{name: "a code is kept while it counts against the budget", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		email := k.email()
+		start := k.clock.Now()
+		for range 5 {
+			issue(t, svc, email, schematype.OTPSignIn)
+			k.clock.Advance(time.Minute)
+		}
+		k.clock.Set(start.Add(time.Hour - time.Millisecond))
+		require.Zero(t, purge(t, svc, auth.PurgeOptions{}).OTPs)
+		var soon *auth.TooSoonError
+		_, err := svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+		require.ErrorAs(t, err, &soon)
+		k.clock.Set(start.Add(time.Hour + time.Millisecond))
+		require.Equal(t, 1, purge(t, svc, auth.PurgeOptions{}).OTPs)
+		issue(t, svc, email, schematype.OTPSignIn)
+	}},
+	{name: "a code is kept while it can be used", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.OTP.Lifetime, c.OTP.BudgetWindow = time.Hour, time.Minute })
+		email := k.email()
+		issued := issue(t, svc, email, schematype.OTPSignIn)
+		k.clock.Advance(59 * time.Minute)
+		require.Zero(t, purge(t, svc, auth.PurgeOptions{}).OTPs)
+		require.NoError(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, issued.Code))
+	}},
+	{name: "a session is kept until its absolute end", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		k.clock.Set(g.Session.ExpiresAt)
+		require.Zero(t, purge(t, svc, auth.PurgeOptions{}).Sessions)
+		k.clock.Advance(time.Microsecond)
+		require.Equal(t, 1, purge(t, svc, auth.PurgeOptions{}).Sessions)
+	}},
+	{name: "a deleted account goes after its retention with all that is its own", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Account.Retention = 24 * time.Hour })
+		ctx := t.Context()
+		gone, back, stays := k.signIn(t, svc), k.signIn(t, svc), k.signIn(t, svc)
+		require.NoError(t, svc.Delete(ctx, gone.User.ID))
+		require.NoError(t, svc.Delete(ctx, back.User.ID))
+		k.clock.Advance(24 * time.Hour)
+		require.Zero(t, purge(t, svc, auth.PurgeOptions{}))
+		require.NoError(t, svc.Restore(ctx, back.User.ID))
+		k.clock.Advance(time.Microsecond)
+		require.Equal(t, auth.Purged{Users: 1}, purge(t, svc, auth.PurgeOptions{}))
+		for _, g := range []*auth.Grant{back, stays} {
+			signIn(t, svc, g.User.Email)
+		}
+		left, err := k.client.User.Query().Where(user.ID(gone.User.ID)).Exist(ctx)
+		require.NoError(t, err)
+		require.False(t, left)
+		left, err = k.client.Session.Query().Where(session.UserID(gone.User.ID)).Exist(ctx)
+		require.NoError(t, err)
+		require.False(t, left)
+		left, err = k.client.RefreshToken.Query().Where(refreshtoken.UserID(gone.User.ID)).Exist(ctx)
+		require.NoError(t, err)
+		require.False(t, left)
+		_, err = svc.Register(ctx, "Another", gone.User.Email, password)
+		require.NoError(t, err)
+	}},
+	{name: "an account with a time of deletion that is not deleted stays", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		require.NoError(t, k.client.User.UpdateOneID(u.ID).SetDeletedAt(k.clock.Now()).Exec(t.Context()))
+		k.clock.Advance(365 * 24 * time.Hour)
+		require.Zero(t, purge(t, svc, auth.PurgeOptions{}).Users)
+		signIn(t, svc, u.Email)
+	}},
+	{name: "an interrupted purge keeps what it did and can go on", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		for range 6 {
+			k.signIn(t, svc)
+		}
+		k.clock.Advance(91 * 24 * time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		done, err := svc.Purge(ctx, auth.PurgeOptions{Batch: 2, Progress: func(p auth.Purged) {
+			if p.Sessions == 4 {
+				cancel()
+			}
+		}})
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, auth.Purged{Sessions: 4}, done)
+		require.Equal(t, auth.Purged{Sessions: 2, RefreshTokens: 6, Users: 6}, k.rows(t))
+		require.Equal(t, auth.Purged{Sessions: 2, RefreshTokens: 6}, purge(t, svc, auth.PurgeOptions{Batch: 2}))
+	}},
+	{name: "an account that comes back while a purge selects it stays", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx := t.Context()
+		u := k.register(t, svc)
+		require.NoError(t, svc.Delete(ctx, u.ID))
+		k.clock.Advance(31 * 24 * time.Hour)
+		purged, restored := both(
+			func() error { _, err := svc.Purge(ctx, auth.PurgeOptions{}); return err },
+			func() error { return svc.Restore(ctx, u.ID) },
+		)
+		require.NoError(t, purged)
+		_, err := svc.SignIn(ctx, u.Email, password, phone)
+		if restored == nil {
+			require.NoError(t, err)
+		} else {
+			require.ErrorIs(t, restored, auth.ErrNotFound)
+			require.ErrorIs(t, err, auth.ErrCredentials)
+		}
+	}},
+	{name: "sessions are checked and tokens rotated while a purge runs", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx := t.Context()
+		old := k.register(t, svc)
+		expired := k.clock.Now()
+		k.clock.Advance(91 * 24 * time.Hour)
+		g := k.signIn(t, svc)
+		var builders []*ent.SessionCreate
+		for range 400 {
+			builders = append(builders, k.client.Session.Create().SetUserID(old.ID).
+				SetTokenHash(k.email()).SetExpiresAt(expired))
+		}
+		require.NoError(t, k.client.Session.CreateBulk(builders...).Exec(ctx))
+
+		batch, finished := make(chan struct{}), make(chan struct{})
+		var failed error
+		var checks sync.WaitGroup
+		checks.Go(func() {
+			<-batch
+			token := g.Refresh
+			for n := 0; ; n++ {
+				select {
+				case <-finished:
+					return
+				default:
+				}
+				_, _, err := svc.CheckSession(ctx, g.Token)
+				failed = errors.Join(failed, err)
+				if n%10 == 0 {
+					token, _, err = svc.Rotate(ctx, token)
+					failed = errors.Join(failed, err)
+				}
+			}
+		})
+		var once sync.Once
+		done := purge(t, svc, auth.PurgeOptions{Batch: 10, Progress: func(auth.Purged) { once.Do(func() { close(batch) }) }})
+		close(finished)
+		checks.Wait()
+		require.Equal(t, 400, done.Sessions)
+		require.NoError(t, failed)
+		_, _, err := svc.CheckSession(ctx, g.Token)
+		require.NoError(t, err)
+	}},
+}

@@ -1,0 +1,295 @@
+package authtest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/hook"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/session"
+)
+
+func checked(t *testing.T, svc *auth.Service, token auth.Token, want error) {
+	t.Helper()
+	_, _, err := svc.CheckSession(t.Context(), token)
+	require.ErrorIs(t, err, want)
+}
+
+func sessionIDs(t *testing.T, svc *auth.Service, userID int) []int {
+	t.Helper()
+	list, err := svc.Sessions(t.Context(), userID)
+	require.NoError(t, err)
+	ids := make([]int, len(list))
+	for i, s := range list {
+		ids[i] = s.ID
+	}
+	return ids
+}
+
+// beforeTouch calls fn before each write of last_used_at.
+func (k *kit) beforeTouch(fn func(at time.Time)) {
+	k.client.Session.Use(func(next ent.Mutator) ent.Mutator {
+		return hook.SessionFunc(func(ctx context.Context, m *ent.SessionMutation) (ent.Value, error) {
+			if at, ok := m.LastUsedAt(); ok && m.Op().Is(ent.OpUpdate) {
+				fn(at)
+			}
+			return next.Mutate(ctx, m)
+		})
+	})
+}
+
+var sessionRaces = []scenario{
+	{name: "sign-ins at once keep the cap on sessions", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Session.MaxPerUser = 2 })
+		ctx, u := t.Context(), k.register(t, svc)
+		errs := atOnce(8, func(int) error {
+			_, err := svc.SignIn(ctx, u.Email, password, phone)
+			return err
+		})
+		require.Equal(t, 8, winners(t, errs))
+		require.Equal(t, 2, k.activeSessions(t, u.ID))
+	}},
+	{name: "sign-ins of every kind at once keep the cap on sessions", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Session.MaxPerUser = 2 })
+		ctx, email := t.Context(), k.email()
+		id := identity(email, email)
+		g, err := svc.SignInWithProvider(ctx, id, phone)
+		require.NoError(t, err)
+		code := issue(t, svc, email, schematype.OTPPasswordReset).Code
+		require.NoError(t, svc.ResetPassword(ctx, email, code, password))
+		code = issue(t, svc, email, schematype.OTPSignIn).Code
+		errs := atOnce(9, func(i int) (err error) {
+			switch {
+			case i == 0:
+				_, err = svc.SignInWithCode(ctx, email, code, phone)
+			case i < 5:
+				_, err = svc.SignIn(ctx, email, password, phone)
+			default:
+				_, err = svc.SignInWithProvider(ctx, id, phone)
+			}
+			return err
+		})
+		require.Equal(t, 9, winners(t, errs))
+		require.Equal(t, 2, k.activeSessions(t, g.User.ID))
+	}},
+	{name: "a revocation of all sessions spares only what is signed in to after it", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		var late *auth.Grant
+		signedIn, revoked := both(
+			func() (err error) { late, err = svc.SignIn(t.Context(), g.User.Email, password, phone); return err },
+			func() error { return svc.RevokeSessions(t.Context(), g.User.ID) },
+		)
+		require.NoError(t, signedIn)
+		require.NoError(t, revoked)
+		checked(t, svc, g.Token, auth.ErrSession)
+		require.LessOrEqual(t, k.activeSessions(t, g.User.ID), 1)
+		require.NoError(t, svc.RevokeSessions(t.Context(), g.User.ID))
+		checked(t, svc, late.Token, auth.ErrSession)
+	}},
+	{name: "a session that is revoked while it is used stays revoked", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		k.clock.Advance(time.Minute)
+		errs := atOnce(8, func(i int) error {
+			if i == 0 {
+				return svc.SignOut(t.Context(), g.Token)
+			}
+			_, _, err := svc.CheckSession(t.Context(), g.Token)
+			return err
+		})
+		require.NoError(t, errs[0])
+		winners(t, errs, auth.ErrSession)
+		checked(t, svc, g.Token, auth.ErrSession)
+	}},
+}
+
+var sessionRules = []scenario{
+	{name: "a check returns the session and its user", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		s, u, err := svc.CheckSession(t.Context(), g.Token)
+		require.NoError(t, err)
+		assert.Equal(t, g.Session.ID, s.ID)
+		assert.Equal(t, g.User.ID, u.ID)
+		assert.Equal(t, g.User.Email, u.Email)
+		assert.Equal(t, phone, auth.Device{IP: s.IP, UserAgent: s.UserAgent})
+		assert.Equal(t, k.clock.Now().Add(30*24*time.Hour).Truncate(time.Microsecond), s.ExpiresAt.UTC())
+		checked(t, svc, auth.ParseToken("no such token"), auth.ErrSession)
+		checked(t, svc, auth.Token{}, auth.ErrSession)
+	}},
+	{name: "a session ends when it is idle", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		end := g.Session.LastUsedAt.Add(24 * time.Hour)
+		k.clock.Set(end)
+		checked(t, svc, g.Token, auth.ErrSession)
+		assert.Empty(t, sessionIDs(t, svc, g.User.ID))
+		k.clock.Advance(-time.Microsecond)
+		assert.Len(t, sessionIDs(t, svc, g.User.ID), 1)
+		_, _, err := svc.CheckSession(t.Context(), g.Token)
+		require.NoError(t, err)
+	}},
+	{name: "a session that is used ends at its absolute end", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Session.Idle, c.Session.Absolute = 2*time.Hour, 5*time.Hour })
+		g := k.signIn(t, svc)
+		for range 4 {
+			k.clock.Advance(time.Hour)
+			k.used(t, svc, g)
+		}
+		k.clock.Set(g.Session.ExpiresAt.Add(-time.Microsecond))
+		_, _, err := svc.CheckSession(t.Context(), g.Token)
+		require.NoError(t, err)
+		assert.Len(t, sessionIDs(t, svc, g.User.ID), 1)
+		k.clock.Advance(time.Microsecond)
+		checked(t, svc, g.Token, auth.ErrSession)
+		assert.Empty(t, sessionIDs(t, svc, g.User.ID))
+	}},
+	{name: "SignOut and RevokeSession end one session of the user alone", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx := t.Context()
+		a := k.signIn(t, svc)
+		b, c := signIn(t, svc, a.User.Email), signIn(t, svc, a.User.Email)
+		stranger := k.signIn(t, svc)
+
+		require.NoError(t, svc.SignOut(ctx, a.Token))
+		require.NoError(t, svc.SignOut(ctx, a.Token))
+		require.NoError(t, svc.SignOut(ctx, auth.ParseToken("no such token")))
+		checked(t, svc, a.Token, auth.ErrSession)
+		require.NoError(t, svc.RevokeSession(ctx, b.User.ID, b.Session.ID))
+		checked(t, svc, b.Token, auth.ErrSession)
+		require.NoError(t, svc.RevokeSession(ctx, stranger.User.ID, c.Session.ID), "told nothing about it")
+		for _, g := range []*auth.Grant{c, stranger} {
+			_, _, err := svc.CheckSession(ctx, g.Token)
+			require.NoError(t, err)
+		}
+	}},
+	{name: "RevokeOtherSessions keeps one and RevokeSessions none", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx := t.Context()
+		a := k.signIn(t, svc)
+		b, c := signIn(t, svc, a.User.Email), signIn(t, svc, a.User.Email)
+		stranger := k.signIn(t, svc)
+
+		require.NoError(t, svc.RevokeOtherSessions(ctx, a.User.ID, b.Session.ID))
+		assert.Equal(t, []int{b.Session.ID}, sessionIDs(t, svc, a.User.ID))
+		checked(t, svc, a.Token, auth.ErrSession)
+		checked(t, svc, c.Token, auth.ErrSession)
+		require.NoError(t, svc.RevokeSessions(ctx, a.User.ID))
+		checked(t, svc, b.Token, auth.ErrSession)
+		_, _, err := svc.CheckSession(ctx, stranger.Token)
+		require.NoError(t, err)
+	}},
+	{name: "the list has the last used session first, and no ended one", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		a := k.signIn(t, svc)
+		b, c, d := signIn(t, svc, a.User.Email), signIn(t, svc, a.User.Email), signIn(t, svc, a.User.Email)
+		k.signIn(t, svc)
+		assert.Equal(t, []int{d.Session.ID, c.Session.ID, b.Session.ID, a.Session.ID}, sessionIDs(t, svc, a.User.ID))
+		k.clock.Advance(time.Minute)
+		k.used(t, svc, a)
+		require.NoError(t, svc.SignOut(t.Context(), c.Token))
+		assert.Equal(t, []int{a.Session.ID, d.Session.ID, b.Session.ID}, sessionIDs(t, svc, a.User.ID))
+	}},
+	{name: "the cap ends the least recently used session", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Session.MaxPerUser = 2 })
+		a := k.signIn(t, svc)
+		b := signIn(t, svc, a.User.Email)
+		stranger := k.signIn(t, svc)
+		k.clock.Advance(time.Minute)
+		k.used(t, svc, a)
+		c := signIn(t, svc, a.User.Email)
+		assert.Equal(t, []int{c.Session.ID, a.Session.ID}, sessionIDs(t, svc, a.User.ID))
+		checked(t, svc, b.Token, auth.ErrSession)
+		_, _, err := svc.CheckSession(t.Context(), stranger.Token)
+		require.NoError(t, err)
+	}},
+	{name: "sessions that ended by time leave the cap to the others", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Session.MaxPerUser = 2 })
+		a := k.signIn(t, svc)
+		signIn(t, svc, a.User.Email)
+		k.clock.Advance(24 * time.Hour)
+		c, d := signIn(t, svc, a.User.Email), signIn(t, svc, a.User.Email)
+		assert.Equal(t, []int{d.Session.ID, c.Session.ID}, sessionIDs(t, svc, a.User.ID))
+	}},
+	{name: "the last use is written once in an interval", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		start := g.Session.LastUsedAt
+		lastUsed := func() time.Time {
+			row, err := k.client.Session.Get(t.Context(), g.Session.ID)
+			require.NoError(t, err)
+			return row.LastUsedAt.UTC()
+		}
+		k.clock.Set(start.Add(time.Minute - time.Microsecond))
+		k.used(t, svc, g)
+		assert.Equal(t, start, lastUsed())
+		k.clock.Advance(time.Microsecond)
+		k.used(t, svc, g)
+		assert.Equal(t, start.Add(time.Minute), lastUsed())
+		k.clock.Advance(30 * time.Second)
+		k.used(t, svc, g)
+		assert.Equal(t, start.Add(time.Minute), lastUsed())
+	}},
+	{name: "of two replicas that see one use after the other the first one writes it", run: func(t *testing.T, k *kit) {
+		first, second := k.service(t), k.service(t)
+		g := k.signIn(t, first)
+		start := g.Session.LastUsedAt
+		waiting, written := make(chan struct{}), make(chan struct{})
+		k.beforeTouch(func(at time.Time) {
+			if at.Equal(start.Add(61 * time.Second)) {
+				close(waiting)
+				<-written
+			}
+		})
+		k.clock.Set(start.Add(61 * time.Second))
+		_, _, err := second.CheckSession(t.Context(), g.Token)
+		require.NoError(t, err)
+		<-waiting
+		k.clock.Set(start.Add(60 * time.Second))
+		_, _, err = first.CheckSession(t.Context(), g.Token)
+		require.NoError(t, err)
+		require.NoError(t, first.Close(t.Context()))
+		close(written)
+		require.NoError(t, second.Close(t.Context()))
+		row, err := k.client.Session.Get(t.Context(), g.Session.ID)
+		require.NoError(t, err)
+		require.Equal(t, start.Add(60*time.Second), row.LastUsedAt.UTC())
+	}},
+	{name: "a last use that is late does not turn the time back or wake a session", run: func(t *testing.T, k *kit) {
+		svc, other := k.service(t), k.service(t)
+		g := k.signIn(t, svc)
+		start := g.Session.LastUsedAt
+		waiting, signedOut := make(chan struct{}), make(chan struct{})
+		k.beforeTouch(func(time.Time) { close(waiting); <-signedOut })
+		k.clock.Set(start.Add(time.Hour))
+		_, _, err := svc.CheckSession(t.Context(), g.Token)
+		require.NoError(t, err)
+		<-waiting
+		require.NoError(t, other.SignOut(t.Context(), g.Token))
+		close(signedOut)
+		require.NoError(t, svc.Close(t.Context()))
+		row, err := k.client.Session.Query().Where(session.ID(g.Session.ID)).Only(t.Context())
+		require.NoError(t, err)
+		require.False(t, row.IsActive)
+		require.Equal(t, start, row.LastUsedAt.UTC())
+	}},
+}
+
+// used checks a grant's session, with a service of its own so that the write
+// of its last use can be waited for.
+func (k *kit) used(t *testing.T, like *auth.Service, g *auth.Grant) {
+	t.Helper()
+	_, _, err := like.CheckSession(t.Context(), g.Token)
+	require.NoError(t, err)
+	svc := k.service(t)
+	_, _, err = svc.CheckSession(t.Context(), g.Token)
+	require.NoError(t, err)
+	require.NoError(t, svc.Close(t.Context()))
+}

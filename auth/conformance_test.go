@@ -1,0 +1,132 @@
+package auth_test
+
+import (
+	"context"
+	"database/sql"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph"
+	"github.com/authgraph/authgraph/auth/authtest"
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/internal/mysqltest"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+// engines are the databases the behaviour must be the same on. The isolation
+// level is the server's default for the connection; a transaction of the
+// service may name its own.
+var engines = []struct {
+	name      string
+	database  func(testing.TB) string
+	variable  string
+	isolation string
+}{
+	{"mysql/repeatable read", mysqltest.MySQL, "transaction_isolation", "REPEATABLE-READ"},
+	{"mysql/read committed", mysqltest.MySQL, "transaction_isolation", "READ-COMMITTED"},
+	{"mariadb/repeatable read", mysqltest.MariaDB, "tx_isolation", "REPEATABLE-READ"},
+	{"mariadb/read committed", mysqltest.MariaDB, "tx_isolation", "READ-COMMITTED"},
+	{"sqlite", mysqltest.SQLite, "", ""},
+}
+
+// onEngines runs fn on each engine with a function that opens empty databases
+// there. A database is emptied and used again when its test ends: to make the
+// tables takes longer than most tests.
+func onEngines(t *testing.T, fn func(t *testing.T, open func(*testing.T) *ent.Client)) {
+	t.Helper()
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			fresh := func() string {
+				address := e.database(t)
+				_, err := migrate.Apply(t.Context(), address, migrate.ApplyOptions{})
+				require.NoError(t, err)
+				return address
+			}
+			free := make(chan string, 1000)
+			free <- fresh() // here, where a server that was left out may skip
+			fn(t, func(t *testing.T) *ent.Client {
+				var address string
+				select {
+				case address = <-free:
+				default:
+					address = fresh()
+				}
+				client := openIsolated(t, address, e.variable, e.isolation)
+				t.Cleanup(func() {
+					empty(t, client)
+					require.NoError(t, client.Close())
+					free <- address
+				})
+				return client
+			})
+		})
+	}
+}
+
+// openIsolated opens a database with a default isolation level, if it has such
+// a variable.
+func openIsolated(t *testing.T, address, variable, level string) *ent.Client {
+	t.Helper()
+	if variable != "" {
+		separator := "?"
+		if strings.Contains(address, "?") {
+			separator = "&"
+		}
+		// A test that waits for itself must not do so for each of the service's
+		// retries times the 50 s that are the default.
+		address += separator + variable + "=" + url.QueryEscape("'"+level+"'") + "&innodb_lock_wait_timeout=3"
+	}
+	client, err := authgraph.Open(t.Context(), address)
+	require.NoError(t, err)
+	if variable != "" {
+		rows, err := client.QueryContext(t.Context(), "SELECT @@"+variable)
+		require.NoError(t, err)
+		var got string
+		require.NoError(t, scanOne(rows, &got))
+		require.Equal(t, level, got)
+	}
+	return client
+}
+
+func empty(t *testing.T, client *ent.Client) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	_, err := client.User.Delete().Exec(ctx) // and what is theirs
+	require.NoError(t, err)
+	_, err = client.OTP.Delete().Exec(ctx)
+	require.NoError(t, err)
+}
+
+func scanOne(rows *sql.Rows, v any) error {
+	defer rows.Close()
+	rows.Next()
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	return rows.Scan(v)
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	onEngines(t, func(t *testing.T, open func(*testing.T) *ent.Client) { authtest.Run(t, open) })
+}
+
+// TestSoakRaces runs each race once, or for as long as AUTHGRAPH_SOAK says.
+func TestSoakRaces(t *testing.T) {
+	t.Parallel()
+	var d time.Duration
+	if s := os.Getenv("AUTHGRAPH_SOAK"); s != "" {
+		var err error
+		d, err = time.ParseDuration(s)
+		require.NoError(t, err)
+	}
+	onEngines(t, func(t *testing.T, open func(*testing.T) *ent.Client) {
+		t.Logf("%d rounds", authtest.Soak(t, open, d))
+	})
+}

@@ -1,0 +1,294 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/auth/authtest"
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/hook"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+// onServers is onEngines without SQLite, on which nothing is written while a
+// transaction is open.
+func onServers(t *testing.T, fn func(t *testing.T, open func(*testing.T) *ent.Client)) {
+	t.Helper()
+	onEngines(t, func(t *testing.T, open func(*testing.T) *ent.Client) {
+		if client := open(t); rawDialect(t, client) != "sqlite" {
+			fn(t, open)
+		}
+	})
+}
+
+func rawDialect(t *testing.T, client *ent.Client) string {
+	t.Helper()
+	rows, err := client.QueryContext(t.Context(), "SELECT sqlite_version()")
+	if err != nil {
+		return "server"
+	}
+	require.NoError(t, rows.Close())
+	return "sqlite"
+}
+
+// pair is a service, and another one that comes between what the first one
+// reads and what it writes.
+type pair struct {
+	client       *ent.Client
+	clock        *authtest.Clock
+	first, other *auth.Service
+}
+
+func newPair(t *testing.T, client *ent.Client) *pair {
+	t.Helper()
+	p := &pair{client: client, clock: authtest.NewClock()}
+	service := func() *auth.Service {
+		svc, err := auth.New(client, auth.Config{
+			Keys: auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")), Hasher: authtest.NewHasher(), Clock: p.clock.Now,
+		})
+		require.NoError(t, err)
+		return svc
+	}
+	p.first, p.other = service(), service()
+	return p
+}
+
+// patience is how long what comes between waits for a row: less than the server
+// would, which the retries multiply.
+const patience = 10 * time.Second
+
+// before calls fn once, just before the first write to users that match finds.
+// It must not need a row that the write's transaction holds: see [pair.during].
+func (p *pair) before(t *testing.T, match func(*ent.UserMutation) bool, fn func(context.Context) error) {
+	t.Helper()
+	var called atomic.Bool // fn may itself write what match finds
+	p.client.User.Use(func(next ent.Mutator) ent.Mutator {
+		return hook.UserFunc(func(ctx context.Context, m *ent.UserMutation) (ent.Value, error) {
+			if match(m) && called.CompareAndSwap(false, true) {
+				within, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				assert.NoError(t, fn(within))
+			}
+			return next.Mutate(ctx, m)
+		})
+	})
+}
+
+// during starts fn once, just before the first write to users that match finds,
+// and lets the write go on only when fn has ended or had the time to: it may have
+// to wait for a row that the transaction holds. The function it returns waits for
+// fn and returns its error.
+func (p *pair) during(t *testing.T, match func(*ent.UserMutation) bool, fn func(context.Context) error) func() error {
+	t.Helper()
+	ended := make(chan error, 1)
+	p.before(t, match, func(context.Context) error {
+		done := make(chan struct{})
+		go func() {
+			within, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			defer close(done)
+			ended <- fn(within)
+		}()
+		select {
+		case <-done:
+		case <-time.After(300 * time.Millisecond):
+		}
+		return nil
+	})
+	return func() error {
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(2 * patience):
+			return errors.New("what was to come between was not called, or did not end")
+		}
+	}
+}
+
+func (p *pair) code(t *testing.T, email string, kind schematype.OTPType) auth.Code {
+	t.Helper()
+	issued, err := p.other.IssueCode(t.Context(), email, kind)
+	require.NoError(t, err)
+	return issued.Code
+}
+
+func sets(field string) func(*ent.UserMutation) bool {
+	return func(m *ent.UserMutation) bool {
+		_, ok := m.Field(field)
+		return ok && m.Op().Is(ent.OpUpdate)
+	}
+}
+
+const interleavedPassword = "correct horse battery staple"
+
+func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
+	t.Parallel()
+	id := func(email string) auth.Identity {
+		return auth.Identity{Provider: schematype.ProviderGoogle, Subject: "subject", Email: email, EmailVerified: true}
+	}
+	lock := func(p *pair, u *auth.User) func(context.Context) error {
+		return func(ctx context.Context) error { return p.other.Lock(ctx, u.ID, p.clock.Now().Add(time.Hour)) }
+	}
+	noSessions := func(t *testing.T, p *pair, u *auth.User) {
+		list, err := p.other.Sessions(t.Context(), u.ID)
+		require.NoError(t, err)
+		require.Empty(t, list)
+	}
+	tests := map[string]func(t *testing.T, p *pair, u *auth.User){
+		"an account that is taken over refuses a sign-in with the provider that made it": func(t *testing.T, p *pair, _ *auth.User) {
+			squat := id("squatted@example.com")
+			squat.EmailVerified = false
+			g, err := p.first.SignInWithProvider(t.Context(), squat, auth.Device{})
+			require.NoError(t, err)
+			code := p.code(t, squat.Email, schematype.OTPSignIn)
+			p.before(t, sets(user.FieldLastLoginAt), func(ctx context.Context) error {
+				_, err := p.other.SignInWithCode(ctx, squat.Email, code, auth.Device{})
+				return err
+			})
+			_, err = p.first.SignInWithProvider(t.Context(), squat, auth.Device{})
+			if !errors.Is(err, auth.ErrProviderEmail) { // MariaDB rolls the first try back, and the second finds no link
+				require.ErrorIs(t, err, auth.ErrCredentials)
+			}
+			list, err := p.other.Sessions(t.Context(), g.User.ID)
+			require.NoError(t, err)
+			require.Len(t, list, 1, "the owner's")
+		},
+		"a lock waits for a sign-in with a code, which it ends": func(t *testing.T, p *pair, u *auth.User) {
+			code := p.code(t, u.Email, schematype.OTPSignIn)
+			locked := p.during(t, sets(user.FieldLastLoginAt), lock(p, u))
+			g, err := p.first.SignInWithCode(t.Context(), u.Email, code, auth.Device{})
+			require.NoError(t, err)
+			require.NoError(t, locked())
+			_, _, err = p.first.CheckSession(t.Context(), g.Token)
+			require.ErrorIs(t, err, auth.ErrSession)
+			_, _, err = p.first.Rotate(t.Context(), g.Refresh)
+			require.ErrorIs(t, err, auth.ErrRefresh)
+		},
+		"the password that a sign-in with a code removes gives nothing that stays": func(t *testing.T, p *pair, u *auth.User) {
+			code := p.code(t, u.Email, schematype.OTPSignIn)
+			signedIn := p.during(t, sets(user.FieldLastLoginAt), func(ctx context.Context) error {
+				_, err := p.other.SignIn(ctx, u.Email, interleavedPassword, auth.Device{})
+				return err
+			})
+			g, err := p.first.SignInWithCode(t.Context(), u.Email, code, auth.Device{})
+			require.NoError(t, err)
+			if err := signedIn(); err != nil {
+				require.ErrorIs(t, err, auth.ErrCredentials)
+			}
+			list, err := p.other.Sessions(t.Context(), u.ID)
+			require.NoError(t, err)
+			require.Len(t, list, 1)
+			require.Equal(t, g.Session.ID, list[0].ID)
+		},
+		"a new password is not removed by a sign-in with a code that began before": func(t *testing.T, p *pair, u *auth.User) {
+			signIn, reset := p.code(t, u.Email, schematype.OTPSignIn), p.code(t, u.Email, schematype.OTPPasswordReset)
+			const next = "incorrect donkey charger pin"
+			done := p.during(t, sets(user.FieldLastLoginAt), func(ctx context.Context) error {
+				return p.other.ResetPassword(ctx, u.Email, reset, next)
+			})
+			_, err := p.first.SignInWithCode(t.Context(), u.Email, signIn, auth.Device{})
+			require.NoError(t, err)
+			require.NoError(t, done())
+			_, err = p.other.SignIn(t.Context(), u.Email, next, auth.Device{})
+			require.NoError(t, err)
+		},
+		"a deletion waits for a session that is started, which it ends": func(t *testing.T, p *pair, u *auth.User) {
+			ended := make(chan error, 1)
+			p.client.Session.Use(func(next ent.Mutator) ent.Mutator {
+				return hook.SessionFunc(func(ctx context.Context, m *ent.SessionMutation) (ent.Value, error) {
+					if m.Op().Is(ent.OpCreate) {
+						go func() {
+							within, cancel := context.WithTimeout(t.Context(), patience)
+							defer cancel()
+							ended <- p.other.Delete(within, u.ID)
+						}()
+						time.Sleep(300 * time.Millisecond)
+					}
+					return next.Mutate(ctx, m)
+				})
+			})
+			_, token, err := p.first.StartSession(t.Context(), u.ID, auth.Device{})
+			require.NoError(t, err)
+			select {
+			case err := <-ended:
+				require.NoError(t, err)
+			case <-time.After(2 * patience):
+				require.Fail(t, "the deletion did not end")
+			}
+			list, err := p.client.Session.Query().All(t.Context())
+			require.NoError(t, err)
+			require.Len(t, list, 1)
+			require.False(t, list[0].IsActive, "a deletion ends every session")
+			_, _, err = p.first.CheckSession(t.Context(), token)
+			require.ErrorIs(t, err, auth.ErrSession)
+		},
+		"a lock refuses a sign-in with a provider": func(t *testing.T, p *pair, u *auth.User) {
+			_, err := p.first.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
+			require.NoError(t, err)
+			require.NoError(t, p.other.RevokeSessions(t.Context(), u.ID))
+			p.before(t, sets(user.FieldLastLoginAt), lock(p, u))
+			_, err = p.first.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
+			require.ErrorIs(t, err, auth.ErrCredentials)
+			noSessions(t, p, u)
+		},
+		"a deletion refuses a reset": func(t *testing.T, p *pair, u *auth.User) {
+			code := p.code(t, u.Email, schematype.OTPPasswordReset)
+			p.before(t, sets(user.FieldPassword), func(ctx context.Context) error { return p.other.Delete(ctx, u.ID) })
+			require.ErrorIs(t, p.first.ResetPassword(t.Context(), u.Email, code, "incorrect donkey charger pin"), auth.ErrCode)
+			_, err := p.first.Reactivate(t.Context(), u.Email, interleavedPassword, auth.Device{})
+			require.NoError(t, err)
+		},
+		"an address that is verified keeps its password when it is linked": func(t *testing.T, p *pair, u *auth.User) {
+			code := p.code(t, u.Email, schematype.OTPEmailVerification)
+			p.before(t, sets(user.FieldProvider), func(ctx context.Context) error { return p.other.VerifyEmail(ctx, u.Email, code) })
+			_, err := p.first.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
+			require.NoError(t, err)
+			_, err = p.first.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
+			require.NoError(t, err)
+		},
+		"an account that is linked keeps its link": func(t *testing.T, p *pair, u *auth.User) {
+			require.NoError(t, p.first.VerifyEmail(t.Context(), u.Email, p.code(t, u.Email, schematype.OTPEmailVerification)))
+			github := id(u.Email)
+			github.Provider = schematype.ProviderGitHub
+			p.before(t, sets(user.FieldProvider), func(ctx context.Context) error {
+				_, err := p.other.SignInWithProvider(ctx, github, auth.Device{})
+				return err
+			})
+			_, err := p.first.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
+			require.NoError(t, err)
+			row, err := p.client.User.Get(t.Context(), u.ID)
+			require.NoError(t, err)
+			require.Equal(t, schematype.ProviderGitHub, row.Provider)
+		},
+		"an account that is restored is not purged": func(t *testing.T, p *pair, u *auth.User) {
+			require.NoError(t, p.other.Delete(t.Context(), u.ID))
+			p.clock.Advance(31 * 24 * time.Hour)
+			p.before(t, func(m *ent.UserMutation) bool { return m.Op().Is(ent.OpDelete) },
+				func(ctx context.Context) error { return p.other.Restore(ctx, u.ID) })
+			done, err := p.first.Purge(t.Context(), auth.PurgeOptions{})
+			require.NoError(t, err)
+			require.Zero(t, done.Users)
+			_, err = p.first.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
+			require.NoError(t, err)
+		},
+	}
+	onServers(t, func(t *testing.T, open func(*testing.T) *ent.Client) {
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				p := newPair(t, open(t))
+				u, err := p.other.Register(t.Context(), "Person", "person@example.com", interleavedPassword)
+				require.NoError(t, err)
+				test(t, p, u)
+			})
+		}
+	})
+}

@@ -1,0 +1,296 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"entgo.io/ent/dialect/sql"
+
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/otp"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+// Issued is a one-time code to send.
+type Issued struct {
+	Code Code
+	// Known is whether the address has an active account. A code is issued
+	// either way, so that who asks learns nothing; send it only where it is
+	// meant to arrive.
+	Known     bool
+	ExpiresAt time.Time
+	// RetryAt is when the next code can be issued.
+	RetryAt time.Time
+}
+
+// IssueCode makes a one-time code for an address and a purpose; earlier codes
+// for them are worth nothing from then on. It is a [*TooSoonError] within
+// OTPPolicy.ResendCooldown of the last one, or if OTPPolicy.Budget is used up;
+// of calls at once, one succeeds. What cannot be an address is an [*InputError].
+func (s *Service) IssueCode(ctx context.Context, email string, kind schematype.OTPType) (*Issued, error) {
+	email = schematype.NormalizeEmail(email)
+	code, err := s.newCode()
+	if err != nil {
+		return nil, err
+	}
+	var issued *Issued
+	// Each call adds its code and only then looks for others, waiting for those
+	// that are not committed: of two calls at once one is rolled back, whatever
+	// the isolation level, and finds the other one's code.
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		now := s.now()
+		issued = &Issued{Code: code, ExpiresAt: now.Add(s.cfg.OTP.Lifetime), RetryAt: now.Add(s.cfg.OTP.ResendCooldown)}
+		added, err := tx.OTP.Create().
+			SetEmail(email).SetType(kind).
+			SetOtpHashCode(mac(s.cfg.Keys.reveal()[0], kind, email, code)).
+			SetNextResendAllowedAt(issued.RetryAt).SetExpiresAt(issued.ExpiresAt).
+			SetMaxAttempts(int32(s.cfg.OTP.MaxAttempts)).
+			SetCreatedAt(now).
+			Save(ctx)
+		if err != nil {
+			return fmt.Errorf("add a code: %w", input(err))
+		}
+		others := tx.OTP.Query().
+			Where(otp.Email(email), otp.TypeEQ(kind), otp.IDNEQ(added.ID), otp.CreatedAtGT(now.Add(-s.cfg.OTP.BudgetWindow))).
+			Order(ent.Desc(otp.FieldID)).
+			Limit(s.cfg.OTP.Budget)
+		others.Modify(forUpdate)
+		recent, err := others.All(ctx)
+		if err != nil {
+			return fmt.Errorf("count codes: %w", err)
+		}
+		if len(recent) > 0 && recent[0].NextResendAllowedAt.After(now) {
+			return &TooSoonError{RetryAt: recent[0].NextResendAllowedAt}
+		}
+		if len(recent) == s.cfg.OTP.Budget {
+			return &TooSoonError{RetryAt: recent[len(recent)-1].CreatedAt.Add(s.cfg.OTP.BudgetWindow)}
+		}
+		if err := tx.OTP.Update().
+			Where(otp.Email(email), otp.TypeEQ(kind), otp.IsUsed(false), otp.IDNEQ(added.ID)).
+			SetIsUsed(true).
+			Exec(ctx); err != nil {
+			return fmt.Errorf("end earlier codes: %w", err)
+		}
+		issued.Known, err = tx.User.Query().Where(user.Email(email), user.IsDeleted(false)).Exist(ctx)
+		return wrap(err, "look for an account")
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.observe(ctx, Event{Action: ActionIssueCode, Detail: string(kind)})
+	return issued, nil
+}
+
+// tryCode examines a guess at the newest code of an address and purpose and
+// returns its id if it is right. The attempt is counted, in a committed
+// statement, before the code is compared; twice rather than not at all where
+// the connection is lost.
+func (s *Service) tryCode(ctx context.Context, email string, kind schematype.OTPType, c Code) (int, error) {
+	row, err := repeat(ctx, func(ctx context.Context) (*ent.OTP, error) {
+		return s.client.OTP.Query().Where(otp.Email(email), otp.TypeEQ(kind)).Order(ent.Desc(otp.FieldID)).First(ctx)
+	})
+	if ent.IsNotFound(err) {
+		s.matches("", kind, email, c)
+		return 0, s.codeFailed(ctx, kind, ErrCode)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("find a code: %w", err)
+	}
+	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+		return s.client.OTP.Update().
+			Where(otp.ID(row.ID), otp.IsUsed(false), otp.ExpiresAtGT(s.now()), attemptsLeft).
+			AddAttempts(1).
+			Save(ctx)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count an attempt: %w", err)
+	}
+	match := s.matches(row.OtpHashCode, kind, email, c)
+	switch {
+	case n == 0:
+		return 0, s.codeFailed(ctx, kind, ErrCode)
+	case !match:
+		return 0, s.codeFailed(ctx, kind, &CodeError{AttemptsLeft: max(0, int(row.MaxAttempts-row.Attempts)-1)})
+	}
+	return row.ID, nil
+}
+
+// attemptsLeft are the codes that may be guessed at again.
+func attemptsLeft(sel *sql.Selector) {
+	sel.Where(sql.ColumnsLT(sel.C(otp.FieldAttempts), sel.C(otp.FieldMaxAttempts)))
+}
+
+func (s *Service) codeFailed(ctx context.Context, kind schematype.OTPType, err error) error {
+	s.observe(ctx, Event{Action: ActionCodeFailed, Detail: string(kind)})
+	return err
+}
+
+// useCode takes a code that was right; of calls at once, one succeeds.
+func (s *Service) useCode(ctx context.Context, client *ent.Client, id int) error {
+	now := s.now()
+	n, err := client.OTP.Update().
+		Where(otp.ID(id), otp.IsUsed(false), otp.ExpiresAtGT(now)).
+		SetIsUsed(true).SetUsedAt(now).
+		Save(ctx)
+	if err == nil && n == 0 {
+		return ErrCode
+	}
+	return wrap(err, "use a code")
+}
+
+// withCode examines a code, and uses it in one transaction with then.
+func (s *Service) withCode(ctx context.Context, email string, kind schematype.OTPType, c Code, then func(ctx context.Context, tx *ent.Client) error) error {
+	id, err := s.tryCode(ctx, email, kind, c)
+	if err != nil {
+		return err
+	}
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		if err := s.useCode(ctx, tx, id); err != nil {
+			return err
+		}
+		return then(ctx, tx)
+	})
+	if err == nil {
+		s.observe(ctx, Event{Action: ActionUseCode, Detail: string(kind)})
+	}
+	return err
+}
+
+// VerifyCode takes a code for a purpose of the caller's own. It is an
+// [ErrCode] if the code is wrong, expired, used, replaced by a newer one, or
+// guessed at too often; a [*CodeError] tells how many attempts are left. Of any
+// number of calls with the right code, one succeeds.
+func (s *Service) VerifyCode(ctx context.Context, email string, kind schematype.OTPType, c Code) error {
+	id, err := s.tryCode(ctx, schematype.NormalizeEmail(email), kind, c)
+	if err != nil {
+		return err
+	}
+	if _, err = statement(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.useCode(ctx, s.client, id)
+	}); err != nil {
+		return err
+	}
+	s.observe(ctx, Event{Action: ActionUseCode, Detail: string(kind)})
+	return nil
+}
+
+// VerifyEmail takes a code of type email-verification and marks the address of
+// its account verified. Errors are those of [Service.VerifyCode].
+func (s *Service) VerifyEmail(ctx context.Context, email string, c Code) error {
+	email = schematype.NormalizeEmail(email)
+	err := s.withCode(ctx, email, schematype.OTPEmailVerification, c, func(ctx context.Context, tx *ent.Client) error {
+		n, err := tx.User.Update().Where(user.Email(email), user.IsDeleted(false)).SetIsEmailVerified(true).Save(ctx)
+		if err == nil && n == 0 {
+			return ErrCode
+		}
+		return wrap(err, "verify an email address")
+	})
+	if err == nil {
+		s.observe(ctx, Event{Action: ActionVerifyEmail})
+	}
+	return err
+}
+
+// SignInWithCode takes a code of type signin and starts a session and a family
+// of refresh tokens. The address is verified by it; if it never was before, the
+// account's password, link to a provider, sessions and refresh tokens are
+// removed, since somebody else may have made it in wait for the owner. Errors
+// are those of [Service.VerifyCode]; an account that is locked or deleted is an
+// [ErrCode].
+func (s *Service) SignInWithCode(ctx context.Context, email string, c Code, d Device) (*Grant, error) {
+	email = schematype.NormalizeEmail(email)
+	var g *Grant
+	err := s.withCode(ctx, email, schematype.OTPSignIn, c, func(ctx context.Context, tx *ent.Client) error {
+		q := tx.User.Query().Where(user.Email(email), usable(s.now()))
+		q.Modify(forUpdate)
+		u, err := q.Only(ctx)
+		switch {
+		case ent.IsNotFound(err):
+			return ErrCode
+		case err != nil:
+			return fmt.Errorf("find an account: %w", err)
+		}
+		first := !u.IsEmailVerified
+		if first {
+			if _, err := s.revokeAll(ctx, tx, u.ID); err != nil {
+				return err
+			}
+			u.Provider, u.IsEmailVerified = schematype.ProviderLocal, true
+		}
+		g, err = s.grantIn(ctx, tx, u, d, func(up *ent.UserUpdate) {
+			up.Where(usable(s.now())).SetIsEmailVerified(true)
+			if first {
+				up.ClearPassword().SetProvider(schematype.ProviderLocal).ClearProviderID()
+			}
+		})
+		if errors.Is(err, ErrCredentials) {
+			return ErrCode
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.observe(ctx, Event{Action: ActionSignIn, UserID: g.User.ID, SessionID: g.Session.ID, Detail: "code"})
+	return g, nil
+}
+
+// ResetPassword takes a code of type password-reset, replaces the password, and
+// ends every session and refresh token of the account, in one transaction. It
+// ends a lock that guessing caused, not a longer one that [Service.Lock] set.
+// Errors are those of [Service.VerifyCode], and [*PasswordError], for which no
+// attempt is counted.
+func (s *Service) ResetPassword(ctx context.Context, email string, c Code, password string) error {
+	return s.passwordByCode(ctx, email, schematype.OTPPasswordReset, c, password, ActionResetPassword)
+}
+
+// ChangePasswordWithCode is [Service.ResetPassword] with a code of type
+// password-change, for a signed-in user.
+func (s *Service) ChangePasswordWithCode(ctx context.Context, email string, c Code, password string) error {
+	return s.passwordByCode(ctx, email, schematype.OTPPasswordChange, c, password, ActionChangePassword)
+}
+
+func (s *Service) passwordByCode(ctx context.Context, email string, kind schematype.OTPType, c Code, password string, action Action) error {
+	if err := s.cfg.Password.check(password); err != nil {
+		return err
+	}
+	email = schematype.NormalizeEmail(email)
+	id, err := s.tryCode(ctx, email, kind, c)
+	if err != nil {
+		return err
+	}
+	// Hashing takes long: not while the transaction holds rows.
+	hash, err := s.hash(password)
+	if err != nil {
+		return err
+	}
+	revoked := 0
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		if err := s.useCode(ctx, tx, id); err != nil {
+			return err
+		}
+		userID, err := tx.User.Query().Where(user.Email(email), user.IsDeleted(false)).OnlyID(ctx)
+		if err == nil {
+			revoked, err = s.setPassword(ctx, tx, userID, hash, user.IsDeleted(false))
+		}
+		if err == nil {
+			err = tx.User.Update().
+				Where(user.ID(userID), user.LockUntilLTE(s.now().Add(s.cfg.Lockout.Duration))).
+				ClearLockUntil().
+				Exec(ctx)
+		}
+		if ent.IsNotFound(err) || errors.Is(err, ErrCredentials) {
+			return ErrCode
+		}
+		return wrap(err, "set a password by a code")
+	})
+	if err != nil {
+		return err
+	}
+	s.observe(ctx, Event{Action: ActionUseCode, Detail: string(kind)})
+	s.observe(ctx, Event{Action: action, Count: revoked})
+	return nil
+}

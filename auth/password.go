@@ -1,0 +1,114 @@
+package auth
+
+import (
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/alexedwards/argon2id"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Hasher hashes passwords. It must be safe for concurrent use.
+type Hasher interface {
+	// Hash returns a hash of at most 255 printable ASCII characters that holds
+	// its own salt and parameters.
+	Hash(password string) (string, error)
+	// Verify reports whether hash is one of password and, if so, whether it
+	// was made with weaker parameters than Hash uses now.
+	Verify(password, hash string) (ok, weak bool, err error)
+}
+
+// Argon2id is the [Hasher] for argon2id (RFC 9106). Zero fields take the
+// parameters of the OWASP Password Storage Cheat Sheet.
+type Argon2id struct {
+	// Memory in KiB; default 19456 (19 MiB).
+	Memory uint32
+	// Iterations; default 2.
+	Iterations uint32
+	// Parallelism; default 1.
+	Parallelism uint8
+}
+
+func (a Argon2id) params() *argon2id.Params {
+	p := &argon2id.Params{Memory: a.Memory, Iterations: a.Iterations, Parallelism: a.Parallelism, SaltLength: 16, KeyLength: 32}
+	if p.Memory == 0 {
+		p.Memory = 19456
+	}
+	if p.Iterations == 0 {
+		p.Iterations = 2
+	}
+	if p.Parallelism == 0 {
+		p.Parallelism = 1
+	}
+	return p
+}
+
+// Hash is in the PHC string format: $argon2id$v=19$m=…,t=…,p=…$salt$hash.
+func (a Argon2id) Hash(password string) (string, error) {
+	hash, err := argon2id.CreateHash(password, a.params())
+	if err != nil {
+		return "", fmt.Errorf("argon2id: %w", err)
+	}
+	return hash, nil
+}
+
+// Verify compares in constant time.
+func (a Argon2id) Verify(password, hash string) (ok, weak bool, err error) {
+	used, _, _, err := argon2id.DecodeHash(hash)
+	if err != nil {
+		return false, false, fmt.Errorf("argon2id: %w", err)
+	}
+	// The library panics on some of these, and any password has an empty key.
+	if used.Iterations < 1 || used.Parallelism < 1 || used.KeyLength < 16 || used.Memory > 4<<20 {
+		return false, false, fmt.Errorf("argon2id: the hash has parameters that cannot be right: m=%d,t=%d,p=%d and a key of %d bytes",
+			used.Memory, used.Iterations, used.Parallelism, used.KeyLength)
+	}
+	if ok, _, err = argon2id.CheckHash(password, hash); err != nil {
+		return false, false, fmt.Errorf("argon2id: %w", err)
+	}
+	want := a.params()
+	weak = used.Memory < want.Memory || used.Iterations < want.Iterations || used.KeyLength < want.KeyLength
+	return ok, ok && weak, nil
+}
+
+// check is an error if the policy does not allow password as a new one.
+func (p PasswordPolicy) check(password string) error {
+	normal := normalizePassword(password)
+	n := utf8.RuneCountInString(normal)
+	if !utf8.ValidString(password) || n < p.MinLength || n > p.MaxLength {
+		return &PasswordError{MinLength: p.MinLength, MaxLength: p.MaxLength}
+	}
+	if p.Deny != nil && p.Deny(normal) {
+		return &PasswordError{MinLength: p.MinLength, MaxLength: p.MaxLength, Denied: true}
+	}
+	return nil
+}
+
+// normalizePassword makes one password of the ways in which devices encode the
+// same characters (NIST SP 800-63B-4, 3.1.1.2).
+func normalizePassword(password string) string { return norm.NFC.String(password) }
+
+func (s *Service) hash(password string) (string, error) {
+	if err := s.cfg.Password.check(password); err != nil {
+		return "", err
+	}
+	return s.cfg.Hasher.Hash(normalizePassword(password))
+}
+
+// verify compares a password with a hash; a nil hash costs the same and never
+// matches.
+func (s *Service) verify(password string, hash *string) (ok, weak bool, err error) {
+	if utf8.RuneCountInString(password) > s.cfg.Password.MaxLength {
+		// Hashing without a limit is a way to exhaust the server.
+		password, hash = "", nil
+	}
+	if hash == nil {
+		decoy, err := s.decoy()
+		if err != nil {
+			return false, false, err
+		}
+		_, _, err = s.cfg.Hasher.Verify(normalizePassword(password), decoy)
+		return false, false, err
+	}
+	return s.cfg.Hasher.Verify(normalizePassword(password), *hash)
+}

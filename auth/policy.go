@@ -1,0 +1,321 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// Verdict is how a setting stands to its limit.
+type Verdict string
+
+// The verdicts.
+const (
+	// VerdictOK is within what the source asks for.
+	VerdictOK Verdict = "ok"
+	// VerdictWarn departs from what the source recommends: decide it
+	// knowingly.
+	VerdictWarn Verdict = "warn"
+	// VerdictFail departs from what the source requires.
+	VerdictFail Verdict = "fail"
+)
+
+// Finding is one setting of a [Config] held against a published limit.
+type Finding struct {
+	// Rule is a short name that stays the same.
+	Rule string `json:"rule"`
+	// Setting is the field of Config.
+	Setting string `json:"setting"`
+	Value   string `json:"value"`
+	// Limit is what the source asks for; empty where it names no number.
+	Limit string `json:"limit"`
+	// Source is the standard and section.
+	Source  string  `json:"source"`
+	Verdict Verdict `json:"verdict"`
+	// Text says what the setting means and, where it is off, what to do.
+	Text string `json:"text"`
+}
+
+// The sources, by the names that findings give them.
+const (
+	nist       = "NIST SP 800-63B-4, "
+	asvs       = "OWASP ASVS 5.0.0, "
+	authSheet  = "OWASP Authentication Cheat Sheet, "
+	storeSheet = "OWASP Password Storage Cheat Sheet, "
+	sessSheet  = "OWASP Session Management Cheat Sheet, "
+	resetSheet = "OWASP Forgot Password Cheat Sheet, "
+)
+
+// maxGuesses is how many failed attempts in a row NIST SP 800-63B-4, 3.2.2
+// allows, and maxGuessing the chance it accepts by that: 100 attempts at six
+// digits.
+const (
+	maxGuesses  = 100
+	maxGuessing = 1e-4
+)
+
+// Report holds every lifetime and cap of c, with the defaults applied, against
+// the standards that name one. It needs no Keys. A Config that [New] would
+// refuse has a finding that says so.
+func (c Config) Report() []Finding {
+	c.setDefaults()
+	r := &report{}
+	r.config(c)
+	r.password(c.Password, c.Hasher)
+	r.lockout(c.Lockout)
+	r.otp(c.OTP)
+	r.session(c.Session)
+	r.refresh(c.Refresh)
+	r.account(c.Account)
+	return r.findings
+}
+
+// problem is the error of a Config that [New] would refuse, apart from its
+// having no keys.
+func (c Config) problem() error {
+	if len(c.Keys.reveal()) == 0 {
+		c.Keys = NewKeys(make([]byte, minKey))
+	}
+	return c.validate()
+}
+
+// minKey is the length in bytes below which a key weakens HMAC-SHA-256.
+const minKey = 32
+
+type report struct{ findings []Finding }
+
+// add judges a setting: fail where failed, else warn where warned.
+func (r *report) add(failed, warned bool, f Finding) {
+	f.Verdict = VerdictOK
+	if warned {
+		f.Verdict = VerdictWarn
+	}
+	if failed {
+		f.Verdict = VerdictFail
+	}
+	r.findings = append(r.findings, f)
+}
+
+func (r *report) config(c Config) {
+	var bad *ConfigError
+	if errors.As(c.problem(), &bad) {
+		r.add(true, false, Finding{
+			Rule: "config.valid", Setting: bad.Field, Value: bad.Reason, Limit: "usable", Source: "this package",
+			Text: "A service with this configuration does not start.",
+		})
+	}
+	value, shortest := "none given", math.MaxInt
+	for _, key := range c.Keys.reveal() {
+		shortest = min(shortest, len(key))
+		value = fmt.Sprintf("%d, shortest %d bytes", len(c.Keys.reveal()), shortest)
+	}
+	r.add(shortest < minKey, false, Finding{
+		Rule: "keys.length", Setting: "Keys", Value: value, Limit: fmt.Sprintf("≥ %d bytes each", minKey),
+		Source: "RFC 2104, 3; " + asvs + "11.2.3",
+		Text:   "Random, from a secret store, the same in every replica. A key shorter than the hash weakens the HMAC over codes.",
+	})
+}
+
+func (r *report) password(p PasswordPolicy, h Hasher) {
+	r.add(p.MinLength < 8, p.MinLength < 15, Finding{
+		Rule: "password.min_length", Setting: "Password.MinLength", Value: fmt.Sprint(p.MinLength), Limit: "≥ 15",
+		Source: nist + "3.1.1.2; " + asvs + "6.2.1",
+		Text:   "15 characters where the password is the only factor. From 8 on ASVS accepts it, and NIST where a second factor is always asked for.",
+	})
+	r.add(p.MaxLength < 64, false, Finding{
+		Rule: "password.max_length", Setting: "Password.MaxLength", Value: fmt.Sprint(p.MaxLength), Limit: "≥ 64",
+		Source: nist + "3.1.1.2; " + asvs + "6.2.9",
+		Text:   "Passphrases fit. That there is a limit keeps hashing affordable (" + authSheet + "Compare Password Hashes Using Safe Functions).",
+	})
+	deny := "none"
+	if p.Deny != nil {
+		deny = "given"
+	}
+	r.add(false, p.Deny == nil, Finding{
+		Rule: "password.deny", Setting: "Password.Deny", Value: deny, Limit: "given",
+		Source: nist + "3.1.1.2; " + asvs + "6.2.4",
+		Text:   "New passwords are held against a list of common and breached ones. Without it the most used ones are guessed first: give a function that knows them.",
+	})
+	hash := Finding{
+		Rule: "password.hash", Setting: "Hasher", Limit: "≥ 19 MiB at t=2, p=1, or its equal",
+		Source: storeSheet + "Argon2id; " + asvs + "11.4.2 and Appendix C",
+	}
+	if pointer, ok := h.(*Argon2id); ok && pointer != nil {
+		h = *pointer
+	}
+	a, ok := h.(Argon2id)
+	if !ok {
+		hash.Value = fmt.Sprintf("%T", h)
+		hash.Text = "Another hasher than Argon2id is not judged here: hold it against the sources."
+		r.add(false, true, hash)
+		return
+	}
+	params := a.params()
+	hash.Value = fmt.Sprintf("argon2id m=%d KiB, t=%d, p=%d", params.Memory, params.Iterations, params.Parallelism)
+	hash.Text = "As high as the servers can afford; passwords are hashed again at the next sign-in when it is raised."
+	r.add(params.Memory < leastMemory(params.Iterations, true), params.Memory < leastMemory(params.Iterations, false), hash)
+}
+
+// leastMemory is how many KiB argon2id needs beside a number of iterations: by
+// ASVS 5.0.0, Appendix C, or by the Password Storage Cheat Sheet, which goes
+// lower for more iterations.
+func leastMemory(iterations uint32, sheet bool) uint32 {
+	switch {
+	case iterations < 2:
+		return 47104
+	case iterations == 2:
+		return 19456
+	case iterations == 3 || !sheet:
+		return 12288
+	case iterations == 4:
+		return 9216
+	default:
+		return 7168
+	}
+}
+
+func (r *report) lockout(l LockoutPolicy) {
+	r.add(l.MaxFailures > maxGuesses, false, Finding{
+		Rule: "lockout.failures", Setting: "Lockout.MaxFailures", Value: fmt.Sprint(l.MaxFailures), Limit: fmt.Sprintf("≤ %d", maxGuesses),
+		Source: nist + "3.2.2; " + asvs + "6.3.1",
+		Text:   "Guesses in a row that are examined before the account is locked.",
+	})
+	r.add(false, l.Duration < 30*time.Second || l.Duration > time.Hour, Finding{
+		Rule: "lockout.duration", Setting: "Lockout.Duration", Value: period(l.Duration), Limit: "30s to 1h",
+		Source: nist + "3.2.2; " + authSheet + "Account Lockout",
+		Text:   "Shorter slows no attacker, longer lets anybody keep an owner out. A password reset ends a lock.",
+	})
+	daily := perDay(float64(l.MaxFailures), l.Duration)
+	r.add(false, daily > maxGuesses, Finding{
+		Rule: "lockout.rate", Setting: "Lockout.Duration", Value: fmt.Sprintf("%.0f guesses a day", daily), Limit: fmt.Sprintf("≤ %d in a row", maxGuesses),
+		Source: nist + "3.2.2",
+		Text: "NIST has a password disabled after 100 failures in a row. Here a lock ends by itself and the count starts again, so that nobody can keep an owner out for good: " +
+			"watch for accounts that are locked again and again, and Lock them; a password reset opens them.",
+	})
+}
+
+func (r *report) otp(o OTPPolicy) {
+	r.add(o.Length < 6, false, Finding{
+		Rule: "otp.length", Setting: "OTP.Length", Value: fmt.Sprintf("%d digits", o.Length), Limit: "≥ 6 digits",
+		Source: nist + "3.1.3.2 and 4.2.1.2; " + asvs + "6.5.4; " + resetSheet + "PINs",
+		Text:   "Uniformly random, from crypto/rand.",
+	})
+	r.add(o.Lifetime > 10*time.Minute, false, Finding{
+		Rule: "otp.lifetime", Setting: "OTP.Lifetime", Value: period(o.Lifetime), Limit: "≤ 10m",
+		Source: nist + "3.1.3.2; " + asvs + "6.5.5",
+		Text:   "NIST allows a code by email for recovery and for verifying the address, up to 24 hours (4.2.1.2), and none for signing in (3.1.3.1).",
+	})
+	r.add(o.MaxAttempts > maxGuesses, false, Finding{
+		Rule: "otp.attempts", Setting: "OTP.MaxAttempts", Value: fmt.Sprint(o.MaxAttempts), Limit: fmt.Sprintf("≤ %d", maxGuesses),
+		Source: nist + "3.2.2; " + asvs + "6.6.3",
+		Text:   "Guesses at one code that are examined.",
+	})
+	guesses := float64(o.Budget) * float64(o.MaxAttempts)
+	r.add(guesses > maxGuesses, false, Finding{
+		Rule: "otp.budget", Setting: "OTP.Budget", Value: fmt.Sprintf("%d codes, %.0f guesses", o.Budget, guesses), Limit: fmt.Sprintf("≤ %d guesses", maxGuesses),
+		Source: nist + "3.1.3.2 and 3.2.2; " + resetSheet + "Forgot Password Request",
+		Text:   "For one address and purpose within OTP.BudgetWindow. A new code must not make the attempts endless, nor requests flood a mailbox.",
+	})
+	chance := 1 - math.Pow(1-min(1, float64(o.MaxAttempts)/math.Pow10(o.Length)), float64(o.Budget))
+	// Rounding must not decide where the chance is exactly the one accepted.
+	r.add(chance > maxGuessing*(1+1e-9), false, Finding{
+		Rule: "otp.guessing", Setting: "OTP.BudgetWindow", Value: percent(chance) + " in " + period(o.BudgetWindow), Limit: "≤ " + percent(maxGuessing),
+		Source: nist + "3.2.2; " + asvs + "6.6.3",
+		Text: "The chance to guess a code for one address and purpose in one window, against that of 100 attempts at six digits. Guessing for a whole day makes it " +
+			percent(min(1, perDay(chance, o.BudgetWindow))) + ".",
+	})
+	r.add(false, o.ResendCooldown > o.Lifetime, Finding{
+		Rule: "otp.cooldown", Setting: "OTP.ResendCooldown", Value: period(o.ResendCooldown), Limit: "≤ OTP.Lifetime",
+		Source: resetSheet + "Forgot Password Request",
+		Text:   "The sheet asks for a limit by account and names none. Longer than a code lives, it keeps out whoever lost one.",
+	})
+}
+
+func (r *report) session(s SessionPolicy) {
+	r.add(s.Idle >= s.Absolute, s.Idle > 30*time.Minute, Finding{
+		Rule: "session.idle", Setting: "Session.Idle", Value: period(s.Idle), Limit: "≤ 30m, < Session.Absolute",
+		Source: sessSheet + "Session Expiration; " + asvs + "7.3.1",
+		Text:   "The sheet calls 15 to 30 minutes common at low risk. NIST requires none at AAL1 (2.1.3) and recommends 1h at AAL2 (2.2.3). ASVS 7.1.1 wants the choice written down.",
+	})
+	r.add(false, s.Absolute > 30*day, Finding{
+		Rule: "session.absolute", Setting: "Session.Absolute", Value: period(s.Absolute), Limit: "≤ 30 days",
+		Source: nist + "2.1.3; " + asvs + "7.3.2",
+		Text:   "Recommended at AAL1; 24h at AAL2 (2.2.3).",
+	})
+	r.add(false, s.TouchInterval > s.Idle/2, Finding{
+		Rule: "session.touch", Setting: "Session.TouchInterval", Value: period(s.TouchInterval), Limit: "≤ half of Session.Idle",
+		Source: "this package",
+		Text:   "A session in use may end earlier than Session.Idle by this much, never later.",
+	})
+	value := "no limit"
+	if s.MaxPerUser > 0 {
+		value = fmt.Sprint(s.MaxPerUser)
+	}
+	r.add(false, false, Finding{
+		Rule: "session.count", Setting: "Session.MaxPerUser", Value: value,
+		Source: asvs + "7.1.2; " + sessSheet + "Simultaneous Session Logons",
+		Text:   "ASVS wants the number decided and written down. Beyond it the least recently used session ends.",
+	})
+}
+
+func (r *report) refresh(p RefreshPolicy) {
+	r.add(false, p.Idle >= p.Absolute, Finding{
+		Rule: "refresh.idle", Setting: "Refresh.Idle", Value: period(p.Idle), Limit: "< Refresh.Absolute",
+		Source: "RFC 9700, 4.14.2",
+		Text:   "A token that is not used for so long expires; the RFC leaves the time to the server.",
+	})
+	r.add(false, p.Absolute > 30*day, Finding{
+		Rule: "refresh.absolute", Setting: "Refresh.Absolute", Value: period(p.Absolute), Limit: "≤ 30 days",
+		Source: asvs + "10.4.8; " + nist + "2.1.3",
+		Text:   "ASVS wants an absolute end. NIST recommends to authenticate again within 30 days, which a token that lives longer does without.",
+	})
+	r.add(false, p.Grace > 0, Finding{
+		Rule: "refresh.grace", Setting: "Refresh.Grace", Value: period(p.Grace), Limit: "0s",
+		Source: asvs + "10.4.5; RFC 9700, 4.14.2",
+		Text:   "A used token is invalid at once. A grace spares clients that lose an answer, and gives a thief who is quick as much time.",
+	})
+	r.add(false, p.Grace > 0 && p.GraceUses > 1, Finding{
+		Rule: "refresh.grace_uses", Setting: "Refresh.GraceUses", Value: fmt.Sprint(p.GraceUses), Limit: "≤ 1",
+		Source: asvs + "10.4.5",
+		Text:   "Only with a grace: one lost answer needs one repetition.",
+	})
+}
+
+func (r *report) account(a AccountPolicy) {
+	r.add(false, a.ReactivateAfter > a.Retention, Finding{
+		Rule: "account.reactivate", Setting: "Account.ReactivateAfter", Value: period(a.ReactivateAfter), Limit: "≤ Account.Retention",
+		Source: "this package",
+		Text:   "Later than the account is kept, it never comes back.",
+	})
+	r.add(false, false, Finding{
+		Rule: "account.retention", Setting: "Account.Retention", Value: period(a.Retention),
+		Source: asvs + "14.2.7",
+		Text:   "ASVS wants a schedule and names no time: run authgraph purge daily, or Service.Purge.",
+	})
+}
+
+const day = 24 * time.Hour
+
+// perDay is how much n in each interval is in a day.
+func perDay(n float64, interval time.Duration) float64 {
+	return n * float64(day) / float64(max(interval, 1))
+}
+
+func percent(chance float64) string { return fmt.Sprintf("%.3g %%", 100*chance) }
+
+// period writes a duration as a reader does: 15m, not 15m0s, and 30 days.
+func period(d time.Duration) string {
+	if d >= 2*day && d%day == 0 {
+		return fmt.Sprintf("%d days", d/day)
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

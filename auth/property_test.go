@@ -1,0 +1,767 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/auth/authtest"
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/refreshtoken"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+)
+
+// TestAnySequenceOfCallsIsAnsweredAsTheModelSays compares the service with a
+// model of it in memory, call by call.
+func TestAnySequenceOfCallsIsAnsweredAsTheModelSays(t *testing.T) {
+	t.Parallel()
+	onEngines(t, func(t *testing.T, open func(*testing.T) *ent.Client) {
+		client := open(t)
+		property := func(rt *rapid.T) {
+			m := newModel(rt, client)
+			for range 6 {
+				rt.Repeat(m.actions())
+			}
+		}
+		if rows, err := client.QueryContext(t.Context(), "SELECT sqlite_version()"); err != nil {
+			property = few(12, property)
+		} else {
+			require.NoError(t, rows.Close())
+		}
+		rapid.Check(t, property)
+	})
+}
+
+// few checks a property for the first n inputs only, unless one of them fails:
+// then it is needed to make a small one of that.
+func few(n int, property func(*rapid.T)) func(*rapid.T) {
+	passed, failed := 0, false
+	return func(t *rapid.T) {
+		if passed == n && !failed {
+			return
+		}
+		done := false
+		defer func() { failed = failed || !done }()
+		property(t)
+		passed, done = passed+1, true
+	}
+}
+
+const (
+	modelPassword     = "the first password"
+	modelMaxFailures  = 3
+	modelMaxAttempts  = 2
+	modelBudget       = 3
+	modelMaxSessions  = 3
+	modelLockFor      = 15 * time.Minute
+	modelIdle         = time.Hour
+	modelAbsolute     = 3 * time.Hour
+	modelTouch        = time.Minute
+	modelRefreshIdle  = 2 * time.Hour
+	modelRefreshLife  = 5 * time.Hour
+	modelReactivate   = 30 * time.Minute
+	modelRetention    = 6 * time.Hour
+	modelCodeLife     = 10 * time.Minute
+	modelCooldown     = time.Minute
+	modelBudgetWindow = time.Hour
+)
+
+// model is what the service should do, and the service.
+type model struct {
+	t      *rapid.T
+	client *ent.Client
+	clock  *authtest.Clock
+	cfg    auth.Config
+	svc    *auth.Service
+
+	emails   []string
+	users    map[string]*modelUser
+	codes    map[codeKey]*modelCode
+	sessions []*modelSession
+	tokens   []*modelToken
+}
+
+type modelUser struct {
+	id                int
+	password          string // empty once there is none
+	verified          bool
+	failures          int
+	locked            time.Time
+	deleted, mayReact time.Time
+}
+
+type codeKey struct {
+	email string
+	kind  schematype.OTPType
+}
+
+// modelCode is the codes of an address and purpose: the newest, and when it and
+// those before it were issued.
+type modelCode struct {
+	code     auth.Code
+	expires  time.Time
+	used     bool
+	attempts int
+	issued   []time.Time
+	older    []auth.Code
+}
+
+type modelSession struct {
+	id               int
+	token            auth.Token
+	user             *modelUser
+	ended            bool
+	lastUsed, expire time.Time
+}
+
+type modelToken struct {
+	token           auth.Token
+	user            *modelUser
+	created, expire time.Time
+	revoked         bool
+	revokedAt       time.Time
+	next            *modelToken
+	graceUses       int
+}
+
+var modelSerial atomic.Int64
+
+func newModel(t *rapid.T, client *ent.Client) *model {
+	m := &model{t: t, client: client, clock: authtest.NewClock(), users: map[string]*modelUser{}, codes: map[codeKey]*modelCode{}}
+	n := modelSerial.Add(1)
+	for _, name := range []string{"ada", "bob"} {
+		m.emails = append(m.emails, fmt.Sprintf("%s%d@example.com", name, n))
+	}
+	m.cfg = auth.Config{
+		Keys:    auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
+		Hasher:  authtest.NewHasher(),
+		Clock:   m.clock.Now,
+		Lockout: auth.LockoutPolicy{MaxFailures: modelMaxFailures, Duration: modelLockFor},
+		OTP: auth.OTPPolicy{
+			Length: 12, Lifetime: modelCodeLife, MaxAttempts: modelMaxAttempts,
+			ResendCooldown: modelCooldown, Budget: modelBudget, BudgetWindow: modelBudgetWindow,
+		},
+		Session: auth.SessionPolicy{Idle: modelIdle, Absolute: modelAbsolute, TouchInterval: modelTouch, MaxPerUser: modelMaxSessions},
+		Refresh: auth.RefreshPolicy{
+			Idle: modelRefreshIdle, Absolute: modelRefreshLife,
+			Grace:     rapid.SampledFrom([]time.Duration{0, 30 * time.Second}).Draw(t, "grace"),
+			GraceUses: rapid.IntRange(1, 2).Draw(t, "grace uses"),
+		},
+		Account: auth.AccountPolicy{ReactivateAfter: modelReactivate, Retention: modelRetention},
+	}
+	m.svc = m.service()
+	for _, email := range m.emails {
+		u, err := m.svc.Register(t.Context(), "Person", email, modelPassword)
+		require.NoError(t, err)
+		m.users[email] = &modelUser{id: u.ID, password: modelPassword}
+		g, err := m.svc.SignIn(t.Context(), email, modelPassword, auth.Device{})
+		require.NoError(t, err)
+		m.granted(m.users[email], g)
+	}
+	return m
+}
+
+func (m *model) service() *auth.Service {
+	svc, err := auth.New(m.client, m.cfg)
+	require.NoError(m.t, err)
+	return svc
+}
+
+func (m *model) actions() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"":                m.agree,
+		"advance":         m.advance,
+		"register":        m.register,
+		"sign in":         m.signIn,
+		"change password": m.changePassword,
+		"issue code":      m.issueCode,
+		"verify code":     m.verifyCode,
+		"code sign-in":    m.signInWithCode,
+		"reset password":  m.resetPassword,
+		"verify email":    m.verifyEmail,
+		"start session":   m.startSession,
+		"issue refresh":   m.issueRefresh,
+		"revoke all":      m.revokeAll,
+		"check session":   m.checkSession,
+		"sign out":        m.signOut,
+		"revoke sessions": m.revokeSessions,
+		"rotate":          m.rotate,
+		"revoke refresh":  m.revokeRefresh,
+		"lock":            m.lock,
+		"delete":          m.delete,
+		"reactivate":      m.reactivate,
+		"restore":         m.restore,
+		"purge":           m.purge,
+	}
+}
+
+// agree compares what is live in the model and in the database.
+func (m *model) agree(t *rapid.T) {
+	for _, email := range m.emails {
+		u := m.users[email]
+		if u == nil {
+			continue
+		}
+		var want []string
+		for _, s := range m.liveSessions(u) {
+			want = append(want, fmt.Sprint(s.id, s.lastUsed))
+		}
+		list, err := m.svc.Sessions(t.Context(), u.id)
+		require.NoError(t, err)
+		var got []string
+		for _, s := range list {
+			got = append(got, fmt.Sprint(s.ID, s.LastUsedAt.UTC()))
+		}
+		require.Equal(t, want, got, "sessions of %s", email)
+
+		live := 0
+		for _, k := range m.tokens {
+			if k.user == u && !k.revoked {
+				live++
+			}
+		}
+		n, err := m.client.RefreshToken.Query().
+			Where(refreshtoken.UserID(u.id), refreshtoken.IsRevoked(false)).Count(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, live, n, "live refresh tokens of %s", email)
+	}
+}
+
+func (m *model) now() time.Time { return m.clock.Now().Truncate(time.Microsecond) }
+
+func (m *model) advance(t *rapid.T) {
+	m.clock.Advance(rapid.SampledFrom([]time.Duration{
+		time.Microsecond, 10 * time.Second, 30 * time.Second, time.Minute, 10 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour,
+	}).Draw(t, "by"))
+}
+
+func (m *model) email(t *rapid.T) string { return rapid.SampledFrom(m.emails).Draw(t, "email") }
+
+func (m *model) password(t *rapid.T) string {
+	return rapid.SampledFrom([]string{modelPassword, modelPassword, "the second password"}).Draw(t, "password")
+}
+
+// someone is a user, or one that never was.
+func (m *model) someone(t *rapid.T) (*modelUser, int) {
+	u := m.users[m.email(t)]
+	if u == nil {
+		return nil, -1
+	}
+	return u, u.id
+}
+
+func (m *model) register(t *rapid.T) {
+	email, password := m.email(t), m.password(t)
+	u, err := m.svc.Register(t.Context(), "Person", email, password)
+	if m.users[email] != nil {
+		require.ErrorIs(t, err, auth.ErrEmailTaken)
+		return
+	}
+	require.NoError(t, err)
+	m.users[email] = &modelUser{id: u.ID, password: password}
+}
+
+// prove is the error of a guess at a password.
+func (m *model) prove(u *modelUser, deleted bool, password string) error {
+	now := m.now()
+	if u == nil || u.deleted.IsZero() == deleted || u.password == "" {
+		return auth.ErrCredentials
+	}
+	switch {
+	case u.locked.After(now):
+		return &auth.LockedError{Until: u.locked}
+	case !u.locked.IsZero():
+		u.locked, u.failures = time.Time{}, 1
+	case u.failures < modelMaxFailures:
+		u.failures++
+	default:
+		u.locked = now.Add(modelLockFor)
+		return &auth.LockedError{Until: u.locked}
+	}
+	if password == u.password {
+		return nil
+	}
+	if u.failures == modelMaxFailures {
+		u.locked = now.Add(modelLockFor)
+	}
+	return auth.ErrCredentials
+}
+
+// granted adds what a sign-in gave.
+func (m *model) granted(u *modelUser, g *auth.Grant) {
+	m.started(u, g.Session.ID, g.Token)
+	m.issued(u, g.Refresh)
+}
+
+func (m *model) issued(u *modelUser, token auth.Token) {
+	now := m.now()
+	m.tokens = append(m.tokens, &modelToken{token: token, user: u, created: now, expire: now.Add(modelRefreshLife)})
+}
+
+func (m *model) started(u *modelUser, id int, token auth.Token) {
+	now := m.now()
+	m.sessions = append(m.sessions, &modelSession{
+		id: id, token: token, user: u, lastUsed: now, expire: now.Add(modelAbsolute),
+	})
+	for i, s := range m.liveSessions(u) {
+		s.ended = s.ended || i >= modelMaxSessions
+	}
+}
+
+// liveSessions has the last used first.
+func (m *model) liveSessions(u *modelUser) []*modelSession {
+	var live []*modelSession
+	for _, s := range m.sessions {
+		if s.user == u && m.live(s) {
+			live = append(live, s)
+		}
+	}
+	slices.SortFunc(live, func(a, b *modelSession) int {
+		if c := b.lastUsed.Compare(a.lastUsed); c != 0 {
+			return c
+		}
+		return b.id - a.id
+	})
+	return live
+}
+
+func (m *model) live(s *modelSession) bool {
+	now := m.now()
+	return !s.ended && s.expire.After(now) && s.lastUsed.Add(modelIdle).After(now)
+}
+
+func (m *model) usable(u *modelUser) bool {
+	return u != nil && u.deleted.IsZero() && !u.locked.After(m.now())
+}
+
+func (m *model) signIn(t *rapid.T) {
+	email, password := m.email(t), m.password(t)
+	u := m.users[email]
+	want := m.prove(u, false, password)
+	g, err := m.svc.SignIn(t.Context(), email, password, auth.Device{})
+	same(t, want, err)
+	if err == nil {
+		u.failures, u.locked = 0, time.Time{}
+		m.granted(u, g)
+	}
+}
+
+func (m *model) changePassword(t *rapid.T) {
+	u, id := m.someone(t)
+	current, next := m.password(t), m.password(t)
+	want := m.prove(u, false, current)
+	err := m.svc.ChangePassword(t.Context(), id, current, next)
+	same(t, want, err)
+	if err == nil {
+		m.newPassword(u, next)
+	}
+}
+
+func (m *model) newPassword(u *modelUser, password string) {
+	u.password, u.failures = password, 0
+	m.endAll(u)
+}
+
+func (m *model) endAll(u *modelUser) {
+	for _, s := range m.sessions {
+		s.ended = s.ended || s.user == u
+	}
+	for _, k := range m.tokens {
+		if k.user == u {
+			m.revoke(k)
+		}
+	}
+}
+
+func (m *model) revoke(k *modelToken) {
+	if !k.revoked {
+		k.revoked, k.revokedAt = true, m.now()
+	}
+}
+
+func (m *model) kind(t *rapid.T) schematype.OTPType {
+	return rapid.SampledFrom([]schematype.OTPType{
+		schematype.OTPSignIn, schematype.OTPPasswordReset, schematype.OTPEmailVerification,
+	}).Draw(t, "purpose")
+}
+
+func (m *model) issueCode(t *rapid.T) {
+	key := codeKey{m.email(t), m.kind(t)}
+	now := m.now()
+	c := m.codes[key]
+	if c == nil {
+		c = &modelCode{}
+	}
+	var recent []time.Time
+	for _, at := range c.issued {
+		if at.After(now.Add(-modelBudgetWindow)) {
+			recent = append(recent, at)
+		}
+	}
+	var want error
+	switch n := len(recent); {
+	case n > 0 && recent[n-1].Add(modelCooldown).After(now):
+		want = &auth.TooSoonError{RetryAt: recent[n-1].Add(modelCooldown)}
+	case n == modelBudget:
+		want = &auth.TooSoonError{RetryAt: recent[0].Add(modelBudgetWindow)}
+	}
+	issued, err := m.svc.IssueCode(t.Context(), key.email, key.kind)
+	same(t, want, err)
+	if err != nil {
+		return
+	}
+	u := m.users[key.email]
+	require.Equal(t, u != nil && u.deleted.IsZero(), issued.Known)
+	if len(c.issued) > 0 {
+		c.older = append(c.older, c.code)
+	}
+	m.codes[key] = &modelCode{
+		code: issued.Code, expires: now.Add(modelCodeLife),
+		issued: append(recent, now), older: c.older,
+	}
+}
+
+// guess is a code for a purpose: the right one, an older one or none. The error
+// is the one to expect for it.
+func (m *model) guess(t *rapid.T, kind schematype.OTPType) (email string, code auth.Code, c *modelCode, want error) {
+	email = m.email(t)
+	c = m.codes[codeKey{email, kind}]
+	if c == nil {
+		return email, auth.ParseCode("000000000000"), nil, auth.ErrCode
+	}
+	choices := append([]auth.Code{c.code, c.code, auth.ParseCode("wrong")}, c.older...)
+	code = rapid.SampledFrom(choices).Draw(t, "code")
+	if c.used || !c.expires.After(m.now()) || c.attempts == modelMaxAttempts {
+		return email, code, c, auth.ErrCode
+	}
+	c.attempts++
+	if code.Reveal() != c.code.Reveal() {
+		return email, code, c, &auth.CodeError{AttemptsLeft: modelMaxAttempts - c.attempts}
+	}
+	return email, code, c, nil
+}
+
+func (m *model) verifyCode(t *rapid.T) {
+	kind := m.kind(t)
+	email, code, c, want := m.guess(t, kind)
+	err := m.svc.VerifyCode(t.Context(), email, kind, code)
+	same(t, want, err)
+	if err == nil {
+		c.used = true
+	}
+}
+
+func (m *model) signInWithCode(t *rapid.T) {
+	email, code, c, want := m.guess(t, schematype.OTPSignIn)
+	u := m.users[email]
+	if want == nil && !m.usable(u) {
+		want = auth.ErrCode
+	}
+	g, err := m.svc.SignInWithCode(t.Context(), email, code, auth.Device{})
+	same(t, want, err)
+	if err == nil {
+		c.used = true
+		if !u.verified {
+			u.verified, u.password = true, ""
+			m.endAll(u)
+		}
+		m.granted(u, g)
+	}
+}
+
+func (m *model) verifyEmail(t *rapid.T) {
+	email, code, c, want := m.guess(t, schematype.OTPEmailVerification)
+	u := m.users[email]
+	if want == nil && (u == nil || !u.deleted.IsZero()) {
+		want = auth.ErrCode
+	}
+	err := m.svc.VerifyEmail(t.Context(), email, code)
+	same(t, want, err)
+	if err == nil {
+		c.used, u.verified = true, true
+	}
+}
+
+func (m *model) startSession(t *rapid.T) {
+	u, id := m.someone(t)
+	s, token, err := m.svc.StartSession(t.Context(), id, auth.Device{})
+	if !m.usable(u) {
+		require.ErrorIs(t, err, auth.ErrNotFound)
+		return
+	}
+	require.NoError(t, err)
+	m.started(u, s.ID, token)
+}
+
+func (m *model) issueRefresh(t *rapid.T) {
+	u, id := m.someone(t)
+	token, err := m.svc.IssueRefresh(t.Context(), id)
+	if !m.usable(u) {
+		require.ErrorIs(t, err, auth.ErrNotFound)
+		return
+	}
+	require.NoError(t, err)
+	m.issued(u, token)
+}
+
+func (m *model) revokeAll(t *rapid.T) {
+	u, id := m.someone(t)
+	err := m.svc.RevokeAll(t.Context(), id)
+	if u == nil {
+		require.ErrorIs(t, err, auth.ErrNotFound)
+		return
+	}
+	require.NoError(t, err)
+	m.endAll(u)
+}
+
+func (m *model) resetPassword(t *rapid.T) {
+	email, code, c, want := m.guess(t, schematype.OTPPasswordReset)
+	u, next := m.users[email], m.password(t)
+	if want == nil && (u == nil || !u.deleted.IsZero()) {
+		want = auth.ErrCode
+	}
+	err := m.svc.ResetPassword(t.Context(), email, code, next)
+	same(t, want, err)
+	if err == nil {
+		c.used = true
+		m.newPassword(u, next)
+		if !u.locked.After(m.now().Add(modelLockFor)) {
+			u.locked = time.Time{}
+		}
+	}
+}
+
+// pick is an element of all, or nil.
+func pick[T any](t *rapid.T, what string, all []*T) *T {
+	if len(all) == 0 {
+		return nil
+	}
+	return rapid.SampledFrom(all).Draw(t, what)
+}
+
+func (m *model) session(t *rapid.T) (*modelSession, auth.Token) {
+	s := pick(t, "session", m.sessions)
+	if s == nil {
+		return nil, auth.ParseToken("unknown")
+	}
+	return s, s.token
+}
+
+func (m *model) checkSession(t *rapid.T) {
+	s, token := m.session(t)
+	// Its last use is written once the service is closed.
+	svc := m.service()
+	_, _, err := svc.CheckSession(t.Context(), token)
+	require.NoError(t, svc.Close(context.WithoutCancel(t.Context())))
+	if s == nil || !m.live(s) || !m.usable(s.user) {
+		require.ErrorIs(t, err, auth.ErrSession)
+		return
+	}
+	require.NoError(t, err)
+	if now := m.now(); !s.lastUsed.Add(modelTouch).After(now) {
+		s.lastUsed = now
+	}
+}
+
+func (m *model) signOut(t *rapid.T) {
+	s, token := m.session(t)
+	require.NoError(t, m.svc.SignOut(t.Context(), token))
+	if s != nil {
+		s.ended = true
+	}
+}
+
+func (m *model) revokeSessions(t *rapid.T) {
+	u, id := m.someone(t)
+	keep := pick(t, "keep", m.sessions)
+	only := rapid.Bool().Draw(t, "only it")
+	switch {
+	case keep == nil:
+		require.NoError(t, m.svc.RevokeSessions(t.Context(), id))
+	case only:
+		require.NoError(t, m.svc.RevokeSession(t.Context(), id, keep.id))
+	default:
+		require.NoError(t, m.svc.RevokeOtherSessions(t.Context(), id, keep.id))
+	}
+	for _, s := range m.sessions {
+		if s.user == u && (keep == nil || (s == keep) == only) {
+			s.ended = true
+		}
+	}
+}
+
+func (m *model) rotate(t *rapid.T) {
+	k := pick(t, "refresh token", m.tokens)
+	if k == nil {
+		_, _, err := m.svc.Rotate(t.Context(), auth.ParseToken("unknown"))
+		require.ErrorIs(t, err, auth.ErrRefresh)
+		return
+	}
+	now := m.now()
+	next := &modelToken{user: k.user, created: now, expire: k.expire}
+	want := m.exchange(k, next)
+	token, _, err := m.svc.Rotate(t.Context(), k.token)
+	same(t, want, err)
+	if err == nil {
+		next.token = token
+		m.tokens = append(m.tokens, next)
+	}
+}
+
+// exchange puts next in the place of k, or is the error to expect.
+func (m *model) exchange(k, next *modelToken) error {
+	now := m.now()
+	if !k.expire.After(now) {
+		return auth.ErrRefresh
+	}
+	replace := func(k *modelToken) {
+		m.revoke(k)
+		k.next = next
+	}
+	if !k.revoked {
+		if !k.created.Add(modelRefreshIdle).After(now) || !m.usable(k.user) {
+			return auth.ErrRefresh
+		}
+		replace(k)
+		return nil
+	}
+	if k.next == nil {
+		return auth.ErrRefresh
+	}
+	r := m.cfg.Refresh
+	if r.Grace > 0 && k.revokedAt.Add(r.Grace).After(now) && k.graceUses < r.GraceUses && !k.next.revoked {
+		if !m.usable(k.user) {
+			return auth.ErrRefresh
+		}
+		k.graceUses++
+		k.next.graceUses = r.GraceUses
+		replace(k.next)
+		k.next = next
+		return nil
+	}
+	m.revokeFrom(k)
+	return auth.ErrReuse
+}
+
+func (m *model) revokeFrom(k *modelToken) {
+	for ; k != nil; k = k.next {
+		m.revoke(k)
+	}
+}
+
+func (m *model) revokeRefresh(t *rapid.T) {
+	k := pick(t, "refresh token", m.tokens)
+	if k == nil {
+		return
+	}
+	require.NoError(t, m.svc.RevokeRefresh(t.Context(), k.token))
+	m.revokeFrom(k)
+}
+
+func (m *model) lock(t *rapid.T) {
+	u, id := m.someone(t)
+	until := m.now().Add(rapid.SampledFrom([]time.Duration{0, 20 * time.Minute}).Draw(t, "for"))
+	err := m.svc.Lock(t.Context(), id, until)
+	if u == nil {
+		require.ErrorIs(t, err, auth.ErrNotFound)
+		return
+	}
+	require.NoError(t, err)
+	u.locked = until
+}
+
+func (m *model) delete(t *rapid.T) {
+	u, id := m.someone(t)
+	err := m.svc.Delete(t.Context(), id)
+	if u == nil || !u.deleted.IsZero() {
+		require.ErrorIs(t, err, auth.ErrNotFound)
+		return
+	}
+	require.NoError(t, err)
+	u.deleted, u.mayReact = m.now(), m.now().Add(modelReactivate)
+	m.endAll(u)
+}
+
+func (m *model) reactivate(t *rapid.T) {
+	email, password := m.email(t), m.password(t)
+	u := m.users[email]
+	want := m.prove(u, true, password)
+	if want == nil && u.mayReact.After(m.now()) {
+		want = &auth.NotYetError{RetryAt: u.mayReact}
+	}
+	g, err := m.svc.Reactivate(t.Context(), email, password, auth.Device{})
+	same(t, want, err)
+	if err == nil {
+		u.deleted, u.failures, u.locked = time.Time{}, 0, time.Time{}
+		m.granted(u, g)
+	}
+}
+
+func (m *model) restore(t *rapid.T) {
+	u, id := m.someone(t)
+	err := m.svc.Restore(t.Context(), id)
+	if u == nil || u.deleted.IsZero() || u.mayReact.After(m.now()) {
+		require.ErrorIs(t, err, auth.ErrNotFound)
+		return
+	}
+	require.NoError(t, err)
+	u.deleted = time.Time{}
+}
+
+func (m *model) purge(t *rapid.T) {
+	_, err := m.svc.Purge(t.Context(), auth.PurgeOptions{Batch: 2})
+	require.NoError(t, err)
+	for email, u := range m.users {
+		if !u.deleted.IsZero() && u.deleted.Before(m.now().Add(-modelRetention)) {
+			delete(m.users, email)
+			m.endAll(u)
+			// Its tokens are unknown from now on.
+			m.tokens = slices.DeleteFunc(m.tokens, func(k *modelToken) bool { return k.user == u })
+			m.sessions = slices.DeleteFunc(m.sessions, func(s *modelSession) bool { return s.user == u })
+		}
+	}
+	m.tokens = slices.DeleteFunc(m.tokens, func(k *modelToken) bool { return k.expire.Before(m.now()) })
+}
+
+// same compares errors by kind and by what they tell.
+func same(t *rapid.T, want, got error) {
+	var locked *auth.LockedError
+	var soon *auth.TooSoonError
+	var early *auth.NotYetError
+	var wrong *auth.CodeError
+	switch {
+	case want == nil:
+		require.NoError(t, got)
+	case errors.As(want, &locked):
+		until := locked.Until
+		require.ErrorAs(t, got, &locked)
+		require.True(t, until.Equal(locked.Until), "%v, not %v", locked, want)
+	case errors.As(want, &soon):
+		at := soon.RetryAt
+		require.ErrorAs(t, got, &soon)
+		require.True(t, at.Equal(soon.RetryAt), "%v, not %v", soon, want)
+	case errors.As(want, &early):
+		at := early.RetryAt
+		require.ErrorAs(t, got, &early)
+		require.True(t, at.Equal(early.RetryAt), "%v, not %v", early, want)
+	case errors.As(want, &wrong):
+		left := wrong.AttemptsLeft
+		require.ErrorAs(t, got, &wrong)
+		require.Equal(t, left, wrong.AttemptsLeft)
+	default:
+		require.ErrorIs(t, got, want)
+		require.False(t, errors.As(got, &locked) || errors.As(got, &wrong), "%v, not %v", got, want)
+		if errors.Is(want, auth.ErrRefresh) {
+			require.Equal(t, errors.Is(want, auth.ErrReuse), errors.Is(got, auth.ErrReuse))
+		}
+	}
+}

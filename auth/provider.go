@@ -1,0 +1,160 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/predicate"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+// Identity is what a provider says of who signed in there. The caller has
+// verified it (OpenID Connect Core, 3.1.3.7, or the provider's API).
+type Identity struct {
+	Provider schematype.Provider
+	// Subject is the provider's unchanging id for the person, never an email.
+	Subject string
+	Email   string
+	// EmailVerified is whether the provider vouches for Email.
+	EmailVerified bool
+	Name          string
+	Avatar        *schematype.Avatar
+}
+
+// SignInWithProvider signs in who a provider identified: by provider and
+// subject, or, the first time, by the address if the provider has verified it;
+// otherwise it adds an account. Any number of first sign-ins at once make one
+// account.
+//
+// An account whose address was never verified here may have been made by
+// somebody else in wait for its owner. Linking takes it over: its password, an
+// earlier link, sessions and refresh tokens are removed. An account whose
+// address is verified keeps the link it has.
+//
+// An identity without an address that can be stored is an [*InputError]. It is
+// an [ErrProviderEmail] if an account has the address but the provider
+// has not verified it, and an [ErrCredentials] if the account is locked or
+// deleted.
+func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device) (*Grant, error) {
+	if id.Provider == schematype.ProviderLocal || id.Subject == "" {
+		return nil, fmt.Errorf("sign in with a provider: needs a provider and a subject, has %q", id.Provider)
+	}
+	if !utf8.ValidString(id.Subject) {
+		return nil, &InputError{Field: user.FieldProviderID, Err: errUTF8}
+	}
+	id.Email = schematype.NormalizeEmail(id.Email)
+	var (
+		g      *Grant
+		events []Event
+	)
+	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		events = nil
+		u, err := s.resolve(ctx, tx, id, &events)
+		if err != nil {
+			return err
+		}
+		g, err = s.grantIn(ctx, tx, u, d, func(up *ent.UserUpdate) {
+			// The link must still be the one that was found: the owner of the
+			// address may have taken the account over.
+			up.Where(usable(s.now()), sameLink(u))
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range append(events, Event{Action: ActionSignIn, UserID: g.User.ID, SessionID: g.Session.ID, Detail: string(id.Provider)}) {
+		s.observe(ctx, e)
+	}
+	return g, nil
+}
+
+// sameLink are the accounts with u's link to a provider.
+func sameLink(u *ent.User) predicate.User {
+	subject := user.ProviderIDIsNil()
+	if u.ProviderID != nil {
+		subject = user.ProviderID(*u.ProviderID)
+	}
+	return user.And(user.ProviderEQ(u.Provider), subject)
+}
+
+// errRaced is an account that another call added or linked first: look again.
+var errRaced = errors.New("another sign-in added or linked the account")
+
+// resolve finds, links or adds the account of an identity.
+func (s *Service) resolve(ctx context.Context, tx *ent.Client, id Identity, events *[]Event) (*ent.User, error) {
+	u, err := tx.User.Query().Where(user.ProviderEQ(id.Provider), user.ProviderID(id.Subject)).Only(ctx)
+	if err == nil {
+		return u, nil
+	}
+	if !ent.IsNotFound(err) {
+		return nil, fmt.Errorf("find an account: %w", err)
+	}
+	u, err = tx.User.Query().Where(user.Email(id.Email)).Only(ctx)
+	switch {
+	case ent.IsNotFound(err):
+		return s.addFromProvider(ctx, tx, id, events)
+	case err != nil:
+		return nil, fmt.Errorf("find an account: %w", err)
+	case !id.EmailVerified:
+		return nil, ErrProviderEmail
+	case u.Provider != schematype.ProviderLocal && u.IsEmailVerified:
+		return u, nil
+	}
+	up := tx.User.Update().
+		Where(user.ID(u.ID), user.ProviderEQ(u.Provider), user.IsEmailVerified(u.IsEmailVerified)).
+		SetProvider(id.Provider).SetProviderID(id.Subject).SetIsEmailVerified(true)
+	if !u.IsEmailVerified {
+		up.ClearPassword()
+	}
+	switch n, err := up.Save(ctx); {
+	case ent.IsConstraintError(err), err == nil && n == 0:
+		return nil, errRaced
+	case err != nil:
+		return nil, fmt.Errorf("link a provider: %w", err)
+	}
+	revoked := 0
+	if !u.IsEmailVerified {
+		if revoked, err = s.revokeAll(ctx, tx, u.ID); err != nil {
+			return nil, err
+		}
+	}
+	u.Provider, u.ProviderID, u.IsEmailVerified = id.Provider, &id.Subject, true
+	*events = append(*events, Event{Action: ActionLink, UserID: u.ID, Count: revoked, Detail: string(id.Provider)})
+	return u, nil
+}
+
+func (s *Service) addFromProvider(ctx context.Context, tx *ent.Client, id Identity, events *[]Event) (*ent.User, error) {
+	create := tx.User.Create().
+		SetName(cutName(id.Name)).SetEmail(id.Email).SetIsEmailVerified(id.EmailVerified).
+		SetProvider(id.Provider).SetProviderID(id.Subject).
+		SetCreatedAt(s.now())
+	if id.Avatar != nil {
+		create.SetAvatar(id.Avatar)
+	}
+	u, err := create.Save(ctx)
+	switch {
+	case ent.IsConstraintError(err):
+		return nil, errRaced
+	case err != nil:
+		return nil, fmt.Errorf("add an account: %w", input(err))
+	}
+	*events = append(*events, Event{Action: ActionRegister, UserID: u.ID, Detail: string(id.Provider)})
+	return u, nil
+}
+
+// cutName keeps a sign-in from failing on the length or the bytes of a name that
+// the person did not enter here.
+func cutName(name string) string {
+	const limit = 100
+	name = strings.ToValidUTF8(name, "\uFFFD")
+	if runes := []rune(name); len(runes) > limit {
+		return string(runes[:limit])
+	}
+	return name
+}

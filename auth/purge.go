@@ -1,0 +1,149 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/otp"
+	"github.com/authgraph/authgraph/ent/refreshtoken"
+	"github.com/authgraph/authgraph/ent/session"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+// PurgeOptions configure [Purge].
+type PurgeOptions struct {
+	// Batch is how many rows one statement deletes; default 1000. A batch is a
+	// transaction: readers are not blocked, and little is lost to an interrupt.
+	Batch int
+	// DryRun counts and deletes nothing.
+	DryRun bool
+	// Progress, if set, is called after every batch.
+	Progress func(Purged)
+}
+
+// Purged counts the rows of each table that were deleted, or would be.
+type Purged struct {
+	OTPs          int `json:"otps"`
+	Sessions      int `json:"sessions"`
+	RefreshTokens int `json:"refresh_tokens"`
+	Users         int `json:"users"`
+}
+
+// Purge deletes what has ended, for a program that has no keys, such as one
+// that cron runs. Of cfg, which needs no Keys, only OTP and Account matter, and
+// Clock: they should be those of the services on the same database.
+//
+// It deletes codes that are past both their life and the budget's window,
+// sessions past their absolute end, refresh tokens past the end of their
+// family, and accounts deleted for longer than AccountPolicy.Retention, with
+// all that is theirs.
+//
+// A refresh token that was exchanged is kept until its family ends: until then
+// its being presented again has to be recognised.
+//
+// It works in batches along the indexes of expires_at and (is_deleted,
+// deleted_at), and can run beside another one. Cancelling ctx ends it: the
+// batch under way is undone, what was deleted before stays deleted and is
+// returned with the error.
+func Purge(ctx context.Context, client *ent.Client, cfg Config, opts PurgeOptions) (Purged, error) {
+	cfg.setDefaults()
+	if err := cfg.problem(); err != nil {
+		return Purged{}, err
+	}
+	return (&Service{client: client, cfg: cfg}).Purge(ctx, opts)
+}
+
+// Purge is [Purge] with the service's client and policies.
+func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) {
+	if opts.Batch <= 0 {
+		opts.Batch = 1000
+	}
+	if opts.Progress == nil {
+		opts.Progress = func(Purged) {}
+	}
+	var done Purged
+	now := s.now()
+	for _, table := range []struct {
+		name  string
+		count *int
+		purge func(context.Context, *ent.Client, PurgeOptions, time.Time) (int, error)
+	}{
+		{"otps", &done.OTPs, s.purgeOTPs},
+		{"sessions", &done.Sessions, purgeSessions},
+		{"refresh_tokens", &done.RefreshTokens, purgeRefreshTokens},
+		{"users", &done.Users, s.purgeUsers},
+	} {
+		for {
+			n := 0
+			err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+				n, err = table.purge(ctx, tx, opts, now)
+				return err
+			})
+			if err != nil {
+				return done, fmt.Errorf("purge %s: %w", table.name, err)
+			}
+			*table.count += n
+			opts.Progress(done)
+			if opts.DryRun || n < opts.Batch {
+				break
+			}
+			if err := ctx.Err(); err != nil {
+				return done, fmt.Errorf("purge %s: %w", table.name, err)
+			}
+		}
+	}
+	return done, nil
+}
+
+func (s *Service) purgeOTPs(ctx context.Context, tx *ent.Client, opts PurgeOptions, now time.Time) (int, error) {
+	// A code counts against the budget for longer than it can be used.
+	q := tx.OTP.Query().Where(otp.ExpiresAtLT(now.Add(-max(0, s.cfg.OTP.BudgetWindow-s.cfg.OTP.Lifetime))))
+	if opts.DryRun {
+		return q.Count(ctx)
+	}
+	ids, err := q.Order(ent.Asc(otp.FieldExpiresAt)).Limit(opts.Batch).IDs(ctx)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	return tx.OTP.Delete().Where(otp.IDIn(ids...)).Exec(ctx)
+}
+
+func purgeSessions(ctx context.Context, tx *ent.Client, opts PurgeOptions, now time.Time) (int, error) {
+	q := tx.Session.Query().Where(session.ExpiresAtLT(now))
+	if opts.DryRun {
+		return q.Count(ctx)
+	}
+	ids, err := q.Order(ent.Asc(session.FieldExpiresAt)).Limit(opts.Batch).IDs(ctx)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	return tx.Session.Delete().Where(session.IDIn(ids...)).Exec(ctx)
+}
+
+func purgeRefreshTokens(ctx context.Context, tx *ent.Client, opts PurgeOptions, now time.Time) (int, error) {
+	q := tx.RefreshToken.Query().Where(refreshtoken.ExpiresAtLT(now))
+	if opts.DryRun {
+		return q.Count(ctx)
+	}
+	ids, err := q.Order(ent.Asc(refreshtoken.FieldExpiresAt)).Limit(opts.Batch).IDs(ctx)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	return tx.RefreshToken.Delete().Where(refreshtoken.IDIn(ids...)).Exec(ctx)
+}
+
+func (s *Service) purgeUsers(ctx context.Context, tx *ent.Client, opts PurgeOptions, now time.Time) (int, error) {
+	gone := user.And(isTrue(user.FieldIsDeleted), user.DeletedAtLT(now.Add(-s.cfg.Account.Retention)))
+	q := tx.User.Query().Where(gone)
+	if opts.DryRun {
+		return q.Count(ctx)
+	}
+	ids, err := q.Order(ent.Asc(user.FieldDeletedAt)).Limit(opts.Batch).IDs(ctx)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	// An account that came back meanwhile stays.
+	return tx.User.Delete().Where(user.IDIn(ids...), gone).Exec(ctx)
+}

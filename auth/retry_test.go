@@ -1,0 +1,341 @@
+package auth_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph"
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/internal/mysqltest"
+)
+
+// Which errors mean that nothing happened, shown on one transition: fault_test.go shows all of them for a few errors.
+func TestWhatTheDatabaseRolledBackIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mysqltest.SQLite(t))
+	var s saboteur
+	client := w.open(t, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver { return faultyDriver{d, &s} }))
+	tr := transitions[slices.IndexFunc(transitions, func(tr transition) bool { return tr.name == "rotate" })]
+	try := func(t *testing.T, n int, f fault) (strike, error) {
+		call := tr.arrange(t, w, w.email())
+		s.arm(n, f)
+		err := call(t.Context(), w.service(t, client, 0))
+		return s.disarm(), err
+	}
+	const statements = 5
+
+	for name, err := range map[string]error{
+		"MariaDB, changed since the snapshot": &mysql.MySQLError{Number: 1020},
+		"certification failed in COMMIT":      &mysql.MySQLError{Number: 1180},
+		"lock wait timeout":                   &mysql.MySQLError{Number: 1205},
+		"deadlock":                            &mysql.MySQLError{Number: 1213},
+		"Group Replication, certification":    &mysql.MySQLError{Number: 3101},
+		"SQLite, busy":                        busy(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for n := 1; n <= statements; n++ {
+				hit, err := try(t, n, fault{err: err})
+				require.True(t, hit.landed)
+				assert.NoError(t, err, hit.statement)
+			}
+		})
+	}
+	for name, err := range map[string]error{
+		"the packets are out of order": mysql.ErrPktSync,
+		"the packet is malformed":      mysql.ErrMalformPkt,
+		"the network broke":            &net.OpError{Op: "write", Err: errors.New("broken pipe")},
+		"the connection is closed":     sql.ErrConnDone,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for n := 1; n < statements; n++ {
+				hit, err := try(t, n, fault{err: err})
+				require.True(t, hit.landed)
+				assert.NoError(t, err, hit.statement)
+			}
+			for _, after := range []bool{false, true} {
+				hit, err := try(t, statements, fault{err: err, after: after})
+				assert.True(t, hit.commit)
+				assert.True(t, isUnknown(err), "%v", err)
+			}
+		})
+	}
+	t.Run("a server that refuses COMMIT in its own words has told nothing of the outcome", func(t *testing.T) {
+		_, err := try(t, statements, fault{err: &mysql.MySQLError{Number: 1290, Message: "running with --read-only"}})
+		assert.True(t, isUnknown(err), "%v", err)
+	})
+	t.Run("a server that cannot be reached is told at once", func(t *testing.T) {
+		_, err := try(t, 1, fault{err: &net.OpError{Op: "dial", Err: errors.New("connection refused")}})
+		assert.ErrorContains(t, err, "connection refused")
+		assert.False(t, isUnknown(err))
+	})
+	w.checkFamilies(t)
+}
+
+// busy is what SQLite says to the second of two writers.
+func busy(t *testing.T) error {
+	t.Helper()
+	open := func() *sql.DB {
+		db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(t.TempDir(), "..", "busy.db"))+"?_txlock=immediate")
+		require.NoError(t, err)
+		t.Cleanup(func() { assert.NoError(t, db.Close()) })
+		return db
+	}
+	tx, err := open().BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	_, err = open().BeginTx(t.Context(), nil)
+	require.ErrorContains(t, err, "SQLITE_BUSY")
+	require.NoError(t, tx.Rollback())
+	return err
+}
+
+func TestTransactionThatAlwaysLosesEndsInItsError(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mysqltest.SQLite(t))
+	deadlock := &mysql.MySQLError{Number: 1213, Message: "Deadlock found"}
+	begun := 0
+	client := w.open(t, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver {
+		return onStatement{d, func(statement string) error {
+			if statement != "START TRANSACTION" {
+				return nil
+			}
+			begun++
+			return deadlock
+		}}
+	}))
+	id := w.register(t, w.email())
+	err := w.service(t, client, 0).Delete(t.Context(), id)
+	assert.ErrorIs(t, err, deadlock)
+	assert.False(t, isUnknown(err))
+	assert.Equal(t, 20, begun)
+}
+
+func TestRealLockWaitTimeoutIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		email := w.email()
+		id := w.register(t, email)
+		w.signIn(t, email)
+		holder, err := w.db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		_, err = holder.ExecContext(t.Context(), `UPDATE users SET name = 'held' WHERE id = ?`, id)
+		require.NoError(t, err)
+
+		var release sync.Once
+		waited := false
+		w.url = withParameter(t, url, "innodb_lock_wait_timeout", "1")
+		client := w.open(t, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver {
+			return onError{d, func(err error) {
+				if isServerError(err, 1205) {
+					release.Do(func() { waited = true; assert.NoError(t, holder.Commit()) })
+				}
+			}}
+		}))
+		require.NoError(t, w.service(t, client, 0).Delete(t.Context(), id))
+		assert.True(t, waited)
+		assert.Contains(t, w.state(t, email), "deleted true")
+		assert.NotContains(t, w.state(t, email), "active true")
+	})
+}
+
+func TestRealDeadlockIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		email := w.email()
+		id := w.register(t, email)
+		w.signIn(t, email)
+		// The other transaction takes the session, waits for the user, and is made the dearer one to roll back.
+		other, err := w.db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		_, err = other.ExecContext(t.Context(), `UPDATE sessions SET ip = '192.0.2.1' WHERE user_id = ?`, id)
+		require.NoError(t, err)
+		for range 20 {
+			_, err = other.ExecContext(t.Context(),
+				`INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('x@example.com', 'x', 'signin', NOW(6), NOW(6))`)
+			require.NoError(t, err)
+		}
+		done := make(chan error, 1)
+		var start sync.Once
+		deadlocks := 0
+		client := w.open(t, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver {
+			return onError{onStatement{d, func(statement string) error {
+				if strings.HasPrefix(statement, "UPDATE `sessions`") {
+					start.Do(func() {
+						go func() {
+							_, err := other.ExecContext(t.Context(), `UPDATE users SET name = 'other' WHERE id = ?`, id)
+							done <- errors.Join(err, other.Commit())
+						}()
+					})
+				}
+				return nil
+			}}, func(err error) {
+				if isServerError(err, 1213) {
+					deadlocks++
+				}
+			}}
+		}))
+		require.NoError(t, w.service(t, client, 0).Delete(t.Context(), id))
+		require.NoError(t, <-done)
+		assert.Equal(t, 1, deadlocks)
+		assert.NotContains(t, w.state(t, email), "active true")
+	})
+}
+
+func TestRowChangedSinceTheSnapshotIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mysqltest.MariaDB(t))
+	email := w.email()
+	call := signInWithProvider(email)
+	require.NoError(t, call(t.Context(), w.honest))
+	var change sync.Once
+	changed := 0
+	w.url = withParameter(t, w.url, "innodb_snapshot_isolation", "ON")
+	client := w.open(t, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver {
+		return onError{onStatement{d, func(statement string) error {
+			if strings.HasPrefix(statement, "UPDATE `users`") {
+				change.Do(func() {
+					_, err := w.db.ExecContext(t.Context(), `UPDATE users SET name = 'changed' WHERE email = ?`, email)
+					assert.NoError(t, err)
+				})
+			}
+			return nil
+		}}, func(err error) {
+			if isServerError(err, 1020) {
+				changed++
+			}
+		}}
+	}))
+	require.NoError(t, call(t.Context(), w.service(t, client, 0)))
+	assert.Equal(t, 1, changed)
+}
+
+func TestOfManyCodesIssuedAtOnceOneIs(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		for _, level := range []string{"READ-COMMITTED", "REPEATABLE-READ"} {
+			w := newWorld(t, url)
+			name := "transaction_isolation"
+			if strings.HasSuffix(t.Name(), "/mariadb") {
+				name = "tx_isolation"
+			}
+			w.url = withParameter(t, url, name, "'"+level+"'")
+			s := w.service(t, w.open(t), 0)
+			email := w.email()
+			errs := make([]error, 12)
+			var callers sync.WaitGroup
+			for i := range errs {
+				callers.Go(func() { errs[i] = issueCode(email)(t.Context(), s) })
+			}
+			callers.Wait()
+			issued := 0
+			for _, err := range errs {
+				if err == nil {
+					issued++
+					continue
+				}
+				assert.ErrorIs(t, err, errTooSoon, level)
+			}
+			assert.Equal(t, 1, issued, level)
+			assert.Equal(t, []int{1}, column[int](t, w.db, `SELECT COUNT(*) FROM otps WHERE email = ?`, email), level)
+		}
+	})
+}
+
+func TestResetOfAnAccountThatIsGoneIsAWrongCode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mysqltest.SQLite(t))
+	email := w.email()
+	code := w.issue(t, email, schematype.OTPPasswordReset)
+	err := w.honest.ResetPassword(t.Context(), email, code, newPassword)
+	assert.ErrorIs(t, err, auth.ErrCode)
+	assert.NotErrorIs(t, err, auth.ErrCredentials)
+}
+
+func isServerError(err error, number uint16) bool {
+	var server *mysql.MySQLError
+	return errors.As(err, &server) && server.Number == number
+}
+
+func withParameter(t *testing.T, rawURL, name, value string) string {
+	t.Helper()
+	u, err := url.Parse(rawURL)
+	require.NoError(t, err)
+	q := u.Query()
+	q.Set(name, value)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// onStatement calls fn before each statement, and sends no statement for which fn has an error.
+type onStatement struct {
+	dialect.Driver
+	fn func(statement string) error
+}
+
+func (d onStatement) BeginTx(ctx context.Context, opts *sql.TxOptions) (dialect.Tx, error) {
+	if err := d.fn("START TRANSACTION"); err != nil {
+		return nil, err
+	}
+	tx, err := d.Driver.(*entsql.Driver).BeginTx(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	return onStatementTx{tx, d.fn}, nil
+}
+
+type onStatementTx struct {
+	dialect.Tx
+	fn func(statement string) error
+}
+
+func (tx onStatementTx) Exec(ctx context.Context, query string, args, v any) error {
+	if err := tx.fn(query); err != nil {
+		return err
+	}
+	return tx.Tx.Exec(ctx, query, args, v)
+}
+
+// onError calls fn with the error of each write.
+type onError struct {
+	dialect.Driver
+	fn func(error)
+}
+
+func (d onError) BeginTx(ctx context.Context, opts *sql.TxOptions) (dialect.Tx, error) {
+	tx, err := d.Driver.(interface {
+		BeginTx(context.Context, *sql.TxOptions) (dialect.Tx, error)
+	}).BeginTx(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	return onErrorTx{tx, d.fn}, nil
+}
+
+type onErrorTx struct {
+	dialect.Tx
+	fn func(error)
+}
+
+func (tx onErrorTx) Exec(ctx context.Context, query string, args, v any) error {
+	err := tx.Tx.Exec(ctx, query, args, v)
+	if err != nil {
+		tx.fn(err)
+	}
+	return err
+}

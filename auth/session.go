@@ -1,0 +1,265 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/predicate"
+	"github.com/authgraph/authgraph/ent/session"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+// Session is a signed-in device.
+type Session struct {
+	ID        int
+	UserID    int
+	IP        string
+	UserAgent string
+	// LastUsedAt is exact to SessionPolicy.TouchInterval.
+	LastUsedAt time.Time
+	// ExpiresAt is the absolute end.
+	ExpiresAt time.Time
+	CreatedAt time.Time
+}
+
+func sessionOf(e *ent.Session) *Session {
+	s := &Session{ID: e.ID, UserID: e.UserID, LastUsedAt: e.LastUsedAt, ExpiresAt: e.ExpiresAt, CreatedAt: e.CreatedAt}
+	if e.IP != nil {
+		s.IP = *e.IP
+	}
+	if e.UserAgent != nil {
+		s.UserAgent = *e.UserAgent
+	}
+	return s
+}
+
+// StartSession starts a session for a user of whom the caller has proof of its
+// own, such as a second factor. It is an [ErrNotFound] if the account is locked
+// or deleted.
+func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Session, Token, error) {
+	var (
+		started *Session
+		token   Token
+	)
+	err := s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+		started, token, err = s.startSession(ctx, tx, userID, d)
+		return err
+	}, user.ID(userID), usable(s.now()))
+	if err != nil {
+		return nil, Token{}, err
+	}
+	s.observe(ctx, Event{Action: ActionStartSession, UserID: userID, SessionID: started.ID})
+	return started, token, nil
+}
+
+// startSession adds a session in the caller's transaction, which must hold the
+// user's row: sessions beyond the limit are then counted right.
+func (s *Service) startSession(ctx context.Context, tx *ent.Client, userID int, d Device) (*Session, Token, error) {
+	token, err := s.newToken()
+	if err != nil {
+		return nil, Token{}, err
+	}
+	now := s.now()
+	row, err := tx.Session.Create().
+		SetUserID(userID).
+		SetTokenHash(token.hash()).
+		SetNillableIP(d.ip()).
+		SetNillableUserAgent(d.userAgent()).
+		SetLastUsedAt(now).
+		SetExpiresAt(now.Add(s.cfg.Session.Absolute)).
+		SetCreatedAt(now).
+		Save(ctx)
+	if err != nil {
+		return nil, Token{}, fmt.Errorf("add a session: %w", err)
+	}
+	if n := s.cfg.Session.MaxPerUser; n > 0 {
+		if err := s.endBeyond(ctx, tx, userID, n); err != nil {
+			return nil, Token{}, err
+		}
+	}
+	return sessionOf(row), token, nil
+}
+
+// endBeyond ends the least recently used sessions of a user beyond the first n.
+func (s *Service) endBeyond(ctx context.Context, tx *ent.Client, userID, n int) error {
+	beyond := tx.Session.Query().
+		Where(session.UserID(userID), s.live()).
+		Order(ent.Desc(session.FieldLastUsedAt, session.FieldID)).
+		Offset(n).Limit(1000)
+	// The transaction may have read before it held the user's row.
+	beyond.Modify(forUpdate)
+	ids, err := beyond.IDs(ctx)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	return tx.Session.Update().Where(session.IDIn(ids...)).SetIsActive(false).Exec(ctx)
+}
+
+// live are the sessions that have not ended, in the order of the index that
+// serves a user's devices.
+func (s *Service) live() predicate.Session {
+	now := s.now()
+	return session.And(
+		isTrue(session.FieldIsActive),
+		session.ExpiresAtGT(now),
+		session.LastUsedAtGT(now.Add(-s.cfg.Session.Idle)),
+	)
+}
+
+// CheckSession returns the live session of a token and its user, in one round
+// trip. It is an [ErrSession] if the token is unknown, the session was revoked,
+// its idle or absolute timeout has passed (OWASP Session Management Cheat
+// Sheet, Session Expiration), or the account is locked or deleted.
+//
+// The session's last use is written in the background, at most once in
+// SessionPolicy.TouchInterval.
+func (s *Service) CheckSession(ctx context.Context, t Token) (*Session, *User, error) {
+	c, err := repeat(ctx, func(ctx context.Context) (*check, error) { return s.checkSession(ctx, t.hash()) })
+	if err != nil {
+		return nil, nil, fmt.Errorf("check a session: %w", err)
+	}
+	now := s.now()
+	if c == nil || !c.active || !c.session.ExpiresAt.After(now) || !c.session.LastUsedAt.Add(s.cfg.Session.Idle).After(now) ||
+		!c.usable(now) {
+		return nil, nil, ErrSession
+	}
+	if !c.session.LastUsedAt.Add(s.cfg.Session.TouchInterval).After(now) {
+		s.touch.later(c.session.ID, now)
+	}
+	return &c.session, &c.user, nil
+}
+
+// check is a session with its user and what decides whether it is live.
+type check struct {
+	owner
+	session Session
+	active  bool
+}
+
+// checkQuery is written by hand because Ent loads an edge with a query of its
+// own. It finds the session by the unique index of token_hash and the user by
+// the primary key.
+const checkQuery = `SELECT s.id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''), s.last_used_at, s.expires_at, s.created_at, s.is_active, ` + ownerColumns + `
+	FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`
+
+// checkSession is nil where there is no such session.
+func (s *Service) checkSession(ctx context.Context, hash string) (*check, error) {
+	var c check
+	o, err := loadOwned(ctx, s.client, checkQuery, hash,
+		&c.session.ID, &c.session.IP, &c.session.UserAgent,
+		&c.session.LastUsedAt, &c.session.ExpiresAt, &c.session.CreatedAt, &c.active)
+	if err != nil || o == nil {
+		return nil, err
+	}
+	c.owner, c.session.UserID = *o, o.user.ID
+	return &c, nil
+}
+
+// Sessions are the live sessions of a user, the last used first, at most 1000.
+func (s *Service) Sessions(ctx context.Context, userID int) ([]*Session, error) {
+	rows, err := repeat(ctx, func(ctx context.Context) ([]*ent.Session, error) {
+		return s.client.Session.Query().
+			Where(session.UserID(userID), s.live()).
+			Order(ent.Desc(session.FieldLastUsedAt, session.FieldID)).
+			Limit(1000).
+			All(ctx)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	out := make([]*Session, len(rows))
+	for i, r := range rows {
+		out[i] = sessionOf(r)
+	}
+	return out, nil
+}
+
+// SignOut ends the session of a token. Ending one that has ended is no error.
+func (s *Service) SignOut(ctx context.Context, t Token) error {
+	return s.revokeSessions(ctx, 0, session.TokenHash(t.hash()))
+}
+
+// RevokeSession ends one session of a user. A session of another user is left
+// alone, without an error.
+func (s *Service) RevokeSession(ctx context.Context, userID, sessionID int) error {
+	return s.revokeSessions(ctx, userID, session.UserID(userID), session.ID(sessionID))
+}
+
+// RevokeOtherSessions ends all sessions of a user but the one to keep.
+func (s *Service) RevokeOtherSessions(ctx context.Context, userID, keepID int) error {
+	return s.revokeSessions(ctx, userID, session.UserID(userID), session.IDNEQ(keepID))
+}
+
+// RevokeSessions ends all sessions of a user.
+func (s *Service) RevokeSessions(ctx context.Context, userID int) error {
+	return s.revokeSessions(ctx, userID, session.UserID(userID))
+}
+
+func (s *Service) revokeSessions(ctx context.Context, userID int, which ...predicate.Session) error {
+	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+		return s.client.Session.Update().Where(append(which, session.IsActive(true))...).SetIsActive(false).Save(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("revoke sessions: %w", err)
+	}
+	if n > 0 {
+		s.observe(ctx, Event{Action: ActionRevokeSessions, UserID: userID, Count: n})
+	}
+	return nil
+}
+
+// maxTouches is how many writes of last_used_at may be under way. Beyond it a
+// write is left to the session's next request.
+const maxTouches = 16
+
+// toucher writes last_used_at off the path of the requests that use a session.
+type toucher struct {
+	s      *Service
+	mu     sync.Mutex
+	active map[int]bool
+	closed bool
+	group  sync.WaitGroup
+}
+
+func (t *toucher) init(s *Service) {
+	t.s, t.active = s, make(map[int]bool)
+}
+
+func (t *toucher) later(sessionID int, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || t.active[sessionID] || len(t.active) >= maxTouches {
+		return
+	}
+	t.active[sessionID] = true
+	t.group.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		// Of several replicas the first one writes. A failure costs no more than
+		// the next request's trying again.
+		_ = t.s.client.Session.Update().
+			Where(session.ID(sessionID), session.IsActive(true), session.LastUsedAtLTE(now.Add(-t.s.cfg.Session.TouchInterval))).
+			SetLastUsedAt(now).
+			Exec(ctx)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.active, sessionID)
+	})
+}
+
+func (t *toucher) close(ctx context.Context) error {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	done := make(chan struct{})
+	go func() { t.group.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

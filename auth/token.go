@@ -1,0 +1,162 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math/big"
+
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+)
+
+// Token is a bearer secret to hand to its owner. It prints as ***: use
+// [Token.Reveal] where it leaves the process.
+type Token struct{ secret *string }
+
+// ParseToken takes a token that a client presented.
+func ParseToken(s string) Token { return Token{secret: &s} }
+
+// Reveal is the token itself: 43 characters of base64url without padding for
+// 256 random bits.
+func (t Token) Reveal() string { return reveal(t.secret) }
+
+// String hides the token.
+func (t Token) String() string { return "***" }
+
+// GoString hides the token.
+func (t Token) GoString() string { return "auth.Token(***)" }
+
+// Format hides the token whatever the verb.
+func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") }
+
+// MarshalText hides the token from encoders.
+func (t Token) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+// reveal follows the pointer behind which a secret is kept: fmt does not, where
+// it prints a struct whose methods it cannot call.
+func reveal(secret *string) string {
+	if secret == nil {
+		return ""
+	}
+	return *secret
+}
+
+// hash is what the tables hold: SHA-256 in hex. A fast hash is enough for a
+// secret of 256 random bits, and it can be looked up by an index.
+func (t Token) hash() string {
+	h := sha256.Sum256([]byte(t.Reveal()))
+	return hex.EncodeToString(h[:])
+}
+
+func (s *Service) newToken() (Token, error) {
+	var b [32]byte
+	if _, err := io.ReadFull(s.cfg.Random, b[:]); err != nil {
+		return Token{}, fmt.Errorf("read random bytes: %w", err)
+	}
+	return ParseToken(base64.RawURLEncoding.EncodeToString(b[:])), nil
+}
+
+// Code is a one-time code to send to an address. It prints as ***: use
+// [Code.Reveal] where it is sent.
+type Code struct{ secret *string }
+
+// ParseCode takes a code that a person entered.
+func ParseCode(s string) Code { return Code{secret: &s} }
+
+// Reveal is the code itself, in digits.
+func (c Code) Reveal() string { return reveal(c.secret) }
+
+// String hides the code.
+func (c Code) String() string { return "***" }
+
+// GoString hides the code.
+func (c Code) GoString() string { return "auth.Code(***)" }
+
+// Format hides the code whatever the verb.
+func (c Code) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") }
+
+// MarshalText hides the code from encoders.
+func (c Code) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+func (s *Service) newCode() (Code, error) {
+	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(s.cfg.OTP.Length)), nil)
+	n, err := randomBelow(s.cfg.Random, limit)
+	if err != nil {
+		return Code{}, fmt.Errorf("read random bytes: %w", err)
+	}
+	return ParseCode(fmt.Sprintf("%0*d", s.cfg.OTP.Length, n)), nil
+}
+
+// randomBelow draws uniformly from [0, limit) by rejection.
+func randomBelow(r io.Reader, limit *big.Int) (*big.Int, error) {
+	bits := limit.BitLen()
+	b := make([]byte, (bits+7)/8)
+	for {
+		if _, err := io.ReadFull(r, b); err != nil {
+			return nil, err
+		}
+		b[0] &= 0xff >> (len(b)*8 - bits)
+		if n := new(big.Int).SetBytes(b); n.Cmp(limit) < 0 {
+			return n, nil
+		}
+	}
+}
+
+// Keys authenticate one-time codes at rest. They print as ***, wherever they
+// are in what is printed.
+type Keys struct {
+	// fmt follows a pointer to a slice where the verb is wrong, and no function.
+	secrets func() [][]byte
+}
+
+// NewKeys takes copies of the keys, the one for new codes first.
+func NewKeys(keys ...[]byte) Keys {
+	secrets := make([][]byte, len(keys))
+	for i, key := range keys {
+		secrets[i] = bytes.Clone(key)
+	}
+	return Keys{secrets: func() [][]byte { return secrets }}
+}
+
+func (k Keys) reveal() [][]byte {
+	if k.secrets == nil {
+		return nil
+	}
+	return k.secrets()
+}
+
+// String hides the keys.
+func (k Keys) String() string { return "***" }
+
+// GoString hides the keys.
+func (k Keys) GoString() string { return "auth.Keys(***)" }
+
+// Format hides the keys whatever the verb.
+func (k Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") }
+
+// MarshalText hides the keys from encoders.
+func (k Keys) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+// mac is what the tables hold of a code: HMAC-SHA-256 in hex, over the purpose,
+// the address and the code, so that it is worth nothing beside another address
+// or purpose.
+func mac(key []byte, kind schematype.OTPType, email string, c Code) string {
+	h := hmac.New(sha256.New, key)
+	// Neither a purpose nor an address holds a zero byte.
+	fmt.Fprintf(h, "%s\x00%s\x00%s", kind, email, c.Reveal())
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// matches compares in constant time with each key in turn.
+func (s *Service) matches(stored string, kind schematype.OTPType, email string, c Code) bool {
+	ok := 0
+	for _, key := range s.cfg.Keys.reveal() {
+		ok |= subtle.ConstantTimeCompare([]byte(stored), []byte(mac(key, kind, email, c)))
+	}
+	return ok == 1
+}
