@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/auth"
+)
+
+func newPolicy(a *app) *cobra.Command {
+	var config string
+	var strict bool
+	cmd := &cobra.Command{
+		Use:   "policy",
+		Short: "Hold password, code, session and token limits against the standards",
+		Long: `Hold every lifetime and cap of package auth against NIST SP 800-63B-4, the OWASP
+ASVS and cheat sheets, and the OAuth RFCs. Without --config those are the
+defaults. No database is needed. A limit that a source requires gives exit code
+3, one that it recommends does so with --strict.
+
+The file is a JSON object. What it leaves out, or sets to 0, has its default:
+
+  {
+    "password": {"min_length": 15, "max_length": 128, "deny_list": false},
+    "argon2id": {"memory_kib": 19456, "iterations": 2, "parallelism": 1},
+    "lockout":  {"max_failures": 10, "duration": "15m"},
+    "otp":      {"length": 6, "lifetime": "10m", "max_attempts": 5, "resend_cooldown": "1m",
+                 "budget": 5, "budget_window": "1h"},
+    "session":  {"idle": "24h", "absolute": "720h", "touch_interval": "1m", "max_per_user": 0},
+    "refresh":  {"idle": "336h", "absolute": "2160h", "grace": "0s", "grace_uses": 1},
+    "account":  {"reactivate_after": "0s", "retention": "720h"}
+  }`,
+		Example: `  authgraph policy
+  authgraph policy --config policy.json --strict`,
+		Args: noArgs,
+		RunE: a.run(func(context.Context, []string) error { return a.policy(config, strict) }),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&config, "config", "", "the configuration, as a JSON `file` (default the defaults)")
+	flags.BoolVar(&strict, "strict", false, "let warnings give exit code 3 too")
+	return cmd
+}
+
+// policyResult is the JSON of policy.
+type policyResult struct {
+	// Config is the file; absent for the defaults.
+	Config   string         `json:"config,omitempty"`
+	Findings []auth.Finding `json:"findings"`
+}
+
+func (a *app) policy(path string, strict bool) error {
+	config, err := readConfig(path)
+	if err != nil {
+		return err
+	}
+	result := policyResult{Config: path, Findings: config.Report()}
+	if a.format == formatJSON {
+		err = a.printJSON(result)
+	} else {
+		a.printPolicy(result.Findings)
+	}
+	if err != nil {
+		return err
+	}
+	of := map[auth.Verdict]int{}
+	for _, f := range result.Findings {
+		of[f.Verdict]++
+	}
+	failed, warned := of[auth.VerdictFail], of[auth.VerdictWarn]
+	if failed > 0 || strict && warned > 0 {
+		return &findings{fmt.Sprintf("policy found %s and %s: change the settings, or write down why they are as they are",
+			count(failed, "failure"), count(warned, "warning"))}
+	}
+	return nil
+}
+
+func (a *app) printPolicy(found []auth.Finding) {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	for _, f := range found {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", f.Verdict, f.Setting, f.Value, f.Limit, f.Source)
+	}
+	_ = w.Flush() // the output keeps its error
+	off := 0
+	for _, f := range found {
+		if f.Verdict != auth.VerdictOK {
+			off++
+			fmt.Fprintf(a.stdout, "\n%s %s: %s, wanted %s\n%s\n", f.Verdict, f.Rule, f.Value, f.Limit, indent("  ", f.Text))
+		}
+	}
+	fmt.Fprintf(a.stderr, "looked at %s, found %s\n", count(len(found), "rule"), count(off, "problem"))
+}
+
+// configFile is the JSON form of [auth.Config]: what can be written down of it,
+// and no keys.
+type configFile struct {
+	Password struct {
+		MinLength int `json:"min_length"`
+		MaxLength int `json:"max_length"`
+		// DenyList is whether the service gives a PasswordPolicy.Deny.
+		DenyList bool `json:"deny_list"`
+	} `json:"password"`
+	Argon2id struct {
+		MemoryKiB   uint32 `json:"memory_kib"`
+		Iterations  uint32 `json:"iterations"`
+		Parallelism uint8  `json:"parallelism"`
+	} `json:"argon2id"`
+	Lockout struct {
+		MaxFailures int      `json:"max_failures"`
+		Duration    duration `json:"duration"`
+	} `json:"lockout"`
+	OTP struct {
+		Length         int      `json:"length"`
+		Lifetime       duration `json:"lifetime"`
+		MaxAttempts    int      `json:"max_attempts"`
+		ResendCooldown duration `json:"resend_cooldown"`
+		Budget         int      `json:"budget"`
+		BudgetWindow   duration `json:"budget_window"`
+	} `json:"otp"`
+	Session struct {
+		Idle          duration `json:"idle"`
+		Absolute      duration `json:"absolute"`
+		TouchInterval duration `json:"touch_interval"`
+		MaxPerUser    int      `json:"max_per_user"`
+	} `json:"session"`
+	Refresh struct {
+		Idle      duration `json:"idle"`
+		Absolute  duration `json:"absolute"`
+		Grace     duration `json:"grace"`
+		GraceUses int      `json:"grace_uses"`
+	} `json:"refresh"`
+	Account struct {
+		ReactivateAfter duration `json:"reactivate_after"`
+		Retention       duration `json:"retention"`
+	} `json:"account"`
+}
+
+func (f *configFile) config() auth.Config {
+	password := auth.PasswordPolicy{MinLength: f.Password.MinLength, MaxLength: f.Password.MaxLength}
+	if f.Password.DenyList {
+		password.Deny = func(string) bool { return false } // the report asks only whether there is one
+	}
+	return auth.Config{
+		Password: password,
+		Hasher:   auth.Argon2id{Memory: f.Argon2id.MemoryKiB, Iterations: f.Argon2id.Iterations, Parallelism: f.Argon2id.Parallelism},
+		Lockout:  auth.LockoutPolicy{MaxFailures: f.Lockout.MaxFailures, Duration: f.Lockout.Duration.Duration},
+		OTP: auth.OTPPolicy{
+			Length: f.OTP.Length, Lifetime: f.OTP.Lifetime.Duration, MaxAttempts: f.OTP.MaxAttempts,
+			ResendCooldown: f.OTP.ResendCooldown.Duration, Budget: f.OTP.Budget, BudgetWindow: f.OTP.BudgetWindow.Duration,
+		},
+		Session: auth.SessionPolicy{
+			Idle: f.Session.Idle.Duration, Absolute: f.Session.Absolute.Duration,
+			TouchInterval: f.Session.TouchInterval.Duration, MaxPerUser: f.Session.MaxPerUser,
+		},
+		Refresh: auth.RefreshPolicy{
+			Idle: f.Refresh.Idle.Duration, Absolute: f.Refresh.Absolute.Duration,
+			Grace: f.Refresh.Grace.Duration, GraceUses: f.Refresh.GraceUses,
+		},
+		Account: auth.AccountPolicy{ReactivateAfter: f.Account.ReactivateAfter.Duration, Retention: f.Account.Retention.Duration},
+	}
+}
+
+// duration is written as in "15m".
+type duration struct{ time.Duration }
+
+func (d *duration) UnmarshalText(text []byte) (err error) {
+	d.Duration, err = time.ParseDuration(string(text))
+	return err
+}
+
+// readConfig reads the file of --config; without one it is the defaults.
+func readConfig(path string) (auth.Config, error) {
+	var f configFile
+	if path == "" {
+		return f.config(), nil
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return auth.Config{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(content))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&f); err != nil {
+		return auth.Config{}, fmt.Errorf("read the configuration: %s: %w (authgraph policy --help shows the form)", path, err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return auth.Config{}, fmt.Errorf("read the configuration: %s: holds more than one JSON object", path)
+	}
+	return f.config(), nil
+}

@@ -1,0 +1,201 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"entgo.io/ent/dialect"
+	"github.com/go-sql-driver/mysql"
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph"
+	"github.com/authgraph/authgraph/auth"
+)
+
+func newPurge(a *app) *cobra.Command {
+	var p purge
+	cmd := &cobra.Command{
+		Use:   "purge",
+		Short: "Delete codes, sessions, tokens and accounts whose time is over",
+		Long: `Delete what has ended: codes that count for nothing any more, sessions and
+refresh tokens past their absolute end, and accounts that were deleted longer
+ago than --retention, with all that is theirs. Meant to be run daily.
+
+It deletes in batches beside a service that goes on working. Ctrl-C undoes the
+one under way: what is deleted stays deleted, and the next run goes on.`,
+		Example: `  authgraph purge --dry-run
+  authgraph purge --retention 2160h
+  authgraph purge --config policy.json --format json`,
+		Args: noArgs,
+		PreRunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case p.opts.Batch < 1 || p.opts.Batch > maxBatch:
+				return fmt.Errorf("--batch must be from 1 to %d", maxBatch)
+			case cmd.Flags().Changed("retention") && p.retention <= 0:
+				return errors.New("--retention must be more than 0, as in 720h")
+			}
+			return nil
+		},
+		RunE: a.run(func(ctx context.Context, _ []string) error { return a.purge(ctx, p) }),
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&p.opts.DryRun, "dry-run", false, "count the rows and delete none")
+	flags.IntVar(&p.opts.Batch, "batch", 1000, "how many `rows` one transaction deletes")
+	flags.DurationVar(&p.retention, "retention", 0, "how long a deleted account is kept (default that of --config, else 720h)")
+	flags.StringVar(&p.config, "config", "", "the configuration of the service, as the JSON `file` of authgraph policy (default the defaults)")
+	return cmd
+}
+
+// maxBatch keeps a statement below what the databases accept.
+const maxBatch = 30_000
+
+// purge is what the flags say.
+type purge struct {
+	opts      auth.PurgeOptions
+	retention time.Duration
+	config    string
+}
+
+// purgeResult is the JSON of purge.
+type purgeResult struct {
+	source
+	DryRun bool `json:"dry_run,omitempty"`
+	// Complete is false if the purge was cut off.
+	Complete bool `json:"complete"`
+	// Deleted are the rows that are, or on a dry run would be, deleted. An
+	// account counts as one row, without those that went with it.
+	Deleted auth.Purged `json:"deleted"`
+}
+
+func (a *app) purge(ctx context.Context, p purge) (err error) {
+	config, err := readConfig(p.config)
+	if err != nil {
+		return err
+	}
+	config.Account.Retention = cmp.Or(p.retention, config.Account.Retention)
+	u, raw, err := a.database()
+	if err != nil {
+		return err
+	}
+	result := purgeResult{source: source{Database: u.String()}, DryRun: p.opts.DryRun}
+	a.announce(result.source)
+	if u.Dialect == dialect.SQLite {
+		// Opening it would make the file.
+		if _, err := os.Stat(u.Database()); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("there is no database %s: make it with authgraph migrate apply", u)
+		}
+	}
+	client, err := authgraph.Open(ctx, raw)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	printer := &purgePrinter{app: a}
+	if a.format == formatText && !p.opts.DryRun {
+		// Knowing how much there is costs a fraction of deleting it.
+		total, err := auth.Purge(ctx, client, config, auth.PurgeOptions{DryRun: true})
+		if err != nil {
+			return noTables(err)
+		}
+		printer.begin(rows(total), isTerminal(a.stderr))
+		p.opts.Progress = printer.progress
+	}
+	result.Deleted, err = auth.Purge(ctx, client, config, p.opts)
+	printer.end()
+	result.Complete = err == nil
+	err = noTables(err)
+	if err != nil && rows(result.Deleted) > 0 {
+		err = fmt.Errorf("%w; what was deleted stays so (%s), run authgraph purge again to go on", err, count(rows(result.Deleted), "row"))
+	}
+	if a.format == formatJSON {
+		return errors.Join(err, a.printJSON(result))
+	}
+	a.printPurge(result)
+	return err
+}
+
+// noTables says what to do where the tables are not there.
+func noTables(err error) error {
+	const erNoSuchTable = 1146
+	var server *mysql.MySQLError
+	if errors.As(err, &server) && server.Number == erNoSuchTable || err != nil && strings.Contains(err.Error(), "no such table") {
+		return fmt.Errorf("%w: make the tables with authgraph migrate apply", err)
+	}
+	return err
+}
+
+func (a *app) printPurge(r purgeResult) {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	did := "deleted"
+	if r.DryRun {
+		did = "would delete"
+	}
+	for _, table := range []struct {
+		name string
+		rows int
+	}{
+		{"otps", r.Deleted.OTPs}, {"sessions", r.Deleted.Sessions},
+		{"refresh_tokens", r.Deleted.RefreshTokens}, {"users", r.Deleted.Users},
+	} {
+		fmt.Fprintf(w, "%s\t%d\t%s\n", did, table.rows, table.name)
+	}
+	_ = w.Flush() // the output keeps its error
+	if r.DryRun {
+		fmt.Fprintln(a.stderr, "dry run: nothing was deleted")
+	}
+}
+
+func rows(p auth.Purged) int { return p.OTPs + p.Sessions + p.RefreshTokens + p.Users }
+
+// purgePrinter shows a purge while it runs, on standard error: a bar on a
+// terminal, a line every so many batches elsewhere.
+type purgePrinter struct {
+	*app
+	bar   *progressbar.ProgressBar
+	total int
+	calls int
+}
+
+// everyBatches is how many batches a line of progress stands for.
+const everyBatches = 10
+
+func (p *purgePrinter) begin(total int, onTerminal bool) {
+	p.total = total
+	if total > 0 && onTerminal {
+		p.bar = progressbar.NewOptions(total,
+			progressbar.OptionSetWriter(p.stderr),
+			progressbar.OptionSetWidth(24),
+			progressbar.OptionShowCount(),
+			progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetDescription("deleting"),
+		)
+	}
+}
+
+func (p *purgePrinter) progress(done auth.Purged) {
+	p.calls++
+	n := rows(done)
+	// Rows can end while it runs.
+	p.total = max(p.total, n)
+	switch {
+	case p.bar != nil:
+		p.bar.ChangeMax(p.total)
+		_ = p.bar.Set(n) // it fails only where the terminal does
+	case p.calls%everyBatches == 0:
+		fmt.Fprintf(p.stderr, "deleted %d of %s\n", n, count(p.total, "row"))
+	}
+}
+
+func (p *purgePrinter) end() {
+	if p.bar != nil {
+		_ = p.bar.Clear() // it fails only where the terminal does
+	}
+}
