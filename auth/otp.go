@@ -241,6 +241,8 @@ func (s *Service) SignInWithCode(ctx context.Context, email string, c Code, d De
 // ResetPassword takes a code of type password-reset, replaces the password, and
 // ends every session and refresh token of the account, in one transaction. It
 // ends a lock that guessing caused, not a longer one that [Service.Lock] set.
+// The address is verified by it; if it never was before, a link to a provider
+// is removed too, since somebody else may have made the account.
 // Errors are those of [Service.VerifyCode], and [*PasswordError], for which no
 // attempt is counted.
 func (s *Service) ResetPassword(ctx context.Context, email string, c Code, password string) error {
@@ -272,13 +274,19 @@ func (s *Service) passwordByCode(ctx context.Context, email string, kind schemat
 		if err := s.useCode(ctx, tx, id); err != nil {
 			return err
 		}
-		userID, err := tx.User.Query().Where(user.Email(email), user.IsDeleted(false)).OnlyID(ctx)
+		u, err := tx.User.Query().Where(user.Email(email), user.IsDeleted(false)).Only(ctx)
 		if err == nil {
-			revoked, err = s.setPassword(ctx, tx, userID, hash, user.IsDeleted(false))
+			revoked, err = s.setPassword(ctx, tx, u.ID, hash, user.IsDeleted(false))
+		}
+		if err == nil && !u.IsEmailVerified {
+			err = tx.User.Update().
+				Where(user.ID(u.ID), user.IsEmailVerified(false)).
+				SetIsEmailVerified(true).SetProvider(schematype.ProviderLocal).ClearProviderID().
+				Exec(ctx)
 		}
 		if err == nil {
 			err = tx.User.Update().
-				Where(user.ID(userID), user.LockUntilLTE(s.now().Add(s.cfg.Lockout.Duration))).
+				Where(user.ID(u.ID), user.LockUntilLTE(s.now().Add(s.cfg.Lockout.Duration))).
 				ClearLockUntil().
 				Exec(ctx)
 		}

@@ -88,6 +88,7 @@ var indexes = map[string]string{
 	"UPDATE users SET … WHERE email = ? AND NOT is_deleted":                                                                                                                                     "email",
 	"UPDATE users SET … WHERE id = ? AND (NOT is_deleted AND (lock_until IS NULL OR lock_until <= ?))":                                                                                          "PRIMARY",
 	"UPDATE users SET … WHERE id = ? AND NOT is_deleted":                                                                                                                                        "PRIMARY",
+	"UPDATE users SET … WHERE id = ? AND NOT is_email_verified":                                                                                                                                 "PRIMARY",
 	"UPDATE users SET … WHERE id = ? AND lock_until <= ?":                                                                                                                                       "PRIMARY",
 	"UPDATE users SET … WHERE id = ?": "PRIMARY",
 }

@@ -530,7 +530,7 @@ func (m *model) resetPassword(t *rapid.T) {
 	err := m.svc.ResetPassword(t.Context(), email, code, next)
 	same(t, want, err)
 	if err == nil {
-		c.used = true
+		c.used, u.verified = true, true
 		m.newPassword(u, next)
 		if !u.locked.After(m.now().Add(modelLockFor)) {
 			u.locked = time.Time{}

@@ -21,7 +21,7 @@ import (
 // list here is a slower sign-in for everybody.
 var roundTrips = map[string]string{
 	"change a password":                   "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, UPDATE sessions, UPDATE refresh_tokens, COMMIT",
-	"change a password with a code":       "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, COMMIT",
+	"change a password with a code":       "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, UPDATE users, COMMIT",
 	"change a role":                       "UPDATE users",
 	"check a session":                     "SELECT sessions users",
 	"check a session that does not exist": "SELECT sessions users",
@@ -35,7 +35,7 @@ var roundTrips = map[string]string{
 	"purge codes":                         "START TRANSACTION, SELECT otps, DELETE otps, COMMIT, START TRANSACTION, SELECT sessions, COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, COMMIT",
 	"reactivate":                          "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
 	"register":                            "INSERT users",
-	"reset a password":                    "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, COMMIT",
+	"reset a password":                    "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, UPDATE users, COMMIT",
 	"restore":                             "UPDATE users",
 	"reuse":                               "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, COMMIT",
 	"reuse within the grace of a token whose successor was used": "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, UPDATE refresh_tokens, UPDATE refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, COMMIT",

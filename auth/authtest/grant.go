@@ -172,6 +172,21 @@ var grantRules = []scenario{
 		_, err = svc.SignInWithProvider(t.Context(), squat, phone)
 		require.ErrorIs(t, err, auth.ErrProviderEmail)
 	}},
+	{name: "a reset takes the link of an account that was never verified, and of no other", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx := t.Context()
+		squat, kept := identity("squatter", k.email()), identity("owner", k.email())
+		squat.EmailVerified = false
+		providerSignIn(t, svc, squat)
+		providerSignIn(t, svc, kept)
+		for _, id := range []auth.Identity{squat, kept} {
+			code := issue(t, svc, id.Email, schematype.OTPPasswordReset).Code
+			require.NoError(t, svc.ResetPassword(ctx, id.Email, code, nextPassword))
+		}
+		_, err := svc.SignInWithProvider(ctx, squat, phone)
+		require.ErrorIs(t, err, auth.ErrProviderEmail)
+		providerSignIn(t, svc, kept)
+	}},
 	{name: "a code leaves a verified account what it has", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, before := t.Context(), k.signIn(t, svc)
