@@ -54,7 +54,7 @@ type Grant struct {
 
 // SignIn verifies a password and starts a session and a family of refresh
 // tokens. It is an [ErrCredentials] if the email has no active account or the
-// password is wrong, which take the same time.
+// password is wrong, which cost the same hashing.
 //
 // Each guess is counted, in a committed statement, before it is examined; no
 // more than LockoutPolicy.MaxFailures in a row are, however many come at once.
