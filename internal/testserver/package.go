@@ -169,7 +169,7 @@ func newApt(ctx context.Context, folder string) (*apt, error) {
 			return nil, fmt.Errorf("%s was not found: this way needs Debian or a system made from it", tool)
 		}
 	}
-	source, err := machineArchive("/etc/apt", "/etc/os-release")
+	source, err := machineArchive("/etc/apt", "/etc/os-release", debianKeyring)
 	if err != nil {
 		return nil, err
 	}

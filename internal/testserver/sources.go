@@ -20,8 +20,9 @@ type source struct {
 	enabled    bool
 }
 
-// machineArchive is where this machine gets Debian from, which may be a mirror that no other machine can reach.
-func machineArchive(aptFolder, osRelease string) (source, error) {
+// machineArchive is where this machine gets Debian from, which may be a mirror that no other machine can reach. The
+// keyring is that of entries that name none.
+func machineArchive(aptFolder, osRelease, keyring string) (source, error) {
 	release, err := os.ReadFile(osRelease)
 	if err != nil {
 		return source{}, err
@@ -47,7 +48,7 @@ func machineArchive(aptFolder, osRelease string) (source, error) {
 		return source{}, fmt.Errorf("apt's sources name no Debian archive for suite %q", codename)
 	}
 	if found.keyring == "" {
-		found.keyring = debianKeyring
+		found.keyring = keyring
 	}
 	if _, err := os.Stat(found.keyring); err != nil {
 		return source{}, errors.New("the Debian archive's keyring is missing: " + err.Error())
