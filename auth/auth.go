@@ -175,6 +175,13 @@ func New(client *ent.Client, cfg Config) (*Service, error) {
 // stays open.
 func (s *Service) Close(ctx context.Context) error { return s.touch.close(ctx) }
 
+// LongestLifetime is how far ahead of the clock a service with this configuration
+// writes times, the defaults applied: what the type of the columns has to hold.
+func (c Config) LongestLifetime() time.Duration {
+	c.setDefaults()
+	return max(c.OTP.Lifetime, c.OTP.ResendCooldown, c.Session.Absolute, c.Refresh.Absolute, c.Lockout.Duration, c.Account.ReactivateAfter)
+}
+
 func (c *Config) setDefaults() {
 	orInt := func(p *int, v int) {
 		if *p == 0 {

@@ -249,6 +249,10 @@ func (d *Dev) replayDir(ctx context.Context, dir Dir) (*schema.Schema, error) {
 	if err != nil {
 		return nil, dirError(dir, err)
 	}
+	return d.replayFiles(ctx, files)
+}
+
+func (d *Dev) replayFiles(ctx context.Context, files []atlas.File) (*schema.Schema, error) {
 	return d.replay(ctx, func() error {
 		for _, f := range files {
 			if err := d.exec(ctx, f); err != nil {

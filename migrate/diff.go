@@ -145,19 +145,27 @@ func changes(ctx context.Context, dev *Dev, dir Dir, to State) ([]schema.Change,
 	if err != nil {
 		return nil, fmt.Errorf("read the desired state: %w", err)
 	}
-	want.Name, want.Attrs = have.Name, have.Attrs
-	// Both come from the database: without the option a changed CHECK would
-	// count as the same one.
-	changes, err := dev.drv.SchemaDiff(have, want, schema.DiffNormalized())
+	changes, err := dev.compare(have, want)
 	if err != nil {
-		return nil, fmt.Errorf("compare the schemas: %w", err)
+		return nil, err
 	}
-	replaceChecks(changes)
-	changes = addOnUpdate(changes, have, want)
 	if len(changes) == 0 {
 		return nil, ErrNoChanges
 	}
 	return changes, nil
+}
+
+// compare is what leads from one inspected schema to another.
+func (d *Dev) compare(have, want *schema.Schema) ([]schema.Change, error) {
+	want.Name, want.Attrs = have.Name, have.Attrs
+	// Both come from the database: without the option a changed CHECK would
+	// count as the same one.
+	changes, err := d.drv.SchemaDiff(have, want, schema.DiffNormalized())
+	if err != nil {
+		return nil, fmt.Errorf("compare the schemas: %w", err)
+	}
+	replaceChecks(changes)
+	return addOnUpdate(changes, have, want), nil
 }
 
 // replaceChecks drops and adds a CHECK that changed: Atlas modifies it by DROP

@@ -213,6 +213,9 @@ func hashCollations(t *schema.Table) (found []finding) {
 	return found
 }
 
+// leaveOut is what to do about an index that is planned.
+const leaveOut = ": leave it out"
+
 func redundantIndexes(t *schema.Table) (found []finding) {
 	all := indexes(t)
 	for n, short := range all {
@@ -235,7 +238,7 @@ func redundantIndexes(t *schema.Table) (found []finding) {
 			}
 			found = append(found, finding{
 				place: place{code: "AG103", table: t.Name, index: short.Name},
-				text:  fmt.Sprintf("index %q of table %q does nothing that %s does not do: leave it out", short.Name, t.Name, what),
+				text:  fmt.Sprintf("index %q of table %q does nothing that %s does not do", short.Name, t.Name, what) + leaveOut,
 			})
 			break
 		}

@@ -15,6 +15,7 @@ import (
 
 	"entgo.io/ent/dialect"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	entmigrate "github.com/authgraph/authgraph/ent/migrate"
 	"github.com/authgraph/authgraph/internal/dburl"
@@ -35,7 +36,7 @@ the migrations compiled into this program otherwise.`,
   authgraph migrate lint --git-base origin/main
   authgraph migrate apply`,
 	})
-	cmd.PersistentFlags().StringVar(&m.dirPath, "dir", "", "migration directory, a `path` or file://path (default migrate or migrate/sqlite, else the embedded one)")
+	m.addDirFlag(cmd.PersistentFlags())
 	cmd.AddCommand(newApply(m), newCheck(m), newDiff(m), newHash(m), newLint(m), newNew(m), newStatus(m), newValidate(m))
 	return cmd
 }
@@ -79,6 +80,10 @@ func shellWord(s string) string {
 }
 
 var plain = regexp.MustCompile(`^[\pL\pN_./:@%+=,-]+$`)
+
+func (m *migrations) addDirFlag(flags *pflag.FlagSet) {
+	flags.StringVar(&m.dirPath, "dir", "", "migration directory, a `path` or file://path (default migrate or migrate/sqlite, else the embedded one)")
+}
 
 func (m *migrations) addDevFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&m.devURL, "dev-url", "", "an empty database to work in, as a `URL` (default a scratch database beside the one of --url, dropped afterwards)")

@@ -266,7 +266,17 @@ func parseSQLite(rest string) (*URL, error) {
 	if file == "" || strings.HasSuffix(file, "/") {
 		return nil, &Error{Part: PartFile, Err: errors.New("is missing")}
 	}
+	readOnly := params.Get("mode") == "ro"
 	for name, values := range sqliteParams {
+		if readOnly {
+			// One who only reads may change neither the journal nor lock.
+			switch name {
+			case "_pragma":
+				values = values[:1]
+			case "_txlock":
+				continue
+			}
+		}
 		params[name] = append(slices.Clone(values), params[name]...)
 	}
 	// The last one wins.
@@ -324,6 +334,29 @@ func (u *URL) WithDatabase(name string) *URL {
 	c.server = u.server.Clone()
 	c.server.DBName = name
 	return &c
+}
+
+// WithSession is the same address with server variables that are set on every
+// connection; a value is SQL. For SQLite it is the address as it is.
+func (u *URL) WithSession(variables map[string]string) *URL {
+	c := *u
+	if u.Dialect == dialect.SQLite {
+		return &c
+	}
+	c.server = u.server.Clone()
+	maps.Copy(c.server.Params, variables)
+	return &c
+}
+
+// Local reports whether what is sent stays on this machine: to a file, over a
+// socket or to a loopback address.
+func (u *URL) Local() bool {
+	if u.Dialect == dialect.SQLite || u.server.Net == "unix" {
+		return true
+	}
+	host, _, err := net.SplitHostPort(u.server.Addr)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // OpenDB makes a pool for the address. It does not connect.

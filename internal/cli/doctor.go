@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/internal/doctor"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+func newDoctor(a *app) *cobra.Command {
+	o := doctorOptions{migrations: &migrations{app: a}}
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check the live database: server, tables, rows and rights",
+		Long: `Check the database that the tables live in: the server and its settings, the
+rights of the account, the tables against the migrations, indexes, ids, the
+range of times, and rows that should not be there. One line a finding, with
+what to do; docs/doctor.md says more of each. Errors give exit code 3, warnings
+do so with --strict.
+
+Nothing is changed: transactions are read-only, and each check ends after
+--timeout, on the server too. Migrations are replayed in a scratch database,
+which is dropped again. What cannot be checked is a warning that says why.`,
+		Example: `  authgraph doctor
+  authgraph doctor --config policy.json --connections 200 --strict
+  authgraph doctor --format json`,
+		Args: noArgs,
+		PreRunE: func(*cobra.Command, []string) error {
+			switch {
+			case o.connections < 1:
+				return errors.New("--connections must be 1 or more")
+			case o.timeout < time.Millisecond:
+				return errors.New("--timeout must be 1ms or more, as in 30s")
+			}
+			return nil
+		},
+		RunE: o.run(func(ctx context.Context, _ []string) error { return o.doctor(ctx) }),
+	}
+	o.addDirFlag(cmd.Flags())
+	o.addDevFlag(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&o.config, "config", "", "the configuration of the services, as the JSON `file` of authgraph policy (default the defaults)")
+	flags.IntVar(&o.connections, "connections", 25, "how many connections the services open together, `N`: their number times Pool.MaxOpen")
+	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long one check may take")
+	flags.BoolVar(&o.strict, "strict", false, "let warnings give exit code 3 too")
+	return cmd
+}
+
+// doctorOptions is what the flags say.
+type doctorOptions struct {
+	*migrations
+	config      string
+	connections int
+	timeout     time.Duration
+	strict      bool
+}
+
+// doctorResult is the JSON of doctor.
+type doctorResult struct {
+	source
+	Findings []doctor.Finding `json:"findings"`
+	Summary  doctorSummary    `json:"summary"`
+}
+
+// doctorSummary counts the findings.
+type doctorSummary struct {
+	Errors   int `json:"errors"`
+	Warnings int `json:"warnings"`
+	Infos    int `json:"infos"`
+	OK       int `json:"ok"`
+	// Unchecked are those of them that say why a check could not be made.
+	Unchecked int `json:"unchecked"`
+}
+
+func (o doctorOptions) doctor(ctx context.Context) error {
+	config, err := readConfig(o.config)
+	if err != nil {
+		return err
+	}
+	u, raw, err := o.database()
+	if err != nil {
+		return err
+	}
+	dir, err := o.directory(u.Dialect)
+	if err != nil {
+		return err
+	}
+	result := doctorResult{source: source{Database: u.String(), Directory: dir.String()}}
+	o.announce(result.source)
+	opts := doctor.Options{Dir: dir.Dir, Config: config, Connections: o.connections, Timeout: o.timeout}
+	if o.devURL != "" {
+		opts.Dev = func(ctx context.Context) (*migrate.Dev, error) { return migrate.OpenDev(ctx, o.devURL) }
+	}
+	bar := &doctorBar{}
+	if o.format == formatText && isTerminal(o.stderr) {
+		opts.Progress = func(code string, n, total int) { bar.show(o.app, code, n, total) }
+	}
+	result.Findings, err = doctor.Run(ctx, raw, opts)
+	bar.end()
+	if err != nil {
+		return err
+	}
+	for i, f := range result.Findings {
+		result.Findings[i].Text, result.Findings[i].Fix = o.hint(f.Text), o.hint(f.Fix)
+		result.Summary.add(f)
+	}
+	if o.format == formatJSON {
+		err = o.printJSON(result)
+	} else {
+		o.printDoctor(result.Findings)
+	}
+	if err != nil {
+		return err
+	}
+	return o.sumUp(result.Summary)
+}
+
+func (s *doctorSummary) add(f doctor.Finding) {
+	switch f.Severity {
+	case doctor.Error:
+		s.Errors++
+	case doctor.Warning:
+		s.Warnings++
+	case doctor.Info:
+		s.Infos++
+	default:
+		s.OK++
+	}
+	if f.Unchecked {
+		s.Unchecked++
+	}
+}
+
+// sumUp says what the findings come to, in an error where it is one.
+func (o doctorOptions) sumUp(s doctorSummary) error {
+	var found []string
+	if s.Errors > 0 {
+		found = append(found, count(s.Errors, "error"))
+	}
+	if s.Warnings > 0 {
+		found = append(found, count(s.Warnings, "warning"))
+	}
+	summary := "found " + cmp.Or(strings.Join(found, ", "), "no problems")
+	switch {
+	case s.Errors > 0 || o.strict && s.Warnings > 0:
+		return &findings{summary + ": each line ends in what to do, docs/doctor.md says why"}
+	case o.format != formatJSON:
+		fmt.Fprintln(o.stderr, summary)
+	}
+	return nil
+}
+
+func (o doctorOptions) printDoctor(found []doctor.Finding) {
+	w := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
+	for _, f := range found {
+		text := f.Text
+		if f.Fix != "" {
+			text += ": " + f.Fix
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Severity, f.Code, oneLine(text))
+	}
+	_ = w.Flush() // the output keeps its error
+}
+
+// doctorBar shows on a terminal which check is under way.
+type doctorBar struct{ bar *progressbar.ProgressBar }
+
+func (b *doctorBar) show(a *app, code string, n, total int) {
+	if b.bar == nil {
+		b.bar = progressbar.NewOptions(total,
+			progressbar.OptionSetWriter(a.stderr),
+			progressbar.OptionSetWidth(24),
+			progressbar.OptionSetPredictTime(false),
+			progressbar.OptionShowCount(),
+			progressbar.OptionClearOnFinish(),
+		)
+	}
+	b.bar.Describe(code)
+	_ = b.bar.Set(n - 1) // it fails only where the terminal does
+}
+
+func (b *doctorBar) end() {
+	if b.bar != nil {
+		_ = b.bar.Clear() // it fails only where the terminal does
+	}
+}

@@ -1,0 +1,151 @@
+package doctor
+
+import "entgo.io/ent/dialect"
+
+// checks are all checks, in the order in which they are made.
+var checks = []check{
+	{
+		code: "version", run: checkVersion,
+		about:  "the server's product and version",
+		advice: "error below MySQL 8.0.16 and MariaDB 10.4, which do not enforce named `CHECK` constraints: upgrade",
+		source: "MySQL manual, CHECK Constraints; MariaDB documentation, CONSTRAINT",
+	},
+	{
+		code: "sql-mode", engine: dialect.MySQL, run: checkSQLMode,
+		about:  "the global `sql_mode`",
+		advice: "info where it is not strict, or reads quotes and backslashes in its own way. This project's clients set their own; others (a Drizzle service, a console) get the global one, and without strict mode what is too long is cut",
+		source: "MySQL manual, Server SQL Modes",
+	},
+	{
+		code: "time-zone", engine: dialect.MySQL, run: checkTimeZone,
+		about:  "the global `time_zone`, and the system's where that decides",
+		advice: "warning where it is not UTC. Times are stored in UTC, but a client that does not set its session's zone writes and reads them as that zone's clock: a code it writes may have expired already",
+		source: "MySQL manual, MySQL Server Time Zone Support",
+	},
+	{
+		code: "clock", engine: dialect.MySQL, run: checkClock,
+		about:  "the server's clock beside this machine's",
+		advice: "warning from 2 s of difference, error from 30 s: let both follow one time server. Expiry is written by the services and compared with their clocks; `created_at` comes from the server where another client writes",
+		source: "MySQL manual, Date and Time Functions, UTC_TIMESTAMP",
+	},
+	{
+		code: "tls", engine: dialect.MySQL, run: checkTLS,
+		about:  "whether this connection is encrypted, where it leaves the machine",
+		advice: "warning where it is not: token hashes and addresses can be read on the way. Put `?tls=true` into the URL",
+		source: "MySQL manual, Using Encrypted Connections",
+	},
+	{
+		code: "durability", engine: dialect.MySQL, run: checkDurability,
+		about:  "`innodb_flush_log_at_trx_commit`, and `sync_binlog` where there is a binary log",
+		advice: "info where one is not 1: after a crash of the machine a sign-in, a revocation or a used code may be forgotten",
+		source: "MySQL manual, InnoDB Startup Options and System Variables; Binary Logging Options and Variables",
+	},
+	{
+		code: "connections", engine: dialect.MySQL, run: checkConnections,
+		about:  "`max_connections` and `max_user_connections` beside what the services open (`--connections`) and the most that were open at once",
+		advice: "error where the services open more than the server allows, warning where nine tenths have been in use: raise the limit, or lower `Pool.MaxOpen`",
+		source: "MySQL manual, Connection Interfaces, Connection Volume Management",
+	},
+	{
+		code: "prepared-statements", engine: dialect.MySQL, run: checkPrepared,
+		about:  "the prepared statements of all clients beside `max_prepared_stmt_count`",
+		advice: "warning from four fifths on: a client that prepares gets error 1461 at the limit. Raise it, or look for a client that does not close its statements",
+		source: "MySQL manual, Server System Variables, max_prepared_stmt_count",
+	},
+	{
+		code: "foreign-keys", engine: dialect.MySQL, run: checkForeignKeys,
+		about:  "the global `foreign_key_checks`",
+		advice: "error where it is off: clients write sessions of users that do not exist, and deleting a user leaves its tokens",
+		source: "MySQL manual, Server System Variables, foreign_key_checks",
+	},
+	{
+		code: "privileges", engine: dialect.MySQL, run: checkPrivileges,
+		about:  "what the connected account may do, with the roles that are active",
+		advice: "error where it may not read and write the tables, warning where it may more than a service needs, info on whether it may migrate and make a scratch database",
+		source: "MySQL manual, Privileges Provided by MySQL; SHOW GRANTS Statement",
+	},
+	{
+		code: "file", engine: dialect.SQLite, run: checkFile,
+		about:  "who may read and write the file and those beside it",
+		advice: "error where others than the owner and the group may write, warning where they may read: `chmod`",
+		source: "SQLite documentation, Temporary Files Used By SQLite",
+	},
+	{
+		code: "journal", engine: dialect.SQLite, run: checkJournal,
+		about:  "the journal mode",
+		advice: "info where it is not `wal`: readers and a writer block each other. The clients of this project switch it when they open the file",
+		source: "SQLite documentation, Write-Ahead Logging",
+	},
+	{
+		code: "integrity", engine: dialect.SQLite, run: checkIntegrity,
+		about:  "the file, by `PRAGMA quick_check`",
+		advice: "error where it is damaged: restore a copy; `sqlite3 FILE .recover` saves what can be read",
+		source: "SQLite documentation, PRAGMA quick_check; Recovering Data From A Corrupt SQLite Database",
+	},
+	{
+		code: "migrations", run: checkMigrations,
+		about:  "the history of the database beside the migration directory",
+		advice: "error where nothing is applied, a file stopped half way, was edited or is missing, or where there are tables without a history; warning where files are pending. The line names the command",
+		source: "docs/migrations.md",
+	},
+	{
+		code: "drift", tables: true, run: checkDrift,
+		about:  "the live tables beside what the applied migrations lead to, replayed in a scratch database (or `--dev-url`)",
+		advice: "error for each difference. The line has the statement that undoes it; where the change is meant, make it a migration. Collations are the next check's",
+		source: "docs/migrations.md",
+	},
+	{
+		code: "collation", tables: true, run: checkCollation,
+		about:  "the collation of every text column, of the tables and of the database (SQLite: of the indexes)",
+		advice: "error where hashes, addresses or provider ids are not compared byte by byte: two tokens or two people become one. Warning for any other that differs, info for a database whose default is not utf8mb4",
+		source: "MySQL manual, Column Character Set and Collation; The binary Collation Compared to _bin Collations; SQLite documentation, Collating Sequences",
+	},
+	{
+		code: "engine", engine: dialect.MySQL, tables: true, run: checkEngine,
+		about:  "the storage engine of the tables",
+		advice: "error where it is not InnoDB: no transactions, no foreign keys, no row locks",
+		source: "MySQL manual, Alternative Storage Engines",
+	},
+	{
+		code: "redundant-index", tables: true, run: checkRedundant,
+		about:  "indexes that another one makes superfluous",
+		advice: "warning: it costs every write and serves no query. The line has the statement that drops it; drop it by a migration",
+		source: "MySQL manual, Multiple-Column Indexes",
+	},
+	{
+		code: "unused-index", engine: dialect.MySQL, tables: true, run: checkUnused,
+		about:  "indexes that nothing has read since the server started, apart from those that keep values unique or serve a foreign key",
+		advice: "info, with how long that is. An index of a rare job, such as a yearly report, looks the same. Where nobody counts, that is said",
+		source: "MySQL manual, Table I/O and Lock Wait Summary Tables; MariaDB documentation, User Statistics",
+	},
+	{
+		code: "id-headroom", tables: true, run: checkHeadroom,
+		about:  "the next id of each table beside the largest its column holds",
+		advice: "warning above 50 %, error above 80 %: at the end every insert fails. Widen the column, and those that refer to it, to bigint",
+		source: "MySQL manual, Using AUTO_INCREMENT; Integer Types; SQLite documentation, SQLite Autoincrement",
+	},
+	{
+		code: "purge", tables: true, run: checkPurge,
+		about:  "rows whose time is over, by the rules of `authgraph purge`, and the oldest",
+		advice: "warning where rows have waited for more than two days: run `authgraph purge` daily. Counted along the indexes of the time columns",
+		source: "docs/auth.md",
+	},
+	{
+		code: "timestamp-range", engine: dialect.MySQL, tables: true, run: checkTimestampRange,
+		about:  "the end of TIMESTAMP (2038-01-19, on MariaDB 11.5 and later 2106-02-07) beside the clock, the longest lifetime of `--config` and the latest expiry in the tables",
+		advice: "warning from three years before, error where a lifetime that begins now would pass it: writes fail with error 1292. Change the columns to DATETIME(6) by a migration",
+		source: "MySQL manual, The DATE, DATETIME, and TIMESTAMP Types; MariaDB documentation, TIMESTAMP",
+	},
+	{
+		code: "email", tables: true, run: checkEmail,
+		about:  "addresses that are not as the Go client writes them, among the newest 10000 rows of `users` and of `otps` (a sample: all of them would be a full scan)",
+		advice: "error for users: a sign-in does not find them, and the same person can register twice. Warning for codes. Let the client that writes them trim, lower and compose (NFC), and correct the rows",
+		source: "docs/seed-parity.md",
+	},
+	{
+		code: "orphans", tables: true, run: checkOrphans,
+		about:  "sessions and refresh tokens of users that do not exist, among the newest 100000 of each",
+		advice: "error: they were written while foreign keys were off. The line has the statement that deletes them",
+		source: "MySQL manual, FOREIGN KEY Constraints; SQLite documentation, SQLite Foreign Key Support",
+	},
+}

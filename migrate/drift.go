@@ -1,0 +1,213 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"ariga.io/atlas/sql/mysql"
+	"ariga.io/atlas/sql/schema"
+)
+
+// Difference is one way in which a database departs from its migrations.
+type Difference struct {
+	Table string
+	// Text says what differs, as in: column "phone" is missing.
+	Text string
+	// SQL is the statement that undoes it; empty where one is not enough.
+	SQL string
+	// Collation is set where nothing but character set and collation differ.
+	Collation bool
+}
+
+// Drift compares the tables of the database at url with what the directory leads
+// to up to and including a version, the empty one being the newest, as replayed
+// on dev. Tables that the directory does not make belong to others and are left
+// alone. The database at url is only read.
+func Drift(ctx context.Context, dev *Dev, dir Dir, version, url string) ([]Difference, error) {
+	if err := Validate(dir); err != nil {
+		return nil, err
+	}
+	files, err := dir.Files()
+	if err != nil {
+		return nil, dirError(dir, err)
+	}
+	for i, f := range files {
+		if version != "" && f.Version() > version {
+			files = files[:i]
+			break
+		}
+	}
+	want, err := dev.replayFiles(ctx, files)
+	if err != nil {
+		return nil, fmt.Errorf("replay the directory: %w", err)
+	}
+	if len(want.Tables) == 0 {
+		return nil, nil
+	}
+	var tables []string
+	for _, t := range want.Tables {
+		tables = append(tables, t.Name)
+	}
+	have, err := database(url, tables...)(ctx, dev)
+	if err != nil {
+		return nil, fmt.Errorf("read the tables: %w", err)
+	}
+	changes, err := dev.compare(have, want)
+	if err != nil {
+		return nil, err
+	}
+	var found []Difference
+	for _, c := range changes {
+		for _, d := range describe(c) {
+			d.Difference.SQL = dev.single(ctx, d.change)
+			found = append(found, d.Difference)
+		}
+	}
+	return found, nil
+}
+
+// described is a difference with the change that undoes it.
+type described struct {
+	Difference
+	change schema.Change
+}
+
+// describe says of a change that leads back to the migrations what it undoes.
+func describe(c schema.Change) (found []described) {
+	switch c := c.(type) {
+	case *schema.AddTable:
+		return []described{{Difference{Table: c.T.Name, Text: "the table is missing"}, c}}
+	case *schema.ModifyTable:
+		for _, sub := range c.Changes {
+			text, collation := describeIn(sub)
+			found = append(found, described{
+				Difference{Table: c.T.Name, Text: text, Collation: collation},
+				&schema.ModifyTable{T: c.T, Changes: []schema.Change{sub}},
+			})
+		}
+		return found
+	default:
+		return []described{{Difference{Text: fmt.Sprintf("%T", c)}, c}}
+	}
+}
+
+// describeIn describes a change within a table.
+func describeIn(c schema.Change) (text string, collation bool) {
+	const missing, extra, differs = "%s %q is missing", "%s %q is in no migration", "%s %q is not as in the migrations"
+	switch c := c.(type) {
+	case *schema.AddColumn:
+		return fmt.Sprintf(missing, "column", c.C.Name), false
+	case *schema.DropColumn:
+		return fmt.Sprintf(extra, "column", c.C.Name), false
+	case *schema.ModifyColumn:
+		const spelling = schema.ChangeCharset | schema.ChangeCollate
+		return describeColumn(c), c.Change&^spelling == schema.NoChange
+	case *schema.AddIndex:
+		return fmt.Sprintf(missing, "index", c.I.Name), false
+	case *schema.DropIndex:
+		return fmt.Sprintf(extra, "index", c.I.Name), false
+	case *schema.ModifyIndex:
+		return fmt.Sprintf(differs, "index", c.To.Name), false
+	case *schema.AddForeignKey:
+		return fmt.Sprintf(missing, "foreign key", c.F.Symbol), false
+	case *schema.DropForeignKey:
+		return fmt.Sprintf(extra, "foreign key", c.F.Symbol), false
+	case *schema.ModifyForeignKey:
+		return fmt.Sprintf(differs, "foreign key", c.To.Symbol), false
+	case *schema.AddCheck:
+		return fmt.Sprintf(missing, "CHECK", c.C.Name), false
+	case *schema.DropCheck:
+		return fmt.Sprintf(extra, "CHECK", c.C.Name), false
+	case *schema.ModifyCheck:
+		return fmt.Sprintf(differs, "CHECK", c.To.Name), false
+	case *schema.AddPrimaryKey:
+		return "the primary key is missing", false
+	case *schema.DropPrimaryKey:
+		return "the primary key is in no migration", false
+	case *schema.ModifyPrimaryKey:
+		return "the primary key is not as in the migrations", false
+	case *schema.AddAttr:
+		return describeAttr(c.A)
+	case *schema.DropAttr:
+		return describeAttr(c.A)
+	case *schema.ModifyAttr:
+		return describeAttr(c.To)
+	default:
+		return fmt.Sprintf("%T", c), false
+	}
+}
+
+func describeAttr(a schema.Attr) (text string, collation bool) {
+	switch a := a.(type) {
+	case *schema.Charset:
+		return "the character set is not " + a.V, true
+	case *schema.Collation:
+		return "the collation is not " + a.V, true
+	case *mysql.Engine:
+		return "the storage engine is not " + a.V, false
+	default:
+		return fmt.Sprintf("the %s is not as in the migrations", strings.TrimPrefix(fmt.Sprintf("%T", a), "*")), false
+	}
+}
+
+func describeColumn(c *schema.ModifyColumn) string {
+	var what []string
+	for _, part := range []struct {
+		kind schema.ChangeKind
+		text string
+	}{
+		{schema.ChangeType, fmt.Sprintf("its type is %s, not %s", c.From.Type.Raw, c.To.Type.Raw)},
+		{schema.ChangeNull, map[bool]string{true: "it is NOT NULL", false: "it can be NULL"}[c.To.Type.Null]},
+		{schema.ChangeDefault, "its default is another"},
+		{schema.ChangeCharset, "its character set is another"},
+		{schema.ChangeCollate, "its collation is another"},
+		{schema.ChangeComment, "its comment is another"},
+		{schema.ChangeGenerated, "what it is generated from is another"},
+		{schema.ChangeAttr, "its attributes are others"},
+	} {
+		if c.Change.Is(part.kind) {
+			what = append(what, part.text)
+		}
+	}
+	if onUpdate(c.From) != onUpdate(c.To) {
+		what = append(what, "its ON UPDATE is another")
+	}
+	return fmt.Sprintf("column %q: %s", c.To.Name, strings.Join(what, ", "))
+}
+
+// single is the statement that makes a change, if it takes one.
+func (d *Dev) single(ctx context.Context, c schema.Change) string {
+	plan, err := d.drv.PlanChanges(ctx, "drift", []schema.Change{c}, unqualified, func(o *atlas.PlanOptions) {
+		o.Mode = atlas.PlanModeDeferred
+	})
+	if err != nil || len(plan.Changes) != 1 {
+		return ""
+	}
+	return plan.Changes[0].Cmd
+}
+
+// RedundantIndex is an index of a database that costs writes and serves no
+// query.
+type RedundantIndex struct {
+	Table, Index string
+	// Text says which other index does all it does.
+	Text string
+}
+
+// RedundantIndexes are those of the named tables of the database at url, as lint
+// finds them in files (AG103). The database is only read.
+func RedundantIndexes(ctx context.Context, url string, tables ...string) ([]RedundantIndex, error) {
+	s, err := database(url, tables...)(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	var found []RedundantIndex
+	for _, t := range s.Tables {
+		for _, f := range redundantIndexes(t) {
+			found = append(found, RedundantIndex{Table: f.table, Index: f.index, Text: strings.TrimSuffix(f.text, leaveOut)})
+		}
+	}
+	return found, nil
+}
