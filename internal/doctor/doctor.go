@@ -219,10 +219,6 @@ func open(ctx context.Context, raw string, opts Options) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.tables, err = d.findTables(ctx); err != nil {
-		d.db.Close()
-		return nil, err
-	}
 	return d, nil
 }
 
@@ -247,6 +243,10 @@ func (d *database) openFile(ctx context.Context) error {
 		d.db.Close()
 		return fmt.Errorf("%s: %w", u, err)
 	}
+	if err := d.findTables(ctx, d.db); err != nil {
+		d.db.Close()
+		return err
+	}
 	return nil
 }
 
@@ -260,6 +260,9 @@ func (d *database) openServer(ctx context.Context) error {
 	defer first.Close()
 	if err := first.QueryRowContext(ctx, "SELECT VERSION()").Scan(&d.release); err != nil {
 		return fmt.Errorf("%s: ask for the version: %w", d.url, err)
+	}
+	if err := d.findTables(ctx, first); err != nil {
+		return err
 	}
 	d.version, d.maria = parseVersion(d.release)
 	session := map[string]string{
@@ -282,16 +285,17 @@ func ours() (names []string) {
 	return names
 }
 
-func (d *database) findTables(ctx context.Context) ([]string, error) {
+func (d *database) findTables(ctx context.Context, db *sql.DB) error {
 	query := "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE'"
 	if d.url.Dialect == dialect.SQLite {
 		query = "SELECT name FROM sqlite_master WHERE type = 'table'"
 	}
-	names, err := list(ctx, d.db, query)
+	names, err := list(ctx, db, query)
 	if err != nil {
-		return nil, fmt.Errorf("%s: look for the tables: %w", d.url, err)
+		return fmt.Errorf("%s: look for the tables: %w", d.url, err)
 	}
-	return slices.DeleteFunc(ours(), func(name string) bool { return !slices.Contains(names, name) }), nil
+	d.tables = slices.DeleteFunc(ours(), func(name string) bool { return !slices.Contains(names, name) })
+	return nil
 }
 
 // inTables is a condition on a column that names one of the tables.

@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -83,7 +84,6 @@ func (s *Server) Stop() {
 // executable on PATH, docker compose, a package of the Debian archive. The error has a line for each way that failed.
 func Start(ctx context.Context, product *Product, progress io.Writer) (*Server, error) {
 	say := sayer(product, progress)
-	began := time.Now()
 	// A URL that somebody set is an order; running on something else when it fails would hide the mistake.
 	if url := os.Getenv(product.variable); url != "" {
 		server, err := useURL(ctx, product, url)
@@ -93,15 +93,34 @@ func Start(ctx context.Context, product *Product, progress io.Writer) (*Server, 
 		say("using %s (%s)", address(url), server.Version)
 		return server, nil
 	}
-	ways := []struct {
-		name  string
-		start func(context.Context, *Product, func(string, ...any)) (*Server, error)
-	}{
+	ways := []way{
 		{product.executable + " on PATH", startInstalled},
 		{"docker compose", startCompose},
 		{"Debian package " + product.debian, startPackage},
 	}
 	failures := []error{fmt.Errorf("%s: environment: %s is not set", product.name, product.variable)}
+	return startBy(ctx, product, say, ways, failures)
+}
+
+// StartOwn returns a server that nobody else uses, started with further flags: one whose global settings a test may
+// change. It is an executable on PATH or a package of the Debian archive, whatever the environment names.
+func StartOwn(ctx context.Context, product *Product, progress io.Writer, flags ...string) (*Server, error) {
+	own := *product
+	own.flags = append(slices.Clone(product.flags), flags...)
+	return startBy(ctx, &own, sayer(product, progress), []way{
+		{product.executable + " on PATH", startInstalled},
+		{"Debian package " + product.debian, startPackage},
+	}, nil)
+}
+
+// way is one way to come by a server.
+type way struct {
+	name  string
+	start func(context.Context, *Product, func(string, ...any)) (*Server, error)
+}
+
+func startBy(ctx context.Context, product *Product, say func(string, ...any), ways []way, failures []error) (*Server, error) {
+	began := time.Now()
 	for _, way := range ways {
 		server, err := way.start(ctx, product, say)
 		if err == nil {
@@ -140,7 +159,7 @@ func useURL(ctx context.Context, product *Product, url string) (*Server, error) 
 // checkVersion is what keeps a MariaDB that calls itself mysqld from being tested as MySQL.
 func (p *Product) checkVersion(version string) error {
 	isMariaDB := strings.Contains(strings.ToLower(version), "mariadb")
-	if isMariaDB != (p == MariaDB) {
+	if isMariaDB != (p.name == MariaDB.name) {
 		return fmt.Errorf("is not %s but %s", p.name, cmp.Or(version, "unknown"))
 	}
 	var major int

@@ -1,0 +1,800 @@
+package doctor_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"entgo.io/ent/dialect"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/internal/doctor"
+	"github.com/authgraph/authgraph/internal/mysqltest"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+// A database as the migrations leave it, with users that do what users do, has
+// nothing wrong with it.
+func TestHealthyDatabase(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		db := healthy(t, url)
+		exec(t, db, "INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')")
+		exec(t, db, "INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', ?)", later)
+		exec(t, db, "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES (1, 'a', ?)", later)
+		exec(t, db, "INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', ?, ?)", later, later)
+		for _, f := range run(t, url, doctor.Options{}) {
+			switch {
+			// The test's account is root, and its server keeps nothing on disk.
+			case f.Code == "privileges" && f.Severity == doctor.Warning,
+				f.Code == "durability", f.Code == "unused-index":
+			default:
+				assert.Equal(t, doctor.OK, f.Severity, "%+v", f)
+				assert.False(t, f.Unchecked, "%+v", f)
+			}
+			assert.NotContains(t, f.Text, "\n")
+		}
+	})
+}
+
+// fault is one thing wrong with a database, brought about by statements.
+type fault struct {
+	name     string
+	code     string
+	severity doctor.Severity
+	// on are the engines it can happen on: mysql, mariadb, sqlite.
+	on     string
+	faulty []string
+	text   string
+	// cured is set where the finding's Fix, or what follows "undo it: " in it,
+	// is a statement, which is then run.
+	cured bool
+}
+
+const (
+	servers = "mysql mariadb"
+	all     = "mysql mariadb sqlite"
+)
+
+var later = time.Now().UTC().Add(24 * time.Hour).Truncate(time.Second)
+
+func ago(d time.Duration) string { return time.Now().UTC().Add(-d).Format(time.DateTime) }
+
+var faults = []fault{
+	{
+		name: "a hash column that ignores case", code: "collation", severity: doctor.Error, on: servers,
+		faulty: []string{"ALTER TABLE sessions MODIFY token_hash varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL"},
+		text:   "sessions.token_hash is compared by utf8mb4_general_ci, to which different values can be equal, not by ascii_bin", cured: true,
+	},
+	{
+		name: "a hash column that can be null", code: "collation", severity: doctor.Error, on: servers,
+		faulty: []string{"ALTER TABLE users MODIFY password varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NULL"},
+		text:   "users.password is compared by utf8mb4_unicode_ci", cured: true,
+	},
+	{
+		name: "an address that ignores accents", code: "collation", severity: doctor.Error, on: servers,
+		faulty: []string{"ALTER TABLE users MODIFY email varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL"},
+		text:   "users.email is compared by utf8mb4_unicode_ci", cured: true,
+	},
+	{
+		name: "a hash column that is exact and four times as wide", code: "collation", severity: doctor.Warning, on: servers,
+		faulty: []string{"ALTER TABLE sessions MODIFY token_hash varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL"},
+		text:   "sessions.token_hash is compared by utf8mb4_bin, not by ascii_bin", cured: true,
+	},
+	{
+		name: "a name that ignores case", code: "collation", severity: doctor.Warning, on: servers,
+		faulty: []string{"ALTER TABLE users MODIFY name varchar(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL"},
+		text:   "users.name is compared by utf8mb4_general_ci, not by utf8mb4_bin", cured: true,
+	},
+	{
+		name: "a table with another default", code: "collation", severity: doctor.Warning, on: servers,
+		faulty: []string{"ALTER TABLE otps DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"},
+		text:   `the default of table "otps" is utf8mb4_general_ci`, cured: true,
+	},
+	{
+		name: "a database in latin1", code: "collation", severity: doctor.Info, on: servers,
+		faulty: []string{"ALTER DATABASE CHARACTER SET latin1"},
+		text:   "the default of the database is latin1_swedish_ci", cured: true,
+	},
+	{
+		name: "an index that ignores case", code: "collation", severity: doctor.Error, on: "sqlite",
+		faulty: []string{"CREATE UNIQUE INDEX loose ON users (email COLLATE NOCASE)"},
+		text:   `index "loose" of table "users" compares email by NOCASE`,
+	},
+	{
+		name: "a table of MyISAM", code: "engine", severity: doctor.Error, on: servers,
+		faulty: []string{"DROP INDEX otp_email_type ON otps", "ALTER TABLE otps ENGINE = MyISAM"}, // its keys are shorter
+		text:   `table "otps" is kept by MyISAM`, cured: true,
+	},
+	{
+		name: "an index twice", code: "redundant-index", severity: doctor.Warning, on: all,
+		faulty: []string{"CREATE INDEX again ON sessions (user_id)"},
+		text:   `index "again" of table "sessions" does nothing that index "session_user_id_is_active_expires_at" does not do`, cured: true,
+	},
+	{
+		name: "an index less", code: "drift", severity: doctor.Error, on: servers,
+		faulty: []string{"DROP INDEX otp_expires_at ON otps"},
+		text:   `table "otps": index "otp_expires_at" is missing`, cured: true,
+	},
+	{
+		name: "an index less", code: "drift", severity: doctor.Error, on: "sqlite",
+		faulty: []string{"DROP INDEX otp_expires_at"},
+		text:   `table "otps": index "otp_expires_at" is missing`, cured: true,
+	},
+	{
+		name: "a column more", code: "drift", severity: doctor.Error, on: servers,
+		faulty: []string{"ALTER TABLE users ADD phone varchar(30)"},
+		text:   `table "users": column "phone" is in no migration`, cured: true,
+	},
+	{
+		name: "a column more", code: "drift", severity: doctor.Error, on: "sqlite",
+		faulty: []string{"ALTER TABLE users ADD phone text"},
+		text:   `table "users": column "phone" is in no migration`,
+	},
+	{
+		name: "a shorter column", code: "drift", severity: doctor.Error, on: servers,
+		faulty: []string{"ALTER TABLE users MODIFY name varchar(50) COLLATE utf8mb4_bin NOT NULL"},
+		text:   `table "users": column "name": its type is varchar(50), not varchar(100)`, cured: true,
+	},
+	{
+		name: "a column that may be null", code: "drift", severity: doctor.Error, on: servers,
+		faulty: []string{"ALTER TABLE users MODIFY name varchar(100) COLLATE utf8mb4_bin NULL"},
+		text:   `table "users": column "name": it can be NULL`, cured: true,
+	},
+	{
+		name: "a time that is not kept up", code: "drift", severity: doctor.Error, on: servers,
+		faulty: []string{"ALTER TABLE users MODIFY updated_at timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)"},
+		text:   `table "users": column "updated_at": its attributes are others, its ON UPDATE is another`, cured: true,
+	},
+	{
+		name: "a CHECK less", code: "drift", severity: doctor.Error, on: servers,
+		faulty: []string{"ALTER TABLE users DROP CONSTRAINT users_failed_login_attempts"},
+		text:   `table "users": CHECK "users_failed_login_attempts" is missing`, cured: true,
+	},
+	{
+		name: "a foreign key less", code: "drift", severity: doctor.Error, on: servers,
+		faulty: []string{"ALTER TABLE sessions DROP FOREIGN KEY sessions_users_sessions"},
+		text:   `table "sessions": foreign key "sessions_users_sessions" is missing`, cured: true,
+	},
+	{
+		name: "a table less", code: "drift", severity: doctor.Error, on: all,
+		faulty: []string{"DROP TABLE otps"},
+		text:   `table "otps": the table is missing`,
+	},
+	{
+		name: "int ids that go to their end", code: "id-headroom", severity: doctor.Error, on: servers,
+		faulty: []string{"ALTER TABLE otps MODIFY id int NOT NULL AUTO_INCREMENT", "ALTER TABLE otps AUTO_INCREMENT = 1800000000"},
+		text:   "84 % of otps.id (int) is used: the last id was 1799999999 of 2147483647",
+	},
+	{
+		name: "int ids past the half", code: "id-headroom", severity: doctor.Warning, on: servers,
+		faulty: []string{"ALTER TABLE otps MODIFY id int NOT NULL AUTO_INCREMENT", "ALTER TABLE otps AUTO_INCREMENT = 1200000000"},
+		text:   "56 % of otps.id (int) is used",
+	},
+	{
+		name: "unsigned int ids past the half of int", code: "id-headroom", severity: doctor.OK, on: servers,
+		faulty: []string{"ALTER TABLE otps MODIFY id int unsigned NOT NULL AUTO_INCREMENT", "ALTER TABLE otps AUTO_INCREMENT = 1200000000"},
+		text:   "28 % of otps.id (int unsigned) is used",
+	},
+	{
+		name: "a huge id", code: "id-headroom", severity: doctor.Warning, on: servers,
+		faulty: []string{"ALTER TABLE sessions AUTO_INCREMENT = 5000000000000000000"},
+		text:   "54 % of sessions.id (bigint) is used",
+	},
+	{
+		name: "a huge id", code: "id-headroom", severity: doctor.Error, on: "sqlite",
+		faulty: []string{"INSERT INTO users (id, name, email) VALUES (9000000000000000000, 'Ada', 'ada@example.com')"},
+		text:   "98 % of users.id (bigint) is used",
+	},
+	{
+		name: "rows that no purge took", code: "purge", severity: doctor.Warning, on: all,
+		faulty: []string{
+			"INSERT INTO users (id, name, email, is_deleted, deleted_at) VALUES (1, 'Ada', 'ada@example.com', 0, NULL), (2, 'Eve', 'eve@example.com', 1, '" + ago(40*24*time.Hour) + "')",
+			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '" + ago(10*24*time.Hour) + "'), (1, 'b', '" + ago(time.Hour) + "')",
+			"INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', '2026-01-01', '" + ago(20*24*time.Hour) + "')",
+		},
+		text: "4 rows wait for a purge (1 otps, 2 sessions, 0 refresh_tokens, 1 users), the oldest ended 20 days ago; 3 wait for more than 2 days",
+	},
+	{
+		name: "rows that the next purge takes", code: "purge", severity: doctor.OK, on: all,
+		faulty: []string{
+			"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
+			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'b', '" + ago(5*time.Hour+time.Minute) + "')",
+		},
+		text: "1 row waits for a purge (0 otps, 1 sessions, 0 refresh_tokens, 0 users), the oldest ended 5 hours ago",
+	},
+	{
+		name: "an expiry at the end of TIMESTAMP", code: "timestamp-range", severity: doctor.Warning, on: "mysql",
+		faulty: []string{
+			"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
+			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '2037-06-01')",
+		},
+		text: "a row expires on 2037-06-01, and TIMESTAMP ends on 2038-01-19",
+	},
+	{
+		name: "an expiry at the end of TIMESTAMP", code: "timestamp-range", severity: doctor.Warning, on: "mariadb",
+		faulty: []string{
+			"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
+			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '2105-06-01')",
+		},
+		text: "a row expires on 2105-06-01, and TIMESTAMP ends on 2106-02-07",
+	},
+	{
+		name: "users as another client writes them", code: "email", severity: doctor.Error, on: all,
+		faulty: []string{"INSERT INTO users (id, name, email) VALUES (7, 'Ada', 'Ada@Example.com'), (8, 'Bob', 'bob@example.com'), (9, 'Eve', ' eve@example.com')"},
+		text:   "2 of the newest 3 rows of users hold an address that is not normalised, so a sign-in does not find them, and the same person can register twice (ids 9, 7)",
+	},
+	{
+		name: "a code as another client writes it", code: "email", severity: doctor.Warning, on: all,
+		faulty: []string{"INSERT INTO otps (id, email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES (3, 'Ada@example.com', 'a', 'signin', '2030-01-01', '2030-01-01')"},
+		text:   "1 of the newest 1 row of otps hold an address that is not normalised, so no attempt finds them (ids 3)",
+	},
+	{
+		name: "sessions of nobody", code: "orphans", severity: doctor.Error, on: servers,
+		faulty: []string{"SET foreign_key_checks = 0", "INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (99, 'a', '2030-01-01')"},
+		text:   "1 of the newest 1 row of sessions belong to no user", cured: true,
+	},
+	{
+		name: "tokens of nobody", code: "orphans", severity: doctor.Error, on: "sqlite",
+		faulty: []string{"PRAGMA foreign_keys = off", "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES (99, 'a', '2030-01-01')"},
+		text:   "1 of the newest 1 row of refresh_tokens belong to no user", cured: true,
+	},
+	{
+		name: "tables without a history", code: "migrations", severity: doctor.Error, on: all,
+		faulty: []string{"DROP TABLE atlas_schema_revisions"},
+		text:   "there are tables (otps, refresh_tokens, sessions, users) but no history",
+	},
+	{
+		name: "a journal that blocks readers", code: "journal", severity: doctor.Info, on: "sqlite",
+		faulty: []string{"PRAGMA journal_mode = delete"},
+		text:   "the journal mode is delete",
+	},
+}
+
+// Each fault is found once it is there, and where a statement is said to cure it,
+// it is gone afterwards. That it is not there before, TestHealthyDatabase shows.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	fresh := map[string]func(testing.TB) string{"mysql": mysqltest.MySQL, "mariadb": mysqltest.MariaDB, "sqlite": mysqltest.SQLite}
+	for _, c := range faults {
+		for engine := range strings.FieldsSeq(c.on) {
+			t.Run(c.code+"/"+c.name+"/"+engine, func(t *testing.T) {
+				t.Parallel()
+				testFault(t, c, fresh[engine](t))
+			})
+		}
+	}
+}
+
+func testFault(t *testing.T, c fault, url string) {
+	db := healthy(t, url)
+	conn, err := db.Conn(t.Context())
+	require.NoError(t, err)
+	for _, stmt := range c.faulty {
+		_, err := conn.ExecContext(t.Context(), stmt)
+		require.NoError(t, err, stmt)
+	}
+	require.NoError(t, conn.Close())
+	findings := run(t, url, doctor.Options{})
+	f := find(t, findings, c.code, c.severity, c.text)
+	if c.severity != doctor.OK {
+		assert.NotEmpty(t, f.Fix)
+	}
+	for _, f := range findings {
+		assert.NotContains(t, strings.ToLower(f.Text), "@example.com")
+	}
+	if c.cured {
+		fix := f.Fix
+		if _, sql, ok := strings.Cut(fix, "undo it: "); ok {
+			fix = sql
+		}
+		exec(t, db, fix)
+		assert.Empty(t, problems(run(t, url, doctor.Options{}), c.code), "after %s", fix)
+	}
+}
+
+// A loosened collation is one finding, although it is a difference too; and what
+// the migrations do not make is nobody's business.
+func TestOneFaultIsOneFinding(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		db := healthy(t, url)
+		exec(t, db, "ALTER TABLE sessions MODIFY token_hash varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL")
+		exec(t, db, "CREATE TABLE invoices (id int AUTO_INCREMENT PRIMARY KEY, a int, KEY x (a), KEY y (a), token_hash varchar(20) COLLATE utf8mb4_general_ci) ENGINE = MyISAM, AUTO_INCREMENT = 2000000000")
+		findings := run(t, url, doctor.Options{})
+		assert.Len(t, problems(findings, "collation"), 1)
+		for _, code := range []string{"drift", "engine", "redundant-index", "id-headroom"} {
+			assert.Empty(t, problems(findings, code))
+		}
+	})
+}
+
+// files is a directory with the embedded migrations and more.
+func files(t *testing.T, url string, more map[string]string) string {
+	t.Helper()
+	name := dialect.MySQL
+	if mysqltest.IsSQLite(url) {
+		name = dialect.SQLite
+	}
+	embedded, err := migrate.Embedded(name)
+	require.NoError(t, err)
+	all, err := embedded.Files()
+	require.NoError(t, err)
+	path := t.TempDir()
+	for _, f := range all {
+		require.NoError(t, os.WriteFile(filepath.Join(path, f.Name()), f.Bytes(), 0o644))
+	}
+	for name, text := range more {
+		require.NoError(t, os.WriteFile(filepath.Join(path, name), []byte(text), 0o644))
+	}
+	require.NoError(t, migrate.Hash(dir(t, path)))
+	return path
+}
+
+func dir(t *testing.T, path string) migrate.Dir {
+	t.Helper()
+	d, err := migrate.OpenDir(path)
+	require.NoError(t, err)
+	return d
+}
+
+func TestDatabaseWithoutTables(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		findings := run(t, url, doctor.Options{})
+		f := find(t, findings, "migrations", doctor.Error, "nothing is applied, 2 files pending")
+		assert.Equal(t, "authgraph migrate apply", f.Fix)
+		for _, f := range findings {
+			assert.NotContains(t, []string{"drift", "collation", "purge", "email"}, f.Code, "there is nothing to look at")
+		}
+	})
+}
+
+func TestPendingFile(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		healthy(t, url)
+		path := files(t, url, map[string]string{"30000101000000_later.sql": "CREATE TABLE later (id int);\n"})
+		findings := run(t, url, doctor.Options{Dir: dir(t, path)})
+		find(t, findings, "migrations", doctor.Warning, "1 file pending: 30000101000000_later.sql")
+		assert.Empty(t, problems(findings, "drift"), "the tables are held against what is applied")
+	})
+}
+
+func TestHalfAppliedFile(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		path := files(t, url, map[string]string{"30000101000000_later.sql": "CREATE TABLE later (id int);\nALTER TABLE nowhere ADD x int;\n"})
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir(t, path)})
+		require.Error(t, err)
+		findings := run(t, url, doctor.Options{Dir: dir(t, path)})
+		find(t, findings, "migrations", doctor.Error, "30000101000000_later.sql is half applied: 1 of 2 statements, the next one failed: ")
+		f := find(t, findings, "drift", doctor.Warning, "could not be checked: a file is half applied, see migrations")
+		assert.True(t, f.Unchecked)
+	})
+}
+
+func TestEditedAndMissingFiles(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		path := files(t, url, map[string]string{"30000101000000_later.sql": "CREATE TABLE later (id int);\n"})
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir(t, path)})
+		require.NoError(t, err)
+		later := filepath.Join(path, "30000101000000_later.sql")
+
+		require.NoError(t, os.WriteFile(later, []byte("CREATE TABLE later (id bigint);\n"), 0o644))
+		f := find(t, run(t, url, doctor.Options{Dir: dir(t, path)}), "migrations", doctor.Error, "atlas.sum does not match")
+		assert.Contains(t, f.Fix, "authgraph migrate hash")
+
+		require.NoError(t, migrate.Hash(dir(t, path)))
+		f = find(t, run(t, url, doctor.Options{Dir: dir(t, path)}), "migrations", doctor.Error, "30000101000000_later.sql was edited after it was applied")
+		assert.Equal(t, "restore it, and make the change in a new migration", f.Fix)
+
+		require.NoError(t, os.Remove(later))
+		require.NoError(t, migrate.Hash(dir(t, path)))
+		findings := run(t, url, doctor.Options{Dir: dir(t, path)})
+		f = find(t, findings, "migrations", doctor.Error, "30000101000000_later.sql was applied to this database but is not in the directory")
+		assert.Equal(t, "restore it", f.Fix)
+		assert.True(t, find(t, findings, "drift", doctor.Warning, "could not be checked: directory and history disagree").Unchecked)
+	})
+}
+
+func TestLifetimesThatReachTheEndOfTimestamp(t *testing.T) {
+	t.Parallel()
+	t.Run("mysql", func(t *testing.T) {
+		t.Parallel()
+		url := mysqltest.MySQL(t)
+		db := healthy(t, url)
+		for _, c := range []struct {
+			at       string
+			absolute time.Duration
+			severity doctor.Severity
+			text     string
+		}{
+			{"2026-11-01", 0, doctor.OK, "TIMESTAMP ends on 2038-01-19, in 11 years; the longest lifetime is 90 days"},
+			{"2026-11-01", 20 * 365 * 24 * time.Hour, doctor.Error, "what lives for 20 years from now ends later: it cannot be written (error 1292)"},
+			{"2036-01-01", 0, doctor.Warning, "TIMESTAMP ends on 2038-01-19, in 2 years"},
+			{"2037-12-01", 0, doctor.Error, "what lives for 90 days from now ends later"},
+			{"2039-01-01", 0, doctor.Error, "what lives for 90 days from now ends later"},
+		} {
+			at, err := time.Parse(time.DateOnly, c.at)
+			require.NoError(t, err)
+			config := auth.Config{Clock: func() time.Time { return at }, Refresh: auth.RefreshPolicy{Absolute: c.absolute}}
+			find(t, run(t, url, doctor.Options{Config: config}), "timestamp-range", c.severity, c.text)
+		}
+		for _, column := range []string{"otps", "sessions", "refresh_tokens", "users"} {
+			exec(t, db, "SET foreign_key_checks = 0")
+			for _, name := range timestamps(t, db, column) {
+				exec(t, db, "ALTER TABLE "+column+" MODIFY "+name+" datetime(6) NULL")
+			}
+		}
+		find(t, run(t, url, doctor.Options{}), "timestamp-range", doctor.OK, "no column is a TIMESTAMP")
+	})
+}
+
+func timestamps(t *testing.T, db *sql.DB, table string) (names []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND DATA_TYPE = 'timestamp'", table)
+	require.NoError(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		require.NoError(t, rows.Scan(&name))
+		names = append(names, name)
+	}
+	require.NoError(t, rows.Err())
+	return names
+}
+
+// The other clock is this machine's, set wrong by as much.
+func TestClocksThatDiffer(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		healthy(t, url)
+		for _, c := range []struct {
+			off      time.Duration
+			severity doctor.Severity
+			text     string
+		}{
+			{10 * time.Second, doctor.Warning, "s behind this machine's"},
+			{-5 * time.Minute, doctor.Error, "minutes ahead of this machine's"},
+		} {
+			config := auth.Config{Clock: func() time.Time { return time.Now().Add(c.off) }}
+			find(t, run(t, url, doctor.Options{Config: config}), "clock", c.severity, c.text)
+		}
+	})
+}
+
+// An address that is none of the loopback's is one that leaves the machine, as far
+// as anybody can tell from it; Linux takes 0.0.0.0 for this machine.
+func TestConnectionInTheClear(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, raw string) {
+		healthy(t, raw)
+		u, err := url.Parse(raw)
+		require.NoError(t, err)
+		find(t, run(t, raw, doctor.Options{}), "tls", doctor.OK, "does not leave this machine")
+		u.Host = "0.0.0.0:" + u.Port()
+		find(t, run(t, u.String(), doctor.Options{}), "tls", doctor.Warning, "the connection leaves this machine and is not encrypted")
+		u.RawQuery = "tls=skip-verify"
+		find(t, run(t, u.String(), doctor.Options{}), "tls", doctor.OK, "encrypted with ")
+	})
+}
+
+// account makes an account with grants, in which DB stands for the database and
+// USER for the account, and returns its URL.
+func account(t *testing.T, raw string, db *sql.DB, grants ...string) string {
+	t.Helper()
+	u, err := url.Parse(raw)
+	require.NoError(t, err)
+	name := "authgraph_" + strings.ToLower(rand.Text()[:12])
+	exec(t, db, "CREATE USER "+name+" IDENTIFIED BY 'geheim'")
+	t.Cleanup(func() {
+		_, err := db.ExecContext(context.Background(), "DROP USER "+name)
+		assert.NoError(t, err)
+	})
+	for _, grant := range grants {
+		exec(t, db, strings.NewReplacer("DB", strings.TrimPrefix(u.Path, "/"), "CREATE USER", "CREATE USER", "USER", name).Replace(grant))
+	}
+	u.User = url.UserPassword(name, "geheim")
+	return u.String()
+}
+
+func TestPrivileges(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		db := healthy(t, url)
+		const lacks, excess, migrates, scratch = "on table", "which a service does not need", "may not migrate: it lacks ", "may not make a scratch database"
+		// Of accounts without rights beside these, all are told whether they may migrate.
+		for _, c := range []struct {
+			name   string
+			grants []string
+			// The texts that are found, and those that are not.
+			found, absent []string
+		}{
+			{
+				"what a service needs", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON DB.* TO USER"},
+				[]string{migrates + "CREATE, ALTER, DROP, INDEX, REFERENCES", scratch, "may SELECT, INSERT, UPDATE, DELETE on the tables"}, []string{lacks, excess},
+			},
+			{
+				"what a service and its migrations need",
+				[]string{"GRANT ALL ON DB.* TO USER", "GRANT ALL ON `authgraph\\_dev\\_%`.* TO USER"},
+				[]string{"may SELECT, INSERT, UPDATE, DELETE on the tables"}, []string{lacks, excess, migrates, scratch},
+			},
+			{
+				"table by table",
+				[]string{
+					"GRANT SELECT, INSERT, UPDATE, DELETE ON DB.users TO USER", "GRANT SELECT, INSERT, UPDATE, DELETE ON DB.otps TO USER",
+					"GRANT SELECT, INSERT, UPDATE, DELETE ON DB.sessions TO USER", "GRANT SELECT, INSERT, UPDATE, DELETE ON DB.refresh_tokens TO USER",
+					"GRANT SELECT ON DB.atlas_schema_revisions TO USER",
+				},
+				[]string{"may SELECT, INSERT, UPDATE, DELETE on the tables"}, []string{lacks, excess},
+			},
+			{
+				"too little", []string{"GRANT SELECT, INSERT, UPDATE ON DB.* TO USER", "GRANT DELETE ON DB.otps TO USER"},
+				[]string{`may not DELETE on table "users"`, `may not DELETE on table "sessions"`}, []string{excess, `on table "otps"`, "may SELECT"},
+			},
+			{
+				"columns only", []string{"GRANT SELECT, DELETE ON DB.* TO USER", "GRANT INSERT, UPDATE (name, email) ON DB.users TO USER"},
+				[]string{`may not UPDATE on table "users"`, `may not INSERT, UPDATE on table "otps"`}, []string{`INSERT on table "users"`},
+			},
+			{
+				"everything", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON DB.* TO USER", "GRANT FILE, CREATE USER, PROCESS ON *.* TO USER"},
+				[]string{"holds CREATE USER, FILE on *.*, which a service does not need"}, []string{lacks},
+			},
+			{
+				"the right to grant", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON DB.* TO USER WITH GRANT OPTION"},
+				[]string{"holds GRANT OPTION, which a service does not need"}, []string{lacks},
+			},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				findings := run(t, account(t, url, db, c.grants...), doctor.Options{})
+				var texts []string
+				for _, f := range findings {
+					if f.Code == "privileges" {
+						texts = append(texts, f.Text)
+						assert.NotContains(t, f.Text+f.Fix, "geheim")
+						assert.NotContains(t, f.Text+f.Fix, "IDENTIFIED")
+					}
+				}
+				seen := strings.Join(texts, "\n")
+				for _, text := range c.found {
+					assert.Contains(t, seen, text)
+				}
+				for _, text := range c.absent {
+					assert.NotContains(t, seen, text)
+				}
+			})
+		}
+	})
+}
+
+func TestPrivilegesOfARole(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		db := healthy(t, url)
+		role := "authgraph_role_" + strings.ToLower(rand.Text()[:10])
+		exec(t, db, "CREATE ROLE "+role)
+		t.Cleanup(func() {
+			_, err := db.ExecContext(context.Background(), "DROP ROLE "+role)
+			assert.NoError(t, err)
+		})
+		makeDefault := "SET DEFAULT ROLE " + role + " TO USER"
+		if strings.HasPrefix(url, "mariadb:") {
+			makeDefault = "SET DEFAULT ROLE " + role + " FOR USER"
+		}
+		grant := []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON DB.* TO " + role, "GRANT SELECT ON DB.* TO USER", "GRANT " + role + " TO USER"}
+
+		idle := account(t, url, db, grant...)
+		find(t, run(t, idle, doctor.Options{}), "privileges", doctor.Error, `may not INSERT, UPDATE, DELETE on table "users"`)
+		active := account(t, url, db, append(grant, makeDefault)...)
+		findings := run(t, active, doctor.Options{})
+		find(t, findings, "privileges", doctor.OK, "may SELECT, INSERT, UPDATE, DELETE on the tables")
+		for _, f := range findings {
+			assert.NotEqual(t, doctor.Error, f.Severity, "%+v", f)
+		}
+	})
+}
+
+// An account with the rights of a service can have everything checked but what it
+// may not see, and is told so.
+func TestWhatAServiceAccountCannotSee(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		service := account(t, url, healthy(t, url), "GRANT SELECT, INSERT, UPDATE, DELETE ON DB.* TO USER")
+		var unchecked []string
+		for _, f := range run(t, service, doctor.Options{}) {
+			assert.NotEqual(t, doctor.Error, f.Severity, "%+v", f)
+			if f.Unchecked {
+				unchecked = append(unchecked, f.Code)
+			}
+		}
+		assert.Equal(t, []string{"drift", "unused-index"}, unchecked)
+
+		// A database to replay in that somebody else made will do.
+		own := mysqltest.MySQL
+		if strings.HasPrefix(url, "mariadb:") {
+			own = mysqltest.MariaDB
+		}
+		dev := own(t)
+		opts := doctor.Options{Dev: func(ctx context.Context) (*migrate.Dev, error) { return migrate.OpenDev(ctx, dev) }}
+		find(t, run(t, service, opts), "drift", doctor.OK, "the tables are those of ")
+	})
+}
+
+func TestUnusedIndexes(t *testing.T) {
+	t.Parallel()
+	t.Run("mysql", func(t *testing.T) {
+		t.Parallel()
+		url := mysqltest.MySQL(t)
+		db := healthy(t, url)
+		f := find(t, run(t, url, doctor.Options{}), "unused-index", doctor.Info, "6 of 6: otps.otp_email_type, otps.otp_expires_at, ")
+		assert.Contains(t, f.Text, "since the server started ")
+		assert.NotContains(t, f.Text, "session_user_id", "it serves the foreign key")
+		assert.NotContains(t, f.Text, "token_hash", "it keeps them unique")
+		exec(t, db, "INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', '2030-01-01', '2030-01-01')")
+		var n int
+		require.NoError(t, db.QueryRow("SELECT COUNT(*) FROM otps FORCE INDEX (otp_email_type) WHERE email = 'ada@example.com'").Scan(&n))
+		f = find(t, run(t, url, doctor.Options{}), "unused-index", doctor.Info, "otps.otp_expires_at")
+		assert.NotContains(t, f.Text, "otp_email_type")
+	})
+}
+
+// A check that waits for a lock ends, and those after it are made.
+func TestCheckThatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		conn, err := healthy(t, url).Conn(t.Context())
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = conn.ExecContext(t.Context(), "LOCK TABLES otps WRITE")
+		require.NoError(t, err)
+		findings := run(t, url, doctor.Options{Timeout: 700 * time.Millisecond})
+		for _, code := range []string{"email", "purge"} {
+			f := find(t, findings, code, doctor.Warning, "could not be checked: it took longer than 700ms")
+			assert.True(t, f.Unchecked)
+			assert.Contains(t, f.Fix, "--timeout")
+		}
+		find(t, findings, "orphans", doctor.OK, "belong to users")
+	})
+}
+
+func TestFileThatOthersMayReadOrWrite(t *testing.T) {
+	t.Parallel()
+	url := mysqltest.SQLite(t)
+	healthy(t, url)
+	path := strings.TrimPrefix(url, "sqlite://")
+	for mode, want := range map[os.FileMode]struct {
+		severity doctor.Severity
+		text     string
+	}{
+		0o600: {doctor.OK, "readable for its owner and group only"},
+		0o640: {doctor.OK, "readable for its owner and group only"},
+		0o644: {doctor.Warning, "everybody on this machine may read " + path + " (mode 0644)"},
+		0o666: {doctor.Error, "everybody on this machine may write " + path + " (mode 0666)"},
+	} {
+		require.NoError(t, os.Chmod(path, mode))
+		find(t, run(t, url, doctor.Options{}), "file", want.severity, want.text)
+	}
+}
+
+// Looking at a file changes nothing of it, not even its journal.
+func TestFileIsNotChanged(t *testing.T) {
+	t.Parallel()
+	url := mysqltest.SQLite(t)
+	db := healthy(t, url)
+	exec(t, db, "PRAGMA journal_mode = delete")
+	require.NoError(t, db.Close())
+	path := strings.TrimPrefix(url, "sqlite://")
+	before := sum(t, path)
+	run(t, url, doctor.Options{})
+	assert.Equal(t, before, sum(t, path))
+	beside, err := filepath.Glob(path + "*")
+	require.NoError(t, err)
+	assert.Equal(t, []string{path}, beside)
+}
+
+func sum(t *testing.T, path string) [32]byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return sha256.Sum256(content)
+}
+
+func TestDamagedFile(t *testing.T) {
+	t.Parallel()
+	url := mysqltest.SQLite(t)
+	db := healthy(t, url)
+	exec(t, db, "PRAGMA journal_mode = delete")
+	var page, size int64
+	require.NoError(t, db.QueryRow("SELECT rootpage FROM sqlite_master WHERE name = 'otp_expires_at'").Scan(&page))
+	require.NoError(t, db.QueryRow("PRAGMA page_size").Scan(&size))
+	require.NoError(t, db.Close())
+	f, err := os.OpenFile(strings.TrimPrefix(url, "sqlite://"), os.O_RDWR, 0)
+	require.NoError(t, err)
+	_, err = f.WriteAt([]byte(strings.Repeat("broken", 20)), (page-1)*size)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	find(t, run(t, url, doctor.Options{}), "integrity", doctor.Error, "the file is damaged: ")
+}
+
+func TestDatabaseThatCannotBeReached(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing.db")
+	_, err := doctor.Run(t.Context(), "sqlite://"+missing, doctor.Options{})
+	require.ErrorContains(t, err, "make it with authgraph migrate apply")
+	assert.NoFileExists(t, missing)
+	_, err = doctor.Run(t.Context(), "mysql://root:geheim@127.0.0.1:1/app", doctor.Options{})
+	require.ErrorContains(t, err, "no server answers there")
+	assert.NotContains(t, err.Error(), "geheim")
+}
+
+// healthy applies the migrations and returns a pool for what happens next.
+func healthy(t *testing.T, url string) *sql.DB {
+	t.Helper()
+	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{})
+	require.NoError(t, err)
+	if mysqltest.IsSQLite(url) {
+		for _, file := range []string{"", "-wal"} {
+			if path := strings.TrimPrefix(url, "sqlite://") + file; fileExists(path) {
+				require.NoError(t, os.Chmod(path, 0o600))
+			}
+		}
+	}
+	return mysqltest.DB(t, url)
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func exec(t *testing.T, db *sql.DB, query string, args ...any) {
+	t.Helper()
+	_, err := db.ExecContext(t.Context(), query, args...)
+	require.NoError(t, err, query)
+}
+
+func run(t *testing.T, url string, opts doctor.Options) []doctor.Finding {
+	t.Helper()
+	findings, err := doctor.Run(t.Context(), url, opts)
+	require.NoError(t, err)
+	return findings
+}
+
+// find is the finding with a code, a severity and a text.
+func find(t *testing.T, findings []doctor.Finding, code string, severity doctor.Severity, text string) doctor.Finding {
+	t.Helper()
+	var seen []string
+	for _, f := range findings {
+		if f.Code != code {
+			continue
+		}
+		if f.Severity == severity && strings.Contains(f.Text, text) {
+			return f
+		}
+		seen = append(seen, fmt.Sprintf("%s: %s", f.Severity, f.Text))
+	}
+	require.Fail(t, "not found", "%s %s: %s\nbut:\n%s", severity, code, text, strings.Join(seen, "\n"))
+	return doctor.Finding{}
+}
+
+// problems are the findings with a code that are not all right.
+func problems(findings []doctor.Finding, code string) (off []doctor.Finding) {
+	for _, f := range findings {
+		if f.Code == code && f.Severity != doctor.OK {
+			off = append(off, f)
+		}
+	}
+	return off
+}
