@@ -120,14 +120,7 @@ type database struct {
 // error is one of reaching the database, or that of ctx: a check that fails is a
 // finding.
 func Run(ctx context.Context, url string, opts Options) ([]Finding, error) {
-	opts.Timeout = cmp.Or(opts.Timeout, 30*time.Second)
-	opts.Connections = cmp.Or(opts.Connections, 25)
-	if opts.Config.Clock == nil {
-		opts.Config.Clock = time.Now
-	}
-	if opts.Progress == nil {
-		opts.Progress = func(string, int, int) {}
-	}
+	opts.complete()
 	d, err := open(ctx, url, opts)
 	if err != nil {
 		return nil, err
@@ -151,6 +144,18 @@ func Run(ctx context.Context, url string, opts Options) ([]Finding, error) {
 		return slices.Index(severities, a.Severity) - slices.Index(severities, b.Severity)
 	})
 	return found, nil
+}
+
+// complete sets what was left out.
+func (o *Options) complete() {
+	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
+	o.Connections = cmp.Or(o.Connections, 25)
+	if o.Config.Clock == nil {
+		o.Config.Clock = time.Now
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
+	}
 }
 
 // check makes one check. That it fails is a finding, too.
