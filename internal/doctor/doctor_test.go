@@ -491,8 +491,8 @@ func TestConnectionInTheClear(t *testing.T) {
 	})
 }
 
-// account makes an account with grants, in which DB stands for the database and
-// USER for the account, and returns its URL.
+// account makes an account with grants, in which {db} stands for the database and
+// {user} for the account, and returns its URL.
 func account(t *testing.T, raw string, db *sql.DB, grants ...string) string {
 	t.Helper()
 	u, err := url.Parse(raw)
@@ -504,7 +504,7 @@ func account(t *testing.T, raw string, db *sql.DB, grants ...string) string {
 		assert.NoError(t, err)
 	})
 	for _, grant := range grants {
-		exec(t, db, strings.NewReplacer("DB", strings.TrimPrefix(u.Path, "/"), "CREATE USER", "CREATE USER", "USER", name).Replace(grant))
+		exec(t, db, strings.NewReplacer("{db}", strings.TrimPrefix(u.Path, "/"), "{user}", name).Replace(grant))
 	}
 	u.User = url.UserPassword(name, "geheim")
 	return u.String()
@@ -523,37 +523,37 @@ func TestPrivileges(t *testing.T) {
 			found, absent []string
 		}{
 			{
-				"what a service needs", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON DB.* TO USER"},
+				"what a service needs", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user}"},
 				[]string{migrates + "CREATE, ALTER, DROP, INDEX, REFERENCES", scratch, "may SELECT, INSERT, UPDATE, DELETE on the tables"}, []string{lacks, excess},
 			},
 			{
 				"what a service and its migrations need",
-				[]string{"GRANT ALL ON DB.* TO USER", "GRANT ALL ON `authgraph\\_dev\\_%`.* TO USER"},
+				[]string{"GRANT ALL ON {db}.* TO {user}", "GRANT ALL ON `authgraph\\_dev\\_%`.* TO {user}"},
 				[]string{"may SELECT, INSERT, UPDATE, DELETE on the tables"}, []string{lacks, excess, migrates, scratch},
 			},
 			{
 				"table by table",
 				[]string{
-					"GRANT SELECT, INSERT, UPDATE, DELETE ON DB.users TO USER", "GRANT SELECT, INSERT, UPDATE, DELETE ON DB.otps TO USER",
-					"GRANT SELECT, INSERT, UPDATE, DELETE ON DB.sessions TO USER", "GRANT SELECT, INSERT, UPDATE, DELETE ON DB.refresh_tokens TO USER",
-					"GRANT SELECT ON DB.atlas_schema_revisions TO USER",
+					"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.users TO {user}", "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.otps TO {user}",
+					"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.sessions TO {user}", "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.refresh_tokens TO {user}",
+					"GRANT SELECT ON {db}.atlas_schema_revisions TO {user}",
 				},
 				[]string{"may SELECT, INSERT, UPDATE, DELETE on the tables"}, []string{lacks, excess},
 			},
 			{
-				"too little", []string{"GRANT SELECT, INSERT, UPDATE ON DB.* TO USER", "GRANT DELETE ON DB.otps TO USER"},
+				"too little", []string{"GRANT SELECT, INSERT, UPDATE ON {db}.* TO {user}", "GRANT DELETE ON {db}.otps TO {user}"},
 				[]string{`may not DELETE on table "users"`, `may not DELETE on table "sessions"`}, []string{excess, `on table "otps"`, "may SELECT"},
 			},
 			{
-				"columns only", []string{"GRANT SELECT, DELETE ON DB.* TO USER", "GRANT INSERT, UPDATE (name, email) ON DB.users TO USER"},
+				"columns only", []string{"GRANT SELECT, DELETE ON {db}.* TO {user}", "GRANT INSERT, UPDATE (name, email) ON {db}.users TO {user}"},
 				[]string{`may not UPDATE on table "users"`, `may not INSERT, UPDATE on table "otps"`}, []string{`INSERT on table "users"`},
 			},
 			{
-				"everything", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON DB.* TO USER", "GRANT FILE, CREATE USER, PROCESS ON *.* TO USER"},
+				"everything", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user}", "GRANT FILE, CREATE USER, PROCESS ON *.* TO {user}"},
 				[]string{"holds CREATE USER, FILE on *.*, which a service does not need"}, []string{lacks},
 			},
 			{
-				"the right to grant", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON DB.* TO USER WITH GRANT OPTION"},
+				"the right to grant", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user} WITH GRANT OPTION"},
 				[]string{"holds GRANT OPTION, which a service does not need"}, []string{lacks},
 			},
 		} {
@@ -589,11 +589,11 @@ func TestPrivilegesOfARole(t *testing.T) {
 			_, err := db.ExecContext(context.Background(), "DROP ROLE "+role)
 			assert.NoError(t, err)
 		})
-		makeDefault := "SET DEFAULT ROLE " + role + " TO USER"
+		makeDefault := "SET DEFAULT ROLE " + role + " TO {user}"
 		if strings.HasPrefix(url, "mariadb:") {
-			makeDefault = "SET DEFAULT ROLE " + role + " FOR USER"
+			makeDefault = "SET DEFAULT ROLE " + role + " FOR {user}"
 		}
-		grant := []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON DB.* TO " + role, "GRANT SELECT ON DB.* TO USER", "GRANT " + role + " TO USER"}
+		grant := []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO " + role, "GRANT SELECT ON {db}.* TO {user}", "GRANT " + role + " TO {user}"}
 
 		idle := account(t, url, db, grant...)
 		find(t, run(t, idle, doctor.Options{}), "privileges", doctor.Error, `may not INSERT, UPDATE, DELETE on table "users"`)
@@ -611,7 +611,7 @@ func TestPrivilegesOfARole(t *testing.T) {
 func TestWhatAServiceAccountCannotSee(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		service := account(t, url, healthy(t, url), "GRANT SELECT, INSERT, UPDATE, DELETE ON DB.* TO USER")
+		service := account(t, url, healthy(t, url), "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user}")
 		var unchecked []string
 		for _, f := range run(t, service, doctor.Options{}) {
 			assert.NotEqual(t, doctor.Error, f.Severity, "%+v", f)
@@ -629,6 +629,15 @@ func TestWhatAServiceAccountCannotSee(t *testing.T) {
 		dev := own(t)
 		opts := doctor.Options{Dev: func(ctx context.Context) (*migrate.Dev, error) { return migrate.OpenDev(ctx, dev) }}
 		find(t, run(t, service, opts), "drift", doctor.OK, "the tables are those of ")
+	})
+}
+
+func TestAccountWithTooFewConnections(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		service := account(t, url, healthy(t, url), "GRANT SELECT ON {db}.* TO {user}", "ALTER USER {user} WITH MAX_USER_CONNECTIONS 15")
+		find(t, run(t, service, doctor.Options{}), "connections", doctor.Error, "the services open up to 25 connections, the account may have 15")
+		find(t, run(t, service, doctor.Options{Connections: 15}), "connections", doctor.OK, "the services open up to 15")
 	})
 }
 

@@ -44,7 +44,7 @@ func checkJournal(ctx context.Context, d *database) ([]Finding, error) {
 		return nil, err
 	}
 	if mode != "wal" {
-		return []Finding{found(Info, "nothing: a client of this project switches it when it opens the file",
+		return []Finding{found(Info, "a client of this project switches it when it opens the file",
 			"the journal mode is %s: readers and a writer block each other", mode)}, nil
 	}
 	return ok("wal"), nil

@@ -320,6 +320,13 @@ func largest(columnType string) (float64, string) {
 	return limit, words[0]
 }
 
+func percent(share float64) string {
+	if share > 0 && share < 0.01 {
+		return "less than 0.01 %"
+	}
+	return fmt.Sprintf("%.2g %%", share)
+}
+
 func checkHeadroom(ctx context.Context, d *database) ([]Finding, error) {
 	query := "SELECT t.TABLE_NAME, c.COLUMN_NAME, c.COLUMN_TYPE, COALESCE(t.AUTO_INCREMENT, 1) - 1 FROM information_schema.TABLES t " +
 		"JOIN information_schema.COLUMNS c ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME AND c.EXTRA LIKE '%auto_increment%' " +
@@ -339,7 +346,7 @@ func checkHeadroom(ctx context.Context, d *database) ([]Finding, error) {
 		}
 		share := 100 * used / limit
 		if share > most {
-			most, fullest = share, fmt.Sprintf("%.2g %% of %s.%s (%s) is used, the most of all", share, table, column, name)
+			most, fullest = share, fmt.Sprintf("%s of %s.%s (%s) is used, the most of all", percent(share), table, column, name)
 		}
 		severity := Warning
 		switch {

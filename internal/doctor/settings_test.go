@@ -78,7 +78,6 @@ func testSettings(t *testing.T, url string) {
 		{"innodb_flush_log_at_trx_commit", "2", "1", "durability", doctor.Info, "innodb_flush_log_at_trx_commit is 2"},
 		{"foreign_key_checks", "0", "1", "foreign-keys", doctor.Error, "foreign_key_checks is 0"},
 		{"max_connections", "20", "500", "connections", doctor.Error, "the services open up to 25 connections, the server allows 20"},
-		{"max_user_connections", "15", "0", "connections", doctor.Error, "the account may have 15"},
 		{"max_prepared_stmt_count", "0", "16382", "prepared-statements", doctor.Warning, "no client may prepare a statement"},
 	} {
 		exec(t, db, "SET GLOBAL "+c.variable+" = "+c.value)
@@ -97,9 +96,9 @@ func testSettings(t *testing.T, url string) {
 	holdStatements(t, db, 8)
 	find(t, run(t, url, doctor.Options{}), "prepared-statements", doctor.Warning, "8 of 10 prepared statements are held")
 
-	exec(t, db, "SET GLOBAL max_connections = 20")
-	holdConnections(t, mysqltest.DB(t, url), 17)
-	find(t, run(t, url, doctor.Options{Connections: 10}), "connections", doctor.Warning, "of 20 connections have been in use at once")
+	exec(t, db, "SET GLOBAL max_connections = 100")
+	holdConnections(t, mysqltest.DB(t, url), 91)
+	find(t, run(t, url, doctor.Options{Connections: 10}), "connections", doctor.Warning, "of 100 connections have been in use at once")
 	exec(t, db, "SET GLOBAL max_connections = 500")
 	exec(t, db, "SET GLOBAL max_prepared_stmt_count = 16382")
 }
