@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -64,5 +65,19 @@ func TestBarOnATerminal(t *testing.T) {
 				assert.NotContains(t, shown, "\x1b", "escape code in %q", shown)
 			})
 		})
+	}
+}
+
+func TestDoctorShowsOnATerminalWhatItLooksAt(t *testing.T) {
+	t.Parallel()
+	program := installed(t)
+	url := mysqltest.SQLite(t)
+	require.NoError(t, start(t, program, url, "migrate", "apply").Run())
+	for term, wantBar := range map[string]bool{"xterm": true, "dumb": false} {
+		r := start(t, program, url, "doctor")
+		r.Env = append(r.Env, "TERM="+term)
+		shown := onTerminal(t, r.Cmd)
+		assert.Equal(t, wantBar, strings.Contains(shown, "\rintegrity"), "%q", shown)
+		assert.Contains(t, shown, "PRAGMA quick_check found nothing")
 	}
 }

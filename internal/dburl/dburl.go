@@ -94,6 +94,21 @@ func Parse(raw string) (*URL, error) {
 	}
 }
 
+// AddParameters is the address raw, in any form that [Parse] reads, with further
+// parameters; those of a server that the driver does not know are session
+// variables, and their values SQL.
+func AddParameters(raw string, params url.Values) string {
+	query := raw
+	if scheme, _, ok := strings.Cut(raw, "://"); !strings.HasPrefix(raw, "file:") && (!ok || strings.ContainsAny(scheme, "@:/(")) {
+		// A password in the driver's form may hold a question mark.
+		query = raw[strings.LastIndexByte(raw, '/')+1:]
+	}
+	if strings.Contains(query, "?") {
+		return raw + "&" + params.Encode()
+	}
+	return raw + "?" + params.Encode()
+}
+
 // parseServer reads what follows mysql:// by hand where net/url would put a
 // part of the password into its error.
 func parseServer(scheme, rest string) (*URL, error) {
@@ -266,7 +281,10 @@ func parseSQLite(rest string) (*URL, error) {
 	if file == "" || strings.HasSuffix(file, "/") {
 		return nil, &Error{Part: PartFile, Err: errors.New("is missing")}
 	}
-	readOnly := params.Get("mode") == "ro"
+	readOnly := slices.Contains(params["mode"], "ro")
+	if readOnly {
+		params.Set("mode", "ro")
+	}
 	for name, values := range sqliteParams {
 		if readOnly {
 			// One who only reads may change neither the journal nor lock.
@@ -333,18 +351,6 @@ func (u *URL) WithDatabase(name string) *URL {
 	}
 	c.server = u.server.Clone()
 	c.server.DBName = name
-	return &c
-}
-
-// WithSession is the same address with server variables that are set on every
-// connection; a value is SQL. For SQLite it is the address as it is.
-func (u *URL) WithSession(variables map[string]string) *URL {
-	c := *u
-	if u.Dialect == dialect.SQLite {
-		return &c
-	}
-	c.server = u.server.Clone()
-	maps.Copy(c.server.Params, variables)
 	return &c
 }
 

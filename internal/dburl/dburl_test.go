@@ -1,6 +1,8 @@
 package dburl
 
 import (
+	"database/sql"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -126,5 +128,69 @@ func TestASQLiteFileWithAnyNameIsTheFileItself(t *testing.T) {
 		require.NoError(t, db.Close())
 		_, err = os.Stat(file)
 		assert.NoError(t, err, name)
+	}
+}
+
+func TestParametersThatAreAdded(t *testing.T) {
+	more := url.Values{"max_execution_time": {"1000"}}
+	for raw, want := range map[string]string{
+		"mysql://ada:pw@localhost/app":               "mysql://ada:pw@localhost/app?max_execution_time=1000",
+		"mysql://ada:pw@localhost/app?timeout=3s":    "mysql://ada:pw@localhost/app?timeout=3s&max_execution_time=1000",
+		"mysql+unix:///run/sock?database=app":        "mysql+unix:///run/sock?database=app&max_execution_time=1000",
+		"ada:p?w://@tcp(localhost:3306)/app":         "ada:p?w://@tcp(localhost:3306)/app?max_execution_time=1000",
+		"ada:p?w@tcp(localhost:3306)/app?timeout=3s": "ada:p?w@tcp(localhost:3306)/app?timeout=3s&max_execution_time=1000",
+		"sqlite://app.db":                            "sqlite://app.db?max_execution_time=1000",
+		"file:app.db?cache=private":                  "file:app.db?cache=private&max_execution_time=1000",
+	} {
+		got := AddParameters(raw, more)
+		assert.Equal(t, want, got)
+		u, err := Parse(got)
+		require.NoError(t, err, raw)
+		if u.Dialect == dialect.MySQL {
+			assert.Equal(t, "1000", u.server.Params["max_execution_time"], raw)
+			assert.Equal(t, "app", u.Database())
+		}
+	}
+}
+
+func TestAddressesThatDoNotLeaveTheMachine(t *testing.T) {
+	for raw, local := range map[string]bool{
+		"mysql://root@localhost/app":          true,
+		"mysql://root@127.0.0.53:3307/app":    true,
+		"mysql://root@[::1]:3306/app":         true,
+		"mysql+unix:///run/sock?database=app": true,
+		"root@tcp(127.0.0.1:3306)/app":        true,
+		"sqlite://app.db":                     true,
+		"mysql://root@db.example.com/app":     false,
+		"mysql://root@10.0.0.1/app":           false,
+		"mysql://root@localhost.example/app":  false,
+	} {
+		u, err := Parse(raw)
+		require.NoError(t, err, raw)
+		assert.Equal(t, local, u.Local(), raw)
+	}
+}
+
+func TestReadOnlyFileIsNotChanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.db")
+	file, err := sql.Open("sqlite", "file:"+path)
+	require.NoError(t, err)
+	_, err = file.ExecContext(t.Context(), "CREATE TABLE t (n INTEGER)")
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	for _, raw := range []string{"sqlite://" + path + "?mode=ro", "sqlite://" + path + "?mode=rw&mode=ro"} {
+		u, err := Parse(raw)
+		require.NoError(t, err)
+		db, err := u.Connect(t.Context())
+		require.NoError(t, err)
+		var mode string
+		require.NoError(t, db.QueryRowContext(t.Context(), "PRAGMA journal_mode").Scan(&mode))
+		assert.Equal(t, "delete", mode)
+		tx, err := db.BeginTx(t.Context(), nil)
+		require.NoError(t, err, "a transaction needs no write lock")
+		require.NoError(t, tx.Rollback())
+		_, err = db.ExecContext(t.Context(), "INSERT INTO t VALUES (1)")
+		assert.ErrorContains(t, err, "readonly")
+		require.NoError(t, db.Close())
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -116,12 +117,12 @@ type database struct {
 	history *history
 }
 
-// Run checks the database at url and returns what it found, gravest first. The
+// Run checks the database at rawURL and returns what it found, gravest first. The
 // error is one of reaching the database, or that of ctx: a check that fails is a
 // finding.
-func Run(ctx context.Context, url string, opts Options) ([]Finding, error) {
+func Run(ctx context.Context, rawURL string, opts Options) ([]Finding, error) {
 	opts.complete()
-	d, err := open(ctx, url, opts)
+	d, err := open(ctx, rawURL, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -232,11 +233,7 @@ func (d *database) openFile(ctx context.Context) error {
 		return fmt.Errorf("there is no database %s: make it with authgraph migrate apply", d.url)
 	}
 	// Whoever opens it otherwise changes its journal.
-	separator := "?"
-	if strings.Contains(d.raw, "?") {
-		separator = "&"
-	}
-	d.raw += separator + "mode=ro"
+	d.raw = dburl.AddParameters(d.raw, url.Values{"mode": {"ro"}})
 	u, err := dburl.Parse(d.raw)
 	if err != nil {
 		return err
@@ -270,15 +267,20 @@ func (d *database) openServer(ctx context.Context) error {
 		return err
 	}
 	d.version, d.maria = parseVersion(d.release)
-	session := map[string]string{
-		"transaction_read_only": "1", "max_execution_time": fmt.Sprint(max(1, d.Timeout.Milliseconds())),
+	limits := url.Values{
+		"transaction_read_only": {"1"}, "max_execution_time": {fmt.Sprint(max(1, d.Timeout.Milliseconds()))},
 		// The next id is otherwise what it was up to a day ago.
-		"information_schema_stats_expiry": "0",
+		"information_schema_stats_expiry": {"0"},
 	}
 	if d.maria {
-		session = map[string]string{"tx_read_only": "1", "max_statement_time": fmt.Sprintf("%.3f", max(0.001, d.Timeout.Seconds()))}
+		limits = url.Values{"tx_read_only": {"1"}, "max_statement_time": {fmt.Sprintf("%.3f", max(0.001, d.Timeout.Seconds()))}}
 	}
-	d.db, err = d.url.WithSession(session).Connect(ctx)
+	d.raw = dburl.AddParameters(d.raw, limits)
+	u, err := dburl.Parse(d.raw)
+	if err != nil {
+		return err
+	}
+	d.db, err = u.Connect(ctx)
 	return err
 }
 
