@@ -45,7 +45,7 @@ which is dropped again. What cannot be checked is a warning that says why.`,
 		},
 		RunE: o.run(func(ctx context.Context, _ []string) error { return o.doctor(ctx) }),
 	}
-	o.addDirFlag(cmd.Flags())
+	o.addDirFlag(cmd)
 	o.addDevFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.config, "config", "", "the configuration of the services, as the JSON `file` of authgraph policy (default the defaults)")

@@ -15,7 +15,6 @@ import (
 
 	"entgo.io/ent/dialect"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	entmigrate "github.com/authgraph/authgraph/ent/migrate"
 	"github.com/authgraph/authgraph/internal/dburl"
@@ -36,7 +35,7 @@ the migrations compiled into this program otherwise.`,
   authgraph migrate lint --git-base origin/main
   authgraph migrate apply`,
 	})
-	m.addDirFlag(cmd.PersistentFlags())
+	m.addDirFlag(cmd)
 	cmd.AddCommand(newApply(m), newCheck(m), newDiff(m), newHash(m), newLint(m), newNew(m), newStatus(m), newValidate(m))
 	return cmd
 }
@@ -81,8 +80,9 @@ func shellWord(s string) string {
 
 var plain = regexp.MustCompile(`^[\pL\pN_./:@%+=,-]+$`)
 
-func (m *migrations) addDirFlag(flags *pflag.FlagSet) {
-	flags.StringVar(&m.dirPath, "dir", "", "migration directory, a `path` or file://path (default migrate or migrate/sqlite, else the embedded one)")
+// addDirFlag adds it to a command and those below.
+func (m *migrations) addDirFlag(cmd *cobra.Command) {
+	cmd.PersistentFlags().StringVar(&m.dirPath, "dir", "", "migration directory, a `path` or file://path (default migrate or migrate/sqlite, else the embedded one)")
 }
 
 func (m *migrations) addDevFlag(cmd *cobra.Command) {
