@@ -145,6 +145,8 @@ func describeAttr(a schema.Attr) (text string, collation bool) {
 		return "the character set is not " + a.V, true
 	case *schema.Collation:
 		return "the collation is not " + a.V, true
+	case *schema.Comment:
+		return "the comment is another", false
 	case *mysql.Engine:
 		return "the storage engine is not " + a.V, false
 	default:
