@@ -680,7 +680,7 @@ func TestCheckThatTakesTooLong(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		conn, err := healthy(t, url).Conn(t.Context())
 		require.NoError(t, err)
-		defer conn.Close()
+		defer func() { assert.NoError(t, conn.Close()) }()
 		_, err = conn.ExecContext(t.Context(), "LOCK TABLES otps WRITE")
 		require.NoError(t, err)
 		findings := run(t, url, doctor.Options{Timeout: 700 * time.Millisecond})

@@ -110,7 +110,7 @@ func like(pattern, name string) bool {
 		case c == '%':
 			expr += ".*"
 		case c >= 0x80:
-			expr += string(pattern[i : i+1])
+			expr += pattern[i : i+1]
 		default:
 			expr += regexp.QuoteMeta(string(c))
 		}

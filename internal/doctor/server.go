@@ -129,13 +129,12 @@ func checkClock(ctx context.Context, d *database) ([]Finding, error) {
 	}
 	took := d.Config.Clock().Sub(before)
 	skew := server.Sub(before.Add(took / 2))
-	severity, off := OK, skew.Abs()-took/2 // by so much at least
+	off := skew.Abs() - took/2 // by so much at least
+	severity := Warning
 	switch {
 	case off >= 30*time.Second:
 		severity = Error
-	case off >= 2*time.Second:
-		severity = Warning
-	default:
+	case off < 2*time.Second:
 		return ok("%s between the server and this machine, asked in %s", skew.Abs().Round(time.Microsecond), took.Round(time.Microsecond)), nil
 	}
 	ahead := "ahead of"

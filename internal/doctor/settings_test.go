@@ -118,11 +118,11 @@ func holdStatements(t *testing.T, db *sql.DB, n int) {
 	t.Helper()
 	conn, err := db.Conn(t.Context())
 	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { assert.NoError(t, conn.Close()) })
 	for range n {
 		stmt, err := conn.PrepareContext(t.Context(), "SELECT 1")
 		require.NoError(t, err)
-		t.Cleanup(func() { stmt.Close() })
+		t.Cleanup(func() { assert.NoError(t, stmt.Close()) })
 	}
 }
 
@@ -132,6 +132,6 @@ func holdConnections(t *testing.T, db *sql.DB, n int) {
 	for range n {
 		conn, err := db.Conn(t.Context())
 		require.NoError(t, err)
-		t.Cleanup(func() { conn.Close() })
+		t.Cleanup(func() { assert.NoError(t, conn.Close()) })
 	}
 }
