@@ -24,7 +24,9 @@ type Difference struct {
 // Drift compares the tables of the database at url with what the directory leads
 // to up to and including a version, the empty one being the newest, as replayed
 // on dev. Tables that the directory does not make belong to others and are left
-// alone. The database at url is only read.
+// alone. Where a file leaves the collation of a table to its database, that of
+// dev counts, which is utf8mb4_bin in a scratch database. The database at url is
+// only read.
 func Drift(ctx context.Context, dev *Dev, dir Dir, version, url string) ([]Difference, error) {
 	if err := Validate(dir); err != nil {
 		return nil, err

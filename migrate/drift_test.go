@@ -14,8 +14,8 @@ func TestDriftIsWhatSeparatesADatabaseFromItsHistory(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		dir := directory(t, files{
-			"1_a.sql": "CREATE TABLE a (id int PRIMARY KEY, name varchar(10) NOT NULL);\n",
-			"2_b.sql": "CREATE TABLE b (id int PRIMARY KEY);\n",
+			"1_a.sql": "CREATE TABLE a (id int PRIMARY KEY, name varchar(10) NOT NULL) CHARSET utf8mb4 COLLATE utf8mb4_bin;\n",
+			"2_b.sql": "CREATE TABLE b (id int PRIMARY KEY) CHARSET utf8mb4 COLLATE utf8mb4_bin;\n",
 		})
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 		require.NoError(t, err)
@@ -36,7 +36,7 @@ func TestDriftIsWhatSeparatesADatabaseFromItsHistory(t *testing.T) {
 		exec("CREATE TABLE of_others (id int)")
 		assert.Empty(t, drift(""), "what no migration makes belongs to others")
 
-		exec("ALTER TABLE a MODIFY name varchar(20) NULL")
+		exec("ALTER TABLE a MODIFY name varchar(20) COLLATE utf8mb4_bin NULL")
 		exec("DROP TABLE b")
 		found := drift("")
 		require.Len(t, found, 2)
