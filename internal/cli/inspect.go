@@ -8,6 +8,7 @@ import (
 	"ariga.io/atlas/sql/schema"
 	"github.com/spf13/cobra"
 
+	"github.com/authgraph/authgraph/internal/queryplan"
 	"github.com/authgraph/authgraph/internal/schemadoc"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -70,14 +71,22 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 	if err != nil {
 		return err
 	}
-	m.announce(source{Database: w.name})
+	var dir directory
+	shown := ""
+	if m.format == formatHTML {
+		if dir, err = m.history(src, w.dialect); err != nil {
+			return err
+		}
+		shown = dir.String()
+	}
+	m.announce(source{Database: w.name, Directory: shown})
 	var content []byte
 	err = w.use(ctx, func(dev *migrate.Dev) error {
 		s, err := migrate.Inspect(ctx, dev, state)
 		if err != nil {
 			return err
 		}
-		content, err = m.render(ctx, dev, src, s)
+		content, err = m.render(ctx, dev, src, dir, s)
 		return err
 	})
 	if err != nil {
@@ -95,7 +104,7 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 }
 
 // render is the schema in the format asked for.
-func (m *migrations) render(ctx context.Context, dev *migrate.Dev, src schemaSource, s *schema.Schema) ([]byte, error) {
+func (m *migrations) render(ctx context.Context, dev *migrate.Dev, src schemaSource, dir directory, s *schema.Schema) ([]byte, error) {
 	switch m.format {
 	case formatSQL:
 		sql, err := migrate.SQL(ctx, dev, s)
@@ -111,8 +120,51 @@ func (m *migrations) render(ctx context.Context, dev *migrate.Dev, src schemaSou
 	switch m.format {
 	case formatMermaid:
 		b.WriteString(schemadoc.Mermaid(doc))
+	case formatSVG:
+		b.WriteString(schemadoc.SVG(doc, "The schema of "+src.name))
+	case formatHTML:
+		return page(ctx, dev, src, dir, doc)
 	default:
 		err = writeJSON(&b, inspectResult{src.name, dev.Flavour(), doc})
 	}
 	return b.Bytes(), err
+}
+
+// history is the directory whose migrations the page shows: the source itself, or
+// the one in use.
+func (m *migrations) history(src schemaSource, dialect string) (directory, error) {
+	if src.live != "" || src.arg == "schema" || src.arg == "migrate" || isFile(src.name) {
+		return m.directory(dialect)
+	}
+	dir, err := migrate.OpenDir(src.name)
+	return directory{Dir: dir, path: src.name}, err
+}
+
+var flavours = map[string]string{
+	migrate.FlavourMySQL:   "MySQL",
+	migrate.FlavourMariaDB: "MariaDB",
+	migrate.FlavourSQLite:  "SQLite",
+}
+
+func page(ctx context.Context, dev *migrate.Dev, src schemaSource, dir directory, doc *schemadoc.Schema) ([]byte, error) {
+	changes, err := migrate.TableChanges(ctx, dev, dir)
+	if err != nil {
+		return nil, err
+	}
+	queries, err := queryplan.All()
+	if err != nil {
+		return nil, err
+	}
+	p := schemadoc.Page{
+		Source:    src.name,
+		Directory: dir.String(),
+		Database:  flavours[dev.Flavour()],
+		Version:   readVersions().Authgraph,
+		Schema:    doc,
+		Queries:   queries,
+	}
+	for _, c := range changes {
+		p.Changes = append(p.Changes, schemadoc.Change{Table: c.Table, File: c.File, Line: c.Line, SQL: c.Stmt})
+	}
+	return schemadoc.HTML(p)
 }

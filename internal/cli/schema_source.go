@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,6 +73,7 @@ func (m *migrations) state(s *schemaSource, dialect string) (migrate.State, erro
 	case s.live != "":
 		return migrate.Database(s.live), nil
 	case s.arg == "schema":
+		s.name = cmp.Or(m.desiredFile(dialect), "the compiled-in schema")
 		return m.desired(dialect), nil
 	case s.arg == "migrate":
 		dir, err := m.directory(dialect)
@@ -101,7 +103,7 @@ func (m *migrations) bench(sources []schemaSource, replays bool) (*workshop, err
 		return m.workshop()
 	case !replays:
 		open := func(ctx context.Context) (*migrate.Dev, error) { return migrate.OpenLive(ctx, live.live) }
-		return &workshop{dialect: live.url.Dialect, open: open}, nil
+		return &workshop{dialect: live.url.Dialect, name: live.name, open: open}, nil
 	case m.url == "" && m.devURL == "" && os.Getenv("DATABASE_URL") == "":
 		beside := *m.app
 		beside.url = live.live
