@@ -95,7 +95,7 @@ func (w *world) sent(t *testing.T) (all []statement) {
 	})
 	for _, tr := range transitions {
 		call := tr.arrange(t, w, w.email())
-		during(strings.TrimSuffix(tr.name, " beyond the limit of sessions"))
+		during(operation(tr.name))
 		require.ErrorIs(t, call(t.Context(), w.service(t, client, tr.grace)), tr.done, tr.name)
 	}
 	email := w.email()
@@ -146,6 +146,15 @@ func (w *world) sent(t *testing.T) (all []statement) {
 	return slices.DeleteFunc(slices.Clone(all), func(s statement) bool {
 		return !strings.HasPrefix(s.query, "SELECT") && !strings.HasPrefix(s.query, "UPDATE") && !strings.HasPrefix(s.query, "DELETE")
 	})
+}
+
+// operation is what a transition is a case of.
+func operation(name string) string {
+	name, _, _ = strings.Cut(name, " beyond ")
+	if strings.HasPrefix(name, "purge ") {
+		return "purge"
+	}
+	return name
 }
 
 // spied is a client of which every statement is seen: by the server, or by SQLite's driver.

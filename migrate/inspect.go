@@ -73,7 +73,7 @@ func OpenLive(ctx context.Context, url string) (*Dev, error) {
 			return nil, fmt.Errorf("there is no database %s: correct the path", u)
 		}
 	}
-	d, err := openDev(ctx, u)
+	d, err := openDev(ctx, u.ReadOnly())
 	if err != nil {
 		return nil, err
 	}
@@ -124,11 +124,23 @@ func Inspect(ctx context.Context, dev *Dev, of State) (*schema.Schema, error) {
 func dropState(s *schema.Schema) {
 	s.Tables = slices.DeleteFunc(s.Tables, func(t *schema.Table) bool { return t.Name == RevisionsTable })
 	for _, t := range s.Tables {
-		t.Attrs = slices.DeleteFunc(t.Attrs, func(a schema.Attr) bool {
-			_, next := a.(*mysql.AutoIncrement)
-			return next
-		})
+		t.Attrs = slices.DeleteFunc(t.Attrs, forgetNext)
+		for _, c := range t.Columns {
+			for _, a := range c.Attrs {
+				forgetNext(a)
+			}
+		}
 	}
+}
+
+// forgetNext takes the next id out of an attribute, and reports whether it is of
+// the kind that holds one.
+func forgetNext(a schema.Attr) bool {
+	next, ok := a.(*mysql.AutoIncrement)
+	if ok {
+		next.V = 0
+	}
+	return ok
 }
 
 // SQL are the statements that make the schema in an empty database.

@@ -73,7 +73,7 @@ func (m *migrations) state(s *schemaSource, dialect string) (migrate.State, erro
 	case s.live != "":
 		return migrate.Database(s.live), nil
 	case s.arg == "schema":
-		s.name = cmp.Or(m.desiredFile(dialect), "the compiled-in schema")
+		s.name = cmp.Or(m.desiredFile(dialect), "compiled-in schema")
 		return m.desired(dialect), nil
 	case s.arg == "migrate":
 		dir, err := m.directory(dialect)

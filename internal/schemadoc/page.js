@@ -25,7 +25,7 @@
       const card = document.querySelector(".entity[aria-current]");
       const frame = card.closest(".frame");
       const [at, box] = [card.getBoundingClientRect(), frame.getBoundingClientRect()];
-      frame.scrollLeft += at.left + at.width / 2 - box.left - box.width / 2;
+      frame.scrollLeft += at.left - box.left - Math.max(12, (box.width - at.width) / 2);
       picked.scrollIntoView();
       if (move) picked.querySelector("h2").focus({ preventScroll: true });
     }
