@@ -42,8 +42,33 @@ func Database(url string) State {
 		if live.Flavour() != d.Flavour() {
 			return nil, &FlavourError{URL: live.url.String(), Flavour: live.Flavour(), Dev: d.Flavour()}
 		}
-		return live.inspect(ctx)
+		s, err := live.inspect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return s, live.seesForeignKeys(ctx, s)
 	}
+}
+
+// seesForeignKeys is an error if the server has left foreign keys out: MariaDB
+// does so, without a word, for a user that has no other right than SELECT.
+func (d *Dev) seesForeignKeys(ctx context.Context, s *schema.Schema) error {
+	if d.Dialect() == dialect.SQLite {
+		return nil
+	}
+	seen, there := 0, 0
+	for _, t := range s.Tables {
+		seen += len(t.ForeignKeys)
+	}
+	err := d.conn.QueryRowContext(ctx, "SELECT COUNT(DISTINCT TABLE_NAME, CONSTRAINT_NAME) FROM information_schema.KEY_COLUMN_USAGE "+
+		"WHERE TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_NAME IS NOT NULL").Scan(&there)
+	if err != nil {
+		return err
+	}
+	if seen < there {
+		return fmt.Errorf("%s shows this user %d of its %d foreign keys: grant it a right beside SELECT there, such as SHOW VIEW", d.url, seen, there)
+	}
+	return nil
 }
 
 // FlavourError is a database that cannot be compared with what is worked out on
@@ -57,7 +82,7 @@ type FlavourError struct {
 }
 
 func (e *FlavourError) Error() string {
-	return fmt.Sprintf("%s is a database of %s, the other schema is one of %s: name an empty database of %[2]s to work in (OpenDev, --dev-url)", e.URL, e.Flavour, e.Dev)
+	return fmt.Sprintf("%s is a database of %s and cannot be compared with a schema of %s: what is worked out can be so on a database of %[2]s (OpenDev, --dev-url)", e.URL, e.Flavour, e.Dev)
 }
 
 // OpenLive opens a database that is in use, to plan against. Nothing is executed

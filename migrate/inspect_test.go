@@ -1,7 +1,9 @@
 package migrate_test
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -208,6 +210,30 @@ func TestDatabaseOfAnotherFlavourIsRefused(t *testing.T) {
 	assert.Equal(t, migrate.FlavourMariaDB, flavour.Flavour)
 	assert.Equal(t, migrate.FlavourMySQL, flavour.Dev)
 	assert.ErrorContains(t, err, "is a database of mariadb")
+}
+
+func TestForeignKeysThatAUserMayNotSeeAreMissed(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		apply(t, url, embeddedCopy(t, url))
+		db, user := mysqltest.DB(t, url), "authgraph_"+strings.ToLower(rand.Text()[:12])
+		run(t, db, "CREATE USER "+user+" IDENTIFIED BY 'geheim'")
+		t.Cleanup(func() { run(t, db, "DROP USER "+user) })
+		base := url[strings.LastIndexByte(url, '/')+1:]
+		run(t, db, "GRANT SELECT ON "+base+".* TO "+user)
+		parsed, err := neturl.Parse(url)
+		require.NoError(t, err)
+		parsed.User = neturl.UserPassword(user, "geheim")
+		reader := parsed.String()
+
+		_, err = migrate.Inspect(t.Context(), live(t, reader), migrate.Database(reader))
+		if strings.HasPrefix(url, "mariadb") {
+			require.ErrorContains(t, err, "shows this user 0 of its 2 foreign keys: grant it")
+			assert.NotContains(t, err.Error(), "geheim")
+			run(t, db, "GRANT SHOW VIEW ON "+base+".* TO "+user)
+		}
+		assert.Empty(t, compare(t, live(t, reader), migrate.Database(reader), migrate.Database(url)).SQL)
+	})
 }
 
 func TestTableChangesNameTheStatementsOfEachTable(t *testing.T) {

@@ -57,7 +57,7 @@ func (m *migrations) schemaSource(arg string) (schemaSource, error) {
 	var bad *dburl.Error
 	if errors.As(err, &bad) && bad.Part == dburl.PartURL {
 		// Not repeated: it may be an address that holds a password.
-		return s, errors.New("a source is unknown: it is schema, migrate, file://path of a directory or an SQL file, or a database URL such as mysql://user:password@host:3306/app")
+		return s, errors.New("unknown source: it is schema, migrate, file://path of a directory or an SQL file, or a database URL such as mysql://user:password@host:3306/app")
 	}
 	if err != nil {
 		return s, err
@@ -94,9 +94,12 @@ func (m *migrations) bench(sources []schemaSource, replays bool) (*workshop, err
 	for i, s := range sources {
 		if s.live == "" {
 			replays = true
-		} else if live == nil {
-			live = &sources[i]
+			continue
 		}
+		if live != nil && live.url.Dialect != s.url.Dialect {
+			return nil, fmt.Errorf("%s cannot be compared with %s: they are databases of different kinds", live.name, s.name)
+		}
+		live = &sources[i]
 	}
 	switch {
 	case live == nil:
