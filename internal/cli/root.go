@@ -35,7 +35,7 @@ that fails where it has a result to show; an error is a line on standard error.`
 	root.SetVersionTemplate(versionLine)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.url, "url", "", "the database, as a `URL` (default $DATABASE_URL, else sqlite://authgraph.db)")
-	flags.StringVar(&a.format, "format", formatText, "text or json; check and lint also github; inspect sql, hcl, json, mermaid, svg or html")
+	flags.StringVar(&a.format, "format", "", "text (the default) or json; check and lint also github; inspect sql (its default), hcl, json, mermaid, svg or html")
 	_ = root.RegisterFlagCompletionFunc("format", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return formats(cmd), cobra.ShellCompDirectiveNoFileComp
 	}) // it fails only for a flag that does not exist

@@ -14,6 +14,7 @@ import (
 
 const (
 	readme       = "../README.md"
+	image        = "../docs/schema.svg"
 	diagramBegin = "<!-- diagram: generated from ent/schema by go generate ./ent -->\n"
 	diagramEnd   = "<!-- /diagram -->\n"
 )
@@ -34,6 +35,11 @@ func writeDiagram(tables []*schema.Table) error {
 	fmt.Fprintf(&b, "%s```mermaid\n%s```\n%s", diagramBegin, schemadoc.Mermaid(document(tables)), diagramEnd)
 	b.Write(after)
 	return os.WriteFile(readme, b.Bytes(), 0o644)
+}
+
+// writeImage draws the same as an image, for the documentation.
+func writeImage(tables []*schema.Table) error {
+	return os.WriteFile(image, []byte(schemadoc.SVG(document(tables), "The tables of authgraph")), 0o644)
 }
 
 // document is what the diagram shows of the tables, as they are on MySQL.
