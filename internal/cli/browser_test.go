@@ -82,7 +82,7 @@ func pageIsUsedByKeyboard(t *testing.T, b *browser) {
 	b.eval(shown, "users")
 	b.press(kb.Escape)
 	b.tabTo(`.graph a[data-table="refresh_tokens"]`)
-	b.eval(`getComputedStyle(document.activeElement.querySelector(".card")).strokeWidth`, "2px")
+	b.eval(`getComputedStyle(document.activeElement.querySelector(".edge")).strokeWidth`, "2px")
 	b.press(kb.Enter)
 	b.eval(shown, "refresh_tokens")
 	b.tabTo(`section.current ul.cards details:not([open]) summary`)

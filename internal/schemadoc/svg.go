@@ -95,6 +95,7 @@ func (n *node) draw(b *strings.Builder, links bool) {
 		fmt.Fprintf(b, `<text class="column" x="%d" y="%d">%s</text>`, n.x+sidePad+keyWidth, y, text(c.Name))
 		fmt.Fprintf(b, `<text class="type" x="%d" y="%d">%s</text>`+"\n", n.x+n.w-sidePad, y, text(c.note()))
 	}
+	fmt.Fprintf(b, `<rect class="edge" x="%d" y="%d" width="%d" height="%d" rx="8"/>`+"\n", n.x, n.y, n.w, n.h)
 	if links {
 		b.WriteString("</a>\n")
 	} else {
