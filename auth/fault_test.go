@@ -700,6 +700,7 @@ func (s strike) check(t *testing.T, tr transition, err error, what string) {
 
 // saboteur strikes one statement, counted from when it was armed.
 type saboteur struct {
+	sees   func(statement string) // nil, or told of every statement
 	mu     sync.Mutex
 	armed  bool
 	left   int
@@ -721,6 +722,9 @@ func (s *saboteur) disarm() strike {
 }
 
 func (s *saboteur) next(statement string) (f fault, now bool) {
+	if s.sees != nil {
+		s.sees(statement)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	inTx := s.inTx
@@ -801,6 +805,19 @@ func (d faultyDriver) Exec(ctx context.Context, query string, args, v any) error
 
 func (d faultyDriver) Query(ctx context.Context, query string, args, v any) error {
 	return d.s.run(query, func() error { return d.Driver.Query(ctx, query, args, v) }, closing(v))
+}
+
+func (d faultyDriver) QueryContext(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
+	err = d.s.run(query,
+		func() error {
+			rows, err = d.Driver.(*entsql.Driver).QueryContext(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // the caller reads and closes the rows
+			return err
+		},
+		func() error { return rows.Close() })
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
 }
 
 func (d faultyDriver) Tx(ctx context.Context) (dialect.Tx, error) { return d.BeginTx(ctx, nil) }

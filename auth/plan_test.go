@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"database/sql"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,105 +10,92 @@ import (
 	"testing"
 	"time"
 
+	"entgo.io/ent/dialect"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/internal/mysqltest"
+	"github.com/authgraph/authgraph/internal/queryplan"
 )
 
+// What each statement of the service finds its rows by, and which operation sends it, is written down in package
+// queryplan, for people to read. What is sorted are the live sessions of one user.
 func TestEveryQueryGoesByAnIndex(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		w := newWorld(t, url)
 		w.load(t)
-		got := map[string]string{}
-		for _, query := range w.sent(t) {
-			form := normalForm(query)
-			if plan := explain(t, w.db, query); plan != "" || got[form] == "" {
+		got := map[string][]queryplan.Access{}
+		senders := map[string][]string{}
+		for _, s := range w.sent(t) {
+			form := normalForm(s.query)
+			if plan := explain(t, w.db, s.query); plan != nil || got[form] == nil {
 				got[form] = plan
 			}
+			if !slices.Contains(senders[form], s.by) {
+				senders[form] = append(senders[form], s.by)
+			}
 		}
-		assert.Equal(t, indexes, got)
+		var plans []queryplan.Query
+		for _, form := range slices.Sorted(maps.Keys(got)) {
+			slices.Sort(senders[form])
+			plans = append(plans, queryplan.Query{SQL: form, Server: got[form], SentBy: senders[form]})
+		}
+		want := written(t)
+		for i := range want {
+			want[i].SQLite = nil
+		}
+		assert.Equal(t, queryplan.Format(want), queryplan.Format(plans))
 	})
 }
 
-// indexes are by what each statement of the service finds its rows. What is sorted are the live sessions of one user.
-var indexes = map[string]string{
-	"DELETE FROM otps WHERE id IN (?)":                                             "PRIMARY",
-	"DELETE FROM refresh_tokens WHERE id IN (?)":                                   "PRIMARY",
-	"DELETE FROM sessions WHERE id IN (?)":                                         "PRIMARY",
-	"DELETE FROM users WHERE id IN (?) AND (is_deleted IN (?) AND deleted_at < ?)": "PRIMARY",
-	"SELECT … FROM otps WHERE ((email = ? AND type = ?) AND id <> ?) AND created_at > ? ORDER BY id DESC LIMIT ? FOR UPDATE":                                                  "otp_email_type",
-	"SELECT … FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT ?":                                                                                                "otp_email_type",
-	"SELECT … FROM otps WHERE expires_at < ? ORDER BY expires_at ASC LIMIT ?":                                                                                                 "otp_expires_at",
-	"SELECT … FROM otps WHERE expires_at < ?":                                                                                                                                 "otp_expires_at",
-	"SELECT … FROM refresh_tokens WHERE expires_at < ? ORDER BY expires_at ASC LIMIT ?":                                                                                       "refreshtoken_expires_at",
-	"SELECT … FROM refresh_tokens WHERE expires_at < ?":                                                                                                                       "refreshtoken_expires_at",
-	"SELECT … FROM refresh_tokens WHERE token_hash = ? LIMIT ? FOR UPDATE":                                                                                                    "token_hash",
-	"SELECT … FROM sessions WHERE expires_at < ? ORDER BY expires_at ASC LIMIT ?":                                                                                             "session_expires_at",
-	"SELECT … FROM sessions WHERE expires_at < ?":                                                                                                                             "session_expires_at",
-	"SELECT … FROM sessions WHERE user_id = ? AND (is_active IN (?) AND expires_at > ? AND last_used_at > ?) ORDER BY last_used_at DESC, id DESC LIMIT ? OFFSET ? FOR UPDATE": "session_user_id_is_active_expires_at, sorted",
-	"SELECT … FROM sessions WHERE user_id = ? AND (is_active IN (?) AND expires_at > ? AND last_used_at > ?) ORDER BY last_used_at DESC, id DESC LIMIT ?":                     "session_user_id_is_active_expires_at, sorted",
-	"SELECT … FROM users WHERE id = ? AND (NOT is_deleted AND (lock_until IS NULL OR lock_until <= ?)) LIMIT ? FOR UPDATE":                                                    "PRIMARY",
-	"SELECT … FROM users WHERE id = ? LIMIT ? FOR UPDATE":                                                                                                                     "PRIMARY",
-	"SELECT … FROM users WHERE email = ? AND (NOT is_deleted AND (lock_until IS NULL OR lock_until <= ?)) LIMIT ? FOR UPDATE":                                                 "email",
-	"SELECT … FROM users WHERE email = ? AND NOT is_deleted LIMIT ?":                                                                                                          "email",
-	"SELECT … FROM users WHERE email = ? AND is_deleted LIMIT ?":                                                                                                              "email",
-	"SELECT … FROM users WHERE email = ? LIMIT ?":                                                                                                                             "email",
-	"SELECT … FROM users WHERE id = ? AND NOT is_deleted LIMIT ?":                                                                                                             "PRIMARY",
-	"SELECT … FROM users WHERE is_deleted IN (?) AND deleted_at < ? ORDER BY deleted_at ASC LIMIT ?":                                                                          "user_is_deleted_deleted_at",
-	"SELECT … FROM users WHERE is_deleted IN (?) AND deleted_at < ?":                                                                                                          "user_is_deleted_deleted_at",
-	"SELECT … FROM users WHERE provider = ? AND provider_id = ? LIMIT ?":                                                                                                      "user_provider_provider_id",
-	"SELECT … WHERE s.token_hash = ?":                                                                                                                                         "token_hash; PRIMARY",
-	"SELECT … WHERE t.token_hash = ?":                                                                                                                                         "token_hash; PRIMARY",
-	"UPDATE otps SET … WHERE ((email = ? AND type = ?) AND NOT is_used) AND id <> ?":                                                                                          "otp_email_type",
-	"UPDATE otps SET … WHERE ((id = ? AND NOT is_used) AND expires_at > ?) AND attempts < max_attempts":                                                                       "PRIMARY",
-	"UPDATE otps SET … WHERE (id = ? AND NOT is_used) AND expires_at > ?":                                                                                                     "PRIMARY",
-	"UPDATE refresh_tokens SET … WHERE ((id = ? AND replaced_by_token_hash = ?) AND revoked_at > ?) AND grace_uses < ?":                                                       "PRIMARY",
-	"UPDATE refresh_tokens SET … WHERE id = ? AND NOT is_revoked":                                                                                                             "PRIMARY",
-	"UPDATE refresh_tokens SET … WHERE id = ?":                                                                                                                                "PRIMARY",
-	"UPDATE refresh_tokens SET … WHERE token_hash = ? AND (NOT is_revoked AND expires_at > ? AND created_at > ?)":                                                             "token_hash",
-	"UPDATE refresh_tokens SET … WHERE token_hash = ? AND NOT is_revoked":                                                                                                     "token_hash",
-	"UPDATE refresh_tokens SET … WHERE user_id = ? AND NOT is_revoked":                                                                                                        "refreshtoken_user_id_is_revoked",
-	"UPDATE sessions SET … WHERE (id = ? AND is_active) AND last_used_at <= ?":                                                                                                "PRIMARY",
-	"UPDATE sessions SET … WHERE (user_id = ? AND id <> ?) AND is_active":                                                                                                     "session_user_id_is_active_expires_at",
-	"UPDATE sessions SET … WHERE (user_id = ? AND id = ?) AND is_active":                                                                                                      "PRIMARY",
-	"UPDATE sessions SET … WHERE id IN (?)":                                                                                                                                   "PRIMARY",
-	"UPDATE sessions SET … WHERE token_hash = ? AND is_active":                                                                                                                "token_hash",
-	"UPDATE sessions SET … WHERE user_id = ? AND is_active":                                                                                                                   "session_user_id_is_active_expires_at",
-	"UPDATE users SET … WHERE (((id = ? AND password = ?) AND is_deleted) AND (re_activate_available_at IS NULL OR re_activate_available_at <= ?)) AND (lock_until IS NULL OR lock_until <= ?)": "PRIMARY",
-	"UPDATE users SET … WHERE (id = ? AND is_deleted) AND (re_activate_available_at IS NULL OR re_activate_available_at <= ?)":                                                                  "PRIMARY",
-	"UPDATE users SET … WHERE (id = ? AND lock_until IS NULL) AND failed_login_attempts < ?":                                                                                                    "PRIMARY",
-	"UPDATE users SET … WHERE (id = ? AND lock_until IS NULL) AND failed_login_attempts >= ?":                                                                                                   "PRIMARY",
-	"UPDATE users SET … WHERE (id = ? AND password = ?) AND (NOT is_deleted AND (lock_until IS NULL OR lock_until <= ?))":                                                                       "PRIMARY",
-	"UPDATE users SET … WHERE (id = ? AND provider = ?) AND NOT is_email_verified":                                                                                                              "PRIMARY",
-	"UPDATE users SET … WHERE (id = ? AND (NOT is_deleted AND (lock_until IS NULL OR lock_until <= ?))) AND (provider = ? AND provider_id = ?)":                                                 "PRIMARY",
-	"UPDATE users SET … WHERE email = ? AND NOT is_deleted":                                                                                                                                     "email",
-	"UPDATE users SET … WHERE id = ? AND (NOT is_deleted AND (lock_until IS NULL OR lock_until <= ?))":                                                                                          "PRIMARY",
-	"UPDATE users SET … WHERE id = ? AND NOT is_deleted":                                                                                                                                        "PRIMARY",
-	"UPDATE users SET … WHERE id = ? AND NOT is_email_verified":                                                                                                                                 "PRIMARY",
-	"UPDATE users SET … WHERE id = ? AND lock_until <= ?":                                                                                                                                       "PRIMARY",
-	"UPDATE users SET … WHERE id = ?": "PRIMARY",
+// SQLite is sent the same, without the locks.
+func TestEveryQueryGoesByAnIndexOnSQLite(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mysqltest.SQLite(t))
+	got := map[string]string{}
+	for _, s := range w.sent(t) {
+		got[normalForm(s.query)] = queryplan.Format([]queryplan.Query{{SQLite: explainSQLite(t, w.db, s.query)}})
+	}
+	want := map[string]string{}
+	for _, q := range written(t) {
+		want[strings.TrimSuffix(q.SQL, " FOR UPDATE")] = queryplan.Format([]queryplan.Query{{SQLite: q.SQLite}})
+	}
+	assert.Equal(t, want, got)
 }
 
+func written(t *testing.T) []queryplan.Query {
+	t.Helper()
+	queries, err := queryplan.All()
+	require.NoError(t, err)
+	return queries
+}
+
+// statement is a query as the database got it, and the operation it is of.
+type statement struct{ query, by string }
+
 // sent are the statements of every transition, as the server gets them.
-func (w *world) sent(t *testing.T) (queries []string) {
+func (w *world) sent(t *testing.T) (all []statement) {
 	t.Helper()
 	var mu sync.Mutex
-	proxy := mysqltest.Proxy{Hook: func(_ int, query string) mysqltest.Action {
+	var by string
+	during := func(operation string) {
 		mu.Lock()
 		defer mu.Unlock()
-		queries = append(queries, query)
-		return mysqltest.Forward
-	}}
-	client, err := authgraph.Open(t.Context(), proxy.Start(t, w.url))
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, client.Close()) })
+		by = operation
+	}
+	client := w.spied(t, func(query string) {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, statement{query, by})
+	})
 	for _, tr := range transitions {
 		call := tr.arrange(t, w, w.email())
+		during(operation(tr.name))
 		require.ErrorIs(t, call(t.Context(), w.service(t, client, tr.grace)), tr.done, tr.name)
 	}
 	email := w.email()
@@ -117,21 +105,31 @@ func (w *world) sent(t *testing.T) (queries []string) {
 	config.Lockout.MaxFailures = 1
 	s, err := auth.New(client, config)
 	require.NoError(t, err)
+	during("sign in with a wrong password")
 	_, err = s.SignIn(t.Context(), email, newPassword, device)
 	require.ErrorIs(t, err, auth.ErrCredentials)
+	during("lock")
 	require.NoError(t, s.Lock(t.Context(), id, time.Now().Add(-time.Hour)))
+	during("sign in when a lock has ended")
 	_, err = s.SignIn(t.Context(), email, password, device)
 	require.NoError(t, err)
 	later := w.serviceAt(t, client, time.Hour)
+	during("check a session")
 	_, _, err = later.CheckSession(t.Context(), grant.Token)
 	require.NoError(t, err)
 	require.NoError(t, later.Close(t.Context()))
+	during("list sessions")
 	_, err = s.Sessions(t.Context(), id)
 	require.NoError(t, err)
+	during("change a role")
 	require.NoError(t, s.ChangeRole(t.Context(), id, schematype.RoleAdmin))
+	during("revoke the other sessions")
 	require.NoError(t, s.RevokeOtherSessions(t.Context(), id, grant.Session.ID))
+	during("revoke a session")
 	require.NoError(t, s.RevokeSession(t.Context(), id, grant.Session.ID))
+	during("delete")
 	require.NoError(t, s.Delete(t.Context(), id))
+	during("reactivate")
 	_, err = s.Reactivate(t.Context(), email, newPassword, device)
 	require.ErrorIs(t, err, auth.ErrCredentials)
 	email = w.email()
@@ -139,14 +137,41 @@ func (w *world) sent(t *testing.T) (queries []string) {
 	_, err = w.at(t, -100*day).SignIn(t.Context(), email, password, device)
 	require.NoError(t, err)
 	for _, dryRun := range []bool{true, false} {
+		during(map[bool]string{true: "count what a purge deletes", false: "purge"}[dryRun])
 		_, err = s.Purge(t.Context(), auth.PurgeOptions{DryRun: dryRun})
 		require.NoError(t, err)
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(queries), func(q string) bool {
-		return !strings.HasPrefix(q, "SELECT") && !strings.HasPrefix(q, "UPDATE") && !strings.HasPrefix(q, "DELETE")
+	return slices.DeleteFunc(slices.Clone(all), func(s statement) bool {
+		return !strings.HasPrefix(s.query, "SELECT") && !strings.HasPrefix(s.query, "UPDATE") && !strings.HasPrefix(s.query, "DELETE")
 	})
+}
+
+// operation is what a transition is a case of.
+func operation(name string) string {
+	name, _, _ = strings.Cut(name, " beyond ")
+	if strings.HasPrefix(name, "purge ") {
+		return "purge"
+	}
+	return name
+}
+
+// spied is a client of which every statement is seen: by the server, or by SQLite's driver.
+func (w *world) spied(t *testing.T, sees func(query string)) *ent.Client {
+	t.Helper()
+	if mysqltest.IsSQLite(w.url) {
+		s := saboteur{sees: sees}
+		return w.open(t, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver { return faultyDriver{d, &s} }))
+	}
+	proxy := mysqltest.Proxy{Hook: func(_ int, query string) mysqltest.Action {
+		sees(query)
+		return mysqltest.Forward
+	}}
+	client, err := authgraph.Open(t.Context(), proxy.Start(t, w.url))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close()) })
+	return client
 }
 
 // load fills each table with as many rows as an optimizer needs to care.
@@ -172,16 +197,15 @@ func (w *world) load(t *testing.T) {
 	}
 }
 
-// explain says for each table of a query by which index it is read, and what is done to the rows that is worse than
-// reading them. It is empty where the server has found by unique indexes alone that no row matches.
-func explain(t *testing.T, db *sql.DB, query string) string {
+// explain says for each table of a query by which index it is read, and whether its rows are sorted. It is nil where
+// the server has found by unique indexes alone that no row matches.
+func explain(t *testing.T, db *sql.DB, query string) (tables []queryplan.Access) {
 	t.Helper()
 	rows, err := db.QueryContext(t.Context(), "EXPLAIN FORMAT=TRADITIONAL "+query)
 	require.NoError(t, err, query)
 	defer rows.Close()
 	names, err := rows.Columns()
 	require.NoError(t, err)
-	var tables []string
 	for rows.Next() {
 		values := make([]sql.NullString, len(names))
 		dest := make([]any, len(names))
@@ -194,29 +218,68 @@ func explain(t *testing.T, db *sql.DB, query string) string {
 			assert.Regexp(t, "Impossible WHERE noticed after reading const tables|no matching row in const table", of("Extra"), query)
 			continue
 		}
-		table := of("key")
+		a := queryplan.Access{Table: tableOf(query, of("table")), Index: of("key"), Sorted: strings.Contains(of("Extra"), "Using filesort")}
 		if of("type") == "ALL" || of("type") == "index" {
-			table = "scan of " + of("table") + table
+			a.Index = ""
 		}
-		if strings.Contains(of("Extra"), "Using filesort") {
-			table += ", sorted"
-		}
-		tables = append(tables, table)
+		tables = append(tables, a)
 	}
 	require.NoError(t, rows.Err())
-	return strings.Join(tables, "; ")
+	return tables
+}
+
+// explainSQLite does the same. The values of the query do not count there.
+func explainSQLite(t *testing.T, db *sql.DB, query string) (tables []queryplan.Access) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?"))...)
+	require.NoError(t, err, query)
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		require.NoError(t, rows.Scan(&id, &parent, &unused, &detail))
+		if strings.HasPrefix(detail, "USE TEMP B-TREE") {
+			tables[len(tables)-1].Sorted = true
+			continue
+		}
+		m := step.FindStringSubmatch(detail)
+		require.NotNil(t, m, "%s: %s", query, detail)
+		a := queryplan.Access{Table: tableOf(query, m[2]), Index: m[4]}
+		if m[3] != "" {
+			a.Index = "PRIMARY"
+		}
+		if m[1] == "SCAN" {
+			a.Index = ""
+		}
+		tables = append(tables, a)
+	}
+	require.NoError(t, rows.Err())
+	return tables
+}
+
+// step is a table in SQLite's plan.
+var step = regexp.MustCompile(`^(SEARCH|SCAN) (\w+)(?: USING (?:(INTEGER PRIMARY KEY)|(?:COVERING )?INDEX (\w+)))?`)
+
+// tableOf is the table that a query calls by a name.
+func tableOf(query, name string) string {
+	m := regexp.MustCompile(`\b(?:FROM|JOIN) (\w+) ` + name + `\b`).FindStringSubmatch(query)
+	if m == nil {
+		return name
+	}
+	return m[1]
 }
 
 var (
 	literal = regexp.MustCompile(`'(?:[^'\\]|\\.)*'|\b\d+\b`)
 	list    = regexp.MustCompile(`\?(?:, \?)+`)
 	quoted  = regexp.MustCompile("(?:`\\w+`\\.)?`(\\w+)`")
-	columns = regexp.MustCompile(`(?s)^(SELECT|UPDATE \S+ SET) .*? (FROM|WHERE)`)
+	columns = regexp.MustCompile(`^(SELECT|UPDATE \S+ SET) .*? (FROM|WHERE)`)
 )
 
 // normalForm is a query without what differs from call to call, and without the columns it reads or writes.
 func normalForm(query string) string {
+	query = strings.Join(strings.Fields(query), " ")
 	query = list.ReplaceAllString(literal.ReplaceAllString(query, "?"), "?")
 	query = columns.ReplaceAllString(query, "$1 … $2")
-	return strings.Join(strings.Fields(quoted.ReplaceAllString(query, "$1")), " ")
+	return quoted.ReplaceAllString(query, "$1")
 }

@@ -32,6 +32,8 @@ type Dev struct {
 	conn *sql.Conn
 	drv  atlas.Driver
 	drop func(context.Context) error
+	// live is set if the database is in use and must stay as it is.
+	live bool
 }
 
 // OpenDev opens the database at url, which must be empty.
@@ -150,6 +152,9 @@ func (d *Dev) Dialect() string { return d.url.Dialect }
 // replay runs fn on the empty database, inspects what it made and empties the
 // database again.
 func (d *Dev) replay(ctx context.Context, fn func() error) (_ *schema.Schema, err error) {
+	if d.live {
+		return nil, fmt.Errorf("nothing is replayed on %s, which is in use: open a dev database (OpenDev, Scratch)", d.url)
+	}
 	if _, err := d.drv.Snapshot(ctx); err != nil {
 		return nil, notClean(err)
 	}

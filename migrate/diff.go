@@ -103,43 +103,9 @@ func Diff(ctx context.Context, dev *Dev, dir Dir, to State, name string) (*Plan,
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	changes, err := changes(ctx, dev, dir, to)
+	have, err := Files(dir)(ctx, dev)
 	if err != nil {
 		return nil, err
-	}
-	plan, err := dev.drv.PlanChanges(ctx, name, changes, unqualified, func(o *atlas.PlanOptions) {
-		o.Indent = "  "
-		o.Mode = atlas.PlanModeDeferred
-	})
-	if err != nil {
-		return nil, fmt.Errorf("plan the changes: %w", err)
-	}
-	if plan.Name = name; len(plan.Changes) == 0 {
-		return nil, ErrNoChanges
-	}
-	files, err := atlas.DefaultFormatter.Format(plan)
-	if err != nil {
-		return nil, fmt.Errorf("format the plan: %w", err)
-	}
-	file, err := fileName(dir, name)
-	if err != nil {
-		return nil, err
-	}
-	return &Plan{File: file, SQL: string(files[0].Bytes()), Destructive: destructive(changes), dir: dir}, nil
-}
-
-// unqualified leaves the name of the database out of statements: they run in
-// whichever one the connection is to.
-func unqualified(o *atlas.PlanOptions) { o.SchemaQualifier = new(string) }
-
-// changes is what separates the schema of the directory from the state to.
-func changes(ctx context.Context, dev *Dev, dir Dir, to State) ([]schema.Change, error) {
-	if err := Validate(dir); err != nil {
-		return nil, err
-	}
-	have, err := dev.replayDir(ctx, dir)
-	if err != nil {
-		return nil, fmt.Errorf("replay the directory: %w", err)
 	}
 	want, err := to(ctx, dev)
 	if err != nil {
@@ -152,10 +118,29 @@ func changes(ctx context.Context, dev *Dev, dir Dir, to State) ([]schema.Change,
 	if len(changes) == 0 {
 		return nil, ErrNoChanges
 	}
-	return changes, nil
+	plan, err := dev.plan(ctx, name, changes)
+	if err != nil {
+		return nil, err
+	}
+	if len(plan.Changes) == 0 {
+		return nil, ErrNoChanges
+	}
+	sql, err := format(plan)
+	if err != nil {
+		return nil, err
+	}
+	file, err := fileName(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	return &Plan{File: file, SQL: sql, Destructive: destructive(changes), dir: dir}, nil
 }
 
-// compare is what leads from one inspected schema to another.
+// unqualified leaves the name of the database out of statements: they run in
+// whichever one the connection is to.
+func unqualified(o *atlas.PlanOptions) { o.SchemaQualifier = new(string) }
+
+// compare is what takes the schema have to the schema want.
 func (d *Dev) compare(have, want *schema.Schema) ([]schema.Change, error) {
 	want.Name, want.Attrs = have.Name, have.Attrs
 	// Both come from the database: without the option a changed CHECK would
@@ -166,6 +151,28 @@ func (d *Dev) compare(have, want *schema.Schema) ([]schema.Change, error) {
 	}
 	replaceChecks(changes)
 	return addOnUpdate(changes, have, want), nil
+}
+
+// plan turns changes into statements.
+func (d *Dev) plan(ctx context.Context, name string, changes []schema.Change) (*atlas.Plan, error) {
+	plan, err := d.drv.PlanChanges(ctx, name, changes, unqualified, func(o *atlas.PlanOptions) {
+		o.Indent = "  "
+		o.Mode = atlas.PlanModeDeferred
+	})
+	if err != nil {
+		return nil, fmt.Errorf("plan the changes: %w", err)
+	}
+	plan.Name = name
+	return plan, nil
+}
+
+// format is the file of a plan that holds changes.
+func format(plan *atlas.Plan) (string, error) {
+	files, err := atlas.DefaultFormatter.Format(plan)
+	if err != nil {
+		return "", fmt.Errorf("format the plan: %w", err)
+	}
+	return string(files[0].Bytes()), nil
 }
 
 // replaceChecks drops and adds a CHECK that changed: Atlas modifies it by DROP

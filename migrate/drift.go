@@ -2,7 +2,9 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	atlas "ariga.io/atlas/sql/migrate"
@@ -10,8 +12,8 @@ import (
 	"ariga.io/atlas/sql/schema"
 )
 
-// Difference is one way in which a database departs from its migrations.
-type Difference struct {
+// Deviation is one way in which a database departs from its migrations.
+type Deviation struct {
 	Table string
 	// Text says what differs, as in: column "phone" is missing.
 	Text string
@@ -27,7 +29,7 @@ type Difference struct {
 // alone. Where a file leaves the collation of a table to its database, that of
 // dev counts, which is utf8mb4_bin in a scratch database. The database at url is
 // only read.
-func Drift(ctx context.Context, dev *Dev, dir Dir, version, url string) ([]Difference, error) {
+func Drift(ctx context.Context, dev *Dev, dir Dir, version, url string) ([]Deviation, error) {
 	if err := Validate(dir); err != nil {
 		return nil, err
 	}
@@ -48,31 +50,31 @@ func Drift(ctx context.Context, dev *Dev, dir Dir, version, url string) ([]Diffe
 	if len(want.Tables) == 0 {
 		return nil, nil
 	}
-	var tables []string
-	for _, t := range want.Tables {
-		tables = append(tables, t.Name)
-	}
-	have, err := database(url, tables...)(ctx, dev)
+	have, err := Database(url)(ctx, dev)
 	if err != nil {
 		return nil, fmt.Errorf("read the tables: %w", err)
 	}
+	have.Tables = slices.DeleteFunc(have.Tables, func(t *schema.Table) bool {
+		_, made := want.Table(t.Name)
+		return !made
+	})
 	changes, err := dev.compare(have, want)
 	if err != nil {
 		return nil, err
 	}
-	var found []Difference
+	var found []Deviation
 	for _, c := range changes {
 		for _, d := range describe(c) {
-			d.Difference.SQL = dev.single(ctx, d.change)
-			found = append(found, d.Difference)
+			d.Deviation.SQL = dev.single(ctx, d.change)
+			found = append(found, d.Deviation)
 		}
 	}
 	return found, nil
 }
 
-// described is a difference with the change that undoes it.
+// described is a deviation with the change that undoes it.
 type described struct {
-	Difference
+	Deviation
 	change schema.Change
 }
 
@@ -80,18 +82,18 @@ type described struct {
 func describe(c schema.Change) (found []described) {
 	switch c := c.(type) {
 	case *schema.AddTable:
-		return []described{{Difference{Table: c.T.Name, Text: "the table is missing"}, c}}
+		return []described{{Deviation{Table: c.T.Name, Text: "the table is missing"}, c}}
 	case *schema.ModifyTable:
 		for _, sub := range c.Changes {
 			text, collation := describeIn(sub)
 			found = append(found, described{
-				Difference{Table: c.T.Name, Text: text, Collation: collation},
+				Deviation{Table: c.T.Name, Text: text, Collation: collation},
 				&schema.ModifyTable{T: c.T, Changes: []schema.Change{sub}},
 			})
 		}
 		return found
 	default:
-		return []described{{Difference{Text: fmt.Sprintf("%T", c)}, c}}
+		return []described{{Deviation{Text: fmt.Sprintf("%T", c)}, c}}
 	}
 }
 
@@ -202,13 +204,20 @@ type RedundantIndex struct {
 
 // RedundantIndexes are those of the named tables of the database at url, as lint
 // finds them in files (AG103). The database is only read.
-func RedundantIndexes(ctx context.Context, url string, tables ...string) ([]RedundantIndex, error) {
-	s, err := database(url, tables...)(ctx, nil)
+func RedundantIndexes(ctx context.Context, url string, tables ...string) (found []RedundantIndex, err error) {
+	live, err := OpenLive(ctx, url)
 	if err != nil {
 		return nil, err
 	}
-	var found []RedundantIndex
+	defer func() { err = errors.Join(err, live.Close()) }()
+	s, err := live.inspect(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, t := range s.Tables {
+		if !slices.Contains(tables, t.Name) {
+			continue
+		}
 		for _, f := range redundantIndexes(t) {
 			found = append(found, RedundantIndex{Table: f.table, Index: f.index, Text: strings.TrimSuffix(f.text, leaveOut)})
 		}

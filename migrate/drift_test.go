@@ -19,7 +19,7 @@ func TestDriftIsWhatSeparatesADatabaseFromItsHistory(t *testing.T) {
 		})
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 		require.NoError(t, err)
-		drift := func(version string) []migrate.Difference {
+		drift := func(version string) []migrate.Deviation {
 			dev, err := migrate.Scratch(t.Context(), url)
 			require.NoError(t, err)
 			defer func() { require.NoError(t, dev.Close()) }()

@@ -186,6 +186,14 @@ func isFile(path string) bool {
 
 // desired is the schema that the directory is to lead to.
 func (m *migrations) desired(name string) migrate.State {
+	if path := m.desiredFile(name); path != "" {
+		return migrate.SQLFile(path)
+	}
+	return migrate.Tables(entmigrate.Tables...)
+}
+
+// desiredFile is the file of that schema; empty for the one compiled in.
+func (m *migrations) desiredFile(name string) string {
 	path := localPath(m.to)
 	if path == "" {
 		path = filepath.Join("ent", "schema.sql")
@@ -193,10 +201,10 @@ func (m *migrations) desired(name string) migrate.State {
 			path = filepath.Join("ent", "schema.sqlite.sql")
 		}
 		if !isFile(path) {
-			return migrate.Tables(entmigrate.Tables...)
+			return ""
 		}
 	}
-	return migrate.SQLFile(path)
+	return path
 }
 
 // workshop is the database in which a directory is tried out. Unless --dev-url

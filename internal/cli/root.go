@@ -35,11 +35,16 @@ that fails where it has a result to show; an error is a line on standard error.`
 	root.SetVersionTemplate(versionLine)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.url, "url", "", "the database, as a `URL` (default $DATABASE_URL, else sqlite://authgraph.db)")
-	flags.StringVar(&a.format, "format", formatText, "text or json; check and lint also github")
+	flags.StringVar(&a.format, "format", "", "text (the default) or json; check and lint also github; inspect sql (its default), hcl, json, mermaid, svg or html")
 	_ = root.RegisterFlagCompletionFunc("format", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return formats(cmd), cobra.ShellCompDirectiveNoFileComp
 	}) // it fails only for a flag that does not exist
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkFormat(cmd, a.format) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if !cmd.Flags().Changed("format") {
+			a.format = formats(cmd)[0]
+		}
+		return checkFormat(cmd, a.format)
+	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		text := err.Error()
 		var number *strconv.NumError
@@ -59,11 +64,11 @@ Exit codes:
   0    done
   1    failed: the line on standard error says what, where and what to do
   2    called wrongly: unknown command, flag, argument, format or a name that cannot be used
-  3    found something: check (files and schema differ), lint, policy and doctor (errors and
+  3    found something: check and diff (files, schemas differ), lint, policy and doctor (errors and
        failures; with --strict warnings too)
   130  interrupted: a scratch database is dropped, and apply goes on where it stopped
 {{end}}`)
-	root.AddCommand(newDemo(a), newDoctor(a), newMigrate(a), newPolicy(a), newPurge(a), newVersion(a))
+	root.AddCommand(newDemo(a), newDoctor(a), newInspect(a), newMigrate(a), newPolicy(a), newPurge(a), newSchemaDiff(a), newVersion(a))
 	checkHelp(root)
 	return root
 }
@@ -104,15 +109,28 @@ func unknownCommand(below *cobra.Command, name string) error {
 
 // The values of --format.
 const (
-	formatText   = "text"
-	formatJSON   = "json"
-	formatGitHub = "github"
+	formatText    = "text"
+	formatJSON    = "json"
+	formatGitHub  = "github"
+	formatSQL     = "sql"
+	formatHCL     = "hcl"
+	formatMermaid = "mermaid"
+	formatSVG     = "svg"
+	formatHTML    = "html"
 )
 
-// annotates marks a command that can write --format github.
-const annotates = "github"
+const (
+	// annotates marks a command that can write --format github.
+	annotates = "github"
+	// draws marks a command that shows a schema, in formats of its own.
+	draws = "schema"
+)
 
+// formats are those of a command; the first is what it writes unasked.
 func formats(cmd *cobra.Command) []string {
+	if _, ok := cmd.Annotations[draws]; ok {
+		return []string{formatSQL, formatHCL, formatJSON, formatMermaid, formatSVG, formatHTML}
+	}
 	known := []string{formatText, formatJSON}
 	if _, ok := cmd.Annotations[annotates]; ok {
 		known = append(known, formatGitHub)

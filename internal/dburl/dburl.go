@@ -365,6 +365,20 @@ func (u *URL) Local() bool {
 	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
+// ReadOnly is the same address for connections that only read. They leave a SQLite
+// file as it is, and so the journal that whoever made it has chosen.
+func (u *URL) ReadOnly() *URL {
+	if u.Dialect != dialect.SQLite {
+		return u
+	}
+	c := *u
+	c.params = maps.Clone(u.params)
+	c.params["_pragma"] = append(slices.DeleteFunc(slices.Clone(u.params["_pragma"]), func(pragma string) bool {
+		return strings.HasPrefix(pragma, "journal_mode")
+	}), "query_only(1)")
+	return &c
+}
+
 // OpenDB makes a pool for the address. It does not connect.
 func (u *URL) OpenDB() (*sql.DB, error) {
 	c, err := u.connector()

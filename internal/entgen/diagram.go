@@ -4,16 +4,17 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql/schema"
 	"entgo.io/ent/schema/field"
+
+	"github.com/authgraph/authgraph/internal/schemadoc"
 )
 
 const (
 	readme       = "../README.md"
+	image        = "../docs/schema.svg"
 	diagramBegin = "<!-- diagram: generated from ent/schema by go generate ./ent -->\n"
 	diagramEnd   = "<!-- /diagram -->\n"
 )
@@ -31,56 +32,47 @@ func writeDiagram(tables []*schema.Table) error {
 	}
 	var b bytes.Buffer
 	b.Write(before)
-	fmt.Fprintf(&b, "%s```mermaid\n%s```\n%s", diagramBegin, diagram(tables), diagramEnd)
+	fmt.Fprintf(&b, "%s```mermaid\n%s```\n%s", diagramBegin, schemadoc.Mermaid(document(tables)), diagramEnd)
 	b.Write(after)
 	return os.WriteFile(readme, b.Bytes(), 0o644)
 }
 
-// diagram draws the tables as a Mermaid entity-relationship diagram.
-func diagram(tables []*schema.Table) string {
-	var b strings.Builder
-	b.WriteString("erDiagram\n")
-	for _, t := range tables {
-		for _, fk := range t.ForeignKeys {
-			fmt.Fprintf(&b, "    %s ||--o{ %s : \"%s\"\n", fk.RefTable.Name, t.Name, fk.Columns[0].Name)
-		}
-	}
-	for _, t := range tables {
-		fmt.Fprintf(&b, "    %s {\n", t.Name)
-		for _, c := range t.Columns {
-			fmt.Fprintf(&b, "        %s\n", attribute(t, c))
-		}
-		b.WriteString("    }\n")
-	}
-	return b.String()
+// writeImage draws the same as an image, for the documentation.
+func writeImage(tables []*schema.Table) error {
+	return os.WriteFile(image, []byte(schemadoc.SVG(document(tables), "The tables of authgraph")), 0o644)
 }
 
-// attribute is one line of an entity: type, name, keys, note.
-func attribute(t *schema.Table, c *schema.Column) string {
-	var keys, notes []string
-	if slices.Contains(t.PrimaryKey, c) {
-		keys = append(keys, "PK")
+// document is what the diagram shows of the tables, as they are on MySQL.
+func document(tables []*schema.Table) *schemadoc.Schema {
+	doc := &schemadoc.Schema{}
+	for _, t := range tables {
+		table := schemadoc.Table{Name: t.Name, PrimaryKey: &schemadoc.Index{Unique: true, Parts: parts(t.PrimaryKey)}}
+		for _, c := range t.Columns {
+			table.Columns = append(table.Columns, schemadoc.Column{Name: c.Name, Type: columnType(c), Values: c.Enums, Null: c.Nullable})
+			if c.Unique {
+				table.Indexes = append(table.Indexes, schemadoc.Index{Unique: true, Parts: parts([]*schema.Column{c})})
+			}
+		}
+		for _, fk := range t.ForeignKeys {
+			table.ForeignKeys = append(table.ForeignKeys, schemadoc.ForeignKey{Columns: names(fk.Columns), RefTable: fk.RefTable.Name, RefColumns: names(fk.RefColumns)})
+		}
+		doc.Tables = append(doc.Tables, table)
 	}
-	if slices.ContainsFunc(t.ForeignKeys, func(fk *schema.ForeignKey) bool { return slices.Contains(fk.Columns, c) }) {
-		keys = append(keys, "FK")
+	return doc
+}
+
+func parts(columns []*schema.Column) (parts []schemadoc.Part) {
+	for _, name := range names(columns) {
+		parts = append(parts, schemadoc.Part{Column: name})
 	}
-	if c.Unique {
-		keys = append(keys, "UK")
+	return parts
+}
+
+func names(columns []*schema.Column) (names []string) {
+	for _, c := range columns {
+		names = append(names, c.Name)
 	}
-	if c.Type == field.TypeEnum {
-		notes = append(notes, strings.Join(c.Enums, " | "))
-	}
-	if c.Nullable {
-		notes = append(notes, "null")
-	}
-	line := columnType(c) + " " + c.Name
-	if len(keys) > 0 {
-		line += " " + strings.Join(keys, ", ")
-	}
-	if len(notes) > 0 {
-		line += fmt.Sprintf(" %q", strings.Join(notes, ", "))
-	}
-	return line
+	return names
 }
 
 // columnType is the type of the column on MySQL, enum values left out.
@@ -94,7 +86,7 @@ func columnType(c *schema.Column) string {
 	case field.TypeInt32:
 		return "int"
 	case field.TypeBool:
-		return "boolean"
+		return "bool"
 	case field.TypeString:
 		return fmt.Sprintf("varchar(%d)", c.Size)
 	case field.TypeEnum:

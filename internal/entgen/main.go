@@ -1,6 +1,6 @@
 // Command entgen generates everything that follows from ent/schema: the typed
-// client, the desired state of the database as SQL and the diagram in the
-// README. It runs in ent/, by the go:generate line there:
+// client, the desired state of the database as SQL, and the diagram in the
+// README and docs. It runs in ent/, by the go:generate line there:
 //
 //	go generate ./ent
 package main
@@ -30,7 +30,7 @@ func main() {
 			gen.FeatureModifier,
 			gen.FeatureUpsert,
 		},
-		Hooks: []gen.Hook{andThen(writeSQL, writeDiagram)},
+		Hooks: []gen.Hook{andThen(writeSQL, writeDiagram, writeImage)},
 	}, entc.TemplateDir("../internal/entgen/template"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "entgen:", err)

@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"ariga.io/atlas/sql/schema"
+	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/internal/queryplan"
+	"github.com/authgraph/authgraph/internal/schemadoc"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+func newInspect(a *app) *cobra.Command {
+	m := &migrations{app: a}
+	var out string
+	cmd := &cobra.Command{
+		Use:   "inspect [SOURCE]",
+		Short: "Show a schema: as SQL, HCL, JSON, a diagram or a page",
+		Long: `Show the schema of the code, of a migration directory or of a database in use.
+
+` + schemaSources + `
+
+  --format sql      the statements that make it (the default)
+  --format hcl      the same in Atlas's language
+  --format json     tables, columns, indexes, foreign keys, checks
+  --format mermaid  an entity-relationship diagram for Markdown
+  --format svg      the entity graph as an image
+  --format html     one page that needs no network: the graph, and of each table
+                    the columns, the indexes with the queries that use them, and
+                    the migrations that made it`,
+		Example: `  authgraph inspect
+  authgraph inspect migrate --format mermaid
+  authgraph inspect --format html --out schema.html
+  authgraph inspect mysql://user:password@host:3306/app --format json`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return fmt.Errorf("%s takes one source, but was given %d arguments", cmd.CommandPath(), len(args))
+			}
+			return nil
+		},
+		Annotations: map[string]string{draws: ""},
+		RunE: m.run(func(ctx context.Context, args []string) error {
+			return m.inspect(ctx, append(args, "schema")[0], out)
+		}),
+	}
+	m.addDevFlag(cmd)
+	cmd.Flags().StringVar(&out, "out", "", "write to the `file`, not to standard output")
+	return cmd
+}
+
+// inspectResult is the JSON of inspect.
+type inspectResult struct {
+	Source  string `json:"source"`
+	Dialect string `json:"dialect"`
+	*schemadoc.Schema
+}
+
+func (m *migrations) inspect(ctx context.Context, arg, out string) error {
+	src, err := m.schemaSource(arg)
+	if err != nil {
+		return err
+	}
+	w, err := m.bench([]schemaSource{src}, m.format == formatHTML)
+	if err != nil {
+		return err
+	}
+	state, err := m.state(&src, w.dialect)
+	if err != nil {
+		return err
+	}
+	var dir directory
+	shown := ""
+	if m.format == formatHTML {
+		if dir, err = m.history(src, w.dialect); err != nil {
+			return err
+		}
+		shown = dir.String()
+	}
+	m.announce(source{Database: w.name, Directory: shown})
+	var content []byte
+	err = w.use(ctx, func(dev *migrate.Dev) error {
+		s, err := migrate.Inspect(ctx, dev, state)
+		if err != nil {
+			return err
+		}
+		content, err = m.render(ctx, dev, src, dir, s)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if out == "" {
+		_, err = m.stdout.Write(content)
+		return err
+	}
+	if err := writeFile(out, content); err != nil {
+		return err
+	}
+	fmt.Fprintln(m.stderr, "wrote     ", out)
+	return nil
+}
+
+// render is the schema in the format asked for.
+func (m *migrations) render(ctx context.Context, dev *migrate.Dev, src schemaSource, dir directory, s *schema.Schema) ([]byte, error) {
+	switch m.format {
+	case formatSQL:
+		sql, err := migrate.SQL(ctx, dev, s)
+		return []byte(sql), err
+	case formatHCL:
+		return migrate.HCL(dev, s)
+	}
+	doc, err := schemadoc.Of(s)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	switch m.format {
+	case formatMermaid:
+		b.WriteString(schemadoc.Mermaid(doc))
+	case formatSVG:
+		b.WriteString(schemadoc.SVG(doc, "The schema of "+src.name))
+	case formatHTML:
+		return page(ctx, dev, src, dir, doc)
+	default:
+		err = writeJSON(&b, inspectResult{src.name, dev.Flavour(), doc})
+	}
+	return b.Bytes(), err
+}
+
+// history is the directory whose migrations the page shows: the source itself, or
+// the one in use.
+func (m *migrations) history(src schemaSource, dialect string) (directory, error) {
+	if src.live != "" || src.arg == "schema" || src.arg == "migrate" || isFile(src.name) {
+		return m.directory(dialect)
+	}
+	dir, err := migrate.OpenDir(src.name)
+	return directory{Dir: dir, path: src.name}, err
+}
+
+var flavours = map[string]string{
+	migrate.FlavourMySQL:   "MySQL",
+	migrate.FlavourMariaDB: "MariaDB",
+	migrate.FlavourSQLite:  "SQLite",
+}
+
+func page(ctx context.Context, dev *migrate.Dev, src schemaSource, dir directory, doc *schemadoc.Schema) ([]byte, error) {
+	changes, err := migrate.TableChanges(ctx, dev, dir)
+	if err != nil {
+		return nil, err
+	}
+	queries, err := queryplan.All()
+	if err != nil {
+		return nil, err
+	}
+	p := schemadoc.Page{
+		Source:    src.name,
+		Directory: dir.String(),
+		Database:  flavours[dev.Flavour()],
+		Version:   readVersions().Authgraph,
+		Schema:    doc,
+		Queries:   queries,
+	}
+	for _, c := range changes {
+		p.Changes = append(p.Changes, schemadoc.Change{Table: c.Table, File: c.File, Line: c.Line, SQL: c.Stmt})
+	}
+	return schemadoc.HTML(p)
+}

@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+// schemaSources is how the help of a command explains its arguments.
+const schemaSources = `A SOURCE is one of these:
+
+  schema          the schema of the code: ent/schema.sql or ent/schema.sqlite.sql
+                  where there is one, else the one compiled into this program
+  migrate         what the migrations lead to: the folder migrate, for SQLite
+                  migrate/sqlite, else the migrations compiled into this program
+  file://PATH     what another directory of migrations, or an SQL file, leads to
+  a database URL  the tables of a database in use, which is only read; the table
+                  of the migration history is left out
+
+What has to be worked out is worked out in a scratch database beside the one of
+--url, whose kind decides whether that is MySQL, MariaDB or SQLite; without --url
+and DATABASE_URL, beside the database that is named.`
+
+// schemaSource is a schema as the command line names it.
+type schemaSource struct {
+	// name is what it turned out to be, for messages: a file, a directory, or
+	// an address without its password.
+	name string
+	// live is the URL of a database in use; empty for all others.
+	live string
+	url  *dburl.URL
+	arg  string
+}
+
+// schemaSource reads an argument. What it means for a dialect is decided by state.
+func (m *migrations) schemaSource(arg string) (schemaSource, error) {
+	s := schemaSource{name: arg, arg: arg}
+	if arg == "schema" || arg == "migrate" {
+		return s, nil
+	}
+	if path := localPath(arg); path != arg {
+		_, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("there is no directory or file %s: correct %s", path, arg)
+		}
+		s.name = path
+		return s, err
+	}
+	u, err := dburl.Parse(arg)
+	var bad *dburl.Error
+	if errors.As(err, &bad) && bad.Part == dburl.PartURL {
+		// Not repeated: it may be an address that holds a password.
+		return s, errors.New("unknown source: it is schema, migrate, file://path of a directory or an SQL file, or a database URL such as mysql://user:password@host:3306/app")
+	}
+	if err != nil {
+		return s, err
+	}
+	s.live, s.url, s.name = arg, u, u.String()
+	return s, u.NeedDatabase()
+}
+
+// state is the source on a database of the given dialect. It gives the source
+// the name of what it found.
+func (m *migrations) state(s *schemaSource, dialect string) (migrate.State, error) {
+	switch {
+	case s.live != "":
+		return migrate.Database(s.live), nil
+	case s.arg == "schema":
+		s.name = cmp.Or(m.desiredFile(dialect), "compiled-in schema")
+		return m.desired(dialect), nil
+	case s.arg == "migrate":
+		dir, err := m.directory(dialect)
+		s.name = dir.String()
+		return migrate.Files(dir), err
+	case isFile(s.name):
+		return migrate.SQLFile(s.name), nil
+	default:
+		dir, err := migrate.OpenDir(s.name)
+		return migrate.Files(dir), err
+	}
+}
+
+// bench is where the schemas of the sources are worked out. Databases in use need
+// none, unless files are replayed too.
+func (m *migrations) bench(sources []schemaSource, replays bool) (*workshop, error) {
+	var live *schemaSource
+	for i, s := range sources {
+		if s.live == "" {
+			replays = true
+			continue
+		}
+		if live != nil && live.url.Dialect != s.url.Dialect {
+			return nil, fmt.Errorf("%s cannot be compared with %s: they are databases of different kinds", live.name, s.name)
+		}
+		live = &sources[i]
+	}
+	switch {
+	case live == nil:
+		return m.workshop()
+	case !replays:
+		open := func(ctx context.Context) (*migrate.Dev, error) { return migrate.OpenLive(ctx, live.live) }
+		return &workshop{dialect: live.url.Dialect, name: live.name, open: open}, nil
+	case m.url == "" && m.devURL == "" && os.Getenv("DATABASE_URL") == "":
+		beside := *m.app
+		beside.url = live.live
+		return (&migrations{app: &beside}).workshop()
+	}
+	w, err := m.workshop()
+	if err != nil {
+		return nil, err
+	}
+	if w.dialect != live.url.Dialect {
+		return nil, fmt.Errorf("%s cannot be compared with what is worked out on a %s: name a database of its kind with --url, or an empty one with --dev-url", live.name, w.name)
+	}
+	return w, nil
+}
+
+// writeFile replaces a file, whole or not at all.
+func writeFile(path string, content []byte) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("--out %s cannot be written: %w", path, err)
+		}
+	}()
+	mode := fs.FileMode(0o644)
+	if info, err := os.Stat(path); err == nil {
+		if !info.Mode().IsRegular() {
+			return errors.New("it is not a file")
+		}
+		mode = info.Mode().Perm()
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".authgraph-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Chmod(mode), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // the first error is the one to report
+	}
+	return err
+}
