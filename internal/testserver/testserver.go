@@ -45,6 +45,7 @@ type Product struct {
 	debian      string // the Debian package of the server
 	initialise  func(context.Context, program, string) error
 	flags       []string
+	tuning      []string // flags of one start, which come last and so win
 	shares      []string // where the messages may be, relative to the folder above the executable's
 	oldestMajor int
 }
@@ -64,6 +65,14 @@ var (
 		shares:     []string{"share/mariadb", "share/mysql", "share"}, oldestMajor: 10,
 	}
 )
+
+// Tuned is the product as a server of the caller's own, started with further flags. It is found neither in the
+// environment nor with docker compose: those servers have the flags that they have.
+func (p *Product) Tuned(flags ...string) *Product {
+	own := *p
+	own.variable, own.tuning = "", flags
+	return &own
+}
 
 // Server is a running server.
 type Server struct {
@@ -85,7 +94,7 @@ func Start(ctx context.Context, product *Product, progress io.Writer) (*Server, 
 	say := sayer(product, progress)
 	began := time.Now()
 	// A URL that somebody set is an order; running on something else when it fails would hide the mistake.
-	if url := os.Getenv(product.variable); url != "" {
+	if url := os.Getenv(product.variable); product.variable != "" && url != "" {
 		server, err := useURL(ctx, product, url)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", product.name, product.variable, err)
@@ -93,15 +102,19 @@ func Start(ctx context.Context, product *Product, progress io.Writer) (*Server, 
 		say("using %s (%s)", address(url), server.Version)
 		return server, nil
 	}
-	ways := []struct {
+	type way struct {
 		name  string
 		start func(context.Context, *Product, func(string, ...any)) (*Server, error)
-	}{
+	}
+	ways := []way{
 		{product.executable + " on PATH", startInstalled},
 		{"docker compose", startCompose},
 		{"Debian package " + product.debian, startPackage},
 	}
 	failures := []error{fmt.Errorf("%s: environment: %s is not set", product.name, product.variable)}
+	if product.variable == "" {
+		ways, failures = []way{ways[0], ways[2]}, nil
+	}
 	for _, way := range ways {
 		server, err := way.start(ctx, product, say)
 		if err == nil {
@@ -140,7 +153,7 @@ func useURL(ctx context.Context, product *Product, url string) (*Server, error) 
 // checkVersion is what keeps a MariaDB that calls itself mysqld from being tested as MySQL.
 func (p *Product) checkVersion(version string) error {
 	isMariaDB := strings.Contains(strings.ToLower(version), "mariadb")
-	if isMariaDB != (p == MariaDB) {
+	if isMariaDB != (p.name == MariaDB.name) {
 		return fmt.Errorf("is not %s but %s", p.name, cmp.Or(version, "unknown"))
 	}
 	var major int

@@ -1,0 +1,215 @@
+package peers
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/authgraph/authgraph/internal/testserver"
+)
+
+// openDB is a pool of the driver as it comes, but for times in UTC; interpolate has it escape arguments itself.
+func openDB(url string, connections int, interpolate bool) (*sql.DB, error) {
+	config, err := testserver.Config(url)
+	if err != nil {
+		return nil, err
+	}
+	config.InterpolateParams = interpolate
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// The statements of a careful author: what is needed and no more.
+const (
+	checkQuery = `SELECT s.id, s.user_id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''), s.is_active, s.last_used_at, s.expires_at, s.created_at,
+		u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at, u.created_at, u.is_deleted, u.lock_until
+		FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`
+	findQuery = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar, is_email_verified,
+		last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at
+		FROM users WHERE email = ? AND is_deleted = 0`
+	newestCode = `SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1`
+	countGuess = `UPDATE otps SET attempts = attempts + 1 WHERE id = ? AND is_used = 0 AND expires_at > ? AND attempts < max_attempts`
+	useCode    = `UPDATE otps SET is_used = 1, used_at = ? WHERE id = ? AND is_used = 0 AND expires_at > ?`
+	takeToken  = `UPDATE refresh_tokens SET is_revoked = 1, revoked_at = ?, replaced_by_token_hash = ?
+		WHERE token_hash = ? AND is_revoked = 0 AND expires_at > ? AND created_at > ?`
+	tokenOwner = `SELECT t.expires_at, u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at, u.created_at,
+		u.is_deleted, u.lock_until FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`
+	addToken = `INSERT INTO refresh_tokens (user_id, token_hash, expires_at, created_at) VALUES (?, ?, ?, ?)`
+)
+
+// statements runs the texts above, in a transaction where tx is not nil.
+type statements interface {
+	exec(ctx context.Context, tx *sql.Tx, query string, args ...any) (sql.Result, error)
+	row(ctx context.Context, tx *sql.Tx, query string, args ...any) *sql.Row
+}
+
+type texts struct{ db *sql.DB }
+
+func (t texts) exec(ctx context.Context, tx *sql.Tx, query string, args ...any) (sql.Result, error) {
+	if tx != nil {
+		return tx.ExecContext(ctx, query, args...)
+	}
+	return t.db.ExecContext(ctx, query, args...)
+}
+
+func (t texts) row(ctx context.Context, tx *sql.Tx, query string, args ...any) *sql.Row {
+	if tx != nil {
+		return tx.QueryRowContext(ctx, query, args...)
+	}
+	return t.db.QueryRowContext(ctx, query, args...)
+}
+
+// prepared are statements that were prepared once; database/sql prepares them again on each connection.
+type prepared map[string]*sql.Stmt
+
+func prepare(ctx context.Context, db *sql.DB) (prepared, error) {
+	p := prepared{}
+	for _, query := range []string{checkQuery, findQuery, newestCode, countGuess, useCode, takeToken, tokenOwner, addToken} {
+		stmt, err := db.PrepareContext(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		p[query] = stmt
+	}
+	return p, nil
+}
+
+func (p prepared) stmt(ctx context.Context, tx *sql.Tx, query string) *sql.Stmt {
+	if tx != nil {
+		return tx.StmtContext(ctx, p[query])
+	}
+	return p[query]
+}
+
+func (p prepared) exec(ctx context.Context, tx *sql.Tx, query string, args ...any) (sql.Result, error) {
+	return p.stmt(ctx, tx, query).ExecContext(ctx, args...)
+}
+
+func (p prepared) row(ctx context.Context, tx *sql.Tx, query string, args ...any) *sql.Row {
+	return p.stmt(ctx, tx, query).QueryRowContext(ctx, args...)
+}
+
+func openPlain(_ context.Context, url string, connections int) (*Peer, error) {
+	db, err := openDB(url, connections, false)
+	if err != nil {
+		return nil, err
+	}
+	return handwritten(db, texts{db}), nil
+}
+
+func openInterpolated(_ context.Context, url string, connections int) (*Peer, error) {
+	db, err := openDB(url, connections, true)
+	if err != nil {
+		return nil, err
+	}
+	return handwritten(db, texts{db}), nil
+}
+
+func openPrepared(ctx context.Context, url string, connections int) (*Peer, error) {
+	db, err := openDB(url, connections, false)
+	if err != nil {
+		return nil, err
+	}
+	p, err := prepare(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	return handwritten(db, p), nil
+}
+
+func handwritten(db *sql.DB, run statements) *Peer {
+	return &Peer{
+		Check: func(ctx context.Context, token string) (Session, User, error) {
+			var s Session
+			var u User
+			var provider string
+			var avatar []byte
+			var lastLogin, lockUntil sql.NullTime
+			err := run.row(ctx, nil, checkQuery, hash(token)).Scan(
+				&s.ID, &s.UserID, &s.IP, &s.UserAgent, &s.Active, &s.LastUsedAt, &s.ExpiresAt, &s.CreatedAt,
+				&u.ID, &u.Name, &u.Email, &u.Role, &provider, &avatar, &u.Verified, &lastLogin, &u.CreatedAt, &u.Deleted, &lockUntil)
+			if err != nil {
+				return s, u, err
+			}
+			u.LastLogin, u.LockUntil = lastLogin.Time, lockUntil.Time
+			return s, u, live(&s, &u)
+		},
+		Find: func(ctx context.Context, email string) (User, error) {
+			var u User
+			var provider string
+			var password, providerID sql.NullString
+			var avatar []byte
+			var lastLogin, lockUntil, deletedAt, reactivate sql.NullTime
+			err := run.row(ctx, nil, findQuery, email).Scan(
+				&u.ID, &u.CreatedAt, &u.Updated, &u.Name, &u.Email, &password, &u.Role, &provider, &providerID, &avatar, &u.Verified,
+				&lastLogin, &u.FailedAttempts, &lockUntil, &u.Deleted, &deletedAt, &reactivate)
+			u.Password, u.LastLogin, u.LockUntil = password.String, lastLogin.Time, lockUntil.Time
+			return u, err
+		},
+		Verify: func(ctx context.Context, email, code string) error {
+			var id int64
+			var stored string
+			var attempts, limit int32
+			if err := run.row(ctx, nil, newestCode, email, "signin").Scan(&id, &stored, &attempts, &limit); err != nil {
+				return err
+			}
+			now := time.Now()
+			if err := one(run.exec(ctx, nil, countGuess, id, now)); err != nil {
+				return err
+			}
+			if !codeMatches(stored, email, code) {
+				return errRefused
+			}
+			return one(run.exec(ctx, nil, useCode, now, id, now))
+		},
+		Rotate: func(ctx context.Context, token string) (string, error) {
+			tx, err := db.BeginTx(ctx, nil)
+			if err != nil {
+				return "", err
+			}
+			defer tx.Rollback()
+			old, next, now := hash(token), newToken(), time.Now()
+			nextHash := hash(next)
+			if err := one(run.exec(ctx, tx, takeToken, now, nextHash, old, now, now.Add(-idle))); err != nil {
+				return "", err
+			}
+			var u User
+			var expires time.Time
+			var provider string
+			var avatar []byte
+			var lastLogin, lockUntil sql.NullTime
+			if err := run.row(ctx, tx, tokenOwner, old).Scan(&expires,
+				&u.ID, &u.Name, &u.Email, &u.Role, &provider, &avatar, &u.Verified, &lastLogin, &u.CreatedAt, &u.Deleted, &lockUntil); err != nil {
+				return "", err
+			}
+			if u.LockUntil = lockUntil.Time; !usable(&u, now) {
+				return "", errRefused
+			}
+			if _, err := run.exec(ctx, tx, addToken, u.ID, nextHash, expires, now); err != nil {
+				return "", err
+			}
+			return next, tx.Commit()
+		},
+		Close: func() { db.Close() },
+	}
+}
+
+// one is the decision by a conditional write.
+func one(r sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	n, err := r.RowsAffected()
+	if err == nil && n != 1 {
+		err = errRefused
+	}
+	return err
+}
