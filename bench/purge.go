@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/authgraph/authgraph"
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/bench/internal/load"
+	"github.com/authgraph/authgraph/bench/internal/measure"
+	"github.com/authgraph/authgraph/bench/internal/peers"
+	"github.com/authgraph/authgraph/bench/internal/report"
+)
+
+// The bars: rows a second, and the readers' 99th percentile in terms of what it is without a purge.
+const (
+	purgeRate  = 20_000
+	readersP99 = 2.0
+)
+
+// expired is how many rows in a hundred have ended, purgeSlice how long each part of the measurement takes.
+const (
+	expired    = 15
+	purgeSlice = 4 * time.Second
+	purgeParts = 6
+)
+
+// slice is one part: a purge, readers, or both.
+type slice struct {
+	rows, batches int
+	elapsed       time.Duration
+	latencies     []time.Duration
+}
+
+func (s slice) rate() float64 { return float64(s.rows) / s.elapsed.Seconds() }
+
+func purge(ctx context.Context, s *settings) error {
+	size := load.Of(s.rows[0], expired)
+	server, err := start(ctx, s, size.Rows())
+	if err != nil {
+		return err
+	}
+	defer server.stop()
+	url, db, err := server.loaded(ctx, size)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	svc, closeService, err := service(ctx, url, s.readers+1)
+	if err != nil {
+		return err
+	}
+	defer closeService()
+
+	readers := func(ctx context.Context) []time.Duration { return read(ctx, svc, size, s.readers, s.rate) }
+	var alone, both, only []slice
+	for n := range purgeParts + 1 {
+		fmt.Fprintf(os.Stderr, "purge: part %d of %d …\n", n+1, purgeParts+1)
+		quiet, err := measureSlice(ctx, nil, readers)
+		if err != nil {
+			return err
+		}
+		busy, err := measureSlice(ctx, svc, readers)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			continue // connections and caches get warm
+		}
+		alone, both = append(alone, quiet), append(both, busy)
+		// Half as long, so that there are rows left to purge for all parts.
+		bare, err := measureSlice(ctx, svc, nil)
+		if err != nil {
+			return err
+		}
+		only = append(only, bare)
+	}
+	setting, err := server.setting(ctx, s, goVersions("github.com/go-sql-driver/mysql"))
+	if err != nil {
+		return err
+	}
+	text, err := purgeReport(s, size, alone, both, only)
+	if err != nil {
+		return err
+	}
+	text = setting + text
+	fmt.Println(text)
+	return report.Section(s.doc, "purge", text)
+}
+
+// service is package auth on a pool of its own.
+func service(ctx context.Context, url string, connections int) (*auth.Service, func(), error) {
+	client, err := authgraph.Open(ctx, url, authgraph.WithPool(authgraph.Pool{MaxOpen: connections, MaxLifetime: time.Hour}))
+	if err != nil {
+		return nil, nil, err
+	}
+	svc, err := auth.New(client, peers.AuthConfig())
+	return svc, func() { _ = client.Close() }, err
+}
+
+// measureSlice runs a purge, where svc is given, and readers, where they are, until the time of a slice is over.
+func measureSlice(ctx context.Context, svc *auth.Service, readers func(context.Context) []time.Duration) (slice, error) {
+	ctx, cancel := context.WithTimeout(ctx, purgeSlice)
+	defer cancel()
+	var s slice
+	var reading sync.WaitGroup
+	if readers != nil {
+		reading.Go(func() { s.latencies = readers(ctx) })
+	}
+	began := time.Now()
+	var err error
+	if svc != nil {
+		var done auth.Purged
+		done, err = svc.Purge(ctx, auth.PurgeOptions{Progress: func(auth.Purged) { s.batches++ }})
+		s.rows = done.OTPs + done.Sessions + done.RefreshTokens + done.Users
+		if err == nil {
+			err = errors.New("the purge was through before its time was over: load more rows")
+		}
+	} else {
+		<-ctx.Done()
+		err = ctx.Err()
+	}
+	s.elapsed = time.Since(began)
+	reading.Wait()
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	return s, err
+}
+
+// read checks random live sessions at a rate that does not wait for answers, and returns how long after its time each
+// check was answered.
+func read(ctx context.Context, svc *auth.Service, size load.Size, readers, rate int) []time.Duration {
+	var mu sync.Mutex
+	var all []time.Duration
+	var group sync.WaitGroup
+	interval := time.Second * time.Duration(readers) / time.Duration(rate)
+	began := time.Now()
+	for r := range readers {
+		group.Go(func() {
+			var latencies []time.Duration
+			first := size.FirstLive(size.Sessions)
+			due := began.Add(interval * time.Duration(r) / time.Duration(readers))
+			for ; ctx.Err() == nil; due = due.Add(interval) {
+				time.Sleep(time.Until(due))
+				token := auth.ParseToken(load.SessionToken(first + rand.IntN(size.Sessions-first)))
+				if _, _, err := svc.CheckSession(ctx, token); err != nil {
+					break
+				}
+				latencies = append(latencies, time.Since(due))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, latencies...)
+		})
+	}
+	group.Wait()
+	return all
+}
+
+func purgeReport(s *settings, size load.Size, alone, both, only []slice) (string, error) {
+	rates := func(parts []slice) (v []float64) {
+		for _, p := range parts {
+			v = append(v, p.rate())
+		}
+		return v
+	}
+	percentiles := func(parts []slice, q float64) (v []float64) {
+		for _, p := range parts {
+			v = append(v, float64(measure.Percentile(slices.Clone(p.latencies), q).Microseconds()))
+		}
+		return v
+	}
+	p99 := percentiles(both, 0.99)
+	for i, quiet := range percentiles(alone, 0.99) {
+		p99[i] /= quiet
+	}
+	rate, ratio := measure.SpreadOf(rates(both)), measure.SpreadOf(p99)
+
+	table := report.Table{Head: []string{"", "limit", "median", "quartiles", ""}}
+	add := func(name, limit, verb string, v measure.Spread, verdict string) {
+		table.Add(name, limit, fmt.Sprintf(verb, v.Median), fmt.Sprintf(verb+" to "+verb, v.Low, v.High), verdict)
+	}
+	add("rows purged a second beside readers", fmt.Sprintf("≥ %d", purgeRate), "%.0f", rate, met(rate.Median >= purgeRate))
+	add("readers' p99 beside a purge ÷ alone", fmt.Sprintf("≤ %.1f", readersP99), "%.2f", ratio, met(ratio.Median <= readersP99))
+	add("rows purged a second without readers", "", "%.0f", measure.SpreadOf(rates(only)), "")
+	for _, of := range []struct {
+		name  string
+		parts []slice
+	}{{"readers alone", alone}, {"readers beside a purge", both}} {
+		for _, q := range []float64{0.5, 0.99} {
+			add(fmt.Sprintf("%s, p%.0f in µs", of.name, 100*q), "", "%.0f", measure.SpreadOf(percentiles(of.parts, q)), "")
+		}
+	}
+
+	const plot = "benchmarks-purge.svg"
+	var steps []string
+	lines := []report.Series{{Label: "beside readers"}, {Label: "without readers"}}
+	for i := range both {
+		steps = append(steps, fmt.Sprint(i+1))
+		for n, part := range []slice{both[i], only[i]} {
+			lines[n].Points = append(lines[n].Points, report.Bar{Low: part.rate(), Value: part.rate(), High: part.rate()})
+		}
+	}
+	err := report.Lines(filepath.Join(filepath.Dir(s.doc), plot), "Rows purged a second, part by part", "rows/s", steps, lines)
+	return fmt.Sprintf("Rows: %s, of which %d %% of the sessions, tokens and codes have ended. %d readers check %d random live sessions a "+
+		"second together. %d parts of %s each: readers alone, with a purge, a purge alone.\n\n%s\n![Rows purged a second](%s)\n",
+		rowsText(size), size.Expired, s.readers, s.rate, len(both), purgeSlice, table.String(), plot), err
+}
