@@ -85,11 +85,11 @@ func commit() string {
 	return strings.TrimSpace(string(out))
 }
 
-// programVersion is the first line with a digit that a command prints.
+// programVersion is the first line that a command prints.
 func programVersion(ctx context.Context, args ...string) string {
 	out, _ := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
-		if strings.ContainsAny(lines.Text(), "0123456789") {
+		if lines.Text() != "" {
 			return strings.TrimSpace(lines.Text())
 		}
 	}

@@ -25,13 +25,6 @@ const (
 	readersP99 = 2.0
 )
 
-// expired is how many rows in a hundred have ended, purgeSlice how long each part of the measurement takes.
-const (
-	expired    = 15
-	purgeSlice = 4 * time.Second
-	purgeParts = 6
-)
-
 // slice is one part: a purge, readers, or both.
 type slice struct {
 	rows, batches int
@@ -42,7 +35,7 @@ type slice struct {
 func (s slice) rate() float64 { return float64(s.rows) / s.elapsed.Seconds() }
 
 func purge(ctx context.Context, s *settings) error {
-	size := load.Of(s.rows[0], expired)
+	size := load.Of(s.rows[0], s.expired)
 	server, err := start(ctx, s, size.Rows())
 	if err != nil {
 		return err
@@ -61,13 +54,13 @@ func purge(ctx context.Context, s *settings) error {
 
 	readers := func(ctx context.Context) []time.Duration { return read(ctx, svc, size, s.readers, s.rate) }
 	var alone, both, only []slice
-	for n := range purgeParts + 1 {
-		fmt.Fprintf(os.Stderr, "purge: part %d of %d …\n", n+1, purgeParts+1)
-		quiet, err := measureSlice(ctx, nil, readers)
+	for n := range s.rounds + 1 {
+		fmt.Fprintf(os.Stderr, "purge: part %d of %d …\n", n+1, s.rounds+1)
+		quiet, err := s.measure(ctx, nil, readers)
 		if err != nil {
 			return err
 		}
-		busy, err := measureSlice(ctx, svc, readers)
+		busy, err := s.measure(ctx, svc, readers)
 		if err != nil {
 			return err
 		}
@@ -75,8 +68,7 @@ func purge(ctx context.Context, s *settings) error {
 			continue // connections and caches get warm
 		}
 		alone, both = append(alone, quiet), append(both, busy)
-		// Half as long, so that there are rows left to purge for all parts.
-		bare, err := measureSlice(ctx, svc, nil)
+		bare, err := s.measure(ctx, svc, nil)
 		if err != nil {
 			return err
 		}
@@ -105,9 +97,9 @@ func service(ctx context.Context, url string, connections int) (*auth.Service, f
 	return svc, func() { _ = client.Close() }, err
 }
 
-// measureSlice runs a purge, where svc is given, and readers, where they are, until the time of a slice is over.
-func measureSlice(ctx context.Context, svc *auth.Service, readers func(context.Context) []time.Duration) (slice, error) {
-	ctx, cancel := context.WithTimeout(ctx, purgeSlice)
+// measure runs a purge, where svc is given, and readers, where they are, until the time of a part is over.
+func (set *settings) measure(ctx context.Context, svc *auth.Service, readers func(context.Context) []time.Duration) (slice, error) {
+	ctx, cancel := context.WithTimeout(ctx, set.part)
 	defer cancel()
 	var s slice
 	var reading sync.WaitGroup
@@ -118,7 +110,7 @@ func measureSlice(ctx context.Context, svc *auth.Service, readers func(context.C
 	var err error
 	if svc != nil {
 		var done auth.Purged
-		done, err = svc.Purge(ctx, auth.PurgeOptions{Progress: func(auth.Purged) { s.batches++ }})
+		done, err = svc.Purge(ctx, auth.PurgeOptions{Batch: set.batch, Progress: func(auth.Purged) { s.batches++ }})
 		s.rows = done.OTPs + done.Sessions + done.RefreshTokens + done.Users
 		if err == nil {
 			err = errors.New("the purge was through before its time was over: load more rows")
@@ -212,5 +204,5 @@ func purgeReport(s *settings, size load.Size, alone, both, only []slice) (string
 	err := report.Lines(filepath.Join(filepath.Dir(s.doc), plot), "Rows purged a second, part by part", "rows/s", steps, lines)
 	return fmt.Sprintf("Rows: %s, of which %d %% of the sessions, tokens and codes have ended. %d readers check %d random live sessions a "+
 		"second together. %d parts of %s each: readers alone, with a purge, a purge alone.\n\n%s\n![Rows purged a second](%s)\n",
-		rowsText(size), size.Expired, s.readers, s.rate, len(both), purgeSlice, table.String(), plot), err
+		rowsText(size), size.Expired, s.readers, s.rate, len(both), s.part, table.String(), plot), err
 }

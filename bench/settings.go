@@ -20,6 +20,9 @@ type settings struct {
 	round       time.Duration
 	pool        string
 	readers     int
+	batch       int
+	expired     int
+	part        time.Duration
 	rate        int
 	atlas       string
 	only        string
@@ -44,7 +47,10 @@ func parse(args []string) (*settings, error) {
 	case "purge":
 		flags.IntVar(&s.readers, "readers", 8, "readers, each with a connection")
 		flags.IntVar(&s.rate, "rate", 2000, "session checks a second that all readers ask for together")
-		rounds = 0
+		flags.IntVar(&s.batch, "batch", 0, "rows a statement deletes; default that of auth.PurgeOptions")
+		flags.IntVar(&s.expired, "expired", 15, "how many sessions, tokens and codes in a hundred have ended; with few rows more are needed")
+		flags.DurationVar(&s.part, "part", 4*time.Second, "how long each part takes")
+		rounds = 6
 	case "migrations":
 		flags.StringVar(&s.atlas, "atlas", "atlas", "the Atlas CLI, by path or as found on PATH")
 		rounds = 20
@@ -54,7 +60,7 @@ func parse(args []string) (*settings, error) {
 		flags.StringVar(&s.pool, "buffer-pool", "", "innodb_buffer_pool_size of its own server; default by rows")
 	}
 	if rounds > 0 {
-		flags.IntVar(&s.rounds, "rounds", rounds, "rounds, over which the median is taken")
+		flags.IntVar(&s.rounds, "rounds", rounds, "rounds or parts, over which the median is taken")
 	}
 	if name == "compare" || name == "growth" {
 		flags.DurationVar(&s.round, "round", 300*time.Millisecond, "how long a round of one peer takes")

@@ -16,7 +16,7 @@ import (
 
 const drizzleModule = "drizzle-orm"
 
-//go:embed drizzle/*.json drizzle/*.mjs
+//go:embed drizzle/*.json drizzle/*.mjs drizzle/*.ts
 var drizzleFiles embed.FS
 
 // DrizzleFolder is a folder with what package-lock.json pins installed, made once in the user's cache.
