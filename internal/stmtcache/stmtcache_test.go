@@ -83,12 +83,15 @@ func (w *wire) count(prefix string) (n int) {
 	return n
 }
 
-func open(t *testing.T, url string, o stmtcache.Options) *sql.DB {
+func open(t *testing.T, url string, o stmtcache.Options, set ...func(*mysql.Config)) *sql.DB {
 	t.Helper()
 	config, err := testserver.Config(url)
 	require.NoError(t, err)
 	config.Logger = &mysql.NopLogger{}
-	config.InterpolateParams, config.ParseTime = true, true
+	config.InterpolateParams = true
+	for _, fn := range set {
+		fn(config)
+	}
 	connector, err := mysql.NewConnector(config)
 	require.NoError(t, err)
 	if o.Size > 0 {
@@ -100,9 +103,9 @@ func open(t *testing.T, url string, o stmtcache.Options) *sql.DB {
 }
 
 // openOne is open with a single connection.
-func openOne(t *testing.T, url string, o stmtcache.Options) *sql.DB {
+func openOne(t *testing.T, url string, o stmtcache.Options, set ...func(*mysql.Config)) *sql.DB {
 	t.Helper()
-	db := open(t, url, o)
+	db := open(t, url, o, set...)
 	db.SetMaxOpenConns(1)
 	require.NoError(t, db.PingContext(t.Context()))
 	return db
@@ -660,7 +663,8 @@ func TestBigResults(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		var w wire
-		plain, db := openOne(t, url, stmtcache.Options{}), openOne(t, w.start(t, url), stmtcache.Options{Size: 8})
+		proxied := w.start(t, url)
+		plain, db := openOne(t, url, stmtcache.Options{}), openOne(t, proxied, stmtcache.Options{Size: 8})
 		const digits = "(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 " +
 			"UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
 		const query = "SELECT a.d + 10 * b.d + 100 * c.d + 1000 * d.d AS n, REPEAT('x', a.d * b.d * ?) AS filling FROM " +
@@ -674,7 +678,7 @@ func TestBigResults(t *testing.T) {
 
 		// An argument longer than what the client sends at once.
 		long := strings.Repeat("long", 100_000)
-		small := openOne(t, w.start(t, url)+"?maxAllowedPacket=65536", stmtcache.Options{Size: 8})
+		small := openOne(t, proxied, stmtcache.Options{Size: 8}, func(c *mysql.Config) { c.MaxAllowedPacket = 1 << 16 })
 		for range 3 {
 			var got string
 			require.NoError(t, small.QueryRowContext(t.Context(), "SELECT CONCAT(?, ?)", long, "er").Scan(&got))
@@ -800,6 +804,7 @@ func TestStatementsOfACallerAreTheCallers(t *testing.T) {
 			assert.Equal(t, 2*i, got)
 		}
 		require.NoError(t, stmt.Close())
+		require.NoError(t, db.PingContext(t.Context())) // nothing answers a CLOSE
 		sent := strings.Join(w.take(), "\n")
 		assert.Equal(t, 1, strings.Count(sent, "PREPARE SELECT ? * 2"))
 		assert.Equal(t, 1, strings.Count(sent, "CLOSE SELECT ? * 2"))
