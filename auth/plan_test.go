@@ -103,7 +103,8 @@ func (w *world) sent(t *testing.T) (queries []string) {
 		queries = append(queries, query)
 		return mysqltest.Forward
 	}}
-	client, err := authgraph.Open(t.Context(), proxy.Start(t, w.url))
+	// As text, which EXPLAIN takes.
+	client, err := authgraph.Open(t.Context(), proxy.Start(t, w.url), authgraph.WithStatements(0))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
 	for _, tr := range transitions {

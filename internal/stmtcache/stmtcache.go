@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -133,9 +134,9 @@ type conn struct {
 	pool   *connector
 	byText map[string]*list.Element // of entry
 	recent list.List                // the last used in front
-	// once holds the hashes of texts that were sent once, each in the place
-	// that its hash gives it. One that is overwritten is prepared a time later.
-	once [256]uint64
+	// once holds the hashes of the texts that were sent once, in a ring.
+	once [128]uint64
+	next int
 }
 
 type entry struct {
@@ -190,8 +191,9 @@ func (c *conn) prepared(ctx context.Context, text string, args []driver.NamedVal
 		return nil, nil
 	}
 	hash := maphash.String(c.pool.seed, text)
-	if place := &c.once[hash%uint64(len(c.once))]; *place != hash {
-		*place = hash
+	if !slices.Contains(c.once[:], hash) {
+		c.once[c.next] = hash
+		c.next = (c.next + 1) % len(c.once)
 		return nil, nil
 	}
 	if c.pool.refuses(hash) {
@@ -214,6 +216,7 @@ func (c *conn) prepare(ctx context.Context, text string, hash uint64, args int) 
 	}
 	plain, err := c.PrepareContext(ctx, text)
 	if err == nil {
+		c.once[slices.Index(c.once[:], hash)] = 0 // dropped, it has to come twice again
 		stmt, ok := plain.(mysqlStmt)
 		if !ok {
 			return nil, fmt.Errorf("stmtcache: a statement of type %T cannot be kept", plain)
