@@ -28,8 +28,8 @@ type target struct {
 
 var targets = []target{
 	{peers.CheckSession, peers.Ours[0], 1.10},
-	{peers.CheckSession, peers.Ours[1], 1.10},
 	{peers.FindUser, peers.Ours[1], 1.15},
+	{peers.SignIn, peers.Ours[0], 1.15},
 	{peers.VerifyCode, peers.Ours[0], 1.15},
 	{peers.Rotate, peers.Ours[0], 1.15},
 }

@@ -21,6 +21,12 @@ import (
 // Key authenticates one-time codes, as auth.Config.Keys does.
 var Key = []byte("a key of the benchmark, 32 bytes")
 
+// Password is what every user's column password holds, of the length of a hash by argon2id.
+const Password = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+// UserAgent is that of every session.
+const UserAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
 // Size is how many rows each table gets.
 type Size struct {
 	Sessions, Users, RefreshTokens, Codes int
@@ -111,10 +117,10 @@ func tables(size Size) []table {
 	return []table{
 		{name: "users", rows: size.Users, insert: `(id, name, email, password, is_email_verified)
 			SELECT r + 1, CONCAT('User ', r), CONCAT('user', r, '@example.com'),
-				'$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA', 1`},
+				'` + Password + `', 1`},
 		{name: "sessions", rows: size.Sessions, insert: `(id, user_id, token_hash, ip, user_agent, last_used_at, created_at, expires_at)
 			SELECT r + 1, ` + user + `, SHA2(CONCAT('session-', LPAD(r, 35, '0')), 256), CONCAT('203.0.113.', r % 256),
-				'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', NOW(6), NOW(6), ` + expires(size.Sessions)},
+				'` + UserAgent + `', NOW(6), NOW(6), ` + expires(size.Sessions)},
 		{name: "refresh_tokens", rows: size.RefreshTokens, insert: `(id, user_id, token_hash, created_at, expires_at)
 			SELECT r + 1, ` + user + `, SHA2(CONCAT('refresh-', LPAD(r, 35, '0')), 256), NOW(6), ` + expires(size.RefreshTokens)},
 		{name: "otps", rows: size.Codes, insert: `(id, email, type, otp_hash_code, next_resend_allowed_at, expires_at)

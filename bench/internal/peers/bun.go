@@ -91,18 +91,13 @@ func openBun(_ context.Context, url string, connections int) (*Peer, error) {
 			if err := db.NewSelect().Model(&row).Where("email = ? AND type = ?", email, "signin").Order("id DESC").Limit(1).Scan(ctx); err != nil {
 				return err
 			}
-			now := time.Now()
-			if err := one(db.NewUpdate().Model((*bunCode)(nil)).Set("attempts = attempts + 1").
-				Where("id = ? AND is_used = ? AND expires_at > ? AND attempts < max_attempts", row.ID, false, now).
-				Exec(ctx)); err != nil {
-				return err
+			now, right := time.Now(), codeMatches(row.OtpHashCode, email, code)
+			update := db.NewUpdate().Model((*bunCode)(nil)).Set("attempts = attempts + 1").
+				Where("id = ? AND is_used = ? AND expires_at > ? AND attempts < max_attempts", row.ID, false, now)
+			if right {
+				update.Set("is_used = ?", true).Set("used_at = ?", now)
 			}
-			if !codeMatches(row.OtpHashCode, email, code) {
-				return errRefused
-			}
-			return one(db.NewUpdate().Model((*bunCode)(nil)).Set("is_used = ?", true).Set("used_at = ?", now).
-				Where("id = ? AND is_used = ? AND expires_at > ?", row.ID, false, now).
-				Exec(ctx))
+			return decide(right, one(update.Exec(ctx)))
 		},
 		Rotate: func(ctx context.Context, token string) (string, error) {
 			old, next, now := hash(token), newToken(), time.Now()

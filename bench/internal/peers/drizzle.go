@@ -103,7 +103,7 @@ func startNode(ctx context.Context, folder, mode, url string, connections int, p
 	return n, n.cmd.Start()
 }
 
-func (n *node) Has(Op) bool { return true }
+func (n *node) Has(op Op) bool { return op != SignIn }
 
 func (n *node) Close() {
 	_ = n.in.Close()

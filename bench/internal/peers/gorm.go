@@ -143,20 +143,18 @@ func gormPeer(url string, connections int, config *gorm.Config) (*Peer, error) {
 			if err := db.WithContext(ctx).Where("email = ? AND type = ?", email, "signin").Order("id DESC").Take(&row).Error; err != nil {
 				return err
 			}
-			now := time.Now()
+			now, right := time.Now(), codeMatches(row.OtpHashCode, email, code)
+			set := map[string]any{"attempts": gorm.Expr("attempts + 1"), "is_used": right}
+			if right {
+				set["used_at"] = now
+			}
 			r := db.WithContext(ctx).Model(&gormCode{}).
 				Where("id = ? AND is_used = ? AND expires_at > ? AND attempts < max_attempts", row.ID, false, now).
-				Update("attempts", gorm.Expr("attempts + 1"))
-			if r.Error != nil || r.RowsAffected != 1 || !codeMatches(row.OtpHashCode, email, code) {
-				return refused(r.Error)
-			}
-			r = db.WithContext(ctx).Model(&gormCode{}).
-				Where("id = ? AND is_used = ? AND expires_at > ?", row.ID, false, now).
-				Updates(map[string]any{"is_used": true, "used_at": now})
+				Updates(set)
 			if r.Error != nil || r.RowsAffected != 1 {
 				return refused(r.Error)
 			}
-			return nil
+			return decide(right, nil)
 		},
 		Rotate: func(ctx context.Context, token string) (string, error) {
 			old, next, now := hash(token), newToken(), time.Now()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/authgraph/authgraph/bench/internal/load"
 	"github.com/authgraph/authgraph/internal/testserver"
 )
 
@@ -35,10 +36,15 @@ const (
 	findQuery = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar, is_email_verified,
 		last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at
 		FROM users WHERE email = ? AND is_deleted = 0`
+	countGuess = `UPDATE users SET failed_login_attempts = failed_login_attempts + 1
+		WHERE id = ? AND lock_until IS NULL AND failed_login_attempts < ?`
+	signedIn = `UPDATE users SET last_login_at = ?, failed_login_attempts = 0, lock_until = NULL
+		WHERE id = ? AND password = ? AND is_deleted = 0 AND (lock_until IS NULL OR lock_until <= ?)`
+	addSession = `INSERT INTO sessions (user_id, token_hash, ip, user_agent, last_used_at, expires_at, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)`
 	newestCode = `SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1`
-	countGuess = `UPDATE otps SET attempts = attempts + 1 WHERE id = ? AND is_used = 0 AND expires_at > ? AND attempts < max_attempts`
-	useCode    = `UPDATE otps SET is_used = 1, used_at = ? WHERE id = ? AND is_used = 0 AND expires_at > ?`
-	takeToken  = `UPDATE refresh_tokens SET is_revoked = 1, revoked_at = ?, replaced_by_token_hash = ?
+	useCode    = `UPDATE otps SET attempts = attempts + 1, is_used = ?, used_at = ?
+		WHERE id = ? AND is_used = 0 AND expires_at > ? AND attempts < max_attempts`
+	takeToken = `UPDATE refresh_tokens SET is_revoked = 1, revoked_at = ?, replaced_by_token_hash = ?
 		WHERE token_hash = ? AND is_revoked = 0 AND expires_at > ? AND created_at > ?`
 	tokenOwner = `SELECT t.expires_at, u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at, u.created_at,
 		u.is_deleted, u.lock_until FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`
@@ -72,7 +78,7 @@ type prepared map[string]*sql.Stmt
 
 func prepare(ctx context.Context, db *sql.DB) (prepared, error) {
 	p := prepared{}
-	for _, query := range []string{checkQuery, findQuery, newestCode, countGuess, useCode, takeToken, tokenOwner, addToken} {
+	for _, query := range []string{checkQuery, findQuery, countGuess, signedIn, addSession, newestCode, useCode, takeToken, tokenOwner, addToken} {
 		stmt, err := db.PrepareContext(ctx, query)
 		if err != nil {
 			return nil, err
@@ -125,6 +131,20 @@ func openPrepared(ctx context.Context, url string, connections int) (*Peer, erro
 	return handwritten(db, p), nil
 }
 
+// find is the active user of an address.
+func find(ctx context.Context, run statements, email string) (User, error) {
+	var u User
+	var provider string
+	var password, providerID sql.NullString
+	var avatar []byte
+	var lastLogin, lockUntil, deletedAt, reactivate sql.NullTime
+	err := run.row(ctx, nil, findQuery, email).Scan(
+		&u.ID, &u.CreatedAt, &u.Updated, &u.Name, &u.Email, &password, &u.Role, &provider, &providerID, &avatar, &u.Verified,
+		&lastLogin, &u.FailedAttempts, &lockUntil, &u.Deleted, &deletedAt, &reactivate)
+	u.Password, u.LastLogin, u.LockUntil = password.String, lastLogin.Time, lockUntil.Time
+	return u, err
+}
+
 func handwritten(db *sql.DB, run statements) *Peer {
 	return &Peer{
 		Check: func(ctx context.Context, token string) (Session, User, error) {
@@ -142,17 +162,38 @@ func handwritten(db *sql.DB, run statements) *Peer {
 			u.LastLogin, u.LockUntil = lastLogin.Time, lockUntil.Time
 			return s, u, live(&s, &u)
 		},
-		Find: func(ctx context.Context, email string) (User, error) {
-			var u User
-			var provider string
-			var password, providerID sql.NullString
-			var avatar []byte
-			var lastLogin, lockUntil, deletedAt, reactivate sql.NullTime
-			err := run.row(ctx, nil, findQuery, email).Scan(
-				&u.ID, &u.CreatedAt, &u.Updated, &u.Name, &u.Email, &password, &u.Role, &provider, &providerID, &avatar, &u.Verified,
-				&lastLogin, &u.FailedAttempts, &lockUntil, &u.Deleted, &deletedAt, &reactivate)
-			u.Password, u.LastLogin, u.LockUntil = password.String, lastLogin.Time, lockUntil.Time
-			return u, err
+		Find: func(ctx context.Context, email string) (User, error) { return find(ctx, run, email) },
+		SignIn: func(ctx context.Context, email string) (int64, error) {
+			u, err := find(ctx, run, email)
+			if err != nil {
+				return 0, err
+			}
+			now := time.Now()
+			if !usable(&u, now) {
+				return 0, errRefused
+			}
+			if err := one(run.exec(ctx, nil, countGuess, u.ID, maxFailures)); err != nil {
+				return 0, err
+			}
+			if u.Password != load.Password {
+				return 0, errRefused
+			}
+			tx, err := db.BeginTx(ctx, nil)
+			if err != nil {
+				return 0, err
+			}
+			defer tx.Rollback()
+			if err := one(run.exec(ctx, tx, signedIn, now, u.ID, u.Password, now)); err != nil {
+				return 0, err
+			}
+			expires := now.Add(lifetime)
+			if _, err := run.exec(ctx, tx, addSession, u.ID, hash(newToken()), "203.0.113.7", load.UserAgent, now, expires, now); err != nil {
+				return 0, err
+			}
+			if _, err := run.exec(ctx, tx, addToken, u.ID, hash(newToken()), expires, now); err != nil {
+				return 0, err
+			}
+			return u.ID, tx.Commit()
 		},
 		Verify: func(ctx context.Context, email, code string) error {
 			var id int64
@@ -161,14 +202,9 @@ func handwritten(db *sql.DB, run statements) *Peer {
 			if err := run.row(ctx, nil, newestCode, email, "signin").Scan(&id, &stored, &attempts, &limit); err != nil {
 				return err
 			}
-			now := time.Now()
-			if err := one(run.exec(ctx, nil, countGuess, id, now)); err != nil {
-				return err
-			}
-			if !codeMatches(stored, email, code) {
-				return errRefused
-			}
-			return one(run.exec(ctx, nil, useCode, now, id, now))
+			now, right := time.Now(), codeMatches(stored, email, code)
+			err := one(run.exec(ctx, nil, useCode, right, sql.NullTime{Time: now, Valid: right}, id, now))
+			return decide(right, err)
 		},
 		Rotate: func(ctx context.Context, token string) (string, error) {
 			tx, err := db.BeginTx(ctx, nil)

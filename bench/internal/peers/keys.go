@@ -13,9 +13,9 @@ type Tokens map[int]string
 // operation uses a row up, none comes twice.
 func (t Tokens) Keys(op Op, size load.Size, seed uint64, n int) []Key {
 	random := rand.New(rand.NewPCG(seed, 0))
-	of := map[Op]int{CheckSession: size.Sessions, FindUser: size.Users, VerifyCode: size.Codes, Rotate: size.RefreshTokens}[op]
+	of := map[Op]int{CheckSession: size.Sessions, FindUser: size.Users, SignIn: size.Users, VerifyCode: size.Codes, Rotate: size.RefreshTokens}[op]
 	first := size.FirstLive(of)
-	if op == FindUser {
+	if op == FindUser || op == SignIn {
 		first = 0
 	}
 	used := map[int]bool{}
@@ -40,7 +40,7 @@ func (t Tokens) secret(op Op, row int) string {
 	switch op {
 	case CheckSession:
 		return load.SessionToken(row)
-	case FindUser:
+	case FindUser, SignIn:
 		return load.Email(row)
 	case VerifyCode:
 		return load.Code(row)

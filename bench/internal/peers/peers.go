@@ -26,17 +26,18 @@ type Op string
 const (
 	CheckSession Op = "session check"
 	FindUser     Op = "sign-in read"
+	SignIn       Op = "sign-in without hashing"
 	VerifyCode   Op = "OTP verify"
 	Rotate       Op = "refresh rotation"
 )
 
 // Ops are all of them.
-var Ops = []Op{CheckSession, FindUser, VerifyCode, Rotate}
+var Ops = []Op{CheckSession, FindUser, SignIn, VerifyCode, Rotate}
 
 // Key is what an operation is done with: a row, and what a client presents for it.
 type Key struct {
 	Row int
-	// Secret is a session's or refresh token, or a code. FindUser has none.
+	// Secret is a session's or refresh token, an address, or a code.
 	Secret string
 	// Next is the token that Rotate gave for it.
 	Next string
@@ -65,8 +66,11 @@ type User struct {
 // Peer is one way to do the operations. One that it has no words for is nil. Its functions are safe for concurrent use
 // and hold one connection each while they run.
 type Peer struct {
-	Check  func(ctx context.Context, token string) (Session, User, error)
-	Find   func(ctx context.Context, email string) (User, error)
+	Check func(ctx context.Context, token string) (Session, User, error)
+	Find  func(ctx context.Context, email string) (User, error)
+	// SignIn reads the user, counts the guess, and adds a session and a refresh token in a transaction. The password is
+	// compared as text: hashing it would take longer than all the rest.
+	SignIn func(ctx context.Context, email string) (userID int64, err error)
 	Verify func(ctx context.Context, email, code string) error
 	Rotate func(ctx context.Context, token string) (next string, err error)
 	Close  func()
@@ -131,11 +135,11 @@ type runner struct{ *Peer }
 func (r runner) Close() { r.Peer.Close() }
 
 func (r runner) Has(op Op) bool {
-	return map[Op]bool{CheckSession: r.Check != nil, FindUser: r.Find != nil, VerifyCode: r.Verify != nil, Rotate: r.Peer.Rotate != nil}[op]
+	return map[Op]bool{CheckSession: r.Check != nil, FindUser: r.Find != nil, SignIn: r.Peer.SignIn != nil, VerifyCode: r.Verify != nil, Rotate: r.Peer.Rotate != nil}[op]
 }
 
 func (r runner) Run(ctx context.Context, op Op, keys []Key, workers int, limit time.Duration) (int, time.Duration, error) {
-	do := map[Op]func(context.Context, *Key) error{CheckSession: r.check, FindUser: r.find, VerifyCode: r.verify, Rotate: r.rotate}[op]
+	do := map[Op]func(context.Context, *Key) error{CheckSession: r.check, FindUser: r.find, SignIn: r.signIn, VerifyCode: r.verify, Rotate: r.rotate}[op]
 	var (
 		done  atomic.Int64
 		mu    sync.Mutex
@@ -182,6 +186,14 @@ func (r runner) find(ctx context.Context, k *Key) error {
 	return err
 }
 
+func (r runner) signIn(ctx context.Context, k *Key) error {
+	id, err := r.Peer.SignIn(ctx, k.Secret)
+	if err == nil && id != int64(k.Row)+1 {
+		err = errAnswer
+	}
+	return err
+}
+
 func (r runner) verify(ctx context.Context, k *Key) error {
 	return r.Verify(ctx, load.Email(k.Row), k.Secret)
 }
@@ -193,6 +205,14 @@ func (r runner) rotate(ctx context.Context, k *Key) (err error) {
 
 // errRefused is the decision against the client.
 var errRefused = errors.New("refused")
+
+// decide is the decision on a code, once the attempt is counted.
+func decide(right bool, err error) error {
+	if err == nil && !right {
+		return errRefused
+	}
+	return err
+}
 
 // live decides as package auth does, with its default idle time.
 func live(s *Session, u *User) error {
@@ -207,6 +227,12 @@ func usable(u *User, now time.Time) bool { return !u.Deleted && !u.LockUntil.Aft
 
 // idle ends sessions and families; the same for all peers.
 const idle = 30 * 24 * time.Hour
+
+// lifetime is that of new sessions and refresh tokens, maxFailures how many guesses are examined in a row.
+const (
+	lifetime    = 30 * 24 * time.Hour
+	maxFailures = 10
+)
 
 // hash is what the tables hold of a token, as package auth makes it.
 func hash(token string) string {

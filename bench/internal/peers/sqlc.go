@@ -58,16 +58,14 @@ func sqlcPeer(db *sql.DB, q *sqlcgen.Queries) *Peer {
 			if err != nil {
 				return err
 			}
-			now := time.Now()
-			n, err := q.CountAttempt(ctx, sqlcgen.CountAttemptParams{ID: row.ID, Now: now})
-			if err != nil || n != 1 || !codeMatches(row.OtpHashCode, email, code) {
-				return refused(err)
-			}
-			n, err = q.UseCode(ctx, sqlcgen.UseCodeParams{UsedAt: sql.NullTime{Time: now, Valid: true}, ID: row.ID, Now: now})
+			now, right := time.Now(), codeMatches(row.OtpHashCode, email, code)
+			n, err := q.UseCode(ctx, sqlcgen.UseCodeParams{
+				RightOne: right, UsedAt: sql.NullTime{Time: now, Valid: right}, ID: row.ID, Now: now,
+			})
 			if err != nil || n != 1 {
 				return refused(err)
 			}
-			return nil
+			return decide(right, nil)
 		},
 		Rotate: func(ctx context.Context, token string) (string, error) {
 			tx, err := db.BeginTx(ctx, nil)

@@ -45,13 +45,11 @@ const operations = {
 		const email = `user${k.Row}@example.com`;
 		const [row] = await run.code(email);
 		const now = new Date();
-		const [counted] = await db.update(otps).set({ attempts: sql`${otps.attempts} + 1` })
+		const right = createHmac("sha256", key).update(`signin\0${email}\0${k.Secret}`).digest("hex") === row.otpHashCode;
+		const [used] = await db.update(otps)
+			.set({ attempts: sql`${otps.attempts} + 1`, isUsed: right, usedAt: right ? now : null })
 			.where(and(eq(otps.id, row.id), eq(otps.isUsed, false), gt(otps.expiresAt, now), lt(otps.attempts, otps.maxAttempts)));
-		if (counted.affectedRows !== 1) refuse("no attempt left");
-		if (createHmac("sha256", key).update(`signin\0${email}\0${k.Secret}`).digest("hex") !== row.otpHashCode) refuse("wrong code");
-		const [used] = await db.update(otps).set({ isUsed: true, usedAt: now })
-			.where(and(eq(otps.id, row.id), eq(otps.isUsed, false), gt(otps.expiresAt, now)));
-		if (used.affectedRows !== 1) refuse("used");
+		if (!right || used.affectedRows !== 1) refuse("code");
 	},
 	async "refresh rotation"(k) {
 		const old = hash(k.Secret), next = randomBytes(32).toString("base64url"), now = new Date();

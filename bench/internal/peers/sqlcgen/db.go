@@ -30,9 +30,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.checkSessionStmt, err = db.PrepareContext(ctx, checkSession); err != nil {
 		return nil, fmt.Errorf("error preparing query CheckSession: %w", err)
 	}
-	if q.countAttemptStmt, err = db.PrepareContext(ctx, countAttempt); err != nil {
-		return nil, fmt.Errorf("error preparing query CountAttempt: %w", err)
-	}
 	if q.findUserStmt, err = db.PrepareContext(ctx, findUser); err != nil {
 		return nil, fmt.Errorf("error preparing query FindUser: %w", err)
 	}
@@ -61,11 +58,6 @@ func (q *Queries) Close() error {
 	if q.checkSessionStmt != nil {
 		if cerr := q.checkSessionStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing checkSessionStmt: %w", cerr)
-		}
-	}
-	if q.countAttemptStmt != nil {
-		if cerr := q.countAttemptStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing countAttemptStmt: %w", cerr)
 		}
 	}
 	if q.findUserStmt != nil {
@@ -134,7 +126,6 @@ type Queries struct {
 	tx                    *sql.Tx
 	addRefreshTokenStmt   *sql.Stmt
 	checkSessionStmt      *sql.Stmt
-	countAttemptStmt      *sql.Stmt
 	findUserStmt          *sql.Stmt
 	newestCodeStmt        *sql.Stmt
 	refreshTokenOwnerStmt *sql.Stmt
@@ -148,7 +139,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		tx:                    tx,
 		addRefreshTokenStmt:   q.addRefreshTokenStmt,
 		checkSessionStmt:      q.checkSessionStmt,
-		countAttemptStmt:      q.countAttemptStmt,
 		findUserStmt:          q.findUserStmt,
 		newestCodeStmt:        q.newestCodeStmt,
 		refreshTokenOwnerStmt: q.refreshTokenOwnerStmt,

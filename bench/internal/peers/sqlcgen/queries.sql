@@ -11,13 +11,9 @@ SELECT * FROM users WHERE email = ? AND is_deleted = false;
 -- name: NewestCode :one
 SELECT * FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1;
 
--- name: CountAttempt :execrows
-UPDATE otps SET attempts = attempts + 1
-WHERE id = ? AND is_used = false AND expires_at > sqlc.arg(now) AND attempts < max_attempts;
-
 -- name: UseCode :execrows
-UPDATE otps SET is_used = true, used_at = sqlc.arg(used_at)
-WHERE id = ? AND is_used = false AND expires_at > sqlc.arg(now);
+UPDATE otps SET attempts = attempts + 1, is_used = sqlc.arg(right_one), used_at = sqlc.arg(used_at)
+WHERE id = ? AND is_used = false AND expires_at > sqlc.arg(now) AND attempts < max_attempts;
 
 -- name: TakeRefreshToken :execrows
 UPDATE refresh_tokens SET is_revoked = true, revoked_at = sqlc.arg(revoked_at), replaced_by_token_hash = sqlc.arg(next_hash)

@@ -87,24 +87,6 @@ func (q *Queries) CheckSession(ctx context.Context, tokenHash string) (CheckSess
 	return i, err
 }
 
-const countAttempt = `-- name: CountAttempt :execrows
-UPDATE otps SET attempts = attempts + 1
-WHERE id = ? AND is_used = false AND expires_at > ? AND attempts < max_attempts
-`
-
-type CountAttemptParams struct {
-	ID  int64
-	Now time.Time
-}
-
-func (q *Queries) CountAttempt(ctx context.Context, arg CountAttemptParams) (int64, error) {
-	result, err := q.exec(ctx, q.countAttemptStmt, countAttempt, arg.ID, arg.Now)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
 const findUser = `-- name: FindUser :one
 SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar, is_email_verified, last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at FROM users WHERE email = ? AND is_deleted = false
 `
@@ -233,18 +215,24 @@ func (q *Queries) TakeRefreshToken(ctx context.Context, arg TakeRefreshTokenPara
 }
 
 const useCode = `-- name: UseCode :execrows
-UPDATE otps SET is_used = true, used_at = ?
-WHERE id = ? AND is_used = false AND expires_at > ?
+UPDATE otps SET attempts = attempts + 1, is_used = ?, used_at = ?
+WHERE id = ? AND is_used = false AND expires_at > ? AND attempts < max_attempts
 `
 
 type UseCodeParams struct {
-	UsedAt sql.NullTime
-	ID     int64
-	Now    time.Time
+	RightOne bool
+	UsedAt   sql.NullTime
+	ID       int64
+	Now      time.Time
 }
 
 func (q *Queries) UseCode(ctx context.Context, arg UseCodeParams) (int64, error) {
-	result, err := q.exec(ctx, q.useCodeStmt, useCode, arg.UsedAt, arg.ID, arg.Now)
+	result, err := q.exec(ctx, q.useCodeStmt, useCode,
+		arg.RightOne,
+		arg.UsedAt,
+		arg.ID,
+		arg.Now,
+	)
 	if err != nil {
 		return 0, err
 	}
