@@ -79,7 +79,7 @@ type prepared map[string]*sql.Stmt
 func prepare(ctx context.Context, db *sql.DB) (prepared, error) {
 	p := prepared{}
 	for _, query := range []string{checkQuery, findQuery, countGuess, signedIn, addSession, newestCode, useCode, takeToken, tokenOwner, addToken} {
-		stmt, err := db.PrepareContext(ctx, query)
+		stmt, err := db.PrepareContext(ctx, query) //nolint:sqlclosecheck // it lives as long as the pool
 		if err != nil {
 			return nil, err
 		}
@@ -96,11 +96,11 @@ func (p prepared) stmt(ctx context.Context, tx *sql.Tx, query string) *sql.Stmt 
 }
 
 func (p prepared) exec(ctx context.Context, tx *sql.Tx, query string, args ...any) (sql.Result, error) {
-	return p.stmt(ctx, tx, query).ExecContext(ctx, args...)
+	return p.stmt(ctx, tx, query).ExecContext(ctx, args...) //nolint:sqlclosecheck // it lives as long as the pool
 }
 
 func (p prepared) row(ctx context.Context, tx *sql.Tx, query string, args ...any) *sql.Row {
-	return p.stmt(ctx, tx, query).QueryRowContext(ctx, args...)
+	return p.stmt(ctx, tx, query).QueryRowContext(ctx, args...) //nolint:sqlclosecheck // it lives as long as the pool
 }
 
 func openPlain(_ context.Context, url string, connections int) (*Peer, error) {
