@@ -34,7 +34,10 @@ func TestEveryQueryGoesByAnIndex(t *testing.T) {
 	})
 }
 
-// indexes are by what each statement of the service finds its rows. What is sorted are the live sessions of one user.
+// indexes are by what each statement of the service finds its rows: no scan, and no sort but that of the live sessions of
+// one user. Those are a few rows, sorted in memory. An index in their order would have to hold last_used_at, which the most
+// frequent write of all moves; for a user with four sessions the list is not faster by it, for one with a thousand it
+// takes 16 ms instead of 22.
 var indexes = map[string]string{
 	"DELETE FROM otps WHERE id IN (?)":                                             "PRIMARY",
 	"DELETE FROM refresh_tokens WHERE id IN (?)":                                   "PRIMARY",
