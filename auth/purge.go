@@ -17,6 +17,10 @@ type PurgeOptions struct {
 	// Batch is how many rows one statement deletes; default 1000. A batch is a
 	// transaction: readers are not blocked, and little is lost to an interrupt.
 	Batch int
+	// Rate, if set, is the most rows a second. A batch is then no more than
+	// 5 ms of it, and the time that is left until the next one is the readers':
+	// without a rate a purge takes all that the server can give it.
+	Rate int
 	// DryRun counts and deletes nothing.
 	DryRun bool
 	// Progress, if set, is called after every batch.
@@ -60,6 +64,9 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 	if opts.Batch <= 0 {
 		opts.Batch = 1000
 	}
+	if opts.Rate > 0 {
+		opts.Batch = min(opts.Batch, max(1, opts.Rate/200))
+	}
 	if opts.Progress == nil {
 		opts.Progress = func(Purged) {}
 	}
@@ -76,7 +83,7 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 		{"users", &done.Users, s.purgeUsers},
 	} {
 		for {
-			n := 0
+			n, began := 0, time.Now()
 			err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 				n, err = table.purge(ctx, tx, opts, now)
 				return err
@@ -89,12 +96,27 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 			if opts.DryRun || n < opts.Batch {
 				break
 			}
-			if err := ctx.Err(); err != nil {
+			if err := rest(ctx, began, n, opts.Rate); err != nil {
 				return done, fmt.Errorf("purge %s: %w", table.name, err)
 			}
 		}
 	}
 	return done, nil
+}
+
+// rest waits until a batch of n rows that began then is within the rate.
+func rest(ctx context.Context, began time.Time, n, rate int) error {
+	if rate <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(time.Until(began.Add(time.Duration(n) * time.Second / time.Duration(rate))))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return ctx.Err()
+	}
 }
 
 func (s *Service) purgeOTPs(ctx context.Context, tx *ent.Client, opts PurgeOptions, now time.Time) (int, error) {

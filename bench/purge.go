@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -53,32 +52,32 @@ func purge(ctx context.Context, s *settings) error {
 	defer closeService()
 
 	readers := func(ctx context.Context) []time.Duration { return read(ctx, svc, size, s.readers, s.rate) }
-	var alone, both, only []slice
+	var alone, full, limited, only []slice
 	for n := range s.rounds + 1 {
-		fmt.Fprintf(os.Stderr, "purge: part %d of %d …\n", n+1, s.rounds+1)
-		quiet, err := s.measure(ctx, nil, readers)
-		if err != nil {
-			return err
+		fmt.Fprintf(os.Stderr, "purge: round %d of %d …\n", n+1, s.rounds+1)
+		// Each part of a round beside the others: what else the machine does hits all.
+		for _, part := range []struct {
+			svc     *auth.Service
+			readers func(context.Context) []time.Duration
+			rate    int
+			into    *[]slice
+		}{
+			{nil, readers, 0, &alone}, {svc, readers, 0, &full}, {svc, readers, s.limit, &limited}, {svc, nil, 0, &only},
+		} {
+			measured, err := s.measure(ctx, part.svc, part.rate, part.readers)
+			if err != nil {
+				return err
+			}
+			if n > 0 { // the first round warms connections and caches
+				*part.into = append(*part.into, measured)
+			}
 		}
-		busy, err := s.measure(ctx, svc, readers)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			continue // connections and caches get warm
-		}
-		alone, both = append(alone, quiet), append(both, busy)
-		bare, err := s.measure(ctx, svc, nil)
-		if err != nil {
-			return err
-		}
-		only = append(only, bare)
 	}
 	setting, err := server.setting(ctx, s, goVersions("github.com/go-sql-driver/mysql"))
 	if err != nil {
 		return err
 	}
-	text, err := purgeReport(s, size, alone, both, only)
+	text, err := purgeReport(s, size, alone, full, limited, only)
 	if err != nil {
 		return err
 	}
@@ -98,7 +97,7 @@ func service(ctx context.Context, url string, connections int) (*auth.Service, f
 }
 
 // measure runs a purge, where svc is given, and readers, where they are, until the time of a part is over.
-func (set *settings) measure(ctx context.Context, svc *auth.Service, readers func(context.Context) []time.Duration) (slice, error) {
+func (set *settings) measure(ctx context.Context, svc *auth.Service, rate int, readers func(context.Context) []time.Duration) (slice, error) {
 	ctx, cancel := context.WithTimeout(ctx, set.part)
 	defer cancel()
 	var s slice
@@ -110,7 +109,7 @@ func (set *settings) measure(ctx context.Context, svc *auth.Service, readers fun
 	var err error
 	if svc != nil {
 		var done auth.Purged
-		done, err = svc.Purge(ctx, auth.PurgeOptions{Batch: set.batch, Progress: func(auth.Purged) { s.batches++ }})
+		done, err = svc.Purge(ctx, auth.PurgeOptions{Batch: set.batch, Rate: rate, Progress: func(auth.Purged) { s.batches++ }})
 		s.rows = done.OTPs + done.Sessions + done.RefreshTokens + done.Users
 		if err == nil {
 			err = errors.New("the purge was through before its time was over: load more rows")
@@ -157,7 +156,7 @@ func read(ctx context.Context, svc *auth.Service, size load.Size, readers, rate 
 	return all
 }
 
-func purgeReport(s *settings, size load.Size, alone, both, only []slice) (string, error) {
+func purgeReport(s *settings, size load.Size, alone, full, limited, only []slice) (string, error) {
 	rates := func(parts []slice) (v []float64) {
 		for _, p := range parts {
 			v = append(v, p.rate())
@@ -166,43 +165,46 @@ func purgeReport(s *settings, size load.Size, alone, both, only []slice) (string
 	}
 	percentiles := func(parts []slice, q float64) (v []float64) {
 		for _, p := range parts {
-			v = append(v, float64(measure.Percentile(slices.Clone(p.latencies), q).Microseconds()))
+			v = append(v, float64(measure.Percentile(p.latencies, q).Microseconds()))
 		}
 		return v
 	}
-	p99 := percentiles(both, 0.99)
-	for i, quiet := range percentiles(alone, 0.99) {
-		p99[i] /= quiet
+	quiet := percentiles(alone, 0.99)
+	cell := func(verb string, values []float64) string {
+		v := measure.SpreadOf(values)
+		return fmt.Sprintf(verb+" ("+verb+" to "+verb+")", v.Median, v.Low, v.High)
 	}
-	rate, ratio := measure.SpreadOf(rates(both)), measure.SpreadOf(p99)
-
-	table := report.Table{Head: []string{"", "limit", "median", "quartiles", ""}}
-	add := func(name, limit, verb string, v measure.Spread, verdict string) {
-		table.Add(name, limit, fmt.Sprintf(verb, v.Median), fmt.Sprintf(verb+" to "+verb, v.Low, v.High), verdict)
-	}
-	add("rows purged a second beside readers", fmt.Sprintf("≥ %d", purgeRate), "%.0f", rate, met(rate.Median >= purgeRate))
-	add("readers' p99 beside a purge ÷ alone", fmt.Sprintf("≤ %.1f", readersP99), "%.2f", ratio, met(ratio.Median <= readersP99))
-	add("rows purged a second without readers", "", "%.0f", measure.SpreadOf(rates(only)), "")
-	for _, of := range []struct {
+	table := report.Table{Head: []string{"median, with quartiles", "rows purged a second", "readers' p50, µs", "readers' p99, µs", "p99 ÷ alone", ""}}
+	table.Add("target", fmt.Sprintf("≥ %d", purgeRate), "", "", fmt.Sprintf("≤ %.1f", readersP99), "")
+	table.Add("readers alone", "–", cell("%.0f", percentiles(alone, 0.5)), cell("%.0f", quiet), "1", "")
+	for _, with := range []struct {
 		name  string
 		parts []slice
-	}{{"readers alone", alone}, {"readers beside a purge", both}} {
-		for _, q := range []float64{0.5, 0.99} {
-			add(fmt.Sprintf("%s, p%.0f in µs", of.name, 100*q), "", "%.0f", measure.SpreadOf(percentiles(of.parts, q)), "")
+	}{
+		{"purge without a rate", full},
+		{fmt.Sprintf("purge at a rate of %d", s.limit), limited},
+	} {
+		times := percentiles(with.parts, 0.99)
+		for i := range times {
+			times[i] /= quiet[i]
 		}
+		rate, ratio := measure.SpreadOf(rates(with.parts)), measure.SpreadOf(times)
+		table.Add(with.name, cell("%.0f", rates(with.parts)), cell("%.0f", percentiles(with.parts, 0.5)), cell("%.0f", percentiles(with.parts, 0.99)),
+			cell("%.2f", times), met(rate.Median >= purgeRate && ratio.Median <= readersP99))
 	}
+	table.Add("purge without a rate and readers", cell("%.0f", rates(only)), "–", "–", "–", "")
 
 	const plot = "benchmarks-purge.svg"
 	var steps []string
-	lines := []report.Series{{Label: "beside readers"}, {Label: "without readers"}}
-	for i := range both {
+	lines := []report.Series{{Label: "without a rate"}, {Label: fmt.Sprintf("at a rate of %d", s.limit)}, {Label: "without readers"}}
+	for i := range full {
 		steps = append(steps, fmt.Sprint(i+1))
-		for n, part := range []slice{both[i], only[i]} {
+		for n, part := range []slice{full[i], limited[i], only[i]} {
 			lines[n].Points = append(lines[n].Points, report.Bar{Low: part.rate(), Value: part.rate(), High: part.rate()})
 		}
 	}
-	err := report.Lines(filepath.Join(filepath.Dir(s.doc), plot), "Rows purged a second, part by part", "rows/s", steps, lines)
+	err := report.Lines(filepath.Join(filepath.Dir(s.doc), plot), "Rows purged a second, round by round", "rows/s", steps, lines)
 	return fmt.Sprintf("Rows: %s, of which %d %% of the sessions, tokens and codes have ended. %d readers check %d random live sessions a "+
-		"second together. %d parts of %s each: readers alone, with a purge, a purge alone.\n\n%s\n![Rows purged a second](%s)\n",
-		rowsText(size), size.Expired, s.readers, s.rate, len(both), s.part, table.String(), plot), err
+		"second together. %d rounds of four parts of %s each.\n\n%s\n![Rows purged a second](%s)\n",
+		rowsText(size), size.Expired, s.readers, s.rate, len(full), s.part, table.String(), plot), err
 }

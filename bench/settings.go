@@ -21,6 +21,7 @@ type settings struct {
 	pool        string
 	readers     int
 	batch       int
+	limit       int
 	expired     int
 	part        time.Duration
 	rate        int
@@ -48,6 +49,7 @@ func parse(args []string) (*settings, error) {
 		flags.IntVar(&s.readers, "readers", 8, "readers, each with a connection")
 		flags.IntVar(&s.rate, "rate", 2000, "session checks a second that all readers ask for together")
 		flags.IntVar(&s.batch, "batch", 0, "rows a statement deletes; default that of auth.PurgeOptions")
+		flags.IntVar(&s.limit, "limit", 25_000, "PurgeOptions.Rate of the parts that have one")
 		flags.IntVar(&s.expired, "expired", 15, "how many sessions, tokens and codes in a hundred have ended; with few rows more are needed")
 		flags.DurationVar(&s.part, "part", 4*time.Second, "how long each part takes")
 		rounds = 6
