@@ -71,6 +71,7 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 		opts.Progress = func(Purged) {}
 	}
 	var done Purged
+	pace := pace{rate: opts.Rate, next: time.Now()}
 	now := s.now()
 	for _, table := range []struct {
 		name  string
@@ -83,7 +84,7 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 		{"users", &done.Users, s.purgeUsers},
 	} {
 		for {
-			n, began := 0, time.Now()
+			n := 0
 			err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 				n, err = table.purge(ctx, tx, opts, now)
 				return err
@@ -96,7 +97,7 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 			if opts.DryRun || n < opts.Batch {
 				break
 			}
-			if err := rest(ctx, began, n, opts.Rate); err != nil {
+			if err := pace.rest(ctx, n); err != nil {
 				return done, fmt.Errorf("purge %s: %w", table.name, err)
 			}
 		}
@@ -104,19 +105,29 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 	return done, nil
 }
 
-// rest waits until a batch of n rows that began then is within the rate.
-func rest(ctx context.Context, began time.Time, n, rate int) error {
-	if rate <= 0 {
+// pace spreads a purge over time.
+type pace struct {
+	rate int
+	next time.Time // when the next batch is due
+}
+
+// rest waits after a batch of n rows until the next one is due. One that is late
+// is made up for, but not a longer stall.
+func (p *pace) rest(ctx context.Context, n int) error {
+	if p.rate <= 0 {
 		return ctx.Err()
 	}
-	timer := time.NewTimer(time.Until(began.Add(time.Duration(n) * time.Second / time.Duration(rate))))
+	p.next = p.next.Add(time.Duration(n) * time.Second / time.Duration(p.rate))
+	if late := time.Now().Add(-100 * time.Millisecond); p.next.Before(late) {
+		p.next = late
+	}
+	timer := time.NewTimer(time.Until(p.next))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
 	case <-timer.C:
-		return ctx.Err()
 	}
+	return ctx.Err()
 }
 
 func (s *Service) purgeOTPs(ctx context.Context, tx *ent.Client, opts PurgeOptions, now time.Time) (int, error) {
