@@ -27,7 +27,7 @@ const (
 	label    = 220
 	barRow   = 20
 	plotLeft = label + 10
-	plotEnd  = width - 80
+	plotEnd  = width - 100
 )
 
 // style follows the reader's light or dark mode.
@@ -93,7 +93,7 @@ type Series struct {
 
 // Lines writes a plot of series over steps that are equally far apart, from zero.
 func Lines(path, title, unit string, steps []string, series []Series) error {
-	const height, bottom, head = 380, 340, 40
+	const height, bottom, head = 392, 352, 56
 	top := 0.0
 	for _, s := range series {
 		for _, p := range s.Points {
@@ -109,7 +109,7 @@ func Lines(path, title, unit string, steps []string, series []Series) error {
 	y := func(v float64) float64 { return bottom - v/top*(bottom-head) }
 	for i := range 6 {
 		v := top * float64(i) / 5
-		fmt.Fprintf(b, `<path class="g" d="M60 %.1fH%d"/><text class="n" x="54" y="%.1f" text-anchor="end">%.4g</text>`+"\n",
+		fmt.Fprintf(b, `<path class="g" d="M60 %.1fH%d"/><text class="n" x="54" y="%.1f" text-anchor="end">%g</text>`+"\n",
 			y(v), width-220, y(v)+4, v)
 	}
 	fmt.Fprintf(b, `<text class="n" x="54" y="%d" text-anchor="end">%s</text>`+"\n", head-8, html.EscapeString(unit))
