@@ -433,6 +433,26 @@ func TestBothFormsGiveTheSameValues(t *testing.T) {
 	})
 }
 
+func TestUnsignedNumbersOfEverySizeAreRead(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		direct := mysqltest.DB(t, url)
+		_, err := direct.Exec("CREATE TABLE big (n BIGINT UNSIGNED)")
+		require.NoError(t, err)
+		db := openOne(t, url, stmtcache.Options{Size: 8})
+		const most = uint64(1<<64 - 1)
+		for _, want := range []uint64{0, 1<<63 - 1, 1 << 63, most} {
+			for range 3 {
+				_, err := db.ExecContext(t.Context(), "REPLACE INTO big VALUES (?)", want)
+				require.NoError(t, err)
+				var got uint64
+				require.NoError(t, db.QueryRowContext(t.Context(), "SELECT n FROM big WHERE n = ? LIMIT 1", want).Scan(&got))
+				assert.Equal(t, want, got)
+			}
+		}
+	})
+}
+
 func TestATableMayChangeBetweenExecutions(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
