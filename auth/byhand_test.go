@@ -63,7 +63,7 @@ func newByHand(t testing.TB, url string, key []byte) *byHand {
 		`UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?
 			WHERE id = ? AND NOT is_used AND expires_at > ? AND attempts < max_attempts`: &h.use,
 	} {
-		*stmt, err = h.db.PrepareContext(t.Context(), text)
+		*stmt, err = h.db.PrepareContext(t.Context(), text) //nolint:sqlclosecheck // with its pool
 		require.NoError(t, err)
 	}
 	return h
@@ -164,6 +164,7 @@ func affected(r sql.Result, err error) error {
 	return err
 }
 
+//nolint:sqlclosecheck // the transaction closes its statements
 func (h *byHand) rotateToken(ctx context.Context, token string) (string, *handUser, error) {
 	var b [32]byte
 	if _, err := rand.Read(b[:]); err != nil {
@@ -176,8 +177,9 @@ func (h *byHand) rotateToken(ctx context.Context, token string) (string, *handUs
 		return "", nil, err
 	}
 	defer tx.Rollback()
+	in := func(stmt *sql.Stmt) *sql.Stmt { return tx.StmtContext(ctx, stmt) }
 	now := time.Now().UTC()
-	if err := affected(tx.StmtContext(ctx, h.rotate).ExecContext(ctx, now, now, nextHash, hash, now, now.Add(-14*day))); err != nil {
+	if err := affected(in(h.rotate).ExecContext(ctx, now, now, nextHash, hash, now, now.Add(-14*day))); err != nil {
 		return "", nil, err
 	}
 	var (
@@ -185,7 +187,7 @@ func (h *byHand) rotateToken(ctx context.Context, token string) (string, *handUs
 		avatar  []byte
 		expires time.Time
 	)
-	if err := tx.StmtContext(ctx, h.refresh).QueryRowContext(ctx, hash).Scan(&expires,
+	if err := in(h.refresh).QueryRowContext(ctx, hash).Scan(&expires,
 		&u.ID, &u.Name, &u.Email, &u.Role, &u.Provider, &avatar, &u.Verified, &u.LastLoginAt, &u.CreatedAt, &u.Deleted, &u.LockUntil); err != nil {
 		return "", nil, err
 	}
@@ -195,7 +197,7 @@ func (h *byHand) rotateToken(ctx context.Context, token string) (string, *handUs
 	if u.Deleted || u.LockUntil.Valid && u.LockUntil.Time.After(now) {
 		return "", nil, errByHand
 	}
-	if err := affected(tx.StmtContext(ctx, h.addRefresh).ExecContext(ctx, now, now, u.ID, nextHash, expires)); err != nil {
+	if err := affected(in(h.addRefresh).ExecContext(ctx, now, now, u.ID, nextHash, expires)); err != nil {
 		return "", nil, err
 	}
 	return next, &u, tx.Commit()

@@ -62,11 +62,28 @@ var roundTrips = map[string]string{
 	"verify an email address":                      "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, UPDATE users, COMMIT",
 }
 
+// On a connection that has sent nothing before, all are texts; one that an operation sends again is prepared for it.
 func TestOperationsTakeTheirRoundTripsAndNoMore(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		w := newWorld(t, url)
-		assert.Equal(t, roundTrips, w.roundTrips(t, 0, authgraph.WithStatements(0)))
+		got := map[string]string{}
+		for name, commands := range w.commands(t, 0) {
+			var sent []string
+			for _, c := range commands {
+				verb, text, _ := strings.Cut(c, " ")
+				switch verb {
+				case "PREPARE":
+					assert.Contains(t, sent, text, "%s: prepared before it was sent", name)
+				case "EXECUTE":
+					sent = append(sent, text)
+				default:
+					sent = append(sent, c)
+				}
+			}
+			got[name] = strings.Join(sent, ", ")
+		}
+		assert.Equal(t, roundTrips, got)
 	})
 }
 
@@ -80,33 +97,35 @@ func TestPreparedOperationsTakeTheSameRoundTrips(t *testing.T) {
 		for name, commands := range roundTrips {
 			want[name] = prepared.ReplaceAllString(commands, "EXECUTE $0")
 		}
-		assert.Equal(t, want, w.roundTrips(t, 2))
+		got := map[string]string{}
+		for name, commands := range w.commands(t, 2) {
+			got[name] = strings.Join(commands, ", ")
+		}
+		assert.Equal(t, want, got)
 	})
 }
 
 var prepared = regexp.MustCompile(`(SELECT|INSERT|UPDATE|DELETE) `)
 
-// roundTrips are the commands of each operation after so many calls of it, over one connection.
-func (w *world) roundTrips(t *testing.T, callsBefore int, opts ...authgraph.Option) map[string]string {
+// commands are what each operation sends after so many calls of it, over one connection of its own.
+func (w *world) commands(t *testing.T, callsBefore int) map[string][]string {
 	t.Helper()
-	var mu sync.Mutex
-	var sent []string
-	proxy := mysqltest.Proxy{Hook: func(_ int, query string) mysqltest.Action {
-		mu.Lock()
-		defer mu.Unlock()
-		sent = append(sent, command(query))
-		return mysqltest.Forward
-	}}
-	opts = append(opts, authgraph.WithPool(authgraph.Pool{MaxOpen: 1}))
-	client, err := authgraph.Open(t.Context(), proxy.Start(t, w.url), opts...)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, client.Close()) })
-
-	got := map[string]string{}
+	got := map[string][]string{}
 	for _, op := range append(operations, transitions...) {
 		if strings.Contains(op.name, "limit of sessions") {
 			continue
 		}
+		var mu sync.Mutex
+		var sent []string
+		proxy := mysqltest.Proxy{Hook: func(_ int, query string) mysqltest.Action {
+			mu.Lock()
+			defer mu.Unlock()
+			sent = append(sent, command(query))
+			return mysqltest.Forward
+		}}
+		client, err := authgraph.Open(t.Context(), proxy.Start(t, w.url), authgraph.WithPool(authgraph.Pool{MaxOpen: 1}))
+		require.NoError(t, err)
+		t.Cleanup(func() { assert.NoError(t, client.Close()) })
 		config := w.config()
 		config.Session.MaxPerUser = 0
 		config.Refresh.Grace = op.grace
@@ -122,7 +141,7 @@ func (w *world) roundTrips(t *testing.T, callsBefore int, opts ...authgraph.Opti
 		mu.Unlock()
 		require.ErrorIs(t, call(t.Context(), s), op.done, op.name)
 		mu.Lock()
-		got[op.name] = strings.Join(sent, ", ")
+		got[op.name] = sent
 		mu.Unlock()
 	}
 	return got
