@@ -50,7 +50,7 @@ func start(ctx context.Context, s *settings, rows int) (*server, error) {
 func flagsFor(s *settings, rows int) []string {
 	pool := s.pool
 	if pool == "" {
-		const perRow = 700 // of all tables with their indexes
+		const perRow = 500 // 410 of all tables with their indexes, and some room
 		pool = fmt.Sprintf("%dM", max(512, rows*perRow>>20))
 	}
 	return []string{

@@ -50,7 +50,7 @@ func parse(args []string) (*settings, error) {
 		flags.IntVar(&s.rate, "rate", 2000, "session checks a second that all readers ask for together")
 		flags.IntVar(&s.batch, "batch", 0, "rows a statement deletes; default that of auth.PurgeOptions")
 		flags.IntVar(&s.limit, "limit", 25_000, "PurgeOptions.Rate of the parts that have one")
-		flags.IntVar(&s.expired, "expired", 15, "how many sessions, tokens and codes in a hundred have ended; with few rows more are needed")
+		flags.IntVar(&s.expired, "expired", 0, "how many sessions, tokens and codes in a hundred have ended; default 25, and 90 below 5M rows")
 		flags.DurationVar(&s.part, "part", 4*time.Second, "how long each part takes")
 		rounds = 6
 	case "migrations":
@@ -82,6 +82,11 @@ func parse(args []string) (*settings, error) {
 			return nil, err
 		}
 		s.rows = append(s.rows, n)
+	}
+	if name == "purge" && s.expired == 0 {
+		if s.expired = 25; s.rows[0] < 5_000_000 {
+			s.expired = 90
+		}
 	}
 	if len(s.rows) > 1 && name != "growth" {
 		return nil, fmt.Errorf("%s works on one size", name)
