@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"encoding/xml"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -46,7 +47,7 @@ func wellFormed(t *testing.T, path string) {
 	assert.NotContains(t, string(text), "NaN")
 	for d := xml.NewDecoder(strings.NewReader(string(text))); ; {
 		_, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		require.NoError(t, err)
