@@ -6,10 +6,14 @@ WITHSERVERS := go run ./internal/testserver/cmd/withservers
 AUTHGRAPH   := go run ./cmd/authgraph
 FUZZTIME    ?= 10s
 SOAKTIME    ?= 5m
+ROWS        ?= 300k
+GROWTH      ?= 10k,100k,1M,10M
+PURGE       ?= 10M
+BENCHFLAGS  ?=
 
 .PHONY: help
 help: ## Show what can be made
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 .PHONY: test
 test: ## Run all tests on a real MySQL, a real MariaDB and SQLite
@@ -62,6 +66,23 @@ soak: ## Run the tests named Soak for SOAKTIME (5m)
 .PHONY: mutate
 mutate: ## Take the guards of auth out one by one and see a test fail
 	$(WITHSERVERS) -- go run ./internal/mutate
+
+.PHONY: bench
+bench: ## Compare with other ways on ROWS (300k) sessions, into docs/benchmarks.md
+	cd bench && go run . compare -rows $(ROWS) $(BENCHFLAGS)
+
+.PHONY: bench-growth bench-purge bench-migrations
+bench-growth: ## Measure on GROWTH (10k,100k,1M,10M) sessions
+	cd bench && go run . growth -rows $(GROWTH) $(BENCHFLAGS)
+bench-purge: ## Measure purge beside readers on PURGE (10M) sessions
+	cd bench && go run . purge -rows $(PURGE) $(BENCHFLAGS)
+bench-migrations: ## Time the commands beside drizzle-kit and the Atlas CLI
+	cd bench && go run . migrations $(BENCHFLAGS)
+
+.PHONY: bench-check
+bench-check: ## Hold the benchmarks' peers against each other, on few rows
+	cd bench && go mod tidy -diff && go vet ./... && go run $(GOLANGCI_LINT) run
+	$(WITHSERVERS) -mysql-only -- go -C bench test -count=1 ./...
 
 .PHONY: demo
 demo: ## Show the graph at work on DATABASE_URL, or on a SQLite file

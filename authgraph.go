@@ -65,13 +65,28 @@ func (p Pool) apply(db *sql.DB) {
 type Option func(*options)
 
 type options struct {
-	pool Pool
-	wrap []func(dialect.Driver) dialect.Driver
+	pool       Pool
+	statements int
+	wrap       []func(dialect.Driver) dialect.Driver
 }
+
+// defaultStatements is more than the number of texts that package auth sends.
+// Ten processes with full pools, 25 connections each, keep 16,000 statements:
+// below the server's max_prepared_stmt_count, by default 16,382.
+const defaultStatements = 64
 
 // WithPool sets the limits of the connection pool.
 func WithPool(p Pool) Option {
 	return func(o *options) { o.pool = p }
+}
+
+// WithStatements sets how many prepared statements each connection to MySQL or
+// MariaDB keeps, those used last; default 64, and 0 turns it off. The server
+// counts the statements of all connections against max_prepared_stmt_count, and
+// keeps some kilobytes for each. Behind a proxy that shares its connections
+// among clients and does not carry statements along, turn it off.
+func WithStatements(perConnection int) Option {
+	return func(o *options) { o.statements = max(0, perConnection) }
 }
 
 // WithDriver wraps the driver under the client, for tracing or counting what
@@ -94,15 +109,16 @@ func WithDriver(wrap func(dialect.Driver) dialect.Driver) Option {
 //
 // with the driver's parameters, such as ?tls=true. Some are decided here and
 // cannot be changed: times are UTC to the microsecond; a query takes one round
-// trip (its arguments are escaped by the driver); an UPDATE counts the rows it
-// matched, also where it left them as they were, so that a conditional write
+// trip (its arguments are escaped by the driver, and where a connection sends
+// the same query again it is prepared once and executed from then on, see
+// [WithStatements]); an UPDATE counts the rows it matched, also where it left them as they were, so that a conditional write
 // is decided by its count on every database; the server is in strict mode; on
 // SQLite foreign keys are checked and a transaction takes the write lock when
 // it begins.
 //
 // An address that is malformed or where no database answers is a [*URLError].
 func Open(ctx context.Context, url string, opts ...Option) (*ent.Client, error) {
-	var o options
+	o := options{statements: defaultStatements}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -113,7 +129,7 @@ func Open(ctx context.Context, url string, opts ...Option) (*ent.Client, error) 
 	if err := u.NeedDatabase(); err != nil {
 		return nil, fmt.Errorf("authgraph: %w", err)
 	}
-	db, err := u.Connect(ctx)
+	db, err := u.WithStatements(o.statements).Connect(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("authgraph: %w", err)
 	}

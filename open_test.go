@@ -239,41 +239,64 @@ func TestAnUpdateCountsTheRowsItMatched(t *testing.T) {
 }
 
 func TestAStatementTakesOneRoundTrip(t *testing.T) {
-	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		ctx := t.Context()
-		client := open(t, url, authgraph.WithPool(authgraph.Pool{MaxOpen: 1}))
-		ada := newUser(client, "ada@example.com").SaveX(ctx)
-		newSession(client, ada, "hash").ExecX(ctx)
-		status := func(name string) (n int) {
-			query(t, client, "SHOW SESSION STATUS LIKE '"+name+"'", new(string), &n)
-			return n
-		}
-		for _, c := range []struct {
-			name       string
-			statements int
-			do         func() error
-		}{
-			{"get", 1, func() error { _, err := client.User.Get(ctx, ada.ID); return err }},
-			{"count", 1, func() error { _, err := client.User.Query().Where(user.Name("Ada")).Count(ctx); return err }},
-			{"create", 1, func() error { return newSession(client, ada, "other").Exec(ctx) }},
-			{"create many", 1, func() error {
-				return client.Session.CreateBulk(newSession(client, ada, "a"), newSession(client, ada, "b")).Exec(ctx)
-			}},
-			{"upsert", 1, func() error {
-				return newUser(client, "ada@example.com").OnConflict().UpdateNewValues().Exec(ctx)
-			}},
-			{"update", 1, func() error { return client.User.Update().Where(user.ID(ada.ID)).SetName("Grace").Exec(ctx) }},
-			{"update one", 4, func() error { return ada.Update().SetName("Ada").Exec(ctx) }}, // in a transaction, and read back
-			{"edge", 1, func() error { _, err := ada.QuerySessions().All(ctx); return err }},
-			{"eager loading", 2, func() error { _, err := client.User.Query().WithSessions().All(ctx); return err }},
-			{"delete", 1, func() error { _, err := client.Session.Delete().Exec(ctx); return err }},
-		} {
-			before := status("Questions")
-			require.NoError(t, c.do(), c.name)
-			assert.Equal(t, c.statements, status("Questions")-before-1, c.name)
-		}
-		assert.Zero(t, status("Com_stmt_prepare"))
-	})
+	for _, c := range []struct {
+		name   string
+		opts   []authgraph.Option
+		rounds int // before it is measured
+	}{
+		{"as text", []authgraph.Option{authgraph.WithStatements(0)}, 0},
+		{"prepared before", nil, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mysqltest.EachServer(t, func(t *testing.T, url string) {
+				client := open(t, url, append(c.opts, authgraph.WithPool(authgraph.Pool{MaxOpen: 1}))...)
+				ada := newUser(client, "ada@example.com").SaveX(t.Context())
+				for range c.rounds {
+					for _, s := range statements(t.Context(), client, ada) {
+						require.NoError(t, s.do(), s.name)
+					}
+				}
+				status := func(name string) (n int) {
+					query(t, client, "SHOW SESSION STATUS LIKE '"+name+"'", new(string), &n)
+					return n
+				}
+				prepared := status("Com_stmt_prepare")
+				assert.Equal(t, c.rounds > 0, prepared > 0)
+				for _, s := range statements(t.Context(), client, ada) {
+					before := status("Questions")
+					require.NoError(t, s.do(), s.name)
+					assert.Equal(t, s.want, status("Questions")-before-1, s.name)
+				}
+				assert.Equal(t, prepared, status("Com_stmt_prepare"))
+			})
+		})
+	}
+}
+
+type statement struct {
+	name string
+	want int
+	do   func() error
+}
+
+// statements are what the client sends; they can be run again.
+func statements(ctx context.Context, client *ent.Client, ada *ent.User) []statement {
+	return []statement{
+		{"get", 1, func() error { _, err := client.User.Get(ctx, ada.ID); return err }},
+		{"count", 1, func() error { _, err := client.User.Query().Where(user.Name("Ada")).Count(ctx); return err }},
+		{"create", 1, func() error { return newSession(client, ada, "other").Exec(ctx) }},
+		{"create many", 1, func() error {
+			return client.Session.CreateBulk(newSession(client, ada, "a"), newSession(client, ada, "b")).Exec(ctx)
+		}},
+		{"upsert", 1, func() error {
+			return newUser(client, "ada@example.com").OnConflict().UpdateNewValues().Exec(ctx)
+		}},
+		{"update", 1, func() error { return client.User.Update().Where(user.ID(ada.ID)).SetName("Grace").Exec(ctx) }},
+		{"update one", 4, func() error { return ada.Update().SetName("Ada").Exec(ctx) }}, // in a transaction, and read back
+		{"edge", 1, func() error { _, err := ada.QuerySessions().All(ctx); return err }},
+		{"eager loading", 2, func() error { _, err := client.User.Query().WithSessions().All(ctx); return err }},
+		{"delete", 1, func() error { _, err := client.Session.Delete().Exec(ctx); return err }},
+	}
 }
 
 // Arguments are escaped by the client, so what escaping is about is tried.

@@ -78,7 +78,7 @@ func (s *Service) SignIn(ctx context.Context, email, password string, d Device) 
 var errMoved = errors.New("the account changed while its password was verified")
 
 func (s *Service) signIn(ctx context.Context, email, password string, d Device) (*Grant, error) {
-	u, rehashed, err := s.prove(ctx, password, user.Email(schematype.NormalizeEmail(email)), user.IsDeleted(false))
+	u, rehashed, err := s.prove(ctx, password, activeByEmail, schematype.NormalizeEmail(email))
 	if err != nil {
 		return nil, err
 	}
@@ -98,18 +98,16 @@ func (s *Service) signIn(ctx context.Context, email, password string, d Device) 
 	return grant, err
 }
 
-// prove verifies the password of the one account that matches. Where the hash
+// prove verifies the password of the account that a value finds. Where the hash
 // was made with weaker parameters than new ones are, it returns a new one.
-func (s *Service) prove(ctx context.Context, password string, which ...predicate.User) (u *ent.User, rehashed string, err error) {
-	u, err = repeat(ctx, func(ctx context.Context) (*ent.User, error) {
-		return s.client.User.Query().Where(which...).Only(ctx)
-	})
-	if err != nil && !ent.IsNotFound(err) {
+func (s *Service) prove(ctx context.Context, password string, by account, value any) (u *ent.User, rehashed string, err error) {
+	u, err = repeat(ctx, func(ctx context.Context) (*ent.User, error) { return loadUser(ctx, s.client, by, value) })
+	if err != nil {
 		return nil, "", fmt.Errorf("verify a password: %w", err)
 	}
 	refused := ErrCredentials
 	var hash *string
-	if err == nil && u.Password != nil {
+	if u != nil && u.Password != nil {
 		if refused = s.countGuess(ctx, u); refused == nil {
 			hash = u.Password
 		} else if !errors.Is(refused, ErrCredentials) {
@@ -271,7 +269,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID int, current, next 
 	if err != nil {
 		return err
 	}
-	u, _, err := s.prove(ctx, current, user.ID(userID), user.IsDeleted(false))
+	u, _, err := s.prove(ctx, current, activeByID, userID)
 	if err != nil {
 		return err
 	}
@@ -397,7 +395,7 @@ func (s *Service) Delete(ctx context.Context, userID int) error {
 // counted as in [Service.SignIn]. An account without a password comes back
 // through [Service.SignInWithCode] after [Service.Restore].
 func (s *Service) Reactivate(ctx context.Context, email, password string, d Device) (*Grant, error) {
-	u, _, err := s.prove(ctx, password, user.Email(schematype.NormalizeEmail(email)), user.IsDeleted(true))
+	u, _, err := s.prove(ctx, password, deletedByEmail, schematype.NormalizeEmail(email))
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,11 @@
 // is committed before the error is returned. Errors for the outside world do
 // not tell whether an account exists.
 //
+// The statements of the paths that every request or sign-in takes (the check of
+// a session, the read before a password is verified, a code, the rotation of a
+// refresh token) are sent as they are written here: hooks and interceptors added
+// to the client do not see them. An [Observer] is told of every transition.
+//
 // The package sends no mail and sets no cookie: it returns codes and tokens to
 // hand out, and keeps only their hashes.
 package auth

@@ -807,19 +807,6 @@ func (d faultyDriver) Query(ctx context.Context, query string, args, v any) erro
 	return d.s.run(query, func() error { return d.Driver.Query(ctx, query, args, v) }, closing(v))
 }
 
-func (d faultyDriver) QueryContext(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
-	err = d.s.run(query,
-		func() error {
-			rows, err = d.Driver.(*entsql.Driver).QueryContext(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // the caller reads and closes the rows
-			return err
-		},
-		func() error { return rows.Close() })
-	if err != nil {
-		return nil, err
-	}
-	return rows, nil
-}
-
 func (d faultyDriver) Tx(ctx context.Context) (dialect.Tx, error) { return d.BeginTx(ctx, nil) }
 
 func (d faultyDriver) BeginTx(ctx context.Context, opts *sql.TxOptions) (tx dialect.Tx, err error) {
@@ -845,10 +832,26 @@ func (tx faultyTx) Query(ctx context.Context, query string, args, v any) error {
 	return tx.s.run(query, func() error { return tx.Tx.Query(ctx, query, args, v) }, closing(v))
 }
 
-func (tx faultyTx) QueryContext(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
-	err = tx.s.run(query,
+func (tx faultyTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return faultyRows(ctx, tx.s, tx.Tx.(*entsql.Tx), query, args)
+}
+
+func (tx faultyTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return faultyResult(ctx, tx.s, tx.Tx.(*entsql.Tx), query, args)
+}
+
+func (d faultyDriver) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return faultyRows(ctx, d.s, d.Driver.(*entsql.Driver), query, args)
+}
+
+func (d faultyDriver) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return faultyResult(ctx, d.s, d.Driver.(*entsql.Driver), query, args)
+}
+
+func faultyRows(ctx context.Context, s *saboteur, below entsql.ExecQuerier, query string, args []any) (rows *sql.Rows, err error) {
+	err = s.run(query,
 		func() error {
-			rows, err = tx.Tx.(*entsql.Tx).QueryContext(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // the caller reads and closes the rows
+			rows, err = below.QueryContext(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // the caller reads and closes the rows
 			return err
 		},
 		func() error { return rows.Close() })
@@ -856,6 +859,14 @@ func (tx faultyTx) QueryContext(ctx context.Context, query string, args ...any) 
 		return nil, err
 	}
 	return rows, nil
+}
+
+func faultyResult(ctx context.Context, s *saboteur, below entsql.ExecQuerier, query string, args []any) (result sql.Result, err error) {
+	err = s.run(query, func() error { result, err = below.ExecContext(ctx, query, args...); return err }, nothing)
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
 }
 
 func (tx faultyTx) Commit() error { return tx.s.run("COMMIT", tx.Tx.Commit, tx.Tx.Rollback) }

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	stdsql "database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -84,38 +85,61 @@ func (s *Service) IssueCode(ctx context.Context, email string, kind schematype.O
 	return issued, nil
 }
 
+// newest is the last code of an address and purpose, as far as guesses at it
+// need.
+type newest struct {
+	id                    int
+	hash                  string
+	attempts, maxAttempts int
+}
+
+// newestCode is nil where there is none.
+func (s *Service) newestCode(ctx context.Context, email string, kind schematype.OTPType) (*newest, error) {
+	const query = `SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1`
+	code, err := repeat(ctx, func(ctx context.Context) (*newest, error) {
+		var c newest
+		found, err := scanRow(ctx, s.client, query, []any{email, string(kind)}, &c.id, &c.hash, &c.attempts, &c.maxAttempts)
+		if err != nil || !found {
+			return nil, err
+		}
+		return &c, nil
+	})
+	return code, wrap(err, "find a code")
+}
+
+// left is how many attempts a wrong one that was counted leaves.
+func (c *newest) left() int { return max(0, c.maxAttempts-c.attempts-1) }
+
 // tryCode examines a guess at the newest code of an address and purpose and
 // returns its id if it is right. The attempt is counted, in a committed
 // statement, before the code is compared; twice rather than not at all where
 // the connection is lost.
 func (s *Service) tryCode(ctx context.Context, email string, kind schematype.OTPType, c Code) (int, error) {
-	row, err := repeat(ctx, func(ctx context.Context) (*ent.OTP, error) {
-		return s.client.OTP.Query().Where(otp.Email(email), otp.TypeEQ(kind)).Order(ent.Desc(otp.FieldID)).First(ctx)
-	})
-	if ent.IsNotFound(err) {
+	code, err := s.newestCode(ctx, email, kind)
+	if err != nil {
+		return 0, err
+	}
+	if code == nil {
 		s.matches("", kind, email, c)
 		return 0, s.codeFailed(ctx, kind, ErrCode)
 	}
-	if err != nil {
-		return 0, fmt.Errorf("find a code: %w", err)
-	}
 	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
 		return s.client.OTP.Update().
-			Where(otp.ID(row.ID), otp.IsUsed(false), otp.ExpiresAtGT(s.now()), attemptsLeft).
+			Where(otp.ID(code.id), otp.IsUsed(false), otp.ExpiresAtGT(s.now()), attemptsLeft).
 			AddAttempts(1).
 			Save(ctx)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("count an attempt: %w", err)
 	}
-	match := s.matches(row.OtpHashCode, kind, email, c)
+	match := s.matches(code.hash, kind, email, c)
 	switch {
 	case n == 0:
 		return 0, s.codeFailed(ctx, kind, ErrCode)
 	case !match:
-		return 0, s.codeFailed(ctx, kind, &CodeError{AttemptsLeft: max(0, int(row.MaxAttempts-row.Attempts)-1)})
+		return 0, s.codeFailed(ctx, kind, &CodeError{AttemptsLeft: code.left()})
 	}
-	return row.ID, nil
+	return code.id, nil
 }
 
 // attemptsLeft are the codes that may be guessed at again.
@@ -163,18 +187,41 @@ func (s *Service) withCode(ctx context.Context, email string, kind schematype.OT
 // [ErrCode] if the code is wrong, expired, used, replaced by a newer one, or
 // guessed at too often; a [*CodeError] tells how many attempts are left. Of any
 // number of calls with the right code, one succeeds.
+//
+// It is two round trips: the code is compared first, but the one statement that
+// counts the attempt uses the code too where it was right, and is the same where
+// it was wrong. Nobody is told before it is committed.
 func (s *Service) VerifyCode(ctx context.Context, email string, kind schematype.OTPType, c Code) error {
-	id, err := s.tryCode(ctx, schematype.NormalizeEmail(email), kind, c)
+	email = schematype.NormalizeEmail(email)
+	code, err := s.newestCode(ctx, email, kind)
 	if err != nil {
 		return err
 	}
-	if _, err = statement(ctx, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, s.useCode(ctx, s.client, id)
-	}); err != nil {
-		return err
+	if code == nil {
+		s.matches("", kind, email, c)
+		return s.codeFailed(ctx, kind, ErrCode)
+	}
+	match := s.matches(code.hash, kind, email, c)
+	n, err := statement(ctx, func(ctx context.Context) (int, error) { return s.countAndUse(ctx, code.id, match) })
+	switch {
+	case err != nil:
+		return fmt.Errorf("count an attempt: %w", err)
+	case n == 0:
+		return s.codeFailed(ctx, kind, ErrCode)
+	case !match:
+		return s.codeFailed(ctx, kind, &CodeError{AttemptsLeft: code.left()})
 	}
 	s.observe(ctx, Event{Action: ActionUseCode, Detail: string(kind)})
 	return nil
+}
+
+// countAndUse counts an attempt at a code that may still be guessed at, and uses
+// the code if it was right.
+func (s *Service) countAndUse(ctx context.Context, id int, right bool) (int, error) {
+	const query = `UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?` +
+		` WHERE ((id = ? AND NOT is_used) AND expires_at > ?) AND attempts < max_attempts`
+	now := s.now()
+	return execute(ctx, s.client, query, updatedNow(), right, stdsql.NullTime{Time: now, Valid: right}, id, now)
 }
 
 // VerifyEmail takes a code of type email-verification and marks the address of

@@ -23,12 +23,14 @@ import (
 )
 
 // What each statement of the service finds its rows by, and which operation sends it, is written down in package
-// queryplan, for people to read. What is sorted are the live sessions of one user.
+// queryplan, for people to read: no scan, and no sort but that of the live sessions of one user. Those are a few rows,
+// sorted in memory. An index in their order would have to hold last_used_at, which the most frequent write of all moves;
+// for a user with four sessions the list is not faster by it, for one with a thousand it takes 16 ms instead of 22.
 func TestEveryQueryGoesByAnIndex(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		w := newWorld(t, url)
-		w.load(t)
+		load(t, w.db)
 		got := map[string][]queryplan.Access{}
 		senders := map[string][]string{}
 		for _, s := range w.sent(t) {
@@ -168,14 +170,15 @@ func (w *world) spied(t *testing.T, sees func(query string)) *ent.Client {
 		sees(query)
 		return mysqltest.Forward
 	}}
-	client, err := authgraph.Open(t.Context(), proxy.Start(t, w.url))
+	// As text, which EXPLAIN takes.
+	client, err := authgraph.Open(t.Context(), proxy.Start(t, w.url), authgraph.WithStatements(0))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
 	return client
 }
 
 // load fills each table with as many rows as an optimizer needs to care.
-func (w *world) load(t *testing.T) {
+func load(t testing.TB, db *sql.DB) {
 	t.Helper()
 	const digits = `(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4
 		UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)`
@@ -192,7 +195,7 @@ func (w *world) load(t *testing.T) {
 			SELECT CONCAT('load', n DIV 4, '@example.com'), SHA2(n, 256), 'signin', NOW(6), NOW(6) + INTERVAL n % 10 MINUTE, n % 4 < 3 FROM ` + numbers,
 		`ANALYZE TABLE users, sessions, refresh_tokens, otps`,
 	} {
-		_, err := w.db.ExecContext(t.Context(), statement)
+		_, err := db.ExecContext(t.Context(), statement)
 		require.NoError(t, err)
 	}
 }

@@ -17,6 +17,10 @@ type PurgeOptions struct {
 	// Batch is how many rows one statement deletes; default 1000. A batch is a
 	// transaction: readers are not blocked, and little is lost to an interrupt.
 	Batch int
+	// Rate, if set, is the most rows a second. A batch is then no more than
+	// 5 ms of it, and the time that is left until the next one is the readers':
+	// without a rate a purge takes all that the server can give it.
+	Rate int
 	// DryRun counts and deletes nothing.
 	DryRun bool
 	// Progress, if set, is called after every batch.
@@ -60,10 +64,14 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 	if opts.Batch <= 0 {
 		opts.Batch = 1000
 	}
+	if opts.Rate > 0 {
+		opts.Batch = min(opts.Batch, max(1, opts.Rate/200))
+	}
 	if opts.Progress == nil {
 		opts.Progress = func(Purged) {}
 	}
 	var done Purged
+	pace := pace{rate: opts.Rate, next: time.Now()}
 	now := s.now()
 	for _, table := range []struct {
 		name  string
@@ -89,12 +97,37 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 			if opts.DryRun || n < opts.Batch {
 				break
 			}
-			if err := ctx.Err(); err != nil {
+			if err := pace.rest(ctx, n); err != nil {
 				return done, fmt.Errorf("purge %s: %w", table.name, err)
 			}
 		}
 	}
 	return done, nil
+}
+
+// pace spreads a purge over time.
+type pace struct {
+	rate int
+	next time.Time // when the next batch is due
+}
+
+// rest waits after a batch of n rows until the next one is due. One that is late
+// is made up for, but not a longer stall.
+func (p *pace) rest(ctx context.Context, n int) error {
+	if p.rate <= 0 {
+		return ctx.Err()
+	}
+	p.next = p.next.Add(time.Duration(n) * time.Second / time.Duration(p.rate))
+	if late := time.Now().Add(-100 * time.Millisecond); p.next.Before(late) {
+		p.next = late
+	}
+	timer := time.NewTimer(time.Until(p.next))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return ctx.Err()
 }
 
 func (s *Service) purgeOTPs(ctx context.Context, tx *ent.Client, opts PurgeOptions, now time.Time) (int, error) {

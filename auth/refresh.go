@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/authgraph/authgraph/ent"
-	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/user"
 )
@@ -42,9 +41,9 @@ func (s *Service) startFamily(ctx context.Context, tx *ent.Client, userID int) (
 }
 
 func (s *Service) addRefresh(ctx context.Context, tx *ent.Client, userID int, t Token, expires time.Time) error {
-	err := tx.RefreshToken.Create().
-		SetUserID(userID).SetTokenHash(t.hash()).SetExpiresAt(expires).SetCreatedAt(s.now()).
-		Exec(ctx)
+	const query = `INSERT INTO refresh_tokens (created_at, updated_at, user_id, token_hash, expires_at, is_revoked, grace_uses)` +
+		` VALUES (?, ?, ?, ?, ?, false, 0)`
+	_, err := execute(ctx, tx, query, s.now(), updatedNow(), userID, t.hash(), expires)
 	return wrap(err, "add a refresh token")
 }
 
@@ -71,10 +70,7 @@ func (s *Service) Rotate(ctx context.Context, t Token) (Token, *User, error) {
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		event, outcome = Event{Action: ActionRotate}, nil
 		now := s.now()
-		n, err := tx.RefreshToken.Update().
-			Where(refreshtoken.TokenHash(t.hash()), s.liveRefresh(now)).
-			SetIsRevoked(true).SetRevokedAt(now).SetReplacedByTokenHash(next.hash()).
-			Save(ctx)
+		n, err := s.exchange(ctx, tx, t, next, now)
 		if err != nil {
 			return fmt.Errorf("rotate a refresh token: %w", err)
 		}
@@ -128,13 +124,11 @@ func (s *Service) Rotate(ctx context.Context, t Token) (Token, *User, error) {
 const refreshQuery = `SELECT t.expires_at, ` + ownerColumns + `
 	FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`
 
-// liveRefresh are the tokens that can be exchanged.
-func (s *Service) liveRefresh(now time.Time) predicate.RefreshToken {
-	return refreshtoken.And(
-		refreshtoken.IsRevoked(false),
-		refreshtoken.ExpiresAtGT(now),
-		refreshtoken.CreatedAtGT(now.Add(-s.cfg.Refresh.Idle)),
-	)
+// exchange marks a token that can be exchanged as exchanged for next.
+func (s *Service) exchange(ctx context.Context, tx *ent.Client, t, next Token, now time.Time) (int, error) {
+	const query = `UPDATE refresh_tokens SET updated_at = ?, is_revoked = true, revoked_at = ?, replaced_by_token_hash = ?` +
+		` WHERE token_hash = ? AND (NOT is_revoked AND expires_at > ? AND created_at > ?)`
+	return execute(ctx, tx, query, updatedNow(), now, next.hash(), t.hash(), now, now.Add(-s.cfg.Refresh.Idle))
 }
 
 // useGrace takes one of the grace uses of a token that was exchanged, and puts

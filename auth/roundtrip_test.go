@@ -57,15 +57,64 @@ var roundTrips = map[string]string{
 	"sign in without an account":                   "SELECT users",
 	"sign out":                                     "UPDATE sessions",
 	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
-	"verify a code":                                "SELECT otps, UPDATE otps, UPDATE otps",
+	"verify a code":                                "SELECT otps, UPDATE otps",
 	"verify a wrong code":                          "SELECT otps, UPDATE otps",
 	"verify an email address":                      "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, UPDATE users, COMMIT",
 }
 
+// On a connection that has sent nothing before, all are texts; one that an operation sends again is prepared for it.
 func TestOperationsTakeTheirRoundTripsAndNoMore(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		w := newWorld(t, url)
+		got := map[string]string{}
+		for name, commands := range w.commands(t, 0) {
+			var sent []string
+			for _, c := range commands {
+				verb, text, _ := strings.Cut(c, " ")
+				switch verb {
+				case "PREPARE":
+					assert.Contains(t, sent, text, "%s: prepared before it was sent", name)
+				case "EXECUTE":
+					sent = append(sent, text)
+				default:
+					sent = append(sent, c)
+				}
+			}
+			got[name] = strings.Join(sent, ", ")
+		}
+		assert.Equal(t, roundTrips, got)
+	})
+}
+
+// What a connection has sent before is prepared; then an operation takes the same round trips, each the execution of a
+// statement. Only what begins or ends a transaction has no arguments, and is text.
+func TestPreparedOperationsTakeTheSameRoundTrips(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		want := map[string]string{}
+		for name, commands := range roundTrips {
+			want[name] = prepared.ReplaceAllString(commands, "EXECUTE $0")
+		}
+		got := map[string]string{}
+		for name, commands := range w.commands(t, 2) {
+			got[name] = strings.Join(commands, ", ")
+		}
+		assert.Equal(t, want, got)
+	})
+}
+
+var prepared = regexp.MustCompile(`(SELECT|INSERT|UPDATE|DELETE) `)
+
+// commands are what each operation sends after so many calls of it, over one connection of its own.
+func (w *world) commands(t *testing.T, callsBefore int) map[string][]string {
+	t.Helper()
+	got := map[string][]string{}
+	for _, op := range append(operations, transitions...) {
+		if strings.Contains(op.name, "limit of sessions") {
+			continue
+		}
 		var mu sync.Mutex
 		var sent []string
 		proxy := mysqltest.Proxy{Hook: func(_ int, query string) mysqltest.Action {
@@ -74,32 +123,28 @@ func TestOperationsTakeTheirRoundTripsAndNoMore(t *testing.T) {
 			sent = append(sent, command(query))
 			return mysqltest.Forward
 		}}
-		client, err := authgraph.Open(t.Context(), proxy.Start(t, url))
+		client, err := authgraph.Open(t.Context(), proxy.Start(t, w.url), authgraph.WithPool(authgraph.Pool{MaxOpen: 1}))
 		require.NoError(t, err)
 		t.Cleanup(func() { assert.NoError(t, client.Close()) })
-
-		got := map[string]string{}
-		for _, op := range append(operations, transitions...) {
-			if strings.Contains(op.name, "limit of sessions") {
-				continue
-			}
+		config := w.config()
+		config.Session.MaxPerUser = 0
+		config.Refresh.Grace = op.grace
+		s, err := auth.New(client, config)
+		require.NoError(t, err)
+		for range callsBefore {
 			call := op.arrange(t, w, w.email())
-			config := w.config()
-			config.Session.MaxPerUser = 0
-			config.Refresh.Grace = op.grace
-			s, err := auth.New(client, config)
-			require.NoError(t, err)
-
-			mu.Lock()
-			sent = nil
-			mu.Unlock()
 			require.ErrorIs(t, call(t.Context(), s), op.done, op.name)
-			mu.Lock()
-			got[op.name] = strings.Join(sent, ", ")
-			mu.Unlock()
 		}
-		assert.Equal(t, roundTrips, got)
-	})
+		call := op.arrange(t, w, w.email())
+		mu.Lock()
+		sent = nil
+		mu.Unlock()
+		require.ErrorIs(t, call(t.Context(), s), op.done, op.name)
+		mu.Lock()
+		got[op.name] = sent
+		mu.Unlock()
+	}
+	return got
 }
 
 var (
@@ -109,8 +154,13 @@ var (
 
 // command is a statement in short: what it does, and to which tables.
 func command(query string) string {
+	for _, prefix := range []string{"PREPARE ", "EXECUTE ", "CLOSE "} {
+		if text, ok := strings.CutPrefix(query, prefix); ok {
+			return prefix + command(text)
+		}
+	}
 	tables := table.FindAllStringSubmatch(query, -1)
-	if len(tables) == 0 || strings.HasPrefix(query, "PREPARE") || strings.HasPrefix(query, "EXECUTE") {
+	if len(tables) == 0 {
 		return query
 	}
 	short := verb.FindString(query)

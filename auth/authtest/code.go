@@ -54,23 +54,39 @@ func (k *kit) afterAttempt(fn func()) {
 	})
 }
 
+type verification func(svc *auth.Service, email string, c auth.Code) error
+
+// bothWays runs a scenario with each way in which a code for the verification
+// of an address is used: by the statement that counts the attempt, and in a
+// transaction that comes after it.
+func bothWays(run func(t *testing.T, k *kit, verify verification)) func(t *testing.T, k *kit) {
+	return func(t *testing.T, k *kit) {
+		run(t, k, func(svc *auth.Service, email string, c auth.Code) error {
+			return svc.VerifyCode(t.Context(), email, schematype.OTPEmailVerification, c)
+		})
+		run(t, k, func(svc *auth.Service, email string, c auth.Code) error {
+			return svc.VerifyEmail(t.Context(), email, c)
+		})
+	}
+}
+
 var codeRaces = []scenario{
-	{name: "one of 64 verifications of a code succeeds", run: func(t *testing.T, k *kit) {
+	{name: "one of 64 verifications of a code succeeds", run: bothWays(func(t *testing.T, k *kit, verify verification) {
 		svc := k.service(t, func(c *auth.Config) { c.OTP.MaxAttempts = 64 })
-		email := k.email()
-		issued := issue(t, svc, email, schematype.OTPSignIn)
+		email := k.register(t, svc).Email
+		issued := issue(t, svc, email, schematype.OTPEmailVerification)
 		errs := atOnce(64, func(int) error {
-			return svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, issued.Code)
+			return verify(svc, email, issued.Code)
 		})
 		require.Equal(t, 1, winners(t, errs, auth.ErrCode))
-		require.Equal(t, k.clock.Now().Truncate(time.Microsecond), k.newestCode(t, email, schematype.OTPSignIn).UsedAt.UTC())
-	}},
-	{name: "50 wrong guesses at once examine no more than the code allows", run: func(t *testing.T, k *kit) {
+		require.Equal(t, k.clock.Now().Truncate(time.Microsecond), k.newestCode(t, email, schematype.OTPEmailVerification).UsedAt.UTC())
+	})},
+	{name: "50 wrong guesses at once examine no more than the code allows", run: bothWays(func(t *testing.T, k *kit, verify verification) {
 		svc := k.service(t)
-		email := k.email()
-		issued := issue(t, svc, email, schematype.OTPPasswordReset)
+		email := k.register(t, svc).Email
+		issued := issue(t, svc, email, schematype.OTPEmailVerification)
 		errs := atOnce(50, func(int) error {
-			return svc.VerifyCode(t.Context(), email, schematype.OTPPasswordReset, otherCode(issued.Code))
+			return verify(svc, email, otherCode(issued.Code))
 		})
 		require.Zero(t, winners(t, errs, auth.ErrCode))
 		examined := 0
@@ -81,10 +97,10 @@ var codeRaces = []scenario{
 			}
 		}
 		require.Equal(t, 5, examined)
-		row := k.newestCode(t, email, schematype.OTPPasswordReset)
+		row := k.newestCode(t, email, schematype.OTPEmailVerification)
 		require.EqualValues(t, 5, row.Attempts)
-		require.ErrorIs(t, svc.VerifyCode(t.Context(), email, schematype.OTPPasswordReset, issued.Code), auth.ErrCode)
-	}},
+		require.ErrorIs(t, verify(svc, email, issued.Code), auth.ErrCode)
+	})},
 	{name: "of 32 calls for a code at once one gets it", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		email := k.email()
@@ -136,95 +152,94 @@ var codeRaces = []scenario{
 var errTooSoon = errors.New("too soon")
 
 var codeRules = []scenario{
-	{name: "a code is right once, until it expires, and not after a newer one", run: func(t *testing.T, k *kit) {
+	{name: "a code is right once, until it expires, and not after a newer one", run: bothWays(func(t *testing.T, k *kit, verify verification) {
 		svc := k.service(t)
-		ctx, email := t.Context(), k.email()
-		verify := func(i *auth.Issued) error { return svc.VerifyCode(ctx, email, schematype.OTPSignIn, i.Code) }
+		email := k.register(t, svc).Email
 
-		first := issue(t, svc, email, schematype.OTPSignIn)
-		require.NoError(t, verify(first))
-		require.ErrorIs(t, verify(first), auth.ErrCode)
-
-		k.clock.Advance(time.Minute)
-		second := issue(t, svc, email, schematype.OTPSignIn)
-		k.clock.Advance(time.Minute)
-		third := issue(t, svc, email, schematype.OTPSignIn)
-		require.ErrorIs(t, verify(second), auth.ErrCode)
-		require.NoError(t, verify(third))
+		first := issue(t, svc, email, schematype.OTPEmailVerification)
+		require.NoError(t, verify(svc, email, first.Code))
+		require.ErrorIs(t, verify(svc, email, first.Code), auth.ErrCode)
 
 		k.clock.Advance(time.Minute)
-		fourth := issue(t, svc, email, schematype.OTPSignIn)
+		second := issue(t, svc, email, schematype.OTPEmailVerification)
+		k.clock.Advance(time.Minute)
+		third := issue(t, svc, email, schematype.OTPEmailVerification)
+		require.ErrorIs(t, verify(svc, email, second.Code), auth.ErrCode)
+		require.NoError(t, verify(svc, email, third.Code))
+
+		k.clock.Advance(time.Minute)
+		fourth := issue(t, svc, email, schematype.OTPEmailVerification)
 		k.clock.Set(fourth.ExpiresAt)
-		require.ErrorIs(t, verify(fourth), auth.ErrCode)
-		require.Zero(t, k.newestCode(t, email, schematype.OTPSignIn).Attempts)
+		require.ErrorIs(t, verify(svc, email, fourth.Code), auth.ErrCode)
+		require.Zero(t, k.newestCode(t, email, schematype.OTPEmailVerification).Attempts)
 		k.clock.Advance(-time.Microsecond)
-		require.NoError(t, verify(fourth))
-	}},
+		require.NoError(t, verify(svc, email, fourth.Code))
+	})},
 	{name: "a code expires between the attempt and its use", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		email := k.email()
-		issued := issue(t, svc, email, schematype.OTPSignIn)
+		email := k.register(t, svc).Email
+		issued := issue(t, svc, email, schematype.OTPEmailVerification)
 		k.afterAttempt(func() { k.clock.Set(issued.ExpiresAt) })
-		require.ErrorIs(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, issued.Code), auth.ErrCode)
+		require.ErrorIs(t, svc.VerifyEmail(t.Context(), email, issued.Code), auth.ErrCode)
 	}},
 	{name: "a code is used between the attempt and its use", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		email := k.email()
-		issued := issue(t, svc, email, schematype.OTPSignIn)
-		verify := func() error { return svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, issued.Code) }
+		email := k.register(t, svc).Email
+		issued := issue(t, svc, email, schematype.OTPEmailVerification)
+		verify := func() error { return svc.VerifyEmail(t.Context(), email, issued.Code) }
 		k.afterAttempt(func() { assert.NoError(t, verify()) })
 		require.ErrorIs(t, verify(), auth.ErrCode)
 	}},
 	{name: "a code is replaced between the attempt and its use", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		email := k.email()
-		older := issue(t, svc, email, schematype.OTPSignIn)
+		email := k.register(t, svc).Email
+		older := issue(t, svc, email, schematype.OTPEmailVerification)
 		k.clock.Advance(time.Minute)
 		var newer *auth.Issued
-		k.afterAttempt(func() { newer = issue(t, svc, email, schematype.OTPSignIn) })
-		require.ErrorIs(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, older.Code), auth.ErrCode)
-		require.NoError(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, newer.Code))
+		k.afterAttempt(func() { newer = issue(t, svc, email, schematype.OTPEmailVerification) })
+		require.ErrorIs(t, svc.VerifyEmail(t.Context(), email, older.Code), auth.ErrCode)
+		require.NoError(t, svc.VerifyEmail(t.Context(), email, newer.Code))
 	}},
-	{name: "a wrong code tells how many attempts are left", run: func(t *testing.T, k *kit) {
+	{name: "a wrong code tells how many attempts are left", run: bothWays(func(t *testing.T, k *kit, verify verification) {
 		svc := k.service(t)
-		email := k.email()
-		issued := issue(t, svc, email, schematype.OTPSignIn)
+		email := k.register(t, svc).Email
+		issued := issue(t, svc, email, schematype.OTPEmailVerification)
 		for left := 4; left >= 0; left-- {
 			var wrong *auth.CodeError
-			require.ErrorAs(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, otherCode(issued.Code)), &wrong)
+			require.ErrorAs(t, verify(svc, email, otherCode(issued.Code)), &wrong)
 			assert.Equal(t, left, wrong.AttemptsLeft)
 		}
-		require.ErrorIs(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, issued.Code), auth.ErrCode)
-	}},
-	{name: "a refused code is not counted", run: func(t *testing.T, k *kit) {
+		require.ErrorIs(t, verify(svc, email, issued.Code), auth.ErrCode)
+	})},
+	{name: "a refused code is not counted", run: bothWays(func(t *testing.T, k *kit, verify verification) {
 		svc := k.service(t)
-		email := k.email()
-		issued := issue(t, svc, email, schematype.OTPSignIn)
-		require.NoError(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, issued.Code))
+		email := k.register(t, svc).Email
+		issued := issue(t, svc, email, schematype.OTPEmailVerification)
+		require.NoError(t, verify(svc, email, issued.Code))
 		var wrong *auth.CodeError
-		err := svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, otherCode(issued.Code))
+		err := verify(svc, email, otherCode(issued.Code))
 		require.ErrorIs(t, err, auth.ErrCode)
 		require.False(t, errors.As(err, &wrong), "it has no attempts left to tell")
-		assert.EqualValues(t, 1, k.newestCode(t, email, schematype.OTPSignIn).Attempts)
-	}},
-	{name: "an attempt is counted for its own code", run: func(t *testing.T, k *kit) {
+		assert.EqualValues(t, 1, k.newestCode(t, email, schematype.OTPEmailVerification).Attempts)
+	})},
+	{name: "an attempt is counted for its own code", run: bothWays(func(t *testing.T, k *kit, verify verification) {
 		svc := k.service(t)
-		email, other := k.email(), k.email()
-		issued := issue(t, svc, email, schematype.OTPSignIn)
-		issue(t, svc, other, schematype.OTPSignIn)
-		require.ErrorIs(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, otherCode(issued.Code)), auth.ErrCode)
-		assert.EqualValues(t, 1, k.newestCode(t, email, schematype.OTPSignIn).Attempts)
-		assert.Zero(t, k.newestCode(t, other, schematype.OTPSignIn).Attempts)
-	}},
-	{name: "the last attempt that is allowed may be right", run: func(t *testing.T, k *kit) {
+		email, other := k.register(t, svc).Email, k.register(t, svc).Email
+		issued := issue(t, svc, email, schematype.OTPEmailVerification)
+		issue(t, svc, other, schematype.OTPEmailVerification)
+		require.ErrorIs(t, verify(svc, email, otherCode(issued.Code)), auth.ErrCode)
+		assert.EqualValues(t, 1, k.newestCode(t, email, schematype.OTPEmailVerification).Attempts)
+		assert.Zero(t, k.newestCode(t, other, schematype.OTPEmailVerification).Attempts)
+	})},
+	{name: "the last attempt that is allowed may be right", run: bothWays(func(t *testing.T, k *kit, verify verification) {
 		svc := k.service(t)
-		email := k.email()
-		issued := issue(t, svc, email, schematype.OTPSignIn)
+		email := k.register(t, svc).Email
+		issued := issue(t, svc, email, schematype.OTPEmailVerification)
 		for range 4 {
-			require.ErrorIs(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, otherCode(issued.Code)), auth.ErrCode)
+			require.ErrorIs(t, verify(svc, email, otherCode(issued.Code)), auth.ErrCode)
 		}
-		require.NoError(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, issued.Code))
-	}},
+		require.NoError(t, verify(svc, email, issued.Code))
+	})},
 	{name: "cooldown and budget hold over resends", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, email := t.Context(), k.email()
@@ -325,9 +340,12 @@ var codeRules = []scenario{
 	}},
 	{name: "VerifyEmail marks the address verified", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		ctx, u := t.Context(), k.register(t, svc)
+		ctx, u, other := t.Context(), k.register(t, svc), k.register(t, svc)
+		theirs := issue(t, svc, other.Email, schematype.OTPEmailVerification)
 		require.NoError(t, svc.VerifyEmail(ctx, u.Email, issue(t, svc, u.Email, schematype.OTPEmailVerification).Code))
 		assert.True(t, signIn(t, svc, u.Email).User.EmailVerified)
+		assert.False(t, k.user(t, other.ID).IsEmailVerified)
+		require.NoError(t, svc.VerifyEmail(ctx, other.Email, theirs.Code))
 	}},
 	{name: "a password that the policy refuses costs no attempt", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)

@@ -171,6 +171,26 @@ var purgeRules = []scenario{
 		require.Equal(t, auth.Purged{Sessions: 2, RefreshTokens: 6, Users: 6}, k.rows(t))
 		require.Equal(t, auth.Purged{Sessions: 2, RefreshTokens: 6}, purge(t, svc, auth.PurgeOptions{Batch: 2}))
 	}},
+	{name: "a purge with a rate takes small batches and can be interrupted in between", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		for range 5 {
+			k.signIn(t, svc)
+		}
+		k.clock.Advance(91 * 24 * time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		done, err := svc.Purge(ctx, auth.PurgeOptions{Rate: 1, Progress: func(p auth.Purged) {
+			if p.Sessions == 1 {
+				cancel()
+			}
+		}})
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, auth.Purged{Sessions: 1}, done)
+
+		var steps []auth.Purged
+		done = purge(t, svc, auth.PurgeOptions{Rate: 600, Progress: func(p auth.Purged) { steps = append(steps, p) }})
+		require.Equal(t, auth.Purged{Sessions: 4, RefreshTokens: 5}, done)
+		assert.Equal(t, auth.Purged{Sessions: 3}, steps[1], "the first step is of codes, a batch is 5 ms of the rate")
+	}},
 	{name: "an account that comes back while a purge selects it stays", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx := t.Context()

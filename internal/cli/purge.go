@@ -33,12 +33,15 @@ It deletes in batches beside a service that goes on working. Ctrl-C undoes the
 one under way: what is deleted stays deleted, and the next run goes on.`,
 		Example: `  authgraph purge --dry-run
   authgraph purge --retention 2160h
+  authgraph purge --rate 20000
   authgraph purge --config policy.json --format json`,
 		Args: noArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case p.opts.Batch < 1 || p.opts.Batch > maxBatch:
 				return fmt.Errorf("--batch must be from 1 to %d", maxBatch)
+			case p.opts.Rate < 0:
+				return errors.New("--rate must not be negative")
 			case cmd.Flags().Changed("retention") && p.retention <= 0:
 				return errors.New("--retention must be more than 0, as in 720h")
 			}
@@ -49,6 +52,7 @@ one under way: what is deleted stays deleted, and the next run goes on.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&p.opts.DryRun, "dry-run", false, "count the rows and delete none")
 	flags.IntVar(&p.opts.Batch, "batch", 1000, "how many `rows` one transaction deletes")
+	flags.IntVar(&p.opts.Rate, "rate", 0, "the most `rows` a second, in small batches, for a server that is busy (default no limit)")
 	flags.DurationVar(&p.retention, "retention", 0, "how long a deleted account is kept (default that of --config, else 720h)")
 	flags.StringVar(&p.config, "config", "", "the configuration of the service, as the JSON `file` of authgraph policy (default the defaults)")
 	return cmd

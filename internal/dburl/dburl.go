@@ -19,6 +19,8 @@ import (
 	"entgo.io/ent/dialect"
 	"github.com/go-sql-driver/mysql"
 	"modernc.org/sqlite"
+
+	"github.com/authgraph/authgraph/internal/stmtcache"
 )
 
 // The parts of a database URL an [Error] can name.
@@ -62,6 +64,8 @@ type URL struct {
 	server *mysql.Config // of a MySQL or MariaDB server
 	file   string        // of SQLite: the file's path, or its file: URI
 	params url.Values    // of SQLite: the parameters of the URI
+	// statements are kept prepared on each connection to a server.
+	statements int
 }
 
 // Parse reads a database address in one of these forms:
@@ -379,6 +383,14 @@ func (u *URL) ReadOnly() *URL {
 	return &c
 }
 
+// WithStatements is the same address whose connections keep up to size prepared
+// statements each; 0 is none. SQLite needs none: nothing is sent.
+func (u *URL) WithStatements(size int) *URL {
+	c := *u
+	c.statements = size
+	return &c
+}
+
 // OpenDB makes a pool for the address. It does not connect.
 func (u *URL) OpenDB() (*sql.DB, error) {
 	c, err := u.connector()
@@ -393,5 +405,9 @@ func (u *URL) connector() (driver.Connector, error) {
 		path := (&url.URL{Path: u.file}).EscapedPath()
 		return sqlite.NewConnector("file:" + path + "?" + u.params.Encode())
 	}
-	return mysql.NewConnector(u.server)
+	c, err := mysql.NewConnector(u.server)
+	if err != nil || u.statements == 0 {
+		return c, err
+	}
+	return stmtcache.New(c, stmtcache.Options{Size: u.statements}), nil
 }

@@ -2,6 +2,7 @@ package mysqltest
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"io"
 	"net"
@@ -23,6 +24,8 @@ const (
 	// CutAfter ends the connection once the server has begun to respond; the client does not see the response. After
 	// the response to a COMMIT, the transaction is in the database and the client cannot know it.
 	CutAfter
+	// Refuse answers with the error of Proxy.Refusal; the server does not see the command.
+	Refuse
 )
 
 // Proxy stands between a client and a MySQL or MariaDB server and ends connections at chosen commands. It knows where a
@@ -44,6 +47,8 @@ type Proxy struct {
 	// with CutAfter it has carried it out, and the client still waits. Like Hook it runs on the proxy's goroutines, so
 	// what it shares with the test needs a channel or a lock.
 	OnCut func()
+	// Refusal is the number of the error that Refuse answers with; 0 stands for 1047, a command that is not known.
+	Refusal uint16
 
 	upstream string
 	commands atomic.Int64
@@ -169,6 +174,12 @@ func (s *session) passCommands() {
 			s.cut()
 			return
 		}
+		if action == Refuse {
+			if err := s.refuse(); err != nil {
+				return
+			}
+			continue
+		}
 		if _, err := s.server.Write(packet); err != nil {
 			return
 		}
@@ -182,6 +193,17 @@ func (s *session) passCommands() {
 			return
 		}
 	}
+}
+
+// refuse sends the packet of an error. The client waits for it, so that passResponses writes nothing meanwhile.
+func (s *session) refuse() error {
+	s.mu.Lock()
+	s.preparing = ""
+	s.mu.Unlock()
+	body := binary.LittleEndian.AppendUint16([]byte{0xff}, cmp.Or(s.proxy.Refusal, 1047))
+	body = append(body, "#HY000refused by the proxy"...)
+	_, err := s.client.Write(append([]byte{byte(len(body)), 0, 0, 1}, body...))
+	return err
 }
 
 func (s *session) passResponses() {

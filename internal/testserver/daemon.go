@@ -146,6 +146,7 @@ func startProgram(ctx context.Context, product *Product, p program, say func(str
 		"--innodb-buffer-pool-size=256M",
 		"--max-connections=500",
 	}
+	args = append(args, product.tuning...)
 	// Not bound to ctx, which ends when the server is ready.
 	cmd := p.run(context.Background(), data, args...)
 	cmd.Stdout, cmd.Stderr = output, output

@@ -24,7 +24,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,6 +45,7 @@ type Product struct {
 	debian      string // the Debian package of the server
 	initialise  func(context.Context, program, string) error
 	flags       []string
+	tuning      []string // flags of one start, which come last and so win
 	shares      []string // where the messages may be, relative to the folder above the executable's
 	oldestMajor int
 }
@@ -106,7 +106,7 @@ func Start(ctx context.Context, product *Product, progress io.Writer) (*Server, 
 // change. It is an executable on PATH or a package of the Debian archive, whatever the environment names.
 func StartOwn(ctx context.Context, product *Product, progress io.Writer, flags ...string) (*Server, error) {
 	own := *product
-	own.flags = append(slices.Clone(product.flags), flags...)
+	own.tuning = flags
 	return startBy(ctx, &own, sayer(product, progress), []way{
 		{product.executable + " on PATH", startInstalled},
 		{"Debian package " + product.debian, startPackage},

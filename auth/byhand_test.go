@@ -1,0 +1,405 @@
+package auth_test
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph"
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/session"
+	"github.com/authgraph/authgraph/ent/user"
+	"github.com/authgraph/authgraph/internal/mysqltest"
+	"github.com/authgraph/authgraph/internal/testserver"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+// byHand is what the service does on its hot paths, written over database/sql as well as one can: each text prepared once
+// and for all, nothing scanned that is not used. It makes the same decisions, and retries nothing.
+type byHand struct {
+	db  *sql.DB
+	key []byte
+
+	check, signIn, rotate, refresh, addRefresh, code, use *sql.Stmt
+}
+
+func newByHand(t testing.TB, url string, key []byte) *byHand {
+	t.Helper()
+	config, err := testserver.Config(url)
+	require.NoError(t, err)
+	config.InterpolateParams, config.ClientFoundRows = true, true
+	connector, err := mysql.NewConnector(config)
+	require.NoError(t, err)
+	h := &byHand{db: sql.OpenDB(connector), key: key}
+	h.db.SetMaxIdleConns(25)
+	t.Cleanup(func() { assert.NoError(t, h.db.Close()) })
+	const owner = `u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at, u.created_at, u.is_deleted, u.lock_until`
+	for text, stmt := range map[string]**sql.Stmt{
+		`SELECT s.id, s.ip, s.user_agent, s.last_used_at, s.expires_at, s.created_at, s.is_active, ` + owner + `
+			FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`: &h.check,
+		`SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar, is_email_verified,
+			last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at
+			FROM users WHERE email = ? AND NOT is_deleted LIMIT 2`: &h.signIn,
+		`UPDATE refresh_tokens SET updated_at = ?, is_revoked = true, revoked_at = ?, replaced_by_token_hash = ?
+			WHERE token_hash = ? AND NOT is_revoked AND expires_at > ? AND created_at > ?`: &h.rotate,
+		`SELECT t.expires_at, ` + owner + ` FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`: &h.refresh,
+		`INSERT INTO refresh_tokens (created_at, updated_at, user_id, token_hash, expires_at, is_revoked, grace_uses)
+			VALUES (?, ?, ?, ?, ?, false, 0)`: &h.addRefresh,
+		`SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1`: &h.code,
+		`UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?
+			WHERE id = ? AND NOT is_used AND expires_at > ? AND attempts < max_attempts`: &h.use,
+	} {
+		*stmt, err = h.db.PrepareContext(t.Context(), text) //nolint:sqlclosecheck // with its pool
+		require.NoError(t, err)
+	}
+	return h
+}
+
+type handSession struct {
+	ID, UserID                       int
+	IP, UserAgent                    sql.NullString
+	LastUsedAt, ExpiresAt, CreatedAt time.Time
+}
+
+type handUser struct {
+	ID                        int
+	Name, Email               string
+	Role, Provider            string
+	Avatar                    *schematype.Avatar
+	Verified, Deleted         bool
+	LastLoginAt, LockUntil    sql.NullTime
+	CreatedAt, UpdatedAt      time.Time
+	Password, ProviderID      sql.NullString
+	Failed                    int32
+	DeletedAt, ReactivateFrom sql.NullTime
+}
+
+var errByHand = errors.New("refused")
+
+func sum(s string) string {
+	h := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(h[:])
+}
+
+func (u *handUser) decode(avatar sql.RawBytes) error {
+	if len(avatar) == 0 {
+		return nil
+	}
+	return json.Unmarshal(avatar, &u.Avatar)
+}
+
+func (h *byHand) checkSession(ctx context.Context, token string) (*handSession, *handUser, error) {
+	rows, err := h.check.QueryContext(ctx, sum(token))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return nil, nil, errors.Join(rows.Err(), errByHand)
+	}
+	var (
+		s      handSession
+		u      handUser
+		active bool
+		avatar sql.RawBytes
+	)
+	if err := rows.Scan(&s.ID, &s.IP, &s.UserAgent, &s.LastUsedAt, &s.ExpiresAt, &s.CreatedAt, &active,
+		&u.ID, &u.Name, &u.Email, &u.Role, &u.Provider, &avatar, &u.Verified, &u.LastLoginAt, &u.CreatedAt, &u.Deleted, &u.LockUntil); err != nil {
+		return nil, nil, err
+	}
+	if err := u.decode(avatar); err != nil {
+		return nil, nil, err
+	}
+	s.UserID = u.ID
+	now := time.Now()
+	if !active || !s.ExpiresAt.After(now) || !s.LastUsedAt.Add(day).After(now) || u.Deleted || u.LockUntil.Valid && u.LockUntil.Time.After(now) {
+		return nil, nil, errByHand
+	}
+	return &s, &u, rows.Close()
+}
+
+func (h *byHand) signInRead(ctx context.Context, email string) (*handUser, error) {
+	rows, err := h.signIn.QueryContext(ctx, email)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return nil, errors.Join(rows.Err(), errByHand)
+	}
+	var u handUser
+	var avatar sql.RawBytes
+	if err := rows.Scan(&u.ID, &u.CreatedAt, &u.UpdatedAt, &u.Name, &u.Email, &u.Password, &u.Role, &u.Provider, &u.ProviderID, &avatar,
+		&u.Verified, &u.LastLoginAt, &u.Failed, &u.LockUntil, &u.Deleted, &u.DeletedAt, &u.ReactivateFrom); err != nil {
+		return nil, err
+	}
+	if err := u.decode(avatar); err != nil {
+		return nil, err
+	}
+	return &u, rows.Close()
+}
+
+func affected(r sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	n, err := r.RowsAffected()
+	if err == nil && n != 1 {
+		return errByHand
+	}
+	return err
+}
+
+//nolint:sqlclosecheck // the transaction closes its statements
+func (h *byHand) rotateToken(ctx context.Context, token string) (string, *handUser, error) {
+	var b [32]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return "", nil, err
+	}
+	next := base64.RawURLEncoding.EncodeToString(b[:])
+	hash, nextHash := sum(token), sum(next)
+	tx, err := h.db.BeginTx(ctx, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	defer tx.Rollback()
+	in := func(stmt *sql.Stmt) *sql.Stmt { return tx.StmtContext(ctx, stmt) }
+	now := time.Now().UTC()
+	if err := affected(in(h.rotate).ExecContext(ctx, now, now, nextHash, hash, now, now.Add(-14*day))); err != nil {
+		return "", nil, err
+	}
+	var (
+		u       handUser
+		avatar  []byte
+		expires time.Time
+	)
+	if err := in(h.refresh).QueryRowContext(ctx, hash).Scan(&expires,
+		&u.ID, &u.Name, &u.Email, &u.Role, &u.Provider, &avatar, &u.Verified, &u.LastLoginAt, &u.CreatedAt, &u.Deleted, &u.LockUntil); err != nil {
+		return "", nil, err
+	}
+	if err := u.decode(avatar); err != nil {
+		return "", nil, err
+	}
+	if u.Deleted || u.LockUntil.Valid && u.LockUntil.Time.After(now) {
+		return "", nil, errByHand
+	}
+	if err := affected(in(h.addRefresh).ExecContext(ctx, now, now, u.ID, nextHash, expires)); err != nil {
+		return "", nil, err
+	}
+	return next, &u, tx.Commit()
+}
+
+func (h *byHand) verifyCode(ctx context.Context, email, kind, code string) error {
+	var (
+		id             int
+		attempts, most int32
+		stored         string
+	)
+	if err := h.code.QueryRowContext(ctx, email, kind).Scan(&id, &stored, &attempts, &most); err != nil {
+		return err
+	}
+	m := hmac.New(sha256.New, h.key)
+	m.Write([]byte(kind + "\x00" + email + "\x00" + code))
+	right := hmac.Equal([]byte(stored), []byte(hex.EncodeToString(m.Sum(nil))))
+	now := time.Now().UTC()
+	err := affected(h.use.ExecContext(ctx, now, right, sql.NullTime{Time: now, Valid: right}, id, now))
+	if err == nil && !right {
+		return errByHand
+	}
+	return err
+}
+
+// A hotPath is an operation in both ways.
+type hotPath struct {
+	name string
+	// arm, where set, brings back what a call uses up.
+	arm  func(ctx context.Context) error
+	hand func(ctx context.Context) error
+	ours func(ctx context.Context) error
+	// allocations are what ours may cost beyond hand.
+	allocations float64
+}
+
+func hotPaths(t testing.TB, url string) []hotPath {
+	t.Helper()
+	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{})
+	require.NoError(t, err)
+	client, err := authgraph.Open(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close()) })
+	key := slices.Repeat([]byte("k"), 32)
+	s, err := auth.New(client, auth.Config{Keys: auth.NewKeys(key), Hasher: digestHasher{}})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, s.Close(context.Background())) })
+	h := newByHand(t, url, key)
+	db := mysqltest.DB(t, url)
+	load(t, db)
+
+	const email, lockedEmail = "ada@example.com", "locked@example.com"
+	locked, err := s.Register(t.Context(), "Ada", lockedEmail, password)
+	require.NoError(t, err)
+	require.NoError(t, s.Lock(t.Context(), locked.ID, time.Now().Add(day)))
+	_, err = s.Register(t.Context(), "Ada", email, password)
+	require.NoError(t, err)
+	grant, err := s.SignIn(t.Context(), email, password, device)
+	require.NoError(t, err)
+	other, err := s.SignIn(t.Context(), email, password, device)
+	require.NoError(t, err)
+	issued, err := s.IssueCode(t.Context(), email, schematype.OTPSignIn)
+	require.NoError(t, err)
+	var (
+		token, hash = grant.Token.Reveal(), sum(grant.Token.Reveal())
+		code        = issued.Code.Reveal()
+		theirs      = other.Refresh.Reveal()
+		ours        = grant.Refresh
+	)
+	checkByHand := func(ctx context.Context) error {
+		_, _, err := h.checkSession(ctx, token)
+		return err
+	}
+	return []hotPath{
+		{
+			name: "check a session",
+			hand: checkByHand,
+			ours: func(ctx context.Context) error {
+				_, _, err := s.CheckSession(ctx, grant.Token)
+				return err
+			},
+			allocations: 4,
+		},
+		{
+			// A sign-in ends after its read where the account is locked; a hash is compared all the same.
+			name: "read for a sign-in",
+			hand: func(ctx context.Context) error {
+				u, err := h.signInRead(ctx, lockedEmail)
+				if err != nil {
+					return err
+				}
+				if !u.LockUntil.Valid || !u.LockUntil.Time.After(time.Now()) {
+					return errByHand
+				}
+				_, _, err = digestHasher{}.Verify(password, u.Password.String)
+				return err
+			},
+			ours: func(ctx context.Context) error {
+				_, err := s.SignIn(ctx, lockedEmail, password, device)
+				if errors.Is(err, auth.ErrCredentials) {
+					return nil
+				}
+				return errors.Join(err, errByHand)
+			},
+			allocations: 8,
+		},
+		{
+			name: "rotate",
+			hand: func(ctx context.Context) (err error) {
+				theirs, _, err = h.rotateToken(ctx, theirs)
+				return err
+			},
+			ours: func(ctx context.Context) (err error) {
+				ours, _, err = s.Rotate(ctx, ours)
+				return err
+			},
+			allocations: 12,
+		},
+		{
+			name: "verify a code",
+			arm: func(ctx context.Context) error {
+				_, err := db.ExecContext(ctx, `UPDATE otps SET is_used = false, used_at = NULL, attempts = 0 WHERE email = '`+email+`'`)
+				return err
+			},
+			hand:        func(ctx context.Context) error { return h.verifyCode(ctx, email, "signin", code) },
+			ours:        func(ctx context.Context) error { return s.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code) },
+			allocations: 8,
+		},
+		// The typed client builds each text anew and reads every column, an edge with a query of its own.
+		{
+			name: "a user, by the client",
+			hand: func(ctx context.Context) error {
+				_, err := h.signInRead(ctx, email)
+				return err
+			},
+			ours: func(ctx context.Context) error {
+				_, err := client.User.Query().Where(user.Email(email), user.IsDeleted(false)).Only(ctx)
+				return err
+			},
+			allocations: 180,
+		},
+		{
+			name: "a session with its user, by the client",
+			hand: checkByHand,
+			ours: func(ctx context.Context) error {
+				_, err := client.Session.Query().Where(session.TokenHash(hash)).WithUser().Only(ctx)
+				return err
+			},
+			allocations: 300,
+		},
+	}
+}
+
+// BenchmarkHotPaths takes the two ways in turns, each call by itself, so that what else the machine does falls on both.
+// It reports the medians in µs and their ratio: go test -bench HotPaths -benchtime 3000x -run '^$' ./auth
+func BenchmarkHotPaths(b *testing.B) {
+	for _, p := range hotPaths(b, mysqltest.MySQL(b)) {
+		b.Run(p.name, func(b *testing.B) {
+			took := [2][]time.Duration{}
+			for i := range b.N {
+				for j := range 2 {
+					way := (i + j) % 2 // either is the first as often as the other
+					if p.arm != nil {
+						require.NoError(b, p.arm(b.Context()))
+					}
+					call := []func(context.Context) error{p.hand, p.ours}[way]
+					begun := time.Now()
+					err := call(b.Context())
+					took[way] = append(took[way], time.Since(begun))
+					require.NoError(b, err)
+				}
+			}
+			median := func(d []time.Duration) float64 {
+				slices.Sort(d)
+				return float64(d[len(d)/2]) / float64(time.Microsecond)
+			}
+			hand, ours := median(took[0]), median(took[1])
+			b.ReportMetric(hand, "µs-by-hand")
+			b.ReportMetric(ours, "µs")
+			b.ReportMetric(ours/hand, "ratio")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// Not parallel, like all that count allocations: they count those of the whole process.
+func TestHotPathsAllocateLittleMoreThanByHand(t *testing.T) {
+	for _, p := range hotPaths(t, mysqltest.MySQL(t)) {
+		count := func(call func(context.Context) error) float64 {
+			arming := 0.0
+			arm := func() {}
+			if p.arm != nil {
+				arm = func() { require.NoError(t, p.arm(t.Context())) }
+				arming = testing.AllocsPerRun(100, arm)
+			}
+			return testing.AllocsPerRun(100, func() {
+				arm()
+				require.NoError(t, call(t.Context()))
+			}) - arming
+		}
+		hand, ours := count(p.hand), count(p.ours)
+		t.Logf("%s: %.0f allocations, %.0f by hand", p.name, ours, hand)
+		assert.LessOrEqual(t, ours, hand+p.allocations, p.name)
+	}
+}

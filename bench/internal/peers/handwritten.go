@@ -1,0 +1,251 @@
+package peers
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/authgraph/authgraph/bench/internal/load"
+	"github.com/authgraph/authgraph/internal/testserver"
+)
+
+// openDB is a pool of the driver as it comes, but for times in UTC; interpolate has it escape arguments itself.
+func openDB(url string, connections int, interpolate bool) (*sql.DB, error) {
+	config, err := testserver.Config(url)
+	if err != nil {
+		return nil, err
+	}
+	config.InterpolateParams = interpolate
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// The statements of a careful author: what is needed and no more.
+const (
+	checkQuery = `SELECT s.id, s.user_id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''), s.is_active, s.last_used_at, s.expires_at, s.created_at,
+		u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at, u.created_at, u.is_deleted, u.lock_until
+		FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`
+	findQuery = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar, is_email_verified,
+		last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at
+		FROM users WHERE email = ? AND is_deleted = 0`
+	countGuess = `UPDATE users SET failed_login_attempts = failed_login_attempts + 1
+		WHERE id = ? AND lock_until IS NULL AND failed_login_attempts < ?`
+	signedIn = `UPDATE users SET last_login_at = ?, failed_login_attempts = 0, lock_until = NULL
+		WHERE id = ? AND password = ? AND is_deleted = 0 AND (lock_until IS NULL OR lock_until <= ?)`
+	addSession = `INSERT INTO sessions (user_id, token_hash, ip, user_agent, last_used_at, expires_at, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	newestCode = `SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1`
+	useCode    = `UPDATE otps SET attempts = attempts + 1, is_used = ?, used_at = ?
+		WHERE id = ? AND is_used = 0 AND expires_at > ? AND attempts < max_attempts`
+	takeToken = `UPDATE refresh_tokens SET is_revoked = 1, revoked_at = ?, replaced_by_token_hash = ?
+		WHERE token_hash = ? AND is_revoked = 0 AND expires_at > ? AND created_at > ?`
+	tokenOwner = `SELECT t.expires_at, u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at, u.created_at,
+		u.is_deleted, u.lock_until FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`
+	addToken = `INSERT INTO refresh_tokens (user_id, token_hash, expires_at, created_at) VALUES (?, ?, ?, ?)`
+)
+
+// statements runs the texts above, in a transaction where tx is not nil.
+type statements interface {
+	exec(ctx context.Context, tx *sql.Tx, query string, args ...any) (sql.Result, error)
+	row(ctx context.Context, tx *sql.Tx, query string, args ...any) *sql.Row
+}
+
+type texts struct{ db *sql.DB }
+
+func (t texts) exec(ctx context.Context, tx *sql.Tx, query string, args ...any) (sql.Result, error) {
+	if tx != nil {
+		return tx.ExecContext(ctx, query, args...)
+	}
+	return t.db.ExecContext(ctx, query, args...)
+}
+
+func (t texts) row(ctx context.Context, tx *sql.Tx, query string, args ...any) *sql.Row {
+	if tx != nil {
+		return tx.QueryRowContext(ctx, query, args...)
+	}
+	return t.db.QueryRowContext(ctx, query, args...)
+}
+
+// prepared are statements that were prepared once; database/sql prepares them again on each connection.
+type prepared map[string]*sql.Stmt
+
+func prepare(ctx context.Context, db *sql.DB) (prepared, error) {
+	p := prepared{}
+	for _, query := range []string{checkQuery, findQuery, countGuess, signedIn, addSession, newestCode, useCode, takeToken, tokenOwner, addToken} {
+		stmt, err := db.PrepareContext(ctx, query) //nolint:sqlclosecheck // it lives as long as the pool
+		if err != nil {
+			return nil, err
+		}
+		p[query] = stmt
+	}
+	return p, nil
+}
+
+func (p prepared) stmt(ctx context.Context, tx *sql.Tx, query string) *sql.Stmt {
+	if tx != nil {
+		return tx.StmtContext(ctx, p[query])
+	}
+	return p[query]
+}
+
+func (p prepared) exec(ctx context.Context, tx *sql.Tx, query string, args ...any) (sql.Result, error) {
+	return p.stmt(ctx, tx, query).ExecContext(ctx, args...) //nolint:sqlclosecheck // it lives as long as the pool
+}
+
+func (p prepared) row(ctx context.Context, tx *sql.Tx, query string, args ...any) *sql.Row {
+	return p.stmt(ctx, tx, query).QueryRowContext(ctx, args...) //nolint:sqlclosecheck // it lives as long as the pool
+}
+
+func openPlain(_ context.Context, url string, connections int) (*Peer, error) {
+	db, err := openDB(url, connections, false)
+	if err != nil {
+		return nil, err
+	}
+	return handwritten(db, texts{db}), nil
+}
+
+func openInterpolated(_ context.Context, url string, connections int) (*Peer, error) {
+	db, err := openDB(url, connections, true)
+	if err != nil {
+		return nil, err
+	}
+	return handwritten(db, texts{db}), nil
+}
+
+func openPrepared(ctx context.Context, url string, connections int) (*Peer, error) {
+	db, err := openDB(url, connections, false)
+	if err != nil {
+		return nil, err
+	}
+	p, err := prepare(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	return handwritten(db, p), nil
+}
+
+// find is the active user of an address.
+func find(ctx context.Context, run statements, email string) (User, error) {
+	var u User
+	var provider string
+	var password, providerID sql.NullString
+	var avatar []byte
+	var lastLogin, lockUntil, deletedAt, reactivate sql.NullTime
+	err := run.row(ctx, nil, findQuery, email).Scan(
+		&u.ID, &u.CreatedAt, &u.Updated, &u.Name, &u.Email, &password, &u.Role, &provider, &providerID, &avatar, &u.Verified,
+		&lastLogin, &u.FailedAttempts, &lockUntil, &u.Deleted, &deletedAt, &reactivate)
+	u.Password, u.LastLogin, u.LockUntil = password.String, lastLogin.Time, lockUntil.Time
+	return u, err
+}
+
+func handwritten(db *sql.DB, run statements) *Peer {
+	return &Peer{
+		Check: func(ctx context.Context, token string) (Session, User, error) {
+			var s Session
+			var u User
+			var provider string
+			var avatar []byte
+			var lastLogin, lockUntil sql.NullTime
+			err := run.row(ctx, nil, checkQuery, hash(token)).Scan(
+				&s.ID, &s.UserID, &s.IP, &s.UserAgent, &s.Active, &s.LastUsedAt, &s.ExpiresAt, &s.CreatedAt,
+				&u.ID, &u.Name, &u.Email, &u.Role, &provider, &avatar, &u.Verified, &lastLogin, &u.CreatedAt, &u.Deleted, &lockUntil)
+			if err != nil {
+				return s, u, err
+			}
+			u.LastLogin, u.LockUntil = lastLogin.Time, lockUntil.Time
+			return s, u, live(&s, &u)
+		},
+		Find: func(ctx context.Context, email string) (User, error) { return find(ctx, run, email) },
+		SignIn: func(ctx context.Context, email string) (int64, error) {
+			u, err := find(ctx, run, email)
+			if err != nil {
+				return 0, err
+			}
+			now := time.Now()
+			if !usable(&u, now) {
+				return 0, errRefused
+			}
+			if err := one(run.exec(ctx, nil, countGuess, u.ID, maxFailures)); err != nil {
+				return 0, err
+			}
+			if u.Password != load.Password {
+				return 0, errRefused
+			}
+			tx, err := db.BeginTx(ctx, nil)
+			if err != nil {
+				return 0, err
+			}
+			defer tx.Rollback()
+			if err := one(run.exec(ctx, tx, signedIn, now, u.ID, u.Password, now)); err != nil {
+				return 0, err
+			}
+			expires := now.Add(lifetime)
+			if _, err := run.exec(ctx, tx, addSession, u.ID, hash(newToken()), "203.0.113.7", load.UserAgent, now, expires, now); err != nil {
+				return 0, err
+			}
+			if _, err := run.exec(ctx, tx, addToken, u.ID, hash(newToken()), expires, now); err != nil {
+				return 0, err
+			}
+			return u.ID, tx.Commit()
+		},
+		Verify: func(ctx context.Context, email, code string) error {
+			var id int64
+			var stored string
+			var attempts, limit int32
+			if err := run.row(ctx, nil, newestCode, email, "signin").Scan(&id, &stored, &attempts, &limit); err != nil {
+				return err
+			}
+			now, right := time.Now(), codeMatches(stored, email, code)
+			err := one(run.exec(ctx, nil, useCode, right, sql.NullTime{Time: now, Valid: right}, id, now))
+			return decide(right, err)
+		},
+		Rotate: func(ctx context.Context, token string) (string, error) {
+			tx, err := db.BeginTx(ctx, nil)
+			if err != nil {
+				return "", err
+			}
+			defer tx.Rollback()
+			old, next, now := hash(token), newToken(), time.Now()
+			nextHash := hash(next)
+			if err := one(run.exec(ctx, tx, takeToken, now, nextHash, old, now, now.Add(-idle))); err != nil {
+				return "", err
+			}
+			var u User
+			var expires time.Time
+			var provider string
+			var avatar []byte
+			var lastLogin, lockUntil sql.NullTime
+			if err := run.row(ctx, tx, tokenOwner, old).Scan(&expires,
+				&u.ID, &u.Name, &u.Email, &u.Role, &provider, &avatar, &u.Verified, &lastLogin, &u.CreatedAt, &u.Deleted, &lockUntil); err != nil {
+				return "", err
+			}
+			if u.LockUntil = lockUntil.Time; !usable(&u, now) {
+				return "", errRefused
+			}
+			if _, err := run.exec(ctx, tx, addToken, u.ID, nextHash, expires, now); err != nil {
+				return "", err
+			}
+			return next, tx.Commit()
+		},
+		Close: func() { db.Close() },
+	}
+}
+
+// one is the decision by a conditional write.
+func one(r sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	n, err := r.RowsAffected()
+	if err == nil && n != 1 {
+		err = errRefused
+	}
+	return err
+}

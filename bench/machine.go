@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// setting describes where, when and how a section was measured.
+func (s *server) setting(ctx context.Context, set *settings, versions []string) (string, error) {
+	variables, err := s.variables(ctx)
+	if err != nil {
+		return "", err
+	}
+	command := "go run . " + strings.Join(set.command, " ")
+	if set.url != "" {
+		// It may hold a password.
+		command = strings.ReplaceAll(command, set.url, "…")
+	}
+	return fmt.Sprintf("Measured on %s with `%s` on %s. MySQL %s, the clients on the same machine over TCP; %s. %s.\n\n",
+		time.Now().UTC().Format(time.DateOnly), command, machine(), s.Version, variables, strings.Join(versions, ", ")), nil
+}
+
+// machine is the processor, how many there are of it, the memory and the system.
+func machine() string {
+	model, memory := "unknown processor", ""
+	eachLine("/proc/cpuinfo", func(name, value string) {
+		if name == "model name" {
+			model = value
+		}
+	})
+	eachLine("/proc/meminfo", func(name, value string) {
+		var kib int
+		if _, err := fmt.Sscanf(value, "%d kB", &kib); err == nil && name == "MemTotal" {
+			memory = fmt.Sprintf(", %d GB of memory", kib>>20)
+		}
+	})
+	return fmt.Sprintf("%s, %d cores%s, %s/%s", model, runtime.NumCPU(), memory, runtime.GOOS, runtime.GOARCH)
+}
+
+func eachLine(path string, fn func(name, value string)) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		fn(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+}
+
+// goVersions are those of Go and of the modules named, as they are in this program. This project's is the commit.
+func goVersions(modules ...string) []string {
+	versions := []string{"Go " + strings.TrimPrefix(runtime.Version(), "go")}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return versions
+	}
+	for _, name := range modules {
+		for _, m := range info.Deps {
+			if m.Path == name && m.Replace == nil {
+				versions = append(versions, name+" "+m.Version)
+			}
+		}
+	}
+	return append(versions, "authgraph "+commit())
+}
+
+// commit names what is measured; -dirty where files were changed since.
+func commit() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=7", "--", ":!docs").Output()
+	if err != nil {
+		out, err = exec.Command("git", "describe", "--always", "--dirty", "--abbrev=7").Output()
+	}
+	if err != nil {
+		return "of an unknown commit"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// programVersion is the first line that a command prints.
+func programVersion(ctx context.Context, args ...string) string {
+	out, _ := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		if lines.Text() != "" {
+			return strings.TrimSpace(lines.Text())
+		}
+	}
+	return "unknown"
+}
