@@ -92,7 +92,8 @@ func WithStatements(perConnection int) Option {
 // WithDriver wraps the driver under the client, for tracing or counting what
 // is sent. Wrappers apply in order: the last one sees a query first. A wrapper
 // passes on ExecContext, QueryContext and BeginTx where the driver below has
-// them: the client's methods of these names need them.
+// them, and its transactions the first two: the client's methods of these names,
+// and package auth, need them.
 func WithDriver(wrap func(dialect.Driver) dialect.Driver) Option {
 	return func(o *options) { o.wrap = append(o.wrap, wrap) }
 }

@@ -311,6 +311,17 @@ func (tx onStatementTx) Exec(ctx context.Context, query string, args, v any) err
 	return tx.Tx.Exec(ctx, query, args, v)
 }
 
+func (tx onStatementTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := tx.fn(query); err != nil {
+		return nil, err
+	}
+	return tx.Tx.(execer).ExecContext(ctx, query, args...)
+}
+
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
 // onError calls fn with the error of each write.
 type onError struct {
 	dialect.Driver
@@ -338,4 +349,12 @@ func (tx onErrorTx) Exec(ctx context.Context, query string, args, v any) error {
 		tx.fn(err)
 	}
 	return err
+}
+
+func (tx onErrorTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	result, err := tx.Tx.(execer).ExecContext(ctx, query, args...)
+	if err != nil {
+		tx.fn(err)
+	}
+	return result, err
 }

@@ -228,7 +228,7 @@ func (c *conn) prepare(ctx context.Context, text string, hash uint64, args int) 
 		return stmt, nil
 	}
 	if ctx.Err() != nil {
-		return nil, err
+		return nil, ctx.Err()
 	}
 	var server *mysql.MySQLError
 	switch {
@@ -300,11 +300,11 @@ const maxText = 16 << 10
 // Others, a CALL above all, may have done something before they fail with one
 // of the errors that [conn.isGone] takes for not having run.
 func isRowStatement(text string) bool {
-	verb, _, ok := strings.Cut(text, " ")
-	if !ok || len(text) > maxText {
+	end := strings.IndexAny(text, " \t\r\n")
+	if end < 0 || len(text) > maxText {
 		return false
 	}
-	switch verb {
+	switch strings.ToUpper(text[:end]) {
 	case "SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH":
 		return true
 	}

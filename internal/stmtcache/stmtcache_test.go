@@ -196,6 +196,20 @@ func TestWhatMeansSomethingElseInTheOtherFormIsSentAsText(t *testing.T) {
 	})
 }
 
+func TestAVerbMayBeWrittenInAnyWay(t *testing.T) {
+	t.Parallel()
+	url := mysqltest.MySQL(t)
+	var w wire
+	db := openOne(t, w.start(t, url), stmtcache.Options{Size: 8})
+	for range 3 {
+		for _, query := range []string{"select ?", "SELECT\n\t?", "With n AS (SELECT ? AS i) SELECT i FROM n"} {
+			_, err := db.ExecContext(t.Context(), query, 1)
+			require.NoError(t, err)
+		}
+	}
+	assert.Equal(t, 3, w.count("PREPARE"))
+}
+
 func TestEachConnectionKeepsNoMoreThanItsLimit(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
