@@ -421,7 +421,8 @@ func (p *adoptPlan) arrange() {
 			}
 		}
 		for _, fk := range a.adds {
-			if fk.parent != name && p.alters[fk.parent] != nil && p.waits(fk.parent) {
+			// MariaDB looks at the column a table refers to in itself as it was.
+			if fk.parent == name || p.alters[fk.parent] != nil && p.waits(fk.parent) {
 				later = append(later, fk)
 				continue
 			}
@@ -439,7 +440,7 @@ func (p *adoptPlan) arrange() {
 		place(name)
 	}
 	for _, fk := range later {
-		p.add("A foreign key that goes in a circle", "ALTER TABLE "+quote(fk.table)+"\n  ADD "+fk.text)
+		p.add("A foreign key whose other end had to be rebuilt first", "ALTER TABLE "+quote(fk.table)+"\n  ADD "+fk.text)
 	}
 	if notes {
 		p.add("Every foreign key is there again", "DROP TABLE "+quote(adoptNotes))

@@ -90,16 +90,15 @@ func quoteAll(names []string) string {
 	return strings.Join(out, ", ")
 }
 
-// adoptWording makes the server word definitions in one way, and takes what is
-// written literally.
-const adoptWording = "SET sql_mode = '" + adoptMode + "', time_zone = '+00:00', sql_quote_show_create = 1, character_set_results = utf8mb4"
-
-// adoptMode refuses every value that a column cannot hold, and leaves an id of 0 alone.
-const adoptMode = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO"
+// AdoptSession is the statement with which the connection of an [Adopt] is
+// prepared: every value that a column cannot hold is refused, an id of 0 stays,
+// times are UTC, and definitions are worded in one way.
+const AdoptSession = "SET sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', " +
+	"time_zone = '+00:00', sql_quote_show_create = 1"
 
 // readTables reads the definition of every table of the database in use.
 func readTables(ctx context.Context, conn *sql.Conn) (map[string]*tableDef, error) {
-	if _, err := conn.ExecContext(ctx, adoptWording); err != nil {
+	if _, err := conn.ExecContext(ctx, AdoptSession); err != nil {
 		return nil, fmt.Errorf("read the tables: %w", err)
 	}
 	var names []string

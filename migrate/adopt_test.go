@@ -1,7 +1,6 @@
 package migrate_test
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -95,9 +94,9 @@ func fill(t testing.TB, url string) {
 			(1, 'Ada', 'ada@example.com', '$argon2id$x', 'admin', 'local', NULL, '{"url": "https://example.com/ä.png", "size": 7}', 1, '2026-01-02 03:04:05', '2026-01-01 00:00:00', '2026-01-03 00:00:00'),
 			(2, 'José', 'josé@example.com', NULL, 'user', 'google', 'g-1', NULL, 0, NULL, '2026-01-01 00:00:00', '2026-01-03 00:00:00'),
 			(7, 'Bob', 'bob@example.com', NULL, 'user', 'github', 'g-1', NULL, 0, NULL, '2026-01-01 00:00:00', '2026-01-03 00:00:00')`,
-		`INSERT INTO sessions (id, user_id, token_hash, ip, user_agent, is_active, expires_at, created_at, updated_at) VALUES
-			(1, 1, 'aa', '::1', 'Mozilla ☃', 1, '2036-01-01 00:00:00', '2026-01-01 00:00:00', '2026-01-01 00:00:00'),
-			(4, 7, 'Ab', NULL, NULL, 0, '2036-01-01 00:00:00', '2026-01-01 00:00:00', '2026-01-01 00:00:00')`,
+		`INSERT INTO sessions (id, user_id, token_hash, ip, user_agent, is_active, last_used_at, expires_at, created_at, updated_at) VALUES
+			(1, 1, 'aa', '::1', 'Mozilla ☃', 1, '2026-01-02 00:00:00', '2036-01-01 00:00:00', '2026-01-01 00:00:00', '2026-01-01 00:00:00'),
+			(4, 7, 'Ab', NULL, NULL, 0, '2026-01-02 00:00:00', '2036-01-01 00:00:00', '2026-01-01 00:00:00', '2026-01-01 00:00:00')`,
 		`INSERT INTO refresh_tokens (id, user_id, token_hash, expires_at, is_revoked, replaced_by_token_hash, created_at, updated_at) VALUES
 			(1, 1, 'r1', '2036-01-01 00:00:00', 1, 'R1', '2026-01-01 00:00:00', '2026-01-01 00:00:00'),
 			(2, 1, 'R1', '2036-01-01 00:00:00', 0, NULL, '2026-01-01 00:00:00', '2026-01-01 00:00:00')`,
@@ -166,5 +165,84 @@ func TestAdoptTakesTheSeedToTheTablesOfAFreshApply(t *testing.T) {
 	}
 }
 
-var _ = fmt.Sprint
-var _ sql.NullString
+// Each test of a cut has a database of the seed with rows, and tables of the
+// team that refer to its keys.
+func team(t testing.TB, url string) {
+	t.Helper()
+	seed(t, url)
+	fill(t, url)
+	db := mysqltest.DB(t, url)
+	defer db.Close()
+	run(t, db,
+		"ALTER TABLE users ADD COLUMN invited_by int NULL, ADD COLUMN note varchar(20) DEFAULT 'x' AFTER name, ADD INDEX note_idx (note), "+
+			"ADD CONSTRAINT inviter FOREIGN KEY (invited_by) REFERENCES users (id) ON DELETE SET NULL",
+		"UPDATE users SET invited_by = 1, updated_at = updated_at WHERE id = 7",
+		"CREATE TABLE profiles (user_id int PRIMARY KEY COMMENT 'a `key`, (1)', bio text, CONSTRAINT owner FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE)",
+		"CREATE TABLE pictures (id int AUTO_INCREMENT PRIMARY KEY, profile int NOT NULL, CONSTRAINT shows FOREIGN KEY (profile) REFERENCES profiles (user_id))",
+		"CREATE TABLE orders (id int PRIMARY KEY, user_id int NULL, session_id int NULL, CONSTRAINT buyer FOREIGN KEY (user_id) REFERENCES users (id), "+
+			"CONSTRAINT via FOREIGN KEY (session_id) REFERENCES sessions (id) ON DELETE SET NULL)",
+		"INSERT INTO profiles VALUES (1, 'b')", "INSERT INTO pictures VALUES (1, 1)", "INSERT INTO orders VALUES (1, 7, 4), (2, NULL, NULL)")
+}
+
+func TestAdoptKeepsWhatIsOfTheTeam(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		team(t, url)
+		db := mysqltest.DB(t, url)
+		const rows = "SELECT GROUP_CONCAT(CONCAT_WS(' ', u.id, u.invited_by, u.note, bio, o.id) ORDER BY u.id, o.id) " +
+			"FROM users u LEFT JOIN profiles ON user_id = u.id LEFT JOIN orders o ON o.user_id = u.id"
+		before, kept := value(t, db, rows), contents(t, url)
+		_, err := adopt(t, url, migrate.AdoptOptions{Apply: true})
+		require.NoError(t, err)
+
+		assert.Equal(t, before, value(t, db, rows))
+		assert.Equal(t, kept, contents(t, url))
+		assert.Equal(t, []string{"buyer", "inviter", "owner", "refresh_tokens_users_refresh_tokens", "sessions_users_sessions", "shows", "via"},
+			column(t, db, "SELECT CONSTRAINT_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE() ORDER BY 1"))
+		assert.Equal(t, []string{"bigint"}, column(t, db, "SELECT DISTINCT DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() "+
+			"AND CONCAT(TABLE_NAME, '.', COLUMN_NAME) IN ('users.invited_by', 'profiles.user_id', 'pictures.profile', 'orders.user_id', 'orders.session_id')"))
+		assert.Equal(t, "a `key`, (1)", value(t, db, "SELECT COLUMN_COMMENT FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'profiles' AND COLUMN_NAME = 'user_id'"))
+		assert.Equal(t, []string{"note_idx"}, column(t, db, "SELECT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND COLUMN_NAME = 'note'"))
+		assert.NotContains(t, tables(t, url), "authgraph_adopt")
+	})
+}
+
+func TestAdoptGoesOnWhereverItsConnectionWasCut(t *testing.T) {
+	t.Parallel()
+	for name, make := range map[string]func(testing.TB, string){
+		"seed": func(t testing.TB, url string) { seed(t, url); fill(t, url) },
+		"team": team,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mysqltest.EachServer(t, func(t *testing.T, url string) {
+				make(t, url)
+				run(t, mysqltest.DB(t, url), "UPDATE users SET email = ' BOB@example.com', updated_at = updated_at WHERE id = 7")
+				whole := migrate.AdoptOptions{Apply: true, NormalizeEmails: true}
+				counter := newCutter(-1, false)
+				dev := scratch(t, url)
+				_, err := migrate.Adopt(t.Context(), dev, counter.Start(t, url), whole)
+				require.NoError(t, err)
+				want, commands := dump(t, url), len(counter.commands())
+				if name == "seed" {
+					assert.Equal(t, freshDefinitions(t, url), definitions(t, url))
+				}
+				for k := range commands {
+					t.Run(fmt.Sprintf("after %d commands", k), func(t *testing.T) {
+						url := another(t, url)
+						make(t, url)
+						run(t, mysqltest.DB(t, url), "UPDATE users SET email = ' BOB@example.com', updated_at = updated_at WHERE id = 7")
+						proxy := newCutter(k, false)
+						// Not an error each time: a cut releases the lock, too.
+						_, _ = migrate.Adopt(t.Context(), dev, proxy.Start(t, url), whole)
+						require.True(t, proxy.cut.Load())
+						_, err := migrate.Adopt(t.Context(), dev, url, whole)
+						require.NoError(t, err, "cut after %q", proxy.commands())
+						require.Equal(t, want, dump(t, url), "cut after %q", proxy.commands())
+						assert.Empty(t, apply(t, url, nil).Applied)
+					})
+				}
+			})
+		})
+	}
+}

@@ -59,11 +59,11 @@ Exit codes:
   0    done
   1    failed: the line on standard error says what, where and what to do
   2    called wrongly: unknown command, flag, argument, format or a name that cannot be used
-  3    found something: check (files and schema differ), lint and policy (errors and failures;
-       with --strict warnings too)
+  3    found something: adopt (rows in the way), check (files and schema differ), lint and
+       policy (errors and failures; with --strict warnings too)
   130  interrupted: a scratch database is dropped, and apply goes on where it stopped
 {{end}}`)
-	root.AddCommand(newDemo(a), newMigrate(a), newPolicy(a), newPurge(a), newVersion(a))
+	root.AddCommand(newAdopt(a), newDemo(a), newMigrate(a), newPolicy(a), newPurge(a), newVersion(a))
 	checkHelp(root)
 	return root
 }
