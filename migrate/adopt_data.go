@@ -357,7 +357,7 @@ func (d *dataCheck) elsewhere(ctx context.Context) error {
 
 // batchRows is how many rows are read at once, and how many addresses one
 // statement rewrites.
-const batchRows = 1000
+const batchRows = 500
 
 // addresses calls fn with each row that has an address, in the order of ids and
 // without a transaction that stays open, and flush after every so many rows.

@@ -96,7 +96,7 @@ func planAdopt(want, live map[string]*tableDef, noted []foreignKey) *adoptPlan {
 		if l, ok := live[name]; ok {
 			p.table(want[name], l)
 		} else {
-			p.alter(name).create = want[name].text
+			p.alter(name).create = want[name].createText()
 			p.differ(name, "table", name, ChangeCreate, "", "")
 		}
 	}

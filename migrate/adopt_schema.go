@@ -79,7 +79,7 @@ func parseTable(name, text string) *tableDef {
 
 const primary = "PRIMARY"
 
-func quote(name string) string   { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+func quote(name string) string       { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 func unquoteName(name string) string { return strings.ReplaceAll(name, "``", "`") }
 
 func quoteAll(names []string) string {
@@ -264,6 +264,16 @@ func (t *tableDef) clauseText(c part) string {
 		rest = strings.TrimPrefix(rest, " COLLATE "+set[2])
 	}
 	return typ + rest
+}
+
+// createText is the statement that makes the table, to be shown the same.
+func (t *tableDef) createText() string {
+	text := t.text
+	for _, c := range t.columns {
+		line := "\n  " + quote(c.name) + " "
+		text = strings.Replace(text, line+c.text, line+t.clauseText(c), 1)
+	}
+	return text
 }
 
 // typeText is the type of a column as it is written.

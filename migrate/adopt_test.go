@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
@@ -165,8 +166,8 @@ func TestAdoptTakesTheSeedToTheTablesOfAFreshApply(t *testing.T) {
 	}
 }
 
-// Each test of a cut has a database of the seed with rows, and tables of the
-// team that refer to its keys.
+// team makes the seed with rows, columns of a team's own and tables that refer to
+// its keys.
 func team(t testing.TB, url string) {
 	t.Helper()
 	seed(t, url)
@@ -209,40 +210,67 @@ func TestAdoptKeepsWhatIsOfTheTeam(t *testing.T) {
 
 func TestAdoptGoesOnWhereverItsConnectionWasCut(t *testing.T) {
 	t.Parallel()
-	for name, make := range map[string]func(testing.TB, string){
-		"seed": func(t testing.TB, url string) { seed(t, url); fill(t, url) },
-		"team": team,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			mysqltest.EachServer(t, func(t *testing.T, url string) {
-				make(t, url)
-				run(t, mysqltest.DB(t, url), "UPDATE users SET email = ' BOB@example.com', updated_at = updated_at WHERE id = 7")
-				whole := migrate.AdoptOptions{Apply: true, NormalizeEmails: true}
-				counter := newCutter(-1, false)
-				dev := scratch(t, url)
-				_, err := migrate.Adopt(t.Context(), dev, counter.Start(t, url), whole)
-				require.NoError(t, err)
-				want, commands := dump(t, url), len(counter.commands())
-				if name == "seed" {
-					assert.Equal(t, freshDefinitions(t, url), definitions(t, url))
-				}
-				for k := range commands {
-					t.Run(fmt.Sprintf("after %d commands", k), func(t *testing.T) {
-						url := another(t, url)
-						make(t, url)
-						run(t, mysqltest.DB(t, url), "UPDATE users SET email = ' BOB@example.com', updated_at = updated_at WHERE id = 7")
-						proxy := newCutter(k, false)
-						// Not an error each time: a cut releases the lock, too.
-						_, _ = migrate.Adopt(t.Context(), dev, proxy.Start(t, url), whole)
-						require.True(t, proxy.cut.Load())
-						_, err := migrate.Adopt(t.Context(), dev, url, whole)
-						require.NoError(t, err, "cut after %q", proxy.commands())
-						require.Equal(t, want, dump(t, url), "cut after %q", proxy.commands())
-						assert.Empty(t, apply(t, url, nil).Applied)
-					})
-				}
-			})
-		})
+	whole := migrate.AdoptOptions{Apply: true, NormalizeEmails: true}
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		start := func(url string) {
+			team(t, url)
+			run(t, mysqltest.DB(t, url), "UPDATE users SET email = ' BOB@example.com', updated_at = updated_at WHERE id = 7")
+		}
+		start(url)
+		fresh, dev := freshDefinitions(t, url), scratch(t, url)
+		counter := &changes{k: -1}
+		_, err := migrate.Adopt(t.Context(), dev, counter.start(t, url), whole)
+		require.NoError(t, err)
+		want := dump(t, url)
+		require.Greater(t, counter.n, 10)
+		for k := range counter.n {
+			for _, action := range []mysqltest.Action{mysqltest.CutBefore, mysqltest.CutAfter} {
+				t.Run(fmt.Sprintf("command %d, %d", k, action), func(t *testing.T) {
+					url := another(t, url)
+					start(url)
+					cut := &changes{k: k, action: action}
+					_, err := migrate.Adopt(t.Context(), dev, cut.start(t, url), whole)
+					require.Error(t, err)
+					_, err = migrate.Adopt(t.Context(), dev, url, whole)
+					require.NoError(t, err, "cut at %q", cut.at)
+					require.Equal(t, want, dump(t, url), "cut at %q", cut.at)
+					for _, name := range []string{"otps", "sessions", "refresh_tokens"} { // users has columns of the team
+						require.Equal(t, fresh[name], definitions(t, url)[name])
+					}
+					assert.Empty(t, apply(t, url, nil).Applied)
+				})
+			}
+		}
+	})
+}
+
+// changes is a proxy that cuts the connection at a command that changes
+// something: before the server sees it, or once it has carried it out.
+type changes struct {
+	mysqltest.Proxy
+	k      int
+	action mysqltest.Action
+
+	mu sync.Mutex
+	n  int
+	at string
+}
+
+func (c *changes) start(t testing.TB, url string) string {
+	t.Helper()
+	c.Hook = func(_ int, command string) mysqltest.Action {
+		for _, reads := range []string{"SELECT", "SHOW", "SET", "DO "} {
+			if strings.HasPrefix(command, reads) {
+				return mysqltest.Forward
+			}
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.n++; c.n == c.k+1 {
+			c.at = command
+			return c.action
+		}
+		return mysqltest.Forward
 	}
+	return c.Start(t, url)
 }
