@@ -223,33 +223,31 @@ func TestAdoptGoesOnWhereverItsConnectionWasCut(t *testing.T) {
 		require.NoError(t, err)
 		want := dump(t, url)
 		require.Greater(t, counter.n, 10)
-		for k := range counter.n {
-			for _, action := range []mysqltest.Action{mysqltest.CutBefore, mysqltest.CutAfter} {
-				t.Run(fmt.Sprintf("command %d, %d", k, action), func(t *testing.T) {
-					url := another(t, url)
-					start(url)
-					cut := &changes{k: k, action: action}
-					_, err := migrate.Adopt(t.Context(), dev, cut.start(t, url), whole)
-					require.Error(t, err)
-					_, err = migrate.Adopt(t.Context(), dev, url, whole)
-					require.NoError(t, err, "cut at %q", cut.at)
-					require.Equal(t, want, dump(t, url), "cut at %q", cut.at)
-					for _, name := range []string{"otps", "sessions", "refresh_tokens"} { // users has columns of the team
-						require.Equal(t, fresh[name], definitions(t, url)[name])
-					}
-					assert.Empty(t, apply(t, url, nil).Applied)
-				})
-			}
+		// To the server, a cut before a command is one after the command before it.
+		for k := range counter.n + 1 {
+			t.Run(fmt.Sprintf("after %d commands", k), func(t *testing.T) {
+				url := another(t, url)
+				start(url)
+				cut := &changes{k: k}
+				_, err := migrate.Adopt(t.Context(), dev, cut.start(t, url), whole)
+				require.Error(t, err)
+				_, err = migrate.Adopt(t.Context(), dev, url, whole)
+				require.NoError(t, err, "cut at %q", cut.at)
+				require.Equal(t, want, dump(t, url), "cut at %q", cut.at)
+				for _, name := range []string{"otps", "sessions", "refresh_tokens"} { // users has columns of the team
+					require.Equal(t, fresh[name], definitions(t, url)[name])
+				}
+				assert.Empty(t, apply(t, url, nil).Applied)
+			})
 		}
 	})
 }
 
-// changes is a proxy that cuts the connection at a command that changes
-// something: before the server sees it, or once it has carried it out.
+// changes is a proxy that cuts the connection when the server has carried out k
+// commands that change something; if k is negative, never.
 type changes struct {
 	mysqltest.Proxy
-	k      int
-	action mysqltest.Action
+	k int
 
 	mu sync.Mutex
 	n  int
@@ -266,9 +264,14 @@ func (c *changes) start(t testing.TB, url string) string {
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.n++; c.n == c.k+1 {
+		c.n++
+		switch {
+		case c.k == 0:
 			c.at = command
-			return c.action
+			return mysqltest.CutBefore
+		case c.n == c.k:
+			c.at = command
+			return mysqltest.CutAfter
 		}
 		return mysqltest.Forward
 	}

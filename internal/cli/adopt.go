@@ -125,7 +125,7 @@ func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
 	if m.format == formatJSON {
 		return cmp.Or(m.printJSON(result), err)
 	}
-	m.printAdoption(result)
+	m.printAdoption(result, o)
 	return err
 }
 
@@ -149,7 +149,7 @@ func (m *migrations) adoptProgress(p migrate.Progress) {
 	}
 }
 
-func (m *migrations) printAdoption(r adoptResult) {
+func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
 	table := ""
 	w := tabwriter.NewWriter(m.stdout, 0, 0, 2, ' ', 0)
 	for _, d := range r.Differences {
@@ -169,17 +169,22 @@ func (m *migrations) printAdoption(r adoptResult) {
 		}
 		return
 	}
+	next := "next: authgraph adopt --apply"
+	if o.NormalizeEmails && len(r.Addresses) > 0 {
+		next += " --normalize-emails"
+	}
+	next = m.hint(next)
 	switch {
 	case r.Applied && len(r.Statements) == 0 && r.Baselined:
 		fmt.Fprintln(m.stdout, "nothing to adopt: the database is at version", r.Version)
 	case r.Applied:
 		fmt.Fprintln(m.stdout, "adopted: the database is at version", r.Version)
 	case r.Out != "":
-		fmt.Fprintf(m.stdout, "wrote %s: %s; next: authgraph adopt --apply\n", r.Out, count(len(r.Statements), "statement"))
+		fmt.Fprintf(m.stdout, "wrote %s: %s; %s\n", r.Out, count(len(r.Statements), "statement"), next)
 	case len(r.Statements) == 0 && r.Baselined:
 		fmt.Fprintln(m.stdout, "nothing to adopt: the database is at version", r.Version)
 	default:
-		fmt.Fprintf(m.stdout, "nothing stands in the way of %s; next: authgraph adopt --apply\n", count(len(r.Statements), "statement"))
+		fmt.Fprintf(m.stdout, "nothing stands in the way of %s; %s\n", count(len(r.Statements), "statement"), next)
 	}
 }
 
