@@ -338,9 +338,6 @@ func (a *adopter) normalize(ctx context.Context, table, column string, total int
 	var batch []address
 	done := 0
 	flush := func() error {
-		if len(batch) == 0 {
-			return nil
-		}
 		p := Progress{File: "addresses of " + table, Index: done + len(batch), Total: int(max(total, int64(done+len(batch))))}
 		a.opts.Progress(p)
 		began := time.Now()
@@ -353,11 +350,20 @@ func (a *adopter) normalize(ctx context.Context, table, column string, total int
 		a.opts.Progress(p)
 		return nil
 	}
-	return addresses(ctx, a.conn, table, column, func(id int64, email string) {
+	err := addresses(ctx, a.conn, table, column, func(id int64, email string) {
 		if now := schematype.NormalizeEmail(email); now != email {
 			batch = append(batch, address{id, email, now})
 		}
-	}, flush)
+	}, func() error {
+		if len(batch) < batchRows {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil || len(batch) == 0 {
+		return err
+	}
+	return flush()
 }
 
 // address is a row whose address is not normalised.

@@ -107,6 +107,7 @@ func planAdopt(want, live map[string]*tableDef, noted []foreignKey) *adoptPlan {
 	}
 	p.foreignKeys()
 	p.arrange()
+	slices.SortStableFunc(p.differences, func(a, b Difference) int { return strings.Compare(a.Table, b.Table) })
 	return p
 }
 

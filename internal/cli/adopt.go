@@ -137,31 +137,24 @@ func stands(n int) string {
 }
 
 func (m *migrations) adoptProgress(p migrate.Progress) {
-	what, _, _ := strings.Cut(p.Stmt, "\n")
-	what = cmp.Or(strings.TrimSuffix(what, " ("), p.File)
 	switch {
 	case p.Waiting:
 		fmt.Fprintln(m.stderr, "waiting for another adopt or apply to finish")
+	case p.Stmt == "" && p.Done:
+		fmt.Fprintf(m.stderr, "%s: %d of %d\n", p.File, p.Index, p.Total)
+	case p.Stmt == "":
 	case p.Done:
 		fmt.Fprintf(m.stderr, "%d/%d  done in %s\n", p.Index, p.Total, short(p.Duration))
 	default:
-		fmt.Fprintf(m.stderr, "%d/%d  %s\n", p.Index, p.Total, cut(what, 100))
+		what, _, _ := strings.Cut(p.Stmt, "\n")
+		fmt.Fprintf(m.stderr, "%d/%d  %s\n", p.Index, p.Total, cut(strings.TrimSuffix(what, " ("), 100))
 	}
 }
 
 func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
-	table := ""
-	w := tabwriter.NewWriter(m.stdout, 0, 0, 2, ' ', 0)
-	for _, d := range r.Differences {
-		if d.Table != table && !r.Applied {
-			table = d.Table
-			fmt.Fprintln(w, table)
-		}
-		if !r.Applied {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", d.Change, d.Object, d.Name, definitions(d))
-		}
+	if !o.Apply && o.out == "" {
+		m.printDifferences(r.Differences)
 	}
-	_ = w.Flush() // the output keeps its error
 	if len(r.Obstacles) > 0 {
 		fmt.Fprintln(m.stdout, "in the way")
 		for _, o := range r.Obstacles {
@@ -186,6 +179,23 @@ func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
 	default:
 		fmt.Fprintf(m.stdout, "nothing stands in the way of %s; %s\n", count(len(r.Statements), "statement"), next)
 	}
+}
+
+func (m *migrations) printDifferences(all []migrate.Difference) {
+	w := tabwriter.NewWriter(m.stdout, 0, 0, 2, ' ', 0)
+	table := ""
+	for _, d := range all {
+		if d.Table != table {
+			table = d.Table
+			fmt.Fprintln(w, table)
+		}
+		line := fmt.Sprintf("  %s\t%s\t%s", d.Change, d.Object, d.Name)
+		if text := definitions(d); text != "" {
+			line += "\t" + text
+		}
+		fmt.Fprintln(w, line)
+	}
+	_ = w.Flush() // the output keeps its error
 }
 
 // definitions says what a difference is from and to.
