@@ -399,6 +399,9 @@ func (a *adopter) rewrite(ctx context.Context, table, column string, batch []add
 		}
 		return fmt.Errorf("row %d: the table's collation takes its address for that of another row: change one of the two", batch[0].id)
 	}
+	if refused != nil && withValue[refused.Number] != "" {
+		return errors.New(withoutValue(err))
+	}
 	return err
 }
 

@@ -265,12 +265,38 @@ func TestAdoptRefusesWhatIsNotTheSeeds(t *testing.T) {
 		refused(url, "no table users")
 		run(t, mysqltest.DB(t, url), "CREATE TABLE users (uid int)")
 		refused(url, "no column id")
+		stranger := another(t, url)
+		run(t, mysqltest.DB(t, stranger), "CREATE TABLE users (id char(36) PRIMARY KEY, email text)", "INSERT INTO users VALUES ('a', 'A@example.com')")
+		report, err := adopt(t, stranger, migrate.AdoptOptions{})
+		require.NoError(t, err)
+		require.NotEmpty(t, report.Obstacles)
+		assert.Equal(t, migrate.ObstacleStructure, report.Obstacles[0].Kind)
 		applied := another(t, url)
 		apply(t, applied, nil)
 		refused(applied, "history of migrations")
 	})
 	_, err := migrate.Adopt(t.Context(), nil, mysqltest.SQLite(t), migrate.AdoptOptions{})
 	assert.ErrorContains(t, err, "adopt is for MySQL and MariaDB")
+}
+
+func TestAdoptFindsTimesThatAreNone(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		seed(t, url)
+		fill(t, url)
+		conn, err := mysqltest.DB(t, url).Conn(t.Context())
+		require.NoError(t, err)
+		t.Cleanup(func() { assert.NoError(t, conn.Close()) })
+		for _, s := range []string{"SET sql_mode = ''", "UPDATE users SET last_login_at = '0000-00-00 00:00:00' WHERE id = 2"} {
+			_, err = conn.ExecContext(t.Context(), s)
+			require.NoError(t, err)
+		}
+		report, err := adopt(t, url, migrate.AdoptOptions{})
+		require.NoError(t, err)
+		require.Len(t, report.Obstacles, 1)
+		assert.Equal(t, migrate.ObstacleRange, report.Obstacles[0].Kind)
+		assert.Equal(t, []string{"last_login_at"}, report.Obstacles[0].Columns)
+	})
 }
 
 func TestTwoAdoptionsAtOnceDoNotMeet(t *testing.T) {
@@ -314,7 +340,7 @@ func TestAdoptWaitsForTheLockAndForTransactionsNoLongerThanItMay(t *testing.T) {
 		db := mysqltest.DB(t, url)
 		holder, err := db.Conn(t.Context())
 		require.NoError(t, err)
-		defer holder.Close()
+		t.Cleanup(func() { assert.NoError(t, holder.Close()) })
 		_, err = holder.ExecContext(t.Context(), "DO GET_LOCK("+mysqltest.MigrationLock+", 5)")
 		require.NoError(t, err)
 		waited := false

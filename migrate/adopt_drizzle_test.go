@@ -58,9 +58,9 @@ func nodeModules(t testing.TB) string {
 		return filepath.Join(home, "node_modules")
 	}
 	require.NoError(t, os.MkdirAll(root, 0o755))
-	work, err := os.MkdirTemp(root, "npm-installing-")
+	work, err := os.MkdirTemp(root, "npm-installing-") //nolint:usetesting // it is renamed, which a folder of the test may be too far away for
 	require.NoError(t, err)
-	defer os.RemoveAll(work)
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(work)) })
 	for _, name := range names {
 		b, err := os.ReadFile(filepath.Join(drizzleProject, name))
 		require.NoError(t, err)

@@ -189,7 +189,7 @@ func same(want, live *tableDef, w, l part) bool {
 // indexes keeps those that stand where they belong, drops those that have a
 // successor, and keeps the others.
 func (p *adoptPlan) indexes(want, live *tableDef) {
-	var kept, extra []string
+	var kept []string
 	for _, ix := range live.indexes {
 		w, named := want.indexes.find(ix.name)
 		successor, replaced := successorOf(want, ix)
@@ -209,7 +209,6 @@ func (p *adoptPlan) indexes(want, live *tableDef) {
 			p.clause(want.name, "DROP INDEX "+quote(ix.name))
 		default:
 			p.differ(want.name, "index", ix.name, ChangeKeep, ix.text, "")
-			extra = append(extra, ix.name)
 		}
 	}
 	// The server shows indexes in the order in which they were made.

@@ -82,14 +82,6 @@ const primary = "PRIMARY"
 func quote(name string) string       { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 func unquoteName(name string) string { return strings.ReplaceAll(name, "``", "`") }
 
-func quoteAll(names []string) string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = quote(n)
-	}
-	return strings.Join(out, ", ")
-}
-
 // AdoptSession is the statement with which the connection of an [Adopt] is
 // prepared: every value that a column cannot hold is refused, an id of 0 stays,
 // times are UTC, and definitions are worded in one way.

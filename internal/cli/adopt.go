@@ -110,6 +110,9 @@ func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
 	if err != nil && !errors.As(err, &blocked) {
 		var stmt *migrate.AdoptStmtError
 		if errors.As(err, &stmt) {
+			if m.format == formatJSON {
+				err = errors.Join(err, m.printJSON(result))
+			}
 			return fmt.Errorf("%w; authgraph adopt shows what is left and what stands in the way, and authgraph adopt --apply goes on", err)
 		}
 		return err
