@@ -248,13 +248,17 @@ func (d *dataCheck) duplicates(ctx context.Context, want, live *tableDef) error 
 		if missing {
 			continue
 		}
-		groups := fmt.Sprintf("SELECT SUBSTRING_INDEX(GROUP_CONCAT(%s ORDER BY %s SEPARATOR ' '), ' ', %d) AS ids, MIN(%s) AS first FROM %s WHERE %s GROUP BY %s HAVING COUNT(*) > 1",
-			key, key, shownRows, key, quote(want.name), strings.Join(given, " AND "), strings.Join(exact, ", "))
+		groups := fmt.Sprintf(" FROM %s WHERE %s GROUP BY %s HAVING COUNT(*) > 1", quote(want.name), strings.Join(given, " AND "), strings.Join(exact, ", "))
 		o := Obstacle{Table: want.name, Columns: columns, Kind: ObstacleDuplicate, Text: "the unique index " + ix.name + " refuses more than one of each: delete or change the others"}
-		err := queryRows(ctx, d.conn, fmt.Sprintf("SELECT ids, COUNT(*) OVER () FROM (%s) AS d ORDER BY first LIMIT %d", groups, shownRows), func(r []sql.NullString) {
-			o.Rows, _ = strconv.ParseInt(r[1].String, 10, 64) // a count
-			o.IDs = append(o.IDs, numbers(strings.Fields(r[0].String)))
+		err := queryRows(ctx, d.conn, "SELECT COUNT(*) FROM (SELECT 1"+groups+") AS d", func(r []sql.NullString) {
+			o.Rows, _ = strconv.ParseInt(r[0].String, 10, 64) // a count
 		})
+		if err == nil && o.Rows > 0 {
+			ids := fmt.Sprintf("SELECT SUBSTRING_INDEX(GROUP_CONCAT(%s ORDER BY %s SEPARATOR ' '), ' ', %d), MIN(%s)", key, key, shownRows, key)
+			err = queryRows(ctx, d.conn, ids+groups+fmt.Sprintf(" ORDER BY 2 LIMIT %d", shownRows), func(r []sql.NullString) {
+				o.IDs = append(o.IDs, numbers(strings.Fields(r[0].String)))
+			})
+		}
 		if err != nil {
 			return err
 		}
