@@ -432,7 +432,7 @@ func (p *adoptPlan) arrange() {
 		case a.create != "":
 			p.add("Table "+name+" is missing", a.create)
 		case len(a.clauses) > 0:
-			p.add("Rebuild "+name+" once; writes to it wait", "ALTER TABLE "+quote(name)+"\n  "+strings.Join(a.clauses, ",\n  "))
+			p.add("Rebuild "+name+" once; on MySQL writes to it wait", "ALTER TABLE "+quote(name)+"\n  "+strings.Join(a.clauses, ",\n  "))
 		}
 		a.create, a.clauses = "", nil
 	}
