@@ -336,8 +336,13 @@ func hashRow(h hash.Hash, row []sql.NullString) {
 }
 
 // rows calls fn with each row of a query.
-func (t *target) rows(ctx context.Context, query string, fn func([]sql.NullString)) (err error) {
-	rows, err := t.conn.QueryContext(ctx, query)
+func (t *target) rows(ctx context.Context, query string, fn func([]sql.NullString)) error {
+	return queryRows(ctx, t.conn, query, fn)
+}
+
+// queryRows calls fn with each row of a query.
+func queryRows(ctx context.Context, conn *sql.Conn, query string, fn func([]sql.NullString), args ...any) (err error) {
+	rows, err := conn.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}

@@ -121,7 +121,7 @@ func (e *HistoryError) Error() string {
 type DirtyError struct{ Table string }
 
 func (e *DirtyError) Error() string {
-	return fmt.Sprintf("the database holds table %q but no migration history: use --allow-dirty (AllowDirty) to add the tables beside it, or --baseline VERSION (Baseline) if that migration's tables are already there", e.Table)
+	return fmt.Sprintf("the database holds table %q but no migration history: use --allow-dirty (AllowDirty) to add the tables beside it, or --baseline VERSION (Baseline) if that migration's tables are already there; tables that Drizzle made of the ServerCN schema are taken over by authgraph adopt (Adopt)", e.Table)
 }
 
 // VersionError is a version that no file of the directory has.

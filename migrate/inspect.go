@@ -191,8 +191,8 @@ func HCL(dev *Dev, s *schema.Schema) ([]byte, error) {
 	return mysql.MarshalHCL(s)
 }
 
-// Difference is what separates two states.
-type Difference struct {
+// Comparison is what separates two states.
+type Comparison struct {
 	// SQL takes the one to the other. It is empty where they are the same.
 	SQL string `json:"sql"`
 	// Statements are those of SQL.
@@ -203,7 +203,7 @@ type Difference struct {
 
 // Compare finds out what takes the state from to the state to. The table of the
 // history is no part of either.
-func Compare(ctx context.Context, dev *Dev, from, to State) (*Difference, error) {
+func Compare(ctx context.Context, dev *Dev, from, to State) (*Comparison, error) {
 	have, err := Inspect(ctx, dev, from)
 	if err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func Compare(ctx context.Context, dev *Dev, from, to State) (*Difference, error)
 	if err != nil {
 		return nil, err
 	}
-	diff := &Difference{Statements: []string{}, Destructive: []string{}}
+	diff := &Comparison{Statements: []string{}, Destructive: []string{}}
 	changes, err := dev.compare(have, want)
 	if err != nil || len(changes) == 0 {
 		return diff, err

@@ -30,7 +30,7 @@ func live(t *testing.T, url string) *migrate.Dev {
 	return dev
 }
 
-func compare(t *testing.T, dev *migrate.Dev, from, to migrate.State) *migrate.Difference {
+func compare(t *testing.T, dev *migrate.Dev, from, to migrate.State) *migrate.Comparison {
 	t.Helper()
 	diff, err := migrate.Compare(t.Context(), dev, from, to)
 	require.NoError(t, err)

@@ -60,7 +60,7 @@ func (m *migrations) run(fn func(ctx context.Context, args []string) error) func
 }
 
 // named is a command in a text that says what to run next.
-var named = regexp.MustCompile(`\bauthgraph migrate (apply|diff|hash|status)\b`)
+var named = regexp.MustCompile(`\bauthgraph (adopt|migrate (apply|diff|hash|status))\b`)
 
 // hint adds the --dir that was given to the commands a text names.
 func (m *migrations) hint(text string) string {

@@ -64,11 +64,11 @@ Exit codes:
   0    done
   1    failed: the line on standard error says what, where and what to do
   2    called wrongly: unknown command, flag, argument, format or a name that cannot be used
-  3    found something: check and diff (files, schemas differ), lint, policy and doctor (errors and
-       failures; with --strict warnings too)
+  3    found something that it looks for: adopt, check, diff, doctor, lint, policy (doctor, lint and
+       policy: errors and failures; with --strict warnings too)
   130  interrupted: a scratch database is dropped, and apply goes on where it stopped
 {{end}}`)
-	root.AddCommand(newDemo(a), newDoctor(a), newInspect(a), newMigrate(a), newPolicy(a), newPurge(a), newSchemaDiff(a), newVersion(a))
+	root.AddCommand(newAdopt(a), newDemo(a), newDoctor(a), newInspect(a), newMigrate(a), newPolicy(a), newPurge(a), newSchemaDiff(a), newVersion(a))
 	checkHelp(root)
 	return root
 }

@@ -41,7 +41,7 @@ type schemaDiffResult struct {
 	To      string `json:"to"`
 	Dialect string `json:"dialect"`
 	Equal   bool   `json:"equal"`
-	*migrate.Difference
+	*migrate.Comparison
 }
 
 func (m *migrations) schemaDiff(ctx context.Context, from, to string) error {
@@ -69,7 +69,7 @@ func (m *migrations) schemaDiff(ctx context.Context, from, to string) error {
 	result := schemaDiffResult{From: sources[0].name, To: sources[1].name}
 	err = w.use(ctx, func(dev *migrate.Dev) error {
 		result.Dialect = dev.Flavour()
-		result.Difference, err = migrate.Compare(ctx, dev, states[0], states[1])
+		result.Comparison, err = migrate.Compare(ctx, dev, states[0], states[1])
 		return err
 	})
 	if err != nil {

@@ -26,6 +26,8 @@ type program struct {
 // run is a server command with the arguments that hold for every start: it reads no file of the machine's own server.
 func (p program) run(ctx context.Context, data string, args ...string) *exec.Cmd {
 	all := append(p.command[1:len(p.command):len(p.command)], "--no-defaults", "--datadir="+data)
+	// A server that starts removes the temporary tables of others from a folder that they share.
+	all = append(all, "--tmpdir="+filepath.Dir(data))
 	all = append(all, p.flags...)
 	if p.share != "" {
 		all = append(all, "--lc-messages-dir="+p.share, "--character-sets-dir="+filepath.Join(p.share, "charsets"))

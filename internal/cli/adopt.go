@@ -1,0 +1,281 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"entgo.io/ent/dialect"
+	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/migrate"
+)
+
+func newAdopt(a *app) *cobra.Command {
+	m := &migrations{app: a}
+	var o adoptOptions
+	cmd := &cobra.Command{
+		Use:   "adopt",
+		Short: "Take a live database of the seed's Drizzle schema to this one",
+		Long: `Take a live MySQL or MariaDB database that Drizzle made of the ServerCN schema, whole
+or half migrated, to this schema, with every row kept. Without --apply nothing is
+changed: every difference is shown, and every row that stands in the way.
+
+--apply carries the plan out and writes a baseline into the history, so that
+authgraph migrate apply goes on from there. If it is stopped half way, run it again:
+it goes on from what is there. Make a backup first.
+
+The definitions are tried out in a scratch database on the same server.`,
+		Example: `  authgraph adopt
+  authgraph adopt --out adopt.sql
+  authgraph adopt --apply --normalize-emails`,
+		Args: noArgs,
+		PreRunE: func(*cobra.Command, []string) error {
+			switch {
+			case o.Apply && o.out != "":
+				return errors.New("--apply and --out exclude each other: review the file, then run with --apply")
+			case o.LockTimeout <= 0:
+				return errors.New("--lock-timeout must be more than 0, as in 30s or 2m")
+			}
+			return nil
+		},
+		RunE: m.run(func(ctx context.Context, _ []string) error { return m.adopt(ctx, o) }),
+	}
+	m.addDevFlag(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&m.dirPath, "dir", "", "migration directory, a `path` or file://path (default migrate, else the embedded one)")
+	flags.BoolVar(&o.Apply, "apply", false, "change the database, and write the baseline")
+	flags.StringVar(&o.out, "out", "", "write the migration to a new `file`, to be reviewed")
+	flags.BoolVar(&o.NormalizeEmails, "normalize-emails", false, "rewrite addresses that are not normalised, which would not be found any more")
+	flags.DurationVar(&o.LockTimeout, "lock-timeout", time.Minute, "how long to wait for another apply, or for a transaction that uses a table")
+	return cmd
+}
+
+type adoptOptions struct {
+	migrate.AdoptOptions
+	out string
+}
+
+// adoptResult is the JSON of adopt.
+type adoptResult struct {
+	source
+	*migrate.Adoption
+	// Out is the file that the migration was written to.
+	Out string `json:"out,omitempty"`
+}
+
+func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
+	u, raw, err := m.database()
+	if err != nil {
+		return err
+	}
+	if err := u.NeedDatabase(); err != nil {
+		return err
+	}
+	if u.Dialect == dialect.SQLite {
+		// Before a scratch database is made for nothing.
+		_, err := migrate.Adopt(ctx, nil, raw, o.AdoptOptions)
+		return err
+	}
+	if _, err := os.Lstat(o.out); o.out != "" && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("--out %s is there already: remove it or name another file", o.out)
+	}
+	w, dir, _, err := m.prepare()
+	if err != nil {
+		return err
+	}
+	if w.dialect == dialect.SQLite {
+		return errors.New("--dev-url names a SQLite file: name an empty database on a server of the same kind and version")
+	}
+	result := adoptResult{source: source{Database: u.String(), Directory: dir.String()}}
+	m.announce(result.source)
+	o.Dir = dir.Dir
+	if m.format == formatText {
+		o.Progress = m.adoptProgress
+	}
+	err = w.use(ctx, func(dev *migrate.Dev) error {
+		result.Adoption, err = migrate.Adopt(ctx, dev, raw, o.AdoptOptions)
+		return err
+	})
+	if result.Adoption == nil {
+		return err
+	}
+	var blocked *migrate.ObstacleError
+	if err != nil && !errors.As(err, &blocked) {
+		var stmt *migrate.AdoptStmtError
+		if errors.As(err, &stmt) {
+			if m.format == formatJSON {
+				err = errors.Join(err, m.printJSON(result))
+			}
+			return fmt.Errorf("%w; authgraph adopt shows what is left and what stands in the way, and authgraph adopt --apply goes on", err)
+		}
+		return err
+	}
+	if n := len(result.Obstacles); n > 0 {
+		err = &findings{fmt.Sprintf("%s in the way, nothing was changed: put them right, then run authgraph adopt again", stands(n))}
+	} else if o.out != "" {
+		if err := writeNew(o.out, adoptSQL(result)); err != nil {
+			return err
+		}
+		result.Out = o.out
+	}
+	if m.format == formatJSON {
+		return cmp.Or(m.printJSON(result), err)
+	}
+	m.printAdoption(result, o)
+	return err
+}
+
+func stands(n int) string {
+	if n == 1 {
+		return "1 obstacle stands"
+	}
+	return fmt.Sprintf("%d obstacles stand", n)
+}
+
+func (m *migrations) adoptProgress(p migrate.Progress) {
+	switch {
+	case p.Waiting:
+		fmt.Fprintln(m.stderr, "waiting for another adopt or apply to finish")
+	case p.Stmt == "" && p.Done:
+		fmt.Fprintf(m.stderr, "%s: %d of %d\n", p.File, p.Index, p.Total)
+	case p.Stmt == "":
+	case p.Done:
+		fmt.Fprintf(m.stderr, "%d/%d  done in %s\n", p.Index, p.Total, short(p.Duration))
+	default:
+		what, _, _ := strings.Cut(p.Stmt, "\n")
+		fmt.Fprintf(m.stderr, "%d/%d  %s\n", p.Index, p.Total, cut(strings.TrimSuffix(what, " ("), 100))
+	}
+}
+
+func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
+	if !o.Apply && o.out == "" {
+		m.printDifferences(r.Differences)
+	}
+	if len(r.Obstacles) > 0 {
+		fmt.Fprintln(m.stdout, "in the way")
+		for _, o := range r.Obstacles {
+			fmt.Fprintf(m.stdout, "  %s\n", describe(o))
+		}
+		return
+	}
+	next := "next: authgraph adopt --apply"
+	if o.NormalizeEmails && len(r.Addresses) > 0 {
+		next += " --normalize-emails"
+	}
+	next = m.hint(next)
+	switch {
+	case r.Applied && len(r.Statements) == 0 && r.Baselined:
+		fmt.Fprintln(m.stdout, "nothing to adopt: the database is at version", r.Version)
+	case r.Applied:
+		fmt.Fprintln(m.stdout, "adopted: the database is at version", r.Version)
+	case r.Out != "":
+		fmt.Fprintf(m.stdout, "wrote %s: %s; %s\n", r.Out, count(len(r.Statements), "statement"), next)
+	case len(r.Statements) == 0 && r.Baselined:
+		fmt.Fprintln(m.stdout, "nothing to adopt: the database is at version", r.Version)
+	default:
+		fmt.Fprintf(m.stdout, "nothing stands in the way of %s; %s\n", count(len(r.Statements), "statement"), next)
+	}
+}
+
+func (m *migrations) printDifferences(all []migrate.Difference) {
+	w := tabwriter.NewWriter(m.stdout, 0, 0, 2, ' ', 0)
+	table := ""
+	for _, d := range all {
+		if d.Table != table {
+			table = d.Table
+			fmt.Fprintln(w, table)
+		}
+		line := fmt.Sprintf("  %s\t%s\t%s", d.Change, d.Object, d.Name)
+		if text := definitions(d); text != "" {
+			line += "\t" + text
+		}
+		fmt.Fprintln(w, line)
+	}
+	_ = w.Flush() // the output keeps its error
+}
+
+// definitions says what a difference is from and to.
+func definitions(d migrate.Difference) string {
+	var text string
+	switch {
+	case d.Live != "" && d.Here != "" && d.Live != d.Here:
+		text = d.Live + " -> " + d.Here
+	default:
+		text = cmp.Or(d.Here, d.Live)
+	}
+	if d.Note != "" {
+		text += " (" + d.Note + ")"
+	}
+	return oneLine(text)
+}
+
+// describe is an obstacle in a line.
+func describe(o migrate.Obstacle) string {
+	at := o.Table
+	if len(o.Columns) > 0 {
+		at += "." + strings.Join(o.Columns, ", ")
+	}
+	if o.Rows == 0 {
+		return oneLine(fmt.Sprintf("%s: %s", at, o.Text))
+	}
+	var ids []string
+	for _, group := range o.IDs {
+		var members []string
+		for _, id := range group {
+			members = append(members, id.String())
+		}
+		ids = append(ids, strings.Join(members, " and "))
+	}
+	noun := "row"
+	if o.Kind == migrate.ObstacleDuplicate || o.Kind == migrate.ObstacleSameAddress {
+		noun = "group"
+	}
+	shown := ""
+	if len(ids) > 0 {
+		shown = " (id " + strings.Join(ids, ", ")
+		if o.Rows > int64(len(ids)) {
+			shown += ", …"
+		}
+		shown += ")"
+	}
+	return oneLine(fmt.Sprintf("%s: %s: %s%s: %s", at, o.Kind, count(int(o.Rows), noun), shown, o.Text))
+}
+
+// adoptSQL is the migration as a file that a database's own client can run.
+func adoptSQL(r adoptResult) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "-- From %s to version %s of %s.\n", r.Database, r.Version, r.Directory)
+	fmt.Fprintln(&b, "-- authgraph adopt --apply executes these statements and writes the baseline. If they are run by")
+	fmt.Fprintln(&b, "-- hand, stop at the first error, and run it afterwards all the same. Make a backup first.")
+	for _, table := range []string{"users", "otps"} {
+		if n := r.Addresses[table]; n > 0 {
+			fmt.Fprintf(&b, "-- Before them, --normalize-emails rewrites the address of %s of table %s.\n", count(int(n), "row"), table)
+		}
+	}
+	fmt.Fprintln(&b, "\n-- Values that a column cannot hold are refused, an id of 0 is kept, times are UTC.")
+	fmt.Fprintln(&b, migrate.AdoptSession+";")
+	for _, s := range r.Statements {
+		fmt.Fprintf(&b, "\n-- %s.\n%s;\n", s.Comment, s.SQL)
+	}
+	return b.String()
+}
+
+// writeNew writes a file that is not there yet, whole or not at all.
+func writeNew(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}

@@ -1,0 +1,415 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"entgo.io/ent/dialect"
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+)
+
+// AdoptOptions configure [Adopt]. The zero value only reports.
+type AdoptOptions struct {
+	// Dir is the directory whose newest version the database is brought to; nil
+	// is the embedded one.
+	Dir Dir
+	// Apply changes the database; without it nothing is written.
+	Apply bool
+	// NormalizeEmails rewrites addresses that are not normalised, which stand in
+	// the way otherwise.
+	NormalizeEmails bool
+	// LockTimeout is how long to wait for another adopt or apply, and for a
+	// transaction that uses a table which is to be altered; default 1 minute,
+	// in whole seconds.
+	LockTimeout time.Duration
+	// Progress, if set, is called before and after every statement and every
+	// batch of addresses. It is called from one goroutine.
+	Progress func(Progress)
+}
+
+// Adoption is what separates a database from this schema, and what [Adopt] did
+// about it.
+type Adoption struct {
+	// Version is the one that the database is taken to be at afterwards.
+	Version string `json:"version"`
+	// Differences are all that was found, those that stay included.
+	Differences []Difference `json:"differences"`
+	// Obstacles are what has to be put right first.
+	Obstacles []Obstacle `json:"obstacles"`
+	// Statements lead from the database to this schema.
+	Statements []AdoptStatement `json:"statements"`
+	// Addresses counts those that are not normalised, by table.
+	Addresses map[string]int64 `json:"addresses,omitempty"`
+	// Baselined is set if the history was there already.
+	Baselined bool `json:"baselined,omitempty"`
+	// Applied is set if the database was brought to Version.
+	Applied bool `json:"applied"`
+}
+
+// AdoptError is a database that cannot be adopted, whatever its rows are.
+type AdoptError struct{ Reason string }
+
+func (e *AdoptError) Error() string { return e.Reason }
+
+// ObstacleError is a database that was left as it was, because of what the
+// [Adoption] names.
+type ObstacleError struct{ Obstacles int }
+
+func (e *ObstacleError) Error() string {
+	return fmt.Sprintf("%d obstacles stand in the way, nothing was changed: put them right first", e.Obstacles)
+}
+
+// Adopt takes a MySQL or MariaDB database that was made by the seed's Drizzle
+// schema, whole or half migrated, to this schema, keeps every row, and writes a
+// baseline into its history, so that [Apply] goes on from there. dev is an empty
+// database on a server of the same kind and version, see [Scratch].
+//
+// It compares what is there with what is wanted and plans what is missing, so
+// after a cut at any point it goes on when it is called again. Every foreign key
+// on a column that grows is dropped first, then each table is rebuilt by one
+// ALTER TABLE, which is where other writers wait. In between, deleting a user
+// does not delete what is theirs. Strict mode makes the server refuse what a column
+// cannot hold, whenever it was written. The baseline is written last.
+//
+// Columns, indexes, checks and tables that are not of this schema stay; a column
+// that refers to one of its keys grows with it. With AdoptOptions.Apply it holds
+// the lock of [Apply]. A database that is no such one is an [*AdoptError]; rows in
+// the way are an [*ObstacleError], returned with the Adoption that names them.
+func Adopt(ctx context.Context, dev *Dev, url string, opts AdoptOptions) (_ *Adoption, err error) {
+	u, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	if u.Dialect == dialect.SQLite {
+		return nil, &AdoptError{"adopt is for MySQL and MariaDB, on which the seed's tables are made: on SQLite start with authgraph migrate apply (migrate.Apply)"}
+	}
+	switch {
+	case opts.LockTimeout < 0:
+		return nil, fmt.Errorf("the lock timeout %s is negative: leave it out to wait a minute", opts.LockTimeout)
+	case opts.LockTimeout == 0:
+		opts.LockTimeout = time.Minute
+	}
+	if opts.Progress == nil {
+		opts.Progress = func(Progress) {}
+	}
+	t, err := openTarget(ctx, url, opts.Dir, !opts.Apply)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	if err := Validate(t.dir); err != nil {
+		return nil, err
+	}
+	a := &adopter{applier: &applier{target: t, opts: ApplyOptions{LockTimeout: opts.LockTimeout, Progress: opts.Progress}}, opts: opts}
+	if a.newest, err = newestFile(t.dir); err != nil {
+		return nil, err
+	}
+	if a.want, err = dev.tables(ctx, t.dir); err != nil {
+		return nil, err
+	}
+	if opts.Apply {
+		unlock, err := a.lock(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, unlock()) }()
+	}
+	return a.adopt(ctx)
+}
+
+type adopter struct {
+	*applier
+	opts   AdoptOptions
+	newest atlas.File
+	want   map[string]*tableDef
+}
+
+func newestFile(dir Dir) (atlas.File, error) {
+	files, err := dir.Files()
+	if err != nil {
+		return nil, dirError(dir, err)
+	}
+	if len(files) == 0 {
+		return nil, dirError(dir, errors.New("it holds no migration"))
+	}
+	return files[len(files)-1], nil
+}
+
+// tables are the definitions that the directory leads to on this server.
+func (d *Dev) tables(ctx context.Context, dir Dir) (want map[string]*tableDef, err error) {
+	files, err := dir.Files()
+	if err != nil {
+		return nil, dirError(dir, err)
+	}
+	_, err = d.replay(ctx, func() error {
+		for _, f := range files {
+			if err := d.exec(ctx, f); err != nil {
+				return err
+			}
+		}
+		want, err = readTables(ctx, d.conn)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("replay the directory: %w", err)
+	}
+	return want, nil
+}
+
+func (a *adopter) adopt(ctx context.Context) (*Adoption, error) {
+	report := &Adoption{Version: a.newest.Version()}
+	var err error
+	if report.Baselined, err = a.checkHistory(ctx); err != nil {
+		return nil, err
+	}
+	plan, err := a.compare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	check := &dataCheck{adoptPlan: plan, conn: a.conn}
+	if err := check.find(ctx); err != nil {
+		return nil, err
+	}
+	if report.Addresses, err = check.addresses(ctx, a.opts.NormalizeEmails); err != nil {
+		return nil, err
+	}
+	report.Differences, report.Obstacles, report.Statements = notNil(plan.differences), notNil(plan.obstacles), notNil(plan.statements)
+	if !a.opts.Apply {
+		return report, nil
+	}
+	if n := len(report.Obstacles); n > 0 {
+		return report, &ObstacleError{Obstacles: n}
+	}
+	if err := a.apply(ctx, report); err != nil {
+		return report, err
+	}
+	report.Applied = true
+	return report, nil
+}
+
+// notNil makes an empty list of none, for JSON.
+func notNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// checkHistory refuses a database that migrations were applied to. One that
+// holds nothing but the baseline of the newest version may have been adopted
+// before, or by hand.
+func (a *adopter) checkHistory(ctx context.Context) (baselined bool, err error) {
+	revs, err := a.read(ctx)
+	if err != nil || len(revs) == 0 {
+		return false, err
+	}
+	last := revs[len(revs)-1]
+	if len(revs) == 1 && last.Type == atlas.RevisionTypeBaseline && last.Version == a.newest.Version() {
+		return true, nil
+	}
+	return false, &AdoptError{fmt.Sprintf("the database has a history of migrations, up to version %s: there is nothing to adopt, go on with authgraph migrate status and authgraph migrate apply", last.Version)}
+}
+
+// compare reads the database and plans.
+func (a *adopter) compare(ctx context.Context) (*adoptPlan, error) {
+	live, err := readTables(ctx, a.conn)
+	if err != nil {
+		return nil, err
+	}
+	if err := isSeed(live); err != nil {
+		return nil, err
+	}
+	var noted []foreignKey
+	if live[adoptNotes] != nil {
+		err := queryRows(ctx, a.conn, "SELECT table_name, name, definition FROM "+adoptNotes+" ORDER BY 1, 2", func(r []sql.NullString) {
+			if fk, ok := parseForeign(r[0].String, part{r[1].String, r[2].String}); ok {
+				noted = append(noted, fk)
+			}
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read table %s: %w", adoptNotes, err)
+		}
+	}
+	return planAdopt(a.want, live, noted), nil
+}
+
+// isSeed refuses a database without users as the seed has them.
+func isSeed(live map[string]*tableDef) error {
+	users := live["users"]
+	if users == nil {
+		return &AdoptError{"the database has no table users, so there is nothing to adopt: make the tables with authgraph migrate apply (migrate.Apply)"}
+	}
+	for _, name := range []string{"id", "email"} {
+		if users.columns.index(name) < 0 {
+			return &AdoptError{fmt.Sprintf("table users has no column %s, so it is not that of the seed: authgraph migrate apply (migrate.Apply) needs a database without it", name)}
+		}
+	}
+	return nil
+}
+
+func (a *adopter) apply(ctx context.Context, report *Adoption) error {
+	// An ALTER that waits for a long transaction keeps all others waiting, too.
+	if _, err := a.conn.ExecContext(ctx, fmt.Sprintf("SET lock_wait_timeout = %d", max(1, int(a.opts.LockTimeout/time.Second)))); err != nil {
+		return fmt.Errorf("prepare the connection: %w", err)
+	}
+	for _, at := range addressColumns {
+		if report.Addresses[at[0]] > 0 {
+			if err := a.normalize(ctx, at[0], at[1], report.Addresses[at[0]]); err != nil {
+				return fmt.Errorf("normalise the addresses of table %s: %w", at[0], err)
+			}
+		}
+	}
+	for i, s := range report.Statements {
+		p := Progress{File: "adopt", Index: i + 1, Total: len(report.Statements), Step: i + 1, Steps: len(report.Statements), Stmt: s.SQL}
+		a.opts.Progress(p)
+		began := time.Now()
+		if _, err := a.conn.ExecContext(ctx, s.SQL); err != nil {
+			return &AdoptStmtError{Index: i + 1, Total: len(report.Statements), Stmt: s.SQL, Err: err}
+		}
+		p.Done, p.Duration = true, time.Since(began)
+		a.opts.Progress(p)
+	}
+	rest, err := a.compare(ctx)
+	if err != nil {
+		return err
+	}
+	if len(rest.statements) > 0 {
+		return fmt.Errorf("the database still differs, because the server words something else than it was told or somebody else changes it: %s", rest.statements[0].SQL)
+	}
+	return a.baseline(ctx)
+}
+
+// baseline writes the version into the history, as [Apply] would with
+// [ApplyOptions.Baseline].
+func (a *adopter) baseline(ctx context.Context) error {
+	if err := a.create(ctx); err != nil {
+		return err
+	}
+	return a.save(ctx, &atlas.Revision{Version: a.newest.Version(), Description: a.newest.Desc(), Type: atlas.RevisionTypeBaseline, ExecutedAt: time.Now()})
+}
+
+// AdoptStmtError is a statement of an adoption that the database refused, or
+// whose outcome is not known. Those before it stay done.
+type AdoptStmtError struct {
+	// Index is the statement's number, from 1, of Total.
+	Index, Total int
+	Stmt         string
+	Err          error
+}
+
+func (e *AdoptStmtError) Error() string {
+	first, _, _ := strings.Cut(e.Stmt, "\n")
+	return fmt.Sprintf("statement %d of %d (%s …) failed, those before it stay done: %s", e.Index, e.Total, first, withoutValue(e.Err))
+}
+
+// withValue are the server's errors whose texts hold a value of a row (MySQL
+// manual, Server Error Message Reference).
+var withValue = map[uint16]string{
+	duplicateKey: "rows are equal in a unique index",
+	1264:         "a value is out of range",
+	1292:         "a value is of another type",
+	1366:         "a value has characters that the column cannot hold",
+	1526:         "a value has no partition",
+	3854:         "a value has characters that the column cannot hold",
+}
+
+// withoutValue is the text of an error without the value it is about, which may
+// be a hash.
+func withoutValue(err error) string {
+	var refused *mysql.MySQLError
+	if errors.As(err, &refused) && withValue[refused.Number] != "" {
+		return fmt.Sprintf("Error %d (%s): %s", refused.Number, refused.SQLState, withValue[refused.Number])
+	}
+	return err.Error()
+}
+
+func (e *AdoptStmtError) Unwrap() error { return e.Err }
+
+// normalize rewrites addresses batch by batch, each row only if it still is
+// what was read, and leaves updated_at alone.
+func (a *adopter) normalize(ctx context.Context, table, column string, total int64) error {
+	var batch []address
+	done := 0
+	flush := func() error {
+		p := Progress{File: "addresses of " + table, Index: done + len(batch), Total: int(max(total, int64(done+len(batch))))}
+		a.opts.Progress(p)
+		began := time.Now()
+		if err := a.rewrite(ctx, table, column, batch); err != nil {
+			return err
+		}
+		done += len(batch)
+		batch = batch[:0]
+		p.Done, p.Duration = true, time.Since(began)
+		a.opts.Progress(p)
+		return nil
+	}
+	err := addresses(ctx, a.conn, table, column, func(id int64, email string) {
+		if now := schematype.NormalizeEmail(email); now != email {
+			batch = append(batch, address{id, email, now})
+		}
+	}, func() error {
+		if len(batch) < batchRows {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil || len(batch) == 0 {
+		return err
+	}
+	return flush()
+}
+
+// address is a row whose address is not normalised.
+type address struct {
+	id       int64
+	was, now string
+}
+
+// rewrite updates a batch with one statement.
+func (a *adopter) rewrite(ctx context.Context, table, column string, batch []address) error {
+	var rows []string
+	var args []any
+	for _, r := range batch {
+		rows = append(rows, "SELECT ? AS id, ? AS was, ? AS now")
+		args = append(args, r.id, r.was, r.now)
+	}
+	kept := ""
+	if a.hasColumn(ctx, table, "updated_at") {
+		kept = ", r.updated_at = r.updated_at"
+	}
+	q := "r." + quote(column)
+	_, err := a.conn.ExecContext(ctx, "UPDATE "+quote(table)+" AS r JOIN ("+strings.Join(rows, " UNION ALL ")+") AS v ON v.id = r.id SET "+q+" = v.now"+kept+
+		" WHERE CONVERT("+q+" USING utf8mb4) COLLATE utf8mb4_bin = v.was", args...)
+	var refused *mysql.MySQLError
+	if errors.As(err, &refused) && refused.Number == duplicateKey {
+		if len(batch) > 1 {
+			for i := range batch {
+				if err := a.rewrite(ctx, table, column, batch[i:i+1]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		return fmt.Errorf("row %d: the table's collation takes its address for that of another row: change one of the two", batch[0].id)
+	}
+	if refused != nil && withValue[refused.Number] != "" {
+		return errors.New(withoutValue(err))
+	}
+	return err
+}
+
+// duplicateKey is the server's error for a row that a unique index refuses.
+const duplicateKey = 1062
+
+func (a *adopter) hasColumn(ctx context.Context, table, column string) bool {
+	var n int
+	err := a.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND COLUMN_NAME = ?", table, column).Scan(&n)
+	return err == nil && n > 0
+}

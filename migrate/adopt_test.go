@@ -1,0 +1,279 @@
+package migrate_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/internal/mysqltest"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+// seedSQL is what drizzle-kit generates for the seed's schema; a test holds it
+// against drizzle-kit itself.
+const seedSQL = "testdata/drizzle/seed.sql"
+
+// seed runs drizzle-kit's statements as it would: on MySQL it stops at the index
+// on a TEXT column and leaves the database half migrated.
+func seed(t testing.TB, url string) {
+	t.Helper()
+	db := mysqltest.DB(t, url)
+	defer db.Close()
+	for _, s := range seedStatements(t) {
+		_, err := db.Exec(s)
+		var refused *mysql.MySQLError
+		if errors.As(err, &refused) && refused.Number == 1170 {
+			require.False(t, strings.HasPrefix(url, "mariadb"))
+			return
+		}
+		require.NoError(t, err, s)
+	}
+	require.True(t, strings.HasPrefix(url, "mariadb"), "MySQL accepted an index on TEXT")
+}
+
+func seedStatements(t testing.TB) []string {
+	t.Helper()
+	b, err := os.ReadFile(seedSQL)
+	require.NoError(t, err)
+	return strings.Split(string(b), "--> statement-breakpoint")
+}
+
+// repaired is the seed as a team would have finished it by hand.
+func repaired(t testing.TB, url string) {
+	t.Helper()
+	db := mysqltest.DB(t, url)
+	defer db.Close()
+	for _, s := range seedStatements(t) {
+		run(t, db, strings.Replace(s, "(`token_hash`)", "(`token_hash`(191))", 1))
+	}
+}
+
+func adopt(t testing.TB, url string, opts migrate.AdoptOptions) (*migrate.Adoption, error) {
+	t.Helper()
+	dev, err := migrate.Scratch(t.Context(), url)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, dev.Close()) }()
+	return migrate.Adopt(t.Context(), dev, url, opts)
+}
+
+// definitions are the SHOW CREATE TABLE of the tables of the embedded directory.
+func definitions(t testing.TB, url string) map[string]string {
+	t.Helper()
+	db := mysqltest.DB(t, url)
+	defer db.Close()
+	all := map[string]string{}
+	for _, name := range []string{"users", "otps", "sessions", "refresh_tokens"} {
+		var text string
+		require.NoError(t, db.QueryRow("SHOW CREATE TABLE "+name).Scan(new(string), &text))
+		all[name] = counter.ReplaceAllString(text, "")
+	}
+	return all
+}
+
+// freshDefinitions are those after an apply on an empty database.
+func freshDefinitions(t testing.TB, url string) map[string]string {
+	t.Helper()
+	fresh := another(t, url)
+	apply(t, fresh, nil)
+	return definitions(t, fresh)
+}
+
+// fill writes rows in every column, as the seed's client would.
+func fill(t testing.TB, url string) {
+	t.Helper()
+	db := mysqltest.DB(t, url)
+	defer db.Close()
+	run(t, db,
+		`INSERT INTO users (id, name, email, password, role, provider, provider_id, avatar, is_email_verified, last_login_at, created_at, updated_at) VALUES
+			(1, 'Ada', 'ada@example.com', '$argon2id$x', 'admin', 'local', NULL, '{"url": "https://example.com/ä.png", "size": 7}', 1, '2026-01-02 03:04:05', '2026-01-01 00:00:00', '2026-01-03 00:00:00'),
+			(2, 'José', 'josé@example.com', NULL, 'user', 'google', 'g-1', NULL, 0, NULL, '2026-01-01 00:00:00', '2026-01-03 00:00:00'),
+			(7, 'Bob', 'bob@example.com', NULL, 'user', 'github', 'g-1', NULL, 0, NULL, '2026-01-01 00:00:00', '2026-01-03 00:00:00')`,
+		`INSERT INTO sessions (id, user_id, token_hash, ip, user_agent, is_active, last_used_at, expires_at, created_at, updated_at) VALUES
+			(1, 1, 'aa', '::1', 'Mozilla ☃', 1, '2026-01-02 00:00:00', '2036-01-01 00:00:00', '2026-01-01 00:00:00', '2026-01-01 00:00:00'),
+			(4, 7, 'Ab', NULL, NULL, 0, '2026-01-02 00:00:00', '2036-01-01 00:00:00', '2026-01-01 00:00:00', '2026-01-01 00:00:00')`,
+		`INSERT INTO refresh_tokens (id, user_id, token_hash, expires_at, is_revoked, replaced_by_token_hash, created_at, updated_at) VALUES
+			(1, 1, 'r1', '2036-01-01 00:00:00', 1, 'R1', '2026-01-01 00:00:00', '2026-01-01 00:00:00'),
+			(2, 1, 'R1', '2036-01-01 00:00:00', 0, NULL, '2026-01-01 00:00:00', '2026-01-01 00:00:00')`,
+		`INSERT INTO otps (id, email, otp_hash_code, next_resend_allowed_at, type, expires_at, attempts, created_at, updated_at) VALUES
+			(3, 'ada@example.com', 'c0de', '2026-01-01 00:00:00', 'password-reset', '2026-01-01 00:00:00', 5, '2026-01-01 00:00:00', '2026-01-01 00:00:00')`)
+}
+
+// seedColumns are the columns of the seed, in its order.
+var seedColumns = map[string]string{
+	"users": "id, name, email, password, role, provider, provider_id, avatar, is_email_verified, last_login_at, failed_login_attempts, " +
+		"lock_until, is_deleted, deleted_at, re_activate_available_at, created_at, updated_at",
+	"otps":           "id, email, otp_hash_code, next_resend_allowed_at, type, expires_at, is_used, used_at, attempts, max_attempts, created_at, updated_at",
+	"sessions":       "id, user_id, token_hash, ip, user_agent, is_active, last_used_at, expires_at, created_at, updated_at",
+	"refresh_tokens": "id, user_id, token_hash, expires_at, is_revoked, revoked_at, replaced_by_token_hash, created_at, updated_at",
+}
+
+// contents are all rows of the seed's columns, times to the second.
+func contents(t testing.TB, url string) string {
+	t.Helper()
+	db := mysqltest.DB(t, url)
+	defer db.Close()
+	var b strings.Builder
+	for _, name := range []string{"users", "otps", "sessions", "refresh_tokens"} {
+		var columns []string
+		for _, c := range strings.Split(seedColumns[name], ", ") {
+			if strings.HasSuffix(c, "_at") || c == "lock_until" {
+				c = "UNIX_TIMESTAMP(" + c + ") DIV 1"
+			}
+			columns = append(columns, c)
+		}
+		write(t, &b, db, "SELECT "+strings.Join(columns, ", ")+" FROM "+name+" ORDER BY id")
+	}
+	return b.String()
+}
+
+func TestAdoptTakesTheSeedToTheTablesOfAFreshApply(t *testing.T) {
+	t.Parallel()
+	for name, make := range map[string]func(testing.TB, string){"as drizzle-kit leaves it": seed, "repaired by hand": repaired} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mysqltest.EachServer(t, func(t *testing.T, url string) {
+				make(t, url)
+				fill(t, url)
+				want, before := freshDefinitions(t, url), contents(t, url)
+
+				report, err := adopt(t, url, migrate.AdoptOptions{})
+				require.NoError(t, err)
+				assert.Empty(t, report.Obstacles)
+				assert.NotEmpty(t, report.Differences)
+				for _, s := range report.Statements {
+					_ = s
+				}
+				report, err = adopt(t, url, migrate.AdoptOptions{Apply: true})
+				require.NoError(t, err)
+				assert.True(t, report.Applied)
+				assert.Equal(t, want, definitions(t, url))
+				assert.Equal(t, before, contents(t, url))
+				assert.Empty(t, apply(t, url, nil).Applied)
+
+				again, err := adopt(t, url, migrate.AdoptOptions{Apply: true})
+				require.NoError(t, err)
+				assert.Empty(t, again.Differences)
+				assert.Empty(t, again.Statements)
+			})
+		})
+	}
+}
+
+// team makes the seed with rows, columns of a team's own and tables that refer to
+// its keys.
+func team(t testing.TB, url string) {
+	t.Helper()
+	seed(t, url)
+	fill(t, url)
+	db := mysqltest.DB(t, url)
+	defer db.Close()
+	run(t, db,
+		"ALTER TABLE users ADD COLUMN invited_by int NULL, ADD COLUMN note varchar(20) DEFAULT 'x' AFTER name, ADD INDEX note_idx (note), "+
+			"ADD CONSTRAINT inviter FOREIGN KEY (invited_by) REFERENCES users (id) ON DELETE SET NULL",
+		"UPDATE users SET invited_by = 1, updated_at = updated_at WHERE id = 7",
+		"CREATE TABLE profiles (user_id int PRIMARY KEY COMMENT 'a `key`, (1)', bio text, CONSTRAINT owner FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE)",
+		"CREATE TABLE pictures (id int AUTO_INCREMENT PRIMARY KEY, profile int NOT NULL, CONSTRAINT shows FOREIGN KEY (profile) REFERENCES profiles (user_id))",
+		"CREATE TABLE orders (id int PRIMARY KEY, user_id int NULL, session_id int NULL, CONSTRAINT buyer FOREIGN KEY (user_id) REFERENCES users (id), "+
+			"CONSTRAINT via FOREIGN KEY (session_id) REFERENCES sessions (id) ON DELETE SET NULL)",
+		"INSERT INTO profiles VALUES (1, 'b')", "INSERT INTO pictures VALUES (1, 1)", "INSERT INTO orders VALUES (1, 7, 4), (2, NULL, NULL)")
+}
+
+func TestAdoptKeepsWhatIsOfTheTeam(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		team(t, url)
+		db := mysqltest.DB(t, url)
+		const rows = "SELECT GROUP_CONCAT(CONCAT_WS(' ', u.id, u.invited_by, u.note, bio, o.id) ORDER BY u.id, o.id) " +
+			"FROM users u LEFT JOIN profiles ON user_id = u.id LEFT JOIN orders o ON o.user_id = u.id"
+		before, kept := value(t, db, rows), contents(t, url)
+		_, err := adopt(t, url, migrate.AdoptOptions{Apply: true})
+		require.NoError(t, err)
+
+		assert.Equal(t, before, value(t, db, rows))
+		assert.Equal(t, kept, contents(t, url))
+		assert.Equal(t, []string{"buyer", "inviter", "owner", "refresh_tokens_users_refresh_tokens", "sessions_users_sessions", "shows", "via"},
+			column(t, db, "SELECT CONSTRAINT_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE() ORDER BY 1"))
+		assert.Equal(t, []string{"bigint"}, column(t, db, "SELECT DISTINCT DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() "+
+			"AND CONCAT(TABLE_NAME, '.', COLUMN_NAME) IN ('users.invited_by', 'profiles.user_id', 'pictures.profile', 'orders.user_id', 'orders.session_id')"))
+		assert.Equal(t, "a `key`, (1)", value(t, db, "SELECT COLUMN_COMMENT FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'profiles' AND COLUMN_NAME = 'user_id'"))
+		assert.Equal(t, []string{"note_idx"}, column(t, db, "SELECT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND COLUMN_NAME = 'note'"))
+		assert.NotContains(t, tables(t, url), "authgraph_adopt")
+	})
+}
+
+func TestAdoptGoesOnWhereverItsConnectionWasCut(t *testing.T) {
+	t.Parallel()
+	whole := migrate.AdoptOptions{Apply: true, NormalizeEmails: true}
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		start := func(url string) {
+			team(t, url)
+			run(t, mysqltest.DB(t, url), "UPDATE users SET email = ' BOB@example.com', updated_at = updated_at WHERE id = 7")
+		}
+		start(url)
+		fresh, dev := freshDefinitions(t, url), scratch(t, url)
+		counter := &changes{k: -1}
+		_, err := migrate.Adopt(t.Context(), dev, counter.start(t, url), whole)
+		require.NoError(t, err)
+		want := dump(t, url)
+		require.Greater(t, counter.n, 10)
+		// To the server, a cut before a command is one after the command before it.
+		for k := range counter.n + 1 {
+			t.Run(fmt.Sprintf("after %d commands", k), func(t *testing.T) {
+				url := another(t, url)
+				start(url)
+				cut := &changes{k: k}
+				_, err := migrate.Adopt(t.Context(), dev, cut.start(t, url), whole)
+				require.Error(t, err)
+				_, err = migrate.Adopt(t.Context(), dev, url, whole)
+				require.NoError(t, err, "cut at %q", cut.at)
+				require.Equal(t, want, dump(t, url), "cut at %q", cut.at)
+				for _, name := range []string{"otps", "sessions", "refresh_tokens"} { // users has columns of the team
+					require.Equal(t, fresh[name], definitions(t, url)[name])
+				}
+				assert.Empty(t, apply(t, url, nil).Applied)
+			})
+		}
+	})
+}
+
+// changes is a proxy that cuts the connection when the server has carried out k
+// commands that change something; if k is negative, never.
+type changes struct {
+	mysqltest.Proxy
+	k int
+
+	mu sync.Mutex
+	n  int
+	at string
+}
+
+func (c *changes) start(t testing.TB, url string) string {
+	t.Helper()
+	c.Hook = func(_ int, command string) mysqltest.Action {
+		for _, reads := range []string{"SELECT", "SHOW", "SET", "DO "} {
+			if strings.HasPrefix(command, reads) {
+				return mysqltest.Forward
+			}
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.n++
+		switch {
+		case c.k == 0:
+			c.at = command
+			return mysqltest.CutBefore
+		case c.n == c.k:
+			c.at = command
+			return mysqltest.CutAfter
+		}
+		return mysqltest.Forward
+	}
+	return c.Start(t, url)
+}
