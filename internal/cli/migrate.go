@@ -13,11 +13,13 @@ import (
 	"slices"
 	"strings"
 
+	"ariga.io/atlas/sql/schema"
 	"entgo.io/ent/dialect"
 	"github.com/spf13/cobra"
 
 	entmigrate "github.com/authgraph/authgraph/ent/migrate"
 	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/entgraph"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -85,7 +87,7 @@ func (m *migrations) addDevFlag(cmd *cobra.Command) {
 }
 
 func (m *migrations) addToFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&m.to, "to", "", "SQL `file` of the desired schema (default ent/schema.sql or ent/schema.sqlite.sql, else the compiled-in schema)")
+	cmd.Flags().StringVar(&m.to, "to", "", "the desired schema: a SQL `file`, or ent://folder of an Ent schema (default ent/schema.sql or ent/schema.sqlite.sql, else ent://ent/schema, else the compiled-in schema)")
 }
 
 // database is the address in use.
@@ -181,17 +183,39 @@ func isFile(path string) bool {
 
 // desired is the schema that the directory is to lead to.
 func (m *migrations) desired(name string) migrate.State {
-	path := localPath(m.to)
-	if path == "" {
-		path = filepath.Join("ent", "schema.sql")
-		if name == dialect.SQLite {
-			path = filepath.Join("ent", "schema.sqlite.sql")
-		}
-		if !isFile(path) {
-			return migrate.Tables(entmigrate.Tables...)
-		}
+	if folder, ok := strings.CutPrefix(m.to, "ent://"); ok {
+		return entSchema(filepath.FromSlash(folder))
 	}
-	return migrate.SQLFile(path)
+	if path := localPath(m.to); path != "" {
+		return migrate.SQLFile(path)
+	}
+	return defaultDesired("ent", name)
+}
+
+// defaultDesired is the schema in the ent folder, else the compiled-in one.
+func defaultDesired(folder, name string) migrate.State {
+	file := "schema.sql"
+	if name == dialect.SQLite {
+		file = "schema.sqlite.sql"
+	}
+	if path := filepath.Join(folder, file); isFile(path) {
+		return migrate.SQLFile(path)
+	}
+	if folder = filepath.Join(folder, "schema"); entgraph.HoldsGo(folder) {
+		return entSchema(folder)
+	}
+	return migrate.Tables(entmigrate.Tables...)
+}
+
+// entSchema is the state described by the Ent schema in the Go files of a folder.
+func entSchema(folder string) migrate.State {
+	return func(ctx context.Context, d *migrate.Dev) (*schema.Schema, error) {
+		tables, err := entgraph.Tables(folder)
+		if err != nil {
+			return nil, err
+		}
+		return migrate.Tables(tables...)(ctx, d)
+	}
 }
 
 // workshop is the database in which a directory is tried out. Unless --dev-url
