@@ -63,7 +63,7 @@ Exit codes:
        with --strict warnings too)
   130  interrupted: a scratch database is dropped, and apply goes on where it stopped
 {{end}}`)
-	root.AddCommand(newDemo(a), newMigrate(a), newPolicy(a), newPurge(a), newVersion(a))
+	root.AddCommand(newAdd(a), newDemo(a), newInit(a), newList(a), newMigrate(a), newPolicy(a), newPurge(a), newUpgrade(a), newVersion(a), newView(a))
 	checkHelp(root)
 	return root
 }
