@@ -30,10 +30,11 @@ leaves everything as it was.`,
 		},
 		ValidArgsFunction: completeEntities,
 		RunE: a.run(func(ctx context.Context, _ []string) error {
-			if err := i.do(ctx); err != nil {
+			result, err := i.do(ctx)
+			if err != nil {
 				return err
 			}
-			if a.format == formatText && !i.dryRun && !i.noMigration {
+			if a.format == formatText && result != nil && result.Migration != "" {
 				fmt.Fprintln(a.stderr, "next: review the migration, set DATABASE_URL as in .env.example, then: authgraph migrate apply")
 			}
 			return nil

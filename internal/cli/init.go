@@ -22,10 +22,11 @@ A run that fails or is interrupted leaves everything as it was.`,
   authgraph init --db sqlite --dir internal/ent`,
 		Args: noArgs,
 		RunE: a.run(func(ctx context.Context, _ []string) error {
-			if err := i.do(ctx); err != nil {
+			result, err := i.do(ctx)
+			if err != nil {
 				return err
 			}
-			if a.format == formatText && !i.dryRun {
+			if a.format == formatText && result != nil {
 				fmt.Fprintln(a.stderr, "next: authgraph add schema auth")
 			}
 			return nil

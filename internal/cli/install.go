@@ -60,66 +60,67 @@ type installResult struct {
 	Diffs map[string]string `json:"diffs,omitempty"`
 }
 
-// do plans the installation, shows it, and carries it out.
-func (i *installation) do(ctx context.Context) (err error) {
+// do plans the installation, shows it, and carries it out. Where nothing was
+// to be done, or on a dry run, there is no result.
+func (i *installation) do(ctx context.Context) (result *install.Result, err error) {
 	project, err := install.Open(".")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := i.chooseDatabase(ctx, project); err != nil {
-		return err
+		return nil, err
 	}
 	var journal *install.Journal
 	if !i.dryRun {
 		if journal, err = install.Lock("."); err != nil {
-			return err
+			return nil, err
 		}
 		defer func() { err = errors.Join(err, journal.Close()) }()
 		if journal.Recovered {
 			fmt.Fprintln(i.stderr, "a run that was killed had left changes behind: they were undone")
 		}
 		if project, err = install.Open("."); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	plan, err := project.Plan(ctx, i.Options)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := i.refused(plan); err != nil {
-		return err
+		return nil, err
 	}
 	if !plan.Changes() {
-		return i.report(plan, nil)
+		return nil, i.report(plan, nil)
 	}
 	if err := project.CheckVendor(); err != nil {
-		return err
+		return nil, err
 	}
 	if !i.allowDirty {
 		if err := project.CheckClean(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if i.dryRun {
-		return i.report(plan, nil)
+		return nil, i.report(plan, nil)
 	}
 	if i.format == formatText {
 		i.printPlanned(plan, false)
 	}
 	if err := i.confirm(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	result, err := plan.Apply(ctx, journal, i.steps(plan.DB))
+	result, err = plan.Apply(ctx, journal, i.steps(plan.DB))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := i.report(plan, result); err != nil {
-		return err
+		return nil, err
 	}
 	if conflicts := plan.Has(install.Conflict); len(conflicts) > 0 {
-		return &findings{fmt.Sprintf("%s in conflict: edit between the markers <<<<<<< and >>>>>>>, then run go generate ./%s", count(len(conflicts), "file"), plan.Dir)}
+		return result, &findings{fmt.Sprintf("%s in conflict: edit between the markers <<<<<<< and >>>>>>>, then run go generate ./%s", count(len(conflicts), "file"), plan.Dir)}
 	}
-	return nil
+	return result, nil
 }
 
 // chooseDatabase settles --db where the project does not know it yet.
@@ -303,7 +304,7 @@ func (i *installation) printPlanned(plan *install.Plan, diffs bool) {
 		}
 	}
 	for _, m := range plan.Requirements {
-		fmt.Fprintf(i.stdout, "%-8s  %s %s\n", "require", m.Path, m.Version)
+		fmt.Fprintf(i.stdout, "%-8s  %s %s\n", "require", m.Module, m.Version)
 	}
 	if !diffs {
 		return

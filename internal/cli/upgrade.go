@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -40,12 +39,12 @@ func (i *installation) upgrade(ctx context.Context) error {
 	if project.DB() == "" {
 		return errors.New("nothing was installed here: " + install.RecordFile + " is missing; begin with authgraph add schema auth")
 	}
-	if err := i.do(ctx); err != nil {
+	result, err := i.do(ctx)
+	if err != nil {
 		return err
 	}
-	if i.format == formatText && !i.dryRun {
-		fmt.Fprintln(i.stderr, strings.TrimSpace(`
-next: look at git diff; where the schema changed, plan the migration with authgraph migrate diff NAME`))
+	if i.format == formatText && result != nil {
+		fmt.Fprintln(i.stderr, "next: look at git diff; where the schema changed, plan the migration with authgraph migrate diff NAME")
 	}
 	return nil
 }

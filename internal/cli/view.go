@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/mod/module"
 
 	"github.com/authgraph/authgraph/internal/install"
 )
@@ -40,13 +39,13 @@ example.com/app. Nothing is changed.`,
 
 // viewResult is the JSON of view.
 type viewResult struct {
-	Module       string           `json:"module"`
-	DB           string           `json:"db"`
-	Dir          string           `json:"dir"`
-	Entities     []string         `json:"entities"`
-	Files        []viewFile       `json:"files"`
-	Requirements []module.Version `json:"requirements"`
-	Notes        []string         `json:"notes,omitempty"`
+	Module       string                `json:"module"`
+	DB           string                `json:"db"`
+	Dir          string                `json:"dir"`
+	Entities     []string              `json:"entities"`
+	Files        []viewFile            `json:"files"`
+	Requirements []install.Requirement `json:"requirements"`
+	Notes        []string              `json:"notes,omitempty"`
 }
 
 type viewFile struct {
@@ -79,7 +78,7 @@ func (a *app) view(ctx context.Context, o install.Options) error {
 	a.printTree(result.Files)
 	fmt.Fprintln(a.stdout)
 	for _, m := range result.Requirements {
-		fmt.Fprintln(a.stdout, "require", m.Path, m.Version)
+		fmt.Fprintln(a.stdout, "require", m.Module, m.Version)
 	}
 	for _, f := range result.Files {
 		fmt.Fprintf(a.stdout, "\n-- %s --\n%s", f.Path, f.Text)

@@ -16,7 +16,6 @@ import (
 
 	"entgo.io/ent/dialect"
 	"golang.org/x/mod/modfile"
-	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
 
 	"github.com/authgraph/authgraph/internal/entgraph"
@@ -211,7 +210,7 @@ func (r run) require(ctx context.Context) error {
 		get = append(get, "go@"+r.goes)
 	}
 	for _, m := range r.Requirements {
-		if semver.Compare(had[m.Path], m.Version) < 0 {
+		if semver.Compare(had[m.Module], m.Version) < 0 {
 			get = append(get, m.String())
 		}
 	}
@@ -219,7 +218,7 @@ func (r run) require(ctx context.Context) error {
 		return err
 	}
 	if !slices.ContainsFunc(was.Tool, func(t *modfile.Tool) bool { return t.Path == entTool }) && r.layout.generator {
-		i := slices.IndexFunc(r.Requirements, func(m module.Version) bool { return m.Path == "entgo.io/ent" })
+		i := slices.IndexFunc(r.Requirements, func(m Requirement) bool { return m.Module == "entgo.io/ent" })
 		version := r.Requirements[i].Version
 		if semver.Compare(had["entgo.io/ent"], version) > 0 {
 			version = had["entgo.io/ent"]

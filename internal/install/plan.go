@@ -17,7 +17,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 	"golang.org/x/mod/modfile"
-	"golang.org/x/mod/module"
 )
 
 // Project is a module of a user, in the folder of its go.mod.
@@ -141,6 +140,14 @@ func (f File) Diff() string {
 	return string(diff.Diff("a/"+f.Path, []byte(f.was), "b/"+f.Path, []byte(f.Text)))
 }
 
+// Requirement is a module that go.mod has to hold, at this version or a later one.
+type Requirement struct {
+	Module  string `json:"module"`
+	Version string `json:"version"`
+}
+
+func (r Requirement) String() string { return r.Module + "@" + r.Version }
+
 // Plan is what an installation would do.
 type Plan struct {
 	Module   string   `json:"module"`
@@ -150,7 +157,7 @@ type Plan struct {
 	Auth     bool     `json:"auth"`
 	Files    []File   `json:"files"`
 	// Requirements are the modules that go.mod has to hold.
-	Requirements []module.Version `json:"requirements"`
+	Requirements []Requirement `json:"requirements"`
 	// Notes are what the user should know.
 	Notes []string `json:"notes,omitempty"`
 
@@ -284,11 +291,6 @@ func (p *Project) layout(o Options) (layout, error) {
 	if !filepath.IsLocal(l.dir) || l.dir == "." || !token.IsIdentifier(path.Base(l.dir)) || strings.ToLower(l.dir) != l.dir {
 		return l, fmt.Errorf("--dir %q is no folder for a package: name one inside the module, in lower case, as in internal/ent", o.Dir)
 	}
-	l.generator = true
-	for _, name := range []string{"generate.go", "entc.go", "ent.go"} {
-		_, err := os.Stat(filepath.Join(p.Root, l.dir, name))
-		l.generator = l.generator && errors.Is(err, fs.ErrNotExist)
-	}
 	l.migrations = "migrate"
 	if l.db == "sqlite" {
 		l.migrations = "migrate/sqlite"
@@ -298,7 +300,35 @@ func (p *Project) layout(o Options) (layout, error) {
 	if !p.exists(path.Join(l.migrations, "atlas.sum")) && p.exists(path.Join(other, "atlas.sum")) {
 		l.migrations = other
 	}
-	return l, nil
+	var err error
+	l.generator, err = p.ownGenerator(l)
+	return l, err
+}
+
+// ownGenerator reports whether the project has no generator, or the one that
+// would be installed.
+func (p *Project) ownGenerator(l layout) (bool, error) {
+	l.generator = true
+	sources, err := l.config()
+	if err != nil {
+		return false, err
+	}
+	same := 0
+	for _, s := range sources {
+		if path.Dir(s.path) != l.dir {
+			continue
+		}
+		text, err := os.ReadFile(p.file(s.path))
+		switch {
+		case err == nil && string(text) == s.text:
+			same++
+		case err == nil:
+			return false, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return false, err
+		}
+	}
+	return same > 0 || !p.exists(l.entFile("ent.go")), nil
 }
 
 func (p *Project) file(name string) string { return filepath.Join(p.Root, filepath.FromSlash(name)) }
@@ -384,7 +414,7 @@ func (p *Project) classify(ctx context.Context, s source, o Options) (File, erro
 		f.Action, f.Text = Keep, f.was
 	case recorded && f.was == f.base:
 		f.Action = Update
-	case o.Force && !o.Upgrade:
+	case !recorded && o.Force:
 		f.Action = Replace
 	case !recorded:
 		f.Action = Differs
@@ -393,9 +423,13 @@ func (p *Project) classify(ctx context.Context, s source, o Options) (File, erro
 		if err != nil {
 			return f, err
 		}
-		f.Text, f.Action = text, Merge
-		if conflicts {
-			f.Action = Conflict
+		switch {
+		case conflicts && o.Force:
+			f.Action = Replace
+		case conflicts:
+			f.Text, f.Action = text, Conflict
+		default:
+			f.Text, f.Action = text, Merge
 		}
 	}
 	return f, nil

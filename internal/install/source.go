@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"golang.org/x/mod/modfile"
-	"golang.org/x/mod/module"
 
 	"github.com/authgraph/authgraph"
 )
@@ -263,7 +262,7 @@ func closure(packages ...string) ([]string, error) {
 
 // requirements are the modules that the sources import, at the versions this
 // project is built with.
-func requirements(sources []source) ([]module.Version, error) {
+func requirements(sources []source) ([]Requirement, error) {
 	versions, _, err := ownRequirements()
 	if err != nil {
 		return nil, err
@@ -290,11 +289,11 @@ func requirements(sources []source) ([]module.Version, error) {
 			}
 		}
 	}
-	var out []module.Version
+	var out []Requirement
 	for mod := range need {
-		out = append(out, module.Version{Path: mod, Version: versions[mod]})
+		out = append(out, Requirement{mod, versions[mod]})
 	}
-	slices.SortFunc(out, func(a, b module.Version) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(out, func(a, b Requirement) int { return cmp.Compare(a.Module, b.Module) })
 	return out, nil
 }
 
