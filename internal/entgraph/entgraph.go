@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -32,6 +33,9 @@ func Tables(folder string) ([]*schema.Table, error) {
 		path = "./" + path // without it the go command would take an import path
 	}
 	graph, err := entc.LoadGraph(path, &gen.Config{})
+	if err != nil && incomplete.MatchString(err.Error()) {
+		graph, err = loadApart(path, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the Ent schema in %s: %w", folder, err)
 	}
@@ -40,6 +44,36 @@ func Tables(folder string) ([]*schema.Table, error) {
 		return nil, fmt.Errorf("read the Ent schema in %s: %w", folder, err)
 	}
 	return tables, nil
+}
+
+// incomplete is what the go command says where go.mod does not list what the
+// generator imports: go mod tidy takes it out where only a build-ignored
+// entc.go, or go run -mod=mod, needs it.
+var incomplete = regexp.MustCompile(`missing go\.sum entry|updates to go\.mod needed|no required module provides package`)
+
+// loadApart loads the graph with a copy of go.mod, to which the go command may
+// add what is missing; cause is the error without that.
+func loadApart(path string, cause error) (_ *gen.Graph, err error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return nil, cause
+	}
+	folder, err := os.MkdirTemp("", "authgraph_mod_")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	root := filepath.Dir(strings.TrimSpace(string(out)))
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			return nil, errors.Join(cause, err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return entc.LoadGraph(path, &gen.Config{BuildFlags: []string{"-mod=mod", "-modfile=" + filepath.Join(folder, "go.mod")}})
 }
 
 // HoldsGo reports whether Go files lie in a folder.

@@ -101,7 +101,7 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 		}
 		err = fmt.Errorf("%w; nothing was changed", err)
 	}()
-	r := run{Plan: p, Steps: steps}
+	r := &run{Plan: p, Steps: steps}
 	if err := r.write(); err != nil {
 		return nil, err
 	}
@@ -312,7 +312,7 @@ func firstLines(out string) string {
 }
 
 // migration plans the migration to the schema and writes it.
-func (r run) migration(ctx context.Context, first bool) (*Result, error) {
+func (r *run) migration(ctx context.Context, first bool) (*Result, error) {
 	r.progress("plan the migration")
 	at := r.project.file(r.layout.migrations)
 	if err := os.MkdirAll(at, 0o755); err != nil {
@@ -322,8 +322,11 @@ func (r run) migration(ctx context.Context, first bool) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if first && r.DB != "sqlite" {
-		return r.offline(ctx, dir)
+	if first {
+		r.added = r.Entities
+		if r.DB != "sqlite" {
+			return r.offline(ctx, dir)
+		}
 	}
 	open := r.Dev
 	if r.DB == "sqlite" {

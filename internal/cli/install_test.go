@@ -1,0 +1,165 @@
+package cli_test
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/internal/mysqltest"
+)
+
+// goEnvironment is what the go command of a script works with: the caches and
+// the proxy of this run. Without the folder in the binaries the engines share
+// what was compiled.
+func goEnvironment() map[string]string {
+	env := map[string]string{}
+	out, err := exec.Command("go", "env", "GOMODCACHE", "GOCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOFLAGS", "GOTOOLCHAIN").Output()
+	if err != nil {
+		panic(err)
+	}
+	values := strings.Split(string(out), "\n")
+	for i, name := range []string{"GOMODCACHE", "GOCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOFLAGS", "GOTOOLCHAIN"} {
+		env[name] = values[i]
+	}
+	env["GOFLAGS"] = strings.TrimSpace(env["GOFLAGS"] + " -trimpath")
+	// git finds neither a repository above nor the settings of whoever runs this.
+	env["GIT_CEILING_DIRECTORIES"] = os.TempDir()
+	env["GIT_CONFIG_GLOBAL"], env["GIT_CONFIG_SYSTEM"] = os.DevNull, os.DevNull
+	for _, who := range []string{"AUTHOR", "COMMITTER"} {
+		env["GIT_"+who+"_NAME"], env["GIT_"+who+"_EMAIL"] = "Ada", "ada@example.com"
+	}
+	return env
+}
+
+// The scripts that install into a module of their own run on every database, in an
+// empty folder with a DATABASE_URL.
+func TestInstall(t *testing.T) {
+	t.Parallel()
+	golang := goEnvironment()
+	for engine, fresh := range map[string]func(testing.TB) string{
+		"mysql":   mysqltest.MySQL,
+		"mariadb": mysqltest.MariaDB,
+		"sqlite":  mysqltest.SQLite,
+	} {
+		t.Run(engine, func(t *testing.T) {
+			testscript.Run(t, testscript.Params{
+				Dir:                 "testdata/install",
+				RequireExplicitExec: true,
+				RequireUniqueNames:  true,
+				Setup: func(env *testscript.Env) error {
+					for name, value := range golang {
+						env.Setenv(name, value)
+					}
+					url := fresh(env.T().(testing.TB))
+					env.Setenv("ENGINE", engine)
+					env.Setenv("DATABASE_URL", url)
+					env.Setenv("GORACE", goRace)
+					dir, schema := "migrate", "schema.sql"
+					if engine == "sqlite" {
+						dir, schema = "migrate/sqlite", "schema.sqlite.sql"
+					}
+					env.Setenv("DIR", dir)
+					env.Setenv("SCHEMA", schema)
+					own, err := filepath.Abs("../../ent/" + schema)
+					if err != nil {
+						return err
+					}
+					env.Setenv("OWN_SCHEMA", own)
+				version, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "entgo.io/ent").Output()
+				if err != nil {
+					return err
+				}
+				env.Setenv("ENT", "entgo.io/ent@"+strings.TrimSpace(string(version)))
+					env.Values[memory{}] = new(string)
+					tb := env.T().(testing.TB)
+					env.Values[pool{}] = func() *sql.DB { return mysqltest.DB(tb, url) }
+					return nil
+				},
+				Condition: func(cond string) (bool, error) {
+					switch cond {
+					case "mysql", "mariadb", "sqlite":
+						return cond == engine, nil
+					}
+					return false, fmt.Errorf("unknown condition %q", cond)
+				},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){
+					"exits":     exits,
+					"replace":   replace,
+					"remember":  remember,
+					"unchanged": unchanged,
+					"newest":    newest,
+					"samesql":   sameSQL,
+				},
+			})
+		})
+	}
+}
+
+// sameSQL A B compares two generated schemas below their first line, which says
+// how each was generated.
+func sameSQL(ts *testscript.TestScript, _ bool, args []string) {
+	_, a, _ := strings.Cut(ts.ReadFile(args[0]), "\n")
+	_, b, _ := strings.Cut(ts.ReadFile(args[1]), "\n")
+	if a == "" || a != b {
+		ts.Fatalf("%s and %s differ", args[0], args[1])
+	}
+}
+
+// A run that is interrupted restores everything; one that is killed is undone
+// by the next.
+func TestInterruptedInstall(t *testing.T) {
+	t.Parallel()
+	program := installed(t)
+	golang := goEnvironment()
+	for name, stop := range map[string]func(*testing.T, *running){
+		"interrupted": func(t *testing.T, r *running) {
+			r.interrupt(t, syscall.SIGINT)
+			assert.Contains(t, r.stderr.String(), "nothing was changed")
+		},
+		"killed": func(t *testing.T, r *running) {
+			require.NoError(t, r.Process.Kill())
+			require.Error(t, r.Wait())
+			assert.FileExists(t, filepath.Join(r.Dir, "ent", "schema", "user.go"))
+			next := start(t, program, "", "add", "schema", "auth", "--db", "mariadb", "--force")
+			next.Dir = r.Dir
+			// It finds the module, undoes, and then stops at what it was asked for.
+			require.NoError(t, os.MkdirAll(filepath.Join(r.Dir, "vendor"), 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "vendor", "modules.txt"), nil, 0o644))
+			require.Error(t, next.Run())
+			assert.Contains(t, next.stderr.String(), "a run that was killed had left changes behind: they were undone")
+			require.NoError(t, os.RemoveAll(filepath.Join(r.Dir, "vendor")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, program, "", "add", "schema", "auth", "--db", "mysql")
+			for name, value := range golang {
+				r.Env = append(r.Env, name+"="+value)
+			}
+			// What is left running of a killed run must not be in the way of removing the folder.
+			r.Dir = t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"), 0o644))
+			require.NoError(t, r.Start())
+			mysqltest.Eventually(t, "go.sum is written", func() bool {
+				_, err := os.Stat(filepath.Join(r.Dir, "go.sum"))
+				return err == nil
+			})
+			stop(t, r)
+			entries, err := os.ReadDir(r.Dir)
+			require.NoError(t, err)
+			require.Len(t, entries, 1, "%v", entries)
+			text, err := os.ReadFile(filepath.Join(r.Dir, "go.mod"))
+			require.NoError(t, err)
+			assert.Equal(t, "module example.com/app\n\ngo 1.26\n", string(text))
+		})
+	}
+}
