@@ -3,7 +3,7 @@ package authgraph_test
 import (
 	"bytes"
 	"os"
-	"os/exec"
+	osexec "os/exec"
 	"path/filepath"
 	"testing"
 
@@ -22,7 +22,7 @@ func TestAServiceDoesNotCarryTheFiles(t *testing.T) {
 	require.True(t, bytes.Contains(source, comment))
 
 	program := filepath.Join(t.TempDir(), "httpapi")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./examples/httpapi").CombinedOutput()
+	out, err := osexec.CommandContext(t.Context(), "go", "build", "-o", program, "./examples/httpapi").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	binary, err := os.ReadFile(program)
 	require.NoError(t, err)
