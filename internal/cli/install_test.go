@@ -8,12 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
@@ -74,18 +71,18 @@ func TestInstall(t *testing.T) {
 					}
 					env.Setenv("OWN_SCHEMA", own)
 					// The requirements of this project, for modules that are not to begin empty:
-				// what they make of them is compiled already.
-				for _, name := range []string{"go.mod", "go.sum"} {
-					text, err := os.ReadFile("../../" + name)
-					if err != nil {
-						return err
+					// what they make of them is compiled already.
+					for _, name := range []string{"go.mod", "go.sum"} {
+						text, err := os.ReadFile("../../" + name)
+						if err != nil {
+							return err
+						}
+						text = bytes.Replace(text, []byte("module github.com/authgraph/authgraph\n"), []byte("module example.com/blog\n"), 1)
+						if err := os.WriteFile(env.Getenv("WORK")+"/own."+name[3:], text, 0o644); err != nil {
+							return err
+						}
 					}
-					text = bytes.Replace(text, []byte("module github.com/authgraph/authgraph\n"), []byte("module example.com/blog\n"), 1)
-					if err := os.WriteFile(env.Getenv("WORK")+"/own."+name[3:], text, 0o644); err != nil {
-						return err
-					}
-				}
-				env.Values[memory{}] = new(string)
+					env.Values[memory{}] = new(string)
 					tb := env.T().(testing.TB)
 					env.Values[pool{}] = func() *sql.DB { return mysqltest.DB(tb, url) }
 					return nil
@@ -119,55 +116,5 @@ func sameSQL(ts *testscript.TestScript, _ bool, args []string) {
 	_, b, _ := strings.Cut(ts.ReadFile(args[1]), "\n")
 	if a == "" || a != b {
 		ts.Fatalf("%s and %s differ", args[0], args[1])
-	}
-}
-
-// A run that is interrupted restores everything; one that is killed is undone
-// by the next.
-func TestInterruptedInstall(t *testing.T) {
-	t.Parallel()
-	program := installed(t)
-	golang := goEnvironment()
-	for name, stop := range map[string]func(*testing.T, *running){
-		"interrupted": func(t *testing.T, r *running) {
-			r.interrupt(t, syscall.SIGINT)
-			assert.Contains(t, r.stderr.String(), "nothing was changed")
-		},
-		"killed": func(t *testing.T, r *running) {
-			require.NoError(t, r.Process.Kill())
-			require.Error(t, r.Wait())
-			assert.FileExists(t, filepath.Join(r.Dir, "ent", "schema", "user.go"))
-			next := start(t, program, "", "add", "schema", "auth", "--db", "mariadb", "--force")
-			next.Dir = r.Dir
-			// It finds the module, undoes, and then stops at what it was asked for.
-			require.NoError(t, os.MkdirAll(filepath.Join(r.Dir, "vendor"), 0o755))
-			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "vendor", "modules.txt"), nil, 0o644))
-			require.Error(t, next.Run())
-			assert.Contains(t, next.stderr.String(), "a run that was killed had left changes behind: they were undone")
-			require.NoError(t, os.RemoveAll(filepath.Join(r.Dir, "vendor")))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := start(t, program, "", "add", "schema", "auth", "--db", "mysql")
-			for name, value := range golang {
-				r.Env = append(r.Env, name+"="+value)
-			}
-			// What is left running of a killed run must not be in the way of removing the folder.
-			r.Dir = t.TempDir()
-			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"), 0o644))
-			require.NoError(t, r.Start())
-			mysqltest.Eventually(t, "go.sum is written", func() bool {
-				_, err := os.Stat(filepath.Join(r.Dir, "go.sum"))
-				return err == nil
-			})
-			stop(t, r)
-			entries, err := os.ReadDir(r.Dir)
-			require.NoError(t, err)
-			require.Len(t, entries, 1, "%v", entries)
-			text, err := os.ReadFile(filepath.Join(r.Dir, "go.mod"))
-			require.NoError(t, err)
-			assert.Equal(t, "module example.com/app\n\ngo 1.26\n", string(text))
-		})
 	}
 }

@@ -20,6 +20,7 @@ import (
 	entmigrate "github.com/authgraph/authgraph/ent/migrate"
 	"github.com/authgraph/authgraph/internal/dburl"
 	"github.com/authgraph/authgraph/internal/entgraph"
+	"github.com/authgraph/authgraph/internal/install"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -31,8 +32,9 @@ func newMigrate(a *app) *cobra.Command {
 		Long: `Plan, check, apply and inspect versioned migrations.
 
 The directory is in Atlas's format. It is the folder migrate (for SQLite
-migrate/sqlite) if the current folder has one with an atlas.sum or SQL files, and
-the migrations compiled into this program otherwise.`,
+migrate/sqlite) if the current folder has one with an atlas.sum or SQL files, or
+that of the project if authgraph was installed into it, and the migrations compiled
+into this program otherwise.`,
 		Example: `  authgraph migrate diff add_phone
   authgraph migrate lint --git-base origin/main
   authgraph migrate apply`,
@@ -134,11 +136,8 @@ func (d directory) file(name string) string {
 func (m *migrations) directory(name string) (directory, error) {
 	path := localPath(m.dirPath)
 	if path == "" {
-		path = "migrate"
-		if name == dialect.SQLite {
-			path = filepath.Join("migrate", "sqlite")
-		}
-		if !holdsMigrations(path) {
+		f := findFolders(name)
+		if path = f.migrations; !f.installed && !holdsMigrations(path) {
 			dir, err := migrate.Embedded(name)
 			return directory{Dir: dir}, err
 		}
@@ -189,22 +188,38 @@ func (m *migrations) desired(name string) migrate.State {
 	if path := localPath(m.to); path != "" {
 		return migrate.SQLFile(path)
 	}
-	return defaultDesired("ent", name)
-}
-
-// defaultDesired is the schema in the ent folder, else the compiled-in one.
-func defaultDesired(folder, name string) migrate.State {
 	file := "schema.sql"
 	if name == dialect.SQLite {
 		file = "schema.sqlite.sql"
 	}
-	if path := filepath.Join(folder, file); isFile(path) {
+	ent := findFolders(name).ent
+	if path := filepath.Join(ent, file); isFile(path) {
 		return migrate.SQLFile(path)
 	}
-	if folder = filepath.Join(folder, "schema"); entgraph.HoldsGo(folder) {
+	if folder := filepath.Join(ent, "schema"); entgraph.HoldsGo(folder) {
 		return entSchema(folder)
 	}
 	return migrate.Tables(entmigrate.Tables...)
+}
+
+// folders are where a project has its Ent client and its migrations.
+type folders struct {
+	ent, migrations string
+	// installed is whether they are those that authgraph installed into.
+	installed bool
+}
+
+// findFolders finds the folders of the project in the current folder for a dialect.
+func findFolders(name string) folders {
+	p, err := install.Open(".")
+	if err == nil && p.DB() != "" && (p.DB() == "sqlite") == (name == dialect.SQLite) {
+		return folders{filepath.FromSlash(p.Dir()), filepath.FromSlash(p.Migrations()), true}
+	}
+	f := folders{ent: "ent", migrations: "migrate"}
+	if name == dialect.SQLite {
+		f.migrations = filepath.Join("migrate", "sqlite")
+	}
+	return f
 }
 
 // entSchema is the state described by the Ent schema in the Go files of a folder.

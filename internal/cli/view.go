@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -71,6 +72,7 @@ func (a *app) view(ctx context.Context, o install.Options) error {
 	for _, f := range plan.Files {
 		result.Files = append(result.Files, viewFile{f.Path, f.Action, f.Reason, f.Text})
 	}
+	slices.SortFunc(result.Files, func(a, b viewFile) int { return cmp.Compare(a.Path, b.Path) })
 	if a.format == formatJSON {
 		return a.printJSON(result)
 	}

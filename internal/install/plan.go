@@ -83,6 +83,14 @@ func (p *Project) Dir() string {
 	return p.record.layout.dir
 }
 
+// Migrations is the folder of the migrations; empty where the project was not set up.
+func (p *Project) Migrations() string {
+	if p == nil || p.record == nil {
+		return ""
+	}
+	return p.record.layout.migrations
+}
+
 // Databases are the values of [Options.DB].
 var Databases = []string{"mysql", "mariadb", "sqlite"}
 
