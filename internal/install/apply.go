@@ -102,6 +102,7 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 		err = fmt.Errorf("%w; nothing was changed", err)
 	}()
 	r := &run{Plan: p, Steps: steps}
+	tidy := r.command(ctx, "mod", "tidy", "-diff") == nil
 	if err := r.write(); err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 	if len(p.Has(Conflict)) > 0 {
 		return &Result{}, nil
 	}
-	if err := r.compile(ctx); err != nil {
+	if err := r.compile(ctx, tidy); err != nil {
 		return nil, err
 	}
 	if noMigration {
@@ -160,9 +161,9 @@ func (r run) writeFile(name string, text []byte) error {
 }
 
 // compile adds the requirements, runs the generator and builds what was
-// installed.
-func (r run) compile(ctx context.Context) error {
-	tidy := r.command(ctx, "mod", "tidy", "-diff") == nil
+// installed. A go.mod that was tidy stays so; in one that was not, what the
+// user has there is not removed.
+func (r run) compile(ctx context.Context, tidy bool) error {
 	if err := r.require(ctx); err != nil {
 		return err
 	}
@@ -178,7 +179,6 @@ func (r run) compile(ctx context.Context) error {
 			return err
 		}
 	}
-	// Where go.mod was tidy it stays so; where not, what the user has in it is not removed.
 	if tidy {
 		r.progress("go mod tidy")
 		if err := r.command(ctx, "mod", "tidy"); err != nil {
