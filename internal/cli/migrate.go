@@ -225,11 +225,11 @@ func findFolders(name string) folders {
 // entSchema is the state described by the Ent schema in the Go files of a folder.
 func entSchema(folder string) migrate.State {
 	return func(ctx context.Context, d *migrate.Dev) (*schema.Schema, error) {
-		tables, err := entgraph.Tables(folder)
+		sql, err := entgraph.Load(ctx, folder, d.Dialect())
 		if err != nil {
 			return nil, err
 		}
-		return migrate.Tables(tables...)(ctx, d)
+		return migrate.SQL(folder, sql)(ctx, d)
 	}
 }
 

@@ -1,12 +1,15 @@
-// Package entgraph reads an Ent schema from its Go files, as the generator
-// does, and writes the database that follows from it as SQL.
+// Package entgraph reads an Ent schema from its Go files, and writes the
+// database that follows from it as SQL.
 //
-// It carries the generator, which services must not: package migrate does not
-// import it.
+// The schema is read by a small program that the go command runs in the
+// module it lies in: with the version of Ent that the module has, and without
+// the generator in this program.
 package entgraph
 
 import (
+	"bytes"
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
@@ -17,33 +20,65 @@ import (
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql/schema"
-	"entgo.io/ent/entc"
-	"entgo.io/ent/entc/gen"
 )
 
-// Tables are those of the Ent schema in the Go files of a folder, which must
-// lie in the module of the current folder. It runs the go command, which
-// compiles them.
-func Tables(folder string) ([]*schema.Table, error) {
+// loader is the program that reads a schema.
+//
+//go:embed loader/main.go
+var loader []byte
+
+// Load is the SQL that makes the tables of the Ent schema in the Go files of a
+// folder, which must lie in the module of the current folder, in an empty
+// database of a dialect: dialect.MySQL (for MariaDB too) or dialect.SQLite.
+// It needs the go command and no database.
+func Load(ctx context.Context, folder, name string) (_ string, err error) {
 	if !HoldsGo(folder) {
-		return nil, fmt.Errorf("the folder %s holds no Go files: name the one of the Ent schema, as in ent://ent/schema", folder)
+		return "", fmt.Errorf("the folder %s holds no Go files: name the one of the Ent schema, as in ent://ent/schema", folder)
+	}
+	temp, err := os.MkdirTemp("", "authgraph_ent_")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	program := filepath.Join(temp, "main.go")
+	if err := os.WriteFile(program, bytes.Replace(loader, []byte("//go:build ignore\n"), nil, 1), 0o600); err != nil {
+		return "", err
 	}
 	path := filepath.ToSlash(folder)
 	if !filepath.IsAbs(folder) && !strings.HasPrefix(path, ".") {
 		path = "./" + path // without it the go command would take an import path
 	}
-	graph, err := entc.LoadGraph(path, &gen.Config{})
+	// Ent's working folder, which it leaves behind when it is interrupted.
+	const working = ".entc"
+	if _, err := os.Stat(working); errors.Is(err, os.ErrNotExist) {
+		defer func() { err = errors.Join(err, os.RemoveAll(working)) }()
+	}
+	args := []string{path, name, versions[name]}
+	ddl, err := goRun(ctx, program, nil, args)
 	if err != nil && incomplete.MatchString(err.Error()) {
-		graph, err = loadApart(path, err)
+		ddl, err = runApart(ctx, program, temp, args, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the Ent schema in %s: %w", folder, err)
+		return "", fmt.Errorf("read the Ent schema in %s: %w", folder, err)
 	}
-	tables, err := graph.Tables()
-	if err != nil {
-		return nil, fmt.Errorf("read the Ent schema in %s: %w", folder, err)
+	return tidy(name, ddl), nil
+}
+
+func goRun(ctx context.Context, program string, flags, args []string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", append(append(append([]string{"run"}, flags...), program), append(args, flags...)...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	switch {
+	case err == nil:
+		return stdout.String(), nil
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case errors.Is(err, exec.ErrNotFound):
+		return "", errors.New("the go command is not installed, or not on PATH")
 	}
-	return tables, nil
+	text := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(stderr.String()), "exit status 1"))
+	return "", errors.New(strings.ReplaceAll(text, program, "the loader"))
 }
 
 // incomplete is what the go command says where go.mod does not list what the
@@ -51,29 +86,24 @@ func Tables(folder string) ([]*schema.Table, error) {
 // entc.go, or go run -mod=mod, needs it.
 var incomplete = regexp.MustCompile(`missing go\.sum entry|updates to go\.mod needed|no required module provides package`)
 
-// loadApart loads the graph with a copy of go.mod, to which the go command may
-// add what is missing; cause is the error without that.
-func loadApart(path string, cause error) (_ *gen.Graph, err error) {
-	out, err := exec.Command("go", "env", "GOMOD").Output()
+// runApart runs the program with a copy of go.mod, to which the go command may add
+// what is missing; cause is the error without that.
+func runApart(ctx context.Context, program, temp string, args []string, cause error) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {
-		return nil, cause
+		return "", cause
 	}
-	folder, err := os.MkdirTemp("", "authgraph_mod_")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	root := filepath.Dir(strings.TrimSpace(string(out)))
 	for _, name := range []string{"go.mod", "go.sum"} {
 		text, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
-			return nil, errors.Join(cause, err)
+			return "", errors.Join(cause, err)
 		}
-		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
-			return nil, err
+		if err := os.WriteFile(filepath.Join(temp, name), text, 0o600); err != nil {
+			return "", err
 		}
 	}
-	return entc.LoadGraph(path, &gen.Config{BuildFlags: []string{"-mod=mod", "-modfile=" + filepath.Join(folder, "go.mod")}})
+	return goRun(ctx, program, []string{"-mod=mod", "-modfile=" + filepath.Join(temp, "go.mod")}, args)
 }
 
 // HoldsGo reports whether Go files lie in a folder.
@@ -94,6 +124,16 @@ func HoldsGo(folder string) bool {
 // defaults.
 var versions = map[string]string{dialect.MySQL: "8.0.19", dialect.SQLite: "3.40.0"}
 
+// SQL is the statements that make the tables in an empty database of a
+// dialect.
+func SQL(ctx context.Context, name string, tables []*schema.Table) (string, error) {
+	ddl, err := schema.DDL(ctx, schema.DDLArgs{Dialect: name, Version: versions[name], Tables: tables})
+	if err != nil {
+		return "", err
+	}
+	return tidy(name, ddl), nil
+}
+
 // position is a line in which Ent names where in the Go files a table is
 // declared; it would change the output with every edit there.
 var position = regexp.MustCompile(`(?m)^-- atlas:pos .*\n`)
@@ -101,25 +141,11 @@ var position = regexp.MustCompile(`(?m)^-- atlas:pos .*\n`)
 // hint is a part of a default that MySQL and MariaDB read and SQLite skips.
 var hint = regexp.MustCompile(`/\*!(.*?)\*/`)
 
-// SQL is the statements that make the tables in an empty database of a
-// dialect, dialect.MySQL (for MariaDB too) or dialect.SQLite. No database is
-// needed.
-func SQL(ctx context.Context, name string, tables []*schema.Table) (string, error) {
-	version, ok := versions[name]
-	if !ok {
-		return "", fmt.Errorf("no SQL for dialect %q", name)
-	}
-	if len(tables) == 0 {
-		return "", errors.New("the schema has no tables")
-	}
-	ddl, err := schema.DDL(ctx, schema.DDLArgs{Dialect: name, Version: version, Tables: tables})
-	if err != nil {
-		return "", err
-	}
+func tidy(name, ddl string) string {
 	read := ""
 	if name == dialect.MySQL {
 		read = "$1"
 	}
 	ddl = hint.ReplaceAllString(ddl, read)
-	return strings.TrimLeft(position.ReplaceAllString(ddl, ""), "\n"), nil
+	return strings.TrimLeft(position.ReplaceAllString(ddl, ""), "\n")
 }

@@ -341,17 +341,11 @@ func (r *run) migration(ctx context.Context, first bool) (*Result, error) {
 }
 
 func (r run) diff(ctx context.Context, dev *migrate.Dev, dir migrate.Dir) (*Result, error) {
-	var state migrate.State
-	if file := r.project.file(r.layout.entFile(r.layout.desiredFile())); r.project.exists(r.layout.entFile(r.layout.desiredFile())) {
-		state = migrate.SQLFile(file)
-	} else {
-		tables, err := entgraph.Tables(r.project.file(r.layout.entFile("schema")))
-		if err != nil {
-			return nil, err
-		}
-		state = migrate.Tables(tables...)
+	name, sql, err := r.desired(ctx)
+	if err != nil {
+		return nil, err
 	}
-	plan, err := migrate.Diff(ctx, dev, dir, state, r.migrationName())
+	plan, err := migrate.Diff(ctx, dev, dir, migrate.SQL(name, sql), r.migrationName())
 	if errors.Is(err, migrate.ErrNoChanges) {
 		return &Result{}, nil
 	}
@@ -364,17 +358,9 @@ func (r run) diff(ctx context.Context, dev *migrate.Dev, dir migrate.Dir) (*Resu
 // offline writes the first migration without a server: the statements that
 // make the schema.
 func (r run) offline(ctx context.Context, dir migrate.Dir) (*Result, error) {
-	var sql string
-	if text, err := os.ReadFile(r.project.file(r.layout.entFile(r.layout.desiredFile()))); err == nil {
-		sql = generatedHead.ReplaceAllString(string(text), "")
-	} else {
-		tables, err := entgraph.Tables(r.project.file(r.layout.entFile("schema")))
-		if err != nil {
-			return nil, err
-		}
-		if sql, err = entgraph.SQL(ctx, dialect.MySQL, tables); err != nil {
-			return nil, err
-		}
+	_, sql, err := r.desired(ctx)
+	if err != nil {
+		return nil, err
 	}
 	file, err := migrate.New(dir, r.migrationName())
 	if err != nil {
@@ -385,6 +371,26 @@ func (r run) offline(ctx context.Context, dir migrate.Dir) (*Result, error) {
 		return nil, err
 	}
 	return &Result{Migration: name}, migrate.Hash(dir)
+}
+
+// desired is the SQL of the schema, and where it comes from: what the generator
+// wrote, or the Go files.
+func (r run) desired(ctx context.Context) (name, sql string, err error) {
+	name = r.layout.entFile(r.layout.desiredFile())
+	text, err := os.ReadFile(r.project.file(name))
+	if err == nil {
+		return name, generatedHead.ReplaceAllString(string(text), ""), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return name, "", err
+	}
+	name = r.layout.entFile("schema")
+	of := dialect.MySQL
+	if r.DB == "sqlite" {
+		of = dialect.SQLite
+	}
+	sql, err = entgraph.Load(ctx, r.project.file(name), of)
+	return name, sql, err
 }
 
 var generatedHead = regexp.MustCompile(`\A-- Code generated .*\n\n`)
