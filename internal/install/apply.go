@@ -206,8 +206,8 @@ func (r run) require(ctx context.Context) error {
 		had[q.Mod.Path] = q.Mod.Version
 	}
 	var get []string
-	if have := "go" + goVersion(was); r.goes != "" && semver.Compare("v"+strings.TrimPrefix(have, "go"), "v"+r.goes) < 0 {
-		get = append(get, "go@"+r.goes)
+	if have := "go" + goVersion(was); r.language != "" && semver.Compare("v"+strings.TrimPrefix(have, "go"), "v"+r.language) < 0 {
+		get = append(get, "go@"+r.language)
 	}
 	for _, m := range r.Requirements {
 		if semver.Compare(had[m.Module], m.Version) < 0 {

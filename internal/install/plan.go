@@ -169,12 +169,12 @@ type Plan struct {
 	// Notes are what the user should know.
 	Notes []string `json:"notes,omitempty"`
 
-	project *Project
-	layout  layout
-	record  *record
-	added   []string // entities that were not there
-	upgrade bool
-	goes    string // the Go version that is needed
+	project  *Project
+	layout   layout
+	record   *record
+	added    []string // entities that were not there
+	upgrade  bool
+	language string // the Go version that the sources are written in
 }
 
 // Changes reports whether there is anything to do.
@@ -204,7 +204,7 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Module: p.Module, DB: l.db, Dir: l.dir, Auth: o.Auth, project: p, layout: l, upgrade: o.Upgrade}
+	plan := &Plan{Entities: []string{}, Module: p.Module, DB: l.db, Dir: l.dir, Auth: o.Auth, project: p, layout: l, upgrade: o.Upgrade}
 	for _, e := range Entities {
 		before := slices.Contains(p.Installed(), e.Name)
 		if before || slices.Contains(o.Entities, e.Name) {
@@ -271,7 +271,7 @@ func (p *Plan) sources() ([]source, error) {
 		}
 		sources = append(sources, auth...)
 		// It is written in this project's version of the language.
-		if _, p.goes, err = ownRequirements(); err != nil {
+		if _, p.language, err = ownRequirements(); err != nil {
 			return nil, err
 		}
 	}
