@@ -1,3 +1,11 @@
+// Package install puts the entities of the auth graph, and package auth, into the
+// module of somebody else, as source.
+//
+// What is installed are this project's own files, embedded, with their import
+// paths rewritten and the edges to entities that are not there taken out.
+// [Project.Plan] works out what to do and changes nothing; [Plan.Apply] does it,
+// or leaves the project as it was. What was installed is recorded with its
+// text, so that later versions can be merged with what the user made of it.
 package install
 
 import (
