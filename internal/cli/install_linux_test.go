@@ -54,7 +54,7 @@ func TestInterruptedInstall(t *testing.T) {
 			require.Error(t, r.Wait())
 			assert.FileExists(t, filepath.Join(r.Dir, "ent", "schema", "user.go"))
 			next := start(t, program, "", "add", "schema", "auth", "--db", "mariadb", "--force")
-			next.Dir = r.Dir
+			next.Dir, next.Env = r.Dir, r.Env
 			// It finds the module, undoes, and then stops at what it was asked for.
 			require.NoError(t, os.MkdirAll(filepath.Join(r.Dir, "vendor"), 0o755))
 			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "vendor", "modules.txt"), nil, 0o644))
@@ -69,6 +69,8 @@ func TestInterruptedInstall(t *testing.T) {
 			for name, value := range golang {
 				r.Env = append(r.Env, name+"="+value)
 			}
+			// The go command ignores a go.mod in the folder for temporary files.
+			r.Env = append(r.Env, "TMPDIR="+t.TempDir())
 			r.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"), 0o644))
 			require.NoError(t, r.Start())
