@@ -4,7 +4,7 @@
 //
 //	client, err := authgraph.Open(ctx, os.Getenv("DATABASE_URL"))
 //
-// The tables come from package migrate; Open neither creates nor changes any.
+// The tables come from the migrations; Open neither creates nor changes any.
 package authgraph
 
 import (

@@ -73,8 +73,15 @@ func SQLFile(path string) State {
 		if err != nil {
 			return nil, err
 		}
+		return SQL(path, string(b))(ctx, d)
+	}
+}
+
+// SQL is the state that statements lead to; name is what an error calls them.
+func SQL(name, statements string) State {
+	return func(ctx context.Context, d *Dev) (*schema.Schema, error) {
 		return d.replay(ctx, func() error {
-			return d.exec(ctx, atlas.NewLocalFile(path, b))
+			return d.exec(ctx, atlas.NewLocalFile(name, []byte(statements)))
 		})
 	}
 }

@@ -168,8 +168,8 @@ func forgetNext(a schema.Attr) bool {
 	return ok
 }
 
-// SQL are the statements that make the schema in an empty database.
-func SQL(ctx context.Context, dev *Dev, s *schema.Schema) (string, error) {
+// MarshalSQL are the statements that make the schema in an empty database.
+func MarshalSQL(ctx context.Context, dev *Dev, s *schema.Schema) (string, error) {
 	none := schema.New(s.Name)
 	none.Attrs = s.Attrs
 	add, err := dev.drv.SchemaDiff(none, s, schema.DiffNormalized())
@@ -183,8 +183,8 @@ func SQL(ctx context.Context, dev *Dev, s *schema.Schema) (string, error) {
 	return format(plan)
 }
 
-// HCL is the schema in Atlas's language.
-func HCL(dev *Dev, s *schema.Schema) ([]byte, error) {
+// MarshalHCL is the schema in Atlas's language.
+func MarshalHCL(dev *Dev, s *schema.Schema) ([]byte, error) {
 	if dev.Dialect() == dialect.SQLite {
 		return sqlite.MarshalHCL(s)
 	}

@@ -133,7 +133,7 @@ func TestSQLMakesTheSchemaAgain(t *testing.T) {
 		for name, of := range map[string]migrate.State{"directory": migrate.Files(dir), "database": migrate.Database(url)} {
 			s, err := migrate.Inspect(t.Context(), dev, of)
 			require.NoError(t, err)
-			sql, err := migrate.SQL(t.Context(), dev, s)
+			sql, err := migrate.MarshalSQL(t.Context(), dev, s)
 			require.NoError(t, err)
 			assert.NotContains(t, sql, migrate.RevisionsTable)
 			assert.NotContains(t, sql, "AUTO_INCREMENT ", "the next ids are no part of a schema")
@@ -151,7 +151,7 @@ func TestHCLIsReadBackByAtlas(t *testing.T) {
 		populate(t, url, dir)
 		s, err := migrate.Inspect(t.Context(), scratch(t, url), migrate.Files(dir))
 		require.NoError(t, err)
-		text, err := migrate.HCL(live(t, url), s)
+		text, err := migrate.MarshalHCL(live(t, url), s)
 		require.NoError(t, err)
 		assert.Contains(t, string(text), `table "users"`)
 

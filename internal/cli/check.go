@@ -43,7 +43,8 @@ func (m *migrations) check(ctx context.Context) error {
 	m.announce(src)
 	var drift *migrate.DriftError
 	err = w.use(ctx, func(dev *migrate.Dev) error {
-		err := migrate.Check(ctx, dev, dir.Dir, m.desired(w.dialect))
+		to, _ := m.desired(w.dialect)
+		err := migrate.Check(ctx, dev, dir.Dir, to)
 		if errors.As(err, &drift) {
 			return nil
 		}

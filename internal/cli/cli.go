@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -95,6 +96,8 @@ type app struct {
 	format         string
 	// urlFrom is where the database URL comes from; empty for --url.
 	urlFrom string
+	// answers reads the terminal, once something was asked.
+	answers *bufio.Reader
 }
 
 // run makes fn the body of a command.

@@ -53,7 +53,8 @@ func (m *migrations) diff(ctx context.Context, name string, dryRun bool) error {
 	m.announce(src)
 	var plan *migrate.Plan
 	err = w.use(ctx, func(dev *migrate.Dev) error {
-		plan, err = migrate.Diff(ctx, dev, dir.Dir, m.desired(w.dialect), name)
+		to, _ := m.desired(w.dialect)
+		plan, err = migrate.Diff(ctx, dev, dir.Dir, to, name)
 		if errors.Is(err, migrate.ErrNoChanges) {
 			return nil
 		}

@@ -107,10 +107,10 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 func (m *migrations) render(ctx context.Context, dev *migrate.Dev, src schemaSource, dir directory, s *schema.Schema) ([]byte, error) {
 	switch m.format {
 	case formatSQL:
-		sql, err := migrate.SQL(ctx, dev, s)
+		sql, err := migrate.MarshalSQL(ctx, dev, s)
 		return []byte(sql), err
 	case formatHCL:
-		return migrate.HCL(dev, s)
+		return migrate.MarshalHCL(dev, s)
 	}
 	doc, err := schemadoc.Of(s)
 	if err != nil {

@@ -13,11 +13,14 @@ import (
 	"slices"
 	"strings"
 
+	"ariga.io/atlas/sql/schema"
 	"entgo.io/ent/dialect"
 	"github.com/spf13/cobra"
 
 	entmigrate "github.com/authgraph/authgraph/ent/migrate"
 	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/entgraph"
+	"github.com/authgraph/authgraph/internal/install"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -29,8 +32,9 @@ func newMigrate(a *app) *cobra.Command {
 		Long: `Plan, check, apply and inspect versioned migrations.
 
 The directory is in Atlas's format. It is the folder migrate (for SQLite
-migrate/sqlite) if the current folder has one with an atlas.sum or SQL files, and
-the migrations compiled into this program otherwise.`,
+migrate/sqlite) if the current folder has one with an atlas.sum or SQL files, or
+that of the project if authgraph was installed into it, and the migrations compiled
+into this program otherwise.`,
 		Example: `  authgraph migrate diff add_phone
   authgraph migrate lint --git-base origin/main
   authgraph migrate apply`,
@@ -90,7 +94,7 @@ func (m *migrations) addDevFlag(cmd *cobra.Command) {
 }
 
 func (m *migrations) addToFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&m.to, "to", "", "SQL `file` of the desired schema (default ent/schema.sql or ent/schema.sqlite.sql, else the compiled-in schema)")
+	cmd.Flags().StringVar(&m.to, "to", "", "the desired schema: a SQL `file`, or ent://folder of an Ent schema (default ent/schema.sql or ent/schema.sqlite.sql, else ent://ent/schema, else the compiled-in schema)")
 }
 
 // database is the address in use.
@@ -137,11 +141,8 @@ func (d directory) file(name string) string {
 func (m *migrations) directory(name string) (directory, error) {
 	path := localPath(m.dirPath)
 	if path == "" {
-		path = "migrate"
-		if name == dialect.SQLite {
-			path = filepath.Join("migrate", "sqlite")
-		}
-		if !holdsMigrations(path) {
+		f := findFolders(name)
+		if path = f.migrations; !f.installed && !holdsMigrations(path) {
 			dir, err := migrate.Embedded(name)
 			return directory{Dir: dir}, err
 		}
@@ -184,27 +185,62 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// desired is the schema that the directory is to lead to.
-func (m *migrations) desired(name string) migrate.State {
-	if path := m.desiredFile(name); path != "" {
-		return migrate.SQLFile(path)
+// desired is the schema that the directory is to lead to, and what it is called
+// in messages.
+func (m *migrations) desired(name string) (to migrate.State, source string) {
+	if folder, ok := strings.CutPrefix(m.to, entScheme); ok {
+		return entSchema(folder), m.to
 	}
-	return migrate.Tables(entmigrate.Tables...)
+	if path := localPath(m.to); path != "" {
+		return migrate.SQLFile(path), path
+	}
+	file := "schema.sql"
+	if name == dialect.SQLite {
+		file = "schema.sqlite.sql"
+	}
+	ent := findFolders(name).ent
+	if path := filepath.Join(ent, file); isFile(path) {
+		return migrate.SQLFile(path), path
+	}
+	if folder := filepath.Join(ent, "schema"); entgraph.HoldsGo(folder) {
+		return entSchema(folder), entScheme + filepath.ToSlash(folder)
+	}
+	return migrate.Tables(entmigrate.Tables...), "compiled-in schema"
 }
 
-// desiredFile is the file of that schema; empty for the one compiled in.
-func (m *migrations) desiredFile(name string) string {
-	path := localPath(m.to)
-	if path == "" {
-		path = filepath.Join("ent", "schema.sql")
-		if name == dialect.SQLite {
-			path = filepath.Join("ent", "schema.sqlite.sql")
-		}
-		if !isFile(path) {
-			return ""
-		}
+// folders are where a project has its Ent client and its migrations.
+type folders struct {
+	ent, migrations string
+	// installed is whether they are those that authgraph installed into.
+	installed bool
+}
+
+// findFolders finds the folders of the project in the current folder for a dialect.
+func findFolders(name string) folders {
+	p, err := install.Open(".")
+	if err == nil && p.DB() != "" && (p.DB() == "sqlite") == (name == dialect.SQLite) {
+		return folders{filepath.FromSlash(p.Dir()), filepath.FromSlash(p.Migrations()), true}
 	}
-	return path
+	f := folders{ent: "ent", migrations: "migrate"}
+	if name == dialect.SQLite {
+		f.migrations = filepath.Join("migrate", "sqlite")
+	}
+	return f
+}
+
+// entScheme is how the folder of an Ent schema is named, as the Atlas CLI has it.
+const entScheme = "ent://"
+
+// entSchema is the state described by the Ent schema in the Go files of a folder.
+func entSchema(folder string) migrate.State {
+	folder = filepath.FromSlash(folder)
+	return func(ctx context.Context, d *migrate.Dev) (*schema.Schema, error) {
+		sql, err := entgraph.Load(ctx, folder, d.Dialect())
+		if err != nil {
+			return nil, err
+		}
+		return migrate.SQL(folder, sql)(ctx, d)
+	}
 }
 
 // workshop is the database in which a directory is tried out. Unless --dev-url

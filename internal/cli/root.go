@@ -24,6 +24,7 @@ errors go to standard error. With --format json a command that succeeds writes o
 JSON object (help and completion aside). So does one that finds something, and one
 that fails where it has a result to show; an error is a line on standard error.`,
 		Example: `  authgraph demo
+  authgraph add schema auth
   export DATABASE_URL='mysql://user:password@localhost:3306/app'
   authgraph migrate apply
   authgraph migrate status`,
@@ -65,10 +66,14 @@ Exit codes:
   1    failed: the line on standard error says what, where and what to do
   2    called wrongly: unknown command, flag, argument, format or a name that cannot be used
   3    found something that it looks for: adopt, check, diff, doctor, lint, policy (doctor, lint and
-       policy: errors and failures; with --strict warnings too)
-  130  interrupted: a scratch database is dropped, and apply goes on where it stopped
+       policy: errors and failures; with --strict warnings too); upgrade: conflicts, marked in the files
+  130  interrupted: a scratch database is dropped, apply goes on where it stopped, and
+       init, add and upgrade leave every file as it was
 {{end}}`)
-	root.AddCommand(newAdopt(a), newDemo(a), newDoctor(a), newInspect(a), newMigrate(a), newPolicy(a), newPurge(a), newSchemaDiff(a), newVersion(a))
+	root.AddCommand(
+		newAdd(a), newAdopt(a), newDemo(a), newDoctor(a), newInit(a), newInspect(a), newList(a), newMigrate(a), newPolicy(a),
+		newPurge(a), newSchemaDiff(a), newUpgrade(a), newVersion(a), newView(a),
+	)
 	checkHelp(root)
 	return root
 }

@@ -1,13 +1,13 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/authgraph/authgraph/internal/dburl"
 	"github.com/authgraph/authgraph/migrate"
@@ -17,9 +17,11 @@ import (
 const schemaSources = `A SOURCE is one of these:
 
   schema          the schema of the code: ent/schema.sql or ent/schema.sqlite.sql
-                  where there is one, else the one compiled into this program
+                  where there is one, else the Go files in ent/schema, else the
+                  schema compiled into this program
   migrate         what the migrations lead to: the folder migrate, for SQLite
                   migrate/sqlite, else the migrations compiled into this program
+  ent://FOLDER    the Go files of an Ent schema
   file://PATH     what another directory of migrations, or an SQL file, leads to
   a database URL  the tables of a database in use, which is only read; the table
                   of the migration history is left out
@@ -42,7 +44,7 @@ type schemaSource struct {
 // schemaSource reads an argument. What it means for a dialect is decided by state.
 func (m *migrations) schemaSource(arg string) (schemaSource, error) {
 	s := schemaSource{name: arg, arg: arg}
-	if arg == "schema" || arg == "migrate" {
+	if arg == "schema" || arg == "migrate" || strings.HasPrefix(arg, entScheme) {
 		return s, nil
 	}
 	if path := localPath(arg); path != arg {
@@ -73,8 +75,11 @@ func (m *migrations) state(s *schemaSource, dialect string) (migrate.State, erro
 	case s.live != "":
 		return migrate.Database(s.live), nil
 	case s.arg == "schema":
-		s.name = cmp.Or(m.desiredFile(dialect), "compiled-in schema")
-		return m.desired(dialect), nil
+		to, name := m.desired(dialect)
+		s.name = name
+		return to, nil
+	case strings.HasPrefix(s.arg, entScheme):
+		return entSchema(strings.TrimPrefix(s.arg, entScheme)), nil
 	case s.arg == "migrate":
 		dir, err := m.directory(dialect)
 		s.name = dir.String()

@@ -21,6 +21,15 @@ import (
 // and returns what it wrote there.
 func onTerminal(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()
+	shown, err := typeInto(t, cmd, "")
+	require.NoError(t, err, "%s", shown)
+	return shown
+}
+
+// typeInto runs a program on a terminal into which something is typed, unless
+// that is empty: then its standard input is no terminal.
+func typeInto(t *testing.T, cmd *exec.Cmd, typed string) (string, error) {
+	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, screen.Close()) })
@@ -31,12 +40,16 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) string {
 	require.NoError(t, err)
 	require.NoError(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 120}))
 	cmd.Stdout, cmd.Stderr = terminal, terminal
+	if typed != "" {
+		cmd.Stdin = terminal
+		_, err := screen.WriteString(typed)
+		require.NoError(t, err)
+	}
 	require.NoError(t, cmd.Start())
 	require.NoError(t, terminal.Close())
 	var shown bytes.Buffer
 	_, _ = shown.ReadFrom(screen) // on Linux it ends with an error when the program has ended
-	require.NoError(t, cmd.Wait(), "%s", &shown)
-	return shown.String()
+	return shown.String(), cmd.Wait()
 }
 
 func TestBarOnATerminal(t *testing.T) {

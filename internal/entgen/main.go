@@ -9,14 +9,14 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"regexp"
 	"runtime"
-	"strings"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql/schema"
 	"entgo.io/ent/entc"
 	"entgo.io/ent/entc/gen"
+
+	"github.com/authgraph/authgraph/internal/entgraph"
 )
 
 func main() {
@@ -61,32 +61,18 @@ func andThen(steps ...func([]*schema.Table) error) gen.Hook {
 
 const generated = "-- Code generated from ent/schema by go generate ./ent, DO NOT EDIT.\n\n"
 
-// position is a line in which Ent names where in the Go files a table is
-// declared; it would change the output with every edit there.
-var position = regexp.MustCompile(`(?m)^-- atlas:pos .*\n`)
-
-// hint is a part of a default that MySQL and MariaDB read and SQLite skips.
-var hint = regexp.MustCompile(`/\*!(.*?)\*/`)
-
 // writeSQL writes the desired state for tools that read SQL, one file a
-// dialect. The versions choose what the planner may use: named CHECKs and
-// expression defaults.
+// dialect.
 func writeSQL(tables []*schema.Table) error {
-	for _, target := range []struct{ file, dialect, version, hint string }{
-		{"schema.sql", dialect.MySQL, "8.0.19", "$1"},
-		{"schema.sqlite.sql", dialect.SQLite, "3.40.0", ""},
+	for _, target := range []struct{ file, dialect string }{
+		{"schema.sql", dialect.MySQL},
+		{"schema.sqlite.sql", dialect.SQLite},
 	} {
-		ddl, err := schema.DDL(context.Background(), schema.DDLArgs{
-			Dialect: target.dialect,
-			Version: target.version,
-			Tables:  tables,
-		})
+		sql, err := entgraph.SQL(context.Background(), target.dialect, tables)
 		if err != nil {
 			return fmt.Errorf("%s: %w", target.file, err)
 		}
-		ddl = hint.ReplaceAllString(ddl, target.hint)
-		out := generated + strings.TrimLeft(position.ReplaceAllString(ddl, ""), "\n")
-		if err := os.WriteFile(target.file, []byte(out), 0o644); err != nil {
+		if err := os.WriteFile(target.file, []byte(generated+sql), 0o644); err != nil {
 			return err
 		}
 	}

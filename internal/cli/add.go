@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newAdd(a *app) *cobra.Command {
+	i := newInstallation(a)
+	cmd := &cobra.Command{
+		Use:   "add schema auth[/NAME]…",
+		Short: "Install entities, or all of them, into a Go module",
+		Long: `Install the entities of the auth graph into the Go module of the current folder, as
+source that is yours from then on: auth for all of them, or auth/user, auth/otp,
+auth/session, auth/refresh-token one by one. An edge is wired as soon as both of its
+ends are there. The requirements are added to go.mod, the client is generated and
+built, and the migration is planned; the first one without a database.
+
+A file that is there and differs is shown, and replaced only with --force. Files that
+authgraph installed and you changed are merged. A run that fails or is interrupted
+leaves everything as it was.`,
+		Example: `  authgraph add schema auth --db mysql
+  authgraph add schema auth/user auth/session
+  authgraph add schema auth --with-auth`,
+		Args: func(cmd *cobra.Command, args []string) (err error) {
+			i.Entities, err = entities(cmd, args)
+			return err
+		},
+		ValidArgsFunction: completeEntities,
+		RunE: a.run(func(ctx context.Context, _ []string) error {
+			result, err := i.do(ctx)
+			if err != nil {
+				return err
+			}
+			if a.format == formatText && result != nil && result.Migration != "" {
+				fmt.Fprintln(a.stderr, "next: review the migration, set DATABASE_URL as in .env.example, then: authgraph migrate apply")
+			}
+			return nil
+		}),
+	}
+	i.addFlags(cmd)
+	flags := cmd.Flags()
+	flags.BoolVar(&i.Auth, "with-auth", false, "install package auth and Open too, as source")
+	flags.StringVar(&i.devURL, "dev-url", "", "an empty database to plan a later migration in, as a `URL` (default a scratch database beside the one of --url, dropped afterwards)")
+	flags.BoolVar(&i.noMigration, "no-migration", false, "plan no migration")
+	return cmd
+}

@@ -1,0 +1,37 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newInit(a *app) *cobra.Command {
+	i := newInstallation(a)
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Set up a Go module for the auth graph, without entities yet",
+		Long: `Set up the Go module of the current folder: the generator of the Ent client, the
+configuration of the Atlas CLI, an example of the environment, and the requirements
+in go.mod. A generator that is there already stays. authgraph add does the same on
+its way; entities come only with it.
+
+A run that fails or is interrupted leaves everything as it was.`,
+		Example: `  authgraph init --db mysql
+  authgraph init --db sqlite --dir internal/ent`,
+		Args: noArgs,
+		RunE: a.run(func(ctx context.Context, _ []string) error {
+			result, err := i.do(ctx)
+			if err != nil {
+				return err
+			}
+			if a.format == formatText && result != nil {
+				fmt.Fprintln(a.stderr, "next: authgraph add schema auth")
+			}
+			return nil
+		}),
+	}
+	i.addFlags(cmd)
+	return cmd
+}

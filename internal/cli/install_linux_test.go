@@ -1,0 +1,90 @@
+package cli_test
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/internal/mysqltest"
+)
+
+// On a terminal it asks for what was not said, and before it writes.
+func TestInstallAsksOnATerminal(t *testing.T) {
+	t.Parallel()
+	inModule := func(t *testing.T, args ...string) *running {
+		r := start(t, installed(t), "", args...)
+		require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"), 0o644))
+		return r
+	}
+	for typed, db := range map[string]string{"\n": "mysql", "2\n": "mariadb", "x\n4\nSQLite\n": "sqlite"} {
+		shown, err := typeInto(t, inModule(t, "add", "schema", "auth", "--dry-run", "--format", "json").Cmd, typed)
+		require.NoError(t, err, shown)
+		assert.Contains(t, shown, "Which database?")
+		assert.Contains(t, shown, `"db": "`+db+`"`)
+	}
+	r := inModule(t, "add", "schema", "auth", "--db", "mysql")
+	shown, err := typeInto(t, r.Cmd, "n\n")
+	require.Error(t, err)
+	assert.Contains(t, shown, "create    ent/schema/user.go")
+	assert.Contains(t, shown, "Write this? [Y/n] ")
+	assert.Contains(t, shown, "authgraph: not confirmed, nothing was changed")
+	entries, err := os.ReadDir(r.Dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 1)
+}
+
+// A run that is interrupted restores everything; one that is killed is undone
+// by the next.
+func TestInterruptedInstall(t *testing.T) {
+	t.Parallel()
+	program := installed(t)
+	golang := goEnvironment()
+	for name, stop := range map[string]func(*testing.T, *running){
+		"interrupted": func(t *testing.T, r *running) {
+			r.interrupt(t, syscall.SIGINT)
+			assert.Contains(t, r.stderr.String(), "nothing was changed")
+		},
+		"killed": func(t *testing.T, r *running) {
+			// With the go command that it runs, as when a machine goes down.
+			require.NoError(t, syscall.Kill(-r.Process.Pid, syscall.SIGKILL))
+			require.Error(t, r.Wait())
+			assert.FileExists(t, filepath.Join(r.Dir, "ent", "schema", "user.go"))
+			next := start(t, program, "", "add", "schema", "auth", "--db", "mariadb", "--force")
+			next.Dir, next.Env = r.Dir, r.Env
+			// It finds the module, undoes, and then stops at what it was asked for.
+			require.NoError(t, os.MkdirAll(filepath.Join(r.Dir, "vendor"), 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "vendor", "modules.txt"), nil, 0o644))
+			require.Error(t, next.Run())
+			assert.Contains(t, next.stderr.String(), "a run that was killed had left changes behind: they were undone")
+			require.NoError(t, os.RemoveAll(filepath.Join(r.Dir, "vendor")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, program, "", "add", "schema", "auth", "--db", "mysql")
+			for name, value := range golang {
+				r.Env = append(r.Env, name+"="+value)
+			}
+			// The go command ignores a go.mod in the folder for temporary files.
+			r.Env = append(r.Env, "TMPDIR="+t.TempDir())
+			r.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"), 0o644))
+			require.NoError(t, r.Start())
+			mysqltest.Eventually(t, "go.sum is written", func() bool {
+				_, err := os.Stat(filepath.Join(r.Dir, "go.sum"))
+				return err == nil
+			})
+			stop(t, r)
+			entries, err := os.ReadDir(r.Dir)
+			require.NoError(t, err)
+			require.Len(t, entries, 1, "%v", entries)
+			text, err := os.ReadFile(filepath.Join(r.Dir, "go.mod"))
+			require.NoError(t, err)
+			assert.Equal(t, "module example.com/app\n\ngo 1.26\n", string(text))
+		})
+	}
+}

@@ -1,0 +1,120 @@
+package cli_test
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/authgraph/authgraph/internal/mysqltest"
+)
+
+// goEnvironment is what the go command of a script works with: the caches and
+// the proxy of this run.
+func goEnvironment() map[string]string {
+	env := map[string]string{}
+	out, err := exec.Command("go", "env", "GOMODCACHE", "GOCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOFLAGS", "GOTOOLCHAIN").Output()
+	if err != nil {
+		panic(err)
+	}
+	values := strings.Split(string(out), "\n")
+	for i, name := range []string{"GOMODCACHE", "GOCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOFLAGS", "GOTOOLCHAIN"} {
+		env[name] = values[i]
+	}
+	// git finds neither a repository above nor the settings of whoever runs this.
+	env["GIT_CEILING_DIRECTORIES"] = os.TempDir()
+	env["GIT_CONFIG_GLOBAL"], env["GIT_CONFIG_SYSTEM"] = os.DevNull, os.DevNull
+	for _, who := range []string{"AUTHOR", "COMMITTER"} {
+		env["GIT_"+who+"_NAME"], env["GIT_"+who+"_EMAIL"] = "Ada", "ada@example.com"
+	}
+	return env
+}
+
+// The scripts that install into a module of their own run on every database, in an
+// empty folder with a DATABASE_URL.
+func TestInstall(t *testing.T) {
+	t.Parallel()
+	golang := goEnvironment()
+	for engine, fresh := range map[string]func(testing.TB) string{
+		"mysql":   mysqltest.MySQL,
+		"mariadb": mysqltest.MariaDB,
+		"sqlite":  mysqltest.SQLite,
+	} {
+		t.Run(engine, func(t *testing.T) {
+			testscript.Run(t, testscript.Params{
+				Dir:                 "testdata/install",
+				RequireExplicitExec: true,
+				RequireUniqueNames:  true,
+				Setup: func(env *testscript.Env) error {
+					for name, value := range golang {
+						env.Setenv(name, value)
+					}
+					url := fresh(env.T().(testing.TB))
+					env.Setenv("ENGINE", engine)
+					env.Setenv("DATABASE_URL", url)
+					env.Setenv("GORACE", goRace)
+					dir, schema := "migrate", "schema.sql"
+					if engine == "sqlite" {
+						dir, schema = "migrate/sqlite", "schema.sqlite.sql"
+					}
+					env.Setenv("DIR", dir)
+					env.Setenv("SCHEMA", schema)
+					own, err := filepath.Abs("../../ent/" + schema)
+					if err != nil {
+						return err
+					}
+					env.Setenv("OWN_SCHEMA", own)
+					// The requirements of this project, for modules that are not to begin empty:
+					// what they make of them is compiled already.
+					for _, name := range []string{"go.mod", "go.sum"} {
+						text, err := os.ReadFile("../../" + name)
+						if err != nil {
+							return err
+						}
+						text = bytes.Replace(text, []byte("module github.com/authgraph/authgraph\n"), []byte("module example.com/blog\n"), 1)
+						if err := os.WriteFile(env.Getenv("WORK")+"/own."+name[3:], text, 0o644); err != nil {
+							return err
+						}
+					}
+					env.Values[memory{}] = new(string)
+					tb := env.T().(testing.TB)
+					env.Values[pool{}] = func() *sql.DB { return mysqltest.DB(tb, url) }
+					return nil
+				},
+				Condition: func(cond string) (bool, error) {
+					switch cond {
+					case "mysql", "mariadb", "sqlite":
+						return cond == engine, nil
+					case "superuser":
+						return os.Geteuid() == 0, nil
+					}
+					return false, fmt.Errorf("unknown condition %q", cond)
+				},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){
+					"exits":     exits,
+					"replace":   replace,
+					"remember":  remember,
+					"unchanged": unchanged,
+					"newest":    newest,
+					"samesql":   sameSQL,
+				},
+			})
+		})
+	}
+}
+
+// sameSQL A B compares two generated schemas below their first line, which says
+// how each was generated.
+func sameSQL(ts *testscript.TestScript, _ bool, args []string) {
+	_, a, _ := strings.Cut(ts.ReadFile(args[0]), "\n")
+	_, b, _ := strings.Cut(ts.ReadFile(args[1]), "\n")
+	if a == "" || a != b {
+		ts.Fatalf("%s and %s differ", args[0], args[1])
+	}
+}

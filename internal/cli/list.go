@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/internal/install"
+)
+
+func newList(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List what can be added, and what is installed here",
+		Long: `List the entities that can be added, and which of them are installed in the Go module
+of the current folder. Outside of a module none is.`,
+		Example: `  authgraph list
+  authgraph list --format json`,
+		Args: noArgs,
+		RunE: a.run(func(context.Context, []string) error { return a.list() }),
+	}
+	a.addJSONFlag(cmd)
+	return cmd
+}
+
+// addJSONFlag takes --json for --format json, as other installers do.
+func (a *app) addJSONFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolFunc("json", "the same as --format json", func(string) error {
+		a.format = formatJSON
+		return nil
+	})
+	_ = cmd.Flags().MarkHidden("json") // it fails only for a flag that does not exist
+}
+
+// listResult is the JSON of list.
+type listResult struct {
+	// Module, DB and Dir are those of the project; absent where there is none.
+	Module  string       `json:"module,omitempty"`
+	DB      string       `json:"db,omitempty"`
+	Dir     string       `json:"dir,omitempty"`
+	Schemas []listSchema `json:"schemas"`
+}
+
+type listSchema struct {
+	install.Entity
+	Name      string `json:"name"`
+	Installed bool   `json:"installed"`
+}
+
+func (a *app) list() error {
+	var result listResult
+	project, err := install.Open(".")
+	if err == nil {
+		result.Module, result.DB, result.Dir = project.Module, project.DB(), project.Dir()
+	}
+	for _, e := range install.Entities {
+		result.Schemas = append(result.Schemas, listSchema{e, "auth/" + e.Name, slices.Contains(project.Installed(), e.Name)})
+	}
+	if a.format == formatJSON {
+		return a.printJSON(result)
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	for _, s := range result.Schemas {
+		state := "-"
+		if s.Installed {
+			state = "installed"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, state, s.Table, s.Text)
+	}
+	_ = w.Flush() // the output keeps its error
+	fmt.Fprintln(a.stderr, "add one with authgraph add schema auth/NAME, or all with authgraph add schema auth")
+	return nil
+}

@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/internal/install"
+)
+
+func newUpgrade(a *app) *cobra.Command {
+	i := newInstallation(a)
+	i.Upgrade = true
+	cmd := &cobra.Command{
+		Use:   "upgrade",
+		Short: "Bring what was installed to this version, and keep what you changed",
+		Long: `Bring the files that authgraph installed to this version by a three-way merge of
+what was installed, what you made of it, and what this version would install. Where
+both changed the same lines, the file gets conflict markers, and the exit code is 3.
+A file that you deleted stays deleted. Needs git where there is something to merge.
+
+A run that fails or is interrupted leaves everything as it was.`,
+		Example: `  authgraph upgrade --dry-run
+  authgraph upgrade`,
+		Args: noArgs,
+		RunE: a.run(func(ctx context.Context, _ []string) error { return i.upgrade(ctx) }),
+	}
+	i.addSafetyFlags(cmd)
+	return cmd
+}
+
+func (i *installation) upgrade(ctx context.Context) error {
+	project, err := install.Open(".")
+	if err != nil {
+		return err
+	}
+	if project.DB() == "" {
+		return errors.New("nothing was installed here: " + install.RecordFile + " is missing; begin with authgraph add schema auth")
+	}
+	result, err := i.do(ctx)
+	if err != nil {
+		return err
+	}
+	if i.format == formatText && result != nil {
+		fmt.Fprintln(i.stderr, "next: look at git diff; where the schema changed, plan the migration with authgraph migrate diff NAME")
+	}
+	return nil
+}

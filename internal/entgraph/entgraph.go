@@ -1,0 +1,151 @@
+// Package entgraph reads an Ent schema from its Go files, and writes the
+// database that follows from it as SQL.
+//
+// The schema is read by a small program that the go command runs in the
+// module it lies in: with the version of Ent that the module has, and without
+// the generator in this program.
+package entgraph
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/sql/schema"
+)
+
+// loader is the program that reads a schema.
+//
+//go:embed loader/main.go
+var loader []byte
+
+// Load is the SQL that makes the tables of the Ent schema in the Go files of a
+// folder, which must lie in the module of the current folder, in an empty
+// database of a dialect: dialect.MySQL (for MariaDB too) or dialect.SQLite.
+// It needs the go command and no database.
+func Load(ctx context.Context, folder, name string) (_ string, err error) {
+	if !HoldsGo(folder) {
+		return "", fmt.Errorf("the folder %s holds no Go files: name the one of the Ent schema, as in ent://ent/schema", folder)
+	}
+	temp, err := os.MkdirTemp("", "authgraph_ent_")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	program := filepath.Join(temp, "main.go")
+	if err := os.WriteFile(program, bytes.Replace(loader, []byte("//go:build ignore\n"), nil, 1), 0o600); err != nil {
+		return "", err
+	}
+	path := filepath.ToSlash(folder)
+	if !filepath.IsAbs(folder) && !strings.HasPrefix(path, ".") {
+		path = "./" + path // without it the go command would take an import path
+	}
+	// Ent's working folder, which it leaves behind when it is interrupted.
+	const working = ".entc"
+	if _, err := os.Stat(working); errors.Is(err, os.ErrNotExist) {
+		defer func() { err = errors.Join(err, os.RemoveAll(working)) }()
+	}
+	args := []string{path, name, versions[name]}
+	ddl, err := goRun(ctx, program, nil, args)
+	if err != nil && incomplete.MatchString(err.Error()) {
+		ddl, err = runApart(ctx, program, temp, args, err)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the Ent schema in %s: %w", folder, err)
+	}
+	return tidy(name, ddl), nil
+}
+
+func goRun(ctx context.Context, program string, flags, args []string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", append(append(append([]string{"run"}, flags...), program), append(args, flags...)...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	switch {
+	case err == nil:
+		return stdout.String(), nil
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case errors.Is(err, exec.ErrNotFound):
+		return "", errors.New("the go command is not installed, or not on PATH")
+	}
+	text := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(stderr.String()), "exit status 1"))
+	return "", errors.New(strings.ReplaceAll(text, program, "the loader"))
+}
+
+// incomplete is what the go command says where go.mod does not list what the
+// generator imports: go mod tidy takes it out where only a build-ignored
+// entc.go, or go run -mod=mod, needs it.
+var incomplete = regexp.MustCompile(`missing go\.sum entry|updates to go\.mod needed|no required module provides package`)
+
+// runApart runs the program with a copy of go.mod, to which the go command may add
+// what is missing; cause is the error without that.
+func runApart(ctx context.Context, program, temp string, args []string, cause error) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", cause
+	}
+	root := filepath.Dir(strings.TrimSpace(string(out)))
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			return "", errors.Join(cause, err)
+		}
+		if err := os.WriteFile(filepath.Join(temp, name), text, 0o600); err != nil {
+			return "", err
+		}
+	}
+	return goRun(ctx, program, []string{"-mod=mod", "-modfile=" + filepath.Join(temp, "go.mod")}, args)
+}
+
+// HoldsGo reports whether Go files lie in a folder.
+func HoldsGo(folder string) bool {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".go") && !strings.HasSuffix(e.Name(), "_test.go") {
+			return true
+		}
+	}
+	return false
+}
+
+// versions choose what the planner may use: named CHECKs and expression
+// defaults.
+var versions = map[string]string{dialect.MySQL: "8.0.19", dialect.SQLite: "3.40.0"}
+
+// SQL is the statements that make the tables in an empty database of a
+// dialect.
+func SQL(ctx context.Context, name string, tables []*schema.Table) (string, error) {
+	ddl, err := schema.DDL(ctx, schema.DDLArgs{Dialect: name, Version: versions[name], Tables: tables})
+	if err != nil {
+		return "", err
+	}
+	return tidy(name, ddl), nil
+}
+
+// position is a line in which Ent names where in the Go files a table is
+// declared; it would change the output with every edit there.
+var position = regexp.MustCompile(`(?m)^-- atlas:pos .*\n`)
+
+// hint is a part of a default that MySQL and MariaDB read and SQLite skips.
+var hint = regexp.MustCompile(`/\*!(.*?)\*/`)
+
+func tidy(name, ddl string) string {
+	read := ""
+	if name == dialect.MySQL {
+		read = "$1"
+	}
+	ddl = hint.ReplaceAllString(ddl, read)
+	return strings.TrimLeft(position.ReplaceAllString(ddl, ""), "\n")
+}

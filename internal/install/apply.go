@@ -1,0 +1,413 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"entgo.io/ent/dialect"
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
+
+	"github.com/authgraph/authgraph/internal/entgraph"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+// Steps are how a plan is applied.
+type Steps struct {
+	// Progress is told of each step that takes time.
+	Progress func(step string)
+	// Dev opens an empty database of the plan's kind, to plan a migration that
+	// continues a history in. It is nil where none is known. SQLite needs none.
+	Dev func(context.Context) (*migrate.Dev, error)
+	// NoMigration leaves out the migration.
+	NoMigration bool
+}
+
+// Result is what applying a plan brought about.
+type Result struct {
+	// Migration is the file that was planned; empty if there was none to plan.
+	Migration string `json:"migration,omitempty"`
+	// Destructive describes each change of the migration that loses data.
+	Destructive []string `json:"destructive,omitempty"`
+}
+
+// CheckClean is an error if the project lies in a git repository and files that
+// git knows were changed since the last commit.
+func (p *Project) CheckClean(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "git", "status", "--porcelain", "--untracked-files=no", "--", ".")
+	cmd.Dir = p.Root
+	out, err := cmd.Output()
+	if err != nil {
+		return ctx.Err() // no repository, or no git
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	if first == "" {
+		return nil
+	}
+	return fmt.Errorf("%s was changed since the last commit: commit or stash it, or use --allow-dirty", strings.TrimSpace(first[2:]))
+}
+
+// CheckVendor is an error if the module keeps its requirements in vendor.
+func (p *Project) CheckVendor() error {
+	if !p.exists("vendor/modules.txt") {
+		return nil
+	}
+	return errors.New("the module keeps its requirements in vendor/, which authgraph does not renew: remove vendor/, run this again, then go mod vendor")
+}
+
+// Apply carries out the plan. Where it returns an error, the project is as it was.
+func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, err error) {
+	first, err := p.firstMigration()
+	if err != nil {
+		return nil, err
+	}
+	noMigration := steps.NoMigration || len(p.Entities) == 0 || p.upgrade
+	if !noMigration && !first && p.DB != "sqlite" && steps.Dev == nil {
+		return nil, fmt.Errorf("a migration that continues %s is planned on a database server: name one with --url or --dev-url, or leave it out with --no-migration", p.layout.migrations)
+	}
+	paths := []string{"go.mod", "go.sum", ".entc", p.layout.dir, p.layout.migrations, RecordFile}
+	for _, f := range p.Files {
+		if !strings.HasPrefix(f.Path, p.layout.dir+"/") {
+			paths = append(paths, f.Path)
+		}
+	}
+	for i := range paths {
+		paths[i] = filepath.FromSlash(paths[i])
+	}
+	before, err := j.keep(paths)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			return
+		}
+		if undo := before.restore(p.project.Root); undo != nil {
+			err = fmt.Errorf("%w; and not everything could be undone: %w", err, undo)
+			return
+		}
+		err = fmt.Errorf("%w; nothing was changed", err)
+	}()
+	r := &run{Plan: p, Steps: steps}
+	tidy := r.command(ctx, "mod", "tidy", "-diff") == nil
+	if err := r.write(); err != nil {
+		return nil, err
+	}
+	// What holds conflict markers does not compile.
+	if len(p.Has(Conflict)) > 0 {
+		return &Result{}, nil
+	}
+	if err := r.compile(ctx, tidy); err != nil {
+		return nil, err
+	}
+	if noMigration {
+		return &Result{}, nil
+	}
+	return r.migration(ctx, first)
+}
+
+// firstMigration reports whether the folder of the migrations holds none.
+func (p *Plan) firstMigration() (bool, error) {
+	entries, err := os.ReadDir(p.project.file(p.layout.migrations))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return path.Ext(e.Name()) == ".sql" }), err
+}
+
+// run is one application of a plan.
+type run struct {
+	*Plan
+	Steps
+}
+
+func (r run) progress(format string, args ...any) {
+	if r.Progress != nil {
+		r.Progress(fmt.Sprintf(format, args...))
+	}
+}
+
+func (r run) write() error {
+	for _, f := range r.Files {
+		if !f.Action.writes() {
+			continue
+		}
+		if err := r.writeFile(f.Path, []byte(f.Text)); err != nil {
+			return err
+		}
+	}
+	return r.writeFile(RecordFile, r.record.format())
+}
+
+func (r run) writeFile(name string, text []byte) error {
+	at := r.project.file(name)
+	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(at, text, 0o644)
+}
+
+// compile adds the requirements, runs the generator and builds what was
+// installed. A go.mod that was tidy stays so; in one that was not, what the
+// user has there is not removed.
+func (r run) compile(ctx context.Context, tidy bool) error {
+	if err := r.require(ctx); err != nil {
+		return err
+	}
+	packages := []string{"./" + r.layout.dir + "/..."}
+	for _, f := range r.Files {
+		if pkg := "./" + path.Dir(f.Path); strings.HasSuffix(f.Path, ".go") && !strings.HasPrefix(f.Path, r.layout.dir+"/") && !slices.Contains(packages, pkg) {
+			packages = append(packages, pkg)
+		}
+	}
+	if len(r.Entities) > 0 {
+		r.progress("go generate ./%s", r.layout.dir)
+		if err := r.command(ctx, "generate", "./"+r.layout.dir); err != nil {
+			return err
+		}
+	}
+	if tidy {
+		r.progress("go mod tidy")
+		if err := r.command(ctx, "mod", "tidy"); err != nil {
+			return err
+		}
+	} else if err := r.command(ctx, append([]string{"get"}, packages...)...); err != nil {
+		return err
+	}
+	r.progress("go build %s", strings.Join(packages, " "))
+	return r.command(ctx, append([]string{"build"}, packages...)...)
+}
+
+// entTool is the command of Ent: as a tool of the module it keeps what the
+// generator imports in go.mod.
+const entTool = "entgo.io/ent/cmd/ent"
+
+// require adds what is missing in go.mod, and raises what is too old.
+func (r run) require(ctx context.Context) error {
+	was, err := r.goMod()
+	if err != nil {
+		return err
+	}
+	had := map[string]string{}
+	for _, q := range was.Require {
+		had[q.Mod.Path] = q.Mod.Version
+	}
+	var get []string
+	if have := "go" + goVersion(was); r.language != "" && semver.Compare("v"+strings.TrimPrefix(have, "go"), "v"+r.language) < 0 {
+		get = append(get, "go@"+r.language)
+	}
+	for _, m := range r.Requirements {
+		if semver.Compare(had[m.Module], m.Version) < 0 {
+			get = append(get, m.String())
+		}
+	}
+	if err := r.get(ctx, get...); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(was.Tool, func(t *modfile.Tool) bool { return t.Path == entTool }) && r.layout.generator {
+		i := slices.IndexFunc(r.Requirements, func(m Requirement) bool { return m.Module == "entgo.io/ent" })
+		version := r.Requirements[i].Version
+		if semver.Compare(had["entgo.io/ent"], version) > 0 {
+			version = had["entgo.io/ent"]
+		}
+		if err := r.get(ctx, "-tool", entTool+"@"+version); err != nil {
+			return err
+		}
+	}
+	// What came with them is taken in the version it was tried with.
+	versions, _, err := ownRequirements()
+	if err != nil {
+		return err
+	}
+	is, err := r.goMod()
+	if err != nil {
+		return err
+	}
+	get = nil
+	for _, q := range is.Require {
+		if had[q.Mod.Path] == "" && semver.Compare(q.Mod.Version, versions[q.Mod.Path]) < 0 {
+			get = append(get, q.Mod.Path+"@"+versions[q.Mod.Path])
+		}
+	}
+	return r.get(ctx, get...)
+}
+
+func goVersion(m *modfile.File) string {
+	if m.Go == nil {
+		return "1.16"
+	}
+	return m.Go.Version
+}
+
+func (r run) goMod() (*modfile.File, error) {
+	text, err := os.ReadFile(r.project.file("go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	return modfile.Parse("go.mod", text, nil)
+}
+
+func (r run) get(ctx context.Context, args ...string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	r.progress("go get %s", strings.Join(args, " "))
+	err := r.command(ctx, append([]string{"get"}, args...)...)
+	if err != nil && unreachable.MatchString(err.Error()) {
+		return fmt.Errorf("the requirements could not be downloaded: check the network and GOPROXY: %w", err)
+	}
+	return err
+}
+
+// unreachable is what the go command says where it does not get through to a
+// module proxy.
+var unreachable = regexp.MustCompile(`dial tcp|no such host|GOPROXY=off|connection refused|i/o timeout|network is unreachable|disabled by GOPROXY|proxyconnect`)
+
+// command runs the go command in the project. Of what it prints, the first
+// lines are in its error.
+func (r run) command(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = r.project.Root
+	// A workspace would have its own go.mod files changed and read.
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, exec.ErrNotFound):
+		return errors.New("the go command is not installed, or not on PATH")
+	}
+	return fmt.Errorf("go %s: %s", args[0], firstLines(out.String()))
+}
+
+func firstLines(out string) string {
+	var lines []string
+	for line := range strings.Lines(out) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "go: downloading") || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if lines = append(lines, line); len(lines) == 3 {
+			break
+		}
+	}
+	return strings.Join(lines, "; ")
+}
+
+// migration plans the migration to the schema and writes it.
+func (r *run) migration(ctx context.Context, first bool) (*Result, error) {
+	r.progress("plan the migration")
+	at := r.project.file(r.layout.migrations)
+	if err := os.MkdirAll(at, 0o755); err != nil {
+		return nil, err
+	}
+	dir, err := migrate.OpenDir(at)
+	if err != nil {
+		return nil, err
+	}
+	if first {
+		r.added = r.Entities
+		if r.DB != "sqlite" {
+			return r.offline(ctx, dir)
+		}
+	}
+	open := r.Dev
+	if r.DB == "sqlite" {
+		open = func(ctx context.Context) (*migrate.Dev, error) { return migrate.Scratch(ctx, "sqlite://dev.db") }
+	}
+	dev, err := open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result, err := r.diff(ctx, dev, dir)
+	return result, errors.Join(err, dev.Close())
+}
+
+func (r run) diff(ctx context.Context, dev *migrate.Dev, dir migrate.Dir) (*Result, error) {
+	name, sql, err := r.desired(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := migrate.Diff(ctx, dev, dir, migrate.SQL(name, sql), r.migrationName())
+	if errors.Is(err, migrate.ErrNoChanges) {
+		return &Result{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Migration: path.Join(r.layout.migrations, plan.File), Destructive: plan.Destructive}, plan.Write()
+}
+
+// offline writes the first migration without a server: the statements that
+// make the schema.
+func (r run) offline(ctx context.Context, dir migrate.Dir) (*Result, error) {
+	_, sql, err := r.desired(ctx)
+	if err != nil {
+		return nil, err
+	}
+	file, err := migrate.New(dir, r.migrationName())
+	if err != nil {
+		return nil, err
+	}
+	name := path.Join(r.layout.migrations, file)
+	if err := r.writeFile(name, []byte(sql)); err != nil {
+		return nil, err
+	}
+	return &Result{Migration: name}, migrate.Hash(dir)
+}
+
+// desired is the SQL of the schema, and where it comes from: what the generator
+// wrote, or the Go files.
+func (r run) desired(ctx context.Context) (name, sql string, err error) {
+	name = r.layout.entFile(r.layout.desiredFile())
+	text, err := os.ReadFile(r.project.file(name))
+	if err == nil {
+		return name, generatedHead.ReplaceAllString(string(text), ""), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return name, "", err
+	}
+	name = r.layout.entFile("schema")
+	of := dialect.MySQL
+	if r.DB == "sqlite" {
+		of = dialect.SQLite
+	}
+	sql, err = entgraph.Load(ctx, r.project.file(name), of)
+	return name, sql, err
+}
+
+var generatedHead = regexp.MustCompile(`\A-- Code generated .*\n\n`)
+
+// migrationName says which tables are new.
+func (r run) migrationName() string {
+	switch len(r.added) {
+	case 0:
+		return "change_auth_tables"
+	case len(Entities):
+		return "create_auth_tables"
+	}
+	name := "create"
+	for _, e := range Entities {
+		if slices.Contains(r.added, e.Name) {
+			name += "_" + e.Table
+		}
+	}
+	return name
+}

@@ -1,0 +1,470 @@
+package install
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph"
+)
+
+// module is a folder with the files of a Go module.
+func module(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	put(t, root, "go.mod", "module example.com/app\n\ngo 1.26\n")
+	for name, text := range files {
+		put(t, root, name, text)
+	}
+	return root
+}
+
+func put(t *testing.T, root, name, text string) {
+	t.Helper()
+	at := filepath.Join(root, filepath.FromSlash(name))
+	require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
+	require.NoError(t, os.WriteFile(at, []byte(text), 0o644))
+}
+
+func get(t *testing.T, root, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+	require.NoError(t, err)
+	return string(text)
+}
+
+func plan(t *testing.T, root string, o Options) (*Plan, error) {
+	t.Helper()
+	p, err := Open(root)
+	require.NoError(t, err)
+	if p.DB() == "" && o.DB == "" {
+		o.DB = "mysql"
+	}
+	return p.Plan(t.Context(), o)
+}
+
+// add writes the files of a plan, without the steps that need the go command.
+func add(t *testing.T, root string, o Options) *Plan {
+	t.Helper()
+	p, err := plan(t, root, o)
+	require.NoError(t, err)
+	require.Empty(t, p.Has(Differs))
+	require.NoError(t, run{Plan: p}.write())
+	return p
+}
+
+// tree is every file of a folder.
+func tree(t *testing.T, root string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	require.NoError(t, filepath.WalkDir(root, func(at string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(root, at)
+		files[filepath.ToSlash(name)] = get(t, root, filepath.ToSlash(name))
+		return err
+	}))
+	return files
+}
+
+var all = []string{"user", "otp", "session", "refresh-token"}
+
+func permutations(of []string) (found [][]string) {
+	if len(of) < 2 {
+		return [][]string{of}
+	}
+	for i := range of {
+		rest := append(append([]string{}, of[:i]...), of[i+1:]...)
+		for _, p := range permutations(rest) {
+			found = append(found, append([]string{of[i]}, p...))
+		}
+	}
+	return found
+}
+
+func TestEveryOrderOfSingleInstallsEndsAsTheFullInstall(t *testing.T) {
+	t.Parallel()
+	full := module(t, nil)
+	add(t, full, Options{Entities: all})
+	want := tree(t, full)
+	orders := permutations(all)
+	require.Len(t, orders, 24)
+	for _, order := range orders {
+		t.Run(strings.Join(order, " "), func(t *testing.T) {
+			t.Parallel()
+			root := module(t, nil)
+			for _, name := range order {
+				add(t, root, Options{Entities: []string{name}})
+			}
+			assert.Equal(t, want, tree(t, root))
+		})
+	}
+}
+
+func TestTheFullInstallHasTheEntitiesOfThisProject(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	add(t, root, Options{Entities: all, Auth: true})
+	for installed, own := range map[string]string{
+		"ent/schema/user.go":                  "ent/schema/user.go",
+		"ent/schema/otp.go":                   "ent/schema/otp.go",
+		"ent/schema/session.go":               "ent/schema/session.go",
+		"ent/schema/refreshtoken.go":          "ent/schema/refreshtoken.go",
+		"ent/schema/schematype/schematype.go": "ent/schema/schematype/schematype.go",
+		"auth/session.go":                     "auth/session.go",
+		"internal/dburl/dburl.go":             "internal/dburl/dburl.go",
+	} {
+		want := strings.ReplaceAll(get(t, "../..", own), `"github.com/authgraph/authgraph/`, `"example.com/app/`)
+		assert.Equal(t, want, get(t, root, installed), installed)
+	}
+	for name, text := range tree(t, root) {
+		if strings.HasSuffix(name, ".go") {
+			assert.NotContains(t, text, `"github.com/authgraph/authgraph`, name)
+			assert.False(t, strings.HasSuffix(name, "_test.go"), name)
+		}
+	}
+}
+
+func TestEntitiesAreAllOfTheSchema(t *testing.T) {
+	t.Parallel()
+	var types []string
+	names, err := goFiles("ent/schema")
+	require.NoError(t, err)
+	for _, name := range names {
+		src, err := authgraph.Files.ReadFile("ent/schema/" + name)
+		require.NoError(t, err)
+		file, err := parser.ParseFile(token.NewFileSet(), name, src, 0)
+		require.NoError(t, err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			if s, ok := spec.Type.(*ast.StructType); ok && len(s.Fields.List) == 1 {
+				if sel, ok := s.Fields.List[0].Type.(*ast.SelectorExpr); ok && sel.X.(*ast.Ident).Name == "ent" {
+					types = append(types, spec.Name.Name+" in "+name)
+				}
+			}
+			return true
+		})
+	}
+	var listed []string
+	for _, e := range Entities {
+		listed = append(listed, e.Type+" in "+e.File)
+	}
+	assert.ElementsMatch(t, types, listed)
+}
+
+// What is installed imports nothing of this project that is not installed too.
+func TestTheSourcesAreClosed(t *testing.T) {
+	t.Parallel()
+	packages, err := closure("auth", ".", "ent/schema", "ent/schema/schematype")
+	require.NoError(t, err)
+	assert.Contains(t, packages, "internal/dburl")
+	for _, pkg := range packages {
+		if pkg == "." {
+			continue
+		}
+		onDisk, err := filepath.Glob(filepath.Join("..", "..", pkg, "*.go"))
+		require.NoError(t, err)
+		embedded, err := goFiles(pkg)
+		require.NoError(t, err)
+		for _, file := range onDisk {
+			if !strings.HasSuffix(file, "_test.go") {
+				assert.Contains(t, embedded, filepath.Base(file), pkg)
+			}
+		}
+	}
+	_, err = closure("migrate")
+	assert.ErrorContains(t, err, "package migrate is imported and not embedded")
+}
+
+func TestASessionWithoutUsersHasNoEdge(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	p := add(t, root, Options{Entities: []string{"session"}})
+	text := get(t, root, "ent/schema/session.go")
+	assert.NotContains(t, text, "edge")
+	assert.NotContains(t, text, "Edges")
+	assert.Contains(t, text, `field.Int("user_id")`)
+	assert.Equal(t, []string{"sessions.user_id has neither edge nor foreign key yet: authgraph add schema auth/user wires it"}, p.Notes)
+
+	p, err := plan(t, root, Options{Entities: []string{"user"}})
+	require.NoError(t, err)
+	require.Len(t, p.Has(Update), 1)
+	assert.Contains(t, p.Has(Update)[0].Diff(), `+		edge.From("user", User.Type).`)
+	for _, f := range p.Has(Create) {
+		if f.Path == "ent/schema/user.go" {
+			assert.Contains(t, f.Text, `edge.To("sessions", Session.Type)`)
+			assert.NotContains(t, f.Text, "RefreshToken")
+		}
+	}
+}
+
+func TestCommentsGoWithTheirEdge(t *testing.T) {
+	t.Parallel()
+	src := `package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema/edge"
+)
+
+// A is one.
+type A struct{ ent.Schema }
+
+// Edges of A.
+func (A) Edges() []ent.Edge {
+	return []ent.Edge{
+		// To B.
+		edge.To("b", B.Type).
+			Unique(),
+		// To C,
+		// which has two lines.
+		edge.To("c", C.Type),
+	}
+}
+
+// Last stays.
+func Last() {}
+`
+	out, without, err := wire([]byte(src), []string{"A", "B"})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"C"}, without)
+	assert.Equal(t, strings.Replace(src, "\t\t// To C,\n\t\t// which has two lines.\n\t\tedge.To(\"c\", C.Type),\n", "", 1), string(out))
+
+	out, without, err = wire([]byte(src), []string{"A"})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"B", "C"}, without)
+	assert.Equal(t, `package schema
+
+import (
+	"entgo.io/ent"
+)
+
+// A is one.
+type A struct{ ent.Schema }
+
+// Last stays.
+func Last() {}
+`, string(out))
+
+	_, _, err = wire([]byte(strings.Replace(src, "edge.To(\"c\", C.Type)", "other()", 1)), nil)
+	assert.ErrorContains(t, err, "does not begin with edge.To or edge.From")
+}
+
+func TestAFolderOfAnotherName(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	add(t, root, Options{Entities: all, Auth: true, Dir: "internal/store/db"})
+	assert.Contains(t, get(t, root, "internal/store/authgraph/authgraph.go"), `ent "example.com/app/internal/store/db"`)
+	assert.Contains(t, get(t, root, "internal/store/authgraph/authgraph.go"), `"example.com/app/internal/store/internal/dburl"`)
+	assert.Contains(t, get(t, root, "internal/store/auth/session.go"), `"example.com/app/internal/store/db/session"`)
+	assert.Contains(t, get(t, root, "internal/store/db/generate.go"), "\npackage db\n")
+	assert.Contains(t, get(t, root, "atlas.hcl"), "file://internal/store/db/schema.sql")
+	for _, dir := range []string{"../ent", "/ent", ".", "my-ent", "Ent"} {
+		_, err := plan(t, module(t, nil), Options{Entities: all, Dir: dir})
+		assert.ErrorContains(t, err, "is no folder for a package", dir)
+	}
+}
+
+func TestWhatIsThereStays(t *testing.T) {
+	t.Parallel()
+	const own = "package schema\n\nimport \"entgo.io/ent\"\n\n// User of my own.\ntype User struct{ ent.Schema }\n"
+	t.Run("a file that differs", func(t *testing.T) {
+		t.Parallel()
+		root := module(t, map[string]string{"ent/schema/user.go": own})
+		p, err := plan(t, root, Options{Entities: all})
+		require.NoError(t, err)
+		require.Len(t, p.Has(Differs), 1)
+		assert.Contains(t, p.Has(Differs)[0].Diff(), "-// User of my own.\n")
+		p, err = plan(t, root, Options{Entities: all, Force: true})
+		require.NoError(t, err)
+		assert.Len(t, p.Has(Replace), 1)
+	})
+	t.Run("a type of the same name in another file", func(t *testing.T) {
+		t.Parallel()
+		_, err := plan(t, module(t, map[string]string{"ent/schema/people.go": own}), Options{Entities: all, Force: true})
+		assert.EqualError(t, err, "ent/schema/people.go declares User, which ent/schema/user.go would declare again: rename it, or leave out that entity")
+	})
+	t.Run("a file that is the same", func(t *testing.T) {
+		t.Parallel()
+		root := module(t, nil)
+		add(t, root, Options{Entities: all})
+		require.NoError(t, os.Remove(filepath.Join(root, filepath.FromSlash(RecordFile))))
+		p, err := plan(t, root, Options{Entities: all})
+		require.NoError(t, err)
+		assert.Len(t, p.Has(Keep), len(p.Files))
+	})
+}
+
+func TestAChangedFileIsMergedWhenAnEdgeIsWired(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	add(t, root, Options{Entities: []string{"session"}})
+	const own = "// Session is a signed-in device, or a browser."
+	put(t, root, "ent/schema/session.go", strings.Replace(get(t, root, "ent/schema/session.go"), "// Session is a signed-in device.", own, 1))
+	p := add(t, root, Options{Entities: []string{"user"}})
+	assert.Len(t, p.Has(Merge), 1)
+	text := get(t, root, "ent/schema/session.go")
+	assert.Contains(t, text, own)
+	assert.Contains(t, text, `edge.From("user", User.Type)`)
+	p = add(t, root, Options{Entities: []string{"user"}})
+	assert.False(t, p.Changes(), "a second time there is nothing to do")
+}
+
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	const file = "ent/schema/otp.go"
+	// What an older version installed had other lines.
+	older := strings.NewReplacer("Default(5)", "Default(3)", "// The newest code of an address and purpose.", "// Codes.")
+	setUp := func(t *testing.T, edit func(string) string) string {
+		root := module(t, nil)
+		add(t, root, Options{Entities: all, Version: "v1"})
+		put(t, root, RecordFile, older.Replace(get(t, root, RecordFile)))
+		put(t, root, file, edit(older.Replace(get(t, root, file))))
+		return root
+	}
+	is := func(p *Plan) (found File) {
+		for _, f := range p.Files {
+			if f.Path == file {
+				found = f
+			}
+		}
+		return found
+	}
+	for _, c := range []struct {
+		name     string
+		edit     func(string) string
+		action   Action
+		contains []string
+	}{
+		{"untouched", func(s string) string { return s }, Update, []string{"Default(5)", "// The newest code"}},
+		{"edited elsewhere", func(s string) string { return s + "\n// Mine.\n" }, Merge, []string{"Default(5)", "// The newest code", "// Mine."}},
+		{"edited the same", func(s string) string { return strings.Replace(s, "Default(3)", "Default(5)", 1) }, Merge, []string{"Default(5)", "// The newest code"}},
+		{"edited the same lines", func(s string) string { return strings.Replace(s, "Default(3)", "Default(9)", 1) }, Conflict,
+			[]string{"<<<<<<< yours\n", "Default(9)", "||||||| installed by authgraph v1\n", "Default(3)", "Default(5)", ">>>>>>> authgraph v2\n", "// The newest code"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			root := setUp(t, c.edit)
+			p, err := plan(t, root, Options{Version: "v2", Upgrade: true})
+			require.NoError(t, err)
+			assert.Equal(t, c.action, is(p).Action)
+			for _, text := range c.contains {
+				assert.Contains(t, is(p).Text, text)
+			}
+			// Afterwards this version is the base.
+			require.NoError(t, run{Plan: p}.write())
+			p, err = plan(t, root, Options{Version: "v2", Upgrade: true})
+			require.NoError(t, err)
+			assert.False(t, p.Changes())
+		})
+	}
+	t.Run("deleted", func(t *testing.T) {
+		t.Parallel()
+		root := setUp(t, func(s string) string { return s })
+		require.NoError(t, os.Remove(filepath.Join(root, file)))
+		p, err := plan(t, root, Options{Version: "v2", Upgrade: true})
+		require.NoError(t, err)
+		assert.Equal(t, Deleted, is(p).Action)
+		require.NoError(t, run{Plan: p}.write())
+		assert.NoFileExists(t, filepath.Join(root, file))
+	})
+}
+
+// The marker lines of the record's format are in none of the texts.
+func TestTheRecordKeepsEveryText(t *testing.T) {
+	t.Parallel()
+	for _, db := range Databases {
+		root := module(t, nil)
+		p := add(t, root, Options{Entities: all, Auth: true, DB: db, Version: "v1"})
+		r, err := readRecord(root)
+		require.NoError(t, err)
+		assert.Equal(t, p.record.files, r.files)
+		assert.Equal(t, p.record.order, r.order)
+		assert.Equal(t, all, r.entities)
+		assert.Equal(t, db, r.layout.db)
+		assert.True(t, r.auth)
+		assert.True(t, r.layout.generator)
+	}
+}
+
+func TestFeaturesOfTheUsersGenerator(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, generate, want string }{
+		{"command", "package ent\n\n//go:generate go run -mod=mod entgo.io/ent/cmd/ent generate ./schema\n",
+			"//go:generate go run -mod=mod entgo.io/ent/cmd/ent generate --feature sql/execquery,sql/lock,sql/modifier,sql/upsert ./schema\n"},
+		{"tool with a feature", "package ent\n\n//go:generate go tool ent generate --feature sql/lock ./schema\n",
+			"//go:generate go tool ent generate --feature sql/lock,sql/execquery,sql/modifier,sql/upsert ./schema\n"},
+		{"all", "package ent\n\n//go:generate go tool ent generate --feature sql/lock,sql/execquery,sql/modifier,sql/upsert ./schema\n", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p, err := plan(t, module(t, map[string]string{"ent/generate.go": c.generate}), Options{Entities: all, Auth: true})
+			require.NoError(t, err)
+			if c.want == "" {
+				assert.Empty(t, p.Has(Differs))
+				return
+			}
+			require.Len(t, p.Has(Differs), 1)
+			assert.Contains(t, p.Has(Differs)[0].Diff(), "\n+"+c.want)
+		})
+	}
+	_, err := plan(t, module(t, map[string]string{"ent/generate.go": "package ent\n\n//go:generate go run entc.go\n", "ent/entc.go": "//go:build ignore\n\npackage main\n\n// gen.FeatureLock\n"}),
+		Options{Entities: all, Auth: true})
+	assert.EqualError(t, err, "package auth needs features of Ent that the generator does not have: put gen.FeatureExecQuery, gen.FeatureModifier, gen.FeatureUpsert into the Features of gen.Config in ent/entc.go, then run this again")
+}
+
+func TestAModuleInside(t *testing.T) {
+	t.Parallel()
+	_, err := plan(t, module(t, map[string]string{"ent/go.mod": "module example.com/ent\n"}), Options{Entities: all})
+	assert.EqualError(t, err, "ent is a module of its own: run authgraph there, or choose another folder with --dir")
+}
+
+func TestMigrationsWhereEntsDocumentationHasThem(t *testing.T) {
+	t.Parallel()
+	root := module(t, map[string]string{"ent/migrate/migrations/atlas.sum": "h1:\n"})
+	assert.Equal(t, "ent/migrate/migrations", add(t, root, Options{Entities: all}).layout.migrations)
+	assert.Contains(t, get(t, root, "atlas.hcl"), "file://ent/migrate/migrations")
+}
+
+// A killed run is undone by the next, byte for byte.
+func TestAJournalRestoresEverything(t *testing.T) {
+	t.Parallel()
+	root := module(t, map[string]string{"ent/schema/post.go": "package schema\n", "ent/old.go": "package ent\n", "migrate/x.go": "package migrate\n"})
+	want := tree(t, root)
+	j, err := Lock(root)
+	require.NoError(t, err)
+	assert.False(t, j.Recovered)
+	_, err = j.keep([]string{"go.mod", "go.sum", "ent", "migrate", filepath.FromSlash(RecordFile), "auth/auth.go"})
+	require.NoError(t, err)
+	put(t, root, "go.mod", "changed")
+	put(t, root, "go.sum", "new")
+	put(t, root, "ent/schema/user.go", "new")
+	put(t, root, "ent/user/user.go", "new")
+	put(t, root, "auth/auth.go", "new")
+	put(t, root, RecordFile, "new")
+	require.NoError(t, os.RemoveAll(filepath.Join(root, "migrate")))
+	require.NoError(t, os.Remove(filepath.Join(root, "ent/old.go")))
+	require.NoError(t, j.file.Close()) // as the system does for a process that was killed
+
+	j, err = Lock(root)
+	require.NoError(t, err)
+	assert.True(t, j.Recovered)
+	require.NoError(t, j.Close())
+	assert.Equal(t, want, tree(t, root))
+	for _, folder := range []string{"ent/user", "auth", path.Dir(RecordFile)} {
+		assert.NoDirExists(t, filepath.Join(root, folder))
+	}
+}

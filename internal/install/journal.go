@@ -1,0 +1,200 @@
+package install
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+)
+
+// journalFile holds, while a run changes a project, what it changes. It is
+// locked by the run, and gone when the run has ended.
+const journalFile = ".authgraph/undo.json"
+
+// Journal keeps the project as it was, so that a run that fails, is
+// interrupted or killed leaves nothing behind. One is held at a time, others wait.
+type Journal struct {
+	root string
+	file *lockedfile.File
+	// Recovered is whether a run before this one was killed and its changes
+	// were undone now.
+	Recovered bool
+}
+
+// saved is the JSON of a journal.
+type saved struct {
+	// Paths are the files and folders that the run may change.
+	Paths []string
+	// Files and Folders are what there was below them.
+	Files   map[string]savedFile
+	Folders []string
+}
+
+type savedFile struct {
+	Mode fs.FileMode
+	Data []byte
+}
+
+// Lock waits for other runs in the project to end, and undoes what one that
+// was killed left behind.
+func Lock(root string) (*Journal, error) {
+	path := filepath.Join(root, filepath.FromSlash(journalFile))
+	for {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, cannotWrite(err)
+		}
+		file, err := lockedfile.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the run before this one removed the folder just now
+		}
+		if err != nil {
+			return nil, cannotWrite(err)
+		}
+		// The run that held it may have removed it.
+		held, err := file.Stat()
+		now, err2 := os.Stat(path)
+		if err != nil || err2 != nil || !os.SameFile(held, now) {
+			if err := file.Close(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		j := &Journal{root: root, file: file}
+		text, err := io.ReadAll(file)
+		if err != nil {
+			return nil, errors.Join(err, j.Close())
+		}
+		// A text that breaks off was cut before the run began to change anything.
+		var s saved
+		if len(text) > 0 && json.Unmarshal(text, &s) == nil {
+			j.Recovered = true
+			if err := s.restore(root); err != nil {
+				return nil, errors.Join(fmt.Errorf("undo what a run that was killed left behind: %w", err), file.Close())
+			}
+			if err := file.Truncate(0); err != nil {
+				return nil, errors.Join(err, file.Close())
+			}
+		}
+		return j, nil
+	}
+}
+
+func cannotWrite(err error) error {
+	return fmt.Errorf("the folder cannot be written, nothing was changed: %w", err)
+}
+
+// Close ends the run: its changes stay.
+func (j *Journal) Close() error {
+	path := filepath.Join(j.root, filepath.FromSlash(journalFile))
+	err := os.Remove(path)
+	_ = os.Remove(filepath.Dir(path)) // it fails where the record is in it, as it should be
+	return errors.Join(err, j.file.Close())
+}
+
+// keep saves the files and folders at the paths, with all that is below them.
+func (j *Journal) keep(paths []string) (saved, error) {
+	s := saved{Paths: paths, Files: map[string]savedFile{}}
+	for _, path := range paths {
+		for at := filepath.Dir(path); at != "."; at = filepath.Dir(at) {
+			if info, err := os.Stat(filepath.Join(j.root, at)); err == nil && info.IsDir() && !slices.Contains(s.Folders, at) {
+				s.Folders = append(s.Folders, at)
+			}
+		}
+		err := walk(j.root, path, func(path string, entry fs.DirEntry) error {
+			if entry.IsDir() {
+				s.Folders = append(s.Folders, path)
+				return nil
+			}
+			info, err := entry.Info()
+			if err != nil || !info.Mode().IsRegular() {
+				return err
+			}
+			data, err := os.ReadFile(filepath.Join(j.root, path))
+			s.Files[path] = savedFile{info.Mode().Perm(), data}
+			return err
+		})
+		if err != nil {
+			return s, err
+		}
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return s, err
+	}
+	if _, err := j.file.WriteAt(text, 0); err != nil {
+		return s, cannotWrite(err)
+	}
+	return s, j.file.Sync()
+}
+
+// restore makes everything as it was.
+func (s saved) restore(root string) error {
+	var folders []string
+	for _, path := range s.Paths {
+		for at := filepath.Dir(path); at != "."; at = filepath.Dir(at) {
+			folders = append(folders, at)
+		}
+		err := walk(root, path, func(path string, entry fs.DirEntry) error {
+			if entry.IsDir() {
+				folders = append(folders, path)
+				return nil
+			}
+			if _, ok := s.Files[path]; ok || !entry.Type().IsRegular() {
+				return nil
+			}
+			return os.Remove(filepath.Join(root, path))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for path, file := range s.Files {
+		at := filepath.Join(root, path)
+		if now, err := os.ReadFile(at); err == nil && bytes.Equal(now, file.Data) {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(at, file.Data, file.Mode); err != nil {
+			return err
+		}
+	}
+	// The deepest first.
+	slices.SortFunc(folders, func(a, b string) int { return len(b) - len(a) })
+	for _, path := range slices.Compact(folders) {
+		if slices.Contains(s.Folders, path) || strings.HasPrefix(filepath.ToSlash(journalFile), filepath.ToSlash(path)+"/") {
+			continue
+		}
+		if err := os.Remove(filepath.Join(root, path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// walk calls fn for a path and all below it, relative to root; for none if
+// there is nothing.
+func walk(root, path string, fn func(path string, entry fs.DirEntry) error) error {
+	return filepath.WalkDir(filepath.Join(root, path), func(at string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(root, at)
+		if err != nil {
+			return err
+		}
+		return fn(relative, entry)
+	})
+}

@@ -1,0 +1,517 @@
+// Package install puts the entities of the auth graph, and package auth, into the
+// module of somebody else, as source.
+//
+// What is installed are this project's own files, embedded, with their import
+// paths rewritten and the edges to entities that are not there taken out.
+// [Project.Plan] works out what to do and changes nothing; [Plan.Apply] does it,
+// or leaves the project as it was. What was installed is recorded with its
+// text, so that later versions can be merged with what the user made of it.
+package install
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"golang.org/x/mod/modfile"
+)
+
+// Project is a module of a user, in the folder of its go.mod.
+type Project struct {
+	Root   string
+	Module string
+
+	record *record
+}
+
+// Open finds the module of a folder, which must be the one that holds go.mod.
+func Open(root string) (*Project, error) {
+	text, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, noModule(root)
+	}
+	if err != nil {
+		return nil, err
+	}
+	name := modfile.ModulePath(text)
+	if name == "" {
+		return nil, errors.New("go.mod names no module: correct its first line, as in: module example.com/app")
+	}
+	p := &Project{Root: root, Module: name}
+	p.record, err = readRecord(root)
+	return p, err
+}
+
+func noModule(root string) error {
+	at, err := filepath.Abs(root)
+	if err != nil {
+		return err
+	}
+	for up := filepath.Dir(at); up != at; at, up = up, filepath.Dir(up) {
+		if _, err := os.Stat(filepath.Join(up, "go.mod")); err == nil {
+			return fmt.Errorf("this is a folder of the module in %s: run it there", up)
+		}
+	}
+	return errors.New("this is no Go module: make one with go mod init example.com/app, or change to the folder of go.mod")
+}
+
+// Installed are the names of the entities that were installed.
+func (p *Project) Installed() []string {
+	if p == nil || p.record == nil {
+		return nil
+	}
+	return p.record.entities
+}
+
+// DB is the database the project was set up for, Dir its ent folder; both are empty
+// where none was.
+func (p *Project) DB() string {
+	if p == nil || p.record == nil {
+		return ""
+	}
+	return p.record.layout.db
+}
+
+// Dir is the ent folder the project was set up with; empty where none was.
+func (p *Project) Dir() string {
+	if p == nil || p.record == nil {
+		return ""
+	}
+	return p.record.layout.dir
+}
+
+// Migrations is the folder of the migrations; empty where the project was not set up.
+func (p *Project) Migrations() string {
+	if p == nil || p.record == nil {
+		return ""
+	}
+	return p.record.layout.migrations
+}
+
+// Databases are the values of [Options.DB].
+var Databases = []string{"mysql", "mariadb", "sqlite"}
+
+// Options are what is to be installed. What is empty is as it was installed before.
+type Options struct {
+	// DB is one of Databases.
+	DB string
+	// Dir is the ent folder, relative to the module; default ent.
+	Dir string
+	// Entities are names of [Entities]. Those installed before stay.
+	Entities []string
+	// Auth is whether package auth is installed too.
+	Auth bool
+	// Force replaces files that are in the way.
+	Force bool
+	// Version is that of this program.
+	Version string
+	// Upgrade merges what the user changed even where that leaves conflicts.
+	Upgrade bool
+}
+
+// Action is what happens to a file.
+type Action string
+
+// The actions.
+const (
+	Create  Action = "create"
+	Keep    Action = "keep"    // it is as it should be, or only the user changed it
+	Update  Action = "update"  // it is as it was installed, and changes
+	Merge   Action = "merge"   // the user changed it, and both changes fit
+	Replace Action = "replace" // what is there is lost, by Force
+	Differs Action = "differs" // something else is there
+	// Conflict is a merge in which both changed the same lines.
+	Conflict Action = "conflict"
+	Deleted  Action = "deleted" // the user deleted it
+)
+
+// File is one file of a plan.
+type File struct {
+	Path   string `json:"path"`
+	Action Action `json:"action"`
+	Reason string `json:"reason"`
+	// Text is what it will hold.
+	Text string `json:"-"`
+
+	was  string // what it holds
+	base string // what is recorded of it
+}
+
+// Diff is what changes in the file, as a unified diff.
+func (f File) Diff() string {
+	if f.Action == Keep || f.Action == Deleted {
+		return ""
+	}
+	return string(diff.Diff("a/"+f.Path, []byte(f.was), "b/"+f.Path, []byte(f.Text)))
+}
+
+// Requirement is a module that go.mod has to hold, at this version or a later one.
+type Requirement struct {
+	Module  string `json:"module"`
+	Version string `json:"version"`
+}
+
+func (r Requirement) String() string { return r.Module + "@" + r.Version }
+
+// Plan is what an installation would do.
+type Plan struct {
+	Module   string   `json:"module"`
+	DB       string   `json:"db"`
+	Dir      string   `json:"dir"`
+	Entities []string `json:"entities"`
+	Auth     bool     `json:"auth"`
+	Files    []File   `json:"files"`
+	// Requirements are the modules that go.mod has to hold.
+	Requirements []Requirement `json:"requirements"`
+	// Notes are what the user should know.
+	Notes []string `json:"notes,omitempty"`
+
+	project  *Project
+	layout   layout
+	record   *record
+	added    []string // entities that were not there
+	upgrade  bool
+	language string // the Go version that the sources are written in
+}
+
+// Changes reports whether there is anything to do.
+func (p *Plan) Changes() bool {
+	return slices.ContainsFunc(p.Files, func(f File) bool { return f.Action.writes() }) ||
+		p.project.record == nil || !slices.Equal(p.project.record.entities, p.record.entities) ||
+		p.project.record.auth != p.record.auth || p.upgrade && p.project.record.version != p.record.version
+}
+
+// Has are the files with an action.
+func (p *Plan) Has(a Action) (found []File) {
+	for _, f := range p.Files {
+		if f.Action == a {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+func (a Action) writes() bool {
+	return a == Create || a == Update || a == Merge || a == Replace || a == Conflict
+}
+
+// Plan works out what to do. It reads the project and changes nothing.
+func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
+	l, err := p.layout(o)
+	if err != nil {
+		return nil, err
+	}
+	plan := &Plan{Entities: []string{}, Module: p.Module, DB: l.db, Dir: l.dir, Auth: o.Auth, project: p, layout: l, upgrade: o.Upgrade}
+	for _, e := range Entities {
+		before := slices.Contains(p.Installed(), e.Name)
+		if before || slices.Contains(o.Entities, e.Name) {
+			plan.Entities = append(plan.Entities, e.Name)
+		}
+		if !before && slices.Contains(o.Entities, e.Name) {
+			plan.added = append(plan.added, e.Name)
+		}
+	}
+	if p.record != nil {
+		plan.Auth = plan.Auth || p.record.auth
+	}
+	if plan.Auth && len(plan.Entities) < len(Entities) {
+		return nil, errors.New("package auth needs all four entities: authgraph add schema auth --with-auth")
+	}
+	sources, err := plan.sources()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.clash(l, sources); err != nil {
+		return nil, err
+	}
+	plan.record = &record{version: o.Version, layout: l, entities: plan.Entities, auth: plan.Auth, files: map[string]string{}}
+	for _, s := range sources {
+		if err := p.nested(s.path); err != nil {
+			return nil, err
+		}
+		f, err := p.classify(ctx, s, o)
+		if err != nil {
+			return nil, err
+		}
+		plan.Files = append(plan.Files, f)
+		plan.record.files[s.path] = s.text
+		plan.record.order = append(plan.record.order, s.path)
+	}
+	if plan.Auth && !l.generator {
+		if err := plan.needFeatures(o.Force); err != nil {
+			return nil, err
+		}
+	}
+	plan.Requirements, err = requirements(sources)
+	return plan, err
+}
+
+func (p *Plan) sources() ([]source, error) {
+	sources, err := p.layout.config()
+	if err != nil {
+		return nil, err
+	}
+	schema, unwired, err := p.layout.schema(p.Entities)
+	if err != nil {
+		return nil, err
+	}
+	sources = append(sources, schema...)
+	for _, e := range Entities {
+		if names := unwired[e.Name]; len(names) > 0 && e.Name != "user" {
+			p.Notes = append(p.Notes, fmt.Sprintf("%s.user_id has neither edge nor foreign key yet: authgraph add schema auth/user wires it", e.Table))
+		}
+	}
+	if p.Auth {
+		auth, err := p.layout.auth()
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, auth...)
+		// It is written in this project's version of the language.
+		if _, p.language, err = ownRequirements(); err != nil {
+			return nil, err
+		}
+	}
+	return sources, nil
+}
+
+// layout combines what was asked for with what was installed.
+func (p *Project) layout(o Options) (layout, error) {
+	l := layout{module: p.Module, db: o.DB, dir: o.Dir}
+	if r := p.record; r != nil {
+		if o.DB != "" && o.DB != r.layout.db {
+			return l, fmt.Errorf("this project is set up for %s: leave out --db %s", r.layout.db, o.DB)
+		}
+		if o.Dir != "" && path.Clean(o.Dir) != r.layout.dir {
+			return l, fmt.Errorf("this project has its ent folder in %s: leave out --dir %s", r.layout.dir, o.Dir)
+		}
+		l = r.layout
+		l.module = p.Module
+		return l, nil
+	}
+	if !slices.Contains(Databases, l.db) {
+		return l, fmt.Errorf("--db %q is unknown: use %s", l.db, strings.Join(Databases, ", "))
+	}
+	l.dir = path.Clean(cmp.Or(l.dir, "ent"))
+	if !filepath.IsLocal(l.dir) || l.dir == "." || !token.IsIdentifier(path.Base(l.dir)) || strings.ToLower(l.dir) != l.dir {
+		return l, fmt.Errorf("--dir %q is no folder for a package: name one inside the module, in lower case, as in internal/ent", o.Dir)
+	}
+	l.migrations = "migrate"
+	if l.db == "sqlite" {
+		l.migrations = "migrate/sqlite"
+	}
+	// The folder of Ent's own documentation.
+	other := path.Join(l.dir, "migrate", "migrations")
+	if !p.exists(path.Join(l.migrations, "atlas.sum")) && p.exists(path.Join(other, "atlas.sum")) {
+		l.migrations = other
+	}
+	var err error
+	l.generator, err = p.ownGenerator(l)
+	return l, err
+}
+
+// ownGenerator reports whether the project has no generator, or the one that
+// would be installed.
+func (p *Project) ownGenerator(l layout) (bool, error) {
+	l.generator = true
+	sources, err := l.config()
+	if err != nil {
+		return false, err
+	}
+	same := 0
+	for _, s := range sources {
+		if path.Dir(s.path) != l.dir {
+			continue
+		}
+		text, err := os.ReadFile(p.file(s.path))
+		switch {
+		case err == nil && string(text) == s.text:
+			same++
+		case err == nil:
+			return false, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return false, err
+		}
+	}
+	return same > 0 || !p.exists(l.entFile("ent.go")), nil
+}
+
+func (p *Project) file(name string) string { return filepath.Join(p.Root, filepath.FromSlash(name)) }
+
+func (p *Project) exists(name string) bool {
+	_, err := os.Lstat(p.file(name))
+	return err == nil
+}
+
+// nested refuses a path in a module of its own.
+func (p *Project) nested(name string) error {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		if p.exists(path.Join(dir, "go.mod")) {
+			return fmt.Errorf("%s is a module of its own: run authgraph there, or choose another folder with --dir", dir)
+		}
+	}
+	return nil
+}
+
+// clash refuses entities and helpers whose names the schema of the user has.
+func (p *Project) clash(l layout, sources []source) error {
+	ours := map[string]string{}
+	folder := l.entFile("schema")
+	for _, s := range sources {
+		if path.Dir(s.path) != folder {
+			continue
+		}
+		names, err := declared([]byte(s.text))
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			ours[n] = s.path
+		}
+	}
+	entries, err := os.ReadDir(p.file(folder))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		name := path.Join(folder, e.Name())
+		if e.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") ||
+			slices.ContainsFunc(sources, func(s source) bool { return s.path == name }) {
+			continue
+		}
+		text, err := os.ReadFile(p.file(name))
+		if err != nil {
+			return err
+		}
+		names, err := declared(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		for _, n := range names {
+			if ours[n] != "" {
+				return fmt.Errorf("%s declares %s, which %s would declare again: rename it, or leave out that entity", name, n, ours[n])
+			}
+		}
+	}
+	return nil
+}
+
+// classify decides what happens to one file.
+func (p *Project) classify(ctx context.Context, s source, o Options) (File, error) {
+	f := File{Path: s.path, Reason: s.reason, Text: s.text, Action: Create}
+	recorded := false
+	if p.record != nil {
+		f.base, recorded = p.record.files[s.path]
+	}
+	was, err := os.ReadFile(p.file(s.path))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if recorded && o.Upgrade {
+			f.Action = Deleted
+		}
+		return f, nil
+	case err != nil:
+		return f, err
+	}
+	f.was = string(was)
+	switch {
+	case f.was == f.Text || recorded && f.base == f.Text:
+		f.Action, f.Text = Keep, f.was
+	case recorded && f.was == f.base:
+		f.Action = Update
+	case !recorded && o.Force:
+		f.Action = Replace
+	case !recorded:
+		f.Action = Differs
+	default:
+		text, conflicts, err := merge(ctx, f, p.record.version, o.Version)
+		if err != nil {
+			return f, err
+		}
+		switch {
+		case conflicts && o.Force:
+			f.Action = Replace
+		case conflicts:
+			f.Text, f.Action = text, Conflict
+		default:
+			f.Text, f.Action = text, Merge
+		}
+	}
+	return f, nil
+}
+
+// merge merges what this version and the user made of a file, as git does.
+func merge(ctx context.Context, f File, from, to string) (_ string, conflicts bool, err error) {
+	folder, err := os.MkdirTemp("", "authgraph_merge_")
+	if err != nil {
+		return "", false, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	for name, text := range map[string]string{"yours": f.was, "base": f.base, "ours": f.Text} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			return "", false, err
+		}
+	}
+	cmd := exec.CommandContext(ctx, "git", "merge-file", "-p", "--diff3",
+		"-L", "yours", "-L", "installed by authgraph "+from, "-L", "authgraph "+to, "yours", "base", "ours")
+	cmd.Dir = folder
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return "", false, fmt.Errorf("%s was changed here and is to be merged, for which git is needed: install git", f.Path)
+	case errors.As(err, &exit) && exit.ExitCode() > 0 && exit.ExitCode() < 128:
+		return string(out), true, nil
+	case err != nil:
+		return "", false, fmt.Errorf("merge %s: %w: %s", f.Path, err, strings.TrimSpace(stderr.String()))
+	}
+	return string(out), false, nil
+}
+
+// needFeatures holds the generator of the user against what package auth needs.
+func (p *Plan) needFeatures(force bool) error {
+	var all string
+	texts := map[string]string{}
+	for _, name := range []string{"generate.go", "entc.go"} {
+		text, err := os.ReadFile(p.project.file(p.layout.entFile(name)))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		texts[name] = string(text)
+		all += string(text)
+	}
+	var flags, constants []string
+	for _, f := range features {
+		if !strings.Contains(all, f.flag) && !strings.Contains(all, f.constant) {
+			flags, constants = append(flags, f.flag), append(constants, "gen."+f.constant)
+		}
+	}
+	if len(flags) == 0 {
+		return nil
+	}
+	generate := p.layout.entFile("generate.go")
+	text, ok := addFeatures(texts["generate.go"], flags)
+	if !ok {
+		return fmt.Errorf("package auth needs features of Ent that the generator does not have: put %s into the Features of gen.Config in %s, then run this again",
+			strings.Join(constants, ", "), p.layout.entFile("entc.go"))
+	}
+	f := File{Path: generate, Reason: "package auth needs these features", Action: Differs, Text: text, was: texts["generate.go"]}
+	if force {
+		f.Action = Update
+	}
+	p.Files = append(p.Files, f)
+	return nil
+}

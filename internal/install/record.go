@@ -1,0 +1,96 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// RecordFile is where a project keeps what was installed into it.
+const RecordFile = ".authgraph/installed.txtar"
+
+// record is what was installed and with which text: the base of a merge.
+type record struct {
+	version  string
+	layout   layout
+	entities []string
+	auth     bool
+	files    map[string]string
+	order    []string
+}
+
+const recordHead = "What authgraph installed here, as it was then: authgraph upgrade merges with it. Commit it.\n\n"
+
+func (r *record) format() []byte {
+	var b strings.Builder
+	b.WriteString(recordHead)
+	for _, line := range [][2]string{
+		{"version", r.version},
+		{"db", r.layout.db},
+		{"dir", r.layout.dir},
+		{"migrations", r.layout.migrations},
+		{"generator", yes(r.layout.generator)},
+		{"entities", strings.Join(r.entities, " ")},
+		{"auth", yes(r.auth)},
+	} {
+		fmt.Fprintln(&b, strings.TrimSpace(line[0]+" "+line[1]))
+	}
+	b.WriteByte('\n')
+	archive := txtar.Archive{Comment: []byte(b.String())}
+	for _, path := range r.order {
+		archive.Files = append(archive.Files, txtar.File{Name: path, Data: []byte(r.files[path])})
+	}
+	return txtar.Format(&archive)
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// readRecord is nil where nothing was installed.
+func readRecord(root string) (*record, error) {
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(RecordFile)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	archive := txtar.Parse(text)
+	r := &record{files: map[string]string{}}
+	for line := range strings.Lines(strings.TrimPrefix(string(archive.Comment), recordHead)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch key {
+		case "version":
+			r.version = value
+		case "db":
+			r.layout.db = value
+		case "dir":
+			r.layout.dir = value
+		case "migrations":
+			r.layout.migrations = value
+		case "generator":
+			r.layout.generator = value == "yes"
+		case "entities":
+			r.entities = strings.Fields(value)
+		case "auth":
+			r.auth = value == "yes"
+		}
+	}
+	if r.layout.db == "" || r.layout.dir == "" || r.layout.migrations == "" {
+		return nil, fmt.Errorf("%s is damaged: restore it from git, or delete it to begin anew", RecordFile)
+	}
+	for _, f := range archive.Files {
+		r.files[f.Name] = string(f.Data)
+		r.order = append(r.order, f.Name)
+	}
+	return r, nil
+}

@@ -1,0 +1,347 @@
+package install
+
+import (
+	"cmp"
+	"embed"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+
+	"github.com/authgraph/authgraph"
+)
+
+//go:embed files
+var files embed.FS
+
+// origin is the module that the sources are written for.
+const origin = "github.com/authgraph/authgraph"
+
+// source is a file that belongs into a project.
+type source struct {
+	path   string
+	text   string
+	reason string
+}
+
+// layout is where things go in a project and for which database.
+type layout struct {
+	module string
+	db     string
+	// dir is the ent folder, migrations that of the SQL, both relative to the
+	// module and with slashes.
+	dir, migrations string
+	// generator is whether the project gets the generator: it has none.
+	generator bool
+}
+
+// entFile is the path of a file in the ent folder.
+func (l layout) entFile(name string) string { return path.Join(l.dir, name) }
+
+// beside is the path of a folder that lies beside the ent folder.
+func (l layout) beside(name string) string { return path.Join(path.Dir(l.dir), name) }
+
+// importPath is where a package of this project is in the target, and the name it is
+// imported under if that is not the last part of the path.
+func (l layout) importPath(from string) (to, name string) {
+	rest, ok := strings.CutPrefix(from, origin)
+	if !ok || rest != "" && rest[0] != '/' {
+		return from, ""
+	}
+	if rest == "/ent" || strings.HasPrefix(rest, "/ent/") {
+		if rest == "/ent" && path.Base(l.dir) != "ent" {
+			name = "ent"
+		}
+		return path.Join(l.module, l.dir, strings.TrimPrefix(rest, "/ent")), name
+	}
+	return path.Join(l.module, l.beside(cmp.Or(strings.TrimPrefix(rest, "/"), "authgraph"))), ""
+}
+
+// config are the files of the project itself.
+func (l layout) config() ([]source, error) {
+	var out []source
+	add := func(to, from, reason string, edits ...string) error {
+		text, err := files.ReadFile("files/" + from)
+		if err != nil {
+			return err
+		}
+		out = append(out, source{to, strings.NewReplacer(edits...).Replace(string(text)), reason})
+		return nil
+	}
+	desired := "ent://" + l.entFile("schema")
+	if l.generator {
+		desired = "file://" + l.entFile(l.desiredFile())
+		var edits []string
+		if l.db == "sqlite" {
+			edits = []string{
+				`"schema.sql"`, `"schema.sqlite.sql"`, "dialect.MySQL", "dialect.SQLite", `"8.0.19"`, `"3.40.0"`, `"$1"`, `""`,
+			}
+		}
+		err := add(l.entFile("entc.go"), "entc.go", "generator", edits...)
+		if err != nil {
+			return nil, err
+		}
+		if err := add(l.entFile("generate.go"), "generate.go.txt", "generator", "Package ent ", "Package "+path.Base(l.dir)+" ", "\npackage ent\n", "\npackage "+path.Base(l.dir)+"\n"); err != nil {
+			return nil, err
+		}
+		template, err := authgraph.Files.ReadFile("internal/entgen/template/format.tmpl")
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, source{l.entFile("template/format.tmpl"), string(template), "entities print without their secrets"})
+	}
+	dev := map[string]string{"mysql": "docker://mysql/9/dev", "mariadb": "docker://maria/latest/dev", "sqlite": "sqlite://dev?mode=memory"}
+	err := add("atlas.hcl", "atlas.hcl", "for the Atlas CLI", "{{dev}}", dev[l.db], "{{desired}}", desired, "{{migrations}}", l.migrations)
+	if err != nil {
+		return nil, err
+	}
+	example := map[string]string{
+		"mysql":   "DATABASE_URL=mysql://user:password@localhost:3306/app",
+		"mariadb": "DATABASE_URL=mariadb://user:password@localhost:3306/app",
+		"sqlite":  "DATABASE_URL=sqlite://app.db",
+	}
+	out = append(out, source{".env.example", example[l.db] + "\n", "the environment of authgraph and of the service"})
+	return out, nil
+}
+
+// desiredFile is the SQL that the generator writes.
+func (l layout) desiredFile() string {
+	if l.db == "sqlite" {
+		return "schema.sqlite.sql"
+	}
+	return "schema.sql"
+}
+
+// schema are the entities, wired to each other, with their helpers. Unwired are
+// those whose edges to the value wait for it.
+func (l layout) schema(entities []string) (out []source, unwired map[string][]string, err error) {
+	if len(entities) == 0 {
+		return nil, nil, nil
+	}
+	unwired = map[string][]string{}
+	var types []string
+	for _, e := range Entities {
+		if slices.Contains(entities, e.Name) {
+			types = append(types, e.Type)
+		}
+	}
+	for _, e := range Entities {
+		if !slices.Contains(entities, e.Name) {
+			continue
+		}
+		src, err := authgraph.Files.ReadFile("ent/schema/" + e.File)
+		if err != nil {
+			return nil, nil, err
+		}
+		src, without, err := wire(src, types)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", e.File, err)
+		}
+		if len(without) > 0 {
+			unwired[e.Name] = without
+		}
+		if out, err = l.appendGo(out, l.entFile("schema/"+e.File), src, "entity "+e.Type); err != nil {
+			return nil, nil, err
+		}
+	}
+	isEntity := func(name string) bool {
+		return slices.ContainsFunc(Entities, func(e Entity) bool { return e.File == name })
+	}
+	for _, folder := range []string{"schema", "schema/schematype"} {
+		names, err := goFiles("ent/" + folder)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, name := range names {
+			if folder == "schema" && isEntity(name) {
+				continue
+			}
+			src, err := authgraph.Files.ReadFile(path.Join("ent", folder, name))
+			if err != nil {
+				return nil, nil, err
+			}
+			if out, err = l.appendGo(out, l.entFile(path.Join(folder, name)), src, "what the entities share"); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return out, unwired, nil
+}
+
+// auth is package auth, Open and what they import of this project.
+func (l layout) auth() (out []source, err error) {
+	packages, err := closure("auth", ".")
+	if err != nil {
+		return nil, err
+	}
+	for _, pkg := range packages {
+		names, err := goFiles(pkg)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if pkg == "." && name != "authgraph.go" {
+				continue
+			}
+			src, err := authgraph.Files.ReadFile(path.Join(pkg, name))
+			if err != nil {
+				return nil, err
+			}
+			to := pkg
+			if pkg == "." {
+				to = "authgraph"
+			}
+			if out, err = l.appendGo(out, l.beside(path.Join(to, name)), src, "package "+path.Base(to)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+func (l layout) appendGo(out []source, to string, src []byte, reason string) ([]source, error) {
+	src, err := reroute(src, l.importPath)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", to, err)
+	}
+	return append(out, source{to, string(src), reason}), nil
+}
+
+// goFiles are the names of a package's Go files, tests left out.
+func goFiles(pkg string) ([]string, error) {
+	entries, err := fs.ReadDir(authgraph.Files, pkg)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if name := e.Name(); !e.IsDir() && strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// generated reports whether a package of this project is made by the generator.
+func generated(pkg string) bool {
+	return pkg == "ent" || strings.HasPrefix(pkg, "ent/") && pkg != "ent/schema" && !strings.HasPrefix(pkg, "ent/schema/")
+}
+
+// closure are the packages of this project that the named ones import, with them, but
+// neither what is generated nor the schema, which every project has already.
+func closure(packages ...string) ([]string, error) {
+	for i := 0; i < len(packages); i++ {
+		names, err := goFiles(packages[i])
+		if err != nil {
+			return nil, fmt.Errorf("package %s is imported and not embedded: %w", packages[i], err)
+		}
+		for _, name := range names {
+			src, err := authgraph.Files.ReadFile(path.Join(packages[i], name))
+			if err != nil {
+				return nil, err
+			}
+			paths, err := imports(src)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			for _, p := range paths {
+				pkg, ok := strings.CutPrefix(p, origin+"/")
+				if ok && !generated(pkg) && !strings.HasPrefix(pkg, "ent/schema") && !slices.Contains(packages, pkg) {
+					packages = append(packages, pkg)
+				}
+			}
+		}
+	}
+	slices.Sort(packages)
+	return packages, nil
+}
+
+// requirements are the modules that the sources import, at the versions this
+// project is built with.
+func requirements(sources []source) ([]Requirement, error) {
+	versions, _, err := ownRequirements()
+	if err != nil {
+		return nil, err
+	}
+	// Ent's generated code imports Ent, and Ent imports Atlas.
+	need := map[string]bool{"entgo.io/ent": true, "ariga.io/atlas": true}
+	for _, s := range sources {
+		if !strings.HasSuffix(s.path, ".go") {
+			continue
+		}
+		paths, err := imports([]byte(s.text))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.path, err)
+		}
+		for _, p := range paths {
+			best := ""
+			for mod := range versions {
+				if (p == mod || strings.HasPrefix(p, mod+"/")) && len(mod) > len(best) {
+					best = mod
+				}
+			}
+			if best != "" {
+				need[best] = true
+			}
+		}
+	}
+	var out []Requirement
+	for mod := range need {
+		out = append(out, Requirement{mod, versions[mod]})
+	}
+	slices.SortFunc(out, func(a, b Requirement) int { return cmp.Compare(a.Module, b.Module) })
+	return out, nil
+}
+
+// ownRequirements are the versions and the Go version of this project's go.mod.
+func ownRequirements() (versions map[string]string, goVersion string, err error) {
+	text, err := authgraph.Files.ReadFile("go.mod")
+	if err != nil {
+		return nil, "", err
+	}
+	mod, err := modfile.Parse("go.mod", text, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	versions = map[string]string{}
+	for _, r := range mod.Require {
+		versions[r.Mod.Path] = r.Mod.Version
+	}
+	return versions, mod.Go.Version, nil
+}
+
+// features are the parts of Ent that package auth needs, by the name the Ent
+// command takes and by the constant.
+var features = []struct{ flag, constant string }{
+	{"sql/execquery", "FeatureExecQuery"},
+	{"sql/lock", "FeatureLock"},
+	{"sql/modifier", "FeatureModifier"},
+	{"sql/upsert", "FeatureUpsert"},
+}
+
+var (
+	entCommand  = regexp.MustCompile(`(?m)^//go:generate .*\bent(@\S+)? generate\b`)
+	featureFlag = regexp.MustCompile(`--?feature[= ](\S+)`)
+)
+
+// addFeatures adds the missing features to the line of a generate.go that runs
+// the Ent command; ok is false if it has none.
+func addFeatures(generate string, missing []string) (_ string, ok bool) {
+	at := entCommand.FindStringIndex(generate)
+	if at == nil {
+		return "", false
+	}
+	end := at[1] + strings.IndexByte(generate[at[1]:]+"\n", '\n')
+	line, list := generate[at[0]:end], strings.Join(missing, ",")
+	if old := featureFlag.FindStringSubmatchIndex(line); old != nil {
+		line = line[:old[3]] + "," + list + line[old[3]:]
+	} else {
+		cut := at[1] - at[0]
+		line = line[:cut] + " --feature " + list + line[cut:]
+	}
+	return generate[:at[0]] + line + generate[end:], true
+}
