@@ -73,7 +73,7 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 	}
 	noMigration := steps.NoMigration || len(p.Entities) == 0 || p.upgrade
 	if !noMigration && !first && p.DB != "sqlite" && steps.Dev == nil {
-		return nil, fmt.Errorf("a migration that continues %s is planned on a database server: name one with --url or --dev-url, or leave it out with --no-migration", p.layout.migrations)
+		return nil, fmt.Errorf("a migration that continues %s is planned on a database server: name one with --url or --dev-url, or leave it out with --no-migration; nothing was changed", p.layout.migrations)
 	}
 	paths := []string{"go.mod", "go.sum", ".entc", p.layout.dir, p.layout.migrations, RecordFile}
 	for _, f := range p.Files {
