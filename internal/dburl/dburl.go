@@ -285,25 +285,16 @@ func parseSQLite(rest string) (*URL, error) {
 	if file == "" || strings.HasSuffix(file, "/") {
 		return nil, &Error{Part: PartFile, Err: errors.New("is missing")}
 	}
-	readOnly := slices.Contains(params["mode"], "ro")
-	if readOnly {
-		params.Set("mode", "ro")
-	}
 	for name, values := range sqliteParams {
-		if readOnly {
-			// One who only reads may change neither the journal nor lock.
-			switch name {
-			case "_pragma":
-				values = values[:1]
-			case "_txlock":
-				continue
-			}
-		}
 		params[name] = append(slices.Clone(values), params[name]...)
 	}
 	// The last one wins.
 	params.Add("_pragma", "foreign_keys(1)")
-	return &URL{Dialect: dialect.SQLite, scheme: "sqlite", file: file, params: params}, nil
+	u := &URL{Dialect: dialect.SQLite, scheme: "sqlite", file: file, params: params}
+	if slices.Contains(params["mode"], "ro") {
+		return u.ReadOnly(), nil
+	}
+	return u, nil
 }
 
 // String is the address without its password, parameters left out.
@@ -370,16 +361,21 @@ func (u *URL) Local() bool {
 }
 
 // ReadOnly is the same address for connections that only read. They leave a SQLite
-// file as it is, and so the journal that whoever made it has chosen.
+// file and its journal as they are, and take no lock to write: one that may write
+// moves the journal into the file when it is the last to close it. SQLite may leave
+// an empty -wal and a -shm beside the file. A server's address stays as it is.
 func (u *URL) ReadOnly() *URL {
 	if u.Dialect != dialect.SQLite {
 		return u
 	}
 	c := *u
 	c.params = maps.Clone(u.params)
-	c.params["_pragma"] = append(slices.DeleteFunc(slices.Clone(u.params["_pragma"]), func(pragma string) bool {
-		return strings.HasPrefix(pragma, "journal_mode")
-	}), "query_only(1)")
+	c.params.Set("mode", "ro")
+	c.params.Del("_txlock")
+	c.params["_pragma"] = slices.DeleteFunc(slices.Clone(u.params["_pragma"]), func(pragma string) bool {
+		pragma = strings.ToLower(strings.TrimSpace(pragma))
+		return strings.HasPrefix(pragma, "journal_mode") || strings.HasPrefix(pragma, "synchronous")
+	})
 	return &c
 }
 

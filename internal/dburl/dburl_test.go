@@ -194,3 +194,47 @@ func TestReadOnlyFileIsNotChanged(t *testing.T) {
 		require.NoError(t, db.Close())
 	}
 }
+
+// A -wal with rows that the file has not yet is left where it is, whoever asks.
+func TestReadOnlyLeavesTheWriteAheadLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.db")
+	writer, err := Parse("sqlite://" + path)
+	require.NoError(t, err)
+	db, err := writer.Connect(t.Context())
+	require.NoError(t, err)
+	_, err = db.ExecContext(t.Context(), "CREATE TABLE t (n INTEGER)")
+	require.NoError(t, err)
+	// As after a crash: nobody has the copies open.
+	left := filepath.Join(t.TempDir(), "left.db")
+	for _, end := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + end)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(left+end, content, 0o600))
+	}
+	require.NoError(t, db.Close())
+	read := func() (content [2]string) {
+		for i, end := range []string{"", "-wal"} {
+			b, err := os.ReadFile(left + end)
+			require.NoError(t, err)
+			content[i] = string(b)
+		}
+		return content
+	}
+	before := read()
+	require.NotEmpty(t, before[1])
+	plain, err := Parse("sqlite://" + left + "?_txlock=exclusive&_pragma=JOURNAL_MODE(delete)")
+	require.NoError(t, err)
+	given, err := Parse("sqlite://" + left + "?mode=ro")
+	require.NoError(t, err)
+	for _, u := range []*URL{plain.ReadOnly(), given, given.ReadOnly()} {
+		db, err := u.Connect(t.Context())
+		require.NoError(t, err)
+		tx, err := db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		var n int
+		require.NoError(t, tx.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM t").Scan(&n))
+		require.NoError(t, tx.Rollback())
+		require.NoError(t, db.Close())
+		assert.Equal(t, before, read())
+	}
+}

@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -99,8 +98,8 @@ type check struct {
 type database struct {
 	Options
 	url *dburl.URL
-	// raw is its address for packages that open it themselves; given is the one
-	// it came from, which may write.
+	// raw is its address for packages that open it themselves, on a server one
+	// who only reads; given is the one it came from, which may write.
 	raw, given string
 	// db reads in read-only transactions whose statements end by themselves.
 	db *sql.DB
@@ -111,6 +110,8 @@ type database struct {
 	release string // what the server calls its version
 	version version
 
+	// files are what there was of a SQLite database before it was opened.
+	files []file
 	// tables are those of the auth graph that are there.
 	tables []string
 	// history is what the check of the migrations read; nil if it could not.
@@ -229,21 +230,19 @@ func open(ctx context.Context, raw string, opts Options) (*database, error) {
 }
 
 func (d *database) openFile(ctx context.Context) error {
-	if _, err := os.Stat(d.url.Database()); errors.Is(err, fs.ErrNotExist) {
+	err := d.lookBeside()
+	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no database %s: make it with authgraph migrate apply", d.url)
 	}
-	// Whoever opens it otherwise changes its journal.
-	d.raw = dburl.AddParameters(d.raw, url.Values{"mode": {"ro"}})
-	u, err := dburl.Parse(d.raw)
 	if err != nil {
 		return err
 	}
-	if d.db, err = u.Connect(ctx); err != nil {
+	if d.db, err = d.url.ReadOnly().Connect(ctx); err != nil {
 		return err
 	}
 	if err := d.db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&d.release); err != nil {
 		d.db.Close()
-		return fmt.Errorf("%s: %w", u, err)
+		return fmt.Errorf("%s: %w", d.url, err)
 	}
 	if err := d.findTables(ctx, d.db); err != nil {
 		d.db.Close()

@@ -728,6 +728,46 @@ func TestFileIsNotChanged(t *testing.T) {
 	assert.Equal(t, []string{path}, beside)
 }
 
+// A -wal that nobody has moved into the file yet stays, too, and what SQLite leaves
+// beside the file is not what was there.
+func TestWriteAheadLogIsNotChanged(t *testing.T) {
+	t.Parallel()
+	url := mysqltest.SQLite(t)
+	db := healthy(t, url)
+	exec(t, db, "PRAGMA journal_mode = wal")
+	exec(t, db, "INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'Ada@example.com')")
+	path := strings.TrimPrefix(url, "sqlite://")
+	left := filepath.Join(t.TempDir(), "left.db")
+	for _, end := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + end)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(left+end, content, 0o600))
+	}
+	for _, path := range []string{path, left} {
+		file, log := sum(t, path), sum(t, path+"-wal")
+		find(t, run(t, "sqlite://"+path, doctor.Options{}), "email", doctor.Error, "1 of the newest 1 row of users")
+		assert.Equal(t, file, sum(t, path))
+		assert.Equal(t, log, sum(t, path+"-wal"))
+	}
+}
+
+func TestFilesThatSQLiteLeavesAreNoFinding(t *testing.T) {
+	t.Parallel()
+	url := mysqltest.SQLite(t)
+	path := strings.TrimPrefix(url, "sqlite://")
+	db := healthy(t, url)
+	exec(t, db, "PRAGMA journal_mode = wal")
+	require.NoError(t, db.Close())
+	require.NoFileExists(t, path+"-wal")
+	for range 2 {
+		find(t, run(t, url, doctor.Options{}), "file", doctor.OK, "readable for its owner and group only")
+	}
+	db = mysqltest.DB(t, url)
+	exec(t, db, "INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')")
+	require.NoError(t, os.Chmod(path+"-wal", 0o604))
+	find(t, run(t, url, doctor.Options{}), "file", doctor.Warning, "everybody on this machine may read "+path+"-wal (mode 0604)")
+}
+
 func sum(t *testing.T, path string) [32]byte {
 	t.Helper()
 	content, err := os.ReadFile(path)
@@ -769,7 +809,7 @@ func healthy(t *testing.T, url string) *sql.DB {
 	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{})
 	require.NoError(t, err)
 	if mysqltest.IsSQLite(url) {
-		for _, file := range []string{"", "-wal"} {
+		for _, file := range []string{"", "-wal", "-shm"} {
 			if path := strings.TrimPrefix(url, "sqlite://") + file; fileExists(path) {
 				require.NoError(t, os.Chmod(path, 0o600))
 			}
