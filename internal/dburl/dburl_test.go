@@ -131,18 +131,19 @@ func TestASQLiteFileWithAnyNameIsTheFileItself(t *testing.T) {
 	}
 }
 
-func TestParametersThatAreAdded(t *testing.T) {
-	more := url.Values{"max_execution_time": {"1000"}}
+func TestParametersThatAreSet(t *testing.T) {
+	more := url.Values{"max_execution_time": {"1000"}, "tx_read_only": nil}
 	for raw, want := range map[string]string{
-		"mysql://ada:pw@localhost/app":               "mysql://ada:pw@localhost/app?max_execution_time=1000",
-		"mysql://ada:pw@localhost/app?timeout=3s":    "mysql://ada:pw@localhost/app?timeout=3s&max_execution_time=1000",
-		"mysql+unix:///run/sock?database=app":        "mysql+unix:///run/sock?database=app&max_execution_time=1000",
-		"ada:p?w://@tcp(localhost:3306)/app":         "ada:p?w://@tcp(localhost:3306)/app?max_execution_time=1000",
-		"ada:p?w@tcp(localhost:3306)/app?timeout=3s": "ada:p?w@tcp(localhost:3306)/app?timeout=3s&max_execution_time=1000",
-		"sqlite://app.db":                            "sqlite://app.db?max_execution_time=1000",
-		"file:app.db?cache=private":                  "file:app.db?cache=private&max_execution_time=1000",
+		"mysql://ada:pw@localhost/app":                                             "mysql://ada:pw@localhost/app?max_execution_time=1000",
+		"mysql://ada:pw@localhost/app?timeout=3s":                                  "mysql://ada:pw@localhost/app?timeout=3s&max_execution_time=1000",
+		"mysql+unix:///run/sock?database=app":                                      "mysql+unix:///run/sock?database=app&max_execution_time=1000",
+		"ada:p?w://@tcp(localhost:3306)/app":                                       "ada:p?w://@tcp(localhost:3306)/app?max_execution_time=1000",
+		"ada:p?w@tcp(localhost:3306)/app?timeout=3s":                               "ada:p?w@tcp(localhost:3306)/app?timeout=3s&max_execution_time=1000",
+		"mysql://ada@localhost/app?Max_Execution_time=1&timeout=3s&tx_read_only=0": "mysql://ada@localhost/app?timeout=3s&max_execution_time=1000",
+		"sqlite://app.db":                                                          "sqlite://app.db?max_execution_time=1000",
+		"file:app.db?cache=private":                                                "file:app.db?cache=private&max_execution_time=1000",
 	} {
-		got := AddParameters(raw, more)
+		got := SetParameters(raw, more)
 		assert.Equal(t, want, got)
 		u, err := Parse(got)
 		require.NoError(t, err, raw)

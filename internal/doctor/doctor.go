@@ -266,21 +266,39 @@ func (d *database) openServer(ctx context.Context) error {
 		return err
 	}
 	d.version, d.maria = parseVersion(d.release)
-	limits := url.Values{
-		"transaction_read_only": {"1"}, "max_execution_time": {fmt.Sprint(max(1, d.Timeout.Milliseconds()))},
-		// The next id is otherwise what it was up to a day ago.
-		"information_schema_stats_expiry": {"0"},
-	}
-	if d.maria {
-		limits = url.Values{"tx_read_only": {"1"}, "max_statement_time": {fmt.Sprintf("%.3f", max(0.001, d.Timeout.Seconds()))}}
-	}
-	d.raw = dburl.AddParameters(d.raw, limits)
+	d.raw = dburl.SetParameters(d.raw, d.session())
 	u, err := dburl.Parse(d.raw)
 	if err != nil {
 		return err
 	}
 	d.db, err = u.Connect(ctx)
 	return err
+}
+
+// session are the variables of a connection that only reads, whose statements the
+// server itself ends. What an old server does not know is left out, so that the
+// checks get to say that it is old.
+func (d *database) session() url.Values {
+	set := url.Values{
+		"transaction_read_only": nil, "tx_read_only": nil, "max_execution_time": nil, "max_statement_time": nil,
+		"information_schema_stats_expiry": nil,
+	}
+	switch {
+	case d.maria:
+		set.Set("tx_read_only", "1")
+		set.Set("max_statement_time", fmt.Sprintf("%.3f", max(0.001, d.Timeout.Seconds())))
+	case d.version.before(version{8, 0, 0}):
+		set.Set("tx_read_only", "1")
+		if !d.version.before(version{5, 7, 8}) {
+			set.Set("max_execution_time", fmt.Sprint(max(1, d.Timeout.Milliseconds())))
+		}
+	default:
+		set.Set("transaction_read_only", "1")
+		set.Set("max_execution_time", fmt.Sprint(max(1, d.Timeout.Milliseconds())))
+		// The next id is otherwise what it was up to a day ago.
+		set.Set("information_schema_stats_expiry", "0")
+	}
+	return set
 }
 
 // ours are the names of the tables of the auth graph.

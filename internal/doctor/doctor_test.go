@@ -134,14 +134,14 @@ var faults = []fault{
 		text:   `table "otps": index "otp_expires_at" is missing`, cured: true,
 	},
 	{
-		name: "a column more", code: "drift", severity: doctor.Error, on: servers,
+		name: "a column more", code: "drift", severity: doctor.Info, on: servers,
 		faulty: []string{"ALTER TABLE users ADD phone varchar(30)"},
-		text:   `table "users": column "phone" is in no migration`, cured: true,
+		text:   `table "users": column "phone" is in no migration, and is kept`,
 	},
 	{
-		name: "a column more", code: "drift", severity: doctor.Error, on: "sqlite",
+		name: "a column more", code: "drift", severity: doctor.Info, on: "sqlite",
 		faulty: []string{"ALTER TABLE users ADD phone text"},
-		text:   `table "users": column "phone" is in no migration`,
+		text:   `table "users": column "phone" is in no migration, and is kept`,
 	},
 	{
 		name: "a shorter column", round: 1, code: "drift", severity: doctor.Error, on: servers,
@@ -318,6 +318,20 @@ func testFaults(t *testing.T, faults []fault, url string) {
 	}
 }
 
+// Where nobody knows what the tables should be, that is said once.
+func TestTablesWithoutAHistory(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		db := healthy(t, url)
+		exec(t, db, "DROP TABLE atlas_schema_revisions")
+		exec(t, db, "DROP TABLE otps")
+		off := problems(run(t, url, doctor.Options{}), "drift")
+		require.Len(t, off, 1)
+		assert.True(t, off[0].Unchecked)
+		assert.Equal(t, "could not be checked: without a history it is not known what the tables should be, see migrations", off[0].Text)
+	})
+}
+
 // A loosened collation is one finding, although it is a difference too; and what
 // the migrations do not make is nobody's business.
 func TestOneFaultIsOneFinding(t *testing.T) {
@@ -331,6 +345,20 @@ func TestOneFaultIsOneFinding(t *testing.T) {
 		for _, code := range []string{"drift", "engine", "redundant-index", "id-headroom"} {
 			assert.Empty(t, problems(findings, code))
 		}
+	})
+}
+
+// What is not there cannot be counted.
+func TestSomeOfTheTables(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		db := mysqltest.DB(t, url)
+		exec(t, db, "CREATE TABLE users (id bigint NOT NULL PRIMARY KEY, email varchar(255) NOT NULL)")
+		findings := run(t, url, doctor.Options{})
+		find(t, findings, "email", doctor.OK, "0 rows, the newest of users, hold normalised addresses")
+		find(t, findings, "orphans", doctor.OK, "there are no tables sessions and refresh_tokens")
+		find(t, findings, "id-headroom", doctor.OK, "no id was given yet")
+		find(t, findings, "purge", doctor.Warning, "could not be checked: missing: otps, refresh_tokens, sessions")
 	})
 }
 
@@ -653,6 +681,16 @@ func TestAccountWithTooFewConnections(t *testing.T) {
 		service := account(t, url, healthy(t, url), "GRANT SELECT ON {db}.* TO {user}", "ALTER USER {user} WITH MAX_USER_CONNECTIONS 15")
 		find(t, run(t, service, doctor.Options{}), "connections", doctor.Error, "the services open up to 25 connections, the account may have 15")
 		find(t, run(t, service, doctor.Options{Connections: 15}), "connections", doctor.OK, "the services open up to 15")
+	})
+}
+
+func TestMorePreparedStatementsThanTheServerHolds(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		healthy(t, url)
+		f := find(t, run(t, url, doctor.Options{Connections: 10_000}), "prepared-statements", doctor.Warning,
+			"the services can keep 640000 prepared statements, 64 on each of 10000 connections; the server holds ")
+		assert.Equal(t, "set authgraph.WithStatements or raise max_prepared_stmt_count", f.Fix)
 	})
 }
 
