@@ -787,6 +787,7 @@ func TestWriteAheadLogIsNotChanged(t *testing.T) {
 		assert.Equal(t, file, sum(t, path))
 		assert.Equal(t, log, sum(t, path+"-wal"))
 	}
+	find(t, run(t, url+"?mode=ro", doctor.Options{}), "drift", doctor.OK, "the tables are those of ")
 }
 
 func TestFilesThatSQLiteLeavesAreNoFinding(t *testing.T) {
