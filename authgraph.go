@@ -70,11 +70,6 @@ type options struct {
 	wrap       []func(dialect.Driver) dialect.Driver
 }
 
-// defaultStatements is more than the number of texts that package auth sends.
-// Ten processes with full pools, 25 connections each, keep 16,000 statements:
-// below the server's max_prepared_stmt_count, by default 16,382.
-const defaultStatements = 64
-
 // WithPool sets the limits of the connection pool.
 func WithPool(p Pool) Option {
 	return func(o *options) { o.pool = p }
@@ -119,7 +114,7 @@ func WithDriver(wrap func(dialect.Driver) dialect.Driver) Option {
 //
 // An address that is malformed or where no database answers is a [*URLError].
 func Open(ctx context.Context, url string, opts ...Option) (*ent.Client, error) {
-	o := options{statements: defaultStatements}
+	o := options{statements: dburl.DefaultStatements}
 	for _, opt := range opts {
 		opt(&o)
 	}

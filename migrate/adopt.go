@@ -40,7 +40,7 @@ type Adoption struct {
 	// Version is the one that the database is taken to be at afterwards.
 	Version string `json:"version"`
 	// Differences are all that was found, those that stay included.
-	Differences []Difference `json:"differences"`
+	Differences []AdoptDifference `json:"differences"`
 	// Obstacles are what has to be put right first.
 	Obstacles []Obstacle `json:"obstacles"`
 	// Statements lead from the database to this schema.
@@ -88,7 +88,7 @@ func Adopt(ctx context.Context, dev *Dev, url string, opts AdoptOptions) (_ *Ado
 		return nil, err
 	}
 	if u.Dialect == dialect.SQLite {
-		return nil, &AdoptError{"adopt is for MySQL and MariaDB, on which the seed's tables are made: on SQLite start with authgraph migrate apply (migrate.Apply)"}
+		return nil, &AdoptError{"adopt is for MySQL and MariaDB, on which the tables of the ServerCN schema are made: on SQLite start with authgraph migrate apply (migrate.Apply)"}
 	}
 	switch {
 	case opts.LockTimeout < 0:
@@ -187,7 +187,7 @@ func (a *adopter) adopt(ctx context.Context) (*Adoption, error) {
 	if n := len(report.Obstacles); n > 0 {
 		return report, &ObstacleError{Obstacles: n}
 	}
-	if err := a.apply(ctx, report); err != nil {
+	if err := a.apply(ctx, plan, report); err != nil {
 		return report, err
 	}
 	report.Applied = true
@@ -248,20 +248,20 @@ func isSeed(live map[string]*tableDef) error {
 	}
 	for _, name := range []string{"id", "email"} {
 		if users.columns.index(name) < 0 {
-			return &AdoptError{fmt.Sprintf("table users has no column %s, so it is not that of the seed: authgraph migrate apply (migrate.Apply) needs a database without it", name)}
+			return &AdoptError{fmt.Sprintf("table users has no column %s, so it is not that of the ServerCN schema: authgraph migrate apply (migrate.Apply) needs a database without it", name)}
 		}
 	}
 	return nil
 }
 
-func (a *adopter) apply(ctx context.Context, report *Adoption) error {
+func (a *adopter) apply(ctx context.Context, plan *adoptPlan, report *Adoption) error {
 	// An ALTER that waits for a long transaction keeps all others waiting, too.
 	if _, err := a.conn.ExecContext(ctx, fmt.Sprintf("SET lock_wait_timeout = %d", max(1, int(a.opts.LockTimeout/time.Second)))); err != nil {
 		return fmt.Errorf("prepare the connection: %w", err)
 	}
 	for _, at := range addressColumns {
 		if report.Addresses[at[0]] > 0 {
-			if err := a.normalize(ctx, at[0], at[1], report.Addresses[at[0]]); err != nil {
+			if err := a.normalize(ctx, plan.live[at[0]], at[1], report.Addresses[at[0]]); err != nil {
 				return fmt.Errorf("normalise the addresses of table %s: %w", at[0], err)
 			}
 		}
@@ -334,14 +334,19 @@ func (e *AdoptStmtError) Unwrap() error { return e.Err }
 
 // normalize rewrites addresses batch by batch, each row only if it still is
 // what was read, and leaves updated_at alone.
-func (a *adopter) normalize(ctx context.Context, table, column string, total int64) error {
+func (a *adopter) normalize(ctx context.Context, live *tableDef, column string, total int64) error {
+	table := live.name
+	kept := ""
+	if live.columns.index("updated_at") >= 0 {
+		kept = ", r.updated_at = r.updated_at"
+	}
 	var batch []address
 	done := 0
 	flush := func() error {
 		p := Progress{File: "addresses of " + table, Index: done + len(batch), Total: int(max(total, int64(done+len(batch))))}
 		a.opts.Progress(p)
 		began := time.Now()
-		if err := a.rewrite(ctx, table, column, batch); err != nil {
+		if err := a.rewrite(ctx, table, column, kept, batch); err != nil {
 			return err
 		}
 		done += len(batch)
@@ -372,17 +377,13 @@ type address struct {
 	was, now string
 }
 
-// rewrite updates a batch with one statement.
-func (a *adopter) rewrite(ctx context.Context, table, column string, batch []address) error {
+// rewrite updates a batch with one statement, which also sets what is kept.
+func (a *adopter) rewrite(ctx context.Context, table, column, kept string, batch []address) error {
 	var rows []string
 	var args []any
 	for _, r := range batch {
 		rows = append(rows, "SELECT ? AS id, ? AS was, ? AS now")
 		args = append(args, r.id, r.was, r.now)
-	}
-	kept := ""
-	if a.hasColumn(ctx, table, "updated_at") {
-		kept = ", r.updated_at = r.updated_at"
 	}
 	q := "r." + quote(column)
 	_, err := a.conn.ExecContext(ctx, "UPDATE "+quote(table)+" AS r JOIN ("+strings.Join(rows, " UNION ALL ")+") AS v ON v.id = r.id SET "+q+" = v.now"+kept+
@@ -391,7 +392,7 @@ func (a *adopter) rewrite(ctx context.Context, table, column string, batch []add
 	if errors.As(err, &refused) && refused.Number == duplicateKey {
 		if len(batch) > 1 {
 			for i := range batch {
-				if err := a.rewrite(ctx, table, column, batch[i:i+1]); err != nil {
+				if err := a.rewrite(ctx, table, column, kept, batch[i:i+1]); err != nil {
 					return err
 				}
 			}
@@ -407,9 +408,3 @@ func (a *adopter) rewrite(ctx context.Context, table, column string, batch []add
 
 // duplicateKey is the server's error for a row that a unique index refuses.
 const duplicateKey = 1062
-
-func (a *adopter) hasColumn(ctx context.Context, table, column string) bool {
-	var n int
-	err := a.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND COLUMN_NAME = ?", table, column).Scan(&n)
-	return err == nil && n > 0
-}

@@ -110,6 +110,14 @@ var obstacles = []struct {
 		"another primary key", []string{"ALTER TABLE otps DROP PRIMARY KEY, ADD INDEX (id), ADD PRIMARY KEY (email, id)"},
 		migrate.ObstacleStructure, "otps", nil, 0, "null", []string{"ALTER TABLE otps DROP PRIMARY KEY, ADD PRIMARY KEY (id), DROP INDEX id"},
 	},
+	{
+		"no primary key", []string{"ALTER TABLE otps DROP PRIMARY KEY, ADD UNIQUE INDEX mine (id)"},
+		migrate.ObstacleStructure, "otps", nil, 0, "null", []string{"ALTER TABLE otps ADD PRIMARY KEY (`id`)"},
+	},
+	{
+		"no ids", []string{"ALTER TABLE refresh_tokens DROP COLUMN id"},
+		migrate.ObstacleStructure, "refresh_tokens", nil, 0, "null", []string{"ALTER TABLE `refresh_tokens` ADD COLUMN `id` bigint NOT NULL AUTO_INCREMENT PRIMARY KEY"},
+	},
 }
 
 func TestAdoptNamesWhatStandsInTheWayAndChangesNothing(t *testing.T) {

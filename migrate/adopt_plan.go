@@ -7,27 +7,27 @@ import (
 	"strings"
 )
 
-// Change is what [Adopt] does about a [Difference].
-type Change string
+// AdoptChange is what [Adopt] does about an [AdoptDifference].
+type AdoptChange string
 
 // The changes.
 const (
-	ChangeCreate Change = "create"
-	ChangeAdd    Change = "add"
-	ChangeModify Change = "modify"
-	ChangeMove   Change = "move"
-	ChangeDrop   Change = "drop"
-	// ChangeKeep: it is not of this schema, and stays.
-	ChangeKeep Change = "keep"
+	AdoptCreate AdoptChange = "create"
+	AdoptAdd    AdoptChange = "add"
+	AdoptModify AdoptChange = "modify"
+	AdoptMove   AdoptChange = "move"
+	AdoptDrop   AdoptChange = "drop"
+	// AdoptKeep: it is not of this schema, and stays.
+	AdoptKeep AdoptChange = "keep"
 )
 
-// Difference is one respect in which a live database is not this schema.
-type Difference struct {
+// AdoptDifference is one respect in which a live database is not this schema.
+type AdoptDifference struct {
 	Table string `json:"table"`
 	// Object is table, column, index, check or foreign key.
-	Object string `json:"object"`
-	Name   string `json:"name"`
-	Change Change `json:"change"`
+	Object string      `json:"object"`
+	Name   string      `json:"name"`
+	Change AdoptChange `json:"change"`
 	// Live and Here are the definitions in the database and in this schema, as
 	// the server words them.
 	Live string `json:"live,omitempty"`
@@ -60,7 +60,7 @@ type adoptPlan struct {
 	// noted are foreign keys that an adoption that was cut off has dropped.
 	noted []foreignKey
 
-	differences []Difference
+	differences []AdoptDifference
 	obstacles   []Obstacle
 	statements  []AdoptStatement
 
@@ -97,22 +97,22 @@ func planAdopt(want, live map[string]*tableDef, noted []foreignKey) *adoptPlan {
 			p.table(want[name], l)
 		} else {
 			p.alter(name).create = want[name].createText()
-			p.differ(name, "table", name, ChangeCreate, "", "")
+			p.differ(name, "table", name, AdoptCreate, "", "")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(live)) {
 		if want[name] == nil && name != adoptNotes {
-			p.differ(name, "table", name, ChangeKeep, "", "")
+			p.differ(name, "table", name, AdoptKeep, "", "")
 		}
 	}
 	p.foreignKeys()
 	p.arrange()
-	slices.SortStableFunc(p.differences, func(a, b Difference) int { return strings.Compare(a.Table, b.Table) })
+	slices.SortStableFunc(p.differences, func(a, b AdoptDifference) int { return strings.Compare(a.Table, b.Table) })
 	return p
 }
 
-func (p *adoptPlan) differ(table, object, name string, c Change, live, here string) {
-	p.differences = append(p.differences, Difference{Table: table, Object: object, Name: name, Change: c, Live: live, Here: here})
+func (p *adoptPlan) differ(table, object, name string, c AdoptChange, live, here string) {
+	p.differences = append(p.differences, AdoptDifference{Table: table, Object: object, Name: name, Change: c, Live: live, Here: here})
 }
 
 func (p *adoptPlan) alter(table string) *alter {
@@ -147,13 +147,13 @@ func (p *adoptPlan) columns(want, live *tableDef) {
 		inPlace := i < len(order) && strings.EqualFold(order[i], c.name)
 		switch {
 		case !ok:
-			p.differ(want.name, "column", c.name, ChangeAdd, "", c.text)
+			p.differ(want.name, "column", c.name, AdoptAdd, "", c.text)
 			p.clause(want.name, "ADD COLUMN "+quote(c.name)+" "+want.clauseText(c)+" "+at)
 			order = slices.Insert(order, i, c.name)
 		case !same(want, live, c, had) || !inPlace:
-			change := ChangeModify
+			change := AdoptModify
 			if same(want, live, c, had) {
-				change = ChangeMove
+				change = AdoptMove
 			}
 			p.differ(want.name, "column", c.name, change, live.whole(had), want.whole(c))
 			verb := "MODIFY COLUMN "
@@ -173,7 +173,7 @@ func (p *adoptPlan) columns(want, live *tableDef) {
 		if want.columns.index(c.name) >= 0 {
 			continue
 		}
-		p.differ(want.name, "column", c.name, ChangeKeep, c.text, "")
+		p.differ(want.name, "column", c.name, AdoptKeep, c.text, "")
 		if typ := live.typeOf(c); !typ.fills {
 			p.differences[len(p.differences)-1].Note = "it has no default: rows written through this schema's client will be refused"
 		}
@@ -190,6 +190,14 @@ func same(want, live *tableDef, w, l part) bool {
 // successor, and keeps the others.
 func (p *adoptPlan) indexes(want, live *tableDef) {
 	var kept []string
+	if w, ok := want.indexes.find(primary); ok && live.indexes.index(primary) < 0 {
+		key := columnsOf(w)
+		text := fmt.Sprintf("the table has no primary key: ALTER TABLE %s ADD PRIMARY KEY (%s)", quote(want.name), bracket(w.text))
+		if len(key) == 1 && live.columns.index(key[0]) < 0 {
+			text = fmt.Sprintf("the table has no primary key: ALTER TABLE %s ADD COLUMN %s bigint NOT NULL AUTO_INCREMENT PRIMARY KEY", quote(want.name), quote(key[0]))
+		}
+		p.obstruct(Obstacle{Table: want.name, Kind: ObstacleStructure, Text: text})
+	}
 	for _, ix := range live.indexes {
 		w, named := want.indexes.find(ix.name)
 		successor, replaced := successorOf(want, ix)
@@ -199,16 +207,16 @@ func (p *adoptPlan) indexes(want, live *tableDef) {
 		case ix.name == primary:
 			p.obstruct(Obstacle{Table: want.name, Kind: ObstacleStructure, Text: fmt.Sprintf("the primary key is (%s) and has to be (%s)", strings.Join(columnsOf(ix), ", "), strings.Join(columnsOf(w), ", "))})
 		case named && replaced:
-			p.differ(want.name, "index", ix.name, ChangeModify, ix.text, w.text)
+			p.differ(want.name, "index", ix.name, AdoptModify, ix.text, w.text)
 			p.clause(want.name, "DROP INDEX "+quote(ix.name))
 		case named:
 			p.obstruct(Obstacle{Table: want.name, Kind: ObstacleStructure, Text: fmt.Sprintf("another index has the name %s: rename it with ALTER TABLE %s RENAME INDEX", quote(ix.name), quote(want.name))})
 		case replaced:
-			p.differ(want.name, "index", ix.name, ChangeDrop, ix.text, "")
+			p.differ(want.name, "index", ix.name, AdoptDrop, ix.text, "")
 			p.differences[len(p.differences)-1].Note = successor
 			p.clause(want.name, "DROP INDEX "+quote(ix.name))
 		default:
-			p.differ(want.name, "index", ix.name, ChangeKeep, ix.text, "")
+			p.differ(want.name, "index", ix.name, AdoptKeep, ix.text, "")
 		}
 	}
 	// The server shows indexes in the order in which they were made.
@@ -218,7 +226,7 @@ func (p *adoptPlan) indexes(want, live *tableDef) {
 	}
 	for _, name := range kept[common:] {
 		w, _ := want.indexes.find(name)
-		p.differ(want.name, "index", name, ChangeMove, w.text, w.text)
+		p.differ(want.name, "index", name, AdoptMove, w.text, w.text)
 		p.clause(want.name, "DROP INDEX "+quote(name))
 	}
 	for i, w := range want.indexes {
@@ -226,7 +234,7 @@ func (p *adoptPlan) indexes(want, live *tableDef) {
 			continue
 		}
 		if live.indexes.index(w.name) < 0 {
-			p.differ(want.name, "index", w.name, ChangeAdd, "", w.text)
+			p.differ(want.name, "index", w.name, AdoptAdd, "", w.text)
 		}
 		p.clause(want.name, "ADD "+w.text)
 	}
@@ -255,16 +263,16 @@ func (p *adoptPlan) checks(want, live *tableDef) {
 	for _, c := range live.checks {
 		switch w, ok := want.checks.find(c.name); {
 		case !ok:
-			p.differ(want.name, "check", c.name, ChangeKeep, c.text, "")
+			p.differ(want.name, "check", c.name, AdoptKeep, c.text, "")
 		case w.text != c.text:
-			p.differ(want.name, "check", c.name, ChangeModify, c.text, w.text)
+			p.differ(want.name, "check", c.name, AdoptModify, c.text, w.text)
 			p.clause(want.name, "DROP CONSTRAINT "+quote(c.name))
 			p.clause(want.name, "ADD "+w.text)
 		}
 	}
 	for _, w := range want.checks {
 		if live.checks.index(w.name) < 0 {
-			p.differ(want.name, "check", w.name, ChangeAdd, "", w.text)
+			p.differ(want.name, "check", w.name, AdoptAdd, "", w.text)
 			p.clause(want.name, "ADD "+w.text)
 		}
 	}
@@ -276,7 +284,7 @@ func (p *adoptPlan) options(want, live *tableDef) {
 	for _, option := range []interface{ FindString(string) string }{engineName, tableSet} {
 		has, wants := option.FindString(live.options), option.FindString(want.options)
 		if has != wants {
-			p.differ(want.name, "table", "options", ChangeModify, has, wants)
+			p.differ(want.name, "table", "options", AdoptModify, has, wants)
 			p.clause(want.name, wants)
 		}
 	}
@@ -314,7 +322,7 @@ func (p *adoptPlan) foreignKeys() {
 		i := slices.IndexFunc(wanted, exact)
 		if i < 0 && own(fk) {
 			p.drop(fk)
-			p.differ(fk.table, "foreign key", fk.name, ChangeDrop, fk.text, "")
+			p.differ(fk.table, "foreign key", fk.name, AdoptDrop, fk.text, "")
 		} else if p.isRetyped(fk) {
 			p.drop(fk)
 			if i < 0 {
@@ -327,12 +335,12 @@ func (p *adoptPlan) foreignKeys() {
 	for _, fk := range missing {
 		a := p.alter(fk.table)
 		a.adds = append(a.adds, fk)
-		p.differ(fk.table, "foreign key", fk.name, ChangeAdd, "", fk.text)
+		p.differ(fk.table, "foreign key", fk.name, AdoptAdd, "", fk.text)
 	}
 	for _, fk := range append(slices.Clone(p.keep), p.noted...) {
 		a := p.alter(fk.table)
 		a.adds = append(a.adds, fk)
-		p.differ(fk.table, "foreign key", fk.name, ChangeKeep, fk.text, "")
+		p.differ(fk.table, "foreign key", fk.name, AdoptKeep, fk.text, "")
 		p.differences[len(p.differences)-1].Note = "dropped, and made again when both ends are alike"
 	}
 }
@@ -368,7 +376,7 @@ func (p *adoptPlan) widen(fks []foreignKey) (changed bool) {
 			had, _ := p.live[fk.table].columns.find(column)
 			text := to + strings.TrimPrefix(had.text, typeText(had))
 			p.retyped[[2]string{fk.table, column}] = to
-			p.differ(fk.table, "column", column, ChangeModify, had.text, text)
+			p.differ(fk.table, "column", column, AdoptModify, had.text, text)
 			p.differences[len(p.differences)-1].Note = fmt.Sprintf("it refers to %s.%s", fk.parent, fk.finds[i])
 			p.clause(fk.table, "MODIFY COLUMN "+quote(column)+" "+text)
 			changed = true

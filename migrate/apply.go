@@ -159,6 +159,8 @@ func openTarget(ctx context.Context, url string, dir Dir, readOnly bool) (*targe
 	if readOnly && u.Dialect == dialect.SQLite {
 		if _, err := os.Stat(u.Database()); errors.Is(err, fs.ErrNotExist) {
 			u = u.WithDatabase(":memory:")
+		} else {
+			u = u.ReadOnly()
 		}
 	}
 	if dir == nil {

@@ -63,7 +63,7 @@ func Scratch(ctx context.Context, url string) (*Dev, error) {
 		return nil, err
 	}
 	if u.Dialect == dialect.SQLite {
-		return scratchFile(ctx, u)
+		return scratchFile(ctx)
 	}
 	server := u.WithDatabase("")
 	db, err := server.Connect(ctx)
@@ -98,12 +98,17 @@ func Scratch(ctx context.Context, url string) (*Dev, error) {
 	return d, nil
 }
 
-func scratchFile(ctx context.Context, u *dburl.URL) (*Dev, error) {
+func scratchFile(ctx context.Context) (*Dev, error) {
 	folder, err := os.MkdirTemp("", "authgraph_dev_")
 	if err != nil {
 		return nil, err
 	}
 	drop := func(context.Context) error { return os.RemoveAll(folder) }
+	// Without the parameters of the other file, which may be one to read only.
+	u, err := dburl.Parse("sqlite://scratch")
+	if err != nil {
+		return nil, errors.Join(err, drop(ctx))
+	}
 	d, err := openDev(ctx, u.WithDatabase(filepath.Join(folder, "dev.db")))
 	if err != nil {
 		return nil, errors.Join(err, drop(ctx))

@@ -17,19 +17,23 @@ type Deviation struct {
 	Table string
 	// Text says what differs, as in: column "phone" is missing.
 	Text string
-	// SQL is the statement that undoes it; empty where one is not enough.
+	// SQL is the statement that undoes it; empty where one is not enough, and for
+	// what is Extra.
 	SQL string
+	// Extra is set for a column, an index, a CHECK or a foreign key that no
+	// migration makes. To undo it may lose data, and [Adopt] keeps it.
+	Extra bool
 	// Collation is set where nothing but character set and collation differ.
 	Collation bool
 }
 
-// Drift compares the tables of the database at url with what the directory leads
+// Deviations compares the tables of the database at url with what the directory leads
 // to up to and including a version, the empty one being the newest, as replayed
 // on dev. Tables that the directory does not make belong to others and are left
 // alone. Where a file leaves the collation of a table to its database, that of
 // dev counts, which is utf8mb4_bin in a scratch database. The database at url is
 // only read.
-func Drift(ctx context.Context, dev *Dev, dir Dir, version, url string) ([]Deviation, error) {
+func Deviations(ctx context.Context, dev *Dev, dir Dir, version, url string) ([]Deviation, error) {
 	if err := Validate(dir); err != nil {
 		return nil, err
 	}
@@ -65,7 +69,9 @@ func Drift(ctx context.Context, dev *Dev, dir Dir, version, url string) ([]Devia
 	var found []Deviation
 	for _, c := range changes {
 		for _, d := range describe(c) {
-			d.Deviation.SQL = dev.single(ctx, d.change)
+			if !d.Extra {
+				d.Deviation.SQL = dev.single(ctx, d.change)
+			}
 			found = append(found, d.Deviation)
 		}
 	}
@@ -87,13 +93,23 @@ func describe(c schema.Change) (found []described) {
 		for _, sub := range c.Changes {
 			text, collation := describeIn(sub)
 			found = append(found, described{
-				Deviation{Table: c.T.Name, Text: text, Collation: collation},
+				Deviation{Table: c.T.Name, Text: text, Collation: collation, Extra: isExtra(sub)},
 				&schema.ModifyTable{T: c.T, Changes: []schema.Change{sub}},
 			})
 		}
 		return found
 	default:
 		return []described{{Deviation{Text: fmt.Sprintf("%T", c)}, c}}
+	}
+}
+
+// isExtra reports whether a change takes away what no migration makes.
+func isExtra(c schema.Change) bool {
+	switch c.(type) {
+	case *schema.DropColumn, *schema.DropIndex, *schema.DropCheck, *schema.DropForeignKey:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -23,7 +23,7 @@ func TestDriftIsWhatSeparatesADatabaseFromItsHistory(t *testing.T) {
 			dev, err := migrate.Scratch(t.Context(), url)
 			require.NoError(t, err)
 			defer func() { require.NoError(t, dev.Close()) }()
-			found, err := migrate.Drift(t.Context(), dev, dir, version, url)
+			found, err := migrate.Deviations(t.Context(), dev, dir, version, url)
 			require.NoError(t, err)
 			return found
 		}
@@ -44,6 +44,15 @@ func TestDriftIsWhatSeparatesADatabaseFromItsHistory(t *testing.T) {
 			exec(d.SQL)
 		}
 		assert.Empty(t, drift(""), "the statements undo it: %+v", found)
+
+		exec("ALTER TABLE a ADD phone varchar(30), ADD INDEX again (name), ADD CONSTRAINT long_name CHECK (name <> '')")
+		found = drift("")
+		require.Len(t, found, 3)
+		for _, d := range found {
+			assert.True(t, d.Extra, "%+v", d)
+			assert.Empty(t, d.SQL, "nothing is offered that loses data")
+		}
+		exec("ALTER TABLE a DROP CONSTRAINT long_name, DROP INDEX again, DROP phone")
 		exec("DROP TABLE b")
 		assert.Empty(t, drift("1"), "at that version there was no such table")
 	})

@@ -3,10 +3,13 @@ package migrate
 import (
 	"context"
 	"errors"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
+	"github.com/go-sql-driver/mysql"
 )
 
 // Status is how far a database has followed a directory.
@@ -47,6 +50,20 @@ type Partial struct {
 	// now. The next [Apply] finds out.
 	InDoubt bool `json:"in_doubt,omitempty"`
 }
+
+// WithoutValue is Error without the value of a row that the database may have put
+// into it, such as an address.
+func (p *Partial) WithoutValue() string {
+	m := serverError.FindStringSubmatch(p.Error)
+	if m == nil {
+		return p.Error
+	}
+	number, _ := strconv.ParseUint(m[1], 10, 16) // it is what the driver printed
+	return withoutValue(&mysql.MySQLError{Number: uint16(number), SQLState: [5]byte([]byte(m[2])), Message: m[3]})
+}
+
+// serverError is how the driver words an error of the server.
+var serverError = regexp.MustCompile(`(?s)^Error (\d{1,5}) \((\w{5})\): (.*)$`)
 
 // ReadStatus compares the database at url with a directory; nil is the
 // embedded one. It changes nothing. Where directory and history disagree, the

@@ -22,7 +22,7 @@ func newAdopt(a *app) *cobra.Command {
 	var o adoptOptions
 	cmd := &cobra.Command{
 		Use:   "adopt",
-		Short: "Take a live database of the seed's Drizzle schema to this one",
+		Short: "Take a live database of the ServerCN schema to this one",
 		Long: `Take a live MySQL or MariaDB database that Drizzle made of the ServerCN schema, whole
 or half migrated, to this schema, with every row kept. Without --apply nothing is
 changed: every difference is shown, and every row that stands in the way.
@@ -184,7 +184,7 @@ func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
 	}
 }
 
-func (m *migrations) printDifferences(all []migrate.Difference) {
+func (m *migrations) printDifferences(all []migrate.AdoptDifference) {
 	w := tabwriter.NewWriter(m.stdout, 0, 0, 2, ' ', 0)
 	table := ""
 	for _, d := range all {
@@ -202,7 +202,7 @@ func (m *migrations) printDifferences(all []migrate.Difference) {
 }
 
 // definitions says what a difference is from and to.
-func definitions(d migrate.Difference) string {
+func definitions(d migrate.AdoptDifference) string {
 	var text string
 	switch {
 	case d.Live != "" && d.Here != "" && d.Live != d.Here:

@@ -131,18 +131,19 @@ func TestASQLiteFileWithAnyNameIsTheFileItself(t *testing.T) {
 	}
 }
 
-func TestParametersThatAreAdded(t *testing.T) {
-	more := url.Values{"max_execution_time": {"1000"}}
+func TestParametersThatAreSet(t *testing.T) {
+	more := url.Values{"max_execution_time": {"1000"}, "tx_read_only": nil}
 	for raw, want := range map[string]string{
-		"mysql://ada:pw@localhost/app":               "mysql://ada:pw@localhost/app?max_execution_time=1000",
-		"mysql://ada:pw@localhost/app?timeout=3s":    "mysql://ada:pw@localhost/app?timeout=3s&max_execution_time=1000",
-		"mysql+unix:///run/sock?database=app":        "mysql+unix:///run/sock?database=app&max_execution_time=1000",
-		"ada:p?w://@tcp(localhost:3306)/app":         "ada:p?w://@tcp(localhost:3306)/app?max_execution_time=1000",
-		"ada:p?w@tcp(localhost:3306)/app?timeout=3s": "ada:p?w@tcp(localhost:3306)/app?timeout=3s&max_execution_time=1000",
-		"sqlite://app.db":                            "sqlite://app.db?max_execution_time=1000",
-		"file:app.db?cache=private":                  "file:app.db?cache=private&max_execution_time=1000",
+		"mysql://ada:pw@localhost/app":                                             "mysql://ada:pw@localhost/app?max_execution_time=1000",
+		"mysql://ada:pw@localhost/app?timeout=3s":                                  "mysql://ada:pw@localhost/app?timeout=3s&max_execution_time=1000",
+		"mysql+unix:///run/sock?database=app":                                      "mysql+unix:///run/sock?database=app&max_execution_time=1000",
+		"ada:p?w://@tcp(localhost:3306)/app":                                       "ada:p?w://@tcp(localhost:3306)/app?max_execution_time=1000",
+		"ada:p?w@tcp(localhost:3306)/app?timeout=3s":                               "ada:p?w@tcp(localhost:3306)/app?timeout=3s&max_execution_time=1000",
+		"mysql://ada@localhost/app?Max_Execution_time=1&timeout=3s&tx_read_only=0": "mysql://ada@localhost/app?timeout=3s&max_execution_time=1000",
+		"sqlite://app.db":                                                          "sqlite://app.db?max_execution_time=1000",
+		"file:app.db?cache=private":                                                "file:app.db?cache=private&max_execution_time=1000",
 	} {
-		got := AddParameters(raw, more)
+		got := SetParameters(raw, more)
 		assert.Equal(t, want, got)
 		u, err := Parse(got)
 		require.NoError(t, err, raw)
@@ -192,5 +193,49 @@ func TestReadOnlyFileIsNotChanged(t *testing.T) {
 		_, err = db.ExecContext(t.Context(), "INSERT INTO t VALUES (1)")
 		assert.ErrorContains(t, err, "readonly")
 		require.NoError(t, db.Close())
+	}
+}
+
+// A -wal with rows that the file has not yet is left where it is, whoever asks.
+func TestReadOnlyLeavesTheWriteAheadLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.db")
+	writer, err := Parse("sqlite://" + path)
+	require.NoError(t, err)
+	db, err := writer.Connect(t.Context())
+	require.NoError(t, err)
+	_, err = db.ExecContext(t.Context(), "CREATE TABLE t (n INTEGER)")
+	require.NoError(t, err)
+	// As after a crash: nobody has the copies open.
+	left := filepath.Join(t.TempDir(), "left.db")
+	for _, end := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + end)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(left+end, content, 0o600))
+	}
+	require.NoError(t, db.Close())
+	read := func() (content [2]string) {
+		for i, end := range []string{"", "-wal"} {
+			b, err := os.ReadFile(left + end)
+			require.NoError(t, err)
+			content[i] = string(b)
+		}
+		return content
+	}
+	before := read()
+	require.NotEmpty(t, before[1])
+	plain, err := Parse("sqlite://" + left + "?_txlock=exclusive&_pragma=JOURNAL_MODE(delete)")
+	require.NoError(t, err)
+	given, err := Parse("sqlite://" + left + "?mode=ro")
+	require.NoError(t, err)
+	for _, u := range []*URL{plain.ReadOnly(), given, given.ReadOnly()} {
+		db, err := u.Connect(t.Context())
+		require.NoError(t, err)
+		tx, err := db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		var n int
+		require.NoError(t, tx.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM t").Scan(&n))
+		require.NoError(t, tx.Rollback())
+		require.NoError(t, db.Close())
+		assert.Equal(t, before, read())
 	}
 }

@@ -48,8 +48,8 @@ var checks = []check{
 	},
 	{
 		code: "prepared-statements", engine: dialect.MySQL, run: checkPrepared,
-		about:  "the prepared statements of all clients beside `max_prepared_stmt_count`",
-		advice: "warning from four fifths on: a client that prepares gets error 1461 at the limit. Raise it, or look for a client that does not close its statements",
+		about:  "the prepared statements of all clients beside `max_prepared_stmt_count`, and those that the services can keep (64 on each of `--connections`)",
+		advice: "warning from four fifths on: a client that prepares gets error 1461 at the limit. Raise it, or look for a client that does not close its statements. Warning where the services can keep more than the limit: `authgraph.WithStatements`, or raise it",
 		source: "MySQL manual, Server System Variables, max_prepared_stmt_count",
 	},
 	{
@@ -91,7 +91,7 @@ var checks = []check{
 	{
 		code: "drift", tables: true, run: checkDrift,
 		about:  "the live tables beside what the applied migrations lead to, replayed in a scratch database (or `--dev-url`)",
-		advice: "error for each difference. The line has the statement that undoes it; where the change is meant, make it a migration. Collations are the next check's",
+		advice: "error for each difference, with the statement that undoes it; where the change is meant, make it a migration. Info for a column, an index, a check or a foreign key that no migration makes: it is kept. Collations are the next check's",
 		source: "docs/migrations.md",
 	},
 	{

@@ -20,6 +20,9 @@ import (
 const purgeSlack = 48 * time.Hour
 
 func checkPurge(ctx context.Context, d *database) ([]Finding, error) {
+	if missing := slices.DeleteFunc(ours(), func(name string) bool { return slices.Contains(d.tables, name) }); len(missing) > 0 {
+		return nil, fmt.Errorf("missing: %s", strings.Join(missing, ", "))
+	}
 	client := ent.NewClient(ent.Driver(entsql.OpenDB(d.url.Dialect, d.db)))
 	config := d.Config
 	config.Clock = func() time.Time { return d.now }
@@ -133,6 +136,7 @@ const emailSample = 10_000
 
 func checkEmail(ctx context.Context, d *database) (off []Finding, err error) {
 	looked := 0
+	var seen []string
 	for _, table := range []struct {
 		name     string
 		severity Severity
@@ -157,13 +161,17 @@ func checkEmail(ctx context.Context, d *database) (off []Finding, err error) {
 			return off, err
 		}
 		looked += rows
+		seen = append(seen, table.name)
 		if len(ids) > 0 {
 			off = append(off, found(table.severity, "let the client that writes them trim, lower and compose (NFC) addresses, and correct these rows",
 				"%d of the newest %s of %s hold an address that is not normalised, so %s (ids %s)", len(ids), plural(rows, "row"), table.name, table.means, enumerate(ids)))
 		}
 	}
-	if len(off) == 0 {
-		return ok("%s, the newest of users and otps, hold normalised addresses", plural(looked, "row")), nil
+	switch {
+	case len(seen) == 0:
+		return ok("there are no tables users and otps"), nil
+	case len(off) == 0:
+		return ok("%s, the newest of %s, hold normalised addresses", plural(looked, "row"), strings.Join(seen, " and ")), nil
 	}
 	return off, nil
 }
@@ -193,7 +201,10 @@ func checkOrphans(ctx context.Context, d *database) (off []Finding, err error) {
 				"%d of the newest %s of %s belong to no user", orphans, plural(rows, "row"), table))
 		}
 	}
-	if len(off) == 0 {
+	switch {
+	case len(seen) == 0:
+		return ok("there are no tables sessions and refresh_tokens"), nil
+	case len(off) == 0:
 		return ok("%s, the newest of %s, belong to users", plural(looked, "row"), strings.Join(seen, " and ")), nil
 	}
 	return off, nil

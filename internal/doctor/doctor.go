@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -99,8 +98,8 @@ type check struct {
 type database struct {
 	Options
 	url *dburl.URL
-	// raw is its address for packages that open it themselves; given is the one
-	// it came from, which may write.
+	// raw is its address for packages that open it themselves, on a server one
+	// who only reads; given is the one it came from, which may write.
 	raw, given string
 	// db reads in read-only transactions whose statements end by themselves.
 	db *sql.DB
@@ -111,6 +110,8 @@ type database struct {
 	release string // what the server calls its version
 	version version
 
+	// files are what there was of a SQLite database before it was opened.
+	files []file
 	// tables are those of the auth graph that are there.
 	tables []string
 	// history is what the check of the migrations read; nil if it could not.
@@ -229,21 +230,19 @@ func open(ctx context.Context, raw string, opts Options) (*database, error) {
 }
 
 func (d *database) openFile(ctx context.Context) error {
-	if _, err := os.Stat(d.url.Database()); errors.Is(err, fs.ErrNotExist) {
+	err := d.lookBeside()
+	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no database %s: make it with authgraph migrate apply", d.url)
 	}
-	// Whoever opens it otherwise changes its journal.
-	d.raw = dburl.AddParameters(d.raw, url.Values{"mode": {"ro"}})
-	u, err := dburl.Parse(d.raw)
 	if err != nil {
 		return err
 	}
-	if d.db, err = u.Connect(ctx); err != nil {
+	if d.db, err = d.url.ReadOnly().Connect(ctx); err != nil {
 		return err
 	}
 	if err := d.db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&d.release); err != nil {
 		d.db.Close()
-		return fmt.Errorf("%s: %w", u, err)
+		return fmt.Errorf("%s: %w", d.url, err)
 	}
 	if err := d.findTables(ctx, d.db); err != nil {
 		d.db.Close()
@@ -267,21 +266,39 @@ func (d *database) openServer(ctx context.Context) error {
 		return err
 	}
 	d.version, d.maria = parseVersion(d.release)
-	limits := url.Values{
-		"transaction_read_only": {"1"}, "max_execution_time": {fmt.Sprint(max(1, d.Timeout.Milliseconds()))},
-		// The next id is otherwise what it was up to a day ago.
-		"information_schema_stats_expiry": {"0"},
-	}
-	if d.maria {
-		limits = url.Values{"tx_read_only": {"1"}, "max_statement_time": {fmt.Sprintf("%.3f", max(0.001, d.Timeout.Seconds()))}}
-	}
-	d.raw = dburl.AddParameters(d.raw, limits)
+	d.raw = dburl.SetParameters(d.raw, d.session())
 	u, err := dburl.Parse(d.raw)
 	if err != nil {
 		return err
 	}
 	d.db, err = u.Connect(ctx)
 	return err
+}
+
+// session are the variables of a connection that only reads, whose statements the
+// server itself ends. What an old server does not know is left out, so that the
+// checks get to say that it is old.
+func (d *database) session() url.Values {
+	set := url.Values{
+		"transaction_read_only": nil, "tx_read_only": nil, "max_execution_time": nil, "max_statement_time": nil,
+		"information_schema_stats_expiry": nil,
+	}
+	switch {
+	case d.maria:
+		set.Set("tx_read_only", "1")
+		set.Set("max_statement_time", fmt.Sprintf("%.3f", max(0.001, d.Timeout.Seconds())))
+	case d.version.before(version{8, 0, 0}):
+		set.Set("tx_read_only", "1")
+		if !d.version.before(version{5, 7, 8}) {
+			set.Set("max_execution_time", fmt.Sprint(max(1, d.Timeout.Milliseconds())))
+		}
+	default:
+		set.Set("transaction_read_only", "1")
+		set.Set("max_execution_time", fmt.Sprint(max(1, d.Timeout.Milliseconds())))
+		// The next id is otherwise what it was up to a day ago.
+		set.Set("information_schema_stats_expiry", "0")
+	}
+	return set
 }
 
 // ours are the names of the tables of the auth graph.

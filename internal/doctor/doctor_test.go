@@ -134,14 +134,14 @@ var faults = []fault{
 		text:   `table "otps": index "otp_expires_at" is missing`, cured: true,
 	},
 	{
-		name: "a column more", code: "drift", severity: doctor.Error, on: servers,
+		name: "a column more", code: "drift", severity: doctor.Info, on: servers,
 		faulty: []string{"ALTER TABLE users ADD phone varchar(30)"},
-		text:   `table "users": column "phone" is in no migration`, cured: true,
+		text:   `table "users": column "phone" is in no migration, and is kept`,
 	},
 	{
-		name: "a column more", code: "drift", severity: doctor.Error, on: "sqlite",
+		name: "a column more", code: "drift", severity: doctor.Info, on: "sqlite",
 		faulty: []string{"ALTER TABLE users ADD phone text"},
-		text:   `table "users": column "phone" is in no migration`,
+		text:   `table "users": column "phone" is in no migration, and is kept`,
 	},
 	{
 		name: "a shorter column", round: 1, code: "drift", severity: doctor.Error, on: servers,
@@ -318,6 +318,20 @@ func testFaults(t *testing.T, faults []fault, url string) {
 	}
 }
 
+// Where nobody knows what the tables should be, that is said once.
+func TestTablesWithoutAHistory(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		db := healthy(t, url)
+		exec(t, db, "DROP TABLE atlas_schema_revisions")
+		exec(t, db, "DROP TABLE otps")
+		off := problems(run(t, url, doctor.Options{}), "drift")
+		require.Len(t, off, 1)
+		assert.True(t, off[0].Unchecked)
+		assert.Equal(t, "could not be checked: without a history it is not known what the tables should be, see migrations", off[0].Text)
+	})
+}
+
 // A loosened collation is one finding, although it is a difference too; and what
 // the migrations do not make is nobody's business.
 func TestOneFaultIsOneFinding(t *testing.T) {
@@ -331,6 +345,20 @@ func TestOneFaultIsOneFinding(t *testing.T) {
 		for _, code := range []string{"drift", "engine", "redundant-index", "id-headroom"} {
 			assert.Empty(t, problems(findings, code))
 		}
+	})
+}
+
+// What is not there cannot be counted.
+func TestSomeOfTheTables(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		db := mysqltest.DB(t, url)
+		exec(t, db, "CREATE TABLE users (id bigint NOT NULL PRIMARY KEY, email varchar(255) NOT NULL)")
+		findings := run(t, url, doctor.Options{})
+		find(t, findings, "email", doctor.OK, "0 rows, the newest of users, hold normalised addresses")
+		find(t, findings, "orphans", doctor.OK, "there are no tables sessions and refresh_tokens")
+		find(t, findings, "id-headroom", doctor.OK, "no id was given yet")
+		find(t, findings, "purge", doctor.Warning, "could not be checked: missing: otps, refresh_tokens, sessions")
 	})
 }
 
@@ -656,6 +684,16 @@ func TestAccountWithTooFewConnections(t *testing.T) {
 	})
 }
 
+func TestMorePreparedStatementsThanTheServerHolds(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		healthy(t, url)
+		f := find(t, run(t, url, doctor.Options{Connections: 10_000}), "prepared-statements", doctor.Warning,
+			"the services can keep 640000 prepared statements, 64 on each of 10000 connections; the server holds ")
+		assert.Equal(t, "set authgraph.WithStatements or raise max_prepared_stmt_count", f.Fix)
+	})
+}
+
 func TestUnusedIndexes(t *testing.T) {
 	t.Parallel()
 	t.Run("mysql", func(t *testing.T) {
@@ -728,6 +766,47 @@ func TestFileIsNotChanged(t *testing.T) {
 	assert.Equal(t, []string{path}, beside)
 }
 
+// A -wal that nobody has moved into the file yet stays, too, and what SQLite leaves
+// beside the file is not what was there.
+func TestWriteAheadLogIsNotChanged(t *testing.T) {
+	t.Parallel()
+	url := mysqltest.SQLite(t)
+	db := healthy(t, url)
+	exec(t, db, "PRAGMA journal_mode = wal")
+	exec(t, db, "INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'Ada@example.com')")
+	path := strings.TrimPrefix(url, "sqlite://")
+	left := filepath.Join(t.TempDir(), "left.db")
+	for _, end := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + end)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(left+end, content, 0o600))
+	}
+	for _, path := range []string{path, left} {
+		file, log := sum(t, path), sum(t, path+"-wal")
+		find(t, run(t, "sqlite://"+path, doctor.Options{}), "email", doctor.Error, "1 of the newest 1 row of users")
+		assert.Equal(t, file, sum(t, path))
+		assert.Equal(t, log, sum(t, path+"-wal"))
+	}
+	find(t, run(t, url+"?mode=ro", doctor.Options{}), "drift", doctor.OK, "the tables are those of ")
+}
+
+func TestFilesThatSQLiteLeavesAreNoFinding(t *testing.T) {
+	t.Parallel()
+	url := mysqltest.SQLite(t)
+	path := strings.TrimPrefix(url, "sqlite://")
+	db := healthy(t, url)
+	exec(t, db, "PRAGMA journal_mode = wal")
+	require.NoError(t, db.Close())
+	require.NoFileExists(t, path+"-wal")
+	for range 2 {
+		find(t, run(t, url, doctor.Options{}), "file", doctor.OK, "readable for its owner and group only")
+	}
+	db = mysqltest.DB(t, url)
+	exec(t, db, "INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')")
+	require.NoError(t, os.Chmod(path+"-wal", 0o604))
+	find(t, run(t, url, doctor.Options{}), "file", doctor.Warning, "everybody on this machine may read "+path+"-wal (mode 0604)")
+}
+
 func sum(t *testing.T, path string) [32]byte {
 	t.Helper()
 	content, err := os.ReadFile(path)
@@ -769,7 +848,7 @@ func healthy(t *testing.T, url string) *sql.DB {
 	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{})
 	require.NoError(t, err)
 	if mysqltest.IsSQLite(url) {
-		for _, file := range []string{"", "-wal"} {
+		for _, file := range []string{"", "-wal", "-shm"} {
 			if path := strings.TrimPrefix(url, "sqlite://") + file; fileExists(path) {
 				require.NoError(t, os.Chmod(path, 0o600))
 			}

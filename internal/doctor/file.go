@@ -10,26 +10,41 @@ import (
 	"strings"
 )
 
+// file is the database's or one beside it.
+type file struct {
+	name string
+	mode fs.FileMode
+}
+
+// lookBeside finds the file of the database and those beside it: in WAL mode the
+// newest rows are there. It looks before the database is opened, and stops at an
+// empty -wal: that one, and the -shm with it, is what a reader leaves.
+func (d *database) lookBeside() error {
+	for _, end := range []string{"", "-wal", "-shm"} {
+		name := d.url.Database() + end
+		info, err := os.Stat(name)
+		if end != "" && (errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		d.files = append(d.files, file{name, info.Mode()})
+	}
+	return nil
+}
+
 func checkFile(_ context.Context, d *database) ([]Finding, error) {
 	if runtime.GOOS == "windows" {
 		return ok("not looked at: Windows keeps rights in access control lists"), nil
 	}
 	var off []Finding
-	// Of a file in WAL mode the newest rows are in the one beside it.
-	for _, name := range []string{d.url.Database(), d.url.Database() + "-wal"} {
-		info, err := os.Stat(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return off, err
-		}
-		mode := info.Mode().Perm()
-		switch {
+	for _, f := range d.files {
+		switch mode := f.mode.Perm(); {
 		case mode&0o002 != 0:
-			off = append(off, found(Error, "chmod o-rwx "+name, "everybody on this machine may write %s (mode %04o)", name, mode))
+			off = append(off, found(Error, "chmod o-rwx "+f.name, "everybody on this machine may write %s (mode %04o)", f.name, mode))
 		case mode&0o004 != 0:
-			off = append(off, found(Warning, "chmod o-rwx "+name, "everybody on this machine may read %s (mode %04o)", name, mode))
+			off = append(off, found(Warning, "chmod o-rwx "+f.name, "everybody on this machine may read %s (mode %04o)", f.name, mode))
 		}
 	}
 	if len(off) > 0 {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"entgo.io/ent/dialect"
 	"github.com/stretchr/testify/assert"
@@ -54,7 +55,14 @@ func TestChecksCannotWrite(t *testing.T) {
 		// The options as Run completes them.
 		opts := Options{}
 		opts.complete()
-		d, err := open(t.Context(), url, opts)
+		raw := url
+		if !mysqltest.IsSQLite(url) {
+			raw += "?transaction_read_only=0&TX_read_only=0" // nobody's own setting wins
+			if strings.HasPrefix(url, "mysql:") {
+				raw = url + "?Transaction_read_only=0"
+			}
+		}
+		d, err := open(t.Context(), raw, opts)
 		require.NoError(t, err)
 		defer d.db.Close()
 		_, err = d.db.ExecContext(t.Context(), "INSERT INTO users (name, email) VALUES ('Ada', 'ada@example.com')")
@@ -89,6 +97,11 @@ func TestServersVersions(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, found, 1)
 		assert.Equal(t, want.old, found[0].Severity == Error, release)
+		// An old server does not get what it does not know.
+		set := (&database{version: v, maria: maria, Options: Options{Timeout: time.Second}}).session()
+		assert.Equal(t, !maria && v[0] >= 8, set.Get("information_schema_stats_expiry") != "", release)
+		assert.Equal(t, !maria && v[0] >= 8, set.Get("transaction_read_only") == "1", release)
+		assert.Equal(t, maria || v[0] < 8, set.Get("tx_read_only") == "1", release)
 	}
 }
 

@@ -38,7 +38,7 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 		case p.InDoubt:
 			what += ", the next one is running or was cut off"
 		case p.Error != "":
-			what += ", the next one failed: " + p.Error
+			what += ", the next one failed: " + p.WithoutValue()
 		}
 		off = append(off, found(Error, "authgraph migrate status shows where; once the cause is gone, authgraph migrate apply goes on there", "%s", what))
 	}
@@ -73,6 +73,8 @@ func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
 		return nil, errors.New("directory and history disagree, see migrations")
 	case d.history.Partial != nil:
 		return nil, errors.New("a file is half applied, see migrations")
+	case d.history.Current == "":
+		return nil, errors.New("without a history it is not known what the tables should be, see migrations")
 	}
 	open := d.Dev
 	if open == nil {
@@ -89,7 +91,7 @@ func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
-	differences, err := migrate.Drift(ctx, dev, dir, d.history.Current, d.raw)
+	differences, err := migrate.Deviations(ctx, dev, dir, d.history.Current, d.raw)
 	if err != nil {
 		return nil, err
 	}
@@ -98,15 +100,18 @@ func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
 		if diff.Collation && slices.Contains(d.tables, diff.Table) && d.url.Dialect != dialect.SQLite {
 			continue
 		}
+		if diff.Extra {
+			off = append(off, found(Info, "make it a migration where every database is to have it", "table %q: %s, and is kept", diff.Table, diff.Text))
+			continue
+		}
 		fix := "make it a migration where it is meant"
 		if diff.SQL != "" {
 			fix += ", else undo it: " + diff.SQL
 		}
 		off = append(off, found(Error, fix, "table %q: %s", diff.Table, diff.Text))
 	}
-	version := cmp.Or(d.history.Current, "the newest version")
 	if len(off) == 0 {
-		return ok("the tables are those of %s", version), nil
+		return ok("the tables are those of %s", d.history.Current), nil
 	}
 	return off, nil
 }
@@ -333,6 +338,14 @@ func checkHeadroom(ctx context.Context, d *database) ([]Finding, error) {
 		"WHERE t.TABLE_SCHEMA = DATABASE() AND " + d.inTables("t.TABLE_NAME") + " ORDER BY 1"
 	if d.url.Dialect == dialect.SQLite {
 		// A rowid is a signed 64-bit integer whatever its column is called.
+		// Before the first table with AUTOINCREMENT there is no sqlite_sequence.
+		var n int
+		if err := d.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE name = 'sqlite_sequence'").Scan(&n); err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			return ok("no id was given yet"), nil
+		}
 		query = "SELECT name, 'id', 'bigint', seq FROM sqlite_sequence WHERE " + d.inTables("name") + " ORDER BY 1"
 	}
 	var off []Finding

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"entgo.io/ent/dialect"
+
+	"github.com/authgraph/authgraph/internal/dburl"
 )
 
 // version is major, minor and patch.
@@ -105,12 +107,15 @@ func checkTimeZone(ctx context.Context, d *database) ([]Finding, error) {
 	if slices.Contains(utc, strings.ToUpper(name)) {
 		return ok("%s", zone), nil
 	}
-	apart := "its clock is UTC's today"
-	if offset.Int64 != 0 {
-		apart = "its clock is " + signed(time.Duration(offset.Int64)*time.Minute) + " from UTC today"
+	apart := ""
+	switch {
+	case offset.Int64 != 0:
+		apart = ", its clock is " + signed(time.Duration(offset.Int64)*time.Minute) + " from UTC today"
+	case offset.Valid:
+		apart = ", its clock is UTC's today"
 	}
 	return []Finding{found(Warning, "let the service in the other language set time_zone = '+00:00', or set it for the server: SET PERSIST time_zone = '+00:00' (MySQL), default_time_zone in the option file",
-		"the global time zone is %s, %s: clients that do not set their session's to UTC, as this project's do, write and read expiry by that clock", zone, apart)}, nil
+		"the global time zone is %s%s: clients that do not set their session's to UTC, as this project's do, write and read expiry by that clock", zone, apart)}, nil
 }
 
 func signed(d time.Duration) string {
@@ -231,9 +236,19 @@ func checkPrepared(ctx context.Context, d *database) ([]Finding, error) {
 	if limit == 0 {
 		return []Finding{found(Warning, "set max_prepared_stmt_count to its default, 16382", "no client may prepare a statement (max_prepared_stmt_count is 0)")}, nil
 	}
+	var off []Finding
 	if held*5 >= limit*4 {
-		return []Finding{found(Warning, "raise max_prepared_stmt_count, or look for clients that do not close theirs: performance_schema.prepared_statements_instances",
-			"%d of %d prepared statements are held", held, limit)}, nil
+		off = append(off, found(Warning, "raise max_prepared_stmt_count, or look for clients that do not close theirs: performance_schema.prepared_statements_instances",
+			"%d of %d prepared statements are held", held, limit))
+	}
+	// Open keeps as many on each connection unless told otherwise.
+	if kept := int64(d.Connections) * dburl.DefaultStatements; kept > limit {
+		off = append(off, found(Warning, "set authgraph.WithStatements or raise max_prepared_stmt_count",
+			"the services can keep %d prepared statements, %d on each of %d connections; the server holds %d (max_prepared_stmt_count)",
+			kept, dburl.DefaultStatements, d.Connections, limit))
+	}
+	if len(off) > 0 {
+		return off, nil
 	}
 	return ok("%d of %d are held", held, limit), nil
 }

@@ -28,8 +28,8 @@ import (
 
 // Options bound a cache.
 type Options struct {
-	// Size is the most statements kept on one connection. The server counts
-	// those of all connections against max_prepared_stmt_count.
+	// Size is the most statements kept on one connection; below 1 none is. The
+	// server counts those of all connections against max_prepared_stmt_count.
 	Size int
 	// Retry is how long a refusal to prepare is remembered; default 1 minute.
 	Retry time.Duration
@@ -49,6 +49,9 @@ type Options struct {
 // Where the server or a proxy before it refuses to prepare a text, it goes as
 // text in all connections, until o.Retry has passed.
 func New(c driver.Connector, o Options) driver.Connector {
+	if o.Size < 1 {
+		return c
+	}
 	if o.Retry == 0 {
 		o.Retry = time.Minute
 	}

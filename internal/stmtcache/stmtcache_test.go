@@ -843,3 +843,19 @@ func TestStatementsOfACallerAreTheCallers(t *testing.T) {
 		assert.Equal(t, 1, strings.Count(sent, "CLOSE SELECT ? * 2"))
 	})
 }
+
+func TestNoStatementsMeansNoCache(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		config, err := testserver.Config(url)
+		require.NoError(t, err)
+		plain, err := mysql.NewConnector(config)
+		require.NoError(t, err)
+		db := sql.OpenDB(stmtcache.New(plain, stmtcache.Options{}))
+		defer db.Close()
+		for range 3 {
+			var n int
+			require.NoError(t, db.QueryRowContext(t.Context(), "SELECT ?", 1).Scan(&n))
+		}
+	})
+}
