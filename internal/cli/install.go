@@ -78,6 +78,9 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 		defer func() { err = errors.Join(err, journal.Close()) }()
 		if journal.Recovered {
 			fmt.Fprintln(i.stderr, "a run that was killed had left changes behind: they were undone")
+			if journal.Undone != "" {
+				fmt.Fprintf(i.stderr, "what was there until now is in %s: take from it what is yours, then remove it\n", journal.Undone)
+			}
 		}
 		if project, err = install.Open("."); err != nil {
 			return nil, err

@@ -60,6 +60,11 @@ func TestInterruptedInstall(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "vendor", "modules.txt"), nil, 0o644))
 			require.Error(t, next.Run())
 			assert.Contains(t, next.stderr.String(), "a run that was killed had left changes behind: they were undone")
+			assert.Regexp(t, `what was there until now is in \.authgraph/undone-\S+: take from it what is yours`, next.stderr.String())
+			kept, err := filepath.Glob(filepath.Join(r.Dir, ".authgraph", "undone-*", "ent", "schema", "user.go"))
+			require.NoError(t, err)
+			assert.Len(t, kept, 1)
+			require.NoError(t, os.RemoveAll(filepath.Join(r.Dir, ".authgraph")))
 			require.NoError(t, os.RemoveAll(filepath.Join(r.Dir, "vendor")))
 		},
 	} {

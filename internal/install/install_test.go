@@ -439,16 +439,23 @@ func TestMigrationsWhereEntsDocumentationHasThem(t *testing.T) {
 	assert.Contains(t, get(t, root, "atlas.hcl"), "file://ent/migrate/migrations")
 }
 
-// A killed run is undone by the next, byte for byte.
+// killed leaves the journal of a run behind, as the system does for a process that was killed.
+func killed(t *testing.T, root string, paths ...string) {
+	t.Helper()
+	j, err := Lock(root)
+	require.NoError(t, err)
+	assert.False(t, j.Recovered)
+	_, err = j.keep(paths)
+	require.NoError(t, err)
+	require.NoError(t, j.file.Close())
+}
+
+// A killed run is undone by the next, byte for byte, and what there was instead is moved aside.
 func TestAJournalRestoresEverything(t *testing.T) {
 	t.Parallel()
 	root := module(t, map[string]string{"ent/schema/post.go": "package schema\n", "ent/old.go": "package ent\n", "migrate/x.go": "package migrate\n"})
 	want := tree(t, root)
-	j, err := Lock(root)
-	require.NoError(t, err)
-	assert.False(t, j.Recovered)
-	_, err = j.keep([]string{"go.mod", "go.sum", "ent", "migrate", filepath.FromSlash(RecordFile), "auth/auth.go"})
-	require.NoError(t, err)
+	killed(t, root, "go.mod", "go.sum", "ent", "migrate", filepath.FromSlash(RecordFile), "auth/auth.go")
 	put(t, root, "go.mod", "changed")
 	put(t, root, "go.sum", "new")
 	put(t, root, "ent/schema/user.go", "new")
@@ -457,14 +464,63 @@ func TestAJournalRestoresEverything(t *testing.T) {
 	put(t, root, RecordFile, "new")
 	require.NoError(t, os.RemoveAll(filepath.Join(root, "migrate")))
 	require.NoError(t, os.Remove(filepath.Join(root, "ent/old.go")))
-	require.NoError(t, j.file.Close()) // as the system does for a process that was killed
+	// What the user did since then.
+	put(t, root, "migrate/1_mine.sql", "mine")
+	put(t, root, "ent/schema/post.go", "package schema\n\n// Mine.\n")
+
+	j, err := Lock(root)
+	require.NoError(t, err)
+	assert.True(t, j.Recovered)
+	require.NoError(t, j.Close())
+	require.NotEmpty(t, j.Undone)
+	assert.Equal(t, "mine", get(t, root, j.Undone+"/migrate/1_mine.sql"))
+	assert.Equal(t, "package schema\n\n// Mine.\n", get(t, root, j.Undone+"/ent/schema/post.go"))
+	assert.Equal(t, "changed", get(t, root, j.Undone+"/go.mod"))
+	require.NoError(t, os.RemoveAll(filepath.Join(root, path.Dir(RecordFile))))
+	assert.Equal(t, want, tree(t, root))
+	for _, folder := range []string{"ent/user", "auth"} {
+		assert.NoDirExists(t, filepath.Join(root, folder))
+	}
+}
+
+func TestAKilledRunThatChangedNothingLeavesNothing(t *testing.T) {
+	t.Parallel()
+	root := module(t, map[string]string{"ent/schema/post.go": "package schema\n"})
+	want := tree(t, root)
+	killed(t, root, "go.mod", "ent")
+	j, err := Lock(root)
+	require.NoError(t, err)
+	assert.True(t, j.Recovered)
+	assert.Empty(t, j.Undone)
+	require.NoError(t, j.Close())
+	assert.Equal(t, want, tree(t, root))
+	assert.NoDirExists(t, filepath.Join(root, path.Dir(RecordFile)))
+}
+
+func TestTheJournalOfARollbackThatFailedIsFinishedByTheNextRun(t *testing.T) {
+	t.Parallel()
+	root := module(t, map[string]string{"migrate/x.sql": "SELECT 1;\n"})
+	want := tree(t, root)
+	p, err := plan(t, root, Options{Entities: all})
+	require.NoError(t, err)
+	j, err := Lock(root)
+	require.NoError(t, err)
+	// A folder in the place of a file can be neither written nor replaced.
+	_, err = p.Apply(t.Context(), j, Steps{NoMigration: true, Progress: func(string) {
+		if os.Remove(filepath.Join(root, "migrate/x.sql")) == nil {
+			put(t, root, "migrate/x.sql/in the way", "")
+		}
+		put(t, root, "go.mod", "broken")
+	}})
+	require.ErrorContains(t, err, "; and not everything could be undone: ")
+	require.ErrorContains(t, err, "; run authgraph again to finish undoing")
+	require.NoError(t, j.Close())
+	require.NoError(t, os.RemoveAll(filepath.Join(root, "migrate/x.sql")))
 
 	j, err = Lock(root)
 	require.NoError(t, err)
 	assert.True(t, j.Recovered)
 	require.NoError(t, j.Close())
+	require.NoError(t, os.RemoveAll(filepath.Join(root, path.Dir(RecordFile))))
 	assert.Equal(t, want, tree(t, root))
-	for _, folder := range []string{"ent/user", "auth", path.Dir(RecordFile)} {
-		assert.NoDirExists(t, filepath.Join(root, folder))
-	}
 }

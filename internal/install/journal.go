@@ -8,9 +8,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
@@ -27,6 +29,12 @@ type Journal struct {
 	// Recovered is whether a run before this one was killed and its changes
 	// were undone now.
 	Recovered bool
+	// Undone is the folder, relative to the project, that now holds what there
+	// was instead: what the killed run wrote, and what the user did after it.
+	// It is empty where there was nothing.
+	Undone string
+	// unfinished is whether a rollback failed: the journal is needed again.
+	unfinished bool
 }
 
 // saved is the JSON of a journal.
@@ -46,12 +54,12 @@ type savedFile struct {
 // Lock waits for other runs in the project to end, and undoes what one that
 // was killed left behind.
 func Lock(root string) (*Journal, error) {
-	path := filepath.Join(root, filepath.FromSlash(journalFile))
+	at := filepath.Join(root, filepath.FromSlash(journalFile))
 	for {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 			return nil, cannotWrite(err)
 		}
-		file, err := lockedfile.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		file, err := lockedfile.OpenFile(at, os.O_RDWR|os.O_CREATE, 0o644)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the run before this one removed the folder just now
 		}
@@ -60,7 +68,7 @@ func Lock(root string) (*Journal, error) {
 		}
 		// The run that held it may have removed it.
 		held, err := file.Stat()
-		now, err2 := os.Stat(path)
+		now, err2 := os.Stat(at)
 		if err != nil || err2 != nil || !os.SameFile(held, now) {
 			if err := file.Close(); err != nil {
 				return nil, err
@@ -70,14 +78,18 @@ func Lock(root string) (*Journal, error) {
 		j := &Journal{root: root, file: file}
 		text, err := io.ReadAll(file)
 		if err != nil {
-			return nil, errors.Join(err, j.Close())
+			return nil, errors.Join(fmt.Errorf("read %s: %w", journalFile, err), file.Close())
 		}
 		// A text that breaks off was cut before the run began to change anything.
 		var s saved
 		if len(text) > 0 && json.Unmarshal(text, &s) == nil {
 			j.Recovered = true
-			if err := s.restore(root); err != nil {
+			aside := path.Dir(journalFile) + "/undone-" + time.Now().UTC().Format("20060102-150405.000")
+			if err := s.restore(root, filepath.FromSlash(aside)); err != nil {
 				return nil, errors.Join(fmt.Errorf("undo what a run that was killed left behind: %w", err), file.Close())
+			}
+			if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(aside))); err == nil {
+				j.Undone = aside
 			}
 			if err := file.Truncate(0); err != nil {
 				return nil, errors.Join(err, file.Close())
@@ -91,8 +103,11 @@ func cannotWrite(err error) error {
 	return fmt.Errorf("the folder cannot be written, nothing was changed: %w", err)
 }
 
-// Close ends the run: its changes stay.
+// Close ends the run: its changes stay. The journal of a rollback that failed stays too.
 func (j *Journal) Close() error {
+	if j.unfinished {
+		return j.file.Close()
+	}
 	path := filepath.Join(j.root, filepath.FromSlash(journalFile))
 	err := os.Remove(path)
 	_ = os.Remove(filepath.Dir(path)) // it fails where the record is in it, as it should be
@@ -135,8 +150,20 @@ func (j *Journal) keep(paths []string) (saved, error) {
 	return s, j.file.Sync()
 }
 
-// restore makes everything as it was.
-func (s saved) restore(root string) error {
+// restore makes everything as it was. What it removes or overwrites is moved
+// to the folder aside, relative to root; where aside is empty it is lost.
+func (s saved) restore(root, aside string) error {
+	remove := func(path string) error {
+		at := filepath.Join(root, path)
+		if aside == "" {
+			return os.Remove(at)
+		}
+		to := filepath.Join(root, aside, path)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		return os.Rename(at, to)
+	}
 	var folders []string
 	for _, path := range s.Paths {
 		for at := filepath.Dir(path); at != "."; at = filepath.Dir(at) {
@@ -150,7 +177,7 @@ func (s saved) restore(root string) error {
 			if _, ok := s.Files[path]; ok || !entry.Type().IsRegular() {
 				return nil
 			}
-			return os.Remove(filepath.Join(root, path))
+			return remove(path)
 		})
 		if err != nil {
 			return err
@@ -158,8 +185,14 @@ func (s saved) restore(root string) error {
 	}
 	for path, file := range s.Files {
 		at := filepath.Join(root, path)
-		if now, err := os.ReadFile(at); err == nil && bytes.Equal(now, file.Data) {
+		now, err := os.ReadFile(at)
+		if err == nil && bytes.Equal(now, file.Data) {
 			continue
+		}
+		if err == nil && aside != "" {
+			if err := remove(path); err != nil {
+				return err
+			}
 		}
 		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 			return err
