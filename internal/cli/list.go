@@ -29,8 +29,7 @@ of the current folder. Outside of a module none is.`,
 // addJSONFlag takes --json for --format json, as other installers do.
 func (a *app) addJSONFlag(cmd *cobra.Command) {
 	cmd.Flags().BoolFunc("json", "the same as --format json", func(string) error {
-		a.format = formatJSON
-		return nil
+		return cmd.Flags().Set("format", formatJSON)
 	})
 	_ = cmd.Flags().MarkHidden("json") // it fails only for a flag that does not exist
 }
