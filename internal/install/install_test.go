@@ -297,6 +297,20 @@ func TestWhatIsThereStays(t *testing.T) {
 		_, err := plan(t, module(t, map[string]string{"ent/schema/people.go": own}), Options{Entities: all, Force: true})
 		assert.EqualError(t, err, "ent/schema/people.go declares User, which ent/schema/user.go would declare again: rename it, or leave out that entity")
 	})
+	t.Run("the environment and the settings of Atlas", func(t *testing.T) {
+		t.Parallel()
+		root := module(t, map[string]string{".env.example": "PORT=1\n", "atlas.hcl": "env \"own\" {}\n"})
+		for range 2 {
+			p := add(t, root, Options{Entities: all, Force: true})
+			assert.Equal(t, []string{
+				`atlas.hcl is yours and stays as it is: it needs "file://ent/schema.sql", "file://migrate"`,
+				".env.example is yours and stays as it is: it needs DATABASE_URL=mysql://user:password@localhost:3306/app",
+			}, p.Notes)
+		}
+		assert.Equal(t, "PORT=1\n", get(t, root, ".env.example"))
+		put(t, root, ".env.example", "DATABASE_URL=mysql://db/blog\n")
+		assert.Len(t, add(t, root, Options{Entities: all}).Notes, 1)
+	})
 	t.Run("a file that is the same", func(t *testing.T) {
 		t.Parallel()
 		root := module(t, nil)

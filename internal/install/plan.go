@@ -244,6 +244,15 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 		if err != nil {
 			return nil, err
 		}
+		if s.need != nil && (f.Action == Differs || f.Action == Replace) {
+			// It is as common as it is harmless: it is not in the way, and not ours.
+			f.Action, f.Text = Keep, f.was
+			if !s.met(f.was) {
+				plan.Notes = append(plan.Notes, fmt.Sprintf("%s is yours and stays as it is: it needs %s", s.path, strings.Join(s.need, ", ")))
+			}
+			plan.Files = append(plan.Files, f)
+			continue
+		}
 		plan.Files = append(plan.Files, f)
 		plan.record.files[s.path] = s.text
 		plan.record.order = append(plan.record.order, s.path)
