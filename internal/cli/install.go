@@ -90,7 +90,7 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	if err != nil {
 		return nil, err
 	}
-	if err := i.refused(plan); err != nil {
+	if err := i.refused(project, plan); err != nil {
 		return nil, err
 	}
 	if !plan.Changes() {
@@ -217,10 +217,14 @@ func (i *installation) confirm(ctx context.Context) error {
 }
 
 // refused is an error for files that are in the way, which it shows.
-func (i *installation) refused(plan *install.Plan) error {
+func (i *installation) refused(project *install.Project, plan *install.Plan) error {
 	blocked := plan.Has(install.Differs)
-	if !i.Upgrade {
-		blocked = append(blocked, plan.Has(install.Conflict)...)
+	advice := "rename or remove what is yours, or replace it with --force"
+	if conflicts := plan.Has(install.Conflict); !i.Upgrade && len(conflicts) > 0 {
+		if len(blocked) == 0 && project.Version() != i.Version {
+			advice = fmt.Sprintf("run authgraph upgrade first, which goes from %s to %s and marks what conflicts", project.Version(), i.Version)
+		}
+		blocked = append(blocked, conflicts...)
 	}
 	if len(blocked) == 0 {
 		return nil
@@ -240,8 +244,8 @@ func (i *installation) refused(plan *install.Plan) error {
 	if len(paths) == 1 {
 		differ = "differs"
 	}
-	return errors.Join(err, fmt.Errorf("%s already there and %s from what would be written: rename or remove what is yours, or replace it with --force; nothing was changed",
-		strings.Join(paths, ", "), differ))
+	return errors.Join(err, fmt.Errorf("%s already there and %s from what would be written: %s; nothing was changed",
+		strings.Join(paths, ", "), differ, advice))
 }
 
 func (i *installation) result(plan *install.Plan, result *install.Result) installResult {

@@ -397,6 +397,20 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
+func TestAnOlderVersionInstallsNothingOverANewerOne(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	add(t, root, Options{Entities: []string{"user"}, Version: "v0.10.0"})
+	for _, upgrade := range []bool{false, true} {
+		_, err := plan(t, root, Options{Entities: all, Version: "v0.9.0", Upgrade: upgrade})
+		assert.EqualError(t, err, "installed by authgraph v0.10.0, and this is v0.9.0: install the newer one")
+	}
+	for _, version := range []string{"v0.10.0", "v0.10.1", "(devel)"} {
+		_, err := plan(t, root, Options{Entities: all, Version: version})
+		assert.NoError(t, err, version)
+	}
+}
+
 // The marker lines of the record's format are in none of the texts.
 func TestTheRecordKeepsEveryText(t *testing.T) {
 	t.Parallel()

@@ -25,6 +25,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
 )
 
 // Project is a module of a user, in the folder of its go.mod.
@@ -89,6 +90,14 @@ func (p *Project) Dir() string {
 		return ""
 	}
 	return p.record.layout.dir
+}
+
+// Version is that of the authgraph that installed last; empty where none did.
+func (p *Project) Version() string {
+	if p == nil || p.record == nil {
+		return ""
+	}
+	return p.record.version
 }
 
 // Migrations is the folder of the migrations; empty where the project was not set up.
@@ -208,6 +217,9 @@ func (a Action) writes() bool {
 
 // Plan works out what to do. It reads the project and changes nothing.
 func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
+	if was := p.Version(); semver.IsValid(was) && semver.IsValid(o.Version) && semver.Compare(o.Version, was) < 0 {
+		return nil, fmt.Errorf("installed by authgraph %s, and this is %s: install the newer one", was, o.Version)
+	}
 	l, err := p.layout(o)
 	if err != nil {
 		return nil, err
