@@ -93,7 +93,7 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	if err := i.refused(project, plan); err != nil {
 		return nil, err
 	}
-	if !plan.Changes() {
+	if i.dryRun || !plan.Changes() {
 		return nil, i.report(plan, nil)
 	}
 	if err := project.CheckVendor(); err != nil {
@@ -103,9 +103,6 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 		if err := project.CheckClean(ctx); err != nil {
 			return nil, err
 		}
-	}
-	if i.dryRun {
-		return nil, i.report(plan, nil)
 	}
 	if i.format == formatText {
 		i.printPlanned(plan, false)
