@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"entgo.io/ent/dialect"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -104,13 +105,17 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 			return nil, err
 		}
 	}
+	dev, err := i.dev(plan.DB)
+	if err != nil {
+		return nil, err
+	}
 	if i.format == formatText {
 		i.printPlanned(plan, false)
 	}
 	if err := i.confirm(ctx); err != nil {
 		return nil, err
 	}
-	result, err = plan.Apply(ctx, journal, i.steps(plan.DB))
+	result, err = plan.Apply(ctx, journal, i.steps(dev))
 	if err != nil {
 		return nil, err
 	}
@@ -256,24 +261,45 @@ func (i *installation) result(plan *install.Plan, result *install.Result) instal
 }
 
 // steps are how the plan is applied from the command line.
-func (i *installation) steps(db string) install.Steps {
-	s := install.Steps{NoMigration: i.noMigration}
+func (i *installation) steps(dev func(context.Context) (*migrate.Dev, error)) install.Steps {
+	s := install.Steps{NoMigration: i.noMigration, Dev: dev}
 	if i.format == formatText {
 		begin := time.Now()
 		s.Progress = func(step string) { fmt.Fprintf(i.stderr, "%5s  %s\n", time.Since(begin).Round(time.Second), step) }
 	}
-	if db == "sqlite" {
-		return s
-	}
-	raw, open := i.address(), migrate.Scratch
-	if i.devURL != "" {
-		raw, open = i.devURL, migrate.OpenDev
-		i.urlFrom = "--dev-url"
-	}
-	if u, err := dburl.Parse(raw); err == nil && u.Dialect == "mysql" {
-		s.Dev = func(ctx context.Context) (*migrate.Dev, error) { return open(ctx, raw) }
-	}
 	return s
+}
+
+// dev opens the database to plan a migration in; nil where no server is known,
+// and for SQLite, which needs none. A database of another kind is an error
+// where a flag names it; DATABASE_URL may be there for something else.
+func (i *installation) dev(db string) (func(context.Context) (*migrate.Dev, error), error) {
+	raw, open, flag := i.address(), migrate.Scratch, "--url"
+	if i.devURL != "" {
+		raw, open, flag = i.devURL, migrate.OpenDev, "--dev-url"
+		i.urlFrom = flag
+	}
+	if raw == "" {
+		return nil, nil
+	}
+	u, err := dburl.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	if (u.Dialect == dialect.SQLite) != (db == "sqlite") {
+		kind := strings.TrimSuffix(u.Dialect, "3") // sqlite3 is the driver's name
+		if i.urlFrom != "DATABASE_URL" {
+			return nil, fmt.Errorf("%s names a %s database, and this project is set up for %s: correct it, or leave it out; nothing was changed", flag, kind, db)
+		}
+		if i.format == formatText {
+			fmt.Fprintf(i.stderr, "note: DATABASE_URL names a %s database, and this project is set up for %s: it is not used\n", kind, db)
+		}
+		return nil, nil
+	}
+	if db == "sqlite" {
+		return nil, nil
+	}
+	return func(ctx context.Context) (*migrate.Dev, error) { return open(ctx, raw) }, nil
 }
 
 // report prints what was done, or would be.
