@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"text/tabwriter"
@@ -52,7 +53,10 @@ type listSchema struct {
 func (a *app) list() error {
 	var result listResult
 	project, err := install.Open(".")
-	if err == nil {
+	if err != nil && !errors.Is(err, install.ErrNoModule) {
+		return err
+	}
+	if project != nil {
 		result.Module, result.DB, result.Dir = project.Module, project.DB(), project.Dir()
 	}
 	for _, e := range install.Entities {

@@ -36,7 +36,8 @@ type Project struct {
 	record *record
 }
 
-// Open finds the module of a folder, which must be the one that holds go.mod.
+// Open finds the module of a folder, which must be the one that holds go.mod,
+// else the error is ErrNoModule.
 func Open(root string) (*Project, error) {
 	text, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -50,9 +51,23 @@ func Open(root string) (*Project, error) {
 		return nil, errors.New("go.mod names no module: correct its first line, as in: module example.com/app")
 	}
 	p := &Project{Root: root, Module: name}
-	p.record, err = readRecord(root)
-	return p, err
+	if p.record, err = readRecord(root); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
+
+// ErrNoModule is in the error of Open for a folder without a go.mod.
+var ErrNoModule = errors.New("this is no Go module")
+
+// folderError is the ErrNoModule of a folder inside of a module.
+type folderError struct{ root string }
+
+func (e *folderError) Error() string {
+	return fmt.Sprintf("this is a folder of the module in %s: run it there", e.root)
+}
+
+func (e *folderError) Unwrap() error { return ErrNoModule }
 
 func noModule(root string) error {
 	at, err := filepath.Abs(root)
@@ -61,10 +76,10 @@ func noModule(root string) error {
 	}
 	for up := filepath.Dir(at); up != at; at, up = up, filepath.Dir(up) {
 		if _, err := os.Stat(filepath.Join(up, "go.mod")); err == nil {
-			return fmt.Errorf("this is a folder of the module in %s: run it there", up)
+			return &folderError{up}
 		}
 	}
-	return errors.New("this is no Go module: make one with go mod init example.com/app, or change to the folder of go.mod")
+	return fmt.Errorf("%w: make one with go mod init example.com/app, or change to the folder of go.mod", ErrNoModule)
 }
 
 // Installed are the names of the entities that were installed.
