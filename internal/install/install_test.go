@@ -501,6 +501,7 @@ func TestAJournalRestoresEverything(t *testing.T) {
 	assert.True(t, j.Recovered)
 	require.NoError(t, j.Close())
 	require.NotEmpty(t, j.Undone)
+	assert.Equal(t, ignoreText, get(t, root, ignoreFile))
 	assert.Equal(t, "mine", get(t, root, j.Undone+"/migrate/1_mine.sql"))
 	assert.Equal(t, "package schema\n\n// Mine.\n", get(t, root, j.Undone+"/ent/schema/post.go"))
 	assert.Equal(t, "changed", get(t, root, j.Undone+"/go.mod"))
@@ -523,6 +524,20 @@ func TestAKilledRunThatChangedNothingLeavesNothing(t *testing.T) {
 	require.NoError(t, j.Close())
 	assert.Equal(t, want, tree(t, root))
 	assert.NoDirExists(t, filepath.Join(root, path.Dir(RecordFile)))
+}
+
+func TestAJournalThatWasCutIsWrittenAnew(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	put(t, root, journalFile, `{"Paths":`+strings.Repeat(" ", 1<<16))
+	want := get(t, root, "go.mod")
+	killed(t, root, "go.mod")
+	put(t, root, "go.mod", "changed")
+	j, err := Lock(root)
+	require.NoError(t, err)
+	assert.True(t, j.Recovered)
+	require.NoError(t, j.Close())
+	assert.Equal(t, want, get(t, root, "go.mod"))
 }
 
 func TestTheJournalOfARollbackThatFailedIsFinishedByTheNextRun(t *testing.T) {

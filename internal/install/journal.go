@@ -76,6 +76,9 @@ func Lock(root string) (*Journal, error) {
 			continue
 		}
 		j := &Journal{root: root, file: file}
+		if err := j.ignore(); err != nil {
+			return nil, errors.Join(cannotWrite(err), file.Close())
+		}
 		text, err := io.ReadAll(file)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("read %s: %w", journalFile, err), file.Close())
@@ -99,6 +102,38 @@ func Lock(root string) (*Journal, error) {
 	}
 }
 
+// ignoreFile keeps git from what is there for a while only, itself included.
+const (
+	ignoreFile = ".authgraph/.gitignore"
+	ignoreText = "/.gitignore\n/undo.json\n/undone-*/\n"
+)
+
+// ignore writes ignoreFile, unless the project has one of its own.
+func (j *Journal) ignore() error {
+	file, err := os.OpenFile(filepath.Join(j.root, filepath.FromSlash(ignoreFile)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(ignoreText)
+	return errors.Join(err, file.Close())
+}
+
+// unignore removes ignoreFile where there is nothing left to ignore.
+func (j *Journal) unignore() error {
+	at := filepath.Join(j.root, filepath.FromSlash(ignoreFile))
+	undone, err := filepath.Glob(filepath.Join(filepath.Dir(at), "undone-*"))
+	if err != nil || len(undone) > 0 {
+		return err
+	}
+	if text, err := os.ReadFile(at); err != nil || string(text) != ignoreText {
+		return nil
+	}
+	return os.Remove(at)
+}
+
 func cannotWrite(err error) error {
 	return fmt.Errorf("the folder cannot be written, nothing was changed: %w", err)
 }
@@ -109,7 +144,7 @@ func (j *Journal) Close() error {
 		return j.file.Close()
 	}
 	path := filepath.Join(j.root, filepath.FromSlash(journalFile))
-	err := os.Remove(path)
+	err := errors.Join(j.unignore(), os.Remove(path))
 	_ = os.Remove(filepath.Dir(path)) // it fails where the record is in it, as it should be
 	return errors.Join(err, j.file.Close())
 }
@@ -143,6 +178,10 @@ func (j *Journal) keep(paths []string) (saved, error) {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return s, err
+	}
+	// A text that was cut before may be in it.
+	if err := j.file.Truncate(0); err != nil {
+		return s, cannotWrite(err)
 	}
 	if _, err := j.file.WriteAt(text, 0); err != nil {
 		return s, cannotWrite(err)
