@@ -460,6 +460,21 @@ func TestAModuleInside(t *testing.T) {
 	assert.EqualError(t, err, "ent is a module of its own: run authgraph there, or choose another folder with --dir")
 }
 
+func TestNothingIsWrittenThroughASymbolicLink(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"ent", "ent/schema", "auth", "auth/auth.go", "migrate", ".authgraph", "atlas.hcl"} {
+		root, elsewhere := module(t, nil), t.TempDir()
+		at := filepath.Join(root, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
+		require.NoError(t, os.Symlink(filepath.Join(elsewhere, "missing"), at))
+		if name != "atlas.hcl" && name != "auth/auth.go" {
+			require.NoError(t, os.Mkdir(filepath.Join(elsewhere, "missing"), 0o755))
+		}
+		_, err := plan(t, root, Options{Entities: all, Auth: true})
+		assert.ErrorContains(t, err, name+" is a symbolic link, through which authgraph does not write: ", name)
+	}
+}
+
 func TestMigrationsWhereEntsDocumentationHasThem(t *testing.T) {
 	t.Parallel()
 	root := module(t, map[string]string{"ent/migrate/migrations/atlas.sum": "h1:\n"})

@@ -262,6 +262,11 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if err := p.clash(l, sources); err != nil {
 		return nil, err
 	}
+	for _, name := range []string{"go.mod", "go.sum", l.dir, l.migrations, RecordFile} {
+		if err := p.link(name); err != nil {
+			return nil, err
+		}
+	}
 	plan.record = &record{version: o.Version, layout: l, entities: plan.Entities, auth: plan.Auth, files: map[string]string{}}
 	for _, s := range sources {
 		if err := p.nested(s.path); err != nil {
@@ -270,6 +275,11 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 		f, err := p.classify(ctx, s, o)
 		if err != nil {
 			return nil, err
+		}
+		if f.Action.writes() && !(s.need != nil && f.Action == Replace) {
+			if err := p.link(s.path); err != nil {
+				return nil, err
+			}
 		}
 		if s.need != nil && (f.Action == Differs || f.Action == Replace) {
 			// It is as common as it is harmless: it is not in the way, and not ours.
@@ -388,6 +398,18 @@ func (p *Project) file(name string) string { return filepath.Join(p.Root, filepa
 func (p *Project) exists(name string) bool {
 	_, err := os.Lstat(p.file(name))
 	return err == nil
+}
+
+// link refuses a path that is a symbolic link or below one: what was written
+// through it could not be undone.
+func (p *Project) link(name string) error {
+	for ; name != "."; name = path.Dir(name) {
+		info, err := os.Lstat(p.file(name))
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place, or choose another folder with --dir", name)
+		}
+	}
+	return nil
 }
 
 // nested refuses a path in a module of its own.
