@@ -475,6 +475,21 @@ func TestNothingIsWrittenThroughASymbolicLink(t *testing.T) {
 	}
 }
 
+func TestPackageAuthIsNotMixedWithAPackageOfTheUser(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"auth", "authgraph", "internal/dburl"} {
+		root := module(t, map[string]string{dir + "/login.go": "package x\n", "cmd/app/main.go": "package main\n"})
+		add(t, root, Options{Entities: all})
+		_, err := plan(t, root, Options{Entities: all, Auth: true, Force: true})
+		assert.EqualError(t, err, dir+"/login.go is yours, and package "+path.Base(dir)+" of authgraph would be mixed with yours in the folder "+
+			dir+": rename the folder, or leave out --with-auth")
+	}
+	root := module(t, nil)
+	add(t, root, Options{Entities: all, Auth: true})
+	put(t, root, "auth/login.go", "package auth\n")
+	add(t, root, Options{Entities: all, Auth: true})
+}
+
 func TestMigrationsWhereEntsDocumentationHasThem(t *testing.T) {
 	t.Parallel()
 	root := module(t, map[string]string{"ent/migrate/migrations/atlas.sum": "h1:\n"})

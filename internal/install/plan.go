@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -262,6 +263,9 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if err := p.clash(l, sources); err != nil {
 		return nil, err
 	}
+	if err := p.mixed(l, sources); err != nil {
+		return nil, err
+	}
 	for _, name := range []string{"go.mod", "go.sum", l.dir, l.migrations, RecordFile} {
 		if err := p.link(name); err != nil {
 			return nil, err
@@ -459,6 +463,33 @@ func (p *Project) clash(l layout, sources []source) error {
 		for _, n := range names {
 			if ours[n] != "" {
 				return fmt.Errorf("%s declares %s, which %s would declare again: rename it, or leave out that entity", name, n, ours[n])
+			}
+		}
+	}
+	return nil
+}
+
+// mixed refuses packages beside the ent folder where the user has one in the
+// same folder. Into one that was installed, the user may add files.
+func (p *Project) mixed(l layout, sources []source) error {
+	packages := map[string][]string{}
+	for _, s := range sources {
+		if dir := path.Dir(s.path); strings.HasSuffix(s.path, ".go") && dir != l.dir && !strings.HasPrefix(dir, l.dir+"/") {
+			packages[dir] = append(packages[dir], s.path)
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(packages)) {
+		if p.record != nil && slices.ContainsFunc(packages[dir], func(name string) bool { _, ok := p.record.files[name]; return ok }) {
+			continue
+		}
+		entries, err := os.ReadDir(p.file(dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, e := range entries {
+			name := path.Join(dir, e.Name())
+			if !e.IsDir() && strings.HasSuffix(name, ".go") && !slices.Contains(packages[dir], name) {
+				return fmt.Errorf("%s is yours, and package %s of authgraph would be mixed with yours in the folder %s: rename the folder, or leave out --with-auth", name, path.Base(dir), dir)
 			}
 		}
 	}
