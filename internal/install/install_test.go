@@ -397,6 +397,18 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
+func TestAFileThatIsNoLongerInstalledIsNotedOnce(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	add(t, root, Options{Entities: all, Version: "v1.0.0"})
+	put(t, root, RecordFile, get(t, root, RecordFile)+"-- ent/schema/old.go --\npackage schema\n-- ent/schema/gone.go --\n")
+	put(t, root, "ent/schema/old.go", "package schema\n")
+	p := add(t, root, Options{Version: "v1.1.0", Upgrade: true})
+	assert.Equal(t, []string{"ent/schema/old.go is no longer part of authgraph: remove it if you like"}, p.Notes)
+	assert.FileExists(t, filepath.Join(root, "ent/schema/old.go"))
+	assert.Empty(t, add(t, root, Options{Version: "v1.1.0", Upgrade: true}).Notes)
+}
+
 func TestAnOlderVersionInstallsNothingOverANewerOne(t *testing.T) {
 	t.Parallel()
 	root := module(t, nil)

@@ -298,6 +298,7 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 		plan.record.files[s.path] = s.text
 		plan.record.order = append(plan.record.order, s.path)
 	}
+	plan.noteGone(sources)
 	if plan.Auth && !l.generator {
 		if err := plan.needFeatures(o.Force); err != nil {
 			return nil, err
@@ -305,6 +306,19 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	}
 	plan.Requirements, err = requirements(sources)
 	return plan, err
+}
+
+// noteGone notes the files that were installed and are not any more: they
+// stay, and leave the record.
+func (p *Plan) noteGone(sources []source) {
+	if p.project.record == nil {
+		return
+	}
+	for _, name := range p.project.record.order {
+		if p.project.exists(name) && !slices.ContainsFunc(sources, func(s source) bool { return s.path == name }) {
+			p.Notes = append(p.Notes, name+" is no longer part of authgraph: remove it if you like")
+		}
+	}
 }
 
 func (p *Plan) sources() ([]source, error) {
