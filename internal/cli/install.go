@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -73,7 +74,9 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	}
 	var journal *install.Journal
 	if !i.dryRun {
-		if journal, err = install.Lock("."); err != nil {
+		if journal, err = install.Lock(ctx, ".", func() {
+			fmt.Fprintln(i.stderr, "waiting for another authgraph in this folder")
+		}); err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, journal.Close()) }()
@@ -198,6 +201,9 @@ func (a *app) ask(ctx context.Context, question string) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	case l := <-lines:
+		if errors.Is(l.err, io.EOF) {
+			return "", errors.New("no answer was given, nothing was changed")
+		}
 		return l.text, l.err
 	}
 }

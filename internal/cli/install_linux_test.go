@@ -35,6 +35,11 @@ func TestInstallAsksOnATerminal(t *testing.T) {
 	entries, err := os.ReadDir(r.Dir)
 	require.NoError(t, err)
 	assert.Len(t, entries, 1)
+
+	const end = "\x04" // as Ctrl-D
+	shown, err = typeInto(t, inModule(t, "add", "schema", "auth", "--db", "mysql").Cmd, end)
+	require.Error(t, err)
+	assert.Contains(t, shown, "authgraph: no answer was given, nothing was changed")
 }
 
 // A run that is interrupted restores everything; one that is killed is undone

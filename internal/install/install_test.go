@@ -1,6 +1,7 @@
 package install
 
 import (
+	"context"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -512,7 +513,7 @@ func TestMigrationsWhereEntsDocumentationHasThem(t *testing.T) {
 // killed leaves the journal of a run behind, as the system does for a process that was killed.
 func killed(t *testing.T, root string, paths ...string) {
 	t.Helper()
-	j, err := Lock(root)
+	j, err := Lock(t.Context(), root, nil)
 	require.NoError(t, err)
 	assert.False(t, j.Recovered)
 	_, err = j.keep(paths)
@@ -538,7 +539,7 @@ func TestAJournalRestoresEverything(t *testing.T) {
 	put(t, root, "migrate/1_mine.sql", "mine")
 	put(t, root, "ent/schema/post.go", "package schema\n\n// Mine.\n")
 
-	j, err := Lock(root)
+	j, err := Lock(t.Context(), root, nil)
 	require.NoError(t, err)
 	assert.True(t, j.Recovered)
 	require.NoError(t, j.Close())
@@ -559,13 +560,29 @@ func TestAKilledRunThatChangedNothingLeavesNothing(t *testing.T) {
 	root := module(t, map[string]string{"ent/schema/post.go": "package schema\n"})
 	want := tree(t, root)
 	killed(t, root, "go.mod", "ent")
-	j, err := Lock(root)
+	j, err := Lock(t.Context(), root, nil)
 	require.NoError(t, err)
 	assert.True(t, j.Recovered)
 	assert.Empty(t, j.Undone)
 	require.NoError(t, j.Close())
 	assert.Equal(t, want, tree(t, root))
 	assert.NoDirExists(t, filepath.Join(root, path.Dir(RecordFile)))
+}
+
+func TestARunWaitsForAnotherAndCanBeInterrupted(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	j, err := Lock(t.Context(), root, nil)
+	require.NoError(t, err)
+	ctx, interrupt := context.WithCancel(t.Context())
+	// It is told that it waits, and gives up then.
+	_, err = Lock(ctx, root, interrupt)
+	require.ErrorIs(t, err, context.Canceled)
+	next := make(chan error)
+	j2, err := Lock(t.Context(), root, func() { go func() { next <- j.Close() }() })
+	require.NoError(t, err)
+	require.NoError(t, <-next)
+	require.NoError(t, j2.Close())
 }
 
 func TestAJournalThatWasCutIsWrittenAnew(t *testing.T) {
@@ -575,7 +592,7 @@ func TestAJournalThatWasCutIsWrittenAnew(t *testing.T) {
 	want := get(t, root, "go.mod")
 	killed(t, root, "go.mod")
 	put(t, root, "go.mod", "changed")
-	j, err := Lock(root)
+	j, err := Lock(t.Context(), root, nil)
 	require.NoError(t, err)
 	assert.True(t, j.Recovered)
 	require.NoError(t, j.Close())
@@ -588,7 +605,7 @@ func TestTheJournalOfARollbackThatFailedIsFinishedByTheNextRun(t *testing.T) {
 	want := tree(t, root)
 	p, err := plan(t, root, Options{Entities: all})
 	require.NoError(t, err)
-	j, err := Lock(root)
+	j, err := Lock(t.Context(), root, nil)
 	require.NoError(t, err)
 	// A folder in the place of a file can be neither written nor replaced.
 	_, err = p.Apply(t.Context(), j, Steps{NoMigration: true, Progress: func(string) {
@@ -602,7 +619,7 @@ func TestTheJournalOfARollbackThatFailedIsFinishedByTheNextRun(t *testing.T) {
 	require.NoError(t, j.Close())
 	require.NoError(t, os.RemoveAll(filepath.Join(root, "migrate/x.sql")))
 
-	j, err = Lock(root)
+	j, err = Lock(t.Context(), root, nil)
 	require.NoError(t, err)
 	assert.True(t, j.Recovered)
 	require.NoError(t, j.Close())

@@ -2,6 +2,7 @@ package install
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,16 +53,19 @@ type savedFile struct {
 }
 
 // Lock waits for other runs in the project to end, and undoes what one that
-// was killed left behind.
-func Lock(root string) (*Journal, error) {
+// was killed left behind. Waiting is called once if there is another run.
+func Lock(ctx context.Context, root string, waiting func()) (*Journal, error) {
 	at := filepath.Join(root, filepath.FromSlash(journalFile))
 	for {
 		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 			return nil, cannotWrite(err)
 		}
-		file, err := lockedfile.OpenFile(at, os.O_RDWR|os.O_CREATE, 0o644)
+		file, err := open(ctx, at, &waiting)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the run before this one removed the folder just now
+		}
+		if err != nil && ctx.Err() != nil {
+			return nil, fmt.Errorf("%w; nothing was changed", err)
 		}
 		if err != nil {
 			return nil, cannotWrite(err)
@@ -99,6 +103,40 @@ func Lock(root string) (*Journal, error) {
 			}
 		}
 		return j, nil
+	}
+}
+
+// open opens and locks a file. Waiting is called, and then nil, where that takes long.
+func open(ctx context.Context, at string, waiting *func()) (*lockedfile.File, error) {
+	type opened struct {
+		file *lockedfile.File
+		err  error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		file, err := lockedfile.OpenFile(at, os.O_RDWR|os.O_CREATE, 0o644)
+		done <- opened{file, err}
+	}()
+	long := time.NewTimer(time.Second)
+	defer long.Stop()
+	for {
+		select {
+		case o := <-done:
+			return o.file, o.err
+		case <-long.C:
+			if *waiting != nil {
+				(*waiting)()
+				*waiting = nil
+			}
+		case <-ctx.Done():
+			// Nobody else is to wait for what comes too late.
+			go func() {
+				if o := <-done; o.err == nil {
+					_ = o.file.Close()
+				}
+			}()
+			return nil, ctx.Err()
+		}
 	}
 }
 
