@@ -43,8 +43,11 @@ func (m *migrations) check(ctx context.Context) error {
 	m.announce(src)
 	var drift *migrate.DriftError
 	err = w.use(ctx, func(dev *migrate.Dev) error {
-		to, _ := m.desired(w.dialect)
-		err := migrate.Check(ctx, dev, dir.Dir, to)
+		to, _, err := m.desired(w.dialect)
+		if err != nil {
+			return err
+		}
+		err = migrate.Check(ctx, dev, dir.Dir, to)
 		if errors.As(err, &drift) {
 			return nil
 		}

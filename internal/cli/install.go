@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"entgo.io/ent/dialect"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -72,12 +74,17 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	}
 	var journal *install.Journal
 	if !i.dryRun {
-		if journal, err = install.Lock("."); err != nil {
+		if journal, err = install.Lock(ctx, ".", func() {
+			fmt.Fprintln(i.stderr, "waiting for another authgraph in this folder")
+		}); err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, journal.Close()) }()
 		if journal.Recovered {
 			fmt.Fprintln(i.stderr, "a run that was killed had left changes behind: they were undone")
+			if journal.Undone != "" {
+				fmt.Fprintf(i.stderr, "what was there until now is in %s: take from it what is yours, then remove it\n", journal.Undone)
+			}
 		}
 		if project, err = install.Open("."); err != nil {
 			return nil, err
@@ -87,10 +94,10 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	if err != nil {
 		return nil, err
 	}
-	if err := i.refused(plan); err != nil {
+	if err := i.refused(project, plan); err != nil {
 		return nil, err
 	}
-	if !plan.Changes() {
+	if i.dryRun || !plan.Changes() {
 		return nil, i.report(plan, nil)
 	}
 	if err := project.CheckVendor(); err != nil {
@@ -101,8 +108,9 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 			return nil, err
 		}
 	}
-	if i.dryRun {
-		return nil, i.report(plan, nil)
+	dev, err := i.dev(plan.DB)
+	if err != nil {
+		return nil, err
 	}
 	if i.format == formatText {
 		i.printPlanned(plan, false)
@@ -110,7 +118,7 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	if err := i.confirm(ctx); err != nil {
 		return nil, err
 	}
-	result, err = plan.Apply(ctx, journal, i.steps(plan.DB))
+	result, err = plan.Apply(ctx, journal, i.steps(dev))
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +201,9 @@ func (a *app) ask(ctx context.Context, question string) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	case l := <-lines:
+		if errors.Is(l.err, io.EOF) {
+			return "", errors.New("no answer was given, nothing was changed")
+		}
 		return l.text, l.err
 	}
 }
@@ -214,10 +225,14 @@ func (i *installation) confirm(ctx context.Context) error {
 }
 
 // refused is an error for files that are in the way, which it shows.
-func (i *installation) refused(plan *install.Plan) error {
+func (i *installation) refused(project *install.Project, plan *install.Plan) error {
 	blocked := plan.Has(install.Differs)
-	if !i.Upgrade {
-		blocked = append(blocked, plan.Has(install.Conflict)...)
+	advice := "rename or remove what is yours, or replace it with --force"
+	if conflicts := plan.Has(install.Conflict); !i.Upgrade && len(conflicts) > 0 {
+		if len(blocked) == 0 && project.Version() != i.Version {
+			advice = fmt.Sprintf("run authgraph upgrade first, which goes from %s to %s and marks what conflicts", project.Version(), i.Version)
+		}
+		blocked = append(blocked, conflicts...)
 	}
 	if len(blocked) == 0 {
 		return nil
@@ -237,8 +252,8 @@ func (i *installation) refused(plan *install.Plan) error {
 	if len(paths) == 1 {
 		differ = "differs"
 	}
-	return errors.Join(err, fmt.Errorf("%s already there and %s from what would be written: rename or remove what is yours, or replace it with --force; nothing was changed",
-		strings.Join(paths, ", "), differ))
+	return errors.Join(err, fmt.Errorf("%s already there and %s from what would be written: %s; nothing was changed",
+		strings.Join(paths, ", "), differ, advice))
 }
 
 func (i *installation) result(plan *install.Plan, result *install.Result) installResult {
@@ -252,24 +267,45 @@ func (i *installation) result(plan *install.Plan, result *install.Result) instal
 }
 
 // steps are how the plan is applied from the command line.
-func (i *installation) steps(db string) install.Steps {
-	s := install.Steps{NoMigration: i.noMigration}
+func (i *installation) steps(dev func(context.Context) (*migrate.Dev, error)) install.Steps {
+	s := install.Steps{NoMigration: i.noMigration, Dev: dev}
 	if i.format == formatText {
 		begin := time.Now()
 		s.Progress = func(step string) { fmt.Fprintf(i.stderr, "%5s  %s\n", time.Since(begin).Round(time.Second), step) }
 	}
-	if db == "sqlite" {
-		return s
-	}
-	raw, open := i.address(), migrate.Scratch
-	if i.devURL != "" {
-		raw, open = i.devURL, migrate.OpenDev
-		i.urlFrom = "--dev-url"
-	}
-	if u, err := dburl.Parse(raw); err == nil && u.Dialect == "mysql" {
-		s.Dev = func(ctx context.Context) (*migrate.Dev, error) { return open(ctx, raw) }
-	}
 	return s
+}
+
+// dev opens the database to plan a migration in; nil where no server is known,
+// and for SQLite, which needs none. A database of another kind is an error
+// where a flag names it; DATABASE_URL may be there for something else.
+func (i *installation) dev(db string) (func(context.Context) (*migrate.Dev, error), error) {
+	raw, open, flag := i.address(), migrate.Scratch, "--url"
+	if i.devURL != "" {
+		raw, open, flag = i.devURL, migrate.OpenDev, "--dev-url"
+		i.urlFrom = flag
+	}
+	if raw == "" {
+		return nil, nil
+	}
+	u, err := dburl.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	if (u.Dialect == dialect.SQLite) != (db == "sqlite") {
+		kind := strings.TrimSuffix(u.Dialect, "3") // sqlite3 is the driver's name
+		if i.urlFrom != "DATABASE_URL" {
+			return nil, fmt.Errorf("%s names a %s database, and this project is set up for %s: correct it, or leave it out; nothing was changed", flag, kind, db)
+		}
+		if i.format == formatText {
+			fmt.Fprintf(i.stderr, "note: DATABASE_URL names a %s database, and this project is set up for %s: it is not used\n", kind, db)
+		}
+		return nil, nil
+	}
+	if db == "sqlite" {
+		return nil, nil
+	}
+	return func(ctx context.Context) (*migrate.Dev, error) { return open(ctx, raw) }, nil
 }
 
 // report prints what was done, or would be.

@@ -35,6 +35,11 @@ func TestInstallAsksOnATerminal(t *testing.T) {
 	entries, err := os.ReadDir(r.Dir)
 	require.NoError(t, err)
 	assert.Len(t, entries, 1)
+
+	const end = "\x04" // as Ctrl-D
+	shown, err = typeInto(t, inModule(t, "add", "schema", "auth", "--db", "mysql").Cmd, end)
+	require.Error(t, err)
+	assert.Contains(t, shown, "authgraph: no answer was given, nothing was changed")
 }
 
 // A run that is interrupted restores everything; one that is killed is undone
@@ -60,6 +65,11 @@ func TestInterruptedInstall(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "vendor", "modules.txt"), nil, 0o644))
 			require.Error(t, next.Run())
 			assert.Contains(t, next.stderr.String(), "a run that was killed had left changes behind: they were undone")
+			assert.Regexp(t, `what was there until now is in \.authgraph/undone-\S+: take from it what is yours`, next.stderr.String())
+			kept, err := filepath.Glob(filepath.Join(r.Dir, ".authgraph", "undone-*", "ent", "schema", "user.go"))
+			require.NoError(t, err)
+			assert.Len(t, kept, 1)
+			require.NoError(t, os.RemoveAll(filepath.Join(r.Dir, ".authgraph")))
 			require.NoError(t, os.RemoveAll(filepath.Join(r.Dir, "vendor")))
 		},
 	} {

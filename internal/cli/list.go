@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"text/tabwriter"
@@ -29,8 +30,7 @@ of the current folder. Outside of a module none is.`,
 // addJSONFlag takes --json for --format json, as other installers do.
 func (a *app) addJSONFlag(cmd *cobra.Command) {
 	cmd.Flags().BoolFunc("json", "the same as --format json", func(string) error {
-		a.format = formatJSON
-		return nil
+		return cmd.Flags().Set("format", formatJSON)
 	})
 	_ = cmd.Flags().MarkHidden("json") // it fails only for a flag that does not exist
 }
@@ -53,7 +53,10 @@ type listSchema struct {
 func (a *app) list() error {
 	var result listResult
 	project, err := install.Open(".")
-	if err == nil {
+	if err != nil && !errors.Is(err, install.ErrNoModule) {
+		return err
+	}
+	if project != nil {
 		result.Module, result.DB, result.Dir = project.Module, project.DB(), project.Dir()
 	}
 	for _, e := range install.Entities {

@@ -141,7 +141,10 @@ func (d directory) file(name string) string {
 func (m *migrations) directory(name string) (directory, error) {
 	path := localPath(m.dirPath)
 	if path == "" {
-		f := findFolders(name)
+		f, err := findFolders(name)
+		if err != nil {
+			return directory{}, err
+		}
 		if path = f.migrations; !f.installed && !holdsMigrations(path) {
 			dir, err := migrate.Embedded(name)
 			return directory{Dir: dir}, err
@@ -187,25 +190,29 @@ func isFile(path string) bool {
 
 // desired is the schema that the directory is to lead to, and what it is called
 // in messages.
-func (m *migrations) desired(name string) (to migrate.State, source string) {
+func (m *migrations) desired(name string) (to migrate.State, source string, err error) {
 	if folder, ok := strings.CutPrefix(m.to, entScheme); ok {
-		return entSchema(folder), m.to
+		return entSchema(folder), m.to, nil
 	}
 	if path := localPath(m.to); path != "" {
-		return migrate.SQLFile(path), path
+		return migrate.SQLFile(path), path, nil
 	}
 	file := "schema.sql"
 	if name == dialect.SQLite {
 		file = "schema.sqlite.sql"
 	}
-	ent := findFolders(name).ent
+	f, err := findFolders(name)
+	if err != nil {
+		return nil, "", err
+	}
+	ent := f.ent
 	if path := filepath.Join(ent, file); isFile(path) {
-		return migrate.SQLFile(path), path
+		return migrate.SQLFile(path), path, nil
 	}
 	if folder := filepath.Join(ent, "schema"); entgraph.HoldsGo(folder) {
-		return entSchema(folder), entScheme + filepath.ToSlash(folder)
+		return entSchema(folder), entScheme + filepath.ToSlash(folder), nil
 	}
-	return migrate.Tables(entmigrate.Tables...), "compiled-in schema"
+	return migrate.Tables(entmigrate.Tables...), "compiled-in schema", nil
 }
 
 // folders are where a project has its Ent client and its migrations.
@@ -216,16 +223,19 @@ type folders struct {
 }
 
 // findFolders finds the folders of the project in the current folder for a dialect.
-func findFolders(name string) folders {
+func findFolders(name string) (folders, error) {
 	p, err := install.Open(".")
-	if err == nil && p.DB() != "" && (p.DB() == "sqlite") == (name == dialect.SQLite) {
-		return folders{filepath.FromSlash(p.Dir()), filepath.FromSlash(p.Migrations()), true}
+	if err != nil && !errors.Is(err, install.ErrNoModule) {
+		return folders{}, err
+	}
+	if p.DB() != "" && (p.DB() == "sqlite") == (name == dialect.SQLite) {
+		return folders{filepath.FromSlash(p.Dir()), filepath.FromSlash(p.Migrations()), true}, nil
 	}
 	f := folders{ent: "ent", migrations: "migrate"}
 	if name == dialect.SQLite {
 		f.migrations = filepath.Join("migrate", "sqlite")
 	}
-	return f
+	return f, nil
 }
 
 // entScheme is how the folder of an Ent schema is named, as the Atlas CLI has it.

@@ -75,9 +75,9 @@ func (m *migrations) state(s *schemaSource, dialect string) (migrate.State, erro
 	case s.live != "":
 		return migrate.Database(s.live), nil
 	case s.arg == "schema":
-		to, name := m.desired(dialect)
+		to, name, err := m.desired(dialect)
 		s.name = name
-		return to, nil
+		return to, err
 	case strings.HasPrefix(s.arg, entScheme):
 		return entSchema(strings.TrimPrefix(s.arg, entScheme)), nil
 	case s.arg == "migrate":

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -58,7 +59,10 @@ type viewFile struct {
 
 func (a *app) view(ctx context.Context, o install.Options) error {
 	project, err := install.Open(".")
-	if err != nil {
+	if err != nil && !errors.Is(err, install.ErrNoModule) {
+		return err
+	}
+	if project == nil {
 		project = &install.Project{Root: ".", Module: "example.com/app"}
 	}
 	if project.DB() == "" {

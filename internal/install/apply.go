@@ -95,8 +95,9 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 		if err == nil {
 			return
 		}
-		if undo := before.restore(p.project.Root); undo != nil {
-			err = fmt.Errorf("%w; and not everything could be undone: %w", err, undo)
+		if undo := before.restore(p.project.Root, ""); undo != nil {
+			j.unfinished = true
+			err = fmt.Errorf("%w; and not everything could be undone: %w; run authgraph again to finish undoing", err, undo)
 			return
 		}
 		err = fmt.Errorf("%w; nothing was changed", err)
@@ -106,9 +107,9 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 	if err := r.write(); err != nil {
 		return nil, err
 	}
-	// What holds conflict markers does not compile.
+	// What holds conflict markers does not compile. Once they are gone, it needs the requirements.
 	if len(p.Has(Conflict)) > 0 {
-		return &Result{}, nil
+		return &Result{}, r.require(ctx)
 	}
 	if err := r.compile(ctx, tidy); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"context"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -297,6 +298,20 @@ func TestWhatIsThereStays(t *testing.T) {
 		_, err := plan(t, module(t, map[string]string{"ent/schema/people.go": own}), Options{Entities: all, Force: true})
 		assert.EqualError(t, err, "ent/schema/people.go declares User, which ent/schema/user.go would declare again: rename it, or leave out that entity")
 	})
+	t.Run("the environment and the settings of Atlas", func(t *testing.T) {
+		t.Parallel()
+		root := module(t, map[string]string{".env.example": "PORT=1\n", "atlas.hcl": "env \"own\" {}\n"})
+		for range 2 {
+			p := add(t, root, Options{Entities: all, Force: true})
+			assert.Equal(t, []string{
+				`atlas.hcl is yours and stays as it is: it needs "file://ent/schema.sql", "file://migrate"`,
+				".env.example is yours and stays as it is: it needs DATABASE_URL=mysql://user:password@localhost:3306/app",
+			}, p.Notes)
+		}
+		assert.Equal(t, "PORT=1\n", get(t, root, ".env.example"))
+		put(t, root, ".env.example", "DATABASE_URL=mysql://db/blog\n")
+		assert.Len(t, add(t, root, Options{Entities: all}).Notes, 1)
+	})
 	t.Run("a file that is the same", func(t *testing.T) {
 		t.Parallel()
 		root := module(t, nil)
@@ -383,6 +398,32 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
+func TestAFileThatIsNoLongerInstalledIsNotedOnce(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	add(t, root, Options{Entities: all, Version: "v1.0.0"})
+	put(t, root, RecordFile, get(t, root, RecordFile)+"-- ent/schema/old.go --\npackage schema\n-- ent/schema/gone.go --\n")
+	put(t, root, "ent/schema/old.go", "package schema\n")
+	p := add(t, root, Options{Version: "v1.1.0", Upgrade: true})
+	assert.Equal(t, []string{"ent/schema/old.go is no longer part of authgraph: remove it if you like"}, p.Notes)
+	assert.FileExists(t, filepath.Join(root, "ent/schema/old.go"))
+	assert.Empty(t, add(t, root, Options{Version: "v1.1.0", Upgrade: true}).Notes)
+}
+
+func TestAnOlderVersionInstallsNothingOverANewerOne(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	add(t, root, Options{Entities: []string{"user"}, Version: "v0.10.0"})
+	for _, upgrade := range []bool{false, true} {
+		_, err := plan(t, root, Options{Entities: all, Version: "v0.9.0", Upgrade: upgrade})
+		assert.EqualError(t, err, "installed by authgraph v0.10.0, and this is v0.9.0: install the newer one")
+	}
+	for _, version := range []string{"v0.10.0", "v0.10.1", "(devel)"} {
+		_, err := plan(t, root, Options{Entities: all, Version: version})
+		assert.NoError(t, err, version)
+	}
+}
+
 // The marker lines of the record's format are in none of the texts.
 func TestTheRecordKeepsEveryText(t *testing.T) {
 	t.Parallel()
@@ -432,6 +473,36 @@ func TestAModuleInside(t *testing.T) {
 	assert.EqualError(t, err, "ent is a module of its own: run authgraph there, or choose another folder with --dir")
 }
 
+func TestNothingIsWrittenThroughASymbolicLink(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"ent", "ent/schema", "auth", "auth/auth.go", "migrate", ".authgraph", "atlas.hcl"} {
+		root, elsewhere := module(t, nil), t.TempDir()
+		at := filepath.Join(root, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
+		require.NoError(t, os.Symlink(filepath.Join(elsewhere, "missing"), at))
+		if name != "atlas.hcl" && name != "auth/auth.go" {
+			require.NoError(t, os.Mkdir(filepath.Join(elsewhere, "missing"), 0o755))
+		}
+		_, err := plan(t, root, Options{Entities: all, Auth: true})
+		assert.ErrorContains(t, err, name+" is a symbolic link, through which authgraph does not write: ", name)
+	}
+}
+
+func TestPackageAuthIsNotMixedWithAPackageOfTheUser(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"auth", "authgraph", "internal/dburl"} {
+		root := module(t, map[string]string{dir + "/login.go": "package x\n", "cmd/app/main.go": "package main\n"})
+		add(t, root, Options{Entities: all})
+		_, err := plan(t, root, Options{Entities: all, Auth: true, Force: true})
+		assert.EqualError(t, err, dir+"/login.go is yours, and package "+path.Base(dir)+" of authgraph would be mixed with yours in the folder "+
+			dir+": rename the folder, or leave out --with-auth")
+	}
+	root := module(t, nil)
+	add(t, root, Options{Entities: all, Auth: true})
+	put(t, root, "auth/login.go", "package auth\n")
+	add(t, root, Options{Entities: all, Auth: true})
+}
+
 func TestMigrationsWhereEntsDocumentationHasThem(t *testing.T) {
 	t.Parallel()
 	root := module(t, map[string]string{"ent/migrate/migrations/atlas.sum": "h1:\n"})
@@ -439,16 +510,23 @@ func TestMigrationsWhereEntsDocumentationHasThem(t *testing.T) {
 	assert.Contains(t, get(t, root, "atlas.hcl"), "file://ent/migrate/migrations")
 }
 
-// A killed run is undone by the next, byte for byte.
+// killed leaves the journal of a run behind, as the system does for a process that was killed.
+func killed(t *testing.T, root string, paths ...string) {
+	t.Helper()
+	j, err := Lock(t.Context(), root, nil)
+	require.NoError(t, err)
+	assert.False(t, j.Recovered)
+	_, err = j.keep(paths)
+	require.NoError(t, err)
+	require.NoError(t, j.file.Close())
+}
+
+// A killed run is undone by the next, byte for byte, and what there was instead is moved aside.
 func TestAJournalRestoresEverything(t *testing.T) {
 	t.Parallel()
 	root := module(t, map[string]string{"ent/schema/post.go": "package schema\n", "ent/old.go": "package ent\n", "migrate/x.go": "package migrate\n"})
 	want := tree(t, root)
-	j, err := Lock(root)
-	require.NoError(t, err)
-	assert.False(t, j.Recovered)
-	_, err = j.keep([]string{"go.mod", "go.sum", "ent", "migrate", filepath.FromSlash(RecordFile), "auth/auth.go"})
-	require.NoError(t, err)
+	killed(t, root, "go.mod", "go.sum", "ent", "migrate", filepath.FromSlash(RecordFile), "auth/auth.go")
 	put(t, root, "go.mod", "changed")
 	put(t, root, "go.sum", "new")
 	put(t, root, "ent/schema/user.go", "new")
@@ -457,14 +535,94 @@ func TestAJournalRestoresEverything(t *testing.T) {
 	put(t, root, RecordFile, "new")
 	require.NoError(t, os.RemoveAll(filepath.Join(root, "migrate")))
 	require.NoError(t, os.Remove(filepath.Join(root, "ent/old.go")))
-	require.NoError(t, j.file.Close()) // as the system does for a process that was killed
+	// What the user did since then.
+	put(t, root, "migrate/1_mine.sql", "mine")
+	put(t, root, "ent/schema/post.go", "package schema\n\n// Mine.\n")
 
-	j, err = Lock(root)
+	j, err := Lock(t.Context(), root, nil)
 	require.NoError(t, err)
 	assert.True(t, j.Recovered)
 	require.NoError(t, j.Close())
+	require.NotEmpty(t, j.Undone)
+	assert.Equal(t, ignoreText, get(t, root, ignoreFile))
+	assert.Equal(t, "mine", get(t, root, j.Undone+"/migrate/1_mine.sql"))
+	assert.Equal(t, "package schema\n\n// Mine.\n", get(t, root, j.Undone+"/ent/schema/post.go"))
+	assert.Equal(t, "changed", get(t, root, j.Undone+"/go.mod"))
+	require.NoError(t, os.RemoveAll(filepath.Join(root, path.Dir(RecordFile))))
 	assert.Equal(t, want, tree(t, root))
-	for _, folder := range []string{"ent/user", "auth", path.Dir(RecordFile)} {
+	for _, folder := range []string{"ent/user", "auth"} {
 		assert.NoDirExists(t, filepath.Join(root, folder))
 	}
+}
+
+func TestAKilledRunThatChangedNothingLeavesNothing(t *testing.T) {
+	t.Parallel()
+	root := module(t, map[string]string{"ent/schema/post.go": "package schema\n"})
+	want := tree(t, root)
+	killed(t, root, "go.mod", "ent")
+	j, err := Lock(t.Context(), root, nil)
+	require.NoError(t, err)
+	assert.True(t, j.Recovered)
+	assert.Empty(t, j.Undone)
+	require.NoError(t, j.Close())
+	assert.Equal(t, want, tree(t, root))
+	assert.NoDirExists(t, filepath.Join(root, path.Dir(RecordFile)))
+}
+
+func TestARunWaitsForAnotherAndCanBeInterrupted(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	j, err := Lock(t.Context(), root, nil)
+	require.NoError(t, err)
+	ctx, interrupt := context.WithCancel(t.Context())
+	// It is told that it waits, and gives up then.
+	_, err = Lock(ctx, root, interrupt)
+	require.ErrorIs(t, err, context.Canceled)
+	next := make(chan error)
+	j2, err := Lock(t.Context(), root, func() { go func() { next <- j.Close() }() })
+	require.NoError(t, err)
+	require.NoError(t, <-next)
+	require.NoError(t, j2.Close())
+}
+
+func TestAJournalThatWasCutIsWrittenAnew(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	put(t, root, journalFile, `{"Paths":`+strings.Repeat(" ", 1<<16))
+	want := get(t, root, "go.mod")
+	killed(t, root, "go.mod")
+	put(t, root, "go.mod", "changed")
+	j, err := Lock(t.Context(), root, nil)
+	require.NoError(t, err)
+	assert.True(t, j.Recovered)
+	require.NoError(t, j.Close())
+	assert.Equal(t, want, get(t, root, "go.mod"))
+}
+
+func TestTheJournalOfARollbackThatFailedIsFinishedByTheNextRun(t *testing.T) {
+	t.Parallel()
+	root := module(t, map[string]string{"migrate/x.sql": "SELECT 1;\n"})
+	want := tree(t, root)
+	p, err := plan(t, root, Options{Entities: all})
+	require.NoError(t, err)
+	j, err := Lock(t.Context(), root, nil)
+	require.NoError(t, err)
+	// A folder in the place of a file can be neither written nor replaced.
+	_, err = p.Apply(t.Context(), j, Steps{NoMigration: true, Progress: func(string) {
+		if os.Remove(filepath.Join(root, "migrate/x.sql")) == nil {
+			put(t, root, "migrate/x.sql/in the way", "")
+		}
+		put(t, root, "go.mod", "broken")
+	}})
+	require.ErrorContains(t, err, "; and not everything could be undone: ")
+	require.ErrorContains(t, err, "; run authgraph again to finish undoing")
+	require.NoError(t, j.Close())
+	require.NoError(t, os.RemoveAll(filepath.Join(root, "migrate/x.sql")))
+
+	j, err = Lock(t.Context(), root, nil)
+	require.NoError(t, err)
+	assert.True(t, j.Recovered)
+	require.NoError(t, j.Close())
+	require.NoError(t, os.RemoveAll(filepath.Join(root, path.Dir(RecordFile))))
+	assert.Equal(t, want, tree(t, root))
 }

@@ -2,15 +2,18 @@ package install
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
@@ -27,6 +30,12 @@ type Journal struct {
 	// Recovered is whether a run before this one was killed and its changes
 	// were undone now.
 	Recovered bool
+	// Undone is the folder, relative to the project, that now holds what there
+	// was instead: what the killed run wrote, and what the user did after it.
+	// It is empty where there was nothing.
+	Undone string
+	// unfinished is whether a rollback failed: the journal is needed again.
+	unfinished bool
 }
 
 // saved is the JSON of a journal.
@@ -44,23 +53,26 @@ type savedFile struct {
 }
 
 // Lock waits for other runs in the project to end, and undoes what one that
-// was killed left behind.
-func Lock(root string) (*Journal, error) {
-	path := filepath.Join(root, filepath.FromSlash(journalFile))
+// was killed left behind. Waiting is called once if there is another run.
+func Lock(ctx context.Context, root string, waiting func()) (*Journal, error) {
+	at := filepath.Join(root, filepath.FromSlash(journalFile))
 	for {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 			return nil, cannotWrite(err)
 		}
-		file, err := lockedfile.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		file, err := open(ctx, at, &waiting)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the run before this one removed the folder just now
+		}
+		if err != nil && ctx.Err() != nil {
+			return nil, fmt.Errorf("%w; nothing was changed", err)
 		}
 		if err != nil {
 			return nil, cannotWrite(err)
 		}
 		// The run that held it may have removed it.
 		held, err := file.Stat()
-		now, err2 := os.Stat(path)
+		now, err2 := os.Stat(at)
 		if err != nil || err2 != nil || !os.SameFile(held, now) {
 			if err := file.Close(); err != nil {
 				return nil, err
@@ -68,16 +80,23 @@ func Lock(root string) (*Journal, error) {
 			continue
 		}
 		j := &Journal{root: root, file: file}
+		if err := j.ignore(); err != nil {
+			return nil, errors.Join(cannotWrite(err), file.Close())
+		}
 		text, err := io.ReadAll(file)
 		if err != nil {
-			return nil, errors.Join(err, j.Close())
+			return nil, errors.Join(fmt.Errorf("read %s: %w", journalFile, err), file.Close())
 		}
 		// A text that breaks off was cut before the run began to change anything.
 		var s saved
 		if len(text) > 0 && json.Unmarshal(text, &s) == nil {
 			j.Recovered = true
-			if err := s.restore(root); err != nil {
+			aside := path.Dir(journalFile) + "/undone-" + time.Now().UTC().Format("20060102-150405.000")
+			if err := s.restore(root, filepath.FromSlash(aside)); err != nil {
 				return nil, errors.Join(fmt.Errorf("undo what a run that was killed left behind: %w", err), file.Close())
+			}
+			if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(aside))); err == nil {
+				j.Undone = aside
 			}
 			if err := file.Truncate(0); err != nil {
 				return nil, errors.Join(err, file.Close())
@@ -87,14 +106,83 @@ func Lock(root string) (*Journal, error) {
 	}
 }
 
+// open opens and locks a file. Waiting is called, and then nil, where that takes long.
+func open(ctx context.Context, at string, waiting *func()) (*lockedfile.File, error) {
+	type opened struct {
+		file *lockedfile.File
+		err  error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		file, err := lockedfile.OpenFile(at, os.O_RDWR|os.O_CREATE, 0o644)
+		done <- opened{file, err}
+	}()
+	long := time.NewTimer(time.Second)
+	defer long.Stop()
+	for {
+		select {
+		case o := <-done:
+			return o.file, o.err
+		case <-long.C:
+			if *waiting != nil {
+				(*waiting)()
+				*waiting = nil
+			}
+		case <-ctx.Done():
+			// Nobody else is to wait for what comes too late.
+			go func() {
+				if o := <-done; o.err == nil {
+					_ = o.file.Close()
+				}
+			}()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// ignoreFile keeps git from what is there for a while only, itself included.
+const (
+	ignoreFile = ".authgraph/.gitignore"
+	ignoreText = "/.gitignore\n/undo.json\n/undone-*/\n"
+)
+
+// ignore writes ignoreFile, unless the project has one of its own.
+func (j *Journal) ignore() error {
+	file, err := os.OpenFile(filepath.Join(j.root, filepath.FromSlash(ignoreFile)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(ignoreText)
+	return errors.Join(err, file.Close())
+}
+
+// unignore removes ignoreFile where there is nothing left to ignore.
+func (j *Journal) unignore() error {
+	at := filepath.Join(j.root, filepath.FromSlash(ignoreFile))
+	undone, err := filepath.Glob(filepath.Join(filepath.Dir(at), "undone-*"))
+	if err != nil || len(undone) > 0 {
+		return err
+	}
+	if text, err := os.ReadFile(at); err != nil || string(text) != ignoreText {
+		return nil
+	}
+	return os.Remove(at)
+}
+
 func cannotWrite(err error) error {
 	return fmt.Errorf("the folder cannot be written, nothing was changed: %w", err)
 }
 
-// Close ends the run: its changes stay.
+// Close ends the run: its changes stay. The journal of a rollback that failed stays too.
 func (j *Journal) Close() error {
+	if j.unfinished {
+		return j.file.Close()
+	}
 	path := filepath.Join(j.root, filepath.FromSlash(journalFile))
-	err := os.Remove(path)
+	err := errors.Join(j.unignore(), os.Remove(path))
 	_ = os.Remove(filepath.Dir(path)) // it fails where the record is in it, as it should be
 	return errors.Join(err, j.file.Close())
 }
@@ -129,14 +217,30 @@ func (j *Journal) keep(paths []string) (saved, error) {
 	if err != nil {
 		return s, err
 	}
+	// A text that was cut before may be in it.
+	if err := j.file.Truncate(0); err != nil {
+		return s, cannotWrite(err)
+	}
 	if _, err := j.file.WriteAt(text, 0); err != nil {
 		return s, cannotWrite(err)
 	}
 	return s, j.file.Sync()
 }
 
-// restore makes everything as it was.
-func (s saved) restore(root string) error {
+// restore makes everything as it was. What it removes or overwrites is moved
+// to the folder aside, relative to root; where aside is empty it is lost.
+func (s saved) restore(root, aside string) error {
+	remove := func(path string) error {
+		at := filepath.Join(root, path)
+		if aside == "" {
+			return os.Remove(at)
+		}
+		to := filepath.Join(root, aside, path)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		return os.Rename(at, to)
+	}
 	var folders []string
 	for _, path := range s.Paths {
 		for at := filepath.Dir(path); at != "."; at = filepath.Dir(at) {
@@ -150,7 +254,7 @@ func (s saved) restore(root string) error {
 			if _, ok := s.Files[path]; ok || !entry.Type().IsRegular() {
 				return nil
 			}
-			return os.Remove(filepath.Join(root, path))
+			return remove(path)
 		})
 		if err != nil {
 			return err
@@ -158,8 +262,14 @@ func (s saved) restore(root string) error {
 	}
 	for path, file := range s.Files {
 		at := filepath.Join(root, path)
-		if now, err := os.ReadFile(at); err == nil && bytes.Equal(now, file.Data) {
+		now, err := os.ReadFile(at)
+		if err == nil && bytes.Equal(now, file.Data) {
 			continue
+		}
+		if err == nil && aside != "" {
+			if err := remove(path); err != nil {
+				return err
+			}
 		}
 		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 			return err

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
 )
 
 // Project is a module of a user, in the folder of its go.mod.
@@ -35,7 +37,8 @@ type Project struct {
 	record *record
 }
 
-// Open finds the module of a folder, which must be the one that holds go.mod.
+// Open finds the module of a folder, which must be the one that holds go.mod,
+// else the error is ErrNoModule.
 func Open(root string) (*Project, error) {
 	text, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,9 +52,23 @@ func Open(root string) (*Project, error) {
 		return nil, errors.New("go.mod names no module: correct its first line, as in: module example.com/app")
 	}
 	p := &Project{Root: root, Module: name}
-	p.record, err = readRecord(root)
-	return p, err
+	if p.record, err = readRecord(root); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
+
+// ErrNoModule is in the error of Open for a folder without a go.mod.
+var ErrNoModule = errors.New("this is no Go module")
+
+// folderError is the ErrNoModule of a folder inside of a module.
+type folderError struct{ root string }
+
+func (e *folderError) Error() string {
+	return fmt.Sprintf("this is a folder of the module in %s: run it there", e.root)
+}
+
+func (e *folderError) Unwrap() error { return ErrNoModule }
 
 func noModule(root string) error {
 	at, err := filepath.Abs(root)
@@ -60,10 +77,10 @@ func noModule(root string) error {
 	}
 	for up := filepath.Dir(at); up != at; at, up = up, filepath.Dir(up) {
 		if _, err := os.Stat(filepath.Join(up, "go.mod")); err == nil {
-			return fmt.Errorf("this is a folder of the module in %s: run it there", up)
+			return &folderError{up}
 		}
 	}
-	return errors.New("this is no Go module: make one with go mod init example.com/app, or change to the folder of go.mod")
+	return fmt.Errorf("%w: make one with go mod init example.com/app, or change to the folder of go.mod", ErrNoModule)
 }
 
 // Installed are the names of the entities that were installed.
@@ -89,6 +106,14 @@ func (p *Project) Dir() string {
 		return ""
 	}
 	return p.record.layout.dir
+}
+
+// Version is that of the authgraph that installed last; empty where none did.
+func (p *Project) Version() string {
+	if p == nil || p.record == nil {
+		return ""
+	}
+	return p.record.version
 }
 
 // Migrations is the folder of the migrations; empty where the project was not set up.
@@ -208,6 +233,9 @@ func (a Action) writes() bool {
 
 // Plan works out what to do. It reads the project and changes nothing.
 func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
+	if was := p.Version(); semver.IsValid(was) && semver.IsValid(o.Version) && semver.Compare(o.Version, was) < 0 {
+		return nil, fmt.Errorf("installed by authgraph %s, and this is %s: install the newer one", was, o.Version)
+	}
 	l, err := p.layout(o)
 	if err != nil {
 		return nil, err
@@ -235,6 +263,14 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if err := p.clash(l, sources); err != nil {
 		return nil, err
 	}
+	if err := p.mixed(l, sources); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"go.mod", "go.sum", l.dir, l.migrations, RecordFile} {
+		if err := p.link(name); err != nil {
+			return nil, err
+		}
+	}
 	plan.record = &record{version: o.Version, layout: l, entities: plan.Entities, auth: plan.Auth, files: map[string]string{}}
 	for _, s := range sources {
 		if err := p.nested(s.path); err != nil {
@@ -244,10 +280,25 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 		if err != nil {
 			return nil, err
 		}
+		if f.Action.writes() && !(s.need != nil && f.Action == Replace) {
+			if err := p.link(s.path); err != nil {
+				return nil, err
+			}
+		}
+		if s.need != nil && (f.Action == Differs || f.Action == Replace) {
+			// It is as common as it is harmless: it is not in the way, and not ours.
+			f.Action, f.Text = Keep, f.was
+			if !s.met(f.was) {
+				plan.Notes = append(plan.Notes, fmt.Sprintf("%s is yours and stays as it is: it needs %s", s.path, strings.Join(s.need, ", ")))
+			}
+			plan.Files = append(plan.Files, f)
+			continue
+		}
 		plan.Files = append(plan.Files, f)
 		plan.record.files[s.path] = s.text
 		plan.record.order = append(plan.record.order, s.path)
 	}
+	plan.noteGone(sources)
 	if plan.Auth && !l.generator {
 		if err := plan.needFeatures(o.Force); err != nil {
 			return nil, err
@@ -255,6 +306,19 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	}
 	plan.Requirements, err = requirements(sources)
 	return plan, err
+}
+
+// noteGone notes the files that were installed and are not any more: they
+// stay, and leave the record.
+func (p *Plan) noteGone(sources []source) {
+	if p.project.record == nil {
+		return
+	}
+	for _, name := range p.project.record.order {
+		if p.project.exists(name) && !slices.ContainsFunc(sources, func(s source) bool { return s.path == name }) {
+			p.Notes = append(p.Notes, name+" is no longer part of authgraph: remove it if you like")
+		}
+	}
 }
 
 func (p *Plan) sources() ([]source, error) {
@@ -354,6 +418,18 @@ func (p *Project) exists(name string) bool {
 	return err == nil
 }
 
+// link refuses a path that is a symbolic link or below one: what was written
+// through it could not be undone.
+func (p *Project) link(name string) error {
+	for ; name != "."; name = path.Dir(name) {
+		info, err := os.Lstat(p.file(name))
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place, or choose another folder with --dir", name)
+		}
+	}
+	return nil
+}
+
 // nested refuses a path in a module of its own.
 func (p *Project) nested(name string) error {
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
@@ -401,6 +477,33 @@ func (p *Project) clash(l layout, sources []source) error {
 		for _, n := range names {
 			if ours[n] != "" {
 				return fmt.Errorf("%s declares %s, which %s would declare again: rename it, or leave out that entity", name, n, ours[n])
+			}
+		}
+	}
+	return nil
+}
+
+// mixed refuses packages beside the ent folder where the user has one in the
+// same folder. Into one that was installed, the user may add files.
+func (p *Project) mixed(l layout, sources []source) error {
+	packages := map[string][]string{}
+	for _, s := range sources {
+		if dir := path.Dir(s.path); strings.HasSuffix(s.path, ".go") && dir != l.dir && !strings.HasPrefix(dir, l.dir+"/") {
+			packages[dir] = append(packages[dir], s.path)
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(packages)) {
+		if p.record != nil && slices.ContainsFunc(packages[dir], func(name string) bool { _, ok := p.record.files[name]; return ok }) {
+			continue
+		}
+		entries, err := os.ReadDir(p.file(dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, e := range entries {
+			name := path.Join(dir, e.Name())
+			if !e.IsDir() && strings.HasSuffix(name, ".go") && !slices.Contains(packages[dir], name) {
+				return fmt.Errorf("%s is yours, and package %s of authgraph would be mixed with yours in the folder %s: rename the folder, or leave out --with-auth", name, path.Base(dir), dir)
 			}
 		}
 	}

@@ -26,6 +26,20 @@ type source struct {
 	path   string
 	text   string
 	reason string
+	// need is what a file of the user's in its place has to hold; such a file
+	// stays. It is nil for a file that has to be as it is here.
+	need []string
+}
+
+// met reports whether a file of the user's has what is needed. Any DATABASE_URL will do.
+func (s source) met(text string) bool {
+	return !slices.ContainsFunc(s.need, func(part string) bool {
+		name, _, ok := strings.Cut(part, "=")
+		if ok {
+			part = name + "="
+		}
+		return !strings.Contains(text, part)
+	})
 }
 
 // layout is where things go in a project and for which database.
@@ -69,7 +83,7 @@ func (l layout) config() ([]source, error) {
 		if err != nil {
 			return err
 		}
-		out = append(out, source{to, strings.NewReplacer(edits...).Replace(string(text)), reason})
+		out = append(out, source{path: to, text: strings.NewReplacer(edits...).Replace(string(text)), reason: reason})
 		return nil
 	}
 	desired := "ent://" + l.entFile("schema")
@@ -92,19 +106,23 @@ func (l layout) config() ([]source, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, source{l.entFile("template/format.tmpl"), string(template), "entities print without their secrets"})
+		out = append(out, source{path: l.entFile("template/format.tmpl"), text: string(template), reason: "entities print without their secrets"})
 	}
 	dev := map[string]string{"mysql": "docker://mysql/9/dev", "mariadb": "docker://maria/latest/dev", "sqlite": "sqlite://dev?mode=memory"}
 	err := add("atlas.hcl", "atlas.hcl", "for the Atlas CLI", "{{dev}}", dev[l.db], "{{desired}}", desired, "{{migrations}}", l.migrations)
 	if err != nil {
 		return nil, err
 	}
+	out[len(out)-1].need = []string{`"` + desired + `"`, `"file://` + l.migrations + `"`}
 	example := map[string]string{
 		"mysql":   "DATABASE_URL=mysql://user:password@localhost:3306/app",
 		"mariadb": "DATABASE_URL=mariadb://user:password@localhost:3306/app",
 		"sqlite":  "DATABASE_URL=sqlite://app.db",
 	}
-	out = append(out, source{".env.example", example[l.db] + "\n", "the environment of authgraph and of the service"})
+	out = append(out, source{
+		path: ".env.example", text: example[l.db] + "\n", reason: "the environment of authgraph and of the service",
+		need: []string{example[l.db]},
+	})
 	return out, nil
 }
 
@@ -208,7 +226,7 @@ func (l layout) appendGo(out []source, to string, src []byte, reason string) ([]
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", to, err)
 	}
-	return append(out, source{to, string(src), reason}), nil
+	return append(out, source{path: to, text: string(src), reason: reason}), nil
 }
 
 // goFiles are the names of a package's Go files, tests left out.
