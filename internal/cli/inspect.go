@@ -39,15 +39,16 @@ func newInspect(a *app) *cobra.Command {
 			if len(args) > 1 {
 				return fmt.Errorf("%s takes one source, but was given %d arguments", cmd.CommandPath(), len(args))
 			}
-			return nil
+			return checkSources(args)
 		},
 		Annotations: map[string]string{draws: ""},
 		RunE: m.run(func(ctx context.Context, args []string) error {
 			return m.inspect(ctx, append(args, "schema")[0], out)
 		}),
 	}
+	m.addDirFlag(cmd)
 	m.addDevFlag(cmd)
-	cmd.Flags().StringVar(&out, "out", "", "write to the `file`, not to standard output")
+	cmd.Flags().StringVar(&out, "out", "", "write to the `file`, which is replaced, not to standard output")
 	return cmd
 }
 

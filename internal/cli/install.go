@@ -41,6 +41,12 @@ func (i *installation) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&i.Dir, "dir", "", "the ent `folder`, relative to go.mod (default as set up before, else ent)")
 	flags.BoolVar(&i.Force, "force", false, "replace files that are in the way")
 	i.addSafetyFlags(cmd)
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if i.DB != "" && !slices.Contains(install.Databases, i.DB) {
+			return fmt.Errorf("--db %q is unknown: use %s", i.DB, strings.Join(install.Databases, ", "))
+		}
+		return nil
+	}
 	_ = cmd.RegisterFlagCompletionFunc("db", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return install.Databases, cobra.ShellCompDirectiveNoFileComp
 	}) // it fails only for a flag that does not exist

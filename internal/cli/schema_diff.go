@@ -24,6 +24,7 @@ and nothing is written. Where they differ the exit code is 3.
 		Args: twoSources,
 		RunE: m.run(func(ctx context.Context, args []string) error { return m.schemaDiff(ctx, args[0], args[1]) }),
 	}
+	m.addDirFlag(cmd)
 	m.addDevFlag(cmd)
 	return cmd
 }
@@ -32,7 +33,7 @@ func twoSources(cmd *cobra.Command, args []string) error {
 	if len(args) != 2 {
 		return fmt.Errorf("%s takes two sources, as in: %s migrate schema", cmd.CommandPath(), cmd.CommandPath())
 	}
-	return nil
+	return checkSources(args)
 }
 
 // schemaDiffResult is the JSON of diff.

@@ -41,10 +41,33 @@ type schemaSource struct {
 	arg  string
 }
 
+// errSource does not repeat what was given: it may be an address that holds a
+// password.
+var errSource = errors.New("unknown source: it is schema, migrate, ent://folder, file://path of a directory or an SQL file, or a database URL such as mysql://user:password@host:3306/app")
+
+// checkSources refuses arguments that name no source of any kind.
+func checkSources(args []string) error {
+	for _, arg := range args {
+		if ofProject(arg) || localPath(arg) != arg {
+			continue
+		}
+		var bad *dburl.Error
+		if _, err := dburl.Parse(arg); errors.As(err, &bad) && bad.Part == dburl.PartURL {
+			return errSource
+		}
+	}
+	return nil
+}
+
+// ofProject reports whether an argument is one of the schemas of the project.
+func ofProject(arg string) bool {
+	return arg == "schema" || arg == "migrate" || strings.HasPrefix(arg, entScheme)
+}
+
 // schemaSource reads an argument. What it means for a dialect is decided by state.
 func (m *migrations) schemaSource(arg string) (schemaSource, error) {
 	s := schemaSource{name: arg, arg: arg}
-	if arg == "schema" || arg == "migrate" || strings.HasPrefix(arg, entScheme) {
+	if ofProject(arg) {
 		return s, nil
 	}
 	if path := localPath(arg); path != arg {
@@ -56,11 +79,6 @@ func (m *migrations) schemaSource(arg string) (schemaSource, error) {
 		return s, err
 	}
 	u, err := dburl.Parse(arg)
-	var bad *dburl.Error
-	if errors.As(err, &bad) && bad.Part == dburl.PartURL {
-		// Not repeated: it may be an address that holds a password.
-		return s, errors.New("unknown source: it is schema, migrate, file://path of a directory or an SQL file, or a database URL such as mysql://user:password@host:3306/app")
-	}
 	if err != nil {
 		return s, err
 	}
