@@ -27,6 +27,8 @@ func goEnvironment() map[string]string {
 	for i, name := range []string{"GOMODCACHE", "GOCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOFLAGS", "GOTOOLCHAIN"} {
 		env[name] = values[i]
 	}
+	// What one script has compiled is not compiled again for another one in another folder.
+	env["GOFLAGS"] = strings.TrimSpace(env["GOFLAGS"] + " -trimpath")
 	// git finds neither a repository above nor the settings of whoever runs this.
 	env["GIT_CEILING_DIRECTORIES"] = os.TempDir()
 	env["GIT_CONFIG_GLOBAL"], env["GIT_CONFIG_SYSTEM"] = os.DevNull, os.DevNull
