@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -64,6 +65,9 @@ func purge(ctx context.Context, s *settings) error {
 		}{
 			{nil, readers, 0, &alone}, {svc, readers, 0, &full}, {svc, readers, s.limit, &limited}, {svc, nil, 0, &only},
 		} {
+			if err := settle(ctx, db); err != nil {
+				return err
+			}
 			measured, err := s.measure(ctx, part.svc, part.rate, part.readers)
 			if err != nil {
 				return err
@@ -84,6 +88,28 @@ func purge(ctx context.Context, s *settings) error {
 	text = setting + text
 	fmt.Println(text)
 	return report.Section(s.doc, "purge", text)
+}
+
+// settled is a history, in transactions, that InnoDB's own purge has caught up with.
+const settled = 100
+
+// settle waits until the server has taken out what the part before this one deleted (MySQL manual, InnoDB Purge
+// Configuration), which would be counted against the next one.
+func settle(ctx context.Context, db *sql.DB) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var history int
+		err := db.QueryRowContext(ctx, "SELECT COUNT FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'").Scan(&history)
+		if err != nil || history < settled {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
 }
 
 // service is package auth on a pool of its own.

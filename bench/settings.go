@@ -47,7 +47,7 @@ func parse(args []string) (*settings, error) {
 		flags.IntVar(&s.connections, "connections", 8, "connections, and requests at once")
 	case "purge":
 		flags.IntVar(&s.readers, "readers", 8, "readers, each with a connection")
-		flags.IntVar(&s.rate, "rate", 2000, "session checks a second that all readers ask for together")
+		flags.IntVar(&s.rate, "rate", 1000, "session checks a second that all readers ask for together")
 		flags.IntVar(&s.batch, "batch", 0, "rows a statement deletes; default that of auth.PurgeOptions")
 		flags.IntVar(&s.limit, "limit", 25_000, "PurgeOptions.Rate of the parts that have one")
 		flags.IntVar(&s.expired, "expired", 0, "how many sessions, tokens and codes in a hundred have ended; default 25, and 90 below 5M rows")
