@@ -8,8 +8,8 @@ import (
 	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/authgraph/authgraph/internal/dburl"
 )
 
 // applySQLite applies on SQLite, one transaction a file: it is applied with its
@@ -108,7 +108,7 @@ func (a *applier) begin(ctx context.Context) (*sql.Tx, error) {
 	for {
 		tx, err := a.conn.BeginTx(ctx, nil)
 		switch {
-		case !busy(err):
+		case !dburl.IsBusy(err):
 			return tx, err
 		case time.Since(start) >= a.opts.LockTimeout:
 			return nil, &LockError{Timeout: a.opts.LockTimeout}
@@ -117,10 +117,4 @@ func (a *applier) begin(ctx context.Context) (*sql.Tx, error) {
 			a.opts.Progress(Progress{Waiting: true})
 		}
 	}
-}
-
-// busy reports whether err means that another connection holds the lock.
-func busy(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }

@@ -279,7 +279,7 @@ func (u *URL) tune(params url.Values) (*URL, error) {
 // that it cannot fail half way, readers do not block, times are UTC text that
 // sorts.
 var sqliteParams = url.Values{
-	"_pragma":      {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)"},
+	"_pragma":      {fmt.Sprintf("busy_timeout(%d)", sqliteWait.Milliseconds()), "journal_mode(WAL)", "synchronous(NORMAL)"},
 	"_txlock":      {"immediate"},
 	"_time_format": {"sqlite"},
 	"_timezone":    {"UTC"},
@@ -420,7 +420,11 @@ func (u *URL) OpenDB() (*sql.DB, error) {
 func (u *URL) connector() (driver.Connector, error) {
 	if u.Dialect == dialect.SQLite {
 		path := (&url.URL{Path: u.file}).EscapedPath()
-		return sqlite.NewConnector("file:" + path + "?" + u.params.Encode())
+		c, err := sqlite.NewConnector("file:" + path + "?" + u.params.Encode())
+		if err != nil {
+			return nil, err
+		}
+		return sqliteConnector{c}, nil
 	}
 	c, err := mysql.NewConnector(u.server)
 	if err != nil {
