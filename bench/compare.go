@@ -28,7 +28,7 @@ type target struct {
 
 var targets = []target{
 	{peers.CheckSession, peers.Ours[0], 1.10},
-	{peers.FindUser, peers.Ours[1], 1.15},
+	{peers.FindUser, peers.Ours[0], 1.15},
 	{peers.SignIn, peers.Ours[0], 1.15},
 	{peers.VerifyCode, peers.Ours[0], 1.15},
 	{peers.Rotate, peers.Ours[0], 1.15},
@@ -329,5 +329,5 @@ func number(v float64) string {
 }
 
 func rowsText(size load.Size) string {
-	return fmt.Sprintf("%d sessions, %d users, %d refresh tokens, %d codes", size.Sessions, size.Users, size.RefreshTokens, size.Codes)
+	return fmt.Sprintf("%d sessions, %d users and %d locked ones, %d refresh tokens, %d codes", size.Sessions, size.Users, size.Locked, size.RefreshTokens, size.Codes)
 }

@@ -30,18 +30,21 @@ const UserAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Fire
 // Size is how many rows each table gets.
 type Size struct {
 	Sessions, Users, RefreshTokens, Codes int
+	// Locked is how many more users there are, who own nothing: the rows after the others.
+	Locked int
 	// Expired is how many of the sessions, refresh tokens and codes, in percent, are past their end: the oldest ones.
 	Expired int
 }
 
-// Of is the size with so many sessions: a user, a refresh token and a code for every four, and expired percent.
+// Of is the size with so many sessions: a user, a refresh token and a code for every four, a locked user for every
+// sixteen, and expired percent.
 func Of(sessions, expired int) Size {
 	quarter := max(1, sessions/4)
-	return Size{Sessions: sessions, Users: quarter, RefreshTokens: quarter, Codes: quarter, Expired: expired}
+	return Size{Sessions: sessions, Users: quarter, RefreshTokens: quarter, Codes: quarter, Locked: max(1, quarter/4), Expired: expired}
 }
 
 // Rows is how many there are in all.
-func (s Size) Rows() int { return s.Sessions + s.Users + s.RefreshTokens + s.Codes }
+func (s Size) Rows() int { return s.Sessions + s.Users + s.Locked + s.RefreshTokens + s.Codes }
 
 // FirstLive is the first of n rows that is not expired.
 func (s Size) FirstLive(n int) int { return n * s.Expired / 100 }
@@ -54,6 +57,15 @@ func RefreshToken(n int) string { return fmt.Sprintf("refresh-%035d", n) }
 
 // Email is the address of user n, and of code n.
 func Email(n int) string { return fmt.Sprintf("user%d@example.com", n) }
+
+// LockedUntil is when the lock of user n ends, who is one of the locked: another second for each.
+func LockedUntil(n int) time.Time { return lockBase.Add(time.Duration(n) * time.Second) }
+
+// LockedRow is the locked user whose lock ends then.
+func LockedRow(until time.Time) int { return int(until.Sub(lockBase) / time.Second) }
+
+// lockBase fits into a TIMESTAMP, as do the months after it.
+var lockBase = time.Date(2037, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Code is the digits of code n.
 func Code(n int) string { return fmt.Sprintf("%06d", n%1_000_000) }
@@ -113,11 +125,12 @@ func tables(size Size) []table {
 		return fmt.Sprintf(`NOW(6) + INTERVAL IF(r < %d, r - %d, 86400 + r DIV %d) SECOND`,
 			size.FirstLive(rows), rows+86400, rows/2_000_000+1)
 	}
+	lock := fmt.Sprintf(`IF(r < %d, NULL, CAST('%s' AS DATETIME) + INTERVAL r SECOND)`, size.Users, lockBase.Format(time.DateTime))
 	user := fmt.Sprintf(`(r * 7919) %% %d + 1`, size.Users)
 	return []table{
-		{name: "users", rows: size.Users, insert: `(id, name, email, password, is_email_verified)
+		{name: "users", rows: size.Users + size.Locked, insert: `(id, name, email, password, is_email_verified, lock_until)
 			SELECT r + 1, CONCAT('User ', r), CONCAT('user', r, '@example.com'),
-				'` + Password + `', 1`},
+				'` + Password + `', 1, ` + lock},
 		{name: "sessions", rows: size.Sessions, insert: `(id, user_id, token_hash, ip, user_agent, last_used_at, created_at, expires_at)
 			SELECT r + 1, ` + user + `, SHA2(CONCAT('session-', LPAD(r, 35, '0')), 256), CONCAT('203.0.113.', r % 256),
 				'` + UserAgent + `', NOW(6), NOW(6), ` + expires(size.Sessions)},

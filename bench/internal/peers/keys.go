@@ -13,10 +13,18 @@ type Tokens map[int]string
 // operation uses a row up, none comes twice.
 func (t Tokens) Keys(op Op, size load.Size, seed uint64, n int) []Key {
 	random := rand.New(rand.NewPCG(seed, 0))
-	of := map[Op]int{CheckSession: size.Sessions, FindUser: size.Users, SignIn: size.Users, VerifyCode: size.Codes, Rotate: size.RefreshTokens}[op]
-	first := size.FirstLive(of)
-	if op == FindUser || op == SignIn {
-		first = 0
+	var first, of int // the rows from first until before of
+	switch op {
+	case CheckSession:
+		first, of = size.FirstLive(size.Sessions), size.Sessions
+	case FindUser:
+		first, of = size.Users, size.Users+size.Locked
+	case SignIn:
+		first, of = 0, size.Users
+	case VerifyCode:
+		first, of = size.FirstLive(size.Codes), size.Codes
+	case Rotate:
+		first, of = size.FirstLive(size.RefreshTokens), size.RefreshTokens
 	}
 	used := map[int]bool{}
 	if op == VerifyCode || op == Rotate {

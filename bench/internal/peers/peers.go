@@ -67,7 +67,8 @@ type User struct {
 // and hold one connection each while they run.
 type Peer struct {
 	Check func(ctx context.Context, token string) (Session, User, error)
-	Find  func(ctx context.Context, email string) (User, error)
+	// Find reads a user who is locked, with whom a sign-in ends there.
+	Find func(ctx context.Context, email string) (User, error)
 	// SignIn reads the user, counts the guess, and adds a session and a refresh token in a transaction. The password is
 	// compared as text: hashing it would take longer than all the rest.
 	SignIn func(ctx context.Context, email string) (userID int64, err error)

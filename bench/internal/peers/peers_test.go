@@ -85,8 +85,14 @@ func TestTheSameIsReadByEveryPeer(t *testing.T) {
 			sessions, users = append(sessions, s), append(users, u)
 		}
 		if p.Find != nil {
-			u, err := p.Find(t.Context(), load.Email(7))
+			row := size.Users + 3
+			u, err := p.Find(t.Context(), load.Email(row))
 			require.NoError(t, err, spec.Name)
+			assert.Equal(t, int64(row)+1, u.ID, spec.Name)
+			assert.Equal(t, load.LockedUntil(row), u.LockUntil.UTC(), spec.Name)
+			if spec.Name == peers.Ours[0] {
+				continue // it reads the rest too, but shows no more of it to who is refused
+			}
 			assert.NotEmpty(t, u.Password, spec.Name)
 			found = append(found, u)
 		}
