@@ -275,6 +275,19 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			_, err = p.first.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
 			require.NoError(t, err)
 		},
+		"a purge goes on behind an account that is restored": func(t *testing.T, p *pair, u *auth.User) {
+			require.NoError(t, p.other.Delete(t.Context(), u.ID))
+			p.clock.Advance(time.Hour)
+			gone, err := p.other.Register(t.Context(), "Gone", "gone@example.com", interleavedPassword)
+			require.NoError(t, err)
+			require.NoError(t, p.other.Delete(t.Context(), gone.ID))
+			p.clock.Advance(31 * 24 * time.Hour)
+			p.before(t, func(m *ent.UserMutation) bool { return m.Op().Is(ent.OpDelete) },
+				func(ctx context.Context) error { return p.other.Restore(ctx, u.ID) })
+			done, err := p.first.Purge(t.Context(), auth.PurgeOptions{Batch: 1})
+			require.NoError(t, err)
+			require.Equal(t, 1, done.Users)
+		},
 	}
 	onServers(t, func(t *testing.T, open func(*testing.T) *ent.Client) {
 		for name, test := range tests {

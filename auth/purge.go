@@ -18,7 +18,7 @@ type PurgeOptions struct {
 	// transaction: readers are not blocked, and little is lost to an interrupt.
 	Batch int
 	// Rate, if set, is the most rows a second. A batch is then no more than
-	// 5 ms of it, and the time that is left until the next one is the readers':
+	// 50 ms of it, and the time that is left until the next one is the readers':
 	// without a rate a purge takes all that the server can give it.
 	Rate int
 	// DryRun counts and deletes nothing.
@@ -65,7 +65,7 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 		opts.Batch = 1000
 	}
 	if opts.Rate > 0 {
-		opts.Batch = min(opts.Batch, max(1, opts.Rate/200))
+		opts.Batch = min(opts.Batch, max(1, opts.Rate/20))
 	}
 	if opts.Progress == nil {
 		opts.Progress = func(Purged) {}
@@ -74,27 +74,32 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 	pace := pace{rate: opts.Rate, next: time.Now()}
 	now := s.now()
 	for _, table := range []struct {
-		name  string
-		count *int
-		purge func(context.Context, *ent.Client, PurgeOptions, time.Time) (int, error)
+		name   string
+		count  *int
+		before time.Time
+		purge  func(context.Context, *ent.Client, span) (deleted int, after span, err error)
 	}{
-		{"otps", &done.OTPs, s.purgeOTPs},
-		{"sessions", &done.Sessions, purgeSessions},
-		{"refresh_tokens", &done.RefreshTokens, purgeRefreshTokens},
-		{"users", &done.Users, s.purgeUsers},
+		// A code counts against the budget for longer than it can be used.
+		{"otps", &done.OTPs, now.Add(-max(0, s.cfg.OTP.BudgetWindow-s.cfg.OTP.Lifetime)), purgeOTPs},
+		{"sessions", &done.Sessions, now, purgeSessions},
+		{"refresh_tokens", &done.RefreshTokens, now, purgeRefreshTokens},
+		{"users", &done.Users, now.Add(-s.cfg.Account.Retention), purgeUsers},
 	} {
+		batch := span{PurgeOptions: opts, from: earliest, before: table.before}
 		for {
-			n := 0
+			var n int
+			var after span
 			err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-				n, err = table.purge(ctx, tx, opts, now)
+				n, after, err = table.purge(ctx, tx, batch)
 				return err
 			})
 			if err != nil {
 				return done, fmt.Errorf("purge %s: %w", table.name, err)
 			}
+			batch = after
 			*table.count += n
 			opts.Progress(done)
-			if opts.DryRun || n < opts.Batch {
+			if opts.DryRun || batch.found < opts.Batch {
 				break
 			}
 			if err := pace.rest(ctx, n); err != nil {
@@ -103,6 +108,30 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 		}
 	}
 	return done, nil
+}
+
+// earliest is the first moment that a TIMESTAMP holds.
+var earliest = time.Unix(1, 0)
+
+// span is where the next batch of a table is. It begins at the time at which the
+// one before it ended: the server keeps what was deleted until no reader can see
+// it, and whoever begins at the oldest row passes all of it again.
+type span struct {
+	PurgeOptions
+	from, before time.Time
+	// found is how many rows the last batch saw. Another purge beside this one
+	// may have deleted some of them.
+	found int
+}
+
+// next takes over the rows of a batch, which are in the order of time.
+func next[T any](b *span, rows []T, row func(T) (id int, at time.Time)) []int {
+	ids := make([]int, len(rows))
+	for i, r := range rows {
+		ids[i], b.from = row(r)
+	}
+	b.found = len(rows)
+	return ids
 }
 
 // pace spreads a purge over time.
@@ -130,53 +159,76 @@ func (p *pace) rest(ctx context.Context, n int) error {
 	return ctx.Err()
 }
 
-func (s *Service) purgeOTPs(ctx context.Context, tx *ent.Client, opts PurgeOptions, now time.Time) (int, error) {
-	// A code counts against the budget for longer than it can be used.
-	q := tx.OTP.Query().Where(otp.ExpiresAtLT(now.Add(-max(0, s.cfg.OTP.BudgetWindow-s.cfg.OTP.Lifetime))))
-	if opts.DryRun {
-		return q.Count(ctx)
+func purgeOTPs(ctx context.Context, tx *ent.Client, b span) (int, span, error) {
+	q := tx.OTP.Query().Where(otp.ExpiresAtGTE(b.from), otp.ExpiresAtLT(b.before))
+	if b.DryRun {
+		n, err := q.Count(ctx)
+		return n, b, err
 	}
-	ids, err := q.Order(ent.Asc(otp.FieldExpiresAt)).Limit(opts.Batch).IDs(ctx)
-	if err != nil || len(ids) == 0 {
-		return 0, err
+	rows, err := q.Order(ent.Asc(otp.FieldExpiresAt)).Limit(b.Batch).Select(otp.FieldID, otp.FieldExpiresAt).All(ctx)
+	if err != nil {
+		return 0, b, err
 	}
-	return tx.OTP.Delete().Where(otp.IDIn(ids...)).Exec(ctx)
+	ids := next(&b, rows, func(r *ent.OTP) (int, time.Time) { return r.ID, r.ExpiresAt })
+	if len(ids) == 0 {
+		return 0, b, nil
+	}
+	n, err := tx.OTP.Delete().Where(otp.IDIn(ids...)).Exec(ctx)
+	return n, b, err
 }
 
-func purgeSessions(ctx context.Context, tx *ent.Client, opts PurgeOptions, now time.Time) (int, error) {
-	q := tx.Session.Query().Where(session.ExpiresAtLT(now))
-	if opts.DryRun {
-		return q.Count(ctx)
+func purgeSessions(ctx context.Context, tx *ent.Client, b span) (int, span, error) {
+	q := tx.Session.Query().Where(session.ExpiresAtGTE(b.from), session.ExpiresAtLT(b.before))
+	if b.DryRun {
+		n, err := q.Count(ctx)
+		return n, b, err
 	}
-	ids, err := q.Order(ent.Asc(session.FieldExpiresAt)).Limit(opts.Batch).IDs(ctx)
-	if err != nil || len(ids) == 0 {
-		return 0, err
+	rows, err := q.Order(ent.Asc(session.FieldExpiresAt)).Limit(b.Batch).Select(session.FieldID, session.FieldExpiresAt).All(ctx)
+	if err != nil {
+		return 0, b, err
 	}
-	return tx.Session.Delete().Where(session.IDIn(ids...)).Exec(ctx)
+	ids := next(&b, rows, func(r *ent.Session) (int, time.Time) { return r.ID, r.ExpiresAt })
+	if len(ids) == 0 {
+		return 0, b, nil
+	}
+	n, err := tx.Session.Delete().Where(session.IDIn(ids...)).Exec(ctx)
+	return n, b, err
 }
 
-func purgeRefreshTokens(ctx context.Context, tx *ent.Client, opts PurgeOptions, now time.Time) (int, error) {
-	q := tx.RefreshToken.Query().Where(refreshtoken.ExpiresAtLT(now))
-	if opts.DryRun {
-		return q.Count(ctx)
+func purgeRefreshTokens(ctx context.Context, tx *ent.Client, b span) (int, span, error) {
+	q := tx.RefreshToken.Query().Where(refreshtoken.ExpiresAtGTE(b.from), refreshtoken.ExpiresAtLT(b.before))
+	if b.DryRun {
+		n, err := q.Count(ctx)
+		return n, b, err
 	}
-	ids, err := q.Order(ent.Asc(refreshtoken.FieldExpiresAt)).Limit(opts.Batch).IDs(ctx)
-	if err != nil || len(ids) == 0 {
-		return 0, err
+	rows, err := q.Order(ent.Asc(refreshtoken.FieldExpiresAt)).Limit(b.Batch).Select(refreshtoken.FieldID, refreshtoken.FieldExpiresAt).All(ctx)
+	if err != nil {
+		return 0, b, err
 	}
-	return tx.RefreshToken.Delete().Where(refreshtoken.IDIn(ids...)).Exec(ctx)
+	ids := next(&b, rows, func(r *ent.RefreshToken) (int, time.Time) { return r.ID, r.ExpiresAt })
+	if len(ids) == 0 {
+		return 0, b, nil
+	}
+	n, err := tx.RefreshToken.Delete().Where(refreshtoken.IDIn(ids...)).Exec(ctx)
+	return n, b, err
 }
 
-func (s *Service) purgeUsers(ctx context.Context, tx *ent.Client, opts PurgeOptions, now time.Time) (int, error) {
-	gone := user.And(isTrue(user.FieldIsDeleted), user.DeletedAtLT(now.Add(-s.cfg.Account.Retention)))
+func purgeUsers(ctx context.Context, tx *ent.Client, b span) (int, span, error) {
+	gone := user.And(isTrue(user.FieldIsDeleted), user.DeletedAtGTE(b.from), user.DeletedAtLT(b.before))
 	q := tx.User.Query().Where(gone)
-	if opts.DryRun {
-		return q.Count(ctx)
+	if b.DryRun {
+		n, err := q.Count(ctx)
+		return n, b, err
 	}
-	ids, err := q.Order(ent.Asc(user.FieldDeletedAt)).Limit(opts.Batch).IDs(ctx)
-	if err != nil || len(ids) == 0 {
-		return 0, err
+	rows, err := q.Order(ent.Asc(user.FieldDeletedAt)).Limit(b.Batch).Select(user.FieldID, user.FieldDeletedAt).All(ctx)
+	if err != nil {
+		return 0, b, err
+	}
+	ids := next(&b, rows, func(r *ent.User) (int, time.Time) { return r.ID, *r.DeletedAt })
+	if len(ids) == 0 {
+		return 0, b, nil
 	}
 	// An account that came back meanwhile stays.
-	return tx.User.Delete().Where(user.IDIn(ids...), gone).Exec(ctx)
+	n, err := tx.User.Delete().Where(user.IDIn(ids...), gone).Exec(ctx)
+	return n, b, err
 }

@@ -395,7 +395,8 @@ func (u *URL) ReadOnly() *URL {
 }
 
 // DefaultStatements is how many prepared statements each connection to a server
-// keeps by default. It is more than the number of texts that package auth sends.
+// keeps by default: room for the texts of every path that requests take. What is
+// sent rarely makes room for what is not.
 // Ten processes with full pools, 25 connections each, keep 16,000 statements:
 // below the server's max_prepared_stmt_count, by default 16,382.
 const DefaultStatements = 64
