@@ -46,6 +46,10 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
+	if len(args) == 1 && args[0] == spinCommand {
+		spin()
+		return nil
+	}
 	commands := map[string]func(context.Context, *settings) error{
 		"compare": compare, "growth": growth, "purge": purge, "migrations": migrations,
 	}

@@ -5,11 +5,16 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"sync"
+	"slices"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
@@ -25,14 +30,21 @@ const (
 	readersP99 = 2.0
 )
 
-// slice is one part: a purge, readers, or both.
-type slice struct {
-	rows, batches int
-	elapsed       time.Duration
-	latencies     []time.Duration
+// part is what is measured together, once a round.
+type part struct {
+	name    string
+	readers func(context.Context) ([]time.Duration, error)
+	purge   *auth.PurgeOptions
+	beside  func(context.Context) (stop func(), err error)
+	slices  []slice
 }
 
-func (s slice) rate() float64 { return float64(s.rows) / s.elapsed.Seconds() }
+// slice is a part in one round.
+type slice struct {
+	rows      int
+	elapsed   time.Duration
+	latencies []time.Duration
+}
 
 func purge(ctx context.Context, s *settings) error {
 	size := load.Of(s.rows[0], s.expired)
@@ -52,28 +64,34 @@ func purge(ctx context.Context, s *settings) error {
 	}
 	defer closeService()
 
-	readers := func(ctx context.Context) []time.Duration { return read(ctx, svc, size, s.readers, s.rate) }
-	var alone, full, limited, only []slice
+	readers := func(ctx context.Context) ([]time.Duration, error) { return read(ctx, svc, size, s.readers, s.rate) }
+	parts := []*part{
+		{name: "readers alone", readers: readers},
+		{name: "two programs that only compute, and no purge", readers: readers, beside: busy},
+		{name: "purge without a rate", readers: readers, purge: &auth.PurgeOptions{Batch: s.batch}},
+	}
+	for _, rate := range s.limits {
+		parts = append(parts, &part{
+			name: fmt.Sprintf("purge at a rate of %d", rate), readers: readers, purge: &auth.PurgeOptions{Batch: s.batch, Rate: rate},
+		})
+	}
+	parts = append(parts, &part{name: "purge without a rate and readers", purge: &auth.PurgeOptions{Batch: s.batch}})
+	if err := purgeCodes(ctx, svc); err != nil {
+		return err
+	}
 	for n := range s.rounds + 1 {
 		fmt.Fprintf(os.Stderr, "purge: round %d of %d …\n", n+1, s.rounds+1)
 		// Each part of a round beside the others: what else the machine does hits all.
-		for _, part := range []struct {
-			svc     *auth.Service
-			readers func(context.Context) []time.Duration
-			rate    int
-			into    *[]slice
-		}{
-			{nil, readers, 0, &alone}, {svc, readers, 0, &full}, {svc, readers, s.limit, &limited}, {svc, nil, 0, &only},
-		} {
+		for _, p := range parts {
 			if err := settle(ctx, db); err != nil {
 				return err
 			}
-			measured, err := s.measure(ctx, part.svc, part.rate, part.readers)
+			measured, err := p.measure(ctx, svc, s.part)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", p.name, err)
 			}
 			if n > 0 { // the first round warms connections and caches
-				*part.into = append(*part.into, measured)
+				p.slices = append(p.slices, measured)
 			}
 		}
 	}
@@ -81,7 +99,7 @@ func purge(ctx context.Context, s *settings) error {
 	if err != nil {
 		return err
 	}
-	text, err := purgeReport(s, size, alone, full, limited, only)
+	text, err := purgeReport(s, size, parts)
 	if err != nil {
 		return err
 	}
@@ -90,25 +108,90 @@ func purge(ctx context.Context, s *settings) error {
 	return report.Section(s.doc, "purge", text)
 }
 
-// settled is a history, in transactions, that InnoDB's own purge has caught up with.
-const settled = 100
+// purgeCodes deletes the codes that have ended, which a purge begins with: only sessions, the dearest rows, are measured.
+func purgeCodes(ctx context.Context, svc *auth.Service) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sessions := false
+	_, err := svc.Purge(ctx, auth.PurgeOptions{Progress: func(done auth.Purged) {
+		if sessions = done.Sessions > 0; sessions {
+			cancel()
+		}
+	}})
+	if sessions && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
 
-// settle waits until the server has taken out what the part before this one deleted (MySQL manual, InnoDB Purge
-// Configuration), which would be counted against the next one.
+// settle waits until the server rests: InnoDB's own purge has taken out what the part before this one deleted (MySQL
+// manual, InnoDB Purge Configuration), and the pages are written. It would be counted against the next one.
 func settle(ctx context.Context, db *sql.DB) error {
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
+	before, same := -1, 0
 	for {
-		var history int
-		err := db.QueryRowContext(ctx, "SELECT COUNT FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'").Scan(&history)
-		if err != nil || history < settled {
+		var history, dirty int
+		if err := db.QueryRowContext(ctx, `SELECT MAX(IF(NAME = 'trx_rseg_history_len', COUNT, 0)), MAX(IF(NAME = 'buffer_pool_pages_dirty', COUNT, 0))
+			FROM information_schema.INNODB_METRICS`).Scan(&history, &dirty); err != nil {
 			return err
+		}
+		// What is left of the history at rest is what no later batch has cut off yet.
+		if history != before || dirty > 100 {
+			before, same = history, 0
+		} else if same++; same == 8 {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
 		}
+	}
+}
+
+// busy runs two programs that use a processor each and nothing else, as many as a purge keeps: its connection's thread,
+// and InnoDB's purge thread.
+func busy(ctx context.Context) (stop func(), err error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var running []*exec.Cmd
+	stop = func() {
+		cancel()
+		for _, cmd := range running {
+			_ = cmd.Wait() // it was killed
+		}
+	}
+	for range 2 {
+		cmd := exec.CommandContext(ctx, program, spinCommand)
+		// It ends with this process, however that ends.
+		if _, err := cmd.StdinPipe(); err != nil {
+			stop()
+			return nil, err
+		}
+		if err := cmd.Start(); err != nil {
+			stop()
+			return nil, err
+		}
+		running = append(running, cmd)
+	}
+	return stop, nil
+}
+
+// spinCommand is what [busy] runs.
+const spinCommand = "spin"
+
+// spin computes until its standard input ends.
+func spin() {
+	var done atomic.Bool
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		done.Store(true)
+	}()
+	for !done.Load() {
 	}
 }
 
@@ -122,20 +205,28 @@ func service(ctx context.Context, url string, connections int) (*auth.Service, f
 	return svc, func() { _ = client.Close() }, err
 }
 
-// measure runs a purge, where svc is given, and readers, where they are, until the time of a part is over.
-func (set *settings) measure(ctx context.Context, svc *auth.Service, rate int, readers func(context.Context) []time.Duration) (slice, error) {
-	ctx, cancel := context.WithTimeout(ctx, set.part)
+// measure runs what the part has until its time is over.
+func (p *part) measure(ctx context.Context, svc *auth.Service, length time.Duration) (s slice, err error) {
+	ctx, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
-	var s slice
-	var reading sync.WaitGroup
-	if readers != nil {
-		reading.Go(func() { s.latencies = readers(ctx) })
+	if p.beside != nil {
+		stop, err := p.beside(ctx)
+		if err != nil {
+			return s, err
+		}
+		defer stop()
+	}
+	var group errgroup.Group
+	if p.readers != nil {
+		group.Go(func() (err error) {
+			s.latencies, err = p.readers(ctx)
+			return err
+		})
 	}
 	began := time.Now()
-	var err error
-	if svc != nil {
+	if p.purge != nil {
 		var done auth.Purged
-		done, err = svc.Purge(ctx, auth.PurgeOptions{Batch: set.batch, Rate: rate, Progress: func(auth.Purged) { s.batches++ }})
+		done, err = svc.Purge(ctx, *p.purge)
 		s.rows = done.OTPs + done.Sessions + done.RefreshTokens + done.Users
 		if err == nil {
 			err = errors.New("the purge was through before its time was over: load more rows")
@@ -145,92 +236,94 @@ func (set *settings) measure(ctx context.Context, svc *auth.Service, rate int, r
 		err = ctx.Err()
 	}
 	s.elapsed = time.Since(began)
-	reading.Wait()
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = nil
 	}
-	return s, err
+	return s, errors.Join(err, group.Wait())
 }
 
 // read checks random live sessions at a rate that does not wait for answers, and returns how long after its time each
 // check was answered.
-func read(ctx context.Context, svc *auth.Service, size load.Size, readers, rate int) []time.Duration {
-	var mu sync.Mutex
-	var all []time.Duration
-	var group sync.WaitGroup
+func read(ctx context.Context, svc *auth.Service, size load.Size, readers, rate int) ([]time.Duration, error) {
+	all := make([][]time.Duration, readers)
+	var group errgroup.Group
 	interval := time.Second * time.Duration(readers) / time.Duration(rate)
 	began := time.Now()
 	for r := range readers {
-		group.Go(func() {
-			var latencies []time.Duration
+		group.Go(func() error {
 			first := size.FirstLive(size.Sessions)
 			due := began.Add(interval * time.Duration(r) / time.Duration(readers))
 			for ; ctx.Err() == nil; due = due.Add(interval) {
 				time.Sleep(time.Until(due))
 				token := auth.ParseToken(load.SessionToken(first + rand.IntN(size.Sessions-first)))
 				if _, _, err := svc.CheckSession(ctx, token); err != nil {
-					break
+					if ctx.Err() != nil {
+						return nil
+					}
+					return err
 				}
-				latencies = append(latencies, time.Since(due))
+				all[r] = append(all[r], time.Since(due))
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			all = append(all, latencies...)
+			return nil
 		})
 	}
-	group.Wait()
-	return all
+	err := group.Wait()
+	return slices.Concat(all...), err
 }
 
-func purgeReport(s *settings, size load.Size, alone, full, limited, only []slice) (string, error) {
-	rates := func(parts []slice) (v []float64) {
-		for _, p := range parts {
-			v = append(v, p.rate())
-		}
-		return v
-	}
-	percentiles := func(parts []slice, q float64) (v []float64) {
-		for _, p := range parts {
-			v = append(v, float64(measure.Percentile(p.latencies, q).Microseconds()))
-		}
-		return v
-	}
-	quiet := percentiles(alone, 0.99)
+func purgeReport(s *settings, size load.Size, parts []*part) (string, error) {
 	cell := func(verb string, values []float64) string {
 		v := measure.SpreadOf(values)
 		return fmt.Sprintf(verb+" ("+verb+" to "+verb+")", v.Median, v.Low, v.High)
 	}
 	table := report.Table{Head: []string{"median, with quartiles", "rows purged a second", "readers' p50, µs", "readers' p99, µs", "p99 ÷ alone", ""}}
 	table.Add("target", fmt.Sprintf("≥ %d", purgeRate), "", "", fmt.Sprintf("≤ %.1f", readersP99), "")
-	table.Add("readers alone", "–", cell("%.0f", percentiles(alone, 0.5)), cell("%.0f", quiet), "1", "")
-	for _, with := range []struct {
-		name  string
-		parts []slice
-	}{
-		{"purge without a rate", full},
-		{fmt.Sprintf("purge at a rate of %d", s.limit), limited},
-	} {
-		times := percentiles(with.parts, 0.99)
-		for i := range times {
-			times[i] /= quiet[i]
+	var lines []report.Series
+	quiet := parts[0].percentiles(0.99)
+	for _, p := range parts {
+		row := []string{p.name, "–", "–", "–", "–", ""}
+		if p.purge != nil {
+			row[1] = cell("%.0f", p.rates())
+			line := report.Series{Label: p.name}
+			for _, rate := range p.rates() {
+				line.Points = append(line.Points, report.Bar{Low: rate, Value: rate, High: rate})
+			}
+			lines = append(lines, line)
 		}
-		rate, ratio := measure.SpreadOf(rates(with.parts)), measure.SpreadOf(times)
-		table.Add(with.name, cell("%.0f", rates(with.parts)), cell("%.0f", percentiles(with.parts, 0.5)), cell("%.0f", percentiles(with.parts, 0.99)),
-			cell("%.2f", times), met(rate.Median >= purgeRate && ratio.Median <= readersP99))
+		if p.readers != nil {
+			times := p.percentiles(0.99)
+			row[2], row[3] = cell("%.0f", p.percentiles(0.5)), cell("%.0f", times)
+			for i := range times {
+				times[i] /= quiet[i]
+			}
+			row[4] = cell("%.2f", times)
+			if p.purge != nil && (p.purge.Rate == 0 || p.purge.Rate >= purgeRate) {
+				row[5] = met(measure.SpreadOf(p.rates()).Median >= purgeRate && measure.SpreadOf(times).Median <= readersP99)
+			}
+		}
+		table.Add(row...)
 	}
-	table.Add("purge without a rate and readers", cell("%.0f", rates(only)), "–", "–", "–", "")
-
 	const plot = "benchmarks-purge.svg"
 	var steps []string
-	lines := []report.Series{{Label: "without a rate"}, {Label: fmt.Sprintf("at a rate of %d", s.limit)}, {Label: "without readers"}}
-	for i := range full {
+	for i := range s.rounds {
 		steps = append(steps, fmt.Sprint(i+1))
-		for n, part := range []slice{full[i], limited[i], only[i]} {
-			lines[n].Points = append(lines[n].Points, report.Bar{Low: part.rate(), Value: part.rate(), High: part.rate()})
-		}
 	}
 	err := report.Lines(filepath.Join(filepath.Dir(s.doc), plot), "Rows purged a second, round by round", "rows/s", steps, lines)
-	return fmt.Sprintf("Rows: %s, of which %d %% of the sessions, tokens and codes have ended. %d readers check %d random live sessions a "+
-		"second together. %d rounds of four parts of %s each.\n\n%s\n![Rows purged a second](%s)\n",
-		rowsText(size), size.Expired, s.readers, s.rate, len(full), s.part, table.String(), plot), err
+	return fmt.Sprintf("Rows: %s, of which %d %% of the sessions have ended. %d readers check %d random live sessions a "+
+		"second together. %d rounds of %d parts of %s each.\n\n%s\n![Rows purged a second](%s)\n",
+		rowsText(size), size.Expired, s.readers, s.rate, s.rounds, len(parts), s.part, table.String(), plot), err
+}
+
+func (p *part) rates() (v []float64) {
+	for _, s := range p.slices {
+		v = append(v, float64(s.rows)/s.elapsed.Seconds())
+	}
+	return v
+}
+
+func (p *part) percentiles(q float64) (v []float64) {
+	for _, s := range p.slices {
+		v = append(v, float64(measure.Percentile(s.latencies, q).Microseconds()))
+	}
+	return v
 }

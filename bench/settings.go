@@ -21,7 +21,7 @@ type settings struct {
 	pool        string
 	readers     int
 	batch       int
-	limit       int
+	limits      []int
 	expired     int
 	part        time.Duration
 	rate        int
@@ -49,7 +49,18 @@ func parse(args []string) (*settings, error) {
 		flags.IntVar(&s.readers, "readers", 8, "readers, each with a connection")
 		flags.IntVar(&s.rate, "rate", 1000, "session checks a second that all readers ask for together")
 		flags.IntVar(&s.batch, "batch", 0, "rows a statement deletes; default that of auth.PurgeOptions")
-		flags.IntVar(&s.limit, "limit", 25_000, "PurgeOptions.Rate of the parts that have one")
+		s.limits = []int{21_000, 5000}
+		flags.Func("limits", "PurgeOptions.Rate of the parts that have one, `numbers` with commas between (default 21000,5000)", func(text string) (err error) {
+			s.limits = nil
+			for number := range strings.SplitSeq(text, ",") {
+				n, err := strconv.Atoi(number)
+				if err != nil || n <= 0 {
+					return fmt.Errorf("%q is no rate", number)
+				}
+				s.limits = append(s.limits, n)
+			}
+			return nil
+		})
 		flags.IntVar(&s.expired, "expired", 0, "how many sessions, tokens and codes in a hundred have ended; default 25, and 90 below 5M rows")
 		flags.DurationVar(&s.part, "part", 4*time.Second, "how long each part takes")
 		rounds = 6
