@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -23,6 +24,10 @@ func (s *server) setting(ctx context.Context, set *settings, versions []string) 
 	if set.url != "" {
 		// It may hold a password.
 		command = strings.ReplaceAll(command, set.url, "…")
+	}
+	if set.atlas != "" {
+		// Where the file lies is of no use to who reads it.
+		command = strings.ReplaceAll(command, set.atlas, filepath.Base(set.atlas))
 	}
 	return fmt.Sprintf("Measured on %s with `%s` on %s. MySQL %s, the clients on the same machine over TCP; %s. %s.\n\n",
 		time.Now().UTC().Format(time.DateOnly), command, machine(), s.Version, variables, strings.Join(versions, ", ")), nil
