@@ -37,8 +37,9 @@ const twice = 500 * time.Millisecond
 // Run runs the command line args and returns the exit code. The first SIGINT
 // or SIGTERM cancels the command, which then cleans up; a second one kills.
 func Run(args []string, stdout, stderr io.Writer) int {
+	// stop is left to the timer: one signal that comes twice, the second time while
+	// the program ends, must not kill it.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	context.AfterFunc(ctx, func() { time.AfterFunc(twice, stop) })
 
 	out := &output{w: stdout}
