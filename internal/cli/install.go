@@ -71,30 +71,24 @@ type installResult struct {
 // do plans the installation, shows it, and carries it out. Where nothing was
 // to be done, or on a dry run, there is no result.
 func (i *installation) do(ctx context.Context) (result *install.Result, err error) {
+	var journal *install.Journal
+	if !i.dryRun {
+		if journal, err = i.lock(ctx); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, journal.Close()) }()
+	} else if install.Unfinished(".") {
+		return nil, errors.New("a run that was killed left changes behind, or one is at work: without --dry-run they are undone first")
+	}
 	project, err := install.Open(".")
 	if err != nil {
 		return nil, err
 	}
+	if i.Upgrade && project.DB() == "" {
+		return nil, errors.New("nothing was installed here: " + install.RecordFile + " is missing; begin with authgraph add schema auth")
+	}
 	if err := i.chooseDatabase(ctx, project); err != nil {
 		return nil, err
-	}
-	var journal *install.Journal
-	if !i.dryRun {
-		if journal, err = install.Lock(ctx, ".", func() {
-			fmt.Fprintln(i.stderr, "waiting for another authgraph in this folder")
-		}); err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, journal.Close()) }()
-		if journal.Recovered {
-			fmt.Fprintln(i.stderr, "a run that was killed had left changes behind: they were undone")
-			if journal.Undone != "" {
-				fmt.Fprintf(i.stderr, "what was there until now is in %s: take from it what is yours, then remove it\n", journal.Undone)
-			}
-		}
-		if project, err = install.Open("."); err != nil {
-			return nil, err
-		}
 	}
 	plan, err := project.Plan(ctx, i.Options)
 	if err != nil {
@@ -135,6 +129,23 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 		return result, &findings{fmt.Sprintf("%s in conflict: edit between the markers <<<<<<< and >>>>>>>, then run go generate ./%s", count(len(conflicts), "file"), plan.Dir)}
 	}
 	return result, nil
+}
+
+// lock keeps other runs out and undoes one that was killed, which it tells.
+func (i *installation) lock(ctx context.Context) (*install.Journal, error) {
+	journal, err := install.Lock(ctx, ".", func() {
+		fmt.Fprintln(i.stderr, "waiting for another authgraph in this folder")
+	})
+	if err != nil {
+		return nil, err
+	}
+	if journal.Recovered {
+		fmt.Fprintln(i.stderr, "a run that was killed had left changes behind: they were undone")
+		if journal.Undone != "" {
+			fmt.Fprintf(i.stderr, "what was there until now is in %s: take from it what is yours, then remove it\n", journal.Undone)
+		}
+	}
+	return journal, nil
 }
 
 // chooseDatabase settles --db where the project does not know it yet.

@@ -2,12 +2,9 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/authgraph/authgraph/internal/install"
 )
 
 func newUpgrade(a *app) *cobra.Command {
@@ -32,13 +29,6 @@ A run that fails or is interrupted leaves everything as it was.`,
 }
 
 func (i *installation) upgrade(ctx context.Context) error {
-	project, err := install.Open(".")
-	if err != nil {
-		return err
-	}
-	if project.DB() == "" {
-		return errors.New("nothing was installed here: " + install.RecordFile + " is missing; begin with authgraph add schema auth")
-	}
 	result, err := i.do(ctx)
 	if err != nil {
 		return err

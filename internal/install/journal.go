@@ -53,8 +53,13 @@ type savedFile struct {
 }
 
 // Lock waits for other runs in the project to end, and undoes what one that
-// was killed left behind. Waiting is called once if there is another run.
+// was killed left behind: until then nothing that it wrote can be relied on. Waiting
+// is called once if there is another run. In a folder without a go.mod the error is
+// ErrNoModule.
 func Lock(ctx context.Context, root string, waiting func()) (*Journal, error) {
+	if _, err := os.Stat(filepath.Join(root, "go.mod")); errors.Is(err, fs.ErrNotExist) {
+		return nil, noModule(root)
+	}
 	at := filepath.Join(root, filepath.FromSlash(journalFile))
 	for {
 		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
@@ -104,6 +109,13 @@ func Lock(ctx context.Context, root string, waiting func()) (*Journal, error) {
 		}
 		return j, nil
 	}
+}
+
+// Unfinished reports whether a run changes the project now, or was killed and is not
+// undone yet.
+func Unfinished(root string) bool {
+	info, err := os.Stat(filepath.Join(root, filepath.FromSlash(journalFile)))
+	return err == nil && info.Size() > 0
 }
 
 // open opens and locks a file. Waiting is called, and then nil, where that takes long.
