@@ -97,20 +97,23 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	if err := i.refused(project, plan); err != nil {
 		return nil, err
 	}
-	if i.dryRun || !plan.Changes() {
+	if !plan.Changes() {
 		return nil, i.report(plan, nil)
 	}
-	if err := project.CheckVendor(); err != nil {
+	dev, err := i.dev(plan.DB)
+	if err != nil {
 		return nil, err
+	}
+	if err := plan.Check(i.steps(dev)); err != nil {
+		return nil, err
+	}
+	if i.dryRun {
+		return nil, i.report(plan, nil)
 	}
 	if !i.allowDirty {
 		if err := project.CheckClean(ctx); err != nil {
 			return nil, err
 		}
-	}
-	dev, err := i.dev(plan.DB)
-	if err != nil {
-		return nil, err
 	}
 	if i.format == formatText {
 		i.printPlanned(plan, false)

@@ -57,23 +57,43 @@ func (p *Project) CheckClean(ctx context.Context) error {
 	return fmt.Errorf("%s was changed since the last commit: commit or stash it, or use --allow-dirty", strings.TrimSpace(first[2:]))
 }
 
-// CheckVendor is an error if the module keeps its requirements in vendor.
-func (p *Project) CheckVendor() error {
-	if !p.exists("vendor/modules.txt") {
-		return nil
+// Check is an error where Apply would refuse to begin.
+func (p *Plan) Check(steps Steps) error {
+	if p.project.exists("vendor/modules.txt") {
+		return errors.New("the module keeps its requirements in vendor/, which authgraph does not renew: remove vendor/, run this again, then go mod vendor")
 	}
-	return errors.New("the module keeps its requirements in vendor/, which authgraph does not renew: remove vendor/, run this again, then go mod vendor")
+	first, err := p.firstMigration()
+	if err != nil || first || p.noMigration(steps) {
+		return err
+	}
+	if !p.project.exists(path.Join(p.layout.migrations, "atlas.sum")) {
+		return fmt.Errorf("%s holds SQL files and no atlas.sum: if they are those of another tool, move them to another folder, or leave the migration out with --no-migration; if they are Atlas's, run authgraph migrate hash --dir %[1]s; nothing was changed", p.layout.migrations)
+	}
+	dir, err := migrate.OpenDir(p.project.file(p.layout.migrations))
+	if err == nil {
+		err = migrate.Validate(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w; nothing was changed", p.layout.migrations, err)
+	}
+	if p.DB != "sqlite" && steps.Dev == nil {
+		return fmt.Errorf("a migration that continues %s is planned on a database server: name one with --url or --dev-url, or leave it out with --no-migration; nothing was changed", p.layout.migrations)
+	}
+	return nil
+}
+
+func (p *Plan) noMigration(steps Steps) bool {
+	return steps.NoMigration || len(p.Entities) == 0 || p.upgrade
 }
 
 // Apply carries out the plan. Where it returns an error, the project is as it was.
 func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, err error) {
+	if err := p.Check(steps); err != nil {
+		return nil, err
+	}
 	first, err := p.firstMigration()
 	if err != nil {
 		return nil, err
-	}
-	noMigration := steps.NoMigration || len(p.Entities) == 0 || p.upgrade
-	if !noMigration && !first && p.DB != "sqlite" && steps.Dev == nil {
-		return nil, fmt.Errorf("a migration that continues %s is planned on a database server: name one with --url or --dev-url, or leave it out with --no-migration; nothing was changed", p.layout.migrations)
 	}
 	paths := []string{"go.mod", "go.sum", ".entc", p.layout.dir, p.layout.migrations, RecordFile}
 	for _, f := range p.Files {
@@ -114,7 +134,7 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 	if err := r.compile(ctx, tidy); err != nil {
 		return nil, err
 	}
-	if noMigration {
+	if p.noMigration(steps) {
 		return &Result{}, nil
 	}
 	return r.migration(ctx, first)

@@ -569,6 +569,17 @@ func TestAKilledRunThatChangedNothingLeavesNothing(t *testing.T) {
 	assert.NoDirExists(t, filepath.Join(root, path.Dir(RecordFile)))
 }
 
+func TestMigrationsOfAnotherToolAreRefusedBeforeTheRun(t *testing.T) {
+	t.Parallel()
+	root := module(t, map[string]string{"migrate/1_posts.up.sql": "CREATE TABLE posts (id int);\n", "migrate/1_posts.down.sql": "DROP TABLE posts;\n"})
+	p, err := plan(t, root, Options{Entities: all})
+	require.NoError(t, err)
+	assert.EqualError(t, p.Check(Steps{}), "migrate holds SQL files and no atlas.sum: if they are those of another tool, move them to another folder, or leave the migration out with --no-migration; if they are Atlas's, run authgraph migrate hash --dir migrate; nothing was changed")
+	assert.NoError(t, p.Check(Steps{NoMigration: true}))
+	put(t, root, "migrate/atlas.sum", "h1:\n")
+	assert.ErrorContains(t, p.Check(Steps{}), "migrate: atlas.sum ")
+}
+
 func TestARunWaitsForAnotherAndCanBeInterrupted(t *testing.T) {
 	t.Parallel()
 	root := module(t, nil)
