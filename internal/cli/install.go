@@ -41,12 +41,7 @@ func (i *installation) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&i.Dir, "dir", "", "the ent `folder`, relative to go.mod (default as set up before, else ent)")
 	flags.BoolVar(&i.Force, "force", false, "replace files that are in the way")
 	i.addSafetyFlags(cmd)
-	cmd.PreRunE = func(*cobra.Command, []string) error {
-		if i.DB != "" && !slices.Contains(install.Databases, i.DB) {
-			return fmt.Errorf("--db %q is unknown: use %s", i.DB, strings.Join(install.Databases, ", "))
-		}
-		return nil
-	}
+	cmd.PreRunE = func(*cobra.Command, []string) error { return i.Check() }
 	_ = cmd.RegisterFlagCompletionFunc("db", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return install.Databases, cobra.ShellCompDirectiveNoFileComp
 	}) // it fails only for a flag that does not exist
@@ -108,7 +103,7 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 		return nil, err
 	}
 	if i.dryRun {
-		return nil, i.report(plan, nil)
+		return nil, errors.Join(i.report(plan, nil), i.conflicts(plan))
 	}
 	if !i.allowDirty {
 		if err := project.CheckClean(ctx); err != nil {
@@ -128,10 +123,7 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	if err := i.report(plan, result); err != nil {
 		return nil, err
 	}
-	if conflicts := plan.Has(install.Conflict); len(conflicts) > 0 {
-		return result, &findings{fmt.Sprintf("%s in conflict: edit between the markers <<<<<<< and >>>>>>>, then run go generate ./%s", count(len(conflicts), "file"), plan.Dir)}
-	}
-	return result, nil
+	return result, i.conflicts(plan)
 }
 
 // lock keeps other runs out and undoes one that was killed, which it tells.
@@ -149,6 +141,19 @@ func (i *installation) lock(ctx context.Context) (*install.Journal, error) {
 		}
 	}
 	return journal, nil
+}
+
+// conflicts are the findings of a plan; nil where there are none.
+func (i *installation) conflicts(plan *install.Plan) error {
+	conflicts := plan.Has(install.Conflict)
+	if len(conflicts) == 0 {
+		return nil
+	}
+	files := count(len(conflicts), "file") + " in conflict"
+	if i.dryRun {
+		return &findings{files + ", as shown between the markers <<<<<<< and >>>>>>>"}
+	}
+	return &findings{fmt.Sprintf("%s: edit between the markers <<<<<<< and >>>>>>>, then run go generate ./%s", files, plan.Dir)}
 }
 
 // chooseDatabase settles --db where the project does not know it yet.

@@ -145,6 +145,26 @@ type Options struct {
 	Upgrade bool
 }
 
+// OptionsError is what is wrong with [Options], and not with the project.
+type OptionsError struct{ text string }
+
+func (e *OptionsError) Error() string { return e.text }
+
+func optionsError(format string, args ...any) error {
+	return &OptionsError{fmt.Sprintf(format, args...)}
+}
+
+// Check is an OptionsError for a DB or a Dir that no project can have.
+func (o Options) Check() error {
+	if o.DB != "" && !slices.Contains(Databases, o.DB) {
+		return optionsError("--db %q is unknown: use %s", o.DB, strings.Join(Databases, ", "))
+	}
+	if dir := path.Clean(o.Dir); o.Dir != "" && (!filepath.IsLocal(dir) || !token.IsIdentifier(path.Base(dir)) || strings.ToLower(dir) != dir) {
+		return optionsError("--dir %q is no folder for a package: name one inside the module, in lower case, as in internal/ent", o.Dir)
+	}
+	return nil
+}
+
 // Action is what happens to a file.
 type Action string
 
@@ -233,6 +253,9 @@ func (a Action) writes() bool {
 
 // Plan works out what to do. It reads the project and changes nothing.
 func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
 	if was := p.Version(); semver.IsValid(was) && semver.IsValid(o.Version) && semver.Compare(o.Version, was) < 0 {
 		return nil, fmt.Errorf("installed by authgraph %s, and this is %s: install the newer one", was, o.Version)
 	}
@@ -254,7 +277,7 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 		plan.Auth = plan.Auth || p.record.auth
 	}
 	if plan.Auth && len(plan.Entities) < len(Entities) {
-		return nil, errors.New("package auth needs all four entities: authgraph add schema auth --with-auth")
+		return nil, optionsError("package auth needs all four entities: authgraph add schema auth --with-auth")
 	}
 	sources, err := plan.sources()
 	if err != nil {
@@ -355,22 +378,19 @@ func (p *Project) layout(o Options) (layout, error) {
 	l := layout{module: p.Module, db: o.DB, dir: o.Dir}
 	if r := p.record; r != nil {
 		if o.DB != "" && o.DB != r.layout.db {
-			return l, fmt.Errorf("this project is set up for %s: leave out --db %s", r.layout.db, o.DB)
+			return l, optionsError("this project is set up for %s: leave out --db %s", r.layout.db, o.DB)
 		}
 		if o.Dir != "" && path.Clean(o.Dir) != r.layout.dir {
-			return l, fmt.Errorf("this project has its ent folder in %s: leave out --dir %s", r.layout.dir, o.Dir)
+			return l, optionsError("this project has its ent folder in %s: leave out --dir %s", r.layout.dir, o.Dir)
 		}
 		l = r.layout
 		l.module = p.Module
 		return l, nil
 	}
-	if !slices.Contains(Databases, l.db) {
-		return l, fmt.Errorf("--db %q is unknown: use %s", l.db, strings.Join(Databases, ", "))
+	if l.db == "" {
+		return l, errors.New("the database is not known")
 	}
 	l.dir = path.Clean(cmp.Or(l.dir, "ent"))
-	if !filepath.IsLocal(l.dir) || l.dir == "." || !token.IsIdentifier(path.Base(l.dir)) || strings.ToLower(l.dir) != l.dir {
-		return l, fmt.Errorf("--dir %q is no folder for a package: name one inside the module, in lower case, as in internal/ent", o.Dir)
-	}
 	l.migrations = "migrate"
 	if l.db == "sqlite" {
 		l.migrations = "migrate/sqlite"
