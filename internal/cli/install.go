@@ -29,6 +29,8 @@ type installation struct {
 	yes         bool
 	allowDirty  bool
 	noMigration bool
+	// noted is whether it was said that DATABASE_URL is not used.
+	noted bool
 }
 
 func newInstallation(a *app) *installation {
@@ -161,11 +163,11 @@ func (i *installation) chooseDatabase(ctx context.Context, project *install.Proj
 	if i.DB != "" || project.DB() != "" {
 		return nil
 	}
-	if raw := i.address(); raw != "" {
-		u, err := dburl.Parse(raw)
-		if err != nil {
-			return err
-		}
+	_, u, err := i.address()
+	if err != nil {
+		return err
+	}
+	if u != nil {
 		i.DB, _, _ = strings.Cut(u.String(), "://")
 		if i.DB = strings.TrimSuffix(i.DB, "+unix"); i.DB == "maria" {
 			i.DB = "mariadb"
@@ -195,16 +197,31 @@ func (i *installation) chooseDatabase(ctx context.Context, project *install.Proj
 	}
 }
 
-// address is the database URL that was given; empty if none was.
-func (i *installation) address() string {
-	if i.url != "" {
-		return i.url
-	}
-	raw := os.Getenv("DATABASE_URL")
-	if raw != "" {
+// address is the database URL that was given, and what it says; empty and nil if
+// none was. A DATABASE_URL that says nothing may be there for something else.
+func (i *installation) address() (string, *dburl.URL, error) {
+	raw := i.url
+	if raw == "" {
+		raw = os.Getenv("DATABASE_URL")
 		i.urlFrom = "DATABASE_URL"
 	}
-	return raw
+	if raw == "" {
+		return "", nil, nil
+	}
+	u, err := dburl.Parse(raw)
+	if err != nil && i.urlFrom == "DATABASE_URL" {
+		i.unused(strings.TrimPrefix(err.Error(), "database URL: "))
+		return "", nil, nil
+	}
+	return raw, u, err
+}
+
+// unused notes, once, that DATABASE_URL is not used.
+func (i *installation) unused(reason string) {
+	if i.format == formatText && !i.noted {
+		fmt.Fprintln(i.stderr, "note: DATABASE_URL is not used:", reason)
+	}
+	i.noted = true
 }
 
 // ask reads one line from the terminal.
@@ -305,16 +322,18 @@ func (i *installation) steps(dev func(context.Context) (*migrate.Dev, error)) in
 // and for SQLite, which needs none. A database of another kind is an error
 // where a flag names it; DATABASE_URL may be there for something else.
 func (i *installation) dev(db string) (func(context.Context) (*migrate.Dev, error), error) {
-	raw, open, flag := i.address(), migrate.Scratch, "--url"
-	if i.devURL != "" {
+	var raw string
+	var u *dburl.URL
+	var err error
+	open, flag := migrate.Scratch, "--url"
+	if i.devURL == "" {
+		raw, u, err = i.address()
+	} else {
 		raw, open, flag = i.devURL, migrate.OpenDev, "--dev-url"
 		i.urlFrom = flag
+		u, err = dburl.Parse(raw)
 	}
-	if raw == "" {
-		return nil, nil
-	}
-	u, err := dburl.Parse(raw)
-	if err != nil {
+	if u == nil {
 		return nil, err
 	}
 	if (u.Dialect == dialect.SQLite) != (db == "sqlite") {
@@ -322,9 +341,7 @@ func (i *installation) dev(db string) (func(context.Context) (*migrate.Dev, erro
 		if i.urlFrom != "DATABASE_URL" {
 			return nil, fmt.Errorf("%s names a %s database, and this project is set up for %s: correct it, or leave it out; nothing was changed", flag, kind, db)
 		}
-		if i.format == formatText {
-			fmt.Fprintf(i.stderr, "note: DATABASE_URL names a %s database, and this project is set up for %s: it is not used\n", kind, db)
-		}
+		i.unused(fmt.Sprintf("it names a %s database, and this project is set up for %s", kind, db))
 		return nil, nil
 	}
 	if db == "sqlite" {
