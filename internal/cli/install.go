@@ -113,7 +113,7 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 		}
 	}
 	if i.format == formatText {
-		i.printPlanned(plan, false)
+		i.printPlanned(plan)
 	}
 	if err := i.confirm(ctx); err != nil {
 		return nil, err
@@ -363,7 +363,7 @@ func (i *installation) report(plan *install.Plan, result *install.Result) error 
 		}
 	case result != nil:
 	case plan.Changes():
-		i.printPlanned(plan, true)
+		i.printPlanned(plan)
 		fmt.Fprintln(i.stderr, "dry run: nothing was changed")
 	default:
 		fmt.Fprintln(i.stderr, "nothing to do: everything is installed and as it should be")
@@ -374,8 +374,9 @@ func (i *installation) report(plan *install.Plan, result *install.Result) error 
 	return nil
 }
 
-// printPlanned prints what happens to each file, and on request how.
-func (i *installation) printPlanned(plan *install.Plan, diffs bool) {
+// printPlanned prints what happens to each file, and how: on a dry run of every one
+// that changes, else of those of which something is lost.
+func (i *installation) printPlanned(plan *install.Plan) {
 	for _, f := range plan.Files {
 		if f.Action != install.Keep {
 			fmt.Fprintf(i.stdout, "%-8s  %-36s  %s\n", f.Action, f.Path, f.Reason)
@@ -384,11 +385,8 @@ func (i *installation) printPlanned(plan *install.Plan, diffs bool) {
 	for _, m := range plan.Requirements {
 		fmt.Fprintf(i.stdout, "%-8s  %s %s\n", "require", m.Module, m.Version)
 	}
-	if !diffs {
-		return
-	}
 	for _, f := range plan.Files {
-		if f.Action != install.Create {
+		if f.Action == install.Replace || i.dryRun && f.Action != install.Create {
 			fmt.Fprint(i.stdout, f.Diff())
 		}
 	}

@@ -386,11 +386,18 @@ func TestUpgrade(t *testing.T) {
 			assert.False(t, p.Changes())
 		})
 	}
+	t.Run("edited the same lines, with force", func(t *testing.T) {
+		t.Parallel()
+		root := setUp(t, func(s string) string { return strings.Replace(s, "Default(3)", "Default(9)", 1) })
+		p, err := plan(t, root, Options{Version: "v2", Upgrade: true, Force: true})
+		require.NoError(t, err)
+		assert.Equal(t, Conflict, is(p).Action)
+	})
 	t.Run("deleted", func(t *testing.T) {
 		t.Parallel()
 		root := setUp(t, func(s string) string { return s })
 		require.NoError(t, os.Remove(filepath.Join(root, file)))
-		p, err := plan(t, root, Options{Version: "v2", Upgrade: true})
+		p, err := plan(t, root, Options{Version: "v2", Upgrade: true, Force: true})
 		require.NoError(t, err)
 		assert.Equal(t, Deleted, is(p).Action)
 		require.NoError(t, run{Plan: p}.write())

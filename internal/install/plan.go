@@ -563,7 +563,7 @@ func (p *Project) classify(ctx context.Context, s source, o Options) (File, erro
 			return f, err
 		}
 		switch {
-		case conflicts && o.Force:
+		case conflicts && o.Force && !o.Upgrade:
 			f.Action = Replace
 		case conflicts:
 			f.Text, f.Action = text, Conflict
