@@ -42,13 +42,21 @@ type Result struct {
 }
 
 // CheckClean is an error if the project lies in a git repository and files that
-// git knows were changed since the last commit.
+// git knows were changed since the last commit, or if git cannot tell.
 func (p *Project) CheckClean(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, "git", "status", "--porcelain", "--untracked-files=no", "--", ".")
 	cmd.Dir = p.Root
+	cmd.Env = append(os.Environ(), "LC_ALL=C") // its errors are read below
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if err != nil {
-		return ctx.Err() // no repository, or no git
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, exec.ErrNotFound), strings.Contains(stderr.String(), "not a git repository"):
+		return nil
+	case err != nil:
+		return fmt.Errorf("git does not tell whether everything is committed: %w: %s; correct that, or use --allow-dirty", err, firstLines(stderr.String()))
 	}
 	first, _, _ := strings.Cut(string(out), "\n")
 	if first == "" {
