@@ -41,7 +41,7 @@ func (i *installation) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&i.DB, "db", "", "the `database`: mysql, mariadb or sqlite (default as set up before, else that of the database URL, else asked for on a terminal)")
 	flags.StringVar(&i.Dir, "dir", "", "the ent `folder`, relative to go.mod (default as set up before, else ent)")
-	flags.BoolVar(&i.Force, "force", false, "replace files that are in the way")
+	flags.BoolVar(&i.Force, "force", false, "replace files that are in the way, and bring back those that you deleted")
 	i.addSafetyFlags(cmd)
 	cmd.PreRunE = func(*cobra.Command, []string) error { return i.Check() }
 	_ = cmd.RegisterFlagCompletionFunc("db", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -91,7 +91,7 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	if err != nil {
 		return nil, err
 	}
-	if err := i.refused(project, plan); err != nil {
+	if err := i.refused(plan); err != nil {
 		return nil, err
 	}
 	if !plan.Changes() {
@@ -267,14 +267,10 @@ func (i *installation) confirm(ctx context.Context) error {
 }
 
 // refused is an error for files that are in the way, which it shows.
-func (i *installation) refused(project *install.Project, plan *install.Plan) error {
+func (i *installation) refused(plan *install.Plan) error {
 	blocked := plan.Has(install.Differs)
-	advice := "rename or remove what is yours, or replace it with --force"
-	if conflicts := plan.Has(install.Conflict); !i.Upgrade && len(conflicts) > 0 {
-		if len(blocked) == 0 && project.Version() != i.Version {
-			advice = fmt.Sprintf("run authgraph upgrade first, which goes from %s to %s and marks what conflicts", project.Version(), i.Version)
-		}
-		blocked = append(blocked, conflicts...)
+	if !i.Upgrade {
+		blocked = append(blocked, plan.Has(install.Conflict)...)
 	}
 	if len(blocked) == 0 {
 		return nil
@@ -294,8 +290,8 @@ func (i *installation) refused(project *install.Project, plan *install.Plan) err
 	if len(paths) == 1 {
 		differ = "differs"
 	}
-	return errors.Join(err, fmt.Errorf("%s already there and %s from what would be written: %s; nothing was changed",
-		strings.Join(paths, ", "), differ, advice))
+	return errors.Join(err, fmt.Errorf("%s already there and %s from what would be written: rename or remove what is yours, or replace it with --force; nothing was changed",
+		strings.Join(paths, ", "), differ))
 }
 
 func (i *installation) result(plan *install.Plan, result *install.Result) installResult {

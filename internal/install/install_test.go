@@ -425,10 +425,36 @@ func TestAnOlderVersionInstallsNothingOverANewerOne(t *testing.T) {
 		_, err := plan(t, root, Options{Entities: all, Version: "v0.9.0", Upgrade: upgrade})
 		assert.EqualError(t, err, "installed by authgraph v0.10.0, and this is v0.9.0: install the newer one")
 	}
-	for _, version := range []string{"v0.10.0", "v0.10.1", "(devel)"} {
+	_, err := plan(t, root, Options{Entities: all, Version: "v0.10.0"})
+	assert.NoError(t, err)
+}
+
+func TestANewerVersionAddsNothingBeforeAnUpgrade(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	add(t, root, Options{Entities: []string{"user"}, Version: "v0.10.0"})
+	for _, version := range []string{"v0.10.1", "(devel)"} {
 		_, err := plan(t, root, Options{Entities: all, Version: version})
-		assert.NoError(t, err, version)
+		assert.EqualError(t, err, "installed by authgraph v0.10.0, and this is "+version+": run authgraph upgrade first")
+		p, err := plan(t, root, Options{Entities: []string{"user"}, Version: version})
+		require.NoError(t, err)
+		assert.False(t, p.Changes(), "what is there is as this version has it")
 	}
+	add(t, root, Options{Version: "v0.10.1", Upgrade: true})
+	add(t, root, Options{Entities: all, Version: "v0.10.1"})
+}
+
+func TestAFileThatWasDeletedComesBackOnRequestOnly(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	add(t, root, Options{Entities: []string{"otp"}})
+	require.NoError(t, os.Remove(filepath.Join(root, "atlas.hcl")))
+	p := add(t, root, Options{Entities: []string{"user"}})
+	assert.Len(t, p.Has(Deleted), 1)
+	assert.Equal(t, []string{"atlas.hcl was deleted here and stays so: --force brings it back"}, p.Notes)
+	assert.NoFileExists(t, filepath.Join(root, "atlas.hcl"))
+	add(t, root, Options{Entities: []string{"user"}, Force: true})
+	assert.FileExists(t, filepath.Join(root, "atlas.hcl"))
 }
 
 // The marker lines of the record's format are in none of the texts.

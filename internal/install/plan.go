@@ -137,7 +137,8 @@ type Options struct {
 	Entities []string
 	// Auth is whether package auth is installed too.
 	Auth bool
-	// Force replaces files that are in the way.
+	// Force replaces files that are in the way, and without Upgrade brings back those that
+	// the user deleted.
 	Force bool
 	// Version is that of this program.
 	Version string
@@ -317,6 +318,9 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 			plan.Files = append(plan.Files, f)
 			continue
 		}
+		if f.Action == Deleted && !o.Upgrade {
+			plan.Notes = append(plan.Notes, s.path+" was deleted here and stays so: --force brings it back")
+		}
 		plan.Files = append(plan.Files, f)
 		plan.record.files[s.path] = s.text
 		plan.record.order = append(plan.record.order, s.path)
@@ -327,8 +331,13 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 			return nil, err
 		}
 	}
-	plan.Requirements, err = requirements(sources)
-	return plan, err
+	if plan.Requirements, err = requirements(sources); err != nil {
+		return nil, err
+	}
+	if p.record != nil && !o.Upgrade && o.Version != "" && o.Version != p.Version() && plan.Changes() {
+		return nil, fmt.Errorf("installed by authgraph %s, and this is %s: run authgraph upgrade first", p.Version(), o.Version)
+	}
+	return plan, nil
 }
 
 // noteGone notes the files that were installed and are not any more: they
@@ -540,7 +549,7 @@ func (p *Project) classify(ctx context.Context, s source, o Options) (File, erro
 	was, err := os.ReadFile(p.file(s.path))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if recorded && o.Upgrade {
+		if recorded && (o.Upgrade || !o.Force) {
 			f.Action = Deleted
 		}
 		return f, nil
