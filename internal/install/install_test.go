@@ -508,17 +508,24 @@ func TestAModuleInside(t *testing.T) {
 
 func TestNothingIsWrittenThroughASymbolicLink(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"ent", "ent/schema", "auth", "auth/auth.go", "migrate", ".authgraph", "atlas.hcl"} {
+	for _, name := range []string{"ent", "ent/schema", "ent/user", "ent/client.go", "auth", "auth/auth.go", "migrate", "migrate/atlas.sum", ".authgraph", "atlas.hcl"} {
 		root, elsewhere := module(t, nil), t.TempDir()
 		at := filepath.Join(root, filepath.FromSlash(name))
 		require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
 		require.NoError(t, os.Symlink(filepath.Join(elsewhere, "missing"), at))
-		if name != "atlas.hcl" && name != "auth/auth.go" {
+		if path.Ext(name) == "" || name == ".authgraph" {
 			require.NoError(t, os.Mkdir(filepath.Join(elsewhere, "missing"), 0o755))
 		}
 		_, err := plan(t, root, Options{Entities: all, Auth: true})
 		assert.ErrorContains(t, err, name+" is a symbolic link, through which authgraph does not write: ", name)
 	}
+	// What is only read may lie elsewhere.
+	root := module(t, map[string]string{"shared/post.go": "package schema\n", "ent/schema/mixin/x.go": "package mixin\n", "ent/template/x.tmpl": ""})
+	for _, name := range []string{"ent/schema/post.go", "ent/template/post.tmpl"} {
+		require.NoError(t, os.Symlink("../../shared/post.go", filepath.Join(root, filepath.FromSlash(name))))
+	}
+	_, err := plan(t, root, Options{Entities: all, Auth: true})
+	assert.NoError(t, err)
 }
 
 func TestPackageAuthIsNotMixedWithAPackageOfTheUser(t *testing.T) {

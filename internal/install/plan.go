@@ -290,10 +290,13 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if err := p.mixed(l, sources); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"go.mod", "go.sum", l.dir, l.migrations, RecordFile} {
+	for _, name := range []string{"go.mod", "go.sum", l.dir, path.Join(l.migrations, "atlas.sum"), RecordFile} {
 		if err := p.link(name); err != nil {
 			return nil, err
 		}
+	}
+	if err := p.linksIn(l); err != nil {
+		return nil, err
 	}
 	plan.record = &record{version: o.Version, layout: l, entities: plan.Entities, auth: plan.Auth, files: map[string]string{}}
 	for _, s := range sources {
@@ -457,6 +460,18 @@ func (p *Project) link(name string) error {
 		}
 	}
 	return nil
+}
+
+// linksIn refuses symbolic links where the generator writes: in the ent folder,
+// but not among the entities and templates that it reads.
+func (p *Project) linksIn(l layout) error {
+	return walk(p.Root, filepath.FromSlash(l.dir), func(at string, entry fs.DirEntry) error {
+		name := filepath.ToSlash(at)
+		if entry.IsDir() && (name == l.entFile("schema") || name == l.entFile("template")) {
+			return fs.SkipDir
+		}
+		return p.link(name)
+	})
 }
 
 // nested refuses a path in a module of its own.
