@@ -311,7 +311,7 @@ func (r run) command(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = r.project.Root
 	// A workspace would have its own go.mod files changed and read.
-	cmd.Env = append(os.Environ(), "GOWORK=off")
+	cmd.Env = append(os.Environ(), entgraph.NoWorkspace)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
@@ -418,7 +418,7 @@ func (r run) desired(ctx context.Context) (name, sql string, err error) {
 	if r.DB == "sqlite" {
 		of = dialect.SQLite
 	}
-	sql, err = entgraph.Load(ctx, r.project.file(name), of)
+	sql, err = entgraph.Load(ctx, r.project.file(name), of, entgraph.NoWorkspace)
 	return name, sql, err
 }
 
