@@ -19,8 +19,9 @@ ends are there. The requirements are added to go.mod, the client is generated an
 built, and the migration is planned; the first one without a database.
 
 A file that is there and differs is shown, and replaced only with --force. Files that
-authgraph installed and you changed are merged. A run that fails or is interrupted
-leaves everything as it was.`,
+authgraph installed and you changed are merged; those that you deleted stay deleted.
+Where another version installed what is there, upgrade comes first. A run that fails
+or is interrupted leaves everything as it was.`,
 		Example: `  authgraph add schema auth --db mysql
   authgraph add schema auth/user auth/session
   authgraph add schema auth --with-auth`,

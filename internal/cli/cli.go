@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/install"
 )
 
 // The exit codes, as the help of the root command documents them.
@@ -65,6 +66,7 @@ func Run(args []string, stdout, stderr io.Writer) int {
 func exitCode(ctx context.Context, err error) int {
 	var failed *failure
 	var found *findings
+	var options *install.OptionsError
 	switch {
 	case err == nil:
 		return exitOK
@@ -72,7 +74,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.As(err, &found):
 		return exitFindings
-	case !errors.As(err, &failed):
+	case !errors.As(err, &failed), errors.As(err, &options):
 		return exitUsage
 	default:
 		return exitFailed

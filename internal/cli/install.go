@@ -29,6 +29,8 @@ type installation struct {
 	yes         bool
 	allowDirty  bool
 	noMigration bool
+	// noted is whether it was said that DATABASE_URL is not used.
+	noted bool
 }
 
 func newInstallation(a *app) *installation {
@@ -39,14 +41,9 @@ func (i *installation) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&i.DB, "db", "", "the `database`: mysql, mariadb or sqlite (default as set up before, else that of the database URL, else asked for on a terminal)")
 	flags.StringVar(&i.Dir, "dir", "", "the ent `folder`, relative to go.mod (default as set up before, else ent)")
-	flags.BoolVar(&i.Force, "force", false, "replace files that are in the way")
+	flags.BoolVar(&i.Force, "force", false, "replace files that are in the way, and bring back those that you deleted")
 	i.addSafetyFlags(cmd)
-	cmd.PreRunE = func(*cobra.Command, []string) error {
-		if i.DB != "" && !slices.Contains(install.Databases, i.DB) {
-			return fmt.Errorf("--db %q is unknown: use %s", i.DB, strings.Join(install.Databases, ", "))
-		}
-		return nil
-	}
+	cmd.PreRunE = func(*cobra.Command, []string) error { return i.Check() }
 	_ = cmd.RegisterFlagCompletionFunc("db", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return install.Databases, cobra.ShellCompDirectiveNoFileComp
 	}) // it fails only for a flag that does not exist
@@ -71,55 +68,52 @@ type installResult struct {
 // do plans the installation, shows it, and carries it out. Where nothing was
 // to be done, or on a dry run, there is no result.
 func (i *installation) do(ctx context.Context) (result *install.Result, err error) {
+	var journal *install.Journal
+	if !i.dryRun {
+		if journal, err = i.lock(ctx); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, journal.Close()) }()
+	} else if install.Unfinished(".") {
+		return nil, errors.New("a run that was killed left changes behind, or one is at work: without --dry-run they are undone first")
+	}
 	project, err := install.Open(".")
 	if err != nil {
 		return nil, err
 	}
+	if i.Upgrade && project.DB() == "" {
+		return nil, errors.New("nothing was installed here: " + install.RecordFile + " is missing; begin with authgraph add schema auth")
+	}
 	if err := i.chooseDatabase(ctx, project); err != nil {
 		return nil, err
-	}
-	var journal *install.Journal
-	if !i.dryRun {
-		if journal, err = install.Lock(ctx, ".", func() {
-			fmt.Fprintln(i.stderr, "waiting for another authgraph in this folder")
-		}); err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, journal.Close()) }()
-		if journal.Recovered {
-			fmt.Fprintln(i.stderr, "a run that was killed had left changes behind: they were undone")
-			if journal.Undone != "" {
-				fmt.Fprintf(i.stderr, "what was there until now is in %s: take from it what is yours, then remove it\n", journal.Undone)
-			}
-		}
-		if project, err = install.Open("."); err != nil {
-			return nil, err
-		}
 	}
 	plan, err := project.Plan(ctx, i.Options)
 	if err != nil {
 		return nil, err
 	}
-	if err := i.refused(project, plan); err != nil {
+	if err := i.refused(plan); err != nil {
 		return nil, err
 	}
-	if i.dryRun || !plan.Changes() {
+	if !plan.Changes() {
 		return nil, i.report(plan, nil)
 	}
-	if err := project.CheckVendor(); err != nil {
+	dev, err := i.dev(plan.DB)
+	if err != nil {
 		return nil, err
+	}
+	if err := plan.Check(i.steps(dev)); err != nil {
+		return nil, err
+	}
+	if i.dryRun {
+		return nil, errors.Join(i.report(plan, nil), i.conflicts(plan))
 	}
 	if !i.allowDirty {
 		if err := project.CheckClean(ctx); err != nil {
 			return nil, err
 		}
 	}
-	dev, err := i.dev(plan.DB)
-	if err != nil {
-		return nil, err
-	}
 	if i.format == formatText {
-		i.printPlanned(plan, false)
+		i.printPlanned(plan)
 	}
 	if err := i.confirm(ctx); err != nil {
 		return nil, err
@@ -131,10 +125,37 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	if err := i.report(plan, result); err != nil {
 		return nil, err
 	}
-	if conflicts := plan.Has(install.Conflict); len(conflicts) > 0 {
-		return result, &findings{fmt.Sprintf("%s in conflict: edit between the markers <<<<<<< and >>>>>>>, then run go generate ./%s", count(len(conflicts), "file"), plan.Dir)}
+	return result, i.conflicts(plan)
+}
+
+// lock keeps other runs out and undoes one that was killed, which it tells.
+func (i *installation) lock(ctx context.Context) (*install.Journal, error) {
+	journal, err := install.Lock(ctx, ".", func() {
+		fmt.Fprintln(i.stderr, "waiting for another authgraph in this folder")
+	})
+	if err != nil {
+		return nil, err
 	}
-	return result, nil
+	if journal.Recovered {
+		fmt.Fprintln(i.stderr, "a run that was killed had left changes behind: they were undone")
+		if journal.Undone != "" {
+			fmt.Fprintf(i.stderr, "what was there until now is in %s: take from it what is yours, then remove it\n", journal.Undone)
+		}
+	}
+	return journal, nil
+}
+
+// conflicts are the findings of a plan; nil where there are none.
+func (i *installation) conflicts(plan *install.Plan) error {
+	conflicts := plan.Has(install.Conflict)
+	if len(conflicts) == 0 {
+		return nil
+	}
+	files := count(len(conflicts), "file") + " in conflict"
+	if i.dryRun {
+		return &findings{files + ", as shown between the markers <<<<<<< and >>>>>>>"}
+	}
+	return &findings{fmt.Sprintf("%s: edit between the markers <<<<<<< and >>>>>>>, then run go generate ./%s", files, plan.Dir)}
 }
 
 // chooseDatabase settles --db where the project does not know it yet.
@@ -142,11 +163,11 @@ func (i *installation) chooseDatabase(ctx context.Context, project *install.Proj
 	if i.DB != "" || project.DB() != "" {
 		return nil
 	}
-	if raw := i.address(); raw != "" {
-		u, err := dburl.Parse(raw)
-		if err != nil {
-			return err
-		}
+	_, u, err := i.address()
+	if err != nil {
+		return err
+	}
+	if u != nil {
 		i.DB, _, _ = strings.Cut(u.String(), "://")
 		if i.DB = strings.TrimSuffix(i.DB, "+unix"); i.DB == "maria" {
 			i.DB = "mariadb"
@@ -176,16 +197,31 @@ func (i *installation) chooseDatabase(ctx context.Context, project *install.Proj
 	}
 }
 
-// address is the database URL that was given; empty if none was.
-func (i *installation) address() string {
-	if i.url != "" {
-		return i.url
-	}
-	raw := os.Getenv("DATABASE_URL")
-	if raw != "" {
+// address is the database URL that was given, and what it says; empty and nil if
+// none was. A DATABASE_URL that says nothing may be there for something else.
+func (i *installation) address() (string, *dburl.URL, error) {
+	raw := i.url
+	if raw == "" {
+		raw = os.Getenv("DATABASE_URL")
 		i.urlFrom = "DATABASE_URL"
 	}
-	return raw
+	if raw == "" {
+		return "", nil, nil
+	}
+	u, err := dburl.Parse(raw)
+	if err != nil && i.urlFrom == "DATABASE_URL" {
+		i.unused(strings.TrimPrefix(err.Error(), "database URL: "))
+		return "", nil, nil
+	}
+	return raw, u, err
+}
+
+// unused notes, once, that DATABASE_URL is not used.
+func (i *installation) unused(reason string) {
+	if i.format == formatText && !i.noted {
+		fmt.Fprintln(i.stderr, "note: DATABASE_URL is not used:", reason)
+	}
+	i.noted = true
 }
 
 // ask reads one line from the terminal.
@@ -231,14 +267,10 @@ func (i *installation) confirm(ctx context.Context) error {
 }
 
 // refused is an error for files that are in the way, which it shows.
-func (i *installation) refused(project *install.Project, plan *install.Plan) error {
+func (i *installation) refused(plan *install.Plan) error {
 	blocked := plan.Has(install.Differs)
-	advice := "rename or remove what is yours, or replace it with --force"
-	if conflicts := plan.Has(install.Conflict); !i.Upgrade && len(conflicts) > 0 {
-		if len(blocked) == 0 && project.Version() != i.Version {
-			advice = fmt.Sprintf("run authgraph upgrade first, which goes from %s to %s and marks what conflicts", project.Version(), i.Version)
-		}
-		blocked = append(blocked, conflicts...)
+	if !i.Upgrade {
+		blocked = append(blocked, plan.Has(install.Conflict)...)
 	}
 	if len(blocked) == 0 {
 		return nil
@@ -258,8 +290,8 @@ func (i *installation) refused(project *install.Project, plan *install.Plan) err
 	if len(paths) == 1 {
 		differ = "differs"
 	}
-	return errors.Join(err, fmt.Errorf("%s already there and %s from what would be written: %s; nothing was changed",
-		strings.Join(paths, ", "), differ, advice))
+	return errors.Join(err, fmt.Errorf("%s already there and %s from what would be written: rename or remove what is yours, or replace it with --force; nothing was changed",
+		strings.Join(paths, ", "), differ))
 }
 
 func (i *installation) result(plan *install.Plan, result *install.Result) installResult {
@@ -286,16 +318,18 @@ func (i *installation) steps(dev func(context.Context) (*migrate.Dev, error)) in
 // and for SQLite, which needs none. A database of another kind is an error
 // where a flag names it; DATABASE_URL may be there for something else.
 func (i *installation) dev(db string) (func(context.Context) (*migrate.Dev, error), error) {
-	raw, open, flag := i.address(), migrate.Scratch, "--url"
-	if i.devURL != "" {
+	var raw string
+	var u *dburl.URL
+	var err error
+	open, flag := migrate.Scratch, "--url"
+	if i.devURL == "" {
+		raw, u, err = i.address()
+	} else {
 		raw, open, flag = i.devURL, migrate.OpenDev, "--dev-url"
 		i.urlFrom = flag
+		u, err = dburl.Parse(raw)
 	}
-	if raw == "" {
-		return nil, nil
-	}
-	u, err := dburl.Parse(raw)
-	if err != nil {
+	if u == nil {
 		return nil, err
 	}
 	if (u.Dialect == dialect.SQLite) != (db == "sqlite") {
@@ -303,9 +337,7 @@ func (i *installation) dev(db string) (func(context.Context) (*migrate.Dev, erro
 		if i.urlFrom != "DATABASE_URL" {
 			return nil, fmt.Errorf("%s names a %s database, and this project is set up for %s: correct it, or leave it out; nothing was changed", flag, kind, db)
 		}
-		if i.format == formatText {
-			fmt.Fprintf(i.stderr, "note: DATABASE_URL names a %s database, and this project is set up for %s: it is not used\n", kind, db)
-		}
+		i.unused(fmt.Sprintf("it names a %s database, and this project is set up for %s", kind, db))
 		return nil, nil
 	}
 	if db == "sqlite" {
@@ -327,7 +359,7 @@ func (i *installation) report(plan *install.Plan, result *install.Result) error 
 		}
 	case result != nil:
 	case plan.Changes():
-		i.printPlanned(plan, true)
+		i.printPlanned(plan)
 		fmt.Fprintln(i.stderr, "dry run: nothing was changed")
 	default:
 		fmt.Fprintln(i.stderr, "nothing to do: everything is installed and as it should be")
@@ -338,8 +370,9 @@ func (i *installation) report(plan *install.Plan, result *install.Result) error 
 	return nil
 }
 
-// printPlanned prints what happens to each file, and on request how.
-func (i *installation) printPlanned(plan *install.Plan, diffs bool) {
+// printPlanned prints what happens to each file, and how: on a dry run of every one
+// that changes, else of those of which something is lost.
+func (i *installation) printPlanned(plan *install.Plan) {
 	for _, f := range plan.Files {
 		if f.Action != install.Keep {
 			fmt.Fprintf(i.stdout, "%-8s  %-36s  %s\n", f.Action, f.Path, f.Reason)
@@ -348,11 +381,8 @@ func (i *installation) printPlanned(plan *install.Plan, diffs bool) {
 	for _, m := range plan.Requirements {
 		fmt.Fprintf(i.stdout, "%-8s  %s %s\n", "require", m.Module, m.Version)
 	}
-	if !diffs {
-		return
-	}
 	for _, f := range plan.Files {
-		if f.Action != install.Create {
+		if f.Action == install.Replace || i.dryRun && f.Action != install.Create {
 			fmt.Fprint(i.stdout, f.Diff())
 		}
 	}

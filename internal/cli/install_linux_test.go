@@ -36,6 +36,21 @@ func TestInstallAsksOnATerminal(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, entries, 1)
 
+	// What is saved while the question waits stays.
+	r = inModule(t, "add", "schema", "auth", "--db", "mysql", "--force")
+	schema := filepath.Join(r.Dir, "ent", "schema", "user.go")
+	require.NoError(t, os.MkdirAll(filepath.Dir(schema), 0o755))
+	require.NoError(t, os.WriteFile(schema, []byte("package schema\n"), 0o644))
+	shown, err = answerOn(t, r.Cmd, "Write this? [Y/n] ", func() string {
+		require.NoError(t, os.WriteFile(schema, []byte("package schema\n\n// Mine.\n"), 0o644))
+		return "y\n"
+	})
+	require.Error(t, err)
+	assert.Contains(t, shown, "authgraph: ent/schema/user.go was changed after authgraph had read it: run this again; nothing was changed")
+	text, err := os.ReadFile(schema)
+	require.NoError(t, err)
+	assert.Equal(t, "package schema\n\n// Mine.\n", string(text))
+
 	const end = "\x04" // as Ctrl-D
 	shown, err = typeInto(t, inModule(t, "add", "schema", "auth", "--db", "mysql").Cmd, end)
 	require.Error(t, err)
@@ -84,8 +99,9 @@ func TestInterruptedInstall(t *testing.T) {
 			r.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"), 0o644))
 			require.NoError(t, r.Start())
-			mysqltest.Eventually(t, "go.sum is written", func() bool {
-				_, err := os.Stat(filepath.Join(r.Dir, "go.sum"))
+			// Then go.mod is as the last go command left it, and known for that.
+			mysqltest.Eventually(t, "the client is generated", func() bool {
+				_, err := os.Stat(filepath.Join(r.Dir, "ent", "client.go"))
 				return err == nil
 			})
 			stop(t, r)

@@ -30,15 +30,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) string {
 // that is empty: then its standard input is no terminal.
 func typeInto(t *testing.T, cmd *exec.Cmd, typed string) (string, error) {
 	t.Helper()
-	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, screen.Close()) })
-	require.NoError(t, unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0))
-	n, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
-	require.NoError(t, err)
-	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	require.NoError(t, err)
-	require.NoError(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 120}))
+	screen, terminal := openTerminal(t)
 	cmd.Stdout, cmd.Stderr = terminal, terminal
 	if typed != "" {
 		cmd.Stdin = terminal
@@ -50,6 +42,41 @@ func typeInto(t *testing.T, cmd *exec.Cmd, typed string) (string, error) {
 	var shown bytes.Buffer
 	_, _ = shown.ReadFrom(screen) // on Linux it ends with an error when the program has ended
 	return shown.String(), cmd.Wait()
+}
+
+// answerOn runs a program on a terminal into which the answer is typed once the
+// program asks.
+func answerOn(t *testing.T, cmd *exec.Cmd, question string, answer func() string) (string, error) {
+	t.Helper()
+	screen, terminal := openTerminal(t)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+	require.NoError(t, cmd.Start())
+	require.NoError(t, terminal.Close())
+	var shown bytes.Buffer
+	for part := make([]byte, 1<<12); !strings.Contains(shown.String(), question); {
+		n, err := screen.Read(part)
+		require.NoError(t, err, "%s", &shown)
+		shown.Write(part[:n])
+	}
+	_, err := screen.WriteString(answer())
+	require.NoError(t, err)
+	_, _ = shown.ReadFrom(screen) // as above
+	return shown.String(), cmd.Wait()
+}
+
+// openTerminal opens both ends of a terminal.
+func openTerminal(t *testing.T) (screen, terminal *os.File) {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, screen.Close()) })
+	require.NoError(t, unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
+	require.NoError(t, err)
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 120}))
+	return screen, terminal
 }
 
 func TestBarOnATerminal(t *testing.T) {

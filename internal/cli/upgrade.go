@@ -2,12 +2,9 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/authgraph/authgraph/internal/install"
 )
 
 func newUpgrade(a *app) *cobra.Command {
@@ -19,7 +16,8 @@ func newUpgrade(a *app) *cobra.Command {
 		Long: `Bring the files that authgraph installed to this version by a three-way merge of
 what was installed, what you made of it, and what this version would install. Where
 both changed the same lines, the file gets conflict markers, and the exit code is 3.
-A file that you deleted stays deleted. Needs git where there is something to merge.
+A file that you deleted stays deleted; one of yours in the place of a new one is shown,
+and replaced only with --force. Needs git where there is something to merge.
 
 A run that fails or is interrupted leaves everything as it was.`,
 		Example: `  authgraph upgrade --dry-run
@@ -27,18 +25,12 @@ A run that fails or is interrupted leaves everything as it was.`,
 		Args: noArgs,
 		RunE: a.run(func(ctx context.Context, _ []string) error { return i.upgrade(ctx) }),
 	}
+	cmd.Flags().BoolVar(&i.Force, "force", false, "replace files that are in the way; those that you changed are merged all the same")
 	i.addSafetyFlags(cmd)
 	return cmd
 }
 
 func (i *installation) upgrade(ctx context.Context) error {
-	project, err := install.Open(".")
-	if err != nil {
-		return err
-	}
-	if project.DB() == "" {
-		return errors.New("nothing was installed here: " + install.RecordFile + " is missing; begin with authgraph add schema auth")
-	}
 	result, err := i.do(ctx)
 	if err != nil {
 		return err

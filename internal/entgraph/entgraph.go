@@ -27,11 +27,16 @@ import (
 //go:embed loader/main.go
 var loader []byte
 
+// NoWorkspace has the go command read and change the module of the current folder
+// alone, whatever the go.work file is that it lies below.
+const NoWorkspace = "GOWORK=off"
+
 // Load is the SQL that makes the tables of the Ent schema in the Go files of a
 // folder, which must lie in the module of the current folder, in an empty
 // database of a dialect: dialect.MySQL (for MariaDB too) or dialect.SQLite.
-// It needs the go command and no database.
-func Load(ctx context.Context, folder, name string) (_ string, err error) {
+// It needs the go command, which is run with env beside its own environment, and
+// no database.
+func Load(ctx context.Context, folder, name string, env ...string) (_ string, err error) {
 	if !HoldsGo(folder) {
 		return "", fmt.Errorf("the folder %s holds no Go files: name the one of the Ent schema, as in ent://ent/schema", folder)
 	}
@@ -54,9 +59,9 @@ func Load(ctx context.Context, folder, name string) (_ string, err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(working)) }()
 	}
 	args := []string{path, name, versions[name]}
-	ddl, err := goRun(ctx, program, nil, args)
+	ddl, err := goRun(ctx, env, program, nil, args)
 	if err != nil && incomplete.MatchString(err.Error()) {
-		ddl, err = runApart(ctx, program, temp, args, err)
+		ddl, err = runApart(ctx, env, program, temp, args, err)
 	}
 	if err != nil {
 		return "", fmt.Errorf("read the Ent schema in %s: %w", folder, err)
@@ -64,8 +69,9 @@ func Load(ctx context.Context, folder, name string) (_ string, err error) {
 	return tidy(name, ddl), nil
 }
 
-func goRun(ctx context.Context, program string, flags, args []string) (string, error) {
+func goRun(ctx context.Context, env []string, program string, flags, args []string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", append(append(append([]string{"run"}, flags...), program), append(args, flags...)...)...)
+	cmd.Env = append(os.Environ(), env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -88,7 +94,7 @@ var incomplete = regexp.MustCompile(`missing go\.sum entry|updates to go\.mod ne
 
 // runApart runs the program with a copy of go.mod, to which the go command may add
 // what is missing; cause is the error without that.
-func runApart(ctx context.Context, program, temp string, args []string, cause error) (string, error) {
+func runApart(ctx context.Context, env []string, program, temp string, args []string, cause error) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {
 		return "", cause
@@ -103,7 +109,7 @@ func runApart(ctx context.Context, program, temp string, args []string, cause er
 			return "", err
 		}
 	}
-	return goRun(ctx, program, []string{"-mod=mod", "-modfile=" + filepath.Join(temp, "go.mod")}, args)
+	return goRun(ctx, env, program, []string{"-mod=mod", "-modfile=" + filepath.Join(temp, "go.mod")}, args)
 }
 
 // HoldsGo reports whether Go files lie in a folder.

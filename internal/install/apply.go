@@ -42,13 +42,21 @@ type Result struct {
 }
 
 // CheckClean is an error if the project lies in a git repository and files that
-// git knows were changed since the last commit.
+// git knows were changed since the last commit, or if git cannot tell.
 func (p *Project) CheckClean(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, "git", "status", "--porcelain", "--untracked-files=no", "--", ".")
 	cmd.Dir = p.Root
+	cmd.Env = append(os.Environ(), "LC_ALL=C") // its errors are read below
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if err != nil {
-		return ctx.Err() // no repository, or no git
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, exec.ErrNotFound), strings.Contains(stderr.String(), "not a git repository"):
+		return nil
+	case err != nil:
+		return fmt.Errorf("git does not tell whether everything is committed: %w: %s; correct that, or use --allow-dirty", err, firstLines(stderr.String()))
 	}
 	first, _, _ := strings.Cut(string(out), "\n")
 	if first == "" {
@@ -57,23 +65,43 @@ func (p *Project) CheckClean(ctx context.Context) error {
 	return fmt.Errorf("%s was changed since the last commit: commit or stash it, or use --allow-dirty", strings.TrimSpace(first[2:]))
 }
 
-// CheckVendor is an error if the module keeps its requirements in vendor.
-func (p *Project) CheckVendor() error {
-	if !p.exists("vendor/modules.txt") {
-		return nil
+// Check is an error where Apply would refuse to begin.
+func (p *Plan) Check(steps Steps) error {
+	if p.project.exists("vendor/modules.txt") {
+		return errors.New("the module keeps its requirements in vendor/, which authgraph does not renew: remove vendor/, run this again, then go mod vendor")
 	}
-	return errors.New("the module keeps its requirements in vendor/, which authgraph does not renew: remove vendor/, run this again, then go mod vendor")
+	first, err := p.firstMigration()
+	if err != nil || first || p.noMigration(steps) {
+		return err
+	}
+	if !p.project.exists(path.Join(p.layout.migrations, "atlas.sum")) {
+		return fmt.Errorf("%s holds SQL files and no atlas.sum: if they are those of another tool, move them to another folder, or leave the migration out with --no-migration; if they are Atlas's, run authgraph migrate hash --dir %[1]s; nothing was changed", p.layout.migrations)
+	}
+	dir, err := migrate.OpenDir(p.project.file(p.layout.migrations))
+	if err == nil {
+		err = migrate.Validate(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w; nothing was changed", p.layout.migrations, err)
+	}
+	if p.DB != "sqlite" && steps.Dev == nil {
+		return fmt.Errorf("a migration that continues %s is planned on a database server: name one with --url or --dev-url, or leave it out with --no-migration; nothing was changed", p.layout.migrations)
+	}
+	return nil
+}
+
+func (p *Plan) noMigration(steps Steps) bool {
+	return steps.NoMigration || len(p.Entities) == 0 || p.upgrade
 }
 
 // Apply carries out the plan. Where it returns an error, the project is as it was.
 func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, err error) {
+	if err := p.Check(steps); err != nil {
+		return nil, err
+	}
 	first, err := p.firstMigration()
 	if err != nil {
 		return nil, err
-	}
-	noMigration := steps.NoMigration || len(p.Entities) == 0 || p.upgrade
-	if !noMigration && !first && p.DB != "sqlite" && steps.Dev == nil {
-		return nil, fmt.Errorf("a migration that continues %s is planned on a database server: name one with --url or --dev-url, or leave it out with --no-migration; nothing was changed", p.layout.migrations)
 	}
 	paths := []string{"go.mod", "go.sum", ".entc", p.layout.dir, p.layout.migrations, RecordFile}
 	for _, f := range p.Files {
@@ -88,6 +116,8 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 	if err != nil {
 		return nil, err
 	}
+	r := &run{Plan: p, Steps: steps, wrote: map[string]string{}}
+	r.remember("go.mod")
 	defer func() {
 		if err == nil {
 			err = ctx.Err()
@@ -95,14 +125,16 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 		if err == nil {
 			return
 		}
-		if undo := before.restore(p.project.Root, ""); undo != nil {
+		if undo := j.undo(before, r.own); undo != nil {
 			j.unfinished = true
 			err = fmt.Errorf("%w; and not everything could be undone: %w; run authgraph again to finish undoing", err, undo)
-			return
+		} else {
+			err = fmt.Errorf("%w; nothing was changed", err)
 		}
-		err = fmt.Errorf("%w; nothing was changed", err)
+		if j.Undone != "" {
+			err = fmt.Errorf("%w; what was saved here meanwhile is in %s: take from it what is yours, then remove it", err, j.Undone)
+		}
 	}()
-	r := &run{Plan: p, Steps: steps}
 	tidy := r.command(ctx, "mod", "tidy", "-diff") == nil
 	if err := r.write(); err != nil {
 		return nil, err
@@ -114,7 +146,7 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 	if err := r.compile(ctx, tidy); err != nil {
 		return nil, err
 	}
-	if noMigration {
+	if p.noMigration(steps) {
 		return &Result{}, nil
 	}
 	return r.migration(ctx, first)
@@ -133,18 +165,28 @@ func (p *Plan) firstMigration() (bool, error) {
 type run struct {
 	*Plan
 	Steps
+	// wrote is what the run made of a file, where that is not known otherwise.
+	wrote map[string]string
 }
 
-func (r run) progress(format string, args ...any) {
+func (r *run) progress(format string, args ...any) {
 	if r.Progress != nil {
 		r.Progress(fmt.Sprintf(format, args...))
 	}
 }
 
-func (r run) write() error {
+func (r *run) write() error {
 	for _, f := range r.Files {
 		if !f.Action.writes() {
 			continue
+		}
+		was, err := os.ReadFile(r.project.file(f.Path))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		// Whoever was asked before anything is written may have edited it meanwhile.
+		if there := err == nil; there == (f.Action == Create) || string(was) != f.was {
+			return fmt.Errorf("%s was changed after authgraph had read it: run this again", f.Path)
 		}
 		if err := r.writeFile(f.Path, []byte(f.Text)); err != nil {
 			return err
@@ -153,7 +195,27 @@ func (r run) write() error {
 	return r.writeFile(RecordFile, r.record.format())
 }
 
-func (r run) writeFile(name string, text []byte) error {
+// remember notes what a step made of files.
+func (r *run) remember(names ...string) {
+	for _, name := range names {
+		if text, err := os.ReadFile(r.project.file(name)); err == nil {
+			r.wrote[name] = string(text)
+		}
+	}
+}
+
+// own reports whether a text is what the run itself, the go command or the
+// generator made of a file, and not what somebody saved there meanwhile.
+func (r *run) own(name, text string) bool {
+	wrote, ok := r.wrote[name]
+	return name == "go.sum" || ok && text == wrote || generatedText.MatchString(text) ||
+		name == RecordFile && text == string(r.record.format()) ||
+		slices.ContainsFunc(r.Files, func(f File) bool { return f.Path == name && f.Action.writes() && f.Text == text })
+}
+
+var generatedText = regexp.MustCompile(`\A(//|--|#) Code generated .* DO NOT EDIT\.\n`)
+
+func (r *run) writeFile(name string, text []byte) error {
 	at := r.project.file(name)
 	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 		return err
@@ -164,7 +226,7 @@ func (r run) writeFile(name string, text []byte) error {
 // compile adds the requirements, runs the generator and builds what was
 // installed. A go.mod that was tidy stays so; in one that was not, what the
 // user has there is not removed.
-func (r run) compile(ctx context.Context, tidy bool) error {
+func (r *run) compile(ctx context.Context, tidy bool) error {
 	if err := r.require(ctx); err != nil {
 		return err
 	}
@@ -182,10 +244,10 @@ func (r run) compile(ctx context.Context, tidy bool) error {
 	}
 	if tidy {
 		r.progress("go mod tidy")
-		if err := r.command(ctx, "mod", "tidy"); err != nil {
+		if err := r.edit(ctx, "mod", "tidy"); err != nil {
 			return err
 		}
-	} else if err := r.command(ctx, append([]string{"get"}, packages...)...); err != nil {
+	} else if err := r.edit(ctx, append([]string{"get"}, packages...)...); err != nil {
 		return err
 	}
 	r.progress("go build %s", strings.Join(packages, " "))
@@ -197,7 +259,7 @@ func (r run) compile(ctx context.Context, tidy bool) error {
 const entTool = "entgo.io/ent/cmd/ent"
 
 // require adds what is missing in go.mod, and raises what is too old.
-func (r run) require(ctx context.Context) error {
+func (r *run) require(ctx context.Context) error {
 	was, err := r.goMod()
 	if err != nil {
 		return err
@@ -253,7 +315,7 @@ func goVersion(m *modfile.File) string {
 	return m.Go.Version
 }
 
-func (r run) goMod() (*modfile.File, error) {
+func (r *run) goMod() (*modfile.File, error) {
 	text, err := os.ReadFile(r.project.file("go.mod"))
 	if err != nil {
 		return nil, err
@@ -261,12 +323,12 @@ func (r run) goMod() (*modfile.File, error) {
 	return modfile.Parse("go.mod", text, nil)
 }
 
-func (r run) get(ctx context.Context, args ...string) error {
+func (r *run) get(ctx context.Context, args ...string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	r.progress("go get %s", strings.Join(args, " "))
-	err := r.command(ctx, append([]string{"get"}, args...)...)
+	err := r.edit(ctx, append([]string{"get"}, args...)...)
 	if err != nil && unreachable.MatchString(err.Error()) {
 		return fmt.Errorf("the requirements could not be downloaded: check the network and GOPROXY: %w", err)
 	}
@@ -277,13 +339,29 @@ func (r run) get(ctx context.Context, args ...string) error {
 // module proxy.
 var unreachable = regexp.MustCompile(`dial tcp|no such host|GOPROXY=off|connection refused|i/o timeout|network is unreachable|disabled by GOPROXY|proxyconnect`)
 
+// edit runs a go command that changes go.mod. Once somebody else has changed it
+// too, what is in it is not the run's own any more.
+func (r *run) edit(ctx context.Context, args ...string) error {
+	text, err := os.ReadFile(r.project.file("go.mod"))
+	if err != nil {
+		return err
+	}
+	if err := r.command(ctx, args...); err != nil {
+		return err
+	}
+	if string(text) == r.wrote["go.mod"] {
+		r.remember("go.mod")
+	}
+	return nil
+}
+
 // command runs the go command in the project. Of what it prints, the first
 // lines are in its error.
-func (r run) command(ctx context.Context, args ...string) error {
+func (r *run) command(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = r.project.Root
 	// A workspace would have its own go.mod files changed and read.
-	cmd.Env = append(os.Environ(), "GOWORK=off")
+	cmd.Env = append(os.Environ(), entgraph.NoWorkspace)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
@@ -341,7 +419,7 @@ func (r *run) migration(ctx context.Context, first bool) (*Result, error) {
 	return result, errors.Join(err, dev.Close())
 }
 
-func (r run) diff(ctx context.Context, dev *migrate.Dev, dir migrate.Dir) (*Result, error) {
+func (r *run) diff(ctx context.Context, dev *migrate.Dev, dir migrate.Dir) (*Result, error) {
 	name, sql, err := r.desired(ctx)
 	if err != nil {
 		return nil, err
@@ -353,12 +431,17 @@ func (r run) diff(ctx context.Context, dev *migrate.Dev, dir migrate.Dir) (*Resu
 	if err != nil {
 		return nil, err
 	}
-	return &Result{Migration: path.Join(r.layout.migrations, plan.File), Destructive: plan.Destructive}, plan.Write()
+	result := &Result{Migration: path.Join(r.layout.migrations, plan.File), Destructive: plan.Destructive}
+	if err := plan.Write(); err != nil {
+		return nil, err
+	}
+	r.remember(result.Migration, path.Join(r.layout.migrations, "atlas.sum"))
+	return result, nil
 }
 
 // offline writes the first migration without a server: the statements that
 // make the schema.
-func (r run) offline(ctx context.Context, dir migrate.Dir) (*Result, error) {
+func (r *run) offline(ctx context.Context, dir migrate.Dir) (*Result, error) {
 	_, sql, err := r.desired(ctx)
 	if err != nil {
 		return nil, err
@@ -371,12 +454,16 @@ func (r run) offline(ctx context.Context, dir migrate.Dir) (*Result, error) {
 	if err := r.writeFile(name, []byte(sql)); err != nil {
 		return nil, err
 	}
-	return &Result{Migration: name}, migrate.Hash(dir)
+	if err := migrate.Hash(dir); err != nil {
+		return nil, err
+	}
+	r.remember(name, path.Join(r.layout.migrations, "atlas.sum"))
+	return &Result{Migration: name}, nil
 }
 
 // desired is the SQL of the schema, and where it comes from: what the generator
 // wrote, or the Go files.
-func (r run) desired(ctx context.Context) (name, sql string, err error) {
+func (r *run) desired(ctx context.Context) (name, sql string, err error) {
 	name = r.layout.entFile(r.layout.desiredFile())
 	text, err := os.ReadFile(r.project.file(name))
 	if err == nil {
@@ -390,14 +477,14 @@ func (r run) desired(ctx context.Context) (name, sql string, err error) {
 	if r.DB == "sqlite" {
 		of = dialect.SQLite
 	}
-	sql, err = entgraph.Load(ctx, r.project.file(name), of)
+	sql, err = entgraph.Load(ctx, r.project.file(name), of, entgraph.NoWorkspace)
 	return name, sql, err
 }
 
 var generatedHead = regexp.MustCompile(`\A-- Code generated .*\n\n`)
 
 // migrationName says which tables are new.
-func (r run) migrationName() string {
+func (r *run) migrationName() string {
 	switch len(r.added) {
 	case 0:
 		return "change_auth_tables"

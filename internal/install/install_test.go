@@ -59,7 +59,7 @@ func add(t *testing.T, root string, o Options) *Plan {
 	p, err := plan(t, root, o)
 	require.NoError(t, err)
 	require.Empty(t, p.Has(Differs))
-	require.NoError(t, run{Plan: p}.write())
+	require.NoError(t, (&run{Plan: p}).write())
 	return p
 }
 
@@ -380,20 +380,27 @@ func TestUpgrade(t *testing.T) {
 				assert.Contains(t, is(p).Text, text)
 			}
 			// Afterwards this version is the base.
-			require.NoError(t, run{Plan: p}.write())
+			require.NoError(t, (&run{Plan: p}).write())
 			p, err = plan(t, root, Options{Version: "v2", Upgrade: true})
 			require.NoError(t, err)
 			assert.False(t, p.Changes())
 		})
 	}
+	t.Run("edited the same lines, with force", func(t *testing.T) {
+		t.Parallel()
+		root := setUp(t, func(s string) string { return strings.Replace(s, "Default(3)", "Default(9)", 1) })
+		p, err := plan(t, root, Options{Version: "v2", Upgrade: true, Force: true})
+		require.NoError(t, err)
+		assert.Equal(t, Conflict, is(p).Action)
+	})
 	t.Run("deleted", func(t *testing.T) {
 		t.Parallel()
 		root := setUp(t, func(s string) string { return s })
 		require.NoError(t, os.Remove(filepath.Join(root, file)))
-		p, err := plan(t, root, Options{Version: "v2", Upgrade: true})
+		p, err := plan(t, root, Options{Version: "v2", Upgrade: true, Force: true})
 		require.NoError(t, err)
 		assert.Equal(t, Deleted, is(p).Action)
-		require.NoError(t, run{Plan: p}.write())
+		require.NoError(t, (&run{Plan: p}).write())
 		assert.NoFileExists(t, filepath.Join(root, file))
 	})
 }
@@ -418,10 +425,36 @@ func TestAnOlderVersionInstallsNothingOverANewerOne(t *testing.T) {
 		_, err := plan(t, root, Options{Entities: all, Version: "v0.9.0", Upgrade: upgrade})
 		assert.EqualError(t, err, "installed by authgraph v0.10.0, and this is v0.9.0: install the newer one")
 	}
-	for _, version := range []string{"v0.10.0", "v0.10.1", "(devel)"} {
+	_, err := plan(t, root, Options{Entities: all, Version: "v0.10.0"})
+	assert.NoError(t, err)
+}
+
+func TestANewerVersionAddsNothingBeforeAnUpgrade(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	add(t, root, Options{Entities: []string{"user"}, Version: "v0.10.0"})
+	for _, version := range []string{"v0.10.1", "(devel)"} {
 		_, err := plan(t, root, Options{Entities: all, Version: version})
-		assert.NoError(t, err, version)
+		assert.EqualError(t, err, "installed by authgraph v0.10.0, and this is "+version+": run authgraph upgrade first")
+		p, err := plan(t, root, Options{Entities: []string{"user"}, Version: version})
+		require.NoError(t, err)
+		assert.False(t, p.Changes(), "what is there is as this version has it")
 	}
+	add(t, root, Options{Version: "v0.10.1", Upgrade: true})
+	add(t, root, Options{Entities: all, Version: "v0.10.1"})
+}
+
+func TestAFileThatWasDeletedComesBackOnRequestOnly(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	add(t, root, Options{Entities: []string{"otp"}})
+	require.NoError(t, os.Remove(filepath.Join(root, "atlas.hcl")))
+	p := add(t, root, Options{Entities: []string{"user"}})
+	assert.Len(t, p.Has(Deleted), 1)
+	assert.Equal(t, []string{"atlas.hcl was deleted here and stays so: --force brings it back"}, p.Notes)
+	assert.NoFileExists(t, filepath.Join(root, "atlas.hcl"))
+	add(t, root, Options{Entities: []string{"user"}, Force: true})
+	assert.FileExists(t, filepath.Join(root, "atlas.hcl"))
 }
 
 // The marker lines of the record's format are in none of the texts.
@@ -475,17 +508,24 @@ func TestAModuleInside(t *testing.T) {
 
 func TestNothingIsWrittenThroughASymbolicLink(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"ent", "ent/schema", "auth", "auth/auth.go", "migrate", ".authgraph", "atlas.hcl"} {
+	for _, name := range []string{"ent", "ent/schema", "ent/user", "ent/client.go", "auth", "auth/auth.go", "migrate", "migrate/atlas.sum", ".authgraph", "atlas.hcl"} {
 		root, elsewhere := module(t, nil), t.TempDir()
 		at := filepath.Join(root, filepath.FromSlash(name))
 		require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
 		require.NoError(t, os.Symlink(filepath.Join(elsewhere, "missing"), at))
-		if name != "atlas.hcl" && name != "auth/auth.go" {
+		if path.Ext(name) == "" || name == ".authgraph" {
 			require.NoError(t, os.Mkdir(filepath.Join(elsewhere, "missing"), 0o755))
 		}
 		_, err := plan(t, root, Options{Entities: all, Auth: true})
 		assert.ErrorContains(t, err, name+" is a symbolic link, through which authgraph does not write: ", name)
 	}
+	// What is only read may lie elsewhere.
+	root := module(t, map[string]string{"shared/post.go": "package schema\n", "ent/schema/mixin/x.go": "package mixin\n", "ent/template/x.tmpl": ""})
+	for _, name := range []string{"ent/schema/post.go", "ent/template/post.tmpl"} {
+		require.NoError(t, os.Symlink("../../shared/post.go", filepath.Join(root, filepath.FromSlash(name))))
+	}
+	_, err := plan(t, root, Options{Entities: all, Auth: true})
+	assert.NoError(t, err)
 }
 
 func TestPackageAuthIsNotMixedWithAPackageOfTheUser(t *testing.T) {
@@ -567,6 +607,79 @@ func TestAKilledRunThatChangedNothingLeavesNothing(t *testing.T) {
 	require.NoError(t, j.Close())
 	assert.Equal(t, want, tree(t, root))
 	assert.NoDirExists(t, filepath.Join(root, path.Dir(RecordFile)))
+}
+
+// What an editor saves while the question waits is neither overwritten nor lost.
+func TestAFileThatWasSavedAfterThePlanStays(t *testing.T) {
+	t.Parallel()
+	const own, mine = "package schema\n", "package schema\n\n// Mine.\n"
+	for name, edit := range map[string]func(t *testing.T, root string){
+		"edited": func(t *testing.T, root string) { put(t, root, "ent/schema/user.go", mine) },
+		"deleted": func(t *testing.T, root string) {
+			require.NoError(t, os.Remove(filepath.Join(root, "ent/schema/user.go")))
+		},
+		"created": func(t *testing.T, root string) { put(t, root, "ent/schema/session.go", mine) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := module(t, map[string]string{"ent/schema/user.go": own})
+			p, err := plan(t, root, Options{Entities: all, Force: true})
+			require.NoError(t, err)
+			edit(t, root)
+			want := tree(t, root)
+			j, err := Lock(t.Context(), root, nil)
+			require.NoError(t, err)
+			_, err = p.Apply(t.Context(), j, Steps{})
+			assert.ErrorContains(t, err, ".go was changed after authgraph had read it: run this again; nothing was changed")
+			require.NoError(t, j.Close())
+			assert.Equal(t, want, tree(t, root))
+		})
+	}
+}
+
+// A run that fails takes back what it wrote. What somebody saved meanwhile is moved aside.
+func TestAFailedRunKeepsWhatWasSavedMeanwhile(t *testing.T) {
+	t.Parallel()
+	root := module(t, map[string]string{"ent/schema/post.go": "package schema\n", "ent/ent.go": "package ent\n", "ent/generate.go": "package ent\n"})
+	want := tree(t, root)
+	saved := map[string]string{
+		"ent/schema/post.go":  "package schema\n\n// Mine.\n",
+		"ent/schema/draft.go": "package schema\n\n// A draft.\n",
+		"ent/schema/user.go":  "package schema\n\n// An edit of what was installed just now.\n",
+		"migrate/1_mine.sql":  "SELECT 1;\n",
+		"go.mod":              "module example.com/app\n\ngo 1.26\n\nreplace example.com/x => ./x\n",
+	}
+	p, err := plan(t, root, Options{Entities: all})
+	require.NoError(t, err)
+	j, err := Lock(t.Context(), root, nil)
+	require.NoError(t, err)
+	ctx, interrupt := context.WithCancel(t.Context())
+	_, err = p.Apply(ctx, j, Steps{Progress: func(string) {
+		for name, text := range saved {
+			put(t, root, name, text)
+		}
+		put(t, root, "ent/ent.go", "// Code generated by ent, DO NOT EDIT.\n\npackage ent\n")
+		put(t, root, "ent/user/user.go", "// Code generated by ent, DO NOT EDIT.\n\npackage user\n")
+		interrupt()
+	}})
+	require.ErrorIs(t, err, context.Canceled)
+	assert.ErrorContains(t, err, "; nothing was changed; what was saved here meanwhile is in "+j.Undone+": take from it what is yours, then remove it")
+	require.NoError(t, j.Close())
+	require.NotEmpty(t, j.Undone)
+	assert.Equal(t, saved, tree(t, filepath.Join(root, filepath.FromSlash(j.Undone))))
+	require.NoError(t, os.RemoveAll(filepath.Join(root, path.Dir(RecordFile))))
+	assert.Equal(t, want, tree(t, root))
+}
+
+func TestMigrationsOfAnotherToolAreRefusedBeforeTheRun(t *testing.T) {
+	t.Parallel()
+	root := module(t, map[string]string{"migrate/1_posts.up.sql": "CREATE TABLE posts (id int);\n", "migrate/1_posts.down.sql": "DROP TABLE posts;\n"})
+	p, err := plan(t, root, Options{Entities: all})
+	require.NoError(t, err)
+	assert.EqualError(t, p.Check(Steps{}), "migrate holds SQL files and no atlas.sum: if they are those of another tool, move them to another folder, or leave the migration out with --no-migration; if they are Atlas's, run authgraph migrate hash --dir migrate; nothing was changed")
+	assert.NoError(t, p.Check(Steps{NoMigration: true}))
+	put(t, root, "migrate/atlas.sum", "h1:\n")
+	assert.ErrorContains(t, p.Check(Steps{}), "migrate: atlas.sum ")
 }
 
 func TestARunWaitsForAnotherAndCanBeInterrupted(t *testing.T) {

@@ -31,8 +31,9 @@ type Journal struct {
 	// were undone now.
 	Recovered bool
 	// Undone is the folder, relative to the project, that now holds what there
-	// was instead: what the killed run wrote, and what the user did after it.
-	// It is empty where there was nothing.
+	// was instead of what was restored: what a killed run wrote and what the user did
+	// after it, or what somebody saved while a run failed. It is empty where there
+	// was nothing.
 	Undone string
 	// unfinished is whether a rollback failed: the journal is needed again.
 	unfinished bool
@@ -53,8 +54,13 @@ type savedFile struct {
 }
 
 // Lock waits for other runs in the project to end, and undoes what one that
-// was killed left behind. Waiting is called once if there is another run.
+// was killed left behind: until then nothing that it wrote can be relied on. Waiting
+// is called once if there is another run. In a folder without a go.mod the error is
+// ErrNoModule.
 func Lock(ctx context.Context, root string, waiting func()) (*Journal, error) {
+	if _, err := os.Stat(filepath.Join(root, "go.mod")); errors.Is(err, fs.ErrNotExist) {
+		return nil, noModule(root)
+	}
 	at := filepath.Join(root, filepath.FromSlash(journalFile))
 	for {
 		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
@@ -91,12 +97,9 @@ func Lock(ctx context.Context, root string, waiting func()) (*Journal, error) {
 		var s saved
 		if len(text) > 0 && json.Unmarshal(text, &s) == nil {
 			j.Recovered = true
-			aside := path.Dir(journalFile) + "/undone-" + time.Now().UTC().Format("20060102-150405.000")
-			if err := s.restore(root, filepath.FromSlash(aside)); err != nil {
+			// Who wrote what is not known any more.
+			if err := j.undo(s, func(string, string) bool { return false }); err != nil {
 				return nil, errors.Join(fmt.Errorf("undo what a run that was killed left behind: %w", err), file.Close())
-			}
-			if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(aside))); err == nil {
-				j.Undone = aside
 			}
 			if err := file.Truncate(0); err != nil {
 				return nil, errors.Join(err, file.Close())
@@ -104,6 +107,13 @@ func Lock(ctx context.Context, root string, waiting func()) (*Journal, error) {
 		}
 		return j, nil
 	}
+}
+
+// Unfinished reports whether a run changes the project now, or was killed and is not
+// undone yet.
+func Unfinished(root string) bool {
+	info, err := os.Stat(filepath.Join(root, filepath.FromSlash(journalFile)))
+	return err == nil && info.Size() > 0
 }
 
 // open opens and locks a file. Waiting is called, and then nil, where that takes long.
@@ -227,26 +237,28 @@ func (j *Journal) keep(paths []string) (saved, error) {
 	return s, j.file.Sync()
 }
 
-// restore makes everything as it was. What it removes or overwrites is moved
-// to the folder aside, relative to root; where aside is empty it is lost.
-func (s saved) restore(root, aside string) error {
-	remove := func(path string) error {
-		at := filepath.Join(root, path)
-		if aside == "" {
-			return os.Remove(at)
+// undo makes everything as it was when it was saved. A text that is in its way and
+// not the run's own is moved to the folder Undone.
+func (j *Journal) undo(s saved, own func(name, text string) bool) error {
+	j.Undone = ""
+	aside := path.Dir(journalFile) + "/undone-" + time.Now().UTC().Format("20060102-150405.000")
+	moveAside := func(path string, text []byte) error {
+		if own(filepath.ToSlash(path), string(text)) {
+			return nil
 		}
-		to := filepath.Join(root, aside, path)
+		j.Undone = aside
+		to := filepath.Join(j.root, filepath.FromSlash(aside), path)
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		return os.Rename(at, to)
+		return os.Rename(filepath.Join(j.root, path), to)
 	}
 	var folders []string
 	for _, path := range s.Paths {
 		for at := filepath.Dir(path); at != "."; at = filepath.Dir(at) {
 			folders = append(folders, at)
 		}
-		err := walk(root, path, func(path string, entry fs.DirEntry) error {
+		err := walk(j.root, path, func(path string, entry fs.DirEntry) error {
 			if entry.IsDir() {
 				folders = append(folders, path)
 				return nil
@@ -254,20 +266,28 @@ func (s saved) restore(root, aside string) error {
 			if _, ok := s.Files[path]; ok || !entry.Type().IsRegular() {
 				return nil
 			}
-			return remove(path)
+			at := filepath.Join(j.root, path)
+			text, err := os.ReadFile(at)
+			if err != nil {
+				return err
+			}
+			if err := moveAside(path, text); err != nil {
+				return err
+			}
+			return os.RemoveAll(at)
 		})
 		if err != nil {
 			return err
 		}
 	}
 	for path, file := range s.Files {
-		at := filepath.Join(root, path)
+		at := filepath.Join(j.root, path)
 		now, err := os.ReadFile(at)
 		if err == nil && bytes.Equal(now, file.Data) {
 			continue
 		}
-		if err == nil && aside != "" {
-			if err := remove(path); err != nil {
+		if err == nil {
+			if err := moveAside(path, now); err != nil {
 				return err
 			}
 		}
@@ -284,7 +304,7 @@ func (s saved) restore(root, aside string) error {
 		if slices.Contains(s.Folders, path) || strings.HasPrefix(filepath.ToSlash(journalFile), filepath.ToSlash(path)+"/") {
 			continue
 		}
-		if err := os.Remove(filepath.Join(root, path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(j.root, path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

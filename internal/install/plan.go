@@ -137,12 +137,33 @@ type Options struct {
 	Entities []string
 	// Auth is whether package auth is installed too.
 	Auth bool
-	// Force replaces files that are in the way.
+	// Force replaces files that are in the way, and without Upgrade brings back those that
+	// the user deleted.
 	Force bool
 	// Version is that of this program.
 	Version string
 	// Upgrade merges what the user changed even where that leaves conflicts.
 	Upgrade bool
+}
+
+// OptionsError is what is wrong with [Options], and not with the project.
+type OptionsError struct{ text string }
+
+func (e *OptionsError) Error() string { return e.text }
+
+func optionsError(format string, args ...any) error {
+	return &OptionsError{fmt.Sprintf(format, args...)}
+}
+
+// Check is an OptionsError for a DB or a Dir that no project can have.
+func (o Options) Check() error {
+	if o.DB != "" && !slices.Contains(Databases, o.DB) {
+		return optionsError("--db %q is unknown: use %s", o.DB, strings.Join(Databases, ", "))
+	}
+	if dir := path.Clean(o.Dir); o.Dir != "" && (!filepath.IsLocal(dir) || !token.IsIdentifier(path.Base(dir)) || strings.ToLower(dir) != dir) {
+		return optionsError("--dir %q is no folder for a package: name one inside the module, in lower case, as in internal/ent", o.Dir)
+	}
+	return nil
 }
 
 // Action is what happens to a file.
@@ -233,6 +254,9 @@ func (a Action) writes() bool {
 
 // Plan works out what to do. It reads the project and changes nothing.
 func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
 	if was := p.Version(); semver.IsValid(was) && semver.IsValid(o.Version) && semver.Compare(o.Version, was) < 0 {
 		return nil, fmt.Errorf("installed by authgraph %s, and this is %s: install the newer one", was, o.Version)
 	}
@@ -254,7 +278,7 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 		plan.Auth = plan.Auth || p.record.auth
 	}
 	if plan.Auth && len(plan.Entities) < len(Entities) {
-		return nil, errors.New("package auth needs all four entities: authgraph add schema auth --with-auth")
+		return nil, optionsError("package auth needs all four entities: authgraph add schema auth --with-auth")
 	}
 	sources, err := plan.sources()
 	if err != nil {
@@ -266,10 +290,13 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if err := p.mixed(l, sources); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"go.mod", "go.sum", l.dir, l.migrations, RecordFile} {
+	for _, name := range []string{"go.mod", "go.sum", l.dir, path.Join(l.migrations, "atlas.sum"), RecordFile} {
 		if err := p.link(name); err != nil {
 			return nil, err
 		}
+	}
+	if err := p.linksIn(l); err != nil {
+		return nil, err
 	}
 	plan.record = &record{version: o.Version, layout: l, entities: plan.Entities, auth: plan.Auth, files: map[string]string{}}
 	for _, s := range sources {
@@ -294,6 +321,9 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 			plan.Files = append(plan.Files, f)
 			continue
 		}
+		if f.Action == Deleted && !o.Upgrade {
+			plan.Notes = append(plan.Notes, s.path+" was deleted here and stays so: --force brings it back")
+		}
 		plan.Files = append(plan.Files, f)
 		plan.record.files[s.path] = s.text
 		plan.record.order = append(plan.record.order, s.path)
@@ -304,8 +334,13 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 			return nil, err
 		}
 	}
-	plan.Requirements, err = requirements(sources)
-	return plan, err
+	if plan.Requirements, err = requirements(sources); err != nil {
+		return nil, err
+	}
+	if p.record != nil && !o.Upgrade && o.Version != "" && o.Version != p.Version() && plan.Changes() {
+		return nil, fmt.Errorf("installed by authgraph %s, and this is %s: run authgraph upgrade first", p.Version(), o.Version)
+	}
+	return plan, nil
 }
 
 // noteGone notes the files that were installed and are not any more: they
@@ -355,22 +390,19 @@ func (p *Project) layout(o Options) (layout, error) {
 	l := layout{module: p.Module, db: o.DB, dir: o.Dir}
 	if r := p.record; r != nil {
 		if o.DB != "" && o.DB != r.layout.db {
-			return l, fmt.Errorf("this project is set up for %s: leave out --db %s", r.layout.db, o.DB)
+			return l, optionsError("this project is set up for %s: leave out --db %s", r.layout.db, o.DB)
 		}
 		if o.Dir != "" && path.Clean(o.Dir) != r.layout.dir {
-			return l, fmt.Errorf("this project has its ent folder in %s: leave out --dir %s", r.layout.dir, o.Dir)
+			return l, optionsError("this project has its ent folder in %s: leave out --dir %s", r.layout.dir, o.Dir)
 		}
 		l = r.layout
 		l.module = p.Module
 		return l, nil
 	}
-	if !slices.Contains(Databases, l.db) {
-		return l, fmt.Errorf("--db %q is unknown: use %s", l.db, strings.Join(Databases, ", "))
+	if l.db == "" {
+		return l, errors.New("the database is not known")
 	}
 	l.dir = path.Clean(cmp.Or(l.dir, "ent"))
-	if !filepath.IsLocal(l.dir) || l.dir == "." || !token.IsIdentifier(path.Base(l.dir)) || strings.ToLower(l.dir) != l.dir {
-		return l, fmt.Errorf("--dir %q is no folder for a package: name one inside the module, in lower case, as in internal/ent", o.Dir)
-	}
 	l.migrations = "migrate"
 	if l.db == "sqlite" {
 		l.migrations = "migrate/sqlite"
@@ -428,6 +460,18 @@ func (p *Project) link(name string) error {
 		}
 	}
 	return nil
+}
+
+// linksIn refuses symbolic links where the generator writes: in the ent folder,
+// but not among the entities and templates that it reads.
+func (p *Project) linksIn(l layout) error {
+	return walk(p.Root, filepath.FromSlash(l.dir), func(at string, entry fs.DirEntry) error {
+		name := filepath.ToSlash(at)
+		if entry.IsDir() && (name == l.entFile("schema") || name == l.entFile("template")) {
+			return fs.SkipDir
+		}
+		return p.link(name)
+	})
 }
 
 // nested refuses a path in a module of its own.
@@ -520,7 +564,7 @@ func (p *Project) classify(ctx context.Context, s source, o Options) (File, erro
 	was, err := os.ReadFile(p.file(s.path))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if recorded && o.Upgrade {
+		if recorded && (o.Upgrade || !o.Force) {
 			f.Action = Deleted
 		}
 		return f, nil
@@ -543,7 +587,7 @@ func (p *Project) classify(ctx context.Context, s source, o Options) (File, erro
 			return f, err
 		}
 		switch {
-		case conflicts && o.Force:
+		case conflicts && o.Force && !o.Upgrade:
 			f.Action = Replace
 		case conflicts:
 			f.Text, f.Action = text, Conflict
