@@ -271,7 +271,7 @@ func (a *adopter) apply(ctx context.Context, plan *adoptPlan, report *Adoption) 
 		a.opts.Progress(p)
 		began := time.Now()
 		if _, err := a.conn.ExecContext(ctx, s.SQL); err != nil {
-			return &AdoptStmtError{Index: i + 1, Total: len(report.Statements), Stmt: s.SQL, Err: err}
+			return &AdoptStmtError{Index: i + 1, Total: len(report.Statements), Stmt: s.SQL, Err: withoutValue(err)}
 		}
 		p.Done, p.Duration = true, time.Since(began)
 		a.opts.Progress(p)
@@ -301,33 +301,14 @@ type AdoptStmtError struct {
 	// Index is the statement's number, from 1, of Total.
 	Index, Total int
 	Stmt         string
-	Err          error
+	// Err is the database's answer. Its text holds no value of a row; the
+	// driver's error, to which errors.As leads, may.
+	Err error
 }
 
 func (e *AdoptStmtError) Error() string {
 	first, _, _ := strings.Cut(e.Stmt, "\n")
-	return fmt.Sprintf("statement %d of %d (%s …) failed, those before it stay done: %s", e.Index, e.Total, first, withoutValue(e.Err))
-}
-
-// withValue are the server's errors whose texts hold a value of a row (MySQL
-// manual, Server Error Message Reference).
-var withValue = map[uint16]string{
-	duplicateKey: "rows are equal in a unique index",
-	1264:         "a value is out of range",
-	1292:         "a value is of another type",
-	1366:         "a value has characters that the column cannot hold",
-	1526:         "a value has no partition",
-	3854:         "a value has characters that the column cannot hold",
-}
-
-// withoutValue is the text of an error without the value it is about, which may
-// be a hash.
-func withoutValue(err error) string {
-	var refused *mysql.MySQLError
-	if errors.As(err, &refused) && withValue[refused.Number] != "" {
-		return fmt.Sprintf("Error %d (%s): %s", refused.Number, refused.SQLState, withValue[refused.Number])
-	}
-	return err.Error()
+	return fmt.Sprintf("statement %d of %d (%s …) failed, those before it stay done: %v", e.Index, e.Total, first, e.Err)
 }
 
 func (e *AdoptStmtError) Unwrap() error { return e.Err }
@@ -400,10 +381,10 @@ func (a *adopter) rewrite(ctx context.Context, table, column, kept string, batch
 		}
 		return fmt.Errorf("row %d: the table's collation takes its address for that of another row: change one of the two", batch[0].id)
 	}
-	if refused != nil && withValue[refused.Number] != "" {
-		return errors.New(withoutValue(err))
+	if err != nil {
+		return withoutValue(err)
 	}
-	return err
+	return nil
 }
 
 // duplicateKey is the server's error for a row that a unique index refuses.
