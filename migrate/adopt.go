@@ -80,8 +80,9 @@ func (e *ObstacleError) Error() string {
 //
 // Columns, indexes, checks and tables that are not of this schema stay; a column
 // that refers to one of its keys grows with it. With AdoptOptions.Apply it holds
-// the lock of [Apply]. A database that is no such one is an [*AdoptError]; rows in
-// the way are an [*ObstacleError], returned with the Adoption that names them.
+// the lock of [Apply]. A database that is no such one is an [*AdoptError], a dev
+// database of another kind a [*FlavourError]; rows in the way are an
+// [*ObstacleError], returned with the Adoption that names them.
 func Adopt(ctx context.Context, dev *Dev, url string, opts AdoptOptions) (_ *Adoption, err error) {
 	u, err := parse(url)
 	if err != nil {
@@ -104,6 +105,9 @@ func Adopt(ctx context.Context, dev *Dev, url string, opts AdoptOptions) (_ *Ado
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
+	if live := flavour(t.drv); live != dev.Flavour() {
+		return nil, &FlavourError{URL: t.url.String(), Flavour: live, Dev: dev.Flavour()}
+	}
 	if err := Validate(t.dir); err != nil {
 		return nil, err
 	}

@@ -260,6 +260,29 @@ func TestAdoptLosesNothingThatIsWrittenWhileItRuns(t *testing.T) {
 	}
 }
 
+func TestAdoptRefusesADevDatabaseOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	maria, my := mysqltest.MariaDB(t), mysqltest.MySQL(t)
+	for _, test := range []struct{ live, dev, flavour, of string }{
+		{my, maria, migrate.FlavourMySQL, migrate.FlavourMariaDB},
+		{maria, my, migrate.FlavourMariaDB, migrate.FlavourMySQL},
+		{my, mysqltest.SQLite(t), migrate.FlavourMySQL, migrate.FlavourSQLite},
+	} {
+		t.Run(test.of+" for "+test.flavour, func(t *testing.T) {
+			live := another(t, test.live)
+			seed(t, live)
+			before := dump(t, live)
+			report, err := migrate.Adopt(t.Context(), scratch(t, test.dev), live, migrate.AdoptOptions{Apply: true})
+			var other *migrate.FlavourError
+			require.ErrorAs(t, err, &other)
+			assert.Equal(t, test.flavour, other.Flavour)
+			assert.Equal(t, test.of, other.Dev)
+			assert.Nil(t, report)
+			assert.Equal(t, before, dump(t, live))
+		})
+	}
+}
+
 func TestAdoptRefusesWhatIsNotTheSeeds(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
