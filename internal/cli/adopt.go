@@ -259,7 +259,7 @@ func adoptSQL(r adoptResult) string {
 			fmt.Fprintf(&b, "-- Before them, --normalize-emails rewrites the address of %s of table %s.\n", count(int(n), "row"), table)
 		}
 	}
-	fmt.Fprintln(&b, "\n-- Values that a column cannot hold are refused, an id of 0 is kept, times are UTC.")
+	fmt.Fprintln(&b, "\n-- Types, keys and checks hold for every row, an id of 0 is kept, times are UTC.")
 	fmt.Fprintln(&b, migrate.AdoptSession+";")
 	for _, s := range r.Statements {
 		fmt.Fprintf(&b, "\n-- %s.\n%s;\n", s.Comment, s.SQL)
