@@ -29,6 +29,16 @@ var obstacles = []struct {
 	right   []string
 }{
 	{
+		"a key of another table to the address",
+		[]string{"CREATE TABLE letters (reader varchar(255), CONSTRAINT reads_it FOREIGN KEY (reader) REFERENCES users (email))", "INSERT INTO letters VALUES ('ada@example.com')"},
+		migrate.ObstacleStructure, "users", []string{"email"}, 0, "null", []string{"ALTER TABLE `letters` DROP FOREIGN KEY `reads_it`"},
+	},
+	{
+		"a key from a hash to another table",
+		[]string{"CREATE TABLE hashes (hash varchar(255) PRIMARY KEY)", "INSERT INTO hashes SELECT token_hash FROM sessions", "ALTER TABLE sessions ADD CONSTRAINT known FOREIGN KEY (token_hash) REFERENCES hashes (hash)"},
+		migrate.ObstacleStructure, "sessions", []string{"token_hash"}, 0, "null", []string{"ALTER TABLE `sessions` DROP FOREIGN KEY `known`"},
+	},
+	{
 		"one address in two spellings",
 		[]string{"UPDATE users SET email = 'Zoë@Example.com' WHERE id = 2", "UPDATE users SET email = CONCAT(' zoe', CHAR(0xCC88 USING utf8mb4), '@example.com') WHERE id = 7"},
 		migrate.ObstacleSameAddress, "users", []string{"email"}, 1, `[["2","7"]]`,
@@ -434,11 +444,14 @@ func TestAdoptSaysWhichOtherDatabaseHoldsItsTables(t *testing.T) {
 		db := mysqltest.DB(t, url)
 		other := another(t, url)
 		name := value(t, db, "SELECT DATABASE()")
-		run(t, mysqltest.DB(t, other), fmt.Sprintf("CREATE TABLE bills (id int PRIMARY KEY, user_id int, CONSTRAINT payer FOREIGN KEY (user_id) REFERENCES `%s`.users (id))", name))
+		run(t, mysqltest.DB(t, other), fmt.Sprintf("CREATE TABLE bills (id int PRIMARY KEY, user_id int, CONSTRAINT payer FOREIGN KEY (user_id) REFERENCES `%s`.users (id))", name),
+			fmt.Sprintf("CREATE TABLE letters (email varchar(255), CONSTRAINT reader FOREIGN KEY (email) REFERENCES `%s`.users (email))", name))
 		report, err := adopt(t, url, migrate.AdoptOptions{})
 		require.NoError(t, err)
-		require.Len(t, report.Obstacles, 1)
-		assert.Contains(t, report.Obstacles[0].Text, ".bills refers to it from another database")
-		run(t, mysqltest.DB(t, other), "DROP TABLE bills")
+		require.Len(t, report.Obstacles, 2)
+		text := report.Obstacles[0].Text + report.Obstacles[1].Text
+		assert.Regexp(t, `\.bills refers to it from another database: drop its foreign key payer first, and make it again afterwards with a bigint`, text)
+		assert.Regexp(t, `\.letters refers to it from another database: drop its foreign key reader first, .* with a varchar\(255\) COLLATE utf8mb4_bin`, text)
+		run(t, mysqltest.DB(t, other), "DROP TABLE bills, letters")
 	})
 }

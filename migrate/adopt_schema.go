@@ -246,6 +246,13 @@ func (t *tableDef) whole(c part) string {
 	return typ + " COLLATE " + set[2] + rest
 }
 
+// textType is the type of a column with its character set and collation.
+func (t *tableDef) textType(c part) string {
+	whole := part{text: t.whole(c)}
+	typ := typeText(whole)
+	return typ + strings.TrimRight(ownCollation.FindString(whole.text[len(typ):]), " ")
+}
+
 // clauseText is a column's definition as it has to be written to be shown the
 // same: MySQL shows a collation that it was told otherwise than one that the
 // column has from its table.
