@@ -396,6 +396,10 @@ func (p *adoptPlan) widen(fks []foreignKey) (changed bool) {
 			if to == "" || child == "" || to == child {
 				continue
 			}
+			_, grows := p.retyped[[2]string{fk.parent, fk.finds[i]}]
+			if _, there := p.live[fk.table].foreign.find(fk.name); there && !grows {
+				continue // what differs does not matter to the server: a length
+			}
 			if w := p.want[fk.table]; w != nil && w.columns.index(column) >= 0 {
 				continue // this schema decides
 			}
