@@ -80,8 +80,9 @@ func (e *ObstacleError) Error() string {
 //
 // Columns, indexes, checks and tables that are not of this schema stay; a column
 // that refers to one of its keys grows with it. With AdoptOptions.Apply it holds
-// the lock of [Apply]. A database that is no such one is an [*AdoptError]; rows in
-// the way are an [*ObstacleError], returned with the Adoption that names them.
+// the lock of [Apply]. A database that is no such one is an [*AdoptError], a dev
+// database of another kind a [*FlavourError]; rows in the way are an
+// [*ObstacleError], returned with the Adoption that names them.
 func Adopt(ctx context.Context, dev *Dev, url string, opts AdoptOptions) (_ *Adoption, err error) {
 	u, err := parse(url)
 	if err != nil {
@@ -104,6 +105,9 @@ func Adopt(ctx context.Context, dev *Dev, url string, opts AdoptOptions) (_ *Ado
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
+	if live := flavour(t.drv); live != dev.Flavour() {
+		return nil, &FlavourError{URL: t.url.String(), Flavour: live, Dev: dev.Flavour()}
+	}
 	if err := Validate(t.dir); err != nil {
 		return nil, err
 	}
@@ -271,7 +275,7 @@ func (a *adopter) apply(ctx context.Context, plan *adoptPlan, report *Adoption) 
 		a.opts.Progress(p)
 		began := time.Now()
 		if _, err := a.conn.ExecContext(ctx, s.SQL); err != nil {
-			return &AdoptStmtError{Index: i + 1, Total: len(report.Statements), Stmt: s.SQL, Err: err}
+			return &AdoptStmtError{Index: i + 1, Total: len(report.Statements), Stmt: s.SQL, Err: withoutValue(err)}
 		}
 		p.Done, p.Duration = true, time.Since(began)
 		a.opts.Progress(p)
@@ -301,33 +305,14 @@ type AdoptStmtError struct {
 	// Index is the statement's number, from 1, of Total.
 	Index, Total int
 	Stmt         string
-	Err          error
+	// Err is the database's answer. Its text holds no value of a row; the
+	// driver's error, to which errors.As leads, may.
+	Err error
 }
 
 func (e *AdoptStmtError) Error() string {
 	first, _, _ := strings.Cut(e.Stmt, "\n")
-	return fmt.Sprintf("statement %d of %d (%s …) failed, those before it stay done: %s", e.Index, e.Total, first, withoutValue(e.Err))
-}
-
-// withValue are the server's errors whose texts hold a value of a row (MySQL
-// manual, Server Error Message Reference).
-var withValue = map[uint16]string{
-	duplicateKey: "rows are equal in a unique index",
-	1264:         "a value is out of range",
-	1292:         "a value is of another type",
-	1366:         "a value has characters that the column cannot hold",
-	1526:         "a value has no partition",
-	3854:         "a value has characters that the column cannot hold",
-}
-
-// withoutValue is the text of an error without the value it is about, which may
-// be a hash.
-func withoutValue(err error) string {
-	var refused *mysql.MySQLError
-	if errors.As(err, &refused) && withValue[refused.Number] != "" {
-		return fmt.Sprintf("Error %d (%s): %s", refused.Number, refused.SQLState, withValue[refused.Number])
-	}
-	return err.Error()
+	return fmt.Sprintf("statement %d of %d (%s …) failed, those before it stay done: %v", e.Index, e.Total, first, e.Err)
 }
 
 func (e *AdoptStmtError) Unwrap() error { return e.Err }
@@ -400,10 +385,10 @@ func (a *adopter) rewrite(ctx context.Context, table, column, kept string, batch
 		}
 		return fmt.Errorf("row %d: the table's collation takes its address for that of another row: change one of the two", batch[0].id)
 	}
-	if refused != nil && withValue[refused.Number] != "" {
-		return errors.New(withoutValue(err))
+	if err != nil {
+		return withoutValue(err)
 	}
-	return err
+	return nil
 }
 
 // duplicateKey is the server's error for a row that a unique index refuses.

@@ -347,11 +347,12 @@ func (d *dataCheck) elsewhere(ctx context.Context) error {
 			}
 		}
 	}
-	err := queryRows(ctx, d.conn, "SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE "+
+	err := queryRows(ctx, d.conn, "SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_NAME, REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE "+
 		"WHERE REFERENCED_TABLE_SCHEMA = DATABASE() AND TABLE_SCHEMA <> DATABASE()", func(r []sql.NullString) {
 		if a := d.alters[r[3].String]; a != nil {
 			d.obstruct(Obstacle{Table: r[3].String, Kind: ObstacleStructure, Text: fmt.Sprintf(
-				"table %s.%s refers to it from another database: drop its foreign key %s first, and make it again afterwards with a bigint", r[0].String, r[1].String, r[2].String)})
+				"table %s.%s refers to it from another database: drop its foreign key %s first, and make it again afterwards with a %s",
+				r[0].String, r[1].String, r[2].String, d.becomes(r[3].String, r[4].String))})
 		}
 	})
 	if err != nil {

@@ -29,6 +29,16 @@ var obstacles = []struct {
 	right   []string
 }{
 	{
+		"a key of another table to the address",
+		[]string{"CREATE TABLE letters (reader varchar(255), CONSTRAINT reads_it FOREIGN KEY (reader) REFERENCES users (email))", "INSERT INTO letters VALUES ('ada@example.com')"},
+		migrate.ObstacleStructure, "users", []string{"email"}, 0, "null", []string{"ALTER TABLE `letters` DROP FOREIGN KEY `reads_it`"},
+	},
+	{
+		"a key from a hash to another table",
+		[]string{"CREATE TABLE hashes (hash varchar(255) PRIMARY KEY)", "INSERT INTO hashes SELECT token_hash FROM sessions", "ALTER TABLE sessions ADD CONSTRAINT known FOREIGN KEY (token_hash) REFERENCES hashes (hash)"},
+		migrate.ObstacleStructure, "sessions", []string{"token_hash"}, 0, "null", []string{"ALTER TABLE `sessions` DROP FOREIGN KEY `known`"},
+	},
+	{
 		"one address in two spellings",
 		[]string{"UPDATE users SET email = 'Zoë@Example.com' WHERE id = 2", "UPDATE users SET email = CONCAT(' zoe', CHAR(0xCC88 USING utf8mb4), '@example.com') WHERE id = 7"},
 		migrate.ObstacleSameAddress, "users", []string{"email"}, 1, `[["2","7"]]`,
@@ -219,14 +229,25 @@ func TestAdoptNamesTheRowWhoseAddressTheOldCollationRefuses(t *testing.T) {
 	assert.NotContains(t, err.Error(), "jose")
 }
 
+// unchecked is the address of a database on a server that checks neither keys nor
+// checks unless it is told to, as where the global variables are off.
+func unchecked(url string) string {
+	if strings.HasPrefix(url, "mariadb") {
+		return url + "?foreign_key_checks=0&unique_checks=0&check_constraint_checks=0"
+	}
+	return url + "?foreign_key_checks=0&unique_checks=0"
+}
+
 // What is written after the rows were looked at is refused by the server, and nothing is lost.
 func TestAdoptLosesNothingThatIsWrittenWhileItRuns(t *testing.T) {
 	t.Parallel()
-	for name, write := range map[string]string{
-		"a duplicate": "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES (1, 'r1', '2036-01-01 00:00:00')",
-		"too long":    "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES (1, REPEAT('x', 300), '2036-01-01 00:00:00')",
-		"not ASCII":   "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES (1, 'geheim☃', '2036-01-01 00:00:00')",
-		"an orphan":   "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES (99, 'r9', '2036-01-01 00:00:00')",
+	const token, undo = "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES ", "DELETE FROM refresh_tokens WHERE id > 2"
+	for name, test := range map[string]struct{ table, write, undo string }{
+		"a duplicate": {"refresh_tokens", token + "(1, 'r1', '2036-01-01 00:00:00')", undo},
+		"too long":    {"refresh_tokens", token + "(1, REPEAT('x', 300), '2036-01-01 00:00:00')", undo},
+		"not ASCII":   {"refresh_tokens", token + "(1, 'geheim☃', '2036-01-01 00:00:00')", undo},
+		"an orphan":   {"refresh_tokens", token + "(99, 'r9', '2036-01-01 00:00:00')", undo},
+		"a check":     {"otps", "UPDATE otps SET attempts = 9", "UPDATE otps SET attempts = 5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -234,28 +255,53 @@ func TestAdoptLosesNothingThatIsWrittenWhileItRuns(t *testing.T) {
 				seed(t, url)
 				fill(t, url)
 				db := mysqltest.DB(t, url)
-				want := freshDefinitions(t, url)
-				_, err := adopt(t, url, migrate.AdoptOptions{Apply: true, Progress: func(p migrate.Progress) {
-					if !p.Done && strings.HasPrefix(p.Stmt, "ALTER TABLE `refresh_tokens`") && strings.Contains(p.Stmt, "MODIFY") {
-						run(t, db, write)
+				want, written := freshDefinitions(t, url), ""
+				_, err := adopt(t, unchecked(url), migrate.AdoptOptions{Apply: true, Progress: func(p migrate.Progress) {
+					if !p.Done && strings.HasPrefix(p.Stmt, "ALTER TABLE `"+test.table+"`") && strings.Contains(p.Stmt, "MODIFY") {
+						run(t, db, test.write)
+						written = contents(t, url)
 					}
 				}})
 				var stmt *migrate.AdoptStmtError
 				require.ErrorAs(t, err, &stmt)
 				for _, secret := range []string{"r1", "r9", "xx", "geheim"} {
 					assert.NotContains(t, err.Error(), "'"+secret)
+					assert.NotContains(t, stmt.Err.Error(), "'"+secret)
 				}
-				assert.Equal(t, "3", value(t, db, "SELECT COUNT(*) FROM refresh_tokens"))
-				report, err := adopt(t, url, migrate.AdoptOptions{})
+				assert.Equal(t, written, contents(t, url))
+				report, err := adopt(t, unchecked(url), migrate.AdoptOptions{})
 				require.NoError(t, err)
 				assert.Len(t, report.Obstacles, 1)
 				assert.NotContains(t, tables(t, url), migrate.RevisionsTable)
 
-				run(t, db, "DELETE FROM refresh_tokens WHERE id > 2")
-				_, err = adopt(t, url, migrate.AdoptOptions{Apply: true})
+				run(t, db, test.undo)
+				_, err = adopt(t, unchecked(url), migrate.AdoptOptions{Apply: true})
 				require.NoError(t, err)
 				assert.Equal(t, want, definitions(t, url))
 			})
+		})
+	}
+}
+
+func TestAdoptRefusesADevDatabaseOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	maria, my := mysqltest.MariaDB(t), mysqltest.MySQL(t)
+	for _, test := range []struct{ live, dev, flavour, of string }{
+		{my, maria, migrate.FlavourMySQL, migrate.FlavourMariaDB},
+		{maria, my, migrate.FlavourMariaDB, migrate.FlavourMySQL},
+		{my, mysqltest.SQLite(t), migrate.FlavourMySQL, migrate.FlavourSQLite},
+	} {
+		t.Run(test.of+" for "+test.flavour, func(t *testing.T) {
+			live := another(t, test.live)
+			seed(t, live)
+			before := dump(t, live)
+			report, err := migrate.Adopt(t.Context(), scratch(t, test.dev), live, migrate.AdoptOptions{Apply: true})
+			var other *migrate.FlavourError
+			require.ErrorAs(t, err, &other)
+			assert.Equal(t, test.flavour, other.Flavour)
+			assert.Equal(t, test.of, other.Dev)
+			assert.Nil(t, report)
+			assert.Equal(t, before, dump(t, live))
 		})
 	}
 }
@@ -398,11 +444,14 @@ func TestAdoptSaysWhichOtherDatabaseHoldsItsTables(t *testing.T) {
 		db := mysqltest.DB(t, url)
 		other := another(t, url)
 		name := value(t, db, "SELECT DATABASE()")
-		run(t, mysqltest.DB(t, other), fmt.Sprintf("CREATE TABLE bills (id int PRIMARY KEY, user_id int, CONSTRAINT payer FOREIGN KEY (user_id) REFERENCES `%s`.users (id))", name))
+		run(t, mysqltest.DB(t, other), fmt.Sprintf("CREATE TABLE bills (id int PRIMARY KEY, user_id int, CONSTRAINT payer FOREIGN KEY (user_id) REFERENCES `%s`.users (id))", name),
+			fmt.Sprintf("CREATE TABLE letters (email varchar(255), CONSTRAINT reader FOREIGN KEY (email) REFERENCES `%s`.users (email))", name))
 		report, err := adopt(t, url, migrate.AdoptOptions{})
 		require.NoError(t, err)
-		require.Len(t, report.Obstacles, 1)
-		assert.Contains(t, report.Obstacles[0].Text, ".bills refers to it from another database")
-		run(t, mysqltest.DB(t, other), "DROP TABLE bills")
+		require.Len(t, report.Obstacles, 2)
+		text := report.Obstacles[0].Text + report.Obstacles[1].Text
+		assert.Regexp(t, `\.bills refers to it from another database: drop its foreign key payer first, and make it again afterwards with a bigint`, text)
+		assert.Regexp(t, `\.letters refers to it from another database: drop its foreign key reader first, .* with a varchar\(255\) COLLATE utf8mb4_bin`, text)
+		run(t, mysqltest.DB(t, other), "DROP TABLE bills, letters")
 	})
 }

@@ -313,6 +313,7 @@ func (p *adoptPlan) foreignKeys() {
 	own := func(fk foreignKey) bool {
 		return slices.ContainsFunc(wanted, func(w foreignKey) bool { return w.sameColumns(fk) || w.table == fk.table && w.name == fk.name })
 	}
+	have = slices.DeleteFunc(have, p.holdsText)
 	others := slices.DeleteFunc(append(slices.Clone(have), p.noted...), own)
 	for p.widen(others) {
 	}
@@ -350,6 +351,31 @@ func (p *adoptPlan) drop(fk foreignKey) {
 	a.drops = append(a.drops, "DROP FOREIGN KEY "+quote(fk.name))
 }
 
+// holdsText reports, and names as an obstacle, a foreign key on a text that is to
+// be compared in another way. The server changes such a column as little as one
+// whose type changes, and the other one cannot follow: rows that the key takes for
+// equal now may not be so afterwards.
+func (p *adoptPlan) holdsText(fk foreignKey) bool {
+	for i := range fk.columns {
+		for _, end := range [][2]string{{fk.table, fk.columns[i]}, {fk.parent, fk.finds[i]}} {
+			want, live := p.want[end[0]], p.live[end[0]]
+			if want == nil || live == nil {
+				continue
+			}
+			w, ok := want.columns.find(end[1])
+			l, there := live.columns.find(end[1])
+			if !ok || !there || !want.typeOf(w).isText() || same(want, live, w, l) {
+				continue
+			}
+			p.obstruct(Obstacle{Table: end[0], Columns: []string{w.name}, Kind: ObstacleStructure, Text: fmt.Sprintf(
+				"the foreign key %s of table %s holds it fast: ALTER TABLE %s DROP FOREIGN KEY %s, and make it again afterwards, when both of its columns are %s",
+				fk.name, fk.table, quote(fk.table), quote(fk.name), want.textType(w))})
+			return true
+		}
+	}
+	return false
+}
+
 func (p *adoptPlan) isRetyped(fk foreignKey) bool {
 	for i := range fk.columns {
 		_, child := p.retyped[[2]string{fk.table, fk.columns[i]}]
@@ -369,6 +395,10 @@ func (p *adoptPlan) widen(fks []foreignKey) (changed bool) {
 			to, child := p.finalType(fk.parent, fk.finds[i]), p.finalType(fk.table, column)
 			if to == "" || child == "" || to == child {
 				continue
+			}
+			_, grows := p.retyped[[2]string{fk.parent, fk.finds[i]}]
+			if _, there := p.live[fk.table].foreign.find(fk.name); there && !grows {
+				continue // what differs does not matter to the server: a length
 			}
 			if w := p.want[fk.table]; w != nil && w.columns.index(column) >= 0 {
 				continue // this schema decides
@@ -398,6 +428,16 @@ func (p *adoptPlan) finalType(table, column string) string {
 		}
 	}
 	return ""
+}
+
+// becomes is what a column will be, as far as a foreign key to it has to agree.
+func (p *adoptPlan) becomes(table, column string) string {
+	if w, ok := p.want[table]; ok {
+		if c, ok := w.columns.find(column); ok {
+			return w.textType(c)
+		}
+	}
+	return p.finalType(table, column)
 }
 
 // arrange puts the statements in order: foreign keys are dropped, each table is

@@ -83,10 +83,11 @@ func quote(name string) string       { return "`" + strings.ReplaceAll(name, "`"
 func unquoteName(name string) string { return strings.ReplaceAll(name, "``", "`") }
 
 // AdoptSession is the statement with which the connection of an [Adopt] is
-// prepared: every value that a column cannot hold is refused, an id of 0 stays,
-// times are UTC, and definitions are worded in one way.
+// prepared: a value that a column cannot hold is refused, and so is a row that a
+// key or a check forbids; an id of 0 stays, times are UTC, and definitions are
+// worded in one way.
 const AdoptSession = "SET sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', " +
-	"time_zone = '+00:00', sql_quote_show_create = 1"
+	"time_zone = '+00:00', sql_quote_show_create = 1, " + checksOn
 
 // readTables reads the definition of every table of the database in use.
 func readTables(ctx context.Context, conn *sql.Conn) (map[string]*tableDef, error) {
@@ -243,6 +244,13 @@ func (t *tableDef) whole(c part) string {
 		return typ + " CHARACTER SET " + set[1] + rest
 	}
 	return typ + " COLLATE " + set[2] + rest
+}
+
+// textType is the type of a column with its character set and collation.
+func (t *tableDef) textType(c part) string {
+	whole := part{text: t.whole(c)}
+	typ := typeText(whole)
+	return typ + strings.TrimRight(ownCollation.FindString(whole.text[len(typ):]), " ")
 }
 
 // clauseText is a column's definition as it has to be written to be shown the

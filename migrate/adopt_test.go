@@ -182,6 +182,7 @@ func team(t testing.TB, url string) {
 		"CREATE TABLE pictures (id int AUTO_INCREMENT PRIMARY KEY, profile int NOT NULL, CONSTRAINT shows FOREIGN KEY (profile) REFERENCES profiles (user_id))",
 		"CREATE TABLE orders (id int PRIMARY KEY, user_id int NULL, session_id int NULL, CONSTRAINT buyer FOREIGN KEY (user_id) REFERENCES users (id), "+
 			"CONSTRAINT via FOREIGN KEY (session_id) REFERENCES sessions (id) ON DELETE SET NULL)",
+		"CREATE TABLE coupons (code varchar(20) PRIMARY KEY)", "CREATE TABLE uses (code varchar(10), CONSTRAINT redeems FOREIGN KEY (code) REFERENCES coupons (code))",
 		"INSERT INTO profiles VALUES (1, 'b')", "INSERT INTO pictures VALUES (1, 1)", "INSERT INTO orders VALUES (1, 7, 4), (2, NULL, NULL)")
 }
 
@@ -198,10 +199,11 @@ func TestAdoptKeepsWhatIsOfTheTeam(t *testing.T) {
 
 		assert.Equal(t, before, value(t, db, rows))
 		assert.Equal(t, kept, contents(t, url))
-		assert.Equal(t, []string{"buyer", "inviter", "owner", "refresh_tokens_users_refresh_tokens", "sessions_users_sessions", "shows", "via"},
+		assert.Equal(t, []string{"buyer", "inviter", "owner", "redeems", "refresh_tokens_users_refresh_tokens", "sessions_users_sessions", "shows", "via"},
 			column(t, db, "SELECT CONSTRAINT_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE() ORDER BY 1"))
 		assert.Equal(t, []string{"bigint"}, column(t, db, "SELECT DISTINCT DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() "+
 			"AND CONCAT(TABLE_NAME, '.', COLUMN_NAME) IN ('users.invited_by', 'profiles.user_id', 'pictures.profile', 'orders.user_id', 'orders.session_id')"))
+		assert.Equal(t, "varchar(10)", value(t, db, "SELECT COLUMN_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'uses'"))
 		assert.Equal(t, "a `key`, (1)", value(t, db, "SELECT COLUMN_COMMENT FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'profiles' AND COLUMN_NAME = 'user_id'"))
 		assert.Equal(t, []string{"note_idx"}, column(t, db, "SELECT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND COLUMN_NAME = 'note'"))
 		assert.NotContains(t, tables(t, url), "authgraph_adopt")

@@ -176,7 +176,7 @@ func openTarget(ctx context.Context, url string, dir Dir, readOnly bool) (*targe
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	drv, err := openDriver(u.Dialect, conn)
+	drv, err := openDriver(ctx, u.Dialect, conn)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close(), db.Close())
 	}

@@ -245,7 +245,7 @@ func (a *applier) failed(ctx context.Context, t *todo, err error) error {
 		// says so stays for the next apply.
 		return e
 	}
-	t.rev.Error, t.rev.ErrorStmt = err.Error(), e.Stmt
+	t.rev.Error, t.rev.ErrorStmt = e.Err.Error(), e.Stmt
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := a.save(ctx, t.rev); err != nil {

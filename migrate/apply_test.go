@@ -294,6 +294,21 @@ func TestStatementsAreReadTheWayTheyAreWritten(t *testing.T) {
 	}
 }
 
+func TestApplyHasRowsCheckedAlsoOnAServerThatDoesNot(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		for _, stmt := range []string{"ALTER TABLE c ADD FOREIGN KEY (p) REFERENCES p (id);", "ALTER TABLE c ADD CONSTRAINT few CHECK (p < 7);"} {
+			dir := directory(t, files{"1_a.sql": "CREATE TABLE p (id int PRIMARY KEY);\nCREATE TABLE c (p int);\nINSERT INTO c VALUES (7);\n" + stmt})
+			_, err := migrate.Apply(t.Context(), unchecked(another(t, url)), migrate.ApplyOptions{Dir: dir})
+			var failed *migrate.StmtError
+			require.ErrorAs(t, err, &failed, stmt)
+			assert.Equal(t, stmt, failed.Stmt)
+		}
+		// A file may decide otherwise.
+		apply(t, url, directory(t, files{"1_a.sql": "SET foreign_key_checks = 0;\nCREATE TABLE c (p int, FOREIGN KEY (p) REFERENCES p (id));\nCREATE TABLE p (id int PRIMARY KEY);"}))
+	})
+}
+
 func TestFilesWithoutStatementsCountAsApplied(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {

@@ -127,7 +127,7 @@ func openDev(ctx context.Context, u *dburl.URL) (*Dev, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	drv, err := openDriver(u.Dialect, conn)
+	drv, err := openDriver(ctx, u.Dialect, conn)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close(), db.Close())
 	}
@@ -189,7 +189,7 @@ func (d *Dev) empty(ctx context.Context) error {
 		return err
 	}
 	d.conn = conn
-	if d.drv, err = openDriver(d.Dialect(), conn); err != nil {
+	if d.drv, err = openDriver(ctx, d.Dialect(), conn); err != nil {
 		return err
 	}
 	if err := d.dropOthers(ctx); err != nil {
@@ -281,9 +281,17 @@ func parse(url string) (*dburl.URL, error) {
 	return u, u.NeedDatabase()
 }
 
-func openDriver(name string, conn schema.ExecQuerier) (atlas.Driver, error) {
+// checksOn, in a SET, has the server look at the rows when a key or a check is
+// added to a table, also where the global variables are off. MySQL takes what
+// only MariaDB has for a comment.
+const checksOn = "foreign_key_checks = 1, unique_checks = 1 /*M!100201 , check_constraint_checks = 1 */"
+
+func openDriver(ctx context.Context, name string, conn schema.ExecQuerier) (atlas.Driver, error) {
 	if name == dialect.SQLite {
 		return sqlite.Open(conn)
+	}
+	if _, err := conn.ExecContext(ctx, "SET "+checksOn); err != nil {
+		return nil, fmt.Errorf("prepare the connection: %w", err)
 	}
 	return mysql.Open(conn)
 }

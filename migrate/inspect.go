@@ -115,8 +115,10 @@ const (
 
 // Flavour is the kind of the database: FlavourMySQL, FlavourMariaDB or
 // FlavourSQLite.
-func (d *Dev) Flavour() string {
-	m, ok := d.drv.(*mysql.Driver)
+func (d *Dev) Flavour() string { return flavour(d.drv) }
+
+func flavour(drv atlas.Driver) string {
+	m, ok := drv.(*mysql.Driver)
 	switch {
 	case !ok:
 		return FlavourSQLite

@@ -100,7 +100,7 @@ func TestApplyGoesOnWhereTheAtlasCLIStopped(t *testing.T) {
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 		require.Error(t, err)
 		db := mysqltest.DB(t, url)
-		run(t, db, "UPDATE atlas_schema_revisions SET operator_version = 'Atlas CLI', error = 'Error 1062'",
+		run(t, db, "UPDATE atlas_schema_revisions SET operator_version = 'Atlas CLI', error = 'Error 1062 (23000): Duplicate entry ''geheim'' for key ''a.one'''",
 			"INSERT INTO atlas_schema_revisions (version, description, executed_at, execution_time, hash, operator_version) "+
 				"VALUES ('.atlas_cloud_identifier', 'x', CURRENT_TIMESTAMP, 0, '', 'Atlas CLI')",
 			"UPDATE a SET id = n")
@@ -108,7 +108,7 @@ func TestApplyGoesOnWhereTheAtlasCLIStopped(t *testing.T) {
 		require.NoError(t, err)
 		assert.Empty(t, status.Applied)
 		assert.Equal(t, 2, status.Partial.Applied)
-		assert.Equal(t, "Error 1062", status.Partial.Error)
+		assert.Equal(t, "Error 1062 (23000): rows are equal in a unique index (key 'a.one')", status.Partial.Error)
 		report, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 		require.NoError(t, err)
 		assert.Equal(t, 2, report.Applied[0].Resumed)

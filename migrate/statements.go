@@ -57,7 +57,7 @@ func stmtError(f atlas.File, stmts []*atlas.Stmt, i, kept int, err error) *StmtE
 		Total: len(stmts),
 		Stmt:  stmts[i].Text,
 		Kept:  kept,
-		Err:   err,
+		Err:   withoutValue(err),
 	}
 }
 

@@ -3,13 +3,10 @@ package migrate
 import (
 	"context"
 	"errors"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
-	"github.com/go-sql-driver/mysql"
 )
 
 // Status is how far a database has followed a directory.
@@ -44,26 +41,13 @@ type Partial struct {
 	// it begins; Line is 0 if the file holds another one there now, or none.
 	Stmt string `json:"stmt"`
 	Line int    `json:"line"`
-	// Error is the database's answer to it; empty if InDoubt.
+	// Error is the database's answer to it, without the values of rows; empty if
+	// InDoubt.
 	Error string `json:"error,omitempty"`
 	// InDoubt is set if the apply was cut off while the statement ran, or runs
 	// now. The next [Apply] finds out.
 	InDoubt bool `json:"in_doubt,omitempty"`
 }
-
-// WithoutValue is Error without the value of a row that the database may have put
-// into it, such as an address.
-func (p *Partial) WithoutValue() string {
-	m := serverError.FindStringSubmatch(p.Error)
-	if m == nil {
-		return p.Error
-	}
-	number, _ := strconv.ParseUint(m[1], 10, 16) // it is what the driver printed
-	return withoutValue(&mysql.MySQLError{Number: uint16(number), SQLState: [5]byte([]byte(m[2])), Message: m[3]})
-}
-
-// serverError is how the driver words an error of the server.
-var serverError = regexp.MustCompile(`(?s)^Error (\d{1,5}) \((\w{5})\): (.*)$`)
 
 // ReadStatus compares the database at url with a directory; nil is the
 // embedded one. It changes nothing. Where directory and history disagree, the
@@ -153,7 +137,7 @@ func (t *todo) partial() *Partial {
 	r := t.rev
 	p := &Partial{
 		File: r.Version + "_" + r.Description + ".sql", Applied: r.Applied, Total: r.Total,
-		Stmt: r.ErrorStmt, Error: r.Error,
+		Stmt: r.ErrorStmt, Error: hideValue(r.Error), // another program may have written it
 	}
 	if p.InDoubt = strings.HasPrefix(r.Error, inDoubtPrefix); p.InDoubt {
 		p.Error = ""

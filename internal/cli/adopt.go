@@ -170,17 +170,25 @@ func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
 		next += " --normalize-emails"
 	}
 	next = m.hint(next)
+	wrote, statements := "", count(len(r.Statements), "statement")
+	if r.Out != "" {
+		wrote = "wrote " + r.Out + ": "
+	}
+	same := len(r.Statements) == 0
+	done := same && len(r.Addresses) == 0
 	switch {
-	case r.Applied && len(r.Statements) == 0 && r.Baselined:
-		fmt.Fprintln(m.stdout, "nothing to adopt: the database is at version", r.Version)
+	case done && r.Baselined:
+		fmt.Fprintf(m.stdout, "%snothing to adopt: the database is at version %s\n", wrote, r.Version)
 	case r.Applied:
 		fmt.Fprintln(m.stdout, "adopted: the database is at version", r.Version)
+	case done:
+		fmt.Fprintf(m.stdout, "%sthe tables are those of version %s, only the baseline is missing; %s\n", wrote, r.Version, next)
+	case same:
+		fmt.Fprintf(m.stdout, "%sthe tables are those of version %s, only addresses are not normalised; %s\n", wrote, r.Version, next)
 	case r.Out != "":
-		fmt.Fprintf(m.stdout, "wrote %s: %s; %s\n", r.Out, count(len(r.Statements), "statement"), next)
-	case len(r.Statements) == 0 && r.Baselined:
-		fmt.Fprintln(m.stdout, "nothing to adopt: the database is at version", r.Version)
+		fmt.Fprintf(m.stdout, "%s%s; %s\n", wrote, statements, next)
 	default:
-		fmt.Fprintf(m.stdout, "nothing stands in the way of %s; %s\n", count(len(r.Statements), "statement"), next)
+		fmt.Fprintf(m.stdout, "nothing stands in the way of %s; %s\n", statements, next)
 	}
 }
 
@@ -259,7 +267,7 @@ func adoptSQL(r adoptResult) string {
 			fmt.Fprintf(&b, "-- Before them, --normalize-emails rewrites the address of %s of table %s.\n", count(int(n), "row"), table)
 		}
 	}
-	fmt.Fprintln(&b, "\n-- Values that a column cannot hold are refused, an id of 0 is kept, times are UTC.")
+	fmt.Fprintln(&b, "\n-- Types, keys and checks hold for every row, an id of 0 is kept, times are UTC.")
 	fmt.Fprintln(&b, migrate.AdoptSession+";")
 	for _, s := range r.Statements {
 		fmt.Fprintf(&b, "\n-- %s.\n%s;\n", s.Comment, s.SQL)

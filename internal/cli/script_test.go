@@ -71,6 +71,7 @@ func TestScripts(t *testing.T) {
 					"unchanged": unchanged,
 					"newest":    newest,
 					"readonly":  readonly,
+					"mysql":     emptyMySQL,
 				},
 			})
 		})
@@ -110,6 +111,7 @@ func setUp(env *testscript.Env, engine, rawURL string) error {
 	env.Values[memory{}] = new(string)
 	tb := env.T().(testing.TB)
 	env.Values[pool{}] = func() *sql.DB { return mysqltest.DB(tb, rawURL) }
+	env.Values[other{}] = func() string { return mysqltest.MySQL(tb) }
 	for _, pattern := range []string{"ent/schema*.sql", "migrate/*.sql", "migrate/atlas.sum", "migrate/sqlite/*"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", pattern))
 		if err != nil {
@@ -136,6 +138,7 @@ func setUp(env *testscript.Env, engine, rawURL string) error {
 type (
 	memory struct{}
 	pool   struct{}
+	other  struct{}
 )
 
 // exits N COMMAND ARGS… runs a command that is to end with the exit code N.
@@ -300,4 +303,10 @@ func readonly(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 	})
 	ts.Setenv(args[0], ts.Getenv("ENGINE")+"://"+name+":geheim@"+ts.Getenv("HOST")+"/"+ts.Getenv("DATABASE"))
+}
+
+// mysql VARIABLE makes an empty database on the MySQL server, and sets the variable
+// to its URL.
+func emptyMySQL(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[0], ts.Value(other{}).(func() string)())
 }

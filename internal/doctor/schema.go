@@ -38,7 +38,7 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 		case p.InDoubt:
 			what += ", the next one is running or was cut off"
 		case p.Error != "":
-			what += ", the next one failed: " + p.WithoutValue()
+			what += ", the next one failed: " + p.Error
 		}
 		off = append(off, found(Error, "authgraph migrate status shows where; once the cause is gone, authgraph migrate apply goes on there", "%s", what))
 	}
