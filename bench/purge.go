@@ -52,14 +52,14 @@ func purge(ctx context.Context, s *settings) error {
 	}
 	defer closeService()
 
-	readers := func(ctx context.Context) []time.Duration { return read(ctx, svc, size, s.readers, s.rate) }
+	readers := func(ctx context.Context) ([]time.Duration, error) { return read(ctx, svc, size, s.readers, s.rate) }
 	var alone, full, limited, only []slice
 	for n := range s.rounds + 1 {
 		fmt.Fprintf(os.Stderr, "purge: round %d of %d …\n", n+1, s.rounds+1)
 		// Each part of a round beside the others: what else the machine does hits all.
 		for _, part := range []struct {
 			svc     *auth.Service
-			readers func(context.Context) []time.Duration
+			readers func(context.Context) ([]time.Duration, error)
 			rate    int
 			into    *[]slice
 		}{
@@ -123,13 +123,17 @@ func service(ctx context.Context, url string, connections int) (*auth.Service, f
 }
 
 // measure runs a purge, where svc is given, and readers, where they are, until the time of a part is over.
-func (set *settings) measure(ctx context.Context, svc *auth.Service, rate int, readers func(context.Context) []time.Duration) (slice, error) {
+func (set *settings) measure(ctx context.Context, svc *auth.Service, rate int, readers func(context.Context) ([]time.Duration, error)) (slice, error) {
 	ctx, cancel := context.WithTimeout(ctx, set.part)
 	defer cancel()
 	var s slice
 	var reading sync.WaitGroup
+	var errRead error
 	if readers != nil {
-		reading.Go(func() { s.latencies = readers(ctx) })
+		reading.Go(func() {
+			defer cancel() // nothing is measured without them
+			s.latencies, errRead = readers(ctx)
+		})
 	}
 	began := time.Now()
 	var err error
@@ -146,15 +150,21 @@ func (set *settings) measure(ctx context.Context, svc *auth.Service, rate int, r
 	}
 	s.elapsed = time.Since(began)
 	reading.Wait()
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errRead != nil:
+		return s, errRead
+	case errors.Is(err, context.DeadlineExceeded):
 		err = nil
 	}
 	return s, err
 }
 
 // read checks random live sessions at a rate that does not wait for answers, and returns how long after its time each
-// check was answered.
-func read(ctx context.Context, svc *auth.Service, size load.Size, readers, rate int) []time.Duration {
+// check was answered. A check that fails before ctx is over ends them all: the others would be measured with fewer beside
+// them.
+func read(ctx context.Context, svc *auth.Service, size load.Size, readers, rate int) ([]time.Duration, error) {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	var mu sync.Mutex
 	var all []time.Duration
 	var group sync.WaitGroup
@@ -169,6 +179,7 @@ func read(ctx context.Context, svc *auth.Service, size load.Size, readers, rate 
 				time.Sleep(time.Until(due))
 				token := auth.ParseToken(load.SessionToken(first + rand.IntN(size.Sessions-first)))
 				if _, _, err := svc.CheckSession(ctx, token); err != nil {
+					fail(fmt.Errorf("check a session: %w", err)) // the first is kept, as is the end of ctx
 					break
 				}
 				latencies = append(latencies, time.Since(due))
@@ -179,7 +190,10 @@ func read(ctx context.Context, svc *auth.Service, size load.Size, readers, rate 
 		})
 	}
 	group.Wait()
-	return all
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return all, err
+	}
+	return all, nil
 }
 
 func purgeReport(s *settings, size load.Size, alone, full, limited, only []slice) (string, error) {
