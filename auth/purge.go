@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/authgraph/authgraph/ent"
@@ -23,6 +24,9 @@ type PurgeOptions struct {
 	Rate int
 	// DryRun counts and deletes nothing.
 	DryRun bool
+	// Tables, if set, are those that are purged, for a database that has only
+	// some of the four.
+	Tables []string
 	// Progress, if set, is called after every batch.
 	Progress func(Purged)
 }
@@ -83,6 +87,9 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 		{"refresh_tokens", &done.RefreshTokens, purgeRefreshTokens},
 		{"users", &done.Users, s.purgeUsers},
 	} {
+		if opts.Tables != nil && !slices.Contains(opts.Tables, table.name) {
+			continue
+		}
 		for {
 			n := 0
 			err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
