@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/authgraph/authgraph/ent"
@@ -23,6 +24,9 @@ type PurgeOptions struct {
 	Rate int
 	// DryRun counts and deletes nothing.
 	DryRun bool
+	// Tables, if set, are those that are purged, for a database that has only
+	// some of the four.
+	Tables []string
 	// Progress, if set, is called after every batch.
 	Progress func(Purged)
 }
@@ -85,6 +89,9 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 		{"refresh_tokens", &done.RefreshTokens, now, purgeRefreshTokens},
 		{"users", &done.Users, now.Add(-s.cfg.Account.Retention), purgeUsers},
 	} {
+		if opts.Tables != nil && !slices.Contains(opts.Tables, table.name) {
+			continue
+		}
 		batch := span{PurgeOptions: opts, from: earliest, before: table.before}
 		for {
 			var n int

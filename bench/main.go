@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -31,31 +32,44 @@ Flags of each are printed by -h.
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := run(ctx, os.Args[1:])
+	code := command(ctx, os.Args[1:], os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// command runs one and returns the exit code.
+func command(ctx context.Context, args []string, stderr io.Writer) int {
+	err := run(ctx, args, stderr)
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errUnknown):
+		fmt.Fprint(stderr, usage)
+		return 2
 	case ctx.Err() != nil:
-		fmt.Fprintln(os.Stderr, "bench: interrupted; nothing was written")
-		stop()
-		os.Exit(130)
+		fmt.Fprintln(stderr, "bench: interrupted; nothing was written")
+		return 130
 	default:
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+		fmt.Fprintln(stderr, "bench:", err)
+		return 1
 	}
 }
 
-func run(ctx context.Context, args []string) error {
-	if len(args) == 1 && args[0] == spinCommand {
-		spin()
-		return nil
-	}
+var errUnknown = errors.New("unknown command")
+
+func run(ctx context.Context, args []string, stderr io.Writer) error {
 	commands := map[string]func(context.Context, *settings) error{
 		"compare": compare, "growth": growth, "purge": purge, "migrations": migrations,
 	}
-	if len(args) == 0 || commands[args[0]] == nil {
-		fmt.Fprint(os.Stderr, usage)
+	switch {
+	case len(args) == 1 && args[0] == spinCommand:
+		spin()
+		return nil
+	case len(args) > 0 && (args[0] == "-h" || args[0] == "--help"):
+		fmt.Fprint(stderr, usage)
 		return flag.ErrHelp
+	case len(args) == 0 || commands[args[0]] == nil:
+		return errUnknown
 	}
 	s, err := parse(args)
 	if err != nil {

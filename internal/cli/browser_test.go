@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/url"
@@ -23,7 +22,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/authgraph/authgraph/internal/cli"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
 
@@ -36,6 +34,7 @@ func TestPage(t *testing.T) {
 		"shows the table that is chosen":           pageShowsTheTableThatIsChosen,
 		"is used by keyboard":                      pageIsUsedByKeyboard,
 		"opens at the table of its address":        pageOpensAtTheTableOfItsAddress,
+		"opens tables that are named as its parts": pageOpensTablesThatAreNamedAsItsParts,
 		"tells what is known of a table":           pageTellsWhatIsKnownOfATable,
 		"fits a phone":                             pageFitsAPhone,
 		"is readable in light and dark":            pageIsReadableInLightAndDark,
@@ -97,6 +96,29 @@ func pageOpensAtTheTableOfItsAddress(t *testing.T, b *browser) {
 	}
 	b.visit("#no%20such%table")
 	b.eval(shown, "otps refresh_tokens sessions users")
+	assert.Empty(t, b.complaints())
+}
+
+func pageOpensTablesThatAreNamedAsItsParts(t *testing.T, b *browser) {
+	url := mysqltest.MySQL(t)
+	for _, table := range []string{"`graph`", "`tables`"} {
+		_, err := mysqltest.DB(t, url).Exec("CREATE TABLE " + table + " (id int PRIMARY KEY)")
+		require.NoError(t, err)
+	}
+	b.page = writePage(t, url, url)
+	for _, table := range []string{"graph", "tables"} {
+		b.visit("#" + table)
+		b.eval(shown, table)
+		// By keyboard: the page is still scrolling to the table, and a click would miss.
+		b.tabTo("nav a.all")
+		b.press(kb.Enter)
+		b.eval(shown, "graph tables")
+		b.tabTo(`nav a[data-table="` + table + `"]`)
+		b.press(kb.Enter)
+		b.eval(shown, table)
+		b.press(kb.Escape)
+		b.eval(shown, "graph tables")
+	}
 	assert.Empty(t, b.complaints())
 }
 
@@ -198,7 +220,7 @@ func startBrowser(t *testing.T) func(*testing.T) *browser {
 	if os.Getenv(withoutChromium) == "1" {
 		t.Skip("left out, because " + withoutChromium + "=1")
 	}
-	page := (&url.URL{Scheme: "file", Path: writePage(t)}).String()
+	page := writePage(t, mysqltest.MySQL(t), "schema")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:],
@@ -236,13 +258,12 @@ func findChromium(t *testing.T) string {
 	return ""
 }
 
-func writePage(t *testing.T) string {
+// writePage writes the page of a source and returns its address.
+func writePage(t *testing.T, database, source string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "page.html")
-	var out, errs bytes.Buffer
-	code := cli.Run([]string{"inspect", "--format", "html", "--url", mysqltest.MySQL(t), "--out", path}, &out, &errs)
-	require.Zero(t, code, errs.String())
-	return path
+	r := start(t, installed(t), database, "inspect", source, "--format", "html", "--out", "page.html")
+	require.NoError(t, r.Run(), "stderr: %s", &r.stderr)
+	return (&url.URL{Scheme: "file", Path: filepath.Join(r.Dir, "page.html")}).String()
 }
 
 // listen notes what the page asks the network for and what the browser complains of.

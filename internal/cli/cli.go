@@ -1,6 +1,7 @@
-// Package cli is the command line of authgraph, one file a command. It parses,
-// prints and decides the exit code; the work is done by package migrate and
-// the client.
+// Package cli is the command line of authgraph, one file a command: that of
+// authgraph diff is diff.go, that of authgraph migrate diff is migrate_diff.go.
+// It parses, prints and decides the exit code; the work is done by package
+// migrate and the client.
 package cli
 
 import (
@@ -54,6 +55,8 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	}
 	code := exitCode(ctx, err)
 	switch {
+	case code == exitUsage:
+		fmt.Fprintln(stderr, "authgraph:", oneLine(hide(err.Error(), args)))
 	case code == exitInterrupted:
 		fmt.Fprintln(stderr, "authgraph: interrupted:", oneLine(err.Error()))
 	case err != nil:

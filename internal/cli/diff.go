@@ -2,100 +2,100 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/authgraph/authgraph/migrate"
 )
 
-func newDiff(m *migrations) *cobra.Command {
-	var dryRun bool
+func newSchemaDiff(a *app) *cobra.Command {
+	m := &migrations{app: a}
 	cmd := &cobra.Command{
-		Use:   "diff NAME",
-		Short: "Plan the migration to the desired schema and write it",
-		Long: `Plan the migration from what the directory leads to, to the desired schema, and
-write it as a new file of the directory. Both are worked out in a scratch
-database; the database of --url is neither read nor changed. Where nothing is to
-be done, nothing is written.`,
-		Example: `  authgraph migrate diff add_phone
-  authgraph migrate diff add_phone --dry-run
-  authgraph migrate diff init --dir migrations --to schema.sql`,
-		Args: oneName,
-		RunE: m.run(func(ctx context.Context, args []string) error { return m.diff(ctx, args[0], dryRun) }),
+		Use:   "diff FROM TO",
+		Short: "Print the SQL that takes one schema to another",
+		Long: `Print the SQL that takes the schema FROM to the schema TO. Nothing is executed
+and nothing is written. Where they differ the exit code is 3.
+
+` + schemaSources,
+		Example: `  authgraph diff migrate schema
+  authgraph diff migrate mysql://user:password@host:3306/app
+  authgraph diff mysql://user@staging/app mysql://user@production/app --format json`,
+		Args: twoSources,
+		RunE: m.run(func(ctx context.Context, args []string) error { return m.schemaDiff(ctx, args[0], args[1]) }),
 	}
+	m.addDirFlag(cmd)
 	m.addDevFlag(cmd)
-	m.addToFlag(cmd)
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the SQL and write nothing")
 	return cmd
 }
 
-// diffResult is the JSON of diff. Without a plan the directory is up to date.
-type diffResult struct {
-	source
-	UpToDate bool `json:"up_to_date"`
-	DryRun   bool `json:"dry_run,omitempty"`
-	*migrate.Plan
+func twoSources(cmd *cobra.Command, args []string) error {
+	if len(args) != 2 {
+		return fmt.Errorf("%s takes two sources, as in: %s migrate schema", cmd.CommandPath(), cmd.CommandPath())
+	}
+	return checkSources(args)
 }
 
-func (m *migrations) diff(ctx context.Context, name string, dryRun bool) error {
-	w, dir, src, err := m.prepare()
-	if err != nil {
-		return err
-	}
-	if !dryRun {
-		if err := dir.writable("authgraph migrate diff " + name); err != nil {
-			return err
-		}
-	}
-	m.announce(src)
-	var plan *migrate.Plan
-	err = w.use(ctx, func(dev *migrate.Dev) error {
-		to, _, err := m.desired(w.dialect)
+// schemaDiffResult is the JSON of diff.
+type schemaDiffResult struct {
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Dialect string `json:"dialect"`
+	Equal   bool   `json:"equal"`
+	*migrate.Comparison
+}
+
+func (m *migrations) schemaDiff(ctx context.Context, from, to string) error {
+	var sources []schemaSource
+	for _, arg := range []string{from, to} {
+		s, err := m.schemaSource(arg)
 		if err != nil {
 			return err
 		}
-		plan, err = migrate.Diff(ctx, dev, dir.Dir, to, name)
-		if errors.Is(err, migrate.ErrNoChanges) {
-			return nil
+		sources = append(sources, s)
+	}
+	w, err := m.bench(sources, false)
+	if err != nil {
+		return err
+	}
+	var states []migrate.State
+	for i := range sources {
+		state, err := m.state(&sources[i], w.dialect)
+		if err != nil {
+			return err
 		}
+		states = append(states, state)
+	}
+	m.announce(source{Database: w.name})
+	result := schemaDiffResult{From: sources[0].name, To: sources[1].name}
+	err = w.use(ctx, func(dev *migrate.Dev) error {
+		result.Dialect = dev.Flavour()
+		result.Comparison, err = migrate.Compare(ctx, dev, states[0], states[1])
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if plan != nil && !dryRun {
-		if err := plan.Write(); err != nil {
+	result.Equal = len(result.Statements) == 0
+	return m.printSchemaDiff(result)
+}
+
+func (m *migrations) printSchemaDiff(r schemaDiffResult) error {
+	switch {
+	case m.format == formatJSON:
+		if err := m.printJSON(r); err != nil {
 			return err
 		}
+	case r.Equal:
+		fmt.Fprintln(m.stdout, "no differences")
+	default:
+		fmt.Fprint(m.stdout, r.SQL)
 	}
-	if m.format == formatJSON {
-		err = m.printJSON(diffResult{source: src, UpToDate: plan == nil, DryRun: dryRun, Plan: plan})
-	} else {
-		m.printPlan(plan, dir, dryRun)
+	if r.Equal {
+		return nil
 	}
-	if plan != nil {
-		m.warnDestructive(plan)
+	for _, change := range r.Destructive {
+		fmt.Fprintln(m.stderr, "warning: the way to", r.To, change)
 	}
-	return err
-}
-
-func (m *migrations) printPlan(plan *migrate.Plan, dir directory, dryRun bool) {
-	if plan == nil {
-		fmt.Fprintln(m.stderr, "up to date: the directory leads to the desired schema, nothing was written")
-		return
-	}
-	fmt.Fprint(m.stdout, plan.SQL)
-	if !dryRun {
-		fmt.Fprintln(m.stderr, "wrote     ", filepath.Join(dir.path, plan.File))
-	}
-}
-
-// warnDestructive says what a plan loses, in every format.
-func (m *migrations) warnDestructive(plan *migrate.Plan) {
-	for _, change := range plan.Destructive {
-		fmt.Fprintf(m.stderr, "warning: %s %s; once that is reviewed, put -- atlas:nolint destructive above the statement, or lint refuses it\n", plan.File, change)
-	}
+	return &findings{fmt.Sprintf("%s and %s differ: %s from the one to the other", r.From, r.To, count(len(r.Statements), "statement"))}
 }

@@ -34,7 +34,8 @@ func newMigrate(a *app) *cobra.Command {
 The directory is in Atlas's format. It is the folder migrate (for SQLite
 migrate/sqlite) if the current folder has one with an atlas.sum or SQL files, or
 that of the project if authgraph was installed into it, and the migrations compiled
-into this program otherwise.`,
+into this program otherwise; a folder inside of a module that has its own is
+refused.`,
 		Example: `  authgraph migrate diff add_phone
   authgraph migrate lint --git-base origin/main
   authgraph migrate apply`,
@@ -95,6 +96,9 @@ func (m *migrations) addDevFlag(cmd *cobra.Command) {
 
 func (m *migrations) addToFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&m.to, "to", "", "the desired schema: a SQL `file`, or ent://folder of an Ent schema (default ent/schema.sql or ent/schema.sqlite.sql, else ent://ent/schema, else the compiled-in schema)")
+	_ = cmd.Flags().SetAnnotation("to", instead, []string{
+		"write its schema into a file with authgraph inspect URL --out schema.sql, and name that",
+	}) // it fails only for a flag that does not exist
 }
 
 // database is the address in use.
@@ -119,10 +123,13 @@ type directory struct {
 
 func (d directory) String() string { return cmp.Or(d.path, "embedded") }
 
-// file is the path of a file of the directory, relative to the current folder
-// as far as that is possible.
+// file is the path of a file of the directory.
 func (d directory) file(name string) string {
-	path := filepath.Join(d.path, name)
+	return fromHere(filepath.Join(d.path, name))
+}
+
+// fromHere is a path relative to the current folder, as far as that is possible.
+func fromHere(path string) string {
 	if !filepath.IsAbs(path) {
 		return path
 	}
@@ -145,7 +152,10 @@ func (m *migrations) directory(name string) (directory, error) {
 		if err != nil {
 			return directory{}, err
 		}
-		if path = f.migrations; !f.installed && !holdsMigrations(path) {
+		if path = f.migrations; !f.hasMigrations() {
+			if f.above != nil && f.above.hasMigrations() {
+				return directory{}, fmt.Errorf("%w, or name them with --dir %s", f.elsewhere("migrations"), shellWord(fromHere(f.above.migrations)))
+			}
 			dir, err := migrate.Embedded(name)
 			return directory{Dir: dir}, err
 		}
@@ -197,20 +207,17 @@ func (m *migrations) desired(name string) (to migrate.State, source string, err 
 	if path := localPath(m.to); path != "" {
 		return migrate.SQLFile(path), path, nil
 	}
-	file := "schema.sql"
-	if name == dialect.SQLite {
-		file = "schema.sqlite.sql"
-	}
 	f, err := findFolders(name)
 	if err != nil {
 		return nil, "", err
 	}
-	ent := f.ent
-	if path := filepath.Join(ent, file); isFile(path) {
-		return migrate.SQLFile(path), path, nil
+	if to, source := f.schema(name); to != nil {
+		return to, source, nil
 	}
-	if folder := filepath.Join(ent, "schema"); entgraph.HoldsGo(folder) {
-		return entSchema(folder), entScheme + filepath.ToSlash(folder), nil
+	if f.above != nil {
+		if to, _ := f.above.schema(name); to != nil {
+			return nil, "", f.elsewhere("a schema")
+		}
 	}
 	return migrate.Tables(entmigrate.Tables...), "compiled-in schema", nil
 }
@@ -220,22 +227,64 @@ type folders struct {
 	ent, migrations string
 	// installed is whether they are those that authgraph installed into.
 	installed bool
+	// root and above are of the module that the current folder is inside of: what is
+	// compiled into this program is not meant where that one has its own.
+	root  string
+	above *folders
 }
 
 // findFolders finds the folders of the project in the current folder for a dialect.
 func findFolders(name string) (folders, error) {
-	p, err := install.Open(".")
-	if err != nil && !errors.Is(err, install.ErrNoModule) {
-		return folders{}, err
+	f, err := foldersOf(".", name)
+	var inside *install.FolderError
+	switch {
+	case errors.As(err, &inside):
+		above, err := foldersOf(inside.Root, name)
+		f.root, f.above = inside.Root, &above
+		return f, err
+	case errors.Is(err, install.ErrNoModule):
+		return f, nil
 	}
-	if p.DB() != "" && (p.DB() == "sqlite") == (name == dialect.SQLite) {
-		return folders{filepath.FromSlash(p.Dir()), filepath.FromSlash(p.Migrations()), true}, nil
+	return f, err
+}
+
+func foldersOf(root, name string) (folders, error) {
+	p, err := install.Open(root)
+	dir, migrations, installed := "ent", "migrate", false
+	switch {
+	case p.DB() != "" && (p.DB() == "sqlite") == (name == dialect.SQLite):
+		dir, migrations, installed = p.Dir(), p.Migrations(), true
+	case name == dialect.SQLite:
+		migrations = "migrate/sqlite"
 	}
-	f := folders{ent: "ent", migrations: "migrate"}
+	return folders{
+		ent:        filepath.Join(root, filepath.FromSlash(dir)),
+		migrations: filepath.Join(root, filepath.FromSlash(migrations)),
+		installed:  installed,
+	}, err
+}
+
+func (f folders) hasMigrations() bool { return f.installed || holdsMigrations(f.migrations) }
+
+// schema is the one that the folder of the Ent client holds, and what it is
+// called in messages; nil if it holds none.
+func (f folders) schema(name string) (to migrate.State, source string) {
+	file := "schema.sql"
 	if name == dialect.SQLite {
-		f.migrations = filepath.Join("migrate", "sqlite")
+		file = "schema.sqlite.sql"
 	}
-	return f, nil
+	if path := filepath.Join(f.ent, file); isFile(path) {
+		return migrate.SQLFile(path), path
+	}
+	if folder := filepath.Join(f.ent, "schema"); entgraph.HoldsGo(folder) {
+		return entSchema(folder), entScheme + filepath.ToSlash(folder)
+	}
+	return nil, ""
+}
+
+// elsewhere refuses to take what is compiled in for what the module above has.
+func (f folders) elsewhere(what string) error {
+	return fmt.Errorf("this is a folder of the module in %s, which has %s of its own: run it there", f.root, what)
 }
 
 // entScheme is how the folder of an Ent schema is named, as the Atlas CLI has it.

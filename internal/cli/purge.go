@@ -7,17 +7,17 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"entgo.io/ent/dialect"
-	"github.com/go-sql-driver/mysql"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/internal/doctor"
 )
 
 func newPurge(a *app) *cobra.Command {
@@ -72,6 +72,8 @@ type purge struct {
 type purgeResult struct {
 	source
 	DryRun bool `json:"dry_run,omitempty"`
+	// Tables are those that are there, of which a project may have only some.
+	Tables []string `json:"tables"`
 	// Complete is false if the purge was cut off.
 	Complete bool `json:"complete"`
 	// Deleted are the rows that are, or on a dry run would be, deleted. An
@@ -103,11 +105,18 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	printer := &purgePrinter{app: a}
+	if p.opts.Tables, err = doctor.Tables(ctx, client, u.Dialect); err != nil {
+		return fmt.Errorf("%s: %w", u, err)
+	}
+	if len(p.opts.Tables) == 0 {
+		return fmt.Errorf("%s has none of the tables: make them with authgraph migrate apply", u)
+	}
+	result.Tables = p.opts.Tables
 	if a.format == formatText && !p.opts.DryRun {
 		// Knowing how much there is costs a fraction of deleting it.
-		total, err := auth.Purge(ctx, client, config, auth.PurgeOptions{DryRun: true})
+		total, err := auth.Purge(ctx, client, config, auth.PurgeOptions{DryRun: true, Tables: p.opts.Tables})
 		if err != nil {
-			return noTables(err)
+			return err
 		}
 		printer.begin(rows(total), isTerminal(a.stderr))
 		p.opts.Progress = printer.progress
@@ -115,7 +124,6 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 	result.Deleted, err = auth.Purge(ctx, client, config, p.opts)
 	printer.end()
 	result.Complete = err == nil
-	err = noTables(err)
 	if err != nil && rows(result.Deleted) > 0 {
 		err = fmt.Errorf("%w; what was deleted stays so (%s), run authgraph purge again to go on", err, count(rows(result.Deleted), "row"))
 	}
@@ -123,16 +131,6 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 		return errors.Join(err, a.printJSON(result))
 	}
 	a.printPurge(result)
-	return err
-}
-
-// noTables says what to do where the tables are not there.
-func noTables(err error) error {
-	const erNoSuchTable = 1146
-	var server *mysql.MySQLError
-	if errors.As(err, &server) && server.Number == erNoSuchTable || err != nil && strings.Contains(err.Error(), "no such table") {
-		return fmt.Errorf("%w: make the tables with authgraph migrate apply", err)
-	}
 	return err
 }
 
@@ -149,7 +147,9 @@ func (a *app) printPurge(r purgeResult) {
 		{"otps", r.Deleted.OTPs}, {"sessions", r.Deleted.Sessions},
 		{"refresh_tokens", r.Deleted.RefreshTokens}, {"users", r.Deleted.Users},
 	} {
-		fmt.Fprintf(w, "%s\t%d\t%s\n", did, table.rows, table.name)
+		if slices.Contains(r.Tables, table.name) {
+			fmt.Fprintf(w, "%s\t%d\t%s\n", did, table.rows, table.name)
+		}
 	}
 	_ = w.Flush() // the output keeps its error
 	if r.DryRun {

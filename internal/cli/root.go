@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -41,6 +41,9 @@ that fails where it has a result to show; an error is a line on standard error.`
 		return formats(cmd), cobra.ShellCompDirectiveNoFileComp
 	}) // it fails only for a flag that does not exist
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkFlags(cmd); err != nil {
+			return err
+		}
 		if !cmd.Flags().Changed("format") {
 			a.format = formats(cmd)[0]
 		}
@@ -48,9 +51,11 @@ that fails where it has a result to show; an error is a line on standard error.`
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		text := err.Error()
-		var number *strconv.NumError
-		if errors.As(err, &number) {
-			text = strings.Replace(text, number.Error(), "it must be a whole number", 1)
+		var invalid *pflag.InvalidValueError
+		if errors.As(err, &invalid) {
+			if reason := reasons[invalid.GetFlag().Value.Type()]; reason != "" {
+				text = strings.Replace(text, invalid.Unwrap().Error(), reason, 1)
+			}
 		}
 		return fmt.Errorf("%s: see %s --help", text, cmd.CommandPath())
 	})
@@ -76,6 +81,14 @@ Exit codes:
 	)
 	checkHelp(root)
 	return root
+}
+
+// reasons are why a flag does not take a value, by its type, for those whose own
+// reason repeats the value.
+var reasons = map[string]string{
+	"bool":     "it must be true or false",
+	"duration": "it must be a duration, as in 30s or 2m",
+	"int":      "it must be a whole number",
 }
 
 // checkHelp makes cobra's help command refuse a command that does not exist.
@@ -153,10 +166,14 @@ func checkFormat(cmd *cobra.Command, format string) error {
 
 // noArgs is for commands that take flags only.
 func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
+	switch {
+	case len(args) == 0:
+		return nil
+	case isAddress(args[0]):
+		return fmt.Errorf("%s takes no arguments: name the database with --url", cmd.CommandPath())
+	default:
 		return fmt.Errorf("%s takes no arguments, but was given %q", cmd.CommandPath(), args[0])
 	}
-	return nil
 }
 
 // oneName is for commands that take the name of a migration.

@@ -55,8 +55,6 @@ func TestScripts(t *testing.T) {
 						return cond == engine, nil
 					case "server":
 						return engine != "sqlite", nil
-					case "superuser":
-						return os.Geteuid() == 0, nil
 					}
 					return false, fmt.Errorf("unknown condition %q", cond)
 				},

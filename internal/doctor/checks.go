@@ -89,7 +89,7 @@ var checks = []check{
 		source: "docs/migrations.md",
 	},
 	{
-		code: "drift", tables: true, run: checkDrift,
+		code: "drift", run: checkDrift,
 		about:  "the live tables beside what the applied migrations lead to, replayed in a scratch database (or `--dev-url`)",
 		advice: "error for each difference, with the statement that undoes it; where the change is meant, make it a migration. Info for a column, an index, a check or a foreign key that no migration makes: it is kept. Collations are the next check's",
 		source: "docs/migrations.md",

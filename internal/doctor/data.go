@@ -20,13 +20,11 @@ import (
 const purgeSlack = 48 * time.Hour
 
 func checkPurge(ctx context.Context, d *database) ([]Finding, error) {
-	if missing := slices.DeleteFunc(ours(), func(name string) bool { return slices.Contains(d.tables, name) }); len(missing) > 0 {
-		return nil, fmt.Errorf("missing: %s", strings.Join(missing, ", "))
-	}
 	client := ent.NewClient(ent.Driver(entsql.OpenDB(d.url.Dialect, d.db)))
 	config := d.Config
 	config.Clock = func() time.Time { return d.now }
-	waiting, err := auth.Purge(ctx, client, config, auth.PurgeOptions{DryRun: true})
+	count := auth.PurgeOptions{DryRun: true, Tables: d.tables}
+	waiting, err := auth.Purge(ctx, client, config, count)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +33,7 @@ func checkPurge(ctx context.Context, d *database) ([]Finding, error) {
 		return ok("no rows wait for authgraph purge"), nil
 	}
 	config.Clock = func() time.Time { return d.now.Add(-purgeSlack) }
-	overdue, err := auth.Purge(ctx, client, config, auth.PurgeOptions{DryRun: true})
+	overdue, err := auth.Purge(ctx, client, config, count)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +179,7 @@ const orphanSample = 100_000
 
 func checkOrphans(ctx context.Context, d *database) (off []Finding, err error) {
 	if !slices.Contains(d.tables, "users") {
-		return nil, errors.New(`table "users" is missing`)
+		return ok("there is no table users"), nil
 	}
 	looked := 0
 	var seen []string

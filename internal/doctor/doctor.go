@@ -309,16 +309,24 @@ func ours() (names []string) {
 	return names
 }
 
-func (d *database) findTables(ctx context.Context, db *sql.DB) error {
+// Tables are those of the auth graph that are in a database, of which a project
+// may have installed only some.
+func Tables(ctx context.Context, db Queryer, of string) ([]string, error) {
 	query := "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE'"
-	if d.url.Dialect == dialect.SQLite {
+	if of == dialect.SQLite {
 		query = "SELECT name FROM sqlite_master WHERE type = 'table'"
 	}
 	names, err := list(ctx, db, query)
 	if err != nil {
-		return fmt.Errorf("%s: look for the tables: %w", d.url, err)
+		return nil, fmt.Errorf("look for the tables: %w", err)
 	}
-	d.tables = slices.DeleteFunc(ours(), func(name string) bool { return !slices.Contains(names, name) })
+	return slices.DeleteFunc(ours(), func(name string) bool { return !slices.Contains(names, name) }), nil
+}
+
+func (d *database) findTables(ctx context.Context, db *sql.DB) (err error) {
+	if d.tables, err = Tables(ctx, db, d.url.Dialect); err != nil {
+		return fmt.Errorf("%s: %w", d.url, err)
+	}
 	return nil
 }
 
@@ -327,8 +335,13 @@ func (d *database) inTables(column string) string {
 	return column + " IN ('" + strings.Join(d.tables, "', '") + "')"
 }
 
+// Queryer sends a query: a pool, or a client of Ent.
+type Queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // each calls row for every row of a query, after its columns were read into dest.
-func each(ctx context.Context, db *sql.DB, query string, dest []any, row func()) (err error) {
+func each(ctx context.Context, db Queryer, query string, dest []any, row func()) (err error) {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return err
@@ -344,7 +357,7 @@ func each(ctx context.Context, db *sql.DB, query string, dest []any, row func())
 }
 
 // list is the one column of a query.
-func list(ctx context.Context, db *sql.DB, query string) (values []string, err error) {
+func list(ctx context.Context, db Queryer, query string) (values []string, err error) {
 	var value string
 	err = each(ctx, db, query, []any{&value}, func() { values = append(values, value) })
 	return values, err

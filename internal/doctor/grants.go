@@ -182,9 +182,14 @@ func checkPrivileges(ctx context.Context, d *database) ([]Finding, error) {
 	to := grantee(account)
 	var off []Finding
 	short := false
-	if missing := all.missing(runPrivileges, db, "*"); len(missing) > 0 {
+	switch missing := all.missing(runPrivileges, db, "*"); {
+	case len(missing) > 0 && len(d.tables) == 0:
+		short = true
+		off = append(off, found(Error, fmt.Sprintf("GRANT %s ON %s.* TO %s", strings.Join(missing, ", "), quote(db), to),
+			"%s may not %s", account, strings.Join(missing, ", ")))
+	case len(missing) > 0:
 		// Granted table by table is enough, too.
-		for _, table := range ours() {
+		for _, table := range d.tables {
 			if missing := all.missing(runPrivileges, db, table); len(missing) > 0 {
 				short = true
 				off = append(off, found(Error, fmt.Sprintf("GRANT %s ON %s.%s TO %s", strings.Join(missing, ", "), quote(db), quote(table), to),

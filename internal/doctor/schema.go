@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -69,6 +70,8 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 
 func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
 	switch {
+	case len(d.tables) == 0 && (d.history == nil || d.history.Current == ""):
+		return nil, nil
 	case d.history == nil, d.history.err != nil:
 		return nil, errors.New("directory and history disagree, see migrations")
 	case d.history.Partial != nil:
@@ -88,12 +91,12 @@ func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
 	}
 	dev, err := open(ctx)
 	if err != nil {
-		return nil, err
+		return d.missing(dir, err)
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
 	differences, err := migrate.Deviations(ctx, dev, dir, d.history.Current, d.raw)
 	if err != nil {
-		return nil, err
+		return d.missing(dir, err)
 	}
 	for _, diff := range differences {
 		// The next check has these with what they mean.
@@ -114,6 +117,45 @@ func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
 		return ok("the tables are those of %s", d.history.Current), nil
 	}
 	return off, nil
+}
+
+// tableStmt is a statement that makes, drops or renames a table.
+var tableStmt = regexp.MustCompile("(?is)^\\s*(CREATE|DROP|ALTER)\\s+TABLE\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?[`\"]?(\\w+)[`\"]?(?:\\s+RENAME\\s+TO\\s+[`\"]?(\\w+))?")
+
+// missing finds the tables that the applied files make and that are not there,
+// where for a cause the files could not be replayed.
+func (d *database) missing(dir migrate.Dir, cause error) (off []Finding, err error) {
+	files, err := dir.Files()
+	if err != nil {
+		return nil, errors.Join(cause, err)
+	}
+	made := make(map[string]bool)
+	for _, f := range files {
+		if f.Version() > d.history.Current {
+			break
+		}
+		stmts, err := f.Stmts()
+		if err != nil {
+			return nil, errors.Join(cause, err)
+		}
+		for _, stmt := range stmts {
+			m := tableStmt.FindStringSubmatch(stmt)
+			switch {
+			case m == nil:
+			case m[3] != "":
+				made[m[2]], made[m[3]] = false, true
+			case !strings.EqualFold(m[1], "ALTER"):
+				made[m[2]] = strings.EqualFold(m[1], "CREATE")
+			}
+		}
+	}
+	for _, name := range ours() {
+		if made[name] && !slices.Contains(d.tables, name) {
+			off = append(off, found(Error, "make it a migration where it is meant, else restore it",
+				"table %q: the table is missing", name))
+		}
+	}
+	return off, cause
 }
 
 // exact are the columns that must be compared byte by byte although they hold no

@@ -61,14 +61,17 @@ func Open(root string) (*Project, error) {
 // ErrNoModule is in the error of Open for a folder without a go.mod.
 var ErrNoModule = errors.New("this is no Go module")
 
-// folderError is the ErrNoModule of a folder inside of a module.
-type folderError struct{ root string }
-
-func (e *folderError) Error() string {
-	return fmt.Sprintf("this is a folder of the module in %s: run it there", e.root)
+// FolderError is the ErrNoModule of a folder inside of a module.
+type FolderError struct {
+	// Root is the folder of the module.
+	Root string
 }
 
-func (e *folderError) Unwrap() error { return ErrNoModule }
+func (e *FolderError) Error() string {
+	return fmt.Sprintf("this is a folder of the module in %s: run it there", e.Root)
+}
+
+func (e *FolderError) Unwrap() error { return ErrNoModule }
 
 func noModule(root string) error {
 	at, err := filepath.Abs(root)
@@ -77,7 +80,7 @@ func noModule(root string) error {
 	}
 	for up := filepath.Dir(at); up != at; at, up = up, filepath.Dir(up) {
 		if _, err := os.Stat(filepath.Join(up, "go.mod")); err == nil {
-			return &folderError{up}
+			return &FolderError{up}
 		}
 	}
 	return fmt.Errorf("%w: make one with go mod init example.com/app, or change to the folder of go.mod", ErrNoModule)

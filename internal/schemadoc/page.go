@@ -52,6 +52,8 @@ func HTML(p Page) ([]byte, error) {
 		JS:     template.JS(pageJS), //nolint:gosec // as above
 		Policy: policy(css, pageJS),
 		Graph:  template.HTML(linked(p.Schema)), //nolint:gosec // every text in it was escaped
+
+		GraphID: p.id("graph"), TablesID: p.id("tables"),
 	}
 	for i := range p.Schema.Tables {
 		view.Tables = append(view.Tables, p.table(&p.Schema.Tables[i]))
@@ -85,6 +87,17 @@ type view struct {
 	Policy string
 	Graph  template.HTML
 	Tables []tableView
+	// GraphID and TablesID are the ids of the page's own parts. Those of the tables
+	// are their names, so that an address can end in one.
+	GraphID, TablesID string
+}
+
+// id is an id that no table has.
+func (p Page) id(name string) string {
+	for slices.ContainsFunc(p.Schema.Tables, func(t Table) bool { return t.Name == name }) {
+		name += "-"
+	}
+	return name
 }
 
 type tableView struct {

@@ -32,7 +32,7 @@
   };
   addEventListener("hashchange", () => show(true));
   addEventListener("keydown", (e) => {
-    if (e.key === "Escape" && document.body.classList.contains("picked")) location.hash = "graph";
+    if (e.key === "Escape" && document.body.classList.contains("picked")) location.hash = document.querySelector("nav .all").hash;
   });
   addEventListener("beforeprint", () => {
     for (const d of document.querySelectorAll("details")) d.open = true;

@@ -74,6 +74,25 @@ func TestHostileNamesStayText(t *testing.T) {
 	assert.NotContains(t, image, "<script")
 }
 
+func TestTableMayHaveTheNameOfAPartOfThePage(t *testing.T) {
+	t.Parallel()
+	s := &schemadoc.Schema{}
+	for _, name := range []string{"graph", "graph-", "tables", "users"} {
+		s.Tables = append(s.Tables, id(name, "id"))
+	}
+	page, err := schemadoc.HTML(schemadoc.Page{Database: "MySQL", Schema: s})
+	require.NoError(t, err)
+	var ids []string
+	for _, m := range regexp.MustCompile(`\bid="([^"]*)"`).FindAllStringSubmatch(string(page), -1) {
+		assert.NotContains(t, ids, m[1])
+		ids = append(ids, m[1])
+	}
+	assert.Subset(t, ids, []string{"graph", "graph-", "tables", "users"})
+	for _, m := range regexp.MustCompile(`href="#([^"]*)"`).FindAllStringSubmatch(string(page), -1) {
+		assert.Contains(t, ids, m[1])
+	}
+}
+
 func wellFormed(t require.TestingT, text string) {
 	for d := xml.NewDecoder(strings.NewReader(text)); ; {
 		if _, err := d.Token(); errors.Is(err, io.EOF) {

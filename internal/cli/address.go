@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// address is how a database is addressed, by a URL or by the driver's DSN: a
+// password may be in it.
+var address = regexp.MustCompile(`(?s)://|:.*@`)
+
+// isAddress reports whether an argument may be the address of a database. What
+// names a file or an Ent schema is none.
+func isAddress(arg string) bool {
+	return !strings.HasPrefix(arg, "file:") && !strings.HasPrefix(arg, entScheme) && address.MatchString(arg)
+}
+
+// withValue is the beginning of a flag with its value in one argument.
+var withValue = regexp.MustCompile(`^--?[\w-]+=`)
+
+// hide takes addresses that were given as arguments out of an error of usage,
+// which may repeat what it does not understand.
+func hide(text string, args []string) string {
+	for _, arg := range args {
+		arg = strings.TrimPrefix(arg, withValue.FindString(arg))
+		if !isAddress(arg) {
+			continue
+		}
+		// An unknown flag repeats the end of the argument that it was found in.
+		_, secret, _ := strings.Cut(arg, ":")
+		quoted := strconv.Quote(secret)
+		text = strings.NewReplacer(quoted[1:len(quoted)-1], "…", secret, "…").Replace(text)
+	}
+	return text
+}
+
+// instead annotates a flag with what to give it in the place of an address.
+const instead = "instead"
+
+// checkFlags refuses an address where a flag takes none, before it becomes the
+// path of a file in an error.
+func checkFlags(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Name == "url" || f.Name == "dev-url" || !isAddress(f.Value.String()) {
+			return
+		}
+		advice := []string{"name the database with --url"}
+		if own := f.Annotations[instead]; own != nil {
+			advice = own
+		}
+		err = fmt.Errorf("--%s takes no address of a database: %s", f.Name, advice[0])
+	})
+	return err
+}
