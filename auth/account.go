@@ -214,10 +214,11 @@ func (s *Service) countGuess(ctx context.Context, u *ent.User) error {
 			return wrap(err, "count a guess")
 		}
 	}
-	const query = `UPDATE users SET updated_at = ?, failed_login_attempts = failed_login_attempts + 1` +
-		` WHERE (id = ? AND lock_until IS NULL) AND failed_login_attempts < ?`
 	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
-		return execute(ctx, s.client, query, updatedNow(), u.ID, s.cfg.Lockout.MaxFailures)
+		return s.client.User.Update().
+			Where(user.ID(u.ID), user.LockUntilIsNil(), user.FailedLoginAttemptsLT(int32(s.cfg.Lockout.MaxFailures))).
+			AddFailedLoginAttempts(1).
+			Save(ctx)
 	})
 	if err != nil || n == 1 {
 		return wrap(err, "count a guess")
