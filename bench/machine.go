@@ -29,8 +29,37 @@ func (s *server) setting(ctx context.Context, set *settings, versions []string) 
 		// Where the file lies is of no use to who reads it.
 		command = strings.ReplaceAll(command, set.atlas, filepath.Base(set.atlas))
 	}
-	return fmt.Sprintf("Measured on %s with `%s` on %s. MySQL %s, the clients on the same machine over TCP; %s. %s.\n\n",
-		time.Now().UTC().Format(time.DateOnly), command, machine(), s.Version, variables, strings.Join(versions, ", ")), nil
+	return fmt.Sprintf("Measured on %s with `%s` on %s. MySQL %s%s, the clients on the same machine over TCP; %s. %s.\n\n",
+		time.Now().UTC().Format(time.DateOnly), command, machine(), s.Version, files(set), variables, strings.Join(versions, ", ")), nil
+}
+
+// files says on what kind of file system a server of the program's own has its files; TMPDIR decides it.
+func files(set *settings) string {
+	if set.url != "" {
+		return ""
+	}
+	at, kind := "", ""
+	eachMount(func(dir, fs string) {
+		if strings.HasPrefix(os.TempDir()+"/", strings.TrimSuffix(dir, "/")+"/") && len(dir) >= len(at) {
+			at, kind = dir, fs
+		}
+	})
+	if kind == "" {
+		return ""
+	}
+	return " with its files on " + kind
+}
+
+func eachMount(fn func(dir, fs string)) {
+	text, err := os.ReadFile("/proc/mounts")
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) > 2 {
+			fn(fields[1], fields[2])
+		}
+	}
 }
 
 // machine is the processor, how many there are of it, the memory and the system.

@@ -105,7 +105,7 @@ func purge(ctx context.Context, s *settings) error {
 	}
 	text = setting + text
 	fmt.Println(text)
-	return report.Section(s.doc, "purge", text)
+	return report.Section(s.doc, s.section, text)
 }
 
 // purgeCodes deletes the codes that have ended, which a purge begins with: only sessions, the dearest rows, are measured.
@@ -303,7 +303,7 @@ func purgeReport(s *settings, size load.Size, parts []*part) (string, error) {
 		}
 		table.Add(row...)
 	}
-	const plot = "benchmarks-purge.svg"
+	plot := "benchmarks-" + s.section + ".svg"
 	var steps []string
 	for i := range s.rounds {
 		steps = append(steps, fmt.Sprint(i+1))

@@ -14,6 +14,7 @@ type settings struct {
 	command     []string
 	url         string
 	doc         string
+	section     string // of doc
 	rows        []int
 	connections int
 	rounds      int
@@ -31,7 +32,7 @@ type settings struct {
 
 // parse reads the arguments; the defaults are those of the command that comes first.
 func parse(args []string) (*settings, error) {
-	s := &settings{command: args}
+	s := &settings{command: args, section: args[0]}
 	name := args[0]
 	flags := flag.NewFlagSet("bench "+name, flag.ContinueOnError)
 	flags.SetOutput(os.Stderr)
@@ -63,6 +64,7 @@ func parse(args []string) (*settings, error) {
 		})
 		flags.IntVar(&s.expired, "expired", 0, "how many sessions, tokens and codes in a hundred have ended; default 25, and 90 below 5M rows")
 		flags.DurationVar(&s.part, "part", 4*time.Second, "how long each part takes")
+		flags.StringVar(&s.section, "section", s.section, "the `name` of the section of the file that is written")
 		rounds = 6
 	case "migrations":
 		flags.StringVar(&s.atlas, "atlas", "atlas", "the Atlas CLI, by path or as found on PATH")
