@@ -107,16 +107,17 @@ func goVersions(modules ...string) []string {
 	return append(versions, "authgraph "+commit())
 }
 
-// commit names what is measured; -dirty where files were changed since.
+// commit names what is measured; -dirty where files were changed since, other than the pages this program writes.
 func commit() string {
-	out, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=7", "--", ":!docs").Output()
-	if err != nil {
-		out, err = exec.Command("git", "describe", "--always", "--dirty", "--abbrev=7").Output()
-	}
+	out, err := exec.Command("git", "rev-parse", "--short=7", "HEAD").Output()
 	if err != nil {
 		return "of an unknown commit"
 	}
-	return strings.TrimSpace(string(out))
+	name := strings.TrimSpace(string(out))
+	if out, err = exec.Command("git", "status", "--porcelain", "--", ":(top)", ":(top,exclude)docs").Output(); err != nil || len(out) > 0 {
+		name += "-dirty"
+	}
+	return name
 }
 
 // programVersion is the first line that a command prints.
