@@ -129,6 +129,7 @@ func purgeCodes(ctx context.Context, svc *auth.Service) error {
 func settle(ctx context.Context, db *sql.DB) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
+	limit := time.After(2 * time.Minute)
 	before, same := -1, 0
 	for {
 		var history, dirty int
@@ -145,6 +146,8 @@ func settle(ctx context.Context, db *sql.DB) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-limit:
+			return fmt.Errorf("the server does not come to rest, does somebody else write to it? Its history is %d transactions, %d pages are not written", history, dirty)
 		case <-tick.C:
 		}
 	}
