@@ -528,6 +528,30 @@ func TestNothingIsWrittenThroughASymbolicLink(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+// The lock is the first that is written, and the last that is removed.
+func TestTheLockIsNotWrittenThroughASymbolicLink(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{".authgraph", journalFile} {
+		root, elsewhere := module(t, nil), t.TempDir()
+		at := filepath.Join(root, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
+		to := elsewhere
+		if name == journalFile {
+			to = filepath.Join(elsewhere, "missing")
+		}
+		require.NoError(t, os.Symlink(to, at))
+		j, err := Lock(t.Context(), root, nil)
+		if err == nil {
+			require.NoError(t, j.Close())
+		}
+		assert.EqualError(t, err, name+" is a symbolic link, through which authgraph does not write: put what it leads to in its place; nothing was changed")
+		is, err := os.Readlink(at)
+		require.NoError(t, err)
+		assert.Equal(t, to, is)
+		assert.Empty(t, tree(t, elsewhere))
+	}
+}
+
 func TestPackageAuthIsNotMixedWithAPackageOfTheUser(t *testing.T) {
 	t.Parallel()
 	for _, dir := range []string{"auth", "authgraph", "internal/dburl"} {

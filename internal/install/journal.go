@@ -61,6 +61,9 @@ func Lock(ctx context.Context, root string, waiting func()) (*Journal, error) {
 	if _, err := os.Stat(filepath.Join(root, "go.mod")); errors.Is(err, fs.ErrNotExist) {
 		return nil, noModule(root)
 	}
+	if link := symlink(root, journalFile); link != "" {
+		return nil, fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place; nothing was changed", link)
+	}
 	at := filepath.Join(root, filepath.FromSlash(journalFile))
 	for {
 		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
