@@ -213,7 +213,10 @@ func (r *run) own(name, text string) bool {
 		slices.ContainsFunc(r.Files, func(f File) bool { return f.Path == name && f.Action.writes() && f.Text == text })
 }
 
-var generatedText = regexp.MustCompile(`\A(//|--|#) Code generated .* DO NOT EDIT\.\n`)
+// generatedText is the line that go help generate asks for, below nothing but other
+// comments and empty lines, which end before the package clause. A generator with a
+// header that lacks it leaves files that look as if somebody had written them.
+var generatedText = regexp.MustCompile(`\A(?:\s*\n|(?://|--|#).*\n|/\*(?:[^*]|\*+[^*/])*\*+/)*(?://|--|#) Code generated .* DO NOT EDIT\.\r?\n`)
 
 func (r *run) writeFile(name string, text []byte) error {
 	at := r.project.file(name)
