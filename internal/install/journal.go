@@ -32,8 +32,8 @@ type Journal struct {
 	Recovered bool
 	// Undone is the folder, relative to the project, that now holds what there
 	// was instead of what was restored: what a killed run wrote and what the user did
-	// after it, or what somebody saved while a run failed. It is empty where there
-	// was nothing.
+	// after it, or of a run that failed what cannot be told from what somebody saved
+	// meanwhile. It is empty where there was nothing.
 	Undone string
 	// unfinished is whether a rollback failed: the journal is needed again.
 	unfinished bool
