@@ -34,7 +34,9 @@ migration: ## Plan the migration to the current schema: make migration NAME=add_
 		$(AUTHGRAPH) migrate diff --url "$$url" "$$1"; done' sh "$(NAME)"
 
 .PHONY: lint
-lint: ## Check format and code
+lint: ## Check format and code, and that no merge was left half done
+	@# Texts that show such markers, as in tests of merges, have something before them on the line.
+	@marked=$$(git grep -nI '^<<<<<<< '); test -z "$$marked" || { echo "conflict markers, finish the merge:"; echo "$$marked"; exit 1; }
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go run $(GOLANGCI_LINT) run

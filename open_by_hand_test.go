@@ -61,9 +61,15 @@ func TestTheInstallPageShowsTheProgramThatIsRun(t *testing.T) {
 	program, err := os.ReadFile("open_by_hand_test.go")
 	require.NoError(t, err)
 	here := strings.NewReplacer("example.com/app/", "github.com/authgraph/authgraph/", "open takes", "openByHand takes", "func open(", "func openByHand(")
-	for line := range strings.Lines(here.Replace(string(block[1]))) {
+	const begin = "\n// openByHand takes "
+	imports, shown, _ := strings.Cut(here.Replace(string(block[1])), begin)
+	for line := range strings.Lines(imports) {
 		assert.Contains(t, string(program), line)
 	}
+	_, run, found := strings.Cut(string(program), begin)
+	require.True(t, found)
+	run, _, _ = strings.Cut(run, "\n}\n")
+	assert.Equal(t, run+"\n}\n", shown)
 }
 
 // A server may be in any time zone and any mode: a program that connects as the page

@@ -117,7 +117,7 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 		return nil, err
 	}
 	r := &run{Plan: p, Steps: steps, wrote: map[string]string{}}
-	r.remember("go.mod")
+	r.rememberGoMod()
 	defer func() {
 		if err == nil {
 			err = ctx.Err()
@@ -132,7 +132,7 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 			err = fmt.Errorf("%w; nothing was changed", err)
 		}
 		if j.Undone != "" {
-			err = fmt.Errorf("%w; what was saved here meanwhile is in %s: take from it what is yours, then remove it", err, j.Undone)
+			err = fmt.Errorf("%w; what stood there instead is in %s: take from it what is yours, then remove it", err, j.Undone)
 		}
 	}()
 	tidy := r.command(ctx, "mod", "tidy", "-diff") == nil
@@ -165,7 +165,7 @@ func (p *Plan) firstMigration() (bool, error) {
 type run struct {
 	*Plan
 	Steps
-	// wrote is what the run made of a file, where that is not known otherwise.
+	// wrote is what the run made of go.mod, and of its migration.
 	wrote map[string]string
 }
 
@@ -195,25 +195,27 @@ func (r *run) write() error {
 	return r.writeFile(RecordFile, r.record.format())
 }
 
-// remember notes what a step made of files.
-func (r *run) remember(names ...string) {
-	for _, name := range names {
-		if text, err := os.ReadFile(r.project.file(name)); err == nil {
-			r.wrote[name] = string(text)
-		}
+// rememberGoMod notes what a step made of go.mod.
+func (r *run) rememberGoMod() {
+	if text, err := os.ReadFile(r.project.file("go.mod")); err == nil {
+		r.wrote["go.mod"] = string(text)
 	}
 }
 
-// own reports whether a text is what the run itself, the go command or the
-// generator made of a file, and not what somebody saved there meanwhile.
+// own reports whether a text is known to be what the run itself, the go command or
+// the generator made of a file, and not what somebody saved there meanwhile. Of sums
+// nothing is lost: they follow from other files.
 func (r *run) own(name, text string) bool {
 	wrote, ok := r.wrote[name]
-	return name == "go.sum" || ok && text == wrote || generatedText.MatchString(text) ||
+	return name == "go.sum" || name == path.Join(r.layout.migrations, "atlas.sum") || ok && text == wrote || generatedText.MatchString(text) ||
 		name == RecordFile && text == string(r.record.format()) ||
 		slices.ContainsFunc(r.Files, func(f File) bool { return f.Path == name && f.Action.writes() && f.Text == text })
 }
 
-var generatedText = regexp.MustCompile(`\A(//|--|#) Code generated .* DO NOT EDIT\.\n`)
+// generatedText is the line that go help generate asks for, below nothing but other
+// comments and empty lines, which end before the package clause. A generator with a
+// header that lacks it leaves files that look as if somebody had written them.
+var generatedText = regexp.MustCompile(`\A(?:\s*\n|(?://|--|#).*\n|/\*(?:[^*]|\*+[^*/])*\*+/)*(?://|--|#) Code generated .* DO NOT EDIT\.\r?\n`)
 
 func (r *run) writeFile(name string, text []byte) error {
 	at := r.project.file(name)
@@ -350,7 +352,7 @@ func (r *run) edit(ctx context.Context, args ...string) error {
 		return err
 	}
 	if string(text) == r.wrote["go.mod"] {
-		r.remember("go.mod")
+		r.rememberGoMod()
 	}
 	return nil
 }
@@ -432,10 +434,10 @@ func (r *run) diff(ctx context.Context, dev *migrate.Dev, dir migrate.Dir) (*Res
 		return nil, err
 	}
 	result := &Result{Migration: path.Join(r.layout.migrations, plan.File), Destructive: plan.Destructive}
+	r.wrote[result.Migration] = plan.SQL
 	if err := plan.Write(); err != nil {
 		return nil, err
 	}
-	r.remember(result.Migration, path.Join(r.layout.migrations, "atlas.sum"))
 	return result, nil
 }
 
@@ -451,13 +453,13 @@ func (r *run) offline(ctx context.Context, dir migrate.Dir) (*Result, error) {
 		return nil, err
 	}
 	name := path.Join(r.layout.migrations, file)
+	r.wrote[name] = sql
 	if err := r.writeFile(name, []byte(sql)); err != nil {
 		return nil, err
 	}
 	if err := migrate.Hash(dir); err != nil {
 		return nil, err
 	}
-	r.remember(name, path.Join(r.layout.migrations, "atlas.sum"))
 	return &Result{Migration: name}, nil
 }
 

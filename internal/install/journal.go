@@ -32,8 +32,8 @@ type Journal struct {
 	Recovered bool
 	// Undone is the folder, relative to the project, that now holds what there
 	// was instead of what was restored: what a killed run wrote and what the user did
-	// after it, or what somebody saved while a run failed. It is empty where there
-	// was nothing.
+	// after it, or of a run that failed what cannot be told from what somebody saved
+	// meanwhile. It is empty where there was nothing.
 	Undone string
 	// unfinished is whether a rollback failed: the journal is needed again.
 	unfinished bool
@@ -60,6 +60,9 @@ type savedFile struct {
 func Lock(ctx context.Context, root string, waiting func()) (*Journal, error) {
 	if _, err := os.Stat(filepath.Join(root, "go.mod")); errors.Is(err, fs.ErrNotExist) {
 		return nil, noModule(root)
+	}
+	if link := symlink(root, journalFile); link != "" {
+		return nil, fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place; nothing was changed", link)
 	}
 	at := filepath.Join(root, filepath.FromSlash(journalFile))
 	for {

@@ -456,13 +456,22 @@ func (p *Project) exists(name string) bool {
 // link refuses a path that is a symbolic link or below one: what was written
 // through it could not be undone.
 func (p *Project) link(name string) error {
-	for ; name != "."; name = path.Dir(name) {
-		info, err := os.Lstat(p.file(name))
-		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place, or choose another folder with --dir", name)
-		}
+	if at := symlink(p.Root, name); at != "" {
+		return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place, or choose another folder with --dir", at)
 	}
 	return nil
+}
+
+// symlink is the part of a path, relative to root, that is a symbolic link; empty
+// where none is.
+func symlink(root, name string) string {
+	for ; name != "."; name = path.Dir(name) {
+		info, err := os.Lstat(filepath.Join(root, filepath.FromSlash(name)))
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return name
+		}
+	}
+	return ""
 }
 
 // linksIn refuses symbolic links where the generator writes: in the ent folder,
