@@ -131,11 +131,17 @@ type span struct {
 	found int
 }
 
-// next takes over the rows of a batch, which are in the order of time.
+// next takes over the rows of a batch, which are in the order of time. SQLite
+// compares times as texts, and another client may have written one without its
+// zone: by a second before it, it is found all the same.
 func next[T any](b *span, rows []T, row func(T) (id int, at time.Time)) []int {
 	ids := make([]int, len(rows))
+	var last time.Time
 	for i, r := range rows {
-		ids[i], b.from = row(r)
+		ids[i], last = row(r)
+	}
+	if last = last.Add(-time.Second); last.After(b.from) {
+		b.from = last
 	}
 	b.found = len(rows)
 	return ids
