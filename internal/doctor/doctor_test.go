@@ -765,6 +765,26 @@ func TestWhatAServiceAccountCannotSee(t *testing.T) {
 	})
 }
 
+// Where the files are only read, what they rename and drop is not missing, with the
+// name of the database or without.
+func TestFilesThatRenameTables(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		name := url[strings.LastIndex(url, "/")+1:]
+		opts := doctor.Options{Dir: dir(t, files(t, url, map[string]string{"20991231235959_rename.sql": fmt.Sprintf(
+			"RENAME TABLE `sessions` TO `%[1]s`.`visits`, refresh_tokens TO tickets;\n"+
+				"ALTER TABLE %[1]s.otps RENAME TO codes;\nCREATE TABLE `%[1]s`.`otps` (id int PRIMARY KEY);\n", name)}))}
+		db := applied(t, url, opts.Dir)
+		service := account(t, url, db, "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user}")
+		off := problems(run(t, service, opts), "drift")
+		require.Len(t, off, 1)
+		assert.True(t, off[0].Unchecked, "%+v", off[0])
+
+		exec(t, db, "DROP TABLE otps")
+		find(t, run(t, service, opts), "drift", doctor.Error, `table "otps": the table is missing`)
+	})
+}
+
 func TestAccountWithTooFewConnections(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {

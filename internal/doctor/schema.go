@@ -139,8 +139,15 @@ func (d *database) drifted(ctx context.Context, table, text, fix string) Finding
 	return found(Error, fix, "table %q: %s", table, text)
 }
 
-// tableStmt is a statement that makes, drops or renames a table.
-var tableStmt = regexp.MustCompile("(?is)^\\s*(CREATE|DROP|ALTER)\\s+TABLE\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?[`\"]?(\\w+)[`\"]?(?:\\s+RENAME\\s+TO\\s+[`\"]?(\\w+))?")
+var (
+	// tableStmt is a statement that makes, drops or renames tables.
+	tableStmt = regexp.MustCompile(`(?is)^\s*(CREATE|ALTER|DROP|RENAME)\s+TABLES?\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(.*)`)
+	// tableClause is the table it is about, without the database that it may name,
+	// and what that is renamed to.
+	tableClause = regexp.MustCompile(`(?is)^\s*` + tableName + `(?:\s+(?:RENAME\s+)?TO\s+` + tableName + `)?`)
+)
+
+const tableName = "(?:(?:`[^`]+`|\"[^\"]+\"|\\w+)\\s*\\.\\s*)?[`\"]?(\\w+)[`\"]?"
 
 // made says which tables the applied files make, or all files where the history is
 // not known.
@@ -164,12 +171,21 @@ func (d *database) made() (map[string]bool, error) {
 		}
 		for _, stmt := range stmts {
 			m := tableStmt.FindStringSubmatch(stmt)
-			switch {
-			case m == nil:
-			case m[3] != "":
-				made[m[2]], made[m[3]] = false, true
-			case !strings.EqualFold(m[1], "ALTER"):
-				made[m[2]] = strings.EqualFold(m[1], "CREATE")
+			if m == nil {
+				continue
+			}
+			verb, clauses := strings.ToUpper(m[1]), m[2:]
+			if verb == "DROP" || verb == "RENAME" {
+				clauses = strings.Split(m[2], ",")
+			}
+			for _, clause := range clauses {
+				switch names := tableClause.FindStringSubmatch(clause); {
+				case names == nil:
+				case names[2] != "":
+					made[names[1]], made[names[2]] = false, true
+				case verb != "ALTER":
+					made[names[1]] = verb == "CREATE"
+				}
 			}
 		}
 	}
