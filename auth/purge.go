@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/authgraph/authgraph/ent"
@@ -24,8 +25,9 @@ type PurgeOptions struct {
 	Rate int
 	// DryRun counts and deletes nothing.
 	DryRun bool
-	// Tables, if set, are those that are purged, for a database that has only
-	// some of the four.
+	// Tables are those that are purged, for a database that has only some of the
+	// four: otps, sessions, refresh_tokens and users. Nil is all of them, a list
+	// that is empty none, and another name an error.
 	Tables []string
 	// Progress, if set, is called after every batch.
 	Progress func(Purged)
@@ -77,7 +79,7 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 	var done Purged
 	pace := pace{rate: opts.Rate, next: time.Now()}
 	now := s.now()
-	for _, table := range []struct {
+	tables := []struct {
 		name   string
 		count  *int
 		before time.Time
@@ -88,7 +90,17 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 		{"sessions", &done.Sessions, now, purgeSessions},
 		{"refresh_tokens", &done.RefreshTokens, now, purgeRefreshTokens},
 		{"users", &done.Users, now.Add(-s.cfg.Account.Retention), purgeUsers},
-	} {
+	}
+	var names []string
+	for _, table := range tables {
+		names = append(names, table.name)
+	}
+	for _, name := range opts.Tables {
+		if !slices.Contains(names, name) {
+			return done, fmt.Errorf("purge: PurgeOptions.Tables has %q, which is none of the tables: take of %s", name, strings.Join(names, ", "))
+		}
+	}
+	for _, table := range tables {
 		if opts.Tables != nil && !slices.Contains(opts.Tables, table.name) {
 			continue
 		}
@@ -131,11 +143,17 @@ type span struct {
 	found int
 }
 
-// next takes over the rows of a batch, which are in the order of time.
+// next takes over the rows of a batch, which are in the order of time. SQLite
+// compares times as texts, and another client may have written one without its
+// zone: by a second before it, it is found all the same.
 func next[T any](b *span, rows []T, row func(T) (id int, at time.Time)) []int {
 	ids := make([]int, len(rows))
+	var last time.Time
 	for i, r := range rows {
-		ids[i], b.from = row(r)
+		ids[i], last = row(r)
+	}
+	if last = last.Add(-time.Second); last.After(b.from) {
+		b.from = last
 	}
 	b.found = len(rows)
 	return ids

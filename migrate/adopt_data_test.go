@@ -39,6 +39,14 @@ var obstacles = []struct {
 		migrate.ObstacleStructure, "sessions", []string{"token_hash"}, 0, "null", []string{"ALTER TABLE `sessions` DROP FOREIGN KEY `known`"},
 	},
 	{
+		"a key from an address that may be null",
+		[]string{
+			"CREATE TABLE mailboxes (email varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY)", "INSERT INTO mailboxes SELECT email FROM otps",
+			"ALTER TABLE otps MODIFY email varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL, ADD CONSTRAINT sent_to FOREIGN KEY (email) REFERENCES mailboxes (email)",
+		},
+		migrate.ObstacleStructure, "otps", []string{"email"}, 0, "null", []string{"ALTER TABLE `otps` DROP FOREIGN KEY `sent_to`"},
+	},
+	{
 		"one address in two spellings",
 		[]string{"UPDATE users SET email = 'Zoë@Example.com' WHERE id = 2", "UPDATE users SET email = CONCAT(' zoe', CHAR(0xCC88 USING utf8mb4), '@example.com') WHERE id = 7"},
 		migrate.ObstacleSameAddress, "users", []string{"email"}, 1, `[["2","7"]]`,

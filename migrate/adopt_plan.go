@@ -352,9 +352,10 @@ func (p *adoptPlan) drop(fk foreignKey) {
 }
 
 // holdsText reports, and names as an obstacle, a foreign key on a text that is to
-// be compared in another way. The server changes such a column as little as one
-// whose type changes, and the other one cannot follow: rows that the key takes for
-// equal now may not be so afterwards.
+// have another type or collation, or that may not be NULL any more. A server that
+// copies the table does not change such a column while the key is there, and the one
+// at its other end cannot follow: rows that the key takes for equal now may not be so
+// afterwards.
 func (p *adoptPlan) holdsText(fk foreignKey) bool {
 	for i := range fk.columns {
 		for _, end := range [][2]string{{fk.table, fk.columns[i]}, {fk.parent, fk.finds[i]}} {
@@ -364,12 +365,19 @@ func (p *adoptPlan) holdsText(fk foreignKey) bool {
 			}
 			w, ok := want.columns.find(end[1])
 			l, there := live.columns.find(end[1])
-			if !ok || !there || !want.typeOf(w).isText() || same(want, live, w, l) {
+			if !ok || !there || !want.typeOf(w).isText() {
 				continue
 			}
+			after := "both of its columns are " + want.textType(w)
+			if want.comparedAs(w) == live.comparedAs(l) {
+				if !want.typeOf(w).notNull || live.typeOf(l).notNull {
+					continue
+				}
+				after = "the column is NOT NULL"
+			}
 			p.obstruct(Obstacle{Table: end[0], Columns: []string{w.name}, Kind: ObstacleStructure, Text: fmt.Sprintf(
-				"the foreign key %s of table %s holds it fast: ALTER TABLE %s DROP FOREIGN KEY %s, and make it again afterwards, when both of its columns are %s",
-				fk.name, fk.table, quote(fk.table), quote(fk.name), want.textType(w))})
+				"the foreign key %s of table %s holds it fast: ALTER TABLE %s DROP FOREIGN KEY %s, and make it again afterwards, when %s",
+				fk.name, fk.table, quote(fk.table), quote(fk.name), after)})
 			return true
 		}
 	}

@@ -253,6 +253,14 @@ func (t *tableDef) textType(c part) string {
 	return typ + strings.TrimRight(ownCollation.FindString(whole.text[len(typ):]), " ")
 }
 
+// charsetOf is the character set before a collation, whose name begins with it.
+var charsetOf = regexp.MustCompile(` CHARACTER SET \w+ COLLATE`)
+
+// comparedAs is the type of a text and its collation, in one wording.
+func (t *tableDef) comparedAs(c part) string {
+	return charsetOf.ReplaceAllString(t.textType(c), " COLLATE")
+}
+
 // clauseText is a column's definition as it has to be written to be shown the
 // same: MySQL shows a collation that it was told otherwise than one that the
 // column has from its table.

@@ -210,6 +210,36 @@ func TestAdoptKeepsWhatIsOfTheTeam(t *testing.T) {
 	})
 }
 
+// A foreign key on a text that keeps its type and collation does not stand in the
+// way, whatever else is changed.
+func TestAdoptKeepsTheKeysOnTextsThatAreComparedAsBefore(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		seed(t, url)
+		fill(t, url)
+		db := mysqltest.DB(t, url)
+		const text = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin "
+		run(t, db,
+			"UPDATE sessions SET ip = '::1'",
+			"ALTER TABLE sessions MODIFY ip varchar(45)"+text+"NOT NULL, MODIFY user_agent varchar(255)"+text+"DEFAULT 'none'",
+			"ALTER TABLE users MODIFY email varchar(255)"+text+"NOT NULL DEFAULT ''",
+			"CREATE TABLE hosts (ip varchar(45)"+text+"PRIMARY KEY, agent varchar(255)"+text+"UNIQUE)", "INSERT INTO hosts VALUES ('::1', 'Mozilla ☃')",
+			"CREATE TABLE letters (reader varchar(50)"+text+", CONSTRAINT reads_it FOREIGN KEY (reader) REFERENCES users (email))", "INSERT INTO letters VALUES ('ada@example.com')",
+			"ALTER TABLE sessions ADD CONSTRAINT comes_from FOREIGN KEY (ip) REFERENCES hosts (ip), ADD CONSTRAINT made_by FOREIGN KEY (user_agent) REFERENCES hosts (agent)")
+		before := contents(t, url)
+		_, err := adopt(t, url, migrate.AdoptOptions{Apply: true})
+		require.NoError(t, err)
+		assert.Equal(t, before, contents(t, url))
+		assert.Equal(t, []string{"comes_from", "made_by", "reads_it", "refresh_tokens_users_refresh_tokens", "sessions_users_sessions"},
+			column(t, db, "SELECT CONSTRAINT_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE() ORDER BY 1"))
+		assert.Equal(t, "varchar(50)", value(t, db, "SELECT COLUMN_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND COLUMN_NAME = 'reader'"))
+
+		again, err := adopt(t, url, migrate.AdoptOptions{})
+		require.NoError(t, err)
+		assert.Empty(t, again.Statements)
+	})
+}
+
 func TestAdoptGoesOnWhereverItsConnectionWasCut(t *testing.T) {
 	t.Parallel()
 	whole := migrate.AdoptOptions{Apply: true, NormalizeEmails: true}

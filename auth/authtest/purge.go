@@ -3,6 +3,7 @@ package authtest
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -70,6 +71,28 @@ var purgeRules = []scenario{
 		require.NoError(t, err)
 		rotate(t, svc, stays.Refresh)
 		require.Zero(t, purge(t, svc, auth.PurgeOptions{}))
+	}},
+	{name: "a purge of some of the tables leaves the others", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		issue(t, svc, g.User.Email, schematype.OTPSignIn)
+		require.NoError(t, svc.Delete(t.Context(), g.User.ID))
+		k.clock.Advance(91 * 24 * time.Hour)
+
+		for _, unknown := range []string{"session", "Sessions", ""} {
+			done, err := svc.Purge(t.Context(), auth.PurgeOptions{Tables: []string{"otps", unknown}})
+			require.ErrorContains(t, err, strconv.Quote(unknown))
+			require.Zero(t, done)
+		}
+		require.Zero(t, purge(t, svc, auth.PurgeOptions{Tables: []string{}}), "an empty list is none of them")
+		require.Equal(t, auth.Purged{OTPs: 1, Sessions: 1, RefreshTokens: 1, Users: 1}, k.rows(t))
+
+		for _, dryRun := range []bool{true, false} {
+			opts := auth.PurgeOptions{DryRun: dryRun, Tables: []string{"refresh_tokens", "otps"}}
+			require.Equal(t, auth.Purged{OTPs: 1, RefreshTokens: 1}, purge(t, svc, opts))
+		}
+		require.Equal(t, auth.Purged{Sessions: 1, Users: 1}, k.rows(t))
+		require.Equal(t, auth.Purged{Sessions: 1, Users: 1}, purge(t, svc, auth.PurgeOptions{}))
 	}},
 	{name: "an exchanged token is kept until its family ends so that a replay is recognised", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)

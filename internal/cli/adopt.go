@@ -183,6 +183,8 @@ func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
 		fmt.Fprintln(m.stdout, "adopted: the database is at version", r.Version)
 	case done:
 		fmt.Fprintf(m.stdout, "%sthe tables are those of version %s, only the baseline is missing; %s\n", wrote, r.Version, next)
+	case same && !r.Baselined:
+		fmt.Fprintf(m.stdout, "%sthe tables are those of version %s, the baseline is missing and addresses are not normalised; %s\n", wrote, r.Version, next)
 	case same:
 		fmt.Fprintf(m.stdout, "%sthe tables are those of version %s, only addresses are not normalised; %s\n", wrote, r.Version, next)
 	case r.Out != "":

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -74,6 +75,9 @@ type purgeResult struct {
 	DryRun bool `json:"dry_run,omitempty"`
 	// Tables are those that are there, of which a project may have only some.
 	Tables []string `json:"tables"`
+	// NotSeen are the others, which are not there or which the account has no
+	// right on: their rows stay.
+	NotSeen []string `json:"not_seen,omitempty"`
 	// Complete is false if the purge was cut off.
 	Complete bool `json:"complete"`
 	// Deleted are the rows that are, or on a dry run would be, deleted. An
@@ -112,6 +116,18 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 		return fmt.Errorf("%s has none of the tables: make them with authgraph migrate apply", u)
 	}
 	result.Tables = p.opts.Tables
+	for _, table := range perTable(result.Deleted) {
+		if !slices.Contains(result.Tables, table.name) {
+			result.NotSeen = append(result.NotSeen, table.name)
+		}
+	}
+	if len(result.NotSeen) > 0 {
+		why := "not there"
+		if u.Dialect != dialect.SQLite {
+			why += ", or this account may not see it"
+		}
+		fmt.Fprintf(a.stderr, "note: not purged: %s (%s)\n", strings.Join(result.NotSeen, ", "), why)
+	}
 	if a.format == formatText && !p.opts.DryRun {
 		// Knowing how much there is costs a fraction of deleting it.
 		total, err := auth.Purge(ctx, client, config, auth.PurgeOptions{DryRun: true, Tables: p.opts.Tables})
@@ -140,13 +156,7 @@ func (a *app) printPurge(r purgeResult) {
 	if r.DryRun {
 		did = "would delete"
 	}
-	for _, table := range []struct {
-		name string
-		rows int
-	}{
-		{"otps", r.Deleted.OTPs}, {"sessions", r.Deleted.Sessions},
-		{"refresh_tokens", r.Deleted.RefreshTokens}, {"users", r.Deleted.Users},
-	} {
+	for _, table := range perTable(r.Deleted) {
 		if slices.Contains(r.Tables, table.name) {
 			fmt.Fprintf(w, "%s\t%d\t%s\n", did, table.rows, table.name)
 		}
@@ -155,6 +165,17 @@ func (a *app) printPurge(r purgeResult) {
 	if r.DryRun {
 		fmt.Fprintln(a.stderr, "dry run: nothing was deleted")
 	}
+}
+
+// tableRows is how many rows of a table.
+type tableRows struct {
+	name string
+	rows int
+}
+
+// perTable has all the tables of a purge, in its order.
+func perTable(p auth.Purged) []tableRows {
+	return []tableRows{{"otps", p.OTPs}, {"sessions", p.Sessions}, {"refresh_tokens", p.RefreshTokens}, {"users", p.Users}}
 }
 
 func rows(p auth.Purged) int { return p.OTPs + p.Sessions + p.RefreshTokens + p.Users }

@@ -284,15 +284,20 @@ func everything(ts *testscript.TestScript) string {
 	return b.String() + query(ts, tables)
 }
 
-// readonly VARIABLE makes a user that may only read the database, and sets the
-// variable to its URL.
+// readonly VARIABLE [TABLE…] makes a user that may only read the database, or only
+// these tables of it, and sets the variable to its URL.
 func readonly(ts *testscript.TestScript, _ bool, args []string) {
 	conn := ts.Value(pool{}).(func() *sql.DB)()
 	name := "authgraph_" + strings.ToLower(rand.Text()[:12])
-	for _, stmt := range []string{
-		"CREATE USER " + name + " IDENTIFIED BY 'geheim'",
-		"GRANT SELECT ON " + ts.Getenv("DATABASE") + ".* TO " + name,
-	} {
+	stmts := []string{"CREATE USER " + name + " IDENTIFIED BY 'geheim'"}
+	tables := args[1:]
+	if len(tables) == 0 {
+		tables = []string{"*"}
+	}
+	for _, table := range tables {
+		stmts = append(stmts, "GRANT SELECT ON "+ts.Getenv("DATABASE")+"."+table+" TO "+name)
+	}
+	for _, stmt := range stmts {
 		_, err := conn.Exec(stmt)
 		ts.Check(err)
 	}

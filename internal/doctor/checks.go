@@ -2,7 +2,8 @@ package doctor
 
 import "entgo.io/ent/dialect"
 
-// checks are all checks, in the order in which they are made.
+// checks are all checks, in the order in which they are made: what migrations
+// reads, privileges and drift go by.
 var checks = []check{
 	{
 		code: "version", run: checkVersion,
@@ -59,12 +60,6 @@ var checks = []check{
 		source: "MySQL manual, Server System Variables, foreign_key_checks",
 	},
 	{
-		code: "privileges", engine: dialect.MySQL, run: checkPrivileges,
-		about:  "what the connected account may do, with the roles that are active",
-		advice: "error where it may not read and write the tables, warning where it may more than a service needs, info on whether it may migrate and make a scratch database",
-		source: "MySQL manual, Privileges Provided by MySQL; SHOW GRANTS Statement",
-	},
-	{
 		code: "file", engine: dialect.SQLite, run: checkFile,
 		about:  "who may read and write the file and those beside it",
 		advice: "error where others than the owner and the group may write, warning where they may read: `chmod`",
@@ -87,6 +82,12 @@ var checks = []check{
 		about:  "the history of the database beside the migration directory",
 		advice: "error where nothing is applied, a file stopped half way, was edited or is missing, or where there are tables without a history; warning where files are pending. The line names the command",
 		source: "docs/migrations.md",
+	},
+	{
+		code: "privileges", engine: dialect.MySQL, run: checkPrivileges,
+		about:  "what the connected account may do, with the roles that are active",
+		advice: "error where it may not read and write the tables, warning where it may more than a service needs, info on whether it may migrate and make a scratch database",
+		source: "MySQL manual, Privileges Provided by MySQL; SHOW GRANTS Statement",
 	},
 	{
 		code: "drift", run: checkDrift,

@@ -116,6 +116,8 @@ type database struct {
 	tables []string
 	// history is what the check of the migrations read; nil if it could not.
 	history *history
+	// grants are what [database.rights] read.
+	grants grants
 }
 
 // Run checks the database at rawURL and returns what it found, gravest first. The

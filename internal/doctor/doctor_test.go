@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -407,7 +408,9 @@ func TestSomeOfTheEntities(t *testing.T) {
 					grants = append(grants, "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}."+table.Name+" TO {user}")
 				}
 				service := account(t, url, db, grants...)
-				find(t, run(t, service, opts), "privileges", doctor.OK, "may SELECT, INSERT, UPDATE, DELETE on the tables")
+				for _, service := range []string{service, account(t, url, db, grants[1:]...)} {
+					find(t, run(t, service, opts), "privileges", doctor.OK, "may SELECT, INSERT, UPDATE, DELETE on the tables")
+				}
 
 				exec(t, db, "DROP TABLE "+tables[0].Name)
 				for _, url := range []string{url, service} {
@@ -614,6 +617,10 @@ func TestPrivileges(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		db := healthy(t, url)
 		const lacks, excess, migrates, scratch = "on table", "which a service does not need", "may not migrate: it lacks ", "may not make a scratch database"
+		var three []string
+		for _, table := range []string{"users", "otps", "sessions"} {
+			three = append(three, "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}."+table+" TO {user}")
+		}
 		// Of accounts without rights beside these, all are told whether they may migrate.
 		for _, c := range []struct {
 			name   string
@@ -638,6 +645,14 @@ func TestPrivileges(t *testing.T) {
 					"GRANT SELECT ON {db}.atlas_schema_revisions TO {user}",
 				},
 				[]string{"may SELECT, INSERT, UPDATE, DELETE on the tables"}, []string{lacks, excess},
+			},
+			{
+				"table by table, and one forgotten", append(slices.Clone(three), "GRANT SELECT ON {db}.atlas_schema_revisions TO {user}"),
+				[]string{`may not SELECT, INSERT, UPDATE, DELETE on table "refresh_tokens"`}, []string{`on table "users"`, excess, "may SELECT"},
+			},
+			{
+				"table by table, and one and the history forgotten", three,
+				[]string{`may not SELECT, INSERT, UPDATE, DELETE on table "refresh_tokens"`}, []string{`on table "users"`, excess, "may SELECT"},
 			},
 			{
 				"too little", []string{"GRANT SELECT, INSERT, UPDATE ON {db}.* TO {user}", "GRANT DELETE ON {db}.otps TO {user}"},
@@ -710,7 +725,8 @@ func TestPrivilegesOfARole(t *testing.T) {
 func TestWhatAServiceAccountCannotSee(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		service := account(t, url, healthy(t, url), "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user}")
+		db := healthy(t, url)
+		service := account(t, url, db, "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user}")
 		var unchecked []string
 		for _, f := range run(t, service, doctor.Options{}) {
 			assert.NotEqual(t, doctor.Error, f.Severity, "%+v", f)
@@ -728,6 +744,44 @@ func TestWhatAServiceAccountCannotSee(t *testing.T) {
 		dev := own(t)
 		opts := doctor.Options{Dev: func(ctx context.Context) (*migrate.Dev, error) { return migrate.OpenDev(ctx, dev) }}
 		find(t, run(t, service, opts), "drift", doctor.OK, "the tables are those of ")
+
+		// A table that it has no right on need not be missing, nor a history.
+		var grants []string
+		for _, table := range []string{"users", "otps", "sessions", "atlas_schema_revisions"} {
+			grants = append(grants, "GRANT SELECT ON {db}."+table+" TO {user}")
+		}
+		findings := run(t, account(t, url, db, grants[:3]...), doctor.Options{})
+		f := find(t, findings, "migrations", doctor.Error, "there are tables (otps, sessions, users) but no history, or this account has no right on it")
+		assert.Contains(t, f.Fix, "where it is there, GRANT SELECT ON ")
+		service = account(t, url, db, grants...)
+		for _, opts := range []doctor.Options{{}, opts} {
+			findings := run(t, service, opts)
+			f := find(t, findings, "drift", doctor.Error, `table "refresh_tokens": the table is missing, or this account has no right on it`)
+			assert.Contains(t, f.Fix, "where it is there, see privileges; where not, make it a migration ")
+			for _, f := range problems(findings, "drift") {
+				assert.True(t, f.Unchecked || strings.Contains(f.Text, "refresh_tokens"), "%+v", f)
+			}
+		}
+	})
+}
+
+// Where the files are only read, what they rename and drop is not missing, with the
+// name of the database or without.
+func TestFilesThatRenameTables(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		name := url[strings.LastIndex(url, "/")+1:]
+		opts := doctor.Options{Dir: dir(t, files(t, url, map[string]string{"20991231235959_rename.sql": fmt.Sprintf(
+			"RENAME TABLE `sessions` TO `%[1]s`.`visits`, refresh_tokens TO tickets;\n"+
+				"ALTER TABLE %[1]s.otps RENAME TO codes;\nCREATE TABLE `%[1]s`.`otps` (id int PRIMARY KEY);\n", name)}))}
+		db := applied(t, url, opts.Dir)
+		service := account(t, url, db, "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user}")
+		off := problems(run(t, service, opts), "drift")
+		require.Len(t, off, 1)
+		assert.True(t, off[0].Unchecked, "%+v", off[0])
+
+		exec(t, db, "DROP TABLE otps")
+		find(t, run(t, service, opts), "drift", doctor.Error, `table "otps": the table is missing`)
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"entgo.io/ent/dialect"
 )
 
 // grant is a line of SHOW GRANTS that is about tables.
@@ -96,6 +98,11 @@ func (all grants) missing(privileges []string, db, table string) []string {
 	return slices.DeleteFunc(slices.Clone(privileges), func(p string) bool { return all.may(p, db, table) })
 }
 
+// some reports whether they hold a privilege by which an account sees a table.
+func (all grants) some(db, table string) bool {
+	return slices.ContainsFunc(slices.Concat(runPrivileges, migratePrivileges), func(p string) bool { return all.may(p, db, table) })
+}
+
 // like matches a database's name against a pattern with _, % and \ (MySQL
 // manual, GRANT Statement).
 func like(pattern, name string) bool {
@@ -169,16 +176,38 @@ const (
 	scratchExample = "authgraph_dev_0123456789ab"
 )
 
+// rights are those of the account.
+func (d *database) rights(ctx context.Context) (grants, error) {
+	if d.grants == nil {
+		lines, err := list(ctx, d.db, "SHOW GRANTS")
+		if err != nil {
+			return nil, err
+		}
+		d.grants = parseGrants(lines)
+	}
+	return d.grants, nil
+}
+
+// hidden reports whether a table that is not seen may be there all the same: an
+// account sees only what it has some right on.
+func (d *database) hidden(ctx context.Context, table string) bool {
+	if d.url.Dialect == dialect.SQLite || slices.Contains(d.tables, table) {
+		return false
+	}
+	all, err := d.rights(ctx)
+	return err != nil || !all.some(d.url.Database(), table)
+}
+
 func checkPrivileges(ctx context.Context, d *database) ([]Finding, error) {
 	var account string
 	if err := d.db.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&account); err != nil {
 		return nil, err
 	}
-	lines, err := list(ctx, d.db, "SHOW GRANTS")
+	all, err := d.rights(ctx)
 	if err != nil {
 		return nil, err
 	}
-	all, db := parseGrants(lines), d.url.Database()
+	db := d.url.Database()
 	to := grantee(account)
 	var off []Finding
 	short := false
@@ -189,7 +218,7 @@ func checkPrivileges(ctx context.Context, d *database) ([]Finding, error) {
 			"%s may not %s", account, strings.Join(missing, ", ")))
 	case len(missing) > 0:
 		// Granted table by table is enough, too.
-		for _, table := range d.tables {
+		for _, table := range d.expected() {
 			if missing := all.missing(runPrivileges, db, table); len(missing) > 0 {
 				short = true
 				off = append(off, found(Error, fmt.Sprintf("GRANT %s ON %s.%s TO %s", strings.Join(missing, ", "), quote(db), quote(table), to),

@@ -55,8 +55,13 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 	never := s.Current == "" && s.Partial == nil
 	switch {
 	case never && len(d.tables) > 0:
-		off = append(off, found(Error, "authgraph adopt, where another tool made them; authgraph migrate apply --baseline VERSION, where they are those of that migration",
-			"there are tables (%s) but no history", enumerate(d.tables)))
+		text := fmt.Sprintf("there are tables (%s) but no history", enumerate(d.tables))
+		fix := "authgraph adopt, where another tool made them; authgraph migrate apply --baseline VERSION, where they are those of that migration"
+		if d.hidden(ctx, migrate.RevisionsTable) {
+			text += ", or this account has no right on it"
+			fix = fmt.Sprintf("where it is there, GRANT SELECT ON %s.%s; where not, %s", quote(d.url.Database()), quote(migrate.RevisionsTable), fix)
+		}
+		off = append(off, found(Error, fix, "%s", text))
 	case never:
 		off = append(off, found(Error, "authgraph migrate apply", "nothing is applied, %s", plural(len(s.Pending), "file")+" pending"))
 	case s.Partial == nil && len(s.Pending) > 0:
@@ -66,6 +71,14 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 		return ok("up to date with %s, %s applied", s.Current, plural(len(s.Applied), "file")), nil
 	}
 	return off, nil
+}
+
+// directory is the one that the database follows.
+func (d *database) directory() (migrate.Dir, error) {
+	if d.Dir != nil {
+		return d.Dir, nil
+	}
+	return migrate.Embedded(d.url.Dialect)
 }
 
 func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
@@ -83,20 +96,18 @@ func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
 	if open == nil {
 		open = func(ctx context.Context) (*migrate.Dev, error) { return migrate.Scratch(ctx, d.given) }
 	}
-	dir := d.Dir
-	if dir == nil {
-		if dir, err = migrate.Embedded(d.url.Dialect); err != nil {
-			return nil, err
-		}
+	dir, err := d.directory()
+	if err != nil {
+		return nil, err
 	}
 	dev, err := open(ctx)
 	if err != nil {
-		return d.missing(dir, err)
+		return d.missing(ctx, err)
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
 	differences, err := migrate.Deviations(ctx, dev, dir, d.history.Current, d.raw)
 	if err != nil {
-		return d.missing(dir, err)
+		return d.missing(ctx, err)
 	}
 	for _, diff := range differences {
 		// The next check has these with what they mean.
@@ -111,7 +122,7 @@ func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
 		if diff.SQL != "" {
 			fix += ", else undo it: " + diff.SQL
 		}
-		off = append(off, found(Error, fix, "table %q: %s", diff.Table, diff.Text))
+		off = append(off, d.drifted(ctx, diff.Table, diff.Text, fix))
 	}
 	if len(off) == 0 {
 		return ok("the tables are those of %s", d.history.Current), nil
@@ -119,40 +130,88 @@ func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
 	return off, nil
 }
 
-// tableStmt is a statement that makes, drops or renames a table.
-var tableStmt = regexp.MustCompile("(?is)^\\s*(CREATE|DROP|ALTER)\\s+TABLE\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?[`\"]?(\\w+)[`\"]?(?:\\s+RENAME\\s+TO\\s+[`\"]?(\\w+))?")
+// drifted makes the finding of a table that is not what the files make.
+func (d *database) drifted(ctx context.Context, table, text, fix string) Finding {
+	if d.hidden(ctx, table) {
+		text += ", or this account has no right on it"
+		fix = "where it is there, see privileges; where not, " + fix
+	}
+	return found(Error, fix, "table %q: %s", table, text)
+}
 
-// missing finds the tables that the applied files make and that are not there,
-// where for a cause the files could not be replayed.
-func (d *database) missing(dir migrate.Dir, cause error) (off []Finding, err error) {
+var (
+	// tableStmt is a statement that makes, drops or renames tables.
+	tableStmt = regexp.MustCompile(`(?is)^\s*(CREATE|ALTER|DROP|RENAME)\s+TABLES?\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(.*)`)
+	// tableClause is the table it is about, without the database that it may name,
+	// and what that is renamed to.
+	tableClause = regexp.MustCompile(`(?is)^\s*` + tableName + `(?:\s+(?:RENAME\s+)?TO\s+` + tableName + `)?`)
+)
+
+const tableName = "(?:(?:`[^`]+`|\"[^\"]+\"|\\w+)\\s*\\.\\s*)?[`\"]?(\\w+)[`\"]?"
+
+// made says which tables the applied files make, or all files where the history is
+// not known.
+func (d *database) made() (map[string]bool, error) {
+	dir, err := d.directory()
+	if err != nil {
+		return nil, err
+	}
 	files, err := dir.Files()
 	if err != nil {
-		return nil, errors.Join(cause, err)
+		return nil, err
 	}
 	made := make(map[string]bool)
 	for _, f := range files {
-		if f.Version() > d.history.Current {
+		if d.history != nil && d.history.Current != "" && f.Version() > d.history.Current {
 			break
 		}
 		stmts, err := f.Stmts()
 		if err != nil {
-			return nil, errors.Join(cause, err)
+			return nil, err
 		}
 		for _, stmt := range stmts {
 			m := tableStmt.FindStringSubmatch(stmt)
-			switch {
-			case m == nil:
-			case m[3] != "":
-				made[m[2]], made[m[3]] = false, true
-			case !strings.EqualFold(m[1], "ALTER"):
-				made[m[2]] = strings.EqualFold(m[1], "CREATE")
+			if m == nil {
+				continue
+			}
+			verb, clauses := strings.ToUpper(m[1]), m[2:]
+			if verb == "DROP" || verb == "RENAME" {
+				clauses = strings.Split(m[2], ",")
+			}
+			for _, clause := range clauses {
+				switch names := tableClause.FindStringSubmatch(clause); {
+				case names == nil:
+				case names[2] != "":
+					made[names[1]], made[names[2]] = false, true
+				case verb != "ALTER":
+					made[names[1]] = verb == "CREATE"
+				}
 			}
 		}
 	}
+	return made, nil
+}
+
+// expected are the tables of the auth graph that are seen, and those that are not
+// and should be. Where the files cannot be read, that is all of them.
+func (d *database) expected() []string {
+	made, err := d.made()
+	if err != nil {
+		return ours()
+	}
+	return slices.DeleteFunc(ours(), func(name string) bool { return !made[name] && !slices.Contains(d.tables, name) })
+}
+
+// missing finds the tables that the applied files make and that are not there,
+// where for a cause the files could not be replayed.
+func (d *database) missing(ctx context.Context, cause error) (off []Finding, err error) {
+	made, err := d.made()
+	if err != nil {
+		return nil, errors.Join(cause, err)
+	}
 	for _, name := range ours() {
 		if made[name] && !slices.Contains(d.tables, name) {
-			off = append(off, found(Error, "make it a migration where it is meant, else restore it",
-				"table %q: the table is missing", name))
+			off = append(off, d.drifted(ctx, name, "the table is missing", "make it a migration where it is meant, else restore it"))
 		}
 	}
 	return off, cause
