@@ -520,9 +520,9 @@ func TestNothingIsWrittenThroughASymbolicLink(t *testing.T) {
 		assert.ErrorContains(t, err, name+" is a symbolic link, through which authgraph does not write: ", name)
 	}
 	// What is only read may lie elsewhere.
-	root := module(t, map[string]string{"shared/post.go": "package schema\n", "ent/schema/mixin/x.go": "package mixin\n", "ent/template/x.tmpl": ""})
+	root := module(t, map[string]string{"common/post.go": "package schema\n", "ent/schema/mixin/x.go": "package mixin\n", "ent/template/x.tmpl": ""})
 	for _, name := range []string{"ent/schema/post.go", "ent/template/post.tmpl"} {
-		require.NoError(t, os.Symlink("../../shared/post.go", filepath.Join(root, filepath.FromSlash(name))))
+		require.NoError(t, os.Symlink("../../common/post.go", filepath.Join(root, filepath.FromSlash(name))))
 	}
 	_, err := plan(t, root, Options{Entities: all, Auth: true})
 	assert.NoError(t, err)
