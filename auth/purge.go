@@ -143,9 +143,9 @@ type span struct {
 	found int
 }
 
-// next takes over the rows of a batch, which are in the order of time. SQLite
-// compares times as texts, and another client may have written one without its
-// zone: by a second before it, it is found all the same.
+// next takes over the rows of a batch, which are in the order of time. The batch
+// after it begins a second before its last row: SQLite compares times as texts,
+// and another client may have written the same time in a shorter way.
 func next[T any](b *span, rows []T, row func(T) (id int, at time.Time)) []int {
 	ids := make([]int, len(rows))
 	var last time.Time
