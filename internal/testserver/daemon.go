@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,6 +122,12 @@ func startProgram(ctx context.Context, product *Product, p program, say func(str
 		}
 	}()
 	data := filepath.Join(folder, "data")
+	for _, flag := range product.tuning {
+		// The data folder is made for one way to compare table names; MySQL does not start on one made for another.
+		if strings.HasPrefix(strings.ReplaceAll(flag, "_", "-"), "--lower-case-table-names") {
+			p.flags = append(slices.Clone(p.flags), flag)
+		}
+	}
 	if err := product.initialise(ctx, p, data); err != nil {
 		return nil, fmt.Errorf("initialising: %w", err)
 	}

@@ -5,46 +5,31 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"slices"
-	"strings"
-	"time"
 )
 
-// startPackage runs a server from the Debian archive without installing it: its packages are unpacked into the user's
-// cache folder, by version, and run with the libraries they came with.
-//
-// The newest unpacked version is used. AUTHGRAPH_TEST_REFRESH=1 asks the archive for a newer one; where that does not
-// start, the one before it is used.
+// startPackage runs a server from the Debian archive. Where the last fetched version does not start, the one before it
+// is used.
 func startPackage(ctx context.Context, product *Product, say func(string, ...any)) (*Server, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return nil, fmt.Errorf("%w; XDG_CACHE_HOME can name a folder to use", err)
+	if product.suite == "" {
+		return nil, fmt.Errorf("the archive is not known to hold this release, but %s", product.releaseNames())
 	}
-	cache = filepath.Join(cache, "authgraph", "testserver")
-	if err := os.MkdirAll(cache, 0o700); err != nil {
-		return nil, fmt.Errorf("%w; XDG_CACHE_HOME can name a folder to use", err)
-	}
-	unlock, err := lock(ctx, filepath.Join(cache, "lock"))
-	if err != nil {
-		return nil, err
-	}
-	unpacked := unpackedVersions(cache, product)
-	if len(unpacked) == 0 || os.Getenv("AUTHGRAPH_TEST_REFRESH") == "1" {
-		if err = fetchPackage(ctx, cache, product, say); err != nil && len(unpacked) > 0 {
-			say("no newer version: %v", err)
-			err = nil
+	server := archived{name: product.debian, suite: product.suite, check: func(folder string) error {
+		// Programs and manuals are half of what was unpacked, and the server uses none.
+		for _, unused := range []string{"usr/bin", "usr/share/doc", "usr/share/man", "usr/share/locale"} {
+			if err := os.RemoveAll(filepath.Join(folder, unused)); err != nil {
+				return err
+			}
 		}
-		unpacked = unpackedVersions(cache, product)
-	}
-	unlock()
+		_, err := unpackedProgram(product, folder)
+		return err
+	}}
+	folders, err := server.folders(ctx, say)
 	if err != nil {
 		return nil, err
 	}
 	var failures []error
-	for i, folder := range unpacked {
+	for i, folder := range folders {
 		p, err := unpackedProgram(product, folder)
 		if err == nil {
 			var server *Server
@@ -52,211 +37,21 @@ func startPackage(ctx context.Context, product *Product, say func(string, ...any
 				return server, nil
 			}
 		}
-		if i < len(unpacked)-1 {
-			say("%s does not start, trying %s: %v", filepath.Base(folder), filepath.Base(unpacked[i+1]), err)
+		if i < len(folders)-1 {
+			say("%s does not start, trying %s: %v", filepath.Base(folder), filepath.Base(folders[i+1]), err)
 		}
 		failures = append(failures, fmt.Errorf("%s: %w", filepath.Base(folder), err))
 	}
 	return nil, errors.Join(failures...)
 }
 
-// unpackedVersions are the folders with an unpacked server, the last fetched one first.
-func unpackedVersions(cache string, product *Product) []string {
-	folders, _ := filepath.Glob(filepath.Join(cache, product.debian+"_*"))
-	fetched := func(folder string) time.Time {
-		info, err := os.Stat(folder)
-		if err != nil {
-			return time.Time{}
-		}
-		return info.ModTime()
-	}
-	slices.SortFunc(folders, func(a, b string) int { return fetched(b).Compare(fetched(a)) })
-	return folders
-}
-
-// unpackedProgram runs the server through the loader that was unpacked beside it: the machine's C library may be older
-// than the one it was built with.
 func unpackedProgram(product *Product, folder string) (program, error) {
-	loaders, _ := filepath.Glob(filepath.Join(folder, "usr/lib/*/ld*.so.*"))
-	if len(loaders) == 0 {
-		return program{}, errors.New("no loader in usr/lib")
+	command, err := loader(folder)
+	if err != nil {
+		return program{}, err
 	}
 	executable := filepath.Join(folder, "usr/sbin", product.executable)
-	libraries := filepath.Dir(loaders[0])
-	p, err := newProgram(product, []string{loaders[0], "--library-path", libraries, executable}, executable)
+	p, err := newProgram(product, append(command, executable), executable)
 	p.plugins = filepath.Join(folder, "usr/lib/mysql/plugin")
 	return p, err
-}
-
-// fetchPackage downloads and unpacks the server that the archive has now, unless that version is there already.
-func fetchPackage(ctx context.Context, cache string, product *Product, say func(string, ...any)) error {
-	apt, err := newApt(ctx, filepath.Join(cache, "apt"))
-	if err != nil {
-		return err
-	}
-	if err := apt.update(); err != nil {
-		return err
-	}
-	simulated, err := apt.get("", "--simulate", "install", product.debian)
-	if err != nil {
-		return err
-	}
-	packages := neededPackages(simulated, product.debian)
-	version := packages[product.debian]
-	if version == "" {
-		return fmt.Errorf("the archive offers no %s", product.debian)
-	}
-	// A colon would end the folder's name in the loader's list of folders.
-	target := filepath.Join(cache, product.debian+"_"+strings.ReplaceAll(version, ":", "-"))
-	if _, err := os.Stat(target); err == nil {
-		return nil
-	}
-	say("fetching %s %s …", product.debian, version)
-	work, err := os.MkdirTemp(cache, "unpacking-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(work)
-	downloads, root := filepath.Join(work, "downloads"), filepath.Join(work, "root")
-	for _, folder := range []string{downloads, root} {
-		if err := os.Mkdir(folder, 0o700); err != nil {
-			return err
-		}
-	}
-	args := []string{"download"}
-	for name, version := range packages {
-		args = append(args, name+"="+version)
-	}
-	if _, err := apt.get(downloads, args...); err != nil {
-		return err
-	}
-	archives, err := filepath.Glob(filepath.Join(downloads, "*.deb"))
-	if err != nil {
-		return err
-	}
-	for _, archive := range archives {
-		if out, err := exec.CommandContext(ctx, "dpkg-deb", "--extract", archive, root).CombinedOutput(); err != nil {
-			return fmt.Errorf("dpkg-deb %s: %w: %s", filepath.Base(archive), err, lastLines(out, 1))
-		}
-	}
-	// Programs and manuals are half of what was unpacked, and the server uses none.
-	for _, unused := range []string{"usr/bin", "usr/share/doc", "usr/share/man", "usr/share/locale"} {
-		if err := os.RemoveAll(filepath.Join(root, unused)); err != nil {
-			return err
-		}
-	}
-	// A server that lacks a library says so here, before it is taken for a version that can be used.
-	if _, err := unpackedProgram(product, root); err != nil {
-		return fmt.Errorf("%s %s cannot run: %w", product.debian, version, err)
-	}
-	// Unpacking gave the folder the age of the package; what counts is when it was fetched.
-	now := time.Now()
-	if err := os.Chtimes(root, now, now); err != nil {
-		return err
-	}
-	return os.Rename(root, target)
-}
-
-// apt is an apt-get that sees nothing of the machine's packages and changes none.
-type apt struct {
-	ctx    context.Context
-	folder string
-}
-
-func newApt(ctx context.Context, folder string) (*apt, error) {
-	for _, tool := range []string{"apt-get", "apt-config", "dpkg-deb"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return nil, fmt.Errorf("%s was not found: this way needs Debian or a system made from it", tool)
-		}
-	}
-	source, err := machineArchive("/etc/apt", "/etc/os-release", debianKeyring)
-	if err != nil {
-		return nil, err
-	}
-	for _, needed := range []string{"apt.conf.d", "preferences.d", "sources.list.d", "state/lists/partial", "cache/archives/partial"} {
-		if err := os.MkdirAll(filepath.Join(folder, needed), 0o700); err != nil {
-			return nil, err
-		}
-	}
-	settings := fmt.Sprintf(`Dir "%[1]s";
-Dir::State "%[1]s/state";
-Dir::State::status "%[1]s/status";
-Dir::Cache "%[1]s/cache";
-Dir::Cache::pkgcache "";
-Dir::Cache::srcpkgcache "";
-Dir::Etc "%[1]s";
-Acquire::Languages "none";
-Acquire::Retries "3";
-Acquire::Check-Valid-Until "false";
-APT::Install-Recommends "false";
-APT::Sandbox::User "root";
-%s`, folder, transportSettings(ctx))
-	files := map[string]string{
-		"apt.conf": settings,
-		"status":   "",
-		// The server is in unstable alone; the libraries it needs come with it, so its suite need not be the machine's.
-		"sources.list": fmt.Sprintf("deb [signed-by=%s] %s unstable main\n", source.keyring, source.uri),
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
-			return nil, err
-		}
-	}
-	return &apt{ctx: ctx, folder: folder}, nil
-}
-
-// transportSettings are the machine's own ones on how to reach an archive, such as a proxy.
-func transportSettings(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "apt-config", "dump").Output()
-	if err != nil {
-		return ""
-	}
-	var kept strings.Builder
-	for line := range strings.Lines(string(out)) {
-		if strings.HasPrefix(line, "Acquire::http") {
-			kept.WriteString(line)
-		}
-	}
-	return kept.String()
-}
-
-// update reads the archive's index, which the servers of one run share.
-func (a *apt) update() error {
-	stamp := filepath.Join(a.folder, "updated")
-	if info, err := os.Stat(stamp); err == nil && time.Since(info.ModTime()) < 10*time.Minute {
-		return nil
-	}
-	if _, err := a.get("", "update", "--error-on=any"); err != nil {
-		return err
-	}
-	return os.WriteFile(stamp, nil, 0o600)
-}
-
-func (a *apt) get(folder string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(a.ctx, 10*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"--quiet"}, args...)...)
-	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "APT_CONFIG="+filepath.Join(a.folder, "apt.conf"), "LC_ALL=C")
-	out, err := cmd.Output()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		err = fmt.Errorf("apt-get %s: %w: %s", strings.Join(args[:1], " "), err, lastLines(exit.Stderr, 3))
-	}
-	return string(out), err
-}
-
-var simulatedInstall = regexp.MustCompile(`(?m)^Inst (\S+) (?:\[\S+\] )?\((\S+) `)
-
-// neededPackages picks the server and the libraries from a simulated installation, by name and version. The rest are
-// scripts and their interpreter.
-func neededPackages(simulated, server string) map[string]string {
-	needed := map[string]string{}
-	for _, found := range simulatedInstall.FindAllStringSubmatch(simulated, -1) {
-		name, version := found[1], found[2]
-		isLibrary := strings.HasPrefix(name, "lib") || strings.HasPrefix(name, "zlib")
-		if name == server || isLibrary && !strings.HasPrefix(name, "libperl") {
-			needed[name] = version
-		}
-	}
-	return needed
 }

@@ -43,6 +43,9 @@ type Product struct {
 	variable    string
 	executable  string
 	debian      string // the Debian package of the server
+	suite       string // the suite of the archive that has it
+	release     string // the only release to start, such as "10.11"; any when empty
+	releases    []release
 	initialise  func(context.Context, program, string) error
 	flags       []string
 	tuning      []string // flags of one start, which come last and so win
@@ -58,13 +61,51 @@ var (
 		// The built-in folder for files need not exist; the second protocol would take a port.
 		flags:  []string{"--secure-file-priv=NULL", "--mysqlx=OFF"},
 		shares: []string{"share/mysql", "share"}, oldestMajor: 8,
+		suite: "unstable", releases: []release{{"9.7", "mysql-server-core", "unstable"}},
 	}
 	MariaDB = &Product{
 		name: "mariadb", variable: MariaDBVariable, executable: "mariadbd", debian: "mariadb-server-core",
 		initialise: initialiseMariaDB,
 		shares:     []string{"share/mariadb", "share/mysql", "share"}, oldestMajor: 10,
+		suite: "unstable", releases: []release{
+			{"10.5", "mariadb-server-core-10.5", "bullseye"},
+			{"10.11", "mariadb-server-core", "bookworm"},
+			{"11.8", "mariadb-server-core", "trixie"},
+		},
 	}
 )
+
+// release is where the Debian archive has a release of a product.
+type release struct{ name, debian, suite string }
+
+// Releases are the names that Version knows how to come by, the oldest first.
+func (p *Product) Releases() []string {
+	var names []string
+	for _, r := range p.releases {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// Version is the product in one release, such as "10.11". A release that is neither on PATH nor one of Releases does
+// not start. The environment's server may be of any release, so Start brings up one of its own, as StartOwn does:
+//
+//	server, err := testserver.StartOwn(ctx, testserver.MariaDB.Version("10.5"), os.Stderr)
+func (p *Product) Version(name string) *Product {
+	one := *p
+	one.release, one.suite = name, ""
+	for _, r := range p.releases {
+		if r.name == name {
+			one.debian, one.suite = r.debian, r.suite
+		}
+	}
+	return &one
+}
+
+// String is how printed lines begin.
+func (p *Product) String() string { return strings.TrimSpace(p.name + " " + p.release) }
+
+func (p *Product) releaseNames() string { return strings.Join(p.Releases(), ", ") }
 
 // Server is a running server.
 type Server struct {
@@ -83,6 +124,9 @@ func (s *Server) Stop() {
 // Start returns a server of the product, by the first of these ways that works: the URL in the environment, an
 // executable on PATH, docker compose, a package of the Debian archive. The error has a line for each way that failed.
 func Start(ctx context.Context, product *Product, progress io.Writer) (*Server, error) {
+	if product.release != "" {
+		return StartOwn(ctx, product, progress)
+	}
 	say := sayer(product, progress)
 	// A URL that somebody set is an order; running on something else when it fails would hide the mistake.
 	if url := os.Getenv(product.variable); url != "" {
@@ -127,7 +171,7 @@ func startBy(ctx context.Context, product *Product, say func(string, ...any), wa
 			say("ready on %s (%s) in %.1f s", address(server.URL), server.Version, time.Since(began).Seconds())
 			return server, nil
 		}
-		failures = append(failures, fmt.Errorf("%s: %s: %w", product.name, way.name, err))
+		failures = append(failures, fmt.Errorf("%s: %s: %w", product, way.name, err))
 		if ctx.Err() != nil {
 			break
 		}
@@ -142,7 +186,7 @@ func sayer(product *Product, progress io.Writer) func(string, ...any) {
 	return func(format string, args ...any) {
 		printing.Lock()
 		defer printing.Unlock()
-		fmt.Fprintf(progress, product.name+": "+format+"\n", args...)
+		fmt.Fprintf(progress, product.String()+": "+format+"\n", args...)
 	}
 }
 
@@ -165,6 +209,9 @@ func (p *Product) checkVersion(version string) error {
 	var major int
 	if _, err := fmt.Sscanf(version, "%d.", &major); err != nil || major < p.oldestMajor {
 		return fmt.Errorf("is version %q, needs %d or later", version, p.oldestMajor)
+	}
+	if p.release != "" && !strings.HasPrefix(version, p.release+".") {
+		return fmt.Errorf("is version %q, needs %s", version, p.release)
 	}
 	return nil
 }

@@ -3,12 +3,14 @@ package testserver
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -230,4 +232,35 @@ func write(t *testing.T, path, text string) string {
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	return path
+}
+
+func TestAReleaseIsStartedByItsNameWithFlagsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for _, product := range []*Product{MySQL, MariaDB} {
+		for _, release := range product.Releases() {
+			t.Run(product.name+" "+release, func(t *testing.T) {
+				t.Parallel()
+				server, err := StartOwn(t.Context(), product.Version(release), t.Output(), "--lower_case_table_names=1")
+				require.NoError(t, err)
+				t.Cleanup(server.Stop)
+				assert.True(t, strings.HasPrefix(server.Version, release+"."), server.Version)
+				config, err := Config(server.URL)
+				require.NoError(t, err)
+				connector, err := mysql.NewConnector(config)
+				require.NoError(t, err)
+				db := sql.OpenDB(connector)
+				defer db.Close()
+				var lowered int
+				require.NoError(t, db.QueryRow("SELECT @@lower_case_table_names").Scan(&lowered))
+				assert.Equal(t, 1, lowered)
+			})
+		}
+	}
+}
+
+func TestAReleaseThatCannotBeHadSaysWhichCan(t *testing.T) {
+	t.Parallel()
+	_, err := Start(t.Context(), MariaDB.Version("10.4"), t.Output())
+	assert.ErrorContains(t, err, "mariadb 10.4: Debian package mariadb-server-core: "+
+		"the archive is not known to hold this release, but 10.5, 10.11, 11.8")
 }
