@@ -44,6 +44,8 @@ func TestWhatTheDatabaseRolledBackIsTriedAgain(t *testing.T) {
 		"certification failed in COMMIT":      &mysql.MySQLError{Number: 1180},
 		"lock wait timeout":                   &mysql.MySQLError{Number: 1205},
 		"deadlock":                            &mysql.MySQLError{Number: 1213},
+		"a statement of the session is gone":  &mysql.MySQLError{Number: 1243},
+		"a statement needs preparing again":   &mysql.MySQLError{Number: 1615},
 		"Group Replication, certification":    &mysql.MySQLError{Number: 3101},
 		"SQLite, busy":                        busy(t),
 	} {

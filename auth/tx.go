@@ -143,6 +143,8 @@ var rolledBackBy = []uint16{
 	1180, // error during COMMIT: certification failed
 	1205, // lock wait timeout
 	1213, // deadlock, or certification failed
+	1243, // the session does not know its own statement: it is another one
+	1615, // a statement could not be prepared again
 	3101, // Group Replication: certification failed
 }
 

@@ -22,6 +22,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -46,8 +47,9 @@ type Options struct {
 // would not mean the same in both forms, or could not be sent a second time
 // without harm: see [isPlain] and [isRowStatement].
 //
-// Where the server or a proxy before it refuses to prepare a text, it goes as
-// text in all connections, until o.Retry has passed.
+// Where the server or a proxy before it says that a text cannot be prepared
+// there, it goes as text in all connections, until o.Retry has passed. Any other
+// error of preparing is the caller's: see [textInstead].
 func New(c driver.Connector, o Options) driver.Connector {
 	if o.Size < 1 {
 		return c
@@ -140,6 +142,12 @@ type conn struct {
 	// once holds the hashes of the texts that were sent once, in a ring.
 	once [128]uint64
 	next int
+	// inTx is set between BeginTx and the end of that transaction, and byHand
+	// from the first text on that may have begun one.
+	inTx, byHand bool
+	// foreign is set once a caller has prepared a text that may change the
+	// session: nobody tells when it is executed.
+	foreign bool
 }
 
 type entry struct {
@@ -158,6 +166,7 @@ func (c *conn) QueryContext(ctx context.Context, text string, args []driver.Name
 			return rows, err
 		}
 	}
+	c.note(text)
 	return c.mysqlConn.QueryContext(ctx, text, args)
 }
 
@@ -172,6 +181,7 @@ func (c *conn) ExecContext(ctx context.Context, text string, args []driver.Named
 			return result, err
 		}
 	}
+	c.note(text)
 	return c.mysqlConn.ExecContext(ctx, text, args)
 }
 
@@ -179,7 +189,7 @@ func (c *conn) ExecContext(ctx context.Context, text string, args []driver.Named
 // itself. After an error nothing has been run.
 func (c *conn) prepared(ctx context.Context, text string, args []driver.NamedValue) (mysqlStmt, error) {
 	// While rows are open the connection takes no command, and the driver says so.
-	if !isPlain(args) || !c.IsValid() {
+	if !isPlain(args) || c.foreign || !c.IsValid() {
 		return nil, nil
 	}
 	if e, ok := c.byText[text]; ok {
@@ -207,17 +217,43 @@ func (c *conn) prepared(ctx context.Context, text string, args []driver.NamedVal
 
 // Errors of the server (MySQL manual, Server Error Message Reference).
 const (
+	erUnknownCommand            = 1047
+	erNotSupportedYet           = 1235
 	erUnknownStmtHandler        = 1243
+	erUnsupportedPS             = 1295
 	erMaxPreparedStmtCountReach = 1461
 	erNeedReprepare             = 1615
 )
+
+// textInstead reports whether an error of preparing a text says that it cannot
+// be prepared here, so that sending it does what the caller asked for. Any other
+// error may be news of the transaction: Galera tells in the answer to the next
+// command, whatever that is, that it has rolled one back, and what is sent then
+// commits by itself.
+//
+// Two errors are the server's own about the command alone, also within a
+// transaction: Galera puts its news in their place. The others of the list come
+// from proxies that lack the command. Within a transaction they are not trusted:
+// for a Galera node without a quorum 1047 has another meaning, and a proxy's
+// transaction may have ended with the connection behind it.
+func (c *conn) textInstead(number uint16) bool {
+	switch number {
+	case erUnsupportedPS, erMaxPreparedStmtCountReach:
+		return true
+	case erUnknownCommand, erNotSupportedYet:
+		return !c.mayBeInTx()
+	}
+	return false
+}
+
+func (c *conn) mayBeInTx() bool { return c.inTx || c.byHand }
 
 func (c *conn) prepare(ctx context.Context, text string, hash uint64, args int) (mysqlStmt, error) {
 	// Before, so that there are never more than the limit.
 	for c.recent.Len() >= c.pool.options.Size {
 		c.drop(c.recent.Back())
 	}
-	plain, err := c.PrepareContext(ctx, text)
+	plain, err := c.mysqlConn.PrepareContext(ctx, text)
 	if err == nil {
 		c.once[slices.Index(c.once[:], hash)] = 0 // dropped, it has to come twice again
 		stmt, ok := plain.(mysqlStmt)
@@ -239,16 +275,21 @@ func (c *conn) prepare(ctx context.Context, text string, hash uint64, args int) 
 		// A proxy may end the connection over the command: the next one sends text.
 		c.pool.refuse(hash)
 		return nil, driver.ErrBadConn
-	case server.Number == erMaxPreparedStmtCountReach:
+	case server.Number == erMaxPreparedStmtCountReach, server.Number == erUnknownCommand:
 		c.pool.refuseAll()
-	default:
+	case server.Number == erUnsupportedPS, server.Number == erNotSupportedYet:
 		c.pool.refuse(hash)
 	}
-	return nil, nil
+	if c.textInstead(server.Number) {
+		return nil, nil
+	}
+	return nil, err
 }
 
-// isGone reports whether err says that the server has not run the statement of
-// a text because it cannot any more, and drops it then.
+// isGone drops the statement of a text where err says that the server cannot run
+// it any more, and reports whether the text is to be sent in its place. Within a
+// transaction it is not: a session that does not know a statement of its own is
+// another one, or was reset, and the transaction went with it.
 func (c *conn) isGone(text string, err error) bool {
 	if err == nil {
 		return false
@@ -269,7 +310,60 @@ func (c *conn) isGone(text string, err error) bool {
 	if e, ok := c.byText[text]; ok {
 		c.drop(e)
 	}
-	return true
+	return !c.mayBeInTx()
+}
+
+// BeginTx begins a transaction that this connection knows of.
+func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	begun, err := c.mysqlConn.BeginTx(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	c.inTx = true
+	return tx{begun, c}, nil
+}
+
+type tx struct {
+	driver.Tx
+	conn *conn
+}
+
+func (t tx) Commit() error {
+	t.conn.inTx = false
+	return t.Tx.Commit()
+}
+
+func (t tx) Rollback() error {
+	t.conn.inTx = false
+	return t.Tx.Rollback()
+}
+
+// PrepareContext prepares a statement of the caller's.
+func (c *conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
+	if kindOf(text) != onRows {
+		c.foreign, c.byHand = true, true
+		c.dropAll()
+	}
+	return c.mysqlConn.PrepareContext(ctx, text)
+}
+
+// note takes in what a text that is sent may do to the session.
+func (c *conn) note(text string) {
+	switch kindOf(text) {
+	case onRows:
+	case transactionControl:
+		c.byHand = true
+	default:
+		// The same text means something else in another database, for instance.
+		c.byHand = true
+		c.dropAll()
+	}
+}
+
+func (c *conn) dropAll() {
+	for c.recent.Len() > 0 {
+		c.drop(c.recent.Back())
+	}
 }
 
 func (c *conn) drop(e *list.Element) {
@@ -312,4 +406,50 @@ func isRowStatement(text string) bool {
 		return true
 	}
 	return false
+}
+
+// kind is what a text may do to the session it is sent to.
+type kind int
+
+const (
+	onRows             kind = iota // nothing
+	transactionControl             // begin or end a transaction
+	anything                       // change the database, a variable, and more
+)
+
+// kindOf goes by the first word of a text. Anything is what it does not know,
+// and whatever may hold a second statement.
+func kindOf(text string) kind {
+	if strings.Contains(strings.TrimRight(text, "; \t\r\n"), ";") {
+		return anything
+	}
+	switch firstWord(text) {
+	case "SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "SHOW", "EXPLAIN", "DESCRIBE", "DESC":
+		return onRows
+	case "BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE":
+		return transactionControl
+	}
+	return anything
+}
+
+// firstWord is the first word of a text, in capitals, after space, parentheses
+// and comments. It is empty where a comment is one that the server executes.
+func firstWord(text string) string {
+	for {
+		text = strings.TrimLeft(text, "( \t\r\n")
+		comment, ok := strings.CutPrefix(text, "/*")
+		if !ok {
+			break
+		}
+		_, after, ended := strings.Cut(comment, "*/")
+		if !ended || strings.HasPrefix(comment, "!") || strings.HasPrefix(comment, "M!") {
+			return ""
+		}
+		text = after
+	}
+	end := strings.IndexFunc(text, func(r rune) bool { return !unicode.IsLetter(r) })
+	if end < 0 {
+		end = len(text)
+	}
+	return strings.ToUpper(text[:end])
 }

@@ -521,7 +521,7 @@ func TestWhereNothingCanBePreparedTextIsSent(t *testing.T) {
 		prepares int // before it is given up
 	}{
 		{"the server has reached its limit", 1461, 1},
-		{"a proxy does not know the command", 1047, 2},
+		{"a proxy does not know the command", 1047, 1},
 		{"the statement cannot be prepared", 1295, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
