@@ -97,7 +97,7 @@ func (a *applier) checkForeignKeys(ctx context.Context, f atlas.File) error {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
 	case err != nil:
-		return err
+		return fmt.Errorf("%s was not applied: foreign keys cannot be checked: %w: correct that key", f.Name(), err)
 	}
 	return fmt.Errorf("%s leaves rows of table %q that refer to no row of table %q: nothing of it was applied", f.Name(), table, parent)
 }

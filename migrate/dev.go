@@ -16,7 +16,6 @@ import (
 	atlas "ariga.io/atlas/sql/migrate"
 	"ariga.io/atlas/sql/mysql"
 	"ariga.io/atlas/sql/schema"
-	"ariga.io/atlas/sql/sqlite"
 	"entgo.io/ent/dialect"
 	driver "github.com/go-sql-driver/mysql"
 
@@ -46,8 +45,8 @@ func OpenDev(ctx context.Context, url string) (*Dev, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := d.drv.Snapshot(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("dev database %s: %w", u, notClean(err)), d.Close())
+	if err := d.isEmpty(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("dev database %s: %w", u, err), d.Close())
 	}
 	return d, nil
 }
@@ -160,8 +159,8 @@ func (d *Dev) replay(ctx context.Context, fn func() error) (_ *schema.Schema, er
 	if d.live {
 		return nil, fmt.Errorf("nothing is replayed on %s, which is in use: open a dev database (OpenDev, Scratch)", d.url)
 	}
-	if _, err := d.drv.Snapshot(ctx); err != nil {
-		return nil, notClean(err)
+	if err := d.isEmpty(ctx); err != nil {
+		return nil, err
 	}
 	defer func() {
 		err = errors.Join(err, dropIn(ctx, d.empty))
@@ -177,7 +176,8 @@ var others = map[string]string{
 	dialect.MySQL: "SELECT 'VIEW', TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE() " +
 		"UNION ALL SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() " +
 		"UNION ALL SELECT 'EVENT', EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()",
-	dialect.SQLite: "SELECT 'VIEW', name FROM sqlite_master WHERE type = 'view'",
+	dialect.SQLite: "SELECT 'VIEW', name FROM sqlite_master WHERE type = 'view' " +
+		"UNION ALL SELECT 'TABLE', name FROM pragma_table_list WHERE schema = 'main' AND type = 'virtual'",
 }
 
 // empty drops everything, on a new connection: the old one may be cut off, and
@@ -259,7 +259,11 @@ func (d *Dev) replayDir(ctx context.Context, dir Dir) (*schema.Schema, error) {
 	if err != nil {
 		return nil, dirError(dir, err)
 	}
-	return d.replayFiles(ctx, files)
+	s, err := d.replayFiles(ctx, files)
+	if err != nil {
+		return nil, fmt.Errorf("replay the directory: %w", err)
+	}
+	return s, nil
 }
 
 func (d *Dev) replayFiles(ctx context.Context, files []atlas.File) (*schema.Schema, error) {
@@ -288,7 +292,7 @@ const checksOn = "foreign_key_checks = 1, unique_checks = 1 /*M!100201 , check_c
 
 func openDriver(ctx context.Context, name string, conn schema.ExecQuerier) (atlas.Driver, error) {
 	if name == dialect.SQLite {
-		return sqlite.Open(conn)
+		return openSQLite(conn)
 	}
 	if _, err := conn.ExecContext(ctx, "SET "+checksOn); err != nil {
 		return nil, fmt.Errorf("prepare the connection: %w", err)
@@ -296,16 +300,26 @@ func openDriver(ctx context.Context, name string, conn schema.ExecQuerier) (atla
 	return mysql.Open(conn)
 }
 
-func notClean(err error) error {
+// isEmpty is an error if the database holds anything: all of it would be dropped
+// at the end.
+func (d *Dev) isEmpty(ctx context.Context) error {
+	_, err := d.drv.Snapshot(ctx)
 	var dirty *atlas.NotCleanError
-	if !errors.As(err, &dirty) {
+	if errors.As(err, &dirty) {
+		table := ""
+		for _, s := range dirty.State.Schemas {
+			for _, t := range s.Tables {
+				table = t.Name
+			}
+		}
+		return fmt.Errorf("it must be empty, but holds table %q", table)
+	}
+	if err != nil {
 		return err
 	}
-	table := ""
-	for _, s := range dirty.State.Schemas {
-		for _, t := range s.Tables {
-			table = t.Name
-		}
+	drops, err := d.listOthers(ctx)
+	if len(drops) > 0 {
+		return fmt.Errorf("it must be empty, but holds %s", strings.TrimPrefix(drops[0], "DROP "))
 	}
-	return fmt.Errorf("it must be empty, but holds table %q", table)
+	return err
 }

@@ -22,11 +22,7 @@ func Files(dir Dir) State {
 		if err := Validate(dir); err != nil {
 			return nil, err
 		}
-		s, err := d.replayDir(ctx, dir)
-		if err != nil {
-			return nil, fmt.Errorf("replay the directory: %w", err)
-		}
-		return s, nil
+		return d.replayDir(ctx, dir)
 	}
 }
 
