@@ -103,14 +103,32 @@ func WithDriver(wrap func(dialect.Driver) dialect.Driver) Option {
 //	sqlite://file.db                            (sqlite:///absolute/file.db)
 //	file:file.db                                (the DSN of modernc.org/sqlite)
 //
-// with the driver's parameters, such as ?tls=true. Some are decided here and
-// cannot be changed: times are UTC to the microsecond; a query takes one round
-// trip (its arguments are escaped by the driver, and where a connection sends
-// the same query again it is prepared once and executed from then on, see
-// [WithStatements]); an UPDATE counts the rows it matched, also where it left them as they were, so that a conditional write
-// is decided by its count on every database; the server is in strict mode; on
-// SQLite foreign keys are checked and a transaction takes the write lock when
-// it begins.
+// with parameters of the driver, such as ?readTimeout=5s, and session variables of
+// the server, such as ?innodb_lock_wait_timeout=5, in whatever case. The value of a
+// variable is one number, one word or one text in quotes.
+//
+// Some settings are the same on every connection, because an answer depends on
+// them, and whatever the server's own defaults are: a write is stored when it is
+// acknowledged (autocommit, completion_type); the server is in strict mode; it checks
+// keys (foreign_key_checks, unique_checks); a query finds all of its rows
+// (sql_select_limit, sql_auto_is_null); text is utf8mb4; times are UTC. A parameter
+// that says otherwise is an error. The isolation level is the caller's.
+//
+// How the driver works is decided here too: times are read and written in UTC to
+// the microsecond; a query takes one round trip (its arguments are escaped by the
+// driver, and where a connection sends the same query again it is prepared once and
+// executed from then on, see [WithStatements]); an UPDATE counts the rows it matched,
+// also where it left them as they were, so that a conditional write is decided by its
+// count on every database. parseTime, loc, timeTruncate, interpolateParams,
+// clientFoundRows, multiStatements and columnsWithAlias, which other programs may
+// need in the same URL, are accepted and have no effect. On SQLite foreign keys are
+// checked and a transaction takes the write lock when it begins.
+//
+// A connection to a server is not encrypted unless the URL asks for it. Beyond the
+// machine it should: ?tls=true verifies the server's certificate and that it is for
+// the host of the URL; ?tls-ca=FILE does so against the authorities in a PEM file
+// instead of the system's; ?tls-cert=FILE&tls-key=FILE is the client's own certificate.
+// (tls=skip-verify and tls=preferred encrypt, but to whoever answers.)
 //
 // An address that is malformed or where no database answers is a [*URLError].
 func Open(ctx context.Context, url string, opts ...Option) (*ent.Client, error) {

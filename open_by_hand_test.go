@@ -1,6 +1,8 @@
 package authgraph_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -35,12 +37,32 @@ func openByHand(databaseURL string) (*ent.Client, error) {
 	cfg.Passwd, _ = u.User.Password()
 	cfg.Net, cfg.Addr, cfg.DBName = "tcp", u.Host, strings.TrimPrefix(u.Path, "/")
 	cfg.TLSConfig = u.Query().Get("tls")
+	if file := u.Query().Get("tls-ca"); file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		cfg.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
+		if !cfg.TLS.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New(file + " holds no certificate")
+		}
+	}
 	cfg.ParseTime = true
 	cfg.ClientFoundRows = true
 	cfg.InterpolateParams = true
 	cfg.Params = map[string]string{
-		"time_zone": "'+00:00'",
-		"sql_mode":  "'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+		"autocommit":            "1",
+		"completion_type":       "NO_CHAIN",
+		"sql_mode":              "'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+		"time_zone":             "'+00:00'",
+		"character_set_client":  "utf8mb4",
+		"character_set_results": "utf8mb4",
+		"collation_connection":  "utf8mb4_general_ci",
+		"foreign_key_checks":    "1",
+		"unique_checks":         "1 /*M!100201 , check_constraint_checks = 1 */",
+		"sql_auto_is_null":      "0",
+		"sql_select_limit":      "18446744073709551615",
+		"sql_quote_show_create": "1",
 	}
 	if err := cfg.Apply(mysql.TimeTruncate(time.Microsecond)); err != nil {
 		return nil, err

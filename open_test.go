@@ -201,9 +201,7 @@ func TestASessionIsStrictAndInUTCWhateverTheAddressSays(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		for _, params := range []string{
 			"",
-			"?sql_mode=%27%27",
-			"?sql_mode=ANSI",
-			"?time_zone=%27%2B05:30%27&loc=Asia%2FKolkata&parseTime=false",
+			"?Time_Zone=utc&AUTOCOMMIT=on&loc=Asia%2FKolkata&parseTime=false",
 			"?interpolateParams=false&clientFoundRows=false&multiStatements=true",
 		} {
 			client := connect(t, url+params)

@@ -286,8 +286,8 @@ func parse(url string) (*dburl.URL, error) {
 }
 
 // checksOn, in a SET, has the server look at the rows when a key or a check is
-// added to a table, also where the global variables are off, and whatever the URL
-// says. MySQL takes what only MariaDB has for a comment.
+// added to a table, also where a file turned that off before on the connection. MySQL
+// takes what only MariaDB has for a comment.
 const checksOn = "foreign_key_checks = 1, unique_checks = 1 /*M!100201 , check_constraint_checks = 1 */"
 
 func openDriver(ctx context.Context, name string, conn schema.ExecQuerier) (atlas.Driver, error) {

@@ -17,10 +17,16 @@ import (
 // Server Error Message Reference).
 const (
 	erDBAccessDenied        = 1044
+	erSecureTransport       = 3159
 	erAccessDenied          = 1045
 	erBadDB                 = 1049
 	erUnknownSystemVariable = 1193
+	erSpecificAccessDenied  = 1227
+	erGlobalVariable        = 1229
 	erWrongValueForVar      = 1231
+	erWrongTypeForVar       = 1232
+	erReadOnlyVariable      = 1238
+	erUnknownCollation      = 1273
 )
 
 // Connect makes a pool for the address and proves with one connection that
@@ -56,15 +62,23 @@ func (u *URL) explain(err error) error {
 	var server *mysql.MySQLError
 	if errors.As(err, &server) {
 		switch server.Number {
+		case erSecureTransport:
+			e.Part, e.Err = PartParameter, fmt.Errorf("the server takes encrypted connections only: add tls=true, "+
+				"and tls-ca=FILE where its certificate is of an authority of your own: %w", err)
 		case erAccessDenied:
 			e.Part, e.Err = PartUser, fmt.Errorf("the server refused the user or the password: %w", err)
 		case erDBAccessDenied:
 			e.Part, e.Err = PartDatabase, fmt.Errorf("the user has no rights on it: %w", err)
 		case erBadDB:
 			e.Part, e.Err = PartDatabase, fmt.Errorf("it does not exist (create it with: CREATE DATABASE `%s`): %w", u.Database(), err)
-		case erUnknownSystemVariable, erWrongValueForVar:
+		case erUnknownSystemVariable, erSpecificAccessDenied, erGlobalVariable, erWrongValueForVar, erWrongTypeForVar, erReadOnlyVariable,
+			erUnknownCollation:
 			e.Part = PartParameter
 		}
+		return e
+	}
+	if part, explained, ok := u.explainTLS(err); ok {
+		e.Part, e.Err = part, explained
 		return e
 	}
 	var dial *net.OpError

@@ -10,11 +10,9 @@ import (
 	"maps"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"entgo.io/ent/dialect"
 	"github.com/go-sql-driver/mysql"
@@ -62,6 +60,7 @@ type URL struct {
 
 	scheme string
 	server *mysql.Config // of a MySQL or MariaDB server
+	files  tlsFiles      // of its certificates
 	file   string        // of SQLite: the file's path, or its file: URI
 	params url.Values    // of SQLite: the parameters of the URI
 	// statements are kept prepared on each connection to a server.
@@ -218,62 +217,6 @@ func parseDSN(dsn string) (*URL, error) {
 	return u.tune(params)
 }
 
-// sqlMode is MySQL's default without ONLY_FULL_GROUP_BY, which MariaDB's has not.
-const sqlMode = "'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
-
-// parameterName is what goes unescaped into the driver's DSN and its SET.
-var parameterName = regexp.MustCompile(`^[a-zA-Z0-9_.]+$`)
-
-// tune takes over the parameters and sets those this project decides:
-//   - times are read and written in UTC, to the microsecond;
-//   - one round trip a query: arguments are escaped by the client;
-//   - an UPDATE reports the rows it matched, as on every other database, so
-//     that a conditional write is decided by its row count;
-//   - strict mode and the quotes of MySQL, whatever the server's default:
-//     nothing is cut or coerced, and "text" in a migration is text;
-//   - one statement a query, so that no injected second one can run.
-func (u *URL) tune(params url.Values) (*URL, error) {
-	for _, fixed := range []string{
-		"parseTime", "loc", "time_zone", "timeTruncate", "clientFoundRows", "interpolateParams", "multiStatements", "sql_mode",
-	} {
-		params.Del(fixed)
-	}
-	if !params.Has("timeout") {
-		params.Set("timeout", "10s")
-	}
-	var query []string
-	for _, name := range slices.Sorted(maps.Keys(params)) {
-		if !parameterName.MatchString(name) {
-			return nil, &Error{URL: u.String(), Part: PartParameter, Err: errors.New("has a name with other characters than letters, digits, dots and underscores")}
-		}
-		query = append(query, name+"="+url.QueryEscape(params.Get(name)))
-	}
-	// The DSN parser is the only way to the driver's unexported settings.
-	cfg, err := mysql.ParseDSN("/?" + strings.Join(query, "&"))
-	if err != nil {
-		return nil, &Error{URL: u.String(), Part: PartParameter, Err: err}
-	}
-	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName = u.server.User, u.server.Passwd, u.server.Net, u.server.Addr, u.server.DBName
-	// ParseDSN made it for a host of its own; the connector makes it for Addr.
-	cfg.TLS = nil
-	cfg.ParseTime = true
-	cfg.Loc = time.UTC
-	cfg.InterpolateParams = true
-	cfg.ClientFoundRows = true
-	// A lost connection is an error that is returned: the driver need not print it too.
-	cfg.Logger = &mysql.NopLogger{}
-	if err := cfg.Apply(mysql.TimeTruncate(time.Microsecond)); err != nil {
-		return nil, &Error{URL: u.String(), Part: PartParameter, Err: err}
-	}
-	if cfg.Params == nil {
-		cfg.Params = make(map[string]string)
-	}
-	cfg.Params["time_zone"] = "'+00:00'"
-	cfg.Params["sql_mode"] = sqlMode
-	u.server = cfg
-	return u, nil
-}
-
 // sqliteParams are on every SQLite connection: foreign keys are checked, a
 // writer waits for another, a transaction takes its lock when it begins so
 // that it cannot fail half way, readers do not block, times are UTC text that
@@ -427,7 +370,12 @@ func (u *URL) connector() (driver.Connector, error) {
 		}
 		return sqliteConnector{c}, nil
 	}
-	c, err := mysql.NewConnector(u.server)
+	server := u.server.Clone()
+	var err error
+	if server.TLS, err = u.files.config(); err != nil {
+		return nil, err
+	}
+	c, err := mysql.NewConnector(server)
 	if err != nil {
 		return nil, err
 	}

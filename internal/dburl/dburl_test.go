@@ -2,6 +2,7 @@ package dburl
 
 import (
 	"database/sql"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -53,8 +54,8 @@ func TestEveryFormOfAServersAddress(t *testing.T) {
 
 func TestParametersAreTheDriversExceptThoseDecidedHere(t *testing.T) {
 	for _, raw := range []string{
-		"mysql://ada:pw@localhost/app?readTimeout=3s&max_execution_time=1000&parseTime=false&loc=Asia%2FKolkata&multiStatements=true&sql_mode=ANSI",
-		"ada:pw@tcp(localhost:3306)/app?readTimeout=3s&max_execution_time=1000&parseTime=false&loc=Asia%2FKolkata&multiStatements=true&sql_mode=ANSI",
+		"mysql://ada:pw@localhost/app?readTimeout=3s&max_execution_time=1000&parseTime=false&loc=Asia%2FKolkata&multiStatements=true&columnsWithAlias=true",
+		"ada:pw@tcp(localhost:3306)/app?readTimeout=3s&max_execution_time=1000&parseTime=false&loc=Asia%2FKolkata&multiStatements=true&columnsWithAlias=true",
 	} {
 		u, err := Parse(raw)
 		require.NoError(t, err)
@@ -65,11 +66,10 @@ func TestParametersAreTheDriversExceptThoseDecidedHere(t *testing.T) {
 		assert.True(t, u.server.ClientFoundRows)
 		assert.False(t, u.server.MultiStatements)
 		assert.Equal(t, time.UTC, u.server.Loc)
-		assert.Equal(t, map[string]string{
-			"max_execution_time": "1000",
-			"time_zone":          "'+00:00'",
-			"sql_mode":           sqlMode,
-		}, u.server.Params)
+		assert.False(t, u.server.ColumnsWithAlias)
+		want := maps.Clone(session)
+		want["max_execution_time"] = "1000"
+		assert.Equal(t, want, u.server.Params)
 	}
 }
 
