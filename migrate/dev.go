@@ -236,7 +236,11 @@ func (d *Dev) listOthers(ctx context.Context) (drops []string, err error) {
 }
 
 func (d *Dev) inspect(ctx context.Context) (*schema.Schema, error) {
-	return d.drv.InspectSchema(ctx, "", nil)
+	s, err := d.drv.InspectSchema(ctx, "", nil)
+	if err != nil || d.Dialect() == dialect.SQLite {
+		return s, err
+	}
+	return s, d.markHidden(ctx, s)
 }
 
 // exec runs the statements of a file one by one.

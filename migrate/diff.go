@@ -157,12 +157,12 @@ func (d *Dev) compare(have, want *schema.Schema) ([]schema.Change, error) {
 		return nil, fmt.Errorf("compare the schemas: %w", err)
 	}
 	replaceChecks(changes)
-	return addOnUpdate(changes, have, want), nil
+	return addVisibility(addAttributes(changes, have, want), have, want), nil
 }
 
 // plan turns changes into statements.
 func (d *Dev) plan(ctx context.Context, name string, changes []schema.Change) (*atlas.Plan, error) {
-	plan, err := d.drv.PlanChanges(ctx, name, changes, unqualified, func(o *atlas.PlanOptions) {
+	plan, err := d.planChanges(ctx, name, changes, func(o *atlas.PlanOptions) {
 		o.Indent = "  "
 		o.Mode = atlas.PlanModeDeferred
 	})
@@ -202,9 +202,9 @@ func replaceChecks(changes []schema.Change) {
 	}
 }
 
-// addOnUpdate adds the columns whose ON UPDATE clause differs: Atlas does not
-// compare it.
-func addOnUpdate(changes []schema.Change, have, want *schema.Schema) []schema.Change {
+// addAttributes adds the columns whose ON UPDATE or AUTO_INCREMENT differs: Atlas
+// compares neither.
+func addAttributes(changes []schema.Change, have, want *schema.Schema) []schema.Change {
 	for _, to := range want.Tables {
 		from, ok := have.Table(to.Name)
 		if !ok {
@@ -212,7 +212,7 @@ func addOnUpdate(changes []schema.Change, have, want *schema.Schema) []schema.Ch
 		}
 		for _, c := range to.Columns {
 			old, ok := from.Column(c.Name)
-			if !ok || onUpdate(old) == onUpdate(c) {
+			if !ok || onUpdate(old) == onUpdate(c) && counts(old) == counts(c) {
 				continue
 			}
 			table := modifyTable(&changes, to)
@@ -249,6 +249,9 @@ func onUpdate(c *schema.Column) string {
 	}
 	return ""
 }
+
+// counts reports whether the server gives the column its value.
+func counts(c *schema.Column) bool { return attr[*mysql.AutoIncrement](c.Attrs) != nil }
 
 // destructive describes the changes that lose data.
 func destructive(changes []schema.Change) []string {

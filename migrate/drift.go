@@ -10,6 +10,7 @@ import (
 	atlas "ariga.io/atlas/sql/migrate"
 	"ariga.io/atlas/sql/mysql"
 	"ariga.io/atlas/sql/schema"
+	"entgo.io/ent/dialect"
 )
 
 // Deviation is one way in which a database departs from its migrations.
@@ -130,6 +131,11 @@ func describeIn(c schema.Change) (text string, collation bool) {
 		return fmt.Sprintf(extra, "index", c.I.Name), false
 	case *schema.ModifyIndex:
 		return fmt.Sprintf(differs, "index", c.To.Name), false
+	case *visibility:
+		if isHidden(c.I) {
+			return fmt.Sprintf("index %q is used by queries, and not in the migrations", c.I.Name), false
+		}
+		return fmt.Sprintf("index %q is there, but hidden from queries (INVISIBLE, IGNORED)", c.I.Name), false
 	case *schema.AddForeignKey:
 		return fmt.Sprintf(missing, "foreign key", c.F.Symbol), false
 	case *schema.DropForeignKey:
@@ -187,7 +193,6 @@ func describeColumn(c *schema.ModifyColumn) string {
 		{schema.ChangeCollate, "its collation is another"},
 		{schema.ChangeComment, "its comment is another"},
 		{schema.ChangeGenerated, "what it is generated from is another"},
-		{schema.ChangeAttr, "its attributes are others"},
 	} {
 		if c.Change.Is(part.kind) {
 			what = append(what, part.text)
@@ -196,18 +201,37 @@ func describeColumn(c *schema.ModifyColumn) string {
 	if onUpdate(c.From) != onUpdate(c.To) {
 		what = append(what, "its ON UPDATE is another")
 	}
+	if counts(c.From) != counts(c.To) {
+		what = append(what, "its AUTO_INCREMENT is another")
+	}
+	if len(what) == 0 {
+		what = append(what, "its attributes are others")
+	}
 	return fmt.Sprintf("column %q: %s", c.To.Name, strings.Join(what, ", "))
 }
 
 // single is the statement that makes a change, if it takes one.
 func (d *Dev) single(ctx context.Context, c schema.Change) string {
-	plan, err := d.drv.PlanChanges(ctx, "drift", []schema.Change{c}, unqualified, func(o *atlas.PlanOptions) {
+	plan, err := d.planChanges(ctx, "drift", []schema.Change{c}, func(o *atlas.PlanOptions) {
 		o.Mode = atlas.PlanModeDeferred
 	})
-	if err != nil || len(plan.Changes) != 1 {
+	if err != nil || len(plan.Changes) == 0 {
 		return ""
 	}
-	return plan.Changes[0].Cmd
+	cmd := plan.Changes[0].Cmd
+	for _, more := range plan.Changes[1:] {
+		// Atlas drops an index and makes it anew in two statements for one table.
+		m, ok := c.(*schema.ModifyTable)
+		if !ok || d.Dialect() == dialect.SQLite {
+			return ""
+		}
+		clause, ok := strings.CutPrefix(more.Cmd, "ALTER TABLE "+quote(m.T.Name)+" ")
+		if !ok {
+			return ""
+		}
+		cmd += ", " + clause
+	}
+	return cmd
 }
 
 // RedundantIndex is an index of a database that costs writes and serves no

@@ -1,6 +1,7 @@
 package migrate_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -55,5 +56,74 @@ func TestDriftIsWhatSeparatesADatabaseFromItsHistory(t *testing.T) {
 		exec("ALTER TABLE a DROP CONSTRAINT long_name, DROP INDEX again, DROP phone")
 		exec("DROP TABLE b")
 		assert.Empty(t, drift("1"), "at that version there was no such table")
+	})
+}
+
+// An index is of use only as the one it was made as, and only where queries may
+// read it.
+func TestIndexThatQueriesDoNotUseIsADeviation(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		hide := "ALTER TABLE a ALTER INDEX by_name INVISIBLE"
+		if strings.HasPrefix(url, "mariadb:") {
+			hide = "ALTER TABLE a ALTER INDEX by_name IGNORED"
+		}
+		for name, c := range map[string]struct{ faulty, text string }{
+			"hidden":              {hide, `index "by_name" is there, but hidden from queries (INVISIBLE, IGNORED)`},
+			"of a prefix":         {"ALTER TABLE a DROP INDEX by_name, ADD UNIQUE INDEX by_name (name(3))", `index "by_name" is not as in the migrations`},
+			"of other columns":    {"ALTER TABLE a DROP INDEX by_name, ADD UNIQUE INDEX by_name (id, name)", `index "by_name" is not as in the migrations`},
+			"of another type":     {"ALTER TABLE a DROP INDEX by_name, ADD FULLTEXT INDEX by_name (name)", `index "by_name" is not as in the migrations`},
+			"that is not unique":  {"ALTER TABLE a DROP INDEX by_name, ADD INDEX by_name (name)", `index "by_name" is not as in the migrations`},
+			"hidden and a prefix": {"ALTER TABLE a DROP INDEX by_name, ADD UNIQUE INDEX by_name (name(3)); " + hide, `index "by_name" is not as in the migrations`},
+			"an id of no counter": {"ALTER TABLE a MODIFY id int NOT NULL", `column "id": its AUTO_INCREMENT is another`},
+		} {
+			t.Run(name, func(t *testing.T) {
+				url := another(t, url)
+				dir := directory(t, files{"1_a.sql": "CREATE TABLE a (id int AUTO_INCREMENT PRIMARY KEY, name varchar(10) NOT NULL, UNIQUE INDEX by_name (name)) CHARSET utf8mb4 COLLATE utf8mb4_bin;\n"})
+				apply(t, url, dir)
+				db := mysqltest.DB(t, url)
+				run(t, db, strings.Split(c.faulty, "; ")...)
+				dev := scratch(t, url)
+				found, err := migrate.Deviations(t.Context(), dev, dir, "", url)
+				require.NoError(t, err)
+				require.Len(t, found, 1)
+				assert.Equal(t, c.text, found[0].Text)
+				run(t, db, found[0].SQL)
+				found, err = migrate.Deviations(t.Context(), dev, dir, "", url)
+				require.NoError(t, err)
+				assert.Empty(t, found)
+			})
+		}
+	})
+}
+
+// A migration may hide an index, as a step before it drops it.
+func TestIndexThatAMigrationHidesIsHidden(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		word, undo := "INVISIBLE", "VISIBLE"
+		if strings.HasPrefix(url, "mariadb:") {
+			word, undo = "IGNORED", "NOT IGNORED"
+		}
+		create := "CREATE TABLE a (id int PRIMARY KEY, name varchar(10), KEY by_name (name)) CHARSET utf8mb4 COLLATE utf8mb4_bin;\n"
+		dir := directory(t, files{"1_a.sql": create, "2_hide.sql": "ALTER TABLE a ALTER INDEX by_name " + word + ";\n"})
+		apply(t, url, dir)
+		dev := scratch(t, url)
+		assert.Empty(t, compare(t, dev, migrate.Files(dir), migrate.Database(url)).Statements)
+
+		before := migrate.Files(directory(t, files{"1_a.sql": create}))
+		hide := "ALTER TABLE `a` ALTER INDEX `by_name` "
+		assert.Equal(t, []string{hide + word}, compare(t, dev, before, migrate.Database(url)).Statements)
+		assert.Equal(t, []string{hide + undo}, compare(t, dev, migrate.Database(url), before).Statements)
+
+		// The whole schema, too.
+		s, err := migrate.Inspect(t.Context(), dev, migrate.Database(url))
+		require.NoError(t, err)
+		sql, err := migrate.MarshalSQL(t.Context(), dev, s)
+		require.NoError(t, err)
+		assert.Contains(t, sql, hide+word+";")
+		changes, err := migrate.TableChanges(t.Context(), dev, dir)
+		require.NoError(t, err)
+		assert.Len(t, changes, 2)
 	})
 }

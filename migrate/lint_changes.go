@@ -58,7 +58,7 @@ func (d *Dev) changes(s *atlas.Stmt, from, to *schema.Schema) (schema.Changes, e
 	if err != nil {
 		return nil, err
 	}
-	changes := schema.Changes(diff)
+	changes := schema.Changes(addVisibility(diff, from, to))
 	m := alterTable.FindStringSubmatch(sql)
 	if m == nil {
 		return changes, nil

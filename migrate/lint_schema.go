@@ -270,9 +270,12 @@ func begins(short, long *schema.Index) bool {
 
 var collate = regexp.MustCompile(`(?i)\bCOLLATE\b`)
 
-// plain reports whether an index is a sorted one of all rows. Of SQLite's
+// plain reports whether an index is a sorted one of all rows that queries use. Of SQLite's
 // collations Atlas tells nothing but the statement.
 func plain(i *schema.Index) bool {
+	if isHidden(i) {
+		return false
+	}
 	if k := attr[*mysql.IndexType](i.Attrs); k != nil && k.T != mysql.IndexTypeBTree {
 		return false
 	}

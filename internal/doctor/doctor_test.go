@@ -138,6 +138,36 @@ var faults = []fault{
 		text:   `table "otps": index "otp_expires_at" is missing`, cured: true,
 	},
 	{
+		name: "an index that queries do not use", code: "drift", severity: doctor.Error, on: "mysql",
+		faulty: []string{"ALTER TABLE sessions ALTER INDEX session_expires_at INVISIBLE", "SET optimizer_switch = 'use_invisible_indexes=on'"},
+		text:   `table "sessions": index "session_expires_at" is there, but hidden from queries`, cured: true,
+	},
+	{
+		name: "an index that queries do not use", code: "drift", severity: doctor.Error, on: "mariadb",
+		faulty: []string{"ALTER TABLE sessions ALTER INDEX session_expires_at IGNORED"},
+		text:   `table "sessions": index "session_expires_at" is there, but hidden from queries`, cured: true,
+	},
+	{
+		name: "an index that begins at the other end", round: 1, code: "drift", severity: doctor.Error, on: "mysql",
+		faulty: []string{"ALTER TABLE sessions DROP INDEX session_expires_at, ADD INDEX session_expires_at (expires_at DESC)"},
+		text:   `table "sessions": index "session_expires_at" is not as in the migrations`, cured: true,
+	},
+	{
+		name: "an index of an expression", round: 2, code: "drift", severity: doctor.Error, on: "mysql",
+		faulty: []string{"ALTER TABLE sessions DROP INDEX session_expires_at, ADD INDEX session_expires_at ((date(expires_at)))"},
+		text:   `table "sessions": index "session_expires_at" is not as in the migrations`, cured: true,
+	},
+	{
+		name: "an id that nobody counts up", round: 1, code: "drift", severity: doctor.Error, on: "mysql",
+		faulty: []string{"ALTER TABLE refresh_tokens MODIFY id bigint NOT NULL"},
+		text:   `table "refresh_tokens": column "id": its AUTO_INCREMENT is another`, cured: true,
+	},
+	{
+		name: "a CHECK that is not enforced", round: 1, code: "drift", severity: doctor.Error, on: "mysql",
+		faulty: []string{"ALTER TABLE users ALTER CHECK users_failed_login_attempts NOT ENFORCED"},
+		text:   `table "users": CHECK "users_failed_login_attempts" is not as in the migrations`, cured: true,
+	},
+	{
 		name: "an index less", code: "drift", severity: doctor.Error, on: "sqlite",
 		faulty: []string{"DROP INDEX otp_expires_at"},
 		text:   `table "otps": index "otp_expires_at" is missing`, cured: true,
@@ -165,7 +195,7 @@ var faults = []fault{
 	{
 		name: "a time that is not kept up", code: "drift", severity: doctor.Error, on: servers,
 		faulty: []string{"ALTER TABLE users MODIFY updated_at timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)"},
-		text:   `table "users": column "updated_at": its attributes are others, its ON UPDATE is another`, cured: true,
+		text:   `table "users": column "updated_at": its ON UPDATE is another`, cured: true,
 	},
 	{
 		name: "a CHECK less", code: "drift", severity: doctor.Error, on: servers,
@@ -339,6 +369,17 @@ func TestTablesWithoutAHistory(t *testing.T) {
 		assert.True(t, off[0].Unchecked)
 		assert.Equal(t, "could not be checked: without a history it is not known what the tables should be, see migrations", off[0].Text)
 	})
+}
+
+// An index that queries do not use replaces none.
+func TestHiddenIndexReplacesNone(t *testing.T) {
+	t.Parallel()
+	for hide, url := range map[string]string{"INVISIBLE": mysqltest.MySQL(t), "IGNORED": mysqltest.MariaDB(t)} {
+		db := healthy(t, url)
+		exec(t, db, "CREATE INDEX again ON sessions (user_id)")
+		exec(t, db, "ALTER TABLE sessions ALTER INDEX session_user_id_is_active_expires_at "+hide)
+		assert.Empty(t, problems(run(t, url, doctor.Options{}), "redundant-index"))
+	}
 }
 
 // A loosened collation is one finding, although it is a difference too; and what
