@@ -62,7 +62,7 @@ func isNo(err error) bool {
 
 // git runs git in a folder and returns what it prints.
 func git(ctx context.Context, folder string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", folder}, args...)...)
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", folder, "-c", "safe.bareRepository=explicit"}, args...)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C") // its errors are read below
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -74,8 +74,8 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, journal.Close()) }()
-	} else if install.Unfinished(".") {
-		return nil, errors.New("a run that was killed left changes behind, or one is at work: without --dry-run they are undone first")
+	} else if err := install.Unfinished("."); err != nil {
+		return nil, err
 	}
 	project, err := install.Open(".")
 	if err != nil {

@@ -89,8 +89,15 @@ func TestInterruptedInstall(t *testing.T) {
 			require.NoError(t, syscall.Kill(-r.Process.Pid, syscall.SIGKILL))
 			require.Error(t, r.Wait())
 			assert.FileExists(t, filepath.Join(r.Dir, "ent", "schema", "user.go"))
-			next := start(t, program, "", "add", "schema", "auth", "--db", "mariadb", "--force")
-			next.Dir, next.Env = r.Dir, r.Env
+			again := func(args ...string) *running {
+				next := start(t, program, "", args...)
+				next.Dir, next.Env = r.Dir, r.Env
+				return next
+			}
+			dry := again("upgrade", "--dry-run")
+			require.Error(t, dry.Run())
+			assert.Contains(t, dry.stderr.String(), "authgraph: a run that was killed left changes behind, or one is at work: without --dry-run they are undone first\n")
+			next := again("add", "schema", "auth", "--db", "mariadb", "--force")
 			// It finds the module, undoes, and then stops at what it was asked for.
 			require.NoError(t, os.MkdirAll(filepath.Join(r.Dir, "vendor"), 0o755))
 			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "vendor", "modules.txt"), nil, 0o644))

@@ -61,6 +61,7 @@ func TestInstall(t *testing.T) {
 					env.Setenv("ENGINE", engine)
 					env.Setenv("DATABASE_URL", url)
 					env.Setenv("GORACE", goRace)
+					env.Setenv("XDG_CACHE_HOME", env.T().(testing.TB).TempDir()) // the home is none
 					dir, schema := "migrate", "schema.sql"
 					if engine == "sqlite" {
 						dir, schema = "migrate/sqlite", "schema.sqlite.sql"

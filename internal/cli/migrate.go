@@ -176,9 +176,14 @@ func holdsMigrations(path string) bool {
 	})
 }
 
-// writable is an error for the embedded directory.
+// writable is an error for the embedded directory, and for one whose atlas.sum lies
+// elsewhere.
 func (d directory) writable(command string) error {
 	if d.path != "" {
+		sum := filepath.Join(d.path, "atlas.sum")
+		if info, err := os.Lstat(sum); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place", sum)
+		}
 		return nil
 	}
 	return fmt.Errorf("the embedded migrations cannot be changed: run this where the folder migrate is, or name a directory, as in: %s --dir path/to/migrations", command)
@@ -257,11 +262,46 @@ func foldersOf(root, name string) (folders, error) {
 	case name == dialect.SQLite:
 		migrations = "migrate/sqlite"
 	}
-	return folders{
+	f := folders{
 		ent:        filepath.Join(root, filepath.FromSlash(dir)),
 		migrations: filepath.Join(root, filepath.FromSlash(migrations)),
 		installed:  installed,
-	}, err
+	}
+	if err := f.held(root); err != nil {
+		return folders{}, err
+	}
+	return f, err
+}
+
+// held is an error where a symbolic link, which may have come with the module, leads
+// from the folders out of it.
+func (f folders) held(root string) error {
+	names := []string{f.ent, filepath.Join(f.ent, "schema"), f.migrations}
+	for _, pattern := range []string{filepath.Join(f.ent, "schema*.sql"), filepath.Join(f.migrations, "*")} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		names = append(names, found...)
+	}
+	files, err := os.OpenRoot(root)
+	if err != nil {
+		return err
+	}
+	defer files.Close()
+	for _, name := range names {
+		inside, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(name); err != nil {
+			continue
+		}
+		if _, err := files.Stat(inside); err != nil {
+			return fmt.Errorf("%s leads out of the module by a symbolic link, and is not read: put what it leads to in its place, or name that with --dir or --to", fromHere(name))
+		}
+	}
+	return nil
 }
 
 func (f folders) hasMigrations() bool { return f.installed || holdsMigrations(f.migrations) }

@@ -63,7 +63,9 @@ func (a *app) view(ctx context.Context, o install.Options) error {
 		return err
 	}
 	if project == nil {
-		project = &install.Project{Root: ".", Module: "example.com/app"}
+		if project, err = install.Imagine(".", "example.com/app"); err != nil {
+			return err
+		}
 	}
 	if project.DB() == "" {
 		o.DB = cmp.Or(o.DB, install.Databases[0])

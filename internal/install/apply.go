@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,7 +43,8 @@ type Result struct {
 // CheckClean is an error if the project lies in a git repository and files that
 // git knows were changed since the last commit, or if git cannot tell.
 func (p *Project) CheckClean(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, "git", "status", "--porcelain", "--untracked-files=no", "--", ".")
+	// A folder that was cloned may pose as a repository, with settings that name programs.
+	cmd := exec.CommandContext(ctx, "git", "-c", "safe.bareRepository=explicit", "status", "--porcelain", "--untracked-files=no", "--", ".")
 	cmd.Dir = p.Root
 	cmd.Env = append(os.Environ(), "LC_ALL=C") // its errors are read below
 	var stderr bytes.Buffer
@@ -109,9 +109,6 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 			paths = append(paths, f.Path)
 		}
 	}
-	for i := range paths {
-		paths[i] = filepath.FromSlash(paths[i])
-	}
 	before, err := j.keep(paths)
 	if err != nil {
 		return nil, err
@@ -154,7 +151,7 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 
 // firstMigration reports whether the folder of the migrations holds none.
 func (p *Plan) firstMigration() (bool, error) {
-	entries, err := os.ReadDir(p.project.file(p.layout.migrations))
+	entries, err := p.project.list(p.layout.migrations)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}
@@ -180,7 +177,7 @@ func (r *run) write() error {
 		if !f.Action.writes() {
 			continue
 		}
-		was, err := os.ReadFile(r.project.file(f.Path))
+		was, err := r.project.read(f.Path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -197,7 +194,7 @@ func (r *run) write() error {
 
 // rememberGoMod notes what a step made of go.mod.
 func (r *run) rememberGoMod() {
-	if text, err := os.ReadFile(r.project.file("go.mod")); err == nil {
+	if text, err := r.project.read("go.mod"); err == nil {
 		r.wrote["go.mod"] = string(text)
 	}
 }
@@ -218,11 +215,10 @@ func (r *run) own(name, text string) bool {
 var generatedText = regexp.MustCompile(`\A(?:\s*\n|(?://|--|#).*\n|/\*(?:[^*]|\*+[^*/])*\*+/)*(?://|--|#) Code generated .* DO NOT EDIT\.\r?\n`)
 
 func (r *run) writeFile(name string, text []byte) error {
-	at := r.project.file(name)
-	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+	if err := r.project.files.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(at, text, 0o644)
+	return r.project.files.WriteFile(name, text, 0o644)
 }
 
 // compile adds the requirements, runs the generator and builds what was
@@ -318,7 +314,7 @@ func goVersion(m *modfile.File) string {
 }
 
 func (r *run) goMod() (*modfile.File, error) {
-	text, err := os.ReadFile(r.project.file("go.mod"))
+	text, err := r.project.read("go.mod")
 	if err != nil {
 		return nil, err
 	}
@@ -344,7 +340,7 @@ var unreachable = regexp.MustCompile(`dial tcp|no such host|GOPROXY=off|connecti
 // edit runs a go command that changes go.mod. Once somebody else has changed it
 // too, what is in it is not the run's own any more.
 func (r *run) edit(ctx context.Context, args ...string) error {
-	text, err := os.ReadFile(r.project.file("go.mod"))
+	text, err := r.project.read("go.mod")
 	if err != nil {
 		return err
 	}
@@ -395,11 +391,10 @@ func firstLines(out string) string {
 // migration plans the migration to the schema and writes it.
 func (r *run) migration(ctx context.Context, first bool) (*Result, error) {
 	r.progress("plan the migration")
-	at := r.project.file(r.layout.migrations)
-	if err := os.MkdirAll(at, 0o755); err != nil {
+	if err := r.project.files.MkdirAll(r.layout.migrations, 0o755); err != nil {
 		return nil, err
 	}
-	dir, err := migrate.OpenDir(at)
+	dir, err := migrate.OpenDir(r.project.file(r.layout.migrations))
 	if err != nil {
 		return nil, err
 	}
@@ -467,7 +462,7 @@ func (r *run) offline(ctx context.Context, dir migrate.Dir) (*Result, error) {
 // wrote, or the Go files.
 func (r *run) desired(ctx context.Context) (name, sql string, err error) {
 	name = r.layout.entFile(r.layout.desiredFile())
-	text, err := os.ReadFile(r.project.file(name))
+	text, err := r.project.read(name)
 	if err == nil {
 		return name, generatedHead.ReplaceAllString(string(text), ""), nil
 	}

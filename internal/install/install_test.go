@@ -463,8 +463,9 @@ func TestTheRecordKeepsEveryText(t *testing.T) {
 	for _, db := range Databases {
 		root := module(t, nil)
 		p := add(t, root, Options{Entities: all, Auth: true, DB: db, Version: "v1"})
-		r, err := readRecord(root)
+		installed, err := Open(root)
 		require.NoError(t, err)
+		r := installed.record
 		assert.Equal(t, p.record.files, r.files)
 		assert.Equal(t, p.record.order, r.order)
 		assert.Equal(t, all, r.entities)
@@ -516,7 +517,10 @@ func TestNothingIsWrittenThroughASymbolicLink(t *testing.T) {
 		if path.Ext(name) == "" || name == ".authgraph" {
 			require.NoError(t, os.Mkdir(filepath.Join(elsewhere, "missing"), 0o755))
 		}
-		_, err := plan(t, root, Options{Entities: all, Auth: true})
+		p, err := Open(root)
+		if err == nil {
+			_, err = p.Plan(t.Context(), Options{Entities: all, Auth: true, DB: "mysql"})
+		}
 		assert.ErrorContains(t, err, name+" is a symbolic link, through which authgraph does not write: ", name)
 	}
 	// What is only read may lie elsewhere.

@@ -2,12 +2,16 @@ package install
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -25,8 +29,10 @@ const journalFile = ".authgraph/undo.json"
 // Journal keeps the project as it was, so that a run that fails, is
 // interrupted or killed leaves nothing behind. One is held at a time, others wait.
 type Journal struct {
-	root string
+	root *os.Root
 	file *lockedfile.File
+	// witness is the file that shows the journal to be this user's own.
+	witness string
 	// Recovered is whether a run before this one was killed and its changes
 	// were undone now.
 	Recovered bool
@@ -56,20 +62,31 @@ type savedFile struct {
 // Lock waits for other runs in the project to end, and undoes what one that
 // was killed left behind: until then nothing that it wrote can be relied on. Waiting
 // is called once if there is another run. In a folder without a go.mod the error is
-// ErrNoModule.
-func Lock(ctx context.Context, root string, waiting func()) (*Journal, error) {
+// ErrNoModule, for a journal that is not this user's own it is ErrForeign.
+func Lock(ctx context.Context, root string, waiting func()) (_ *Journal, err error) {
 	if _, err := os.Stat(filepath.Join(root, "go.mod")); errors.Is(err, fs.ErrNotExist) {
 		return nil, noModule(root)
 	}
-	if link := symlink(root, journalFile); link != "" {
+	j := &Journal{}
+	if j.witness, err = witnessFile(root); err != nil {
+		return nil, err
+	}
+	if j.root, err = os.OpenRoot(root); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, j.root.Close())
+		}
+	}()
+	if link := symlink(j.root, journalFile); link != "" {
 		return nil, fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place; nothing was changed", link)
 	}
-	at := filepath.Join(root, filepath.FromSlash(journalFile))
 	for {
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		if err := j.root.MkdirAll(path.Dir(journalFile), 0o755); err != nil {
 			return nil, cannotWrite(err)
 		}
-		file, err := open(ctx, at, &waiting)
+		file, err := open(ctx, filepath.Join(root, filepath.FromSlash(journalFile)), &waiting)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the run before this one removed the folder just now
 		}
@@ -81,42 +98,96 @@ func Lock(ctx context.Context, root string, waiting func()) (*Journal, error) {
 		}
 		// The run that held it may have removed it.
 		held, err := file.Stat()
-		now, err2 := os.Stat(at)
+		now, err2 := j.root.Lstat(journalFile)
 		if err != nil || err2 != nil || !os.SameFile(held, now) {
 			if err := file.Close(); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		j := &Journal{root: root, file: file}
-		if err := j.ignore(); err != nil {
-			return nil, errors.Join(cannotWrite(err), file.Close())
-		}
-		text, err := io.ReadAll(file)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("read %s: %w", journalFile, err), file.Close())
-		}
-		// A text that breaks off was cut before the run began to change anything.
-		var s saved
-		if len(text) > 0 && json.Unmarshal(text, &s) == nil {
-			j.Recovered = true
-			// Who wrote what is not known any more.
-			if err := j.undo(s, func(string, string) bool { return false }); err != nil {
-				return nil, errors.Join(fmt.Errorf("undo what a run that was killed left behind: %w", err), file.Close())
-			}
-			if err := file.Truncate(0); err != nil {
-				return nil, errors.Join(err, file.Close())
-			}
+		j.file = file
+		if err := j.begin(); err != nil {
+			return nil, errors.Join(err, file.Close())
 		}
 		return j, nil
 	}
 }
 
-// Unfinished reports whether a run changes the project now, or was killed and is not
-// undone yet.
-func Unfinished(root string) bool {
-	info, err := os.Stat(filepath.Join(root, filepath.FromSlash(journalFile)))
-	return err == nil && info.Size() > 0
+// begin undoes what the journal holds.
+func (j *Journal) begin() error {
+	text, err := io.ReadAll(j.file)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", journalFile, err)
+	}
+	// A text that breaks off was cut before the run began to change anything.
+	var s saved
+	unfinished := len(text) > 0 && json.Unmarshal(text, &s) == nil
+	if unfinished && !witnessed(j.witness, text) {
+		return ErrForeign
+	}
+	if err := j.ignore(); err != nil {
+		return cannotWrite(err)
+	}
+	if !unfinished {
+		return nil
+	}
+	j.Recovered = true
+	// Who wrote what is not known any more.
+	if err := j.undo(s, func(string, string) bool { return false }); err != nil {
+		return fmt.Errorf("undo what a run that was killed left behind: %w", err)
+	}
+	return j.file.Truncate(0)
+}
+
+// ErrForeign is the error for a journal that no run of this user left in this folder.
+// It may have come with the module, and then say what whoever made that wants to have
+// written.
+var ErrForeign = errors.New(journalFile + " was not left by a run of yours in this folder, so nothing in it was undone and nothing was changed: remove it, and look at git status for what a run on another machine may have left")
+
+// Unfinished is an error if a run changes the project now, or was killed and is not
+// undone yet; ErrForeign if the journal says so and is not this user's own.
+func Unfinished(root string) error {
+	files, err := os.OpenRoot(root)
+	if err != nil {
+		return err
+	}
+	defer files.Close()
+	text, err := files.ReadFile(journalFile)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if witness, err := witnessFile(root); err != nil || !witnessed(witness, text) {
+		return cmp.Or(err, ErrForeign)
+	}
+	return errors.New("a run that was killed left changes behind, or one is at work: without --dry-run they are undone first")
+}
+
+// witnessFile is where the hash of a project's journal is kept: outside of the project,
+// where nothing that is cloned or unpacked comes to lie. Its name tells the folder.
+func witnessFile(root string) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("there is no folder for what undoes a run that is killed: %w; nothing was changed", err)
+	}
+	at, err := filepath.Abs(root)
+	if err == nil {
+		at, err = filepath.EvalSymlinks(at)
+	}
+	return filepath.Join(cache, "authgraph", "undo", hash([]byte(at))), err
+}
+
+func hash(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// witnessed reports whether the text of a journal is the one that a run wrote.
+func witnessed(witness string, text []byte) bool {
+	want, err := os.ReadFile(witness)
+	return err == nil && string(want) == hash(text)
 }
 
 // open opens and locks a file. Waiting is called, and then nil, where that takes long.
@@ -161,7 +232,7 @@ const (
 
 // ignore writes ignoreFile, unless the project has one of its own.
 func (j *Journal) ignore() error {
-	file, err := os.OpenFile(filepath.Join(j.root, filepath.FromSlash(ignoreFile)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := j.root.OpenFile(ignoreFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -174,15 +245,14 @@ func (j *Journal) ignore() error {
 
 // unignore removes ignoreFile where there is nothing left to ignore.
 func (j *Journal) unignore() error {
-	at := filepath.Join(j.root, filepath.FromSlash(ignoreFile))
-	undone, err := filepath.Glob(filepath.Join(filepath.Dir(at), "undone-*"))
+	undone, err := fs.Glob(j.root.FS(), path.Dir(ignoreFile)+"/undone-*")
 	if err != nil || len(undone) > 0 {
 		return err
 	}
-	if text, err := os.ReadFile(at); err != nil || string(text) != ignoreText {
+	if text, err := j.root.ReadFile(ignoreFile); err != nil || string(text) != ignoreText {
 		return nil
 	}
-	return os.Remove(at)
+	return j.root.Remove(ignoreFile)
 }
 
 func cannotWrite(err error) error {
@@ -191,35 +261,35 @@ func cannotWrite(err error) error {
 
 // Close ends the run: its changes stay. The journal of a rollback that failed stays too.
 func (j *Journal) Close() error {
-	if j.unfinished {
-		return j.file.Close()
+	var err error
+	if !j.unfinished {
+		err = errors.Join(j.unignore(), j.root.Remove(journalFile))
+		_ = j.root.Remove(path.Dir(journalFile)) // it fails where the record is in it, as it should be
+		_ = os.Remove(j.witness)                 // there is none where nothing was to be changed
 	}
-	path := filepath.Join(j.root, filepath.FromSlash(journalFile))
-	err := errors.Join(j.unignore(), os.Remove(path))
-	_ = os.Remove(filepath.Dir(path)) // it fails where the record is in it, as it should be
-	return errors.Join(err, j.file.Close())
+	return errors.Join(err, j.file.Close(), j.root.Close())
 }
 
 // keep saves the files and folders at the paths, with all that is below them.
 func (j *Journal) keep(paths []string) (saved, error) {
 	s := saved{Paths: paths, Files: map[string]savedFile{}}
-	for _, path := range paths {
-		for at := filepath.Dir(path); at != "."; at = filepath.Dir(at) {
-			if info, err := os.Stat(filepath.Join(j.root, at)); err == nil && info.IsDir() && !slices.Contains(s.Folders, at) {
+	for _, name := range paths {
+		for at := path.Dir(name); at != "."; at = path.Dir(at) {
+			if info, err := j.root.Stat(at); err == nil && info.IsDir() && !slices.Contains(s.Folders, at) {
 				s.Folders = append(s.Folders, at)
 			}
 		}
-		err := walk(j.root, path, func(path string, entry fs.DirEntry) error {
+		err := walk(j.root, name, func(name string, entry fs.DirEntry) error {
 			if entry.IsDir() {
-				s.Folders = append(s.Folders, path)
+				s.Folders = append(s.Folders, name)
 				return nil
 			}
 			info, err := entry.Info()
 			if err != nil || !info.Mode().IsRegular() {
 				return err
 			}
-			data, err := os.ReadFile(filepath.Join(j.root, path))
-			s.Files[path] = savedFile{info.Mode().Perm(), data}
+			data, err := j.root.ReadFile(name)
+			s.Files[name] = savedFile{info.Mode().Perm(), data}
 			return err
 		})
 		if err != nil {
@@ -234,80 +304,99 @@ func (j *Journal) keep(paths []string) (saved, error) {
 	if err := j.file.Truncate(0); err != nil {
 		return s, cannotWrite(err)
 	}
+	// First the witness: a journal without one is not undone.
+	if err := j.bearWitness(text); err != nil {
+		return s, fmt.Errorf("what undoes a run that is killed cannot be kept, nothing was changed: %w", err)
+	}
 	if _, err := j.file.WriteAt(text, 0); err != nil {
 		return s, cannotWrite(err)
 	}
 	return s, j.file.Sync()
 }
 
+func (j *Journal) bearWitness(text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(j.witness), 0o700); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(j.witness, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(hash(text))
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
 // undo makes everything as it was when it was saved. A text that is in its way and
 // not the run's own is moved to the folder Undone.
 func (j *Journal) undo(s saved, own func(name, text string) bool) error {
 	j.Undone = ""
+	for _, name := range slices.Concat(s.Paths, s.Folders, slices.Collect(maps.Keys(s.Files))) {
+		if !inside(name) {
+			return fmt.Errorf("%s names the path %q, which is outside of this module or git's own", journalFile, name)
+		}
+	}
 	aside := path.Dir(journalFile) + "/undone-" + time.Now().UTC().Format("20060102-150405.000")
-	moveAside := func(path string, text []byte) error {
-		if own(filepath.ToSlash(path), string(text)) {
+	moveAside := func(name string, text []byte) error {
+		if own(name, string(text)) {
 			return nil
 		}
 		j.Undone = aside
-		to := filepath.Join(j.root, filepath.FromSlash(aside), path)
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		to := path.Join(aside, name)
+		if err := j.root.MkdirAll(path.Dir(to), 0o755); err != nil {
 			return err
 		}
-		return os.Rename(filepath.Join(j.root, path), to)
+		return j.root.Rename(name, to)
 	}
 	var folders []string
-	for _, path := range s.Paths {
-		for at := filepath.Dir(path); at != "."; at = filepath.Dir(at) {
+	for _, name := range s.Paths {
+		for at := path.Dir(name); at != "."; at = path.Dir(at) {
 			folders = append(folders, at)
 		}
-		err := walk(j.root, path, func(path string, entry fs.DirEntry) error {
+		err := walk(j.root, name, func(name string, entry fs.DirEntry) error {
 			if entry.IsDir() {
-				folders = append(folders, path)
+				folders = append(folders, name)
 				return nil
 			}
-			if _, ok := s.Files[path]; ok || !entry.Type().IsRegular() {
+			if _, ok := s.Files[name]; ok || !entry.Type().IsRegular() {
 				return nil
 			}
-			at := filepath.Join(j.root, path)
-			text, err := os.ReadFile(at)
+			text, err := j.root.ReadFile(name)
 			if err != nil {
 				return err
 			}
-			if err := moveAside(path, text); err != nil {
+			if err := moveAside(name, text); err != nil {
 				return err
 			}
-			return os.RemoveAll(at)
+			return j.root.RemoveAll(name)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	for path, file := range s.Files {
-		at := filepath.Join(j.root, path)
-		now, err := os.ReadFile(at)
+	for name, file := range s.Files {
+		now, err := j.root.ReadFile(name)
 		if err == nil && bytes.Equal(now, file.Data) {
 			continue
 		}
 		if err == nil {
-			if err := moveAside(path, now); err != nil {
+			if err := moveAside(name, now); err != nil {
 				return err
 			}
 		}
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		if err := j.root.MkdirAll(path.Dir(name), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(at, file.Data, file.Mode); err != nil {
+		if err := j.root.WriteFile(name, file.Data, file.Mode); err != nil {
 			return err
 		}
 	}
 	// The deepest first.
 	slices.SortFunc(folders, func(a, b string) int { return len(b) - len(a) })
-	for _, path := range slices.Compact(folders) {
-		if slices.Contains(s.Folders, path) || strings.HasPrefix(filepath.ToSlash(journalFile), filepath.ToSlash(path)+"/") {
+	for _, name := range slices.Compact(folders) {
+		if slices.Contains(s.Folders, name) || strings.HasPrefix(journalFile, name+"/") {
 			continue
 		}
-		if err := os.Remove(filepath.Join(j.root, path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := j.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -315,19 +404,25 @@ func (j *Journal) undo(s saved, own func(name, text string) bool) error {
 }
 
 // walk calls fn for a path and all below it, relative to root; for none if
-// there is nothing.
-func walk(root, path string, fn func(path string, entry fs.DirEntry) error) error {
-	return filepath.WalkDir(filepath.Join(root, path), func(at string, entry fs.DirEntry, err error) error {
+// there is nothing. Like all of a walk, a symbolic link at its begin is not followed.
+func walk(root *os.Root, name string, fn func(name string, entry fs.DirEntry) error) error {
+	info, err := root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fn(name, fs.FileInfoToDirEntry(info))
+	}
+	return fs.WalkDir(root.FS(), name, func(name string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		relative, err := filepath.Rel(root, at)
-		if err != nil {
-			return err
-		}
-		return fn(relative, entry)
+		return fn(name, entry)
 	})
 }

@@ -34,28 +34,40 @@ type Project struct {
 	Root   string
 	Module string
 
+	// files are those of the module: what a path or a symbolic link that came with
+	// it says leads nowhere else.
+	files  *os.Root
 	record *record
 }
 
 // Open finds the module of a folder, which must be the one that holds go.mod,
 // else the error is ErrNoModule.
 func Open(root string) (*Project, error) {
-	text, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	files, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	p := &Project{Root: root, files: files}
+	text, err := p.read("go.mod")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, noModule(root)
 	}
 	if err != nil {
 		return nil, err
 	}
-	name := modfile.ModulePath(text)
-	if name == "" {
+	if p.Module = modfile.ModulePath(text); p.Module == "" {
 		return nil, errors.New("go.mod names no module: correct its first line, as in: module example.com/app")
 	}
-	p := &Project{Root: root, Module: name}
-	if p.record, err = readRecord(root); err != nil {
+	if p.record, err = readRecord(p); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// Imagine is a module that is not there yet, in a folder without one.
+func Imagine(root, module string) (*Project, error) {
+	files, err := os.OpenRoot(root)
+	return &Project{Root: root, Module: module, files: files}, err
 }
 
 // ErrNoModule is in the error of Open for a folder without a go.mod.
@@ -163,7 +175,7 @@ func (o Options) Check() error {
 	if o.DB != "" && !slices.Contains(Databases, o.DB) {
 		return optionsError("--db %q is unknown: use %s", o.DB, strings.Join(Databases, ", "))
 	}
-	if dir := path.Clean(o.Dir); o.Dir != "" && (!filepath.IsLocal(dir) || !token.IsIdentifier(path.Base(dir)) || strings.ToLower(dir) != dir) {
+	if dir := path.Clean(o.Dir); o.Dir != "" && (!inside(dir) || !token.IsIdentifier(path.Base(dir)) || strings.ToLower(dir) != dir) {
 		return optionsError("--dir %q is no folder for a package: name one inside the module, in lower case, as in internal/ent", o.Dir)
 	}
 	return nil
@@ -433,7 +445,7 @@ func (p *Project) ownGenerator(l layout) (bool, error) {
 		if path.Dir(s.path) != l.dir {
 			continue
 		}
-		text, err := os.ReadFile(p.file(s.path))
+		text, err := p.read(s.path)
 		switch {
 		case err == nil && string(text) == s.text:
 			same++
@@ -446,17 +458,39 @@ func (p *Project) ownGenerator(l layout) (bool, error) {
 	return same > 0 || !p.exists(l.entFile("ent.go")), nil
 }
 
+// file is the path of a file for what works with paths only.
 func (p *Project) file(name string) string { return filepath.Join(p.Root, filepath.FromSlash(name)) }
 
+// read reads a file of the module.
+func (p *Project) read(name string) ([]byte, error) {
+	text, err := p.files.ReadFile(name)
+	return text, p.unlinked(name, err)
+}
+
+// list lists a folder of the module.
+func (p *Project) list(name string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(p.files.FS(), name)
+	return entries, p.unlinked(name, err)
+}
+
+// unlinked is an error of reading, which names the symbolic link that leads nowhere
+// or out of the module.
+func (p *Project) unlinked(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return cmp.Or(p.link(name), err)
+}
+
 func (p *Project) exists(name string) bool {
-	_, err := os.Lstat(p.file(name))
+	_, err := p.files.Lstat(name)
 	return err == nil
 }
 
 // link refuses a path that is a symbolic link or below one: what was written
 // through it could not be undone.
 func (p *Project) link(name string) error {
-	if at := symlink(p.Root, name); at != "" {
+	if at := symlink(p.files, name); at != "" {
 		return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place, or choose another folder with --dir", at)
 	}
 	return nil
@@ -464,9 +498,9 @@ func (p *Project) link(name string) error {
 
 // symlink is the part of a path, relative to root, that is a symbolic link; empty
 // where none is.
-func symlink(root, name string) string {
+func symlink(root *os.Root, name string) string {
 	for ; name != "."; name = path.Dir(name) {
-		info, err := os.Lstat(filepath.Join(root, filepath.FromSlash(name)))
+		info, err := root.Lstat(name)
 		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
 			return name
 		}
@@ -477,8 +511,7 @@ func symlink(root, name string) string {
 // linksIn refuses symbolic links where the generator writes: in the ent folder,
 // but not among the entities and templates that it reads.
 func (p *Project) linksIn(l layout) error {
-	return walk(p.Root, filepath.FromSlash(l.dir), func(at string, entry fs.DirEntry) error {
-		name := filepath.ToSlash(at)
+	return walk(p.files, l.dir, func(name string, entry fs.DirEntry) error {
 		if entry.IsDir() && (name == l.entFile("schema") || name == l.entFile("template")) {
 			return fs.SkipDir
 		}
@@ -512,7 +545,7 @@ func (p *Project) clash(l layout, sources []source) error {
 			ours[n] = s.path
 		}
 	}
-	entries, err := os.ReadDir(p.file(folder))
+	entries, err := p.list(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -522,7 +555,7 @@ func (p *Project) clash(l layout, sources []source) error {
 			slices.ContainsFunc(sources, func(s source) bool { return s.path == name }) {
 			continue
 		}
-		text, err := os.ReadFile(p.file(name))
+		text, err := p.read(name)
 		if err != nil {
 			return err
 		}
@@ -552,7 +585,7 @@ func (p *Project) mixed(l layout, sources []source) error {
 		if p.record != nil && slices.ContainsFunc(packages[dir], func(name string) bool { _, ok := p.record.files[name]; return ok }) {
 			continue
 		}
-		entries, err := os.ReadDir(p.file(dir))
+		entries, err := p.list(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -573,7 +606,7 @@ func (p *Project) classify(ctx context.Context, s source, o Options) (File, erro
 	if p.record != nil {
 		f.base, recorded = p.record.files[s.path]
 	}
-	was, err := os.ReadFile(p.file(s.path))
+	was, err := p.read(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if recorded && (o.Upgrade || !o.Force) {
@@ -645,7 +678,7 @@ func (p *Plan) needFeatures(force bool) error {
 	var all string
 	texts := map[string]string{}
 	for _, name := range []string{"generate.go", "entc.go"} {
-		text, err := os.ReadFile(p.project.file(p.layout.entFile(name)))
+		text, err := p.project.read(p.layout.entFile(name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/rogpeppe/go-internal/txtar"
 )
@@ -55,9 +55,10 @@ func yes(b bool) string {
 	return "no"
 }
 
-// readRecord is nil where nothing was installed.
-func readRecord(root string) (*record, error) {
-	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(RecordFile)))
+// readRecord is nil where nothing was installed. A record comes with the module, from
+// whoever made that: what it names lies inside.
+func readRecord(p *Project) (*record, error) {
+	text, err := p.read(RecordFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -88,9 +89,37 @@ func readRecord(root string) (*record, error) {
 	if r.layout.db == "" || r.layout.dir == "" || r.layout.migrations == "" {
 		return nil, fmt.Errorf("%s is damaged: restore it from git, or delete it to begin anew", RecordFile)
 	}
+	if !slices.Contains(Databases, r.layout.db) {
+		return nil, fmt.Errorf("%s is damaged: it names the database %q: restore it from git, or delete it to begin anew", RecordFile, r.layout.db)
+	}
+	names := []string{r.layout.dir, r.layout.migrations}
+	for _, f := range archive.Files {
+		names = append(names, f.Name)
+	}
+	if i := slices.IndexFunc(names, func(name string) bool { return !inside(name) }); i >= 0 {
+		return nil, fmt.Errorf("%s names the path %q, which is outside of this module or git's own: nothing was read or changed there; restore the file from git, or delete it to begin anew", RecordFile, names[i])
+	}
 	for _, f := range archive.Files {
 		r.files[f.Name] = string(f.Data)
 		r.order = append(r.order, f.Name)
 	}
 	return r, nil
+}
+
+// inside reports whether a path, relative to a module and with slashes, is one that may
+// be read and written: inside of the module on every system, and not git's own. A file in
+// .git is a program that the next git command runs.
+func inside(name string) bool {
+	if !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, `\:`) {
+		return false
+	}
+	for part := range strings.SplitSeq(strings.ToLower(name), "/") {
+		// Windows drops dots and spaces at the end, and has a short name for .git; macOS
+		// drops characters that are not seen.
+		if strings.TrimRight(part, ". ") == ".git" || strings.HasPrefix(part, "git~") ||
+			strings.ContainsFunc(part, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return false
+		}
+	}
+	return true
 }
