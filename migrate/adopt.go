@@ -111,6 +111,9 @@ func Adopt(ctx context.Context, dev *Dev, url string, opts AdoptOptions) (_ *Ado
 	if err := Validate(t.dir); err != nil {
 		return nil, err
 	}
+	if err := prepare(ctx, t.url, t.conn); err != nil {
+		return nil, err
+	}
 	a := &adopter{applier: &applier{target: t, opts: ApplyOptions{LockTimeout: opts.LockTimeout, Progress: opts.Progress}}, opts: opts}
 	if a.newest, err = newestFile(t.dir); err != nil {
 		return nil, err
@@ -287,6 +290,13 @@ func (a *adopter) apply(ctx context.Context, plan *adoptPlan, report *Adoption) 
 	if len(rest.statements) > 0 {
 		return fmt.Errorf("the database still differs, because the server words something else than it was told or somebody else changes it: %s", rest.statements[0].SQL)
 	}
+	left := &dataCheck{adoptPlan: rest, conn: a.conn}
+	if err := left.findZeros(ctx); err != nil {
+		return err
+	}
+	if len(left.obstacles)+len(left.statements) > 0 {
+		return errors.New("somebody wrote the time 0000-00-00 meanwhile: run authgraph adopt (Adopt) again")
+	}
 	return a.baseline(ctx)
 }
 
@@ -318,12 +328,12 @@ func (e *AdoptStmtError) Error() string {
 func (e *AdoptStmtError) Unwrap() error { return e.Err }
 
 // normalize rewrites addresses batch by batch, each row only if it still is
-// what was read, and leaves updated_at alone.
+// what was read, and leaves the times of the row's last update alone.
 func (a *adopter) normalize(ctx context.Context, live *tableDef, column string, total int64) error {
 	table := live.name
 	kept := ""
-	if live.columns.index("updated_at") >= 0 {
-		kept = ", r.updated_at = r.updated_at"
+	for _, name := range live.onUpdate() {
+		kept += ", r." + quote(name) + " = r." + quote(name)
 	}
 	var batch []address
 	done := 0

@@ -88,7 +88,96 @@ func (d *dataCheck) find(ctx context.Context) error {
 			return fmt.Errorf("look for orphans in table %s: %w", name, err)
 		}
 	}
+	if err := d.findZeros(ctx); err != nil {
+		return err
+	}
 	return d.elsewhere(ctx)
+}
+
+// findZeros looks through the columns of this schema for the time 0000-00-00, which
+// is what a server without explicit_defaults_for_timestamp writes into a TIMESTAMP
+// that is not given. It becomes NULL where there may be none, and stands in the way
+// where there has to be a time. Never is it made the current one.
+func (d *dataCheck) findZeros(ctx context.Context) error {
+	for _, name := range slices.Sorted(maps.Keys(d.want)) {
+		if d.live[name] == nil {
+			continue
+		}
+		if err := d.zeros(ctx, d.want[name], d.live[name]); err != nil {
+			return fmt.Errorf("look for times in table %s: %w", name, err)
+		}
+	}
+	slices.SortStableFunc(d.differences, func(a, b AdoptDifference) int { return strings.Compare(a.Table, b.Table) })
+	return nil
+}
+
+const zeroDefault = "DEFAULT '0000-00-00"
+
+func (d *dataCheck) zeros(ctx context.Context, want, live *tableDef) error {
+	var columns parts
+	var needed []condition
+	for _, c := range want.columns {
+		had, ok := live.columns.find(c.name)
+		if !ok || want.typeOf(c).base != "timestamp" || live.typeOf(had).base != "timestamp" {
+			continue
+		}
+		if !want.typeOf(c).notNull {
+			columns = append(columns, had)
+			continue
+		}
+		needed = append(needed, condition{isZero(c.name), Obstacle{Columns: []string{c.name}, Kind: ObstacleRange, Text: "0000-00-00 is no time: correct them"}})
+	}
+	if err := d.obstructAll(ctx, want.name, needed); err != nil {
+		return err
+	}
+	all := make([]condition, len(columns))
+	for i, c := range columns {
+		all[i].where = isZero(c.name)
+	}
+	counts, err := d.count(ctx, want.name, all)
+	if err != nil {
+		return err
+	}
+	var set, where []string
+	for i, c := range columns {
+		// A row may be written with the default until the table is rebuilt.
+		if counts[i] == 0 && !strings.Contains(c.text, zeroDefault) {
+			continue
+		}
+		set = append(set, fmt.Sprintf("%s = IF(%s, NULL, %[1]s)", quote(c.name), all[i].where))
+		where = append(where, all[i].where)
+		d.noteZeros(want, c, counts[i])
+	}
+	if len(set) == 0 {
+		return nil
+	}
+	kept := want.onUpdate()
+	for _, name := range live.onUpdate() {
+		if want.columns.index(name) < 0 {
+			kept = append(kept, name)
+		}
+	}
+	for _, name := range kept {
+		set = append(set, quote(name)+" = "+quote(name))
+	}
+	d.add("What is no time becomes NULL in "+want.name, "UPDATE "+quote(want.name)+" SET\n  "+strings.Join(set, ",\n  ")+"\nWHERE "+strings.Join(where, " OR "))
+	return nil
+}
+
+// isZero is a condition for the time 0000-00-00, which is no literal in strict mode.
+func isZero(column string) string { return "UNIX_TIMESTAMP(" + quote(column) + ") = 0" }
+
+// noteZeros says at the difference of a column how many rows change.
+func (d *dataCheck) noteZeros(want *tableDef, column part, rows int64) {
+	note := fmt.Sprintf("0000-00-00 becomes NULL, in %d rows now", rows)
+	i := slices.IndexFunc(d.differences, func(x AdoptDifference) bool {
+		return x.Table == want.name && x.Object == "column" && strings.EqualFold(x.Name, column.name)
+	})
+	if i < 0 {
+		i = len(d.differences)
+		d.differ(want.name, "column", column.name, AdoptModify, column.text, column.text)
+	}
+	d.differences[i].Note = note
 }
 
 // condition is a WHERE that holds for the rows that stand in the way.
@@ -121,19 +210,30 @@ func (d *dataCheck) values(ctx context.Context, want, live *tableDef) error {
 		}
 		all = append(all, condition{"NOT (" + expression + ")", Obstacle{Columns: columns, Kind: ObstacleCheck, Text: "the check " + c.name + " refuses them: correct the values"}})
 	}
+	return d.obstructAll(ctx, want.name, all)
+}
+
+// count counts, in one reading of the table, the rows for which each condition holds.
+func (d *dataCheck) count(ctx context.Context, table string, all []condition) ([]int64, error) {
 	if len(all) == 0 {
-		return nil
+		return nil, nil
 	}
 	sums := make([]string, len(all))
 	for i, c := range all {
 		sums[i] = "COALESCE(SUM(" + c.where + "), 0)"
 	}
 	counts := make([]int64, len(all))
-	err := queryRows(ctx, d.conn, "SELECT "+strings.Join(sums, ", ")+" FROM "+quote(want.name), func(r []sql.NullString) {
+	err := queryRows(ctx, d.conn, "SELECT "+strings.Join(sums, ", ")+" FROM "+quote(table), func(r []sql.NullString) {
 		for i, v := range r {
 			counts[i], _ = strconv.ParseInt(v.String, 10, 64) // a sum of truths
 		}
 	})
+	return counts, err
+}
+
+// obstructAll names the rows for which a condition holds.
+func (d *dataCheck) obstructAll(ctx context.Context, table string, all []condition) error {
+	counts, err := d.count(ctx, table, all)
 	if err != nil {
 		return err
 	}
@@ -142,9 +242,9 @@ func (d *dataCheck) values(ctx context.Context, want, live *tableDef) error {
 			continue
 		}
 		o := c.found
-		o.Table, o.Rows = want.name, counts[i]
-		if key := d.key(want.name); key != "" {
-			err := queryRows(ctx, d.conn, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY 1 LIMIT %d", key, quote(want.name), c.where, shownRows),
+		o.Table, o.Rows = table, counts[i]
+		if key := d.key(table); key != "" {
+			err := queryRows(ctx, d.conn, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY 1 LIMIT %d", key, quote(table), c.where, shownRows),
 				func(r []sql.NullString) { o.IDs = append(o.IDs, []json.Number{json.Number(r[0].String)}) })
 			if err != nil {
 				return err
@@ -196,8 +296,6 @@ func (d *dataCheck) column(table, name string, from, to columnType) (all []condi
 		if from.base != to.base || from.unsigned != to.unsigned {
 			add(ObstacleRange, fmt.Sprintf("%s NOT BETWEEN %s AND %s", q, limits[to.base][0], limits[to.base][1]), "the values do not fit into "+to.base+": correct them")
 		}
-	case "timestamp":
-		add(ObstacleRange, "UNIX_TIMESTAMP("+q+") = 0", "0000-00-00 is no time: correct them")
 	case "text":
 		in := "CONVERT(" + q + " USING utf8mb4)"
 		switch to.base {

@@ -340,7 +340,8 @@ func TestAdoptFindsTimesThatAreNone(t *testing.T) {
 		conn, err := mysqltest.DB(t, url).Conn(t.Context())
 		require.NoError(t, err)
 		t.Cleanup(func() { assert.NoError(t, conn.Close()) })
-		for _, s := range []string{"SET sql_mode = ''", "UPDATE users SET last_login_at = '0000-00-00 00:00:00' WHERE id = 2"} {
+		for _, s := range []string{"SET sql_mode = ''", "UPDATE users SET last_login_at = '0000-00-00 00:00:00', updated_at = updated_at WHERE id = 2",
+			"UPDATE sessions SET expires_at = '0000-00-00 00:00:00', updated_at = updated_at WHERE id = 4"} {
 			_, err = conn.ExecContext(t.Context(), s)
 			require.NoError(t, err)
 		}
@@ -348,7 +349,16 @@ func TestAdoptFindsTimesThatAreNone(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, report.Obstacles, 1)
 		assert.Equal(t, migrate.ObstacleRange, report.Obstacles[0].Kind)
-		assert.Equal(t, []string{"last_login_at"}, report.Obstacles[0].Columns)
+		assert.Equal(t, []string{"expires_at"}, report.Obstacles[0].Columns)
+
+		db := mysqltest.DB(t, url)
+		run(t, db, "UPDATE sessions SET expires_at = '2036-01-01 00:00:00', updated_at = updated_at WHERE id = 4")
+		updated := value(t, db, "SELECT UNIX_TIMESTAMP(updated_at) DIV 1 FROM users WHERE id = 2")
+		_, err = adopt(t, url, migrate.AdoptOptions{Apply: true})
+		require.NoError(t, err)
+		assert.Equal(t, "1", value(t, db, "SELECT COUNT(*) FROM users WHERE id = 2 AND last_login_at IS NULL"))
+		assert.Equal(t, "2", value(t, db, "SELECT COUNT(*) FROM users WHERE last_login_at IS NULL"))
+		assert.Equal(t, updated, value(t, db, "SELECT UNIX_TIMESTAMP(updated_at) DIV 1 FROM users WHERE id = 2"))
 	})
 }
 

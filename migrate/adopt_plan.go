@@ -156,6 +156,9 @@ func (p *adoptPlan) columns(want, live *tableDef) {
 				change = AdoptMove
 			}
 			p.differ(want.name, "column", c.name, change, live.whole(had), want.whole(c))
+			if had.updates() && !c.updates() {
+				p.differences[len(p.differences)-1].Note = "every change of a row has set it to the time of the change"
+			}
 			verb := "MODIFY COLUMN "
 			if had.name != c.name {
 				verb = "CHANGE COLUMN " + quote(had.name) + " "

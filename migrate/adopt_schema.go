@@ -82,16 +82,25 @@ const primary = "PRIMARY"
 func quote(name string) string       { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 func unquoteName(name string) string { return strings.ReplaceAll(name, "``", "`") }
 
-// AdoptSession is the statement with which the connection of an [Adopt] is
+// AdoptSession is the statement that prepares a connection as that of an [Adopt] is
 // prepared: a value that a column cannot hold is refused, and so is a row that a
-// key or a check forbids; an id of 0 stays, times are UTC, and definitions are
-// worded in one way.
-const AdoptSession = "SET sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', " +
-	"time_zone = '+00:00', sql_quote_show_create = 1, " + checksOn
+// key or a check forbids; an id of 0 stays, times are UTC, a TIMESTAMP has no
+// default of the server's own, and definitions are worded in one way. Zero dates are
+// not refused: a column of the team's own may hold them, or have one as its default,
+// and the server would refuse any ALTER of its table. Those in the columns of this
+// schema are looked for instead, before and after.
+const AdoptSession = adoptMode + ", explicit_defaults_for_timestamp = 1, default_storage_engine = InnoDB" + adoptRest
+
+// What a session has that was prepared, see [prepare], is not set once more: there
+// are servers on which it is right and cannot be set.
+const (
+	adoptMode = "SET sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO'"
+	adoptRest = ", time_zone = '+00:00', sql_quote_show_create = 1, " + checksOn
+)
 
 // readTables reads the definition of every table of the database in use.
 func readTables(ctx context.Context, conn *sql.Conn) (map[string]*tableDef, error) {
-	if _, err := conn.ExecContext(ctx, AdoptSession); err != nil {
+	if _, err := conn.ExecContext(ctx, adoptMode+adoptRest); err != nil {
 		return nil, fmt.Errorf("read the tables: %w", err)
 	}
 	var names []string
@@ -282,6 +291,21 @@ func (t *tableDef) createText() string {
 		text = strings.Replace(text, line+c.text, line+t.clauseText(c), 1)
 	}
 	return text
+}
+
+// updates reports whether an UPDATE sets the column to the current time unless it
+// names it. Where the server's explicit_defaults_for_timestamp is off, the first
+// TIMESTAMP of a table does so without being told to.
+func (p part) updates() bool { return strings.Contains(strings.ToUpper(p.text), " ON UPDATE ") }
+
+// onUpdate are the columns that an UPDATE sets to the current time.
+func (t *tableDef) onUpdate() (names []string) {
+	for _, c := range t.columns {
+		if c.updates() {
+			names = append(names, c.name)
+		}
+	}
+	return names
 }
 
 // typeText is the type of a column as it is written.

@@ -103,7 +103,11 @@ type AppliedFile struct {
 // one that does not continue the history of the database, a [*HistoryError]; a
 // statement the database refuses, a [*StmtError]; a database that holds other
 // tables, a [*DirtyError]; an unknown version, a [*VersionError]; a lock that
-// was not released in time, a [*LockError].
+// was not released in time, a [*LockError]; a server that is too old or has no
+// InnoDB, a [*ServerError].
+//
+// Tables are InnoDB's and a TIMESTAMP has no default but the one that its definition
+// names, whatever the server's defaults are, unless a file sets them otherwise.
 func Apply(ctx context.Context, url string, opts ApplyOptions) (report *Report, err error) {
 	if opts.Baseline != "" && opts.AllowDirty {
 		return nil, errors.New("the options Baseline (--baseline) and AllowDirty (--allow-dirty) exclude each other: choose one")
@@ -360,6 +364,12 @@ func (t *todo) compare(hash string, acceptEdit bool) error {
 }
 
 func (a *applier) dryRun(ctx context.Context) error {
+	if done, err := a.upToDate(ctx); done || err != nil {
+		return err
+	}
+	if err := prepare(ctx, a.url, a.conn); err != nil {
+		return err
+	}
 	todos, _, err := a.plan(ctx)
 	if err != nil {
 		return err

@@ -31,6 +31,9 @@ func (a *applier) applyServer(ctx context.Context) (err error) {
 	if done, err := a.upToDate(ctx); done || err != nil {
 		return err
 	}
+	if err := prepare(ctx, a.url, a.conn); err != nil {
+		return err
+	}
 	unlock, err := a.lock(ctx)
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"entgo.io/ent/dialect"
 	driver "github.com/go-sql-driver/mysql"
 
+	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/dburl"
 )
 
@@ -69,6 +70,9 @@ func Scratch(ctx context.Context, url string) (*Dev, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := prepareOne(ctx, server, db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	var id [6]byte
 	_, _ = rand.Read(id[:]) // never fails
 	name := "authgraph_dev_" + hex.EncodeToString(id[:])
@@ -95,6 +99,15 @@ func Scratch(ctx context.Context, url string) (*Dev, error) {
 	}
 	d.drop = drop
 	return d, nil
+}
+
+// prepareOne asks on one connection whether tables can be made on the server.
+func prepareOne(ctx context.Context, server *dburl.URL, db *sql.DB) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(prepare(ctx, server, conn), closeConn(conn))
 }
 
 func scratchFile(ctx context.Context) (*Dev, error) {
@@ -160,6 +173,9 @@ func (d *Dev) replay(ctx context.Context, fn func() error) (_ *schema.Schema, er
 		return nil, fmt.Errorf("nothing is replayed on %s, which is in use: open a dev database (OpenDev, Scratch)", d.url)
 	}
 	if err := d.isEmpty(ctx); err != nil {
+		return nil, err
+	}
+	if err := prepare(ctx, d.url, d.conn); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -302,6 +318,18 @@ func openDriver(ctx context.Context, name string, conn schema.ExecQuerier) (atla
 		return nil, fmt.Errorf("prepare the connection: %w", err)
 	}
 	return mysql.Open(conn)
+}
+
+// prepare readies a connection on which tables are to be made or changed. It is a
+// [*ServerError] where they would not be what the migrations say.
+func prepare(ctx context.Context, u *dburl.URL, conn dbserver.Conn) error {
+	if u.Dialect == dialect.SQLite {
+		return nil
+	}
+	if err := dbserver.Prepare(ctx, conn); err != nil {
+		return fmt.Errorf("%s: %w", u, err)
+	}
+	return nil
 }
 
 // isEmpty is an error if the database holds anything: all of it would be dropped

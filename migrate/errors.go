@@ -9,6 +9,8 @@ import (
 	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
+
+	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 // ErrNoChanges is returned by [Diff] where the directory already leads to the
@@ -149,6 +151,11 @@ func (e *LockError) Error() string {
 	}
 	return fmt.Sprintf("another apply%s is running on this database and did not finish within %s: try again when it has", holder, e.Timeout)
 }
+
+// ServerError is a server on which the tables would not be what the migrations say:
+// one that is too old, that only answers as MySQL does, or that cannot make tables
+// with InnoDB. Nothing was made.
+type ServerError = dbserver.Error
 
 // StmtError is a statement the database refused.
 type StmtError struct {

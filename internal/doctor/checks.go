@@ -8,7 +8,7 @@ var checks = []check{
 	{
 		code: "version", run: checkVersion,
 		about:  "the server's product and version",
-		advice: "error below MySQL 8.0.16 and MariaDB 10.4, which do not enforce named `CHECK` constraints: upgrade",
+		advice: "error below MySQL 8.0.16, which does not enforce `CHECK` constraints, and MariaDB 10.5, below which nothing was tested; and for what only answers as MySQL does (TiDB, Dolt, …). `migrate apply` refuses them too",
 		source: "MySQL manual, CHECK Constraints; MariaDB documentation, CONSTRAINT",
 	},
 	{

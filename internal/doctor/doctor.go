@@ -108,6 +108,7 @@ type database struct {
 
 	maria   bool
 	release string // what the server calls its version
+	comment string // what it says beside it
 	version version
 
 	// files are what there was of a SQLite database before it was opened.
@@ -261,7 +262,7 @@ func (d *database) openServer(ctx context.Context) error {
 		return err
 	}
 	defer first.Close()
-	if err := first.QueryRowContext(ctx, "SELECT VERSION()").Scan(&d.release); err != nil {
+	if err := first.QueryRowContext(ctx, "SELECT VERSION(), @@version_comment").Scan(&d.release, &d.comment); err != nil {
 		return fmt.Errorf("%s: ask for the version: %w", d.url, err)
 	}
 	if err := d.findTables(ctx, first); err != nil {

@@ -87,7 +87,9 @@ func TestServersVersions(t *testing.T) {
 		"5.7.44":                                 {"5.7.44", false, true},
 		"8.0.36-28.1":                            {"8.0.36", false, false},
 		"11.8.9-MariaDB-4 from Debian":           {"11.8.9", true, false},
-		"5.5.5-10.4.32-MariaDB-1:10.4.32+maria~": {"10.4.32", true, false},
+		"5.5.5-10.6.18-MariaDB-1:10.6.18+maria~": {"10.6.18", true, false},
+		"5.5.5-10.4.32-MariaDB-1:10.4.32+maria~": {"10.4.32", true, true},
+		"8.0.11-TiDB-v7.5.1":                     {"8.0.11", false, true},
 		"10.3.39-MariaDB-0ubuntu0.20.04.2":       {"10.3.39", true, true},
 	} {
 		v, maria := parseVersion(release)

@@ -3,15 +3,15 @@ package doctor
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"entgo.io/ent/dialect"
 
+	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/dburl"
 )
 
@@ -22,23 +22,10 @@ func (v version) String() string { return fmt.Sprintf("%d.%d.%d", v[0], v[1], v[
 
 func (v version) before(other version) bool { return slices.Compare(v[:], other[:]) < 0 }
 
-// The oldest servers whose CHECK constraints are enforced and named.
-var (
-	oldestMySQL   = version{8, 0, 16}
-	oldestMariaDB = version{10, 4, 0}
-)
-
-var versionNumber = regexp.MustCompile(`^(?:5\.5\.5-)?(\d+)\.(\d+)\.(\d+)`)
-
-// parseVersion reads what VERSION() says. MariaDB puts 5.5.5- before its own
-// where old replicas would not understand that.
+// parseVersion reads what VERSION() says.
 func parseVersion(release string) (v version, maria bool) {
-	if m := versionNumber.FindStringSubmatch(release); m != nil {
-		for i := range v {
-			v[i], _ = strconv.Atoi(m[i+1]) // digits
-		}
-	}
-	return v, strings.Contains(strings.ToLower(release), "mariadb")
+	s := dbserver.Parse(release, "")
+	return version(s.Version), s.Product == dbserver.MariaDB
 }
 
 func (d *database) product() string {
@@ -56,12 +43,9 @@ func checkVersion(_ context.Context, d *database) ([]Finding, error) {
 	if d.url.Dialect == dialect.SQLite {
 		return ok("%s", d.product()), nil
 	}
-	oldest, name := oldestMySQL, "MySQL"
-	if d.maria {
-		oldest, name = oldestMariaDB, "MariaDB"
-	}
-	if d.version.before(oldest) {
-		return []Finding{found(Error, fmt.Sprintf("upgrade to %s %s or later", name, oldest), "%s is older than what the tables need", d.product())}, nil
+	var unfit *dbserver.Error
+	if err := dbserver.Parse(d.release, d.comment).Check(); errors.As(err, &unfit) {
+		return []Finding{found(Error, unfit.Need, "%s", unfit.Found)}, nil
 	}
 	return ok("%s", d.product()), nil
 }
