@@ -80,6 +80,9 @@ func SQLFile(path string) State {
 // SQL is the state that statements lead to; name is what an error calls them.
 func SQL(name, statements string) State {
 	return func(ctx context.Context, d *Dev) (*schema.Schema, error) {
+		if tool := byText(statements); tool != "" {
+			return nil, fmt.Errorf("%s is a file of %s, whose statements go back, too: take a file that only makes the schema", name, tool)
+		}
 		return d.replay(ctx, func() error {
 			return d.exec(ctx, atlas.NewLocalFile(name, []byte(statements)))
 		})
@@ -110,7 +113,10 @@ func Diff(ctx context.Context, dev *Dev, dir Dir, to State, name string) (*Plan,
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	have, err := Files(dir)(ctx, dev)
+	if err := validate(dir); err != nil {
+		return nil, err
+	}
+	have, err := dev.replayDir(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

@@ -243,7 +243,7 @@ func TestDiffReportsTheStatementThatDoesNotRun(t *testing.T) {
 		assert.Equal(t, "1_a.sql", failed.File)
 		assert.Equal(t, 2, failed.Line)
 		// The database is empty again.
-		_, err = migrate.Diff(t.Context(), dev, directory(t, nil), migrate.SQLFile(schemaFile(url)), "x")
+		_, err = migrate.Diff(t.Context(), dev, open(t, t.TempDir()), migrate.SQLFile(schemaFile(url)), "x")
 		require.NoError(t, err)
 	})
 }

@@ -1,6 +1,7 @@
 package migrate_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,17 +60,18 @@ func TestNamesThatAreNoPartOfAFileNameAreRefused(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// listing is what a folder holds.
+// listing is what a folder holds, and the folders in it.
 func listing(t *testing.T, path string) files {
 	t.Helper()
-	entries, err := os.ReadDir(path)
-	require.NoError(t, err)
 	all := files{}
-	for _, e := range entries {
-		b, err := os.ReadFile(filepath.Join(path, e.Name()))
-		require.NoError(t, err)
-		all[e.Name()] = string(b)
-	}
+	require.NoError(t, filepath.WalkDir(path, func(at string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(at)
+		all[strings.TrimPrefix(at, path+string(filepath.Separator))] = string(b)
+		return err
+	}))
 	return all
 }
 
@@ -77,7 +79,7 @@ func TestVersionsIncrease(t *testing.T) {
 	t.Parallel()
 	t.Run("within a second", func(t *testing.T) {
 		t.Parallel()
-		dir := directory(t, nil)
+		dir := open(t, t.TempDir())
 		last := ""
 		for range 5 {
 			name, err := migrate.New(dir, "x")

@@ -88,7 +88,7 @@ func New(dir Dir, name string) (string, error) {
 	if err := CheckName(name); err != nil {
 		return "", err
 	}
-	if err := Validate(dir); err != nil {
+	if err := validate(dir); err != nil {
 		return "", err
 	}
 	file, err := fileName(dir, name)
@@ -102,8 +102,15 @@ func New(dir Dir, name string) (string, error) {
 }
 
 // Hash writes the checksums of the directory anew. It is how an edit by hand
-// is declared intended; a file that was applied anywhere must not be edited.
+// is declared intended; a file that was applied anywhere must not be edited. A
+// directory of another tool is a [*DirError].
 func Hash(dir Dir) error {
+	if err := notOurs(dir); err != nil {
+		return err
+	}
+	if err := notBegun(dir); err != nil {
+		return err
+	}
 	sum, err := dir.Checksum()
 	if err != nil {
 		return dirError(dir, err)
@@ -113,8 +120,22 @@ func Hash(dir Dir) error {
 
 // Validate holds the files of the directory against its checksums. The error
 // is a [*ChecksumError] where they differ, and a [*DirError] where two files
-// have one version, of which a history could hold only one.
+// have one version, of which a history could hold only one, where the directory
+// is another tool's (goose, dbmate, golang-migrate, sql-migrate, tern, Flyway,
+// Liquibase, Prisma, Drizzle and others), and where it has neither a migration
+// nor an atlas.sum.
 func Validate(dir Dir) error {
+	if err := validate(dir); err != nil {
+		return err
+	}
+	return notBegun(dir)
+}
+
+// validate is [Validate] for a directory that may be new.
+func validate(dir Dir) error {
+	if err := notOurs(dir); err != nil {
+		return err
+	}
 	if err := checkListing(dir); err != nil {
 		return checksumError(dir, err)
 	}

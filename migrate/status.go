@@ -59,6 +59,9 @@ func ReadStatus(ctx context.Context, url string, dir Dir) (s *Status, err error)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
+	if err := notOurs(t.dir); err != nil {
+		return nil, err
+	}
 	revs, err := t.read(ctx)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,196 @@
+package migrate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+
+	atlas "ariga.io/atlas/sql/migrate"
+)
+
+// notOurs is an error for a directory that another tool wrote: read by Atlas's
+// rules, what undoes a migration would run as a part of it, in an order of its own.
+func notOurs(dir Dir) error {
+	files, err := dir.Files()
+	if err != nil {
+		return dirError(dir, err)
+	}
+	names := make(map[string]bool, len(files))
+	for _, f := range files {
+		names[f.Name()] = true
+	}
+	for _, f := range files {
+		tool := byName(f.Name(), names)
+		if tool == "" {
+			tool = byText(string(f.Bytes()))
+		}
+		if tool != "" {
+			return dirError(dir, toolError(dir, f.Name(), tool))
+		}
+	}
+	if name := "meta/_journal.json"; holds(dir, name) {
+		return dirError(dir, toolError(dir, name, "Drizzle"))
+	}
+	if len(files) > 0 {
+		return nil
+	}
+	entries, _ := fs.ReadDir(dir, ".") // a directory in memory has no list
+	for _, e := range entries {
+		name, tool := inFolder(dir, e)
+		if tool == "" {
+			name, tool = e.Name(), noSQL[path.Ext(e.Name())]
+		}
+		if tool != "" {
+			return dirError(dir, toolError(dir, name, tool))
+		}
+	}
+	return nil
+}
+
+// notBegun is an error for a directory that holds no migration and was not begun,
+// such as one whose name is mistyped.
+func notBegun(dir Dir) error {
+	files, err := dir.Files()
+	if err == nil && len(files) == 0 && !holds(dir, atlas.HashFileName) {
+		err = errors.New("it holds no migration: name the folder of the .sql files, or begin one with: authgraph migrate diff NAME (migrate.Diff)")
+	}
+	return dirError(dir, err)
+}
+
+func holds(dir Dir, name string) bool {
+	f, err := dir.Open(name)
+	if err != nil {
+		return false
+	}
+	return f.Close() == nil
+}
+
+// toolError says what to do with the directory of another tool.
+func toolError(dir Dir, name, tool string) error {
+	format, known := imports[tool]
+	if !known {
+		return fmt.Errorf("%s is a file of %s, which authgraph does not read: write the statements that go forward into a directory of their own (authgraph migrate new NAME --dir FOLDER)", name, tool)
+	}
+	return fmt.Errorf("%s is a file of %s, which authgraph does not read: convert the directory with: atlas migrate import --from 'file://%s?format=%s' --to 'file://%[3]s-atlas'", name, tool, dirPath(dir), format)
+}
+
+// imports are the tools whose directories the Atlas CLI converts, and what it
+// calls them (https://atlasgo.io/versioned/import).
+var imports = map[string]string{
+	"goose": "goose", "dbmate": "dbmate", "golang-migrate": "golang-migrate", "Flyway": "flyway", "Liquibase": "liquibase",
+}
+
+// noSQL are the tools whose migrations are programs or documents. They count
+// only in a directory without SQL.
+var noSQL = map[string]string{
+	".rb": "Rails", ".php": "Laravel, Doctrine or Phinx", ".py": "Alembic or Django", ".js": "Knex, Sequelize or TypeORM",
+	".ts": "Knex, Sequelize or TypeORM", ".cs": "Entity Framework", ".xml": "Liquibase's XML", ".yaml": "Liquibase's YAML",
+	".yml": "Liquibase's YAML", ".exs": "Ecto", ".prisma": "Prisma",
+}
+
+var (
+	// flyway names versioned, undo, baseline and repeatable migrations.
+	flyway = regexp.MustCompile(`^([VUB]\d[\d._]*|R)__.*\.sql$`)
+	// backward is a file beside the one that it undoes.
+	backward = regexp.MustCompile(`(?i)^(.+)([._-])(down|undo|rollback)\.sql$`)
+)
+
+// byName is the tool that gives its files such names, or "".
+func byName(name string, all map[string]bool) string {
+	if flyway.MatchString(name) {
+		return "Flyway"
+	}
+	m := backward.FindStringSubmatch(name)
+	switch {
+	case m == nil:
+		return ""
+	case m[2]+m[3] == ".down":
+		return "golang-migrate"
+	case all[m[1]+".sql"], all[m[1]+m[2]+"up.sql"], all[m[1]+m[2]+"do.sql"]:
+		return "a tool that keeps what undoes a migration beside it"
+	}
+	return ""
+}
+
+// first are the marks that a tool needs before the first statement of a file.
+var first = []struct {
+	tool string
+	mark *regexp.Regexp
+}{
+	{"goose", regexp.MustCompile(`(?i)^--\s*\+goose\s+(up|down|no transaction|statementbegin|envsub)\b`)},
+	{"sql-migrate", regexp.MustCompile(`(?i)^--\s*\+migrate\s+(up|down)\b`)},
+	{"a tool of the kind of goose", regexp.MustCompile(`(?i)^--\s*\+\w+\s+(up|down)\s*$`)},
+	{"dbmate", regexp.MustCompile(`^--\s*migrate:(up|down)(\s|$)`)},
+	{"Liquibase", regexp.MustCompile(`(?i)^--\s*liquibase\s+formatted\s+sql\b`)},
+	{"rambler", regexp.MustCompile(`^--\s*rambler\s+(up|down)\s*$`)},
+	{"Play", regexp.MustCompile(`^(#|--)\s*---\s*!(Ups|Downs)\s*$`)},
+}
+
+// between are the marks between the statements that go forward and those that go
+// back.
+var between = []struct {
+	tool string
+	mark *regexp.Regexp
+}{
+	{"tern", regexp.MustCompile(`(?m)^---- create above / drop below ----\s*$`)},
+	{"MyBatis", regexp.MustCompile(`(?m)^--\s*//\s*@UNDO\s*$`)},
+}
+
+var blockComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
+
+// byText is the tool whose marks the text of a file holds outside of statements,
+// or "". A comment that mentions one among other words is none.
+func byText(text string) string {
+	text = strings.TrimPrefix(text, "\ufeff")
+	for line := range strings.Lines(blockComment.ReplaceAllString(text, "")) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "--") && !strings.HasPrefix(line, "#") {
+			break
+		}
+		for _, m := range first {
+			if m.mark.MatchString(line) {
+				return m.tool
+			}
+		}
+	}
+	for _, m := range between {
+		if m.mark.MatchString(text) && m.mark.MatchString(outside(text)) {
+			return m.tool
+		}
+	}
+	return ""
+}
+
+// outside is what of a text is in no statement and no block comment.
+func outside(text string) string {
+	stmts, err := atlas.Stmts(text)
+	if err != nil {
+		return "" // it is refused as it is
+	}
+	var b strings.Builder
+	at := 0
+	for _, s := range stmts {
+		b.WriteString(text[at:max(at, s.Pos)])
+		at = max(at, min(len(text), s.Pos+len(s.Text)))
+	}
+	b.WriteString(text[at:])
+	return blockComment.ReplaceAllString(b.String(), "")
+}
+
+// inFolder is the file of a tool that makes a folder for each migration.
+func inFolder(dir Dir, e fs.DirEntry) (name, tool string) {
+	if !e.IsDir() {
+		return "", ""
+	}
+	for _, in := range []struct{ file, tool string }{
+		{"snapshot.json", "Drizzle"}, {"migration.sql", "Prisma"}, {"up.sql", "Diesel"},
+	} {
+		if name := path.Join(e.Name(), in.file); holds(dir, name) {
+			return name, in.tool
+		}
+	}
+	return "", ""
+}

@@ -1,0 +1,167 @@
+package migrate_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	entmigrate "github.com/authgraph/authgraph/ent/migrate"
+	"github.com/authgraph/authgraph/internal/mysqltest"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+const up, down = "CREATE TABLE a (id int);\n", "DROP TABLE a;\n"
+
+// foreign are directories of other tools, and what they are refused as.
+var foreign = map[string]struct {
+	content files
+	refusal string
+}{
+	"goose": {files{"00001_a.sql": "-- +goose Up\n" + up + "\n-- +goose Down\n" + down},
+		"00001_a.sql is a file of goose, which authgraph does not read: convert the directory with: atlas migrate import --from 'file://"},
+	"goose below a header": {files{"1_a.sql": "\ufeff/* licence\n */\n\n-- makes a\r\n--+goose NO TRANSACTION\r\n-- +goose up\r\n" + up}, "a file of goose"},
+	"goose beside one of Atlas": {files{"1_a.sql": up, "2_b.sql": "-- +goose Up\n-- +goose StatementBegin\nBEGIN; END\n-- +goose StatementEnd\n-- +goose Down\n" + down},
+		"2_b.sql is a file of goose"},
+	"a tool like goose":          {files{"1_a.sql": "-- +micrate Up\n" + up + "-- +micrate Down\n" + down}, "a file of a tool of the kind of goose"},
+	"dbmate":                     {files{"1_a.sql": "-- migrate:up transaction:false\n" + up + "\n-- migrate:down\n" + down}, "?format=dbmate' --to 'file://"},
+	"sql-migrate":                {files{"1_a.sql": "-- +migrate Up\n" + up + "-- +migrate Down\n" + down}, "a file of sql-migrate, which authgraph does not read: write the statements that go forward"},
+	"tern":                       {files{"001_a.sql": up + "---- create above / drop below ----\n" + down}, "a file of tern"},
+	"tern with space":            {files{"001_a.sql": up + "\n-- that was all\n---- create above / drop below ----\n\n" + down}, "a file of tern"},
+	"MyBatis":                    {files{"1_a.sql": "-- // First.\n" + up + "\n-- //@UNDO\n" + down}, "a file of MyBatis"},
+	"Play":                       {files{"1.sql": "# --- !Ups\n" + up + "# --- !Downs\n" + down}, "a file of Play"},
+	"rambler":                    {files{"1_a.sql": "-- rambler up\n" + up + "-- rambler down\n" + down}, "a file of rambler"},
+	"golang-migrate":             {files{"1_a.up.sql": up, "1_a.down.sql": down}, "1_a.down.sql is a file of golang-migrate"},
+	"golang-migrate, half":       {files{"1_a.down.sql": down}, "?format=golang-migrate'"},
+	"db-migrate":                 {files{"1-a-up.sql": up, "1-a-down.sql": down}, "1-a-down.sql is a file of a tool that keeps"},
+	"yoyo":                       {files{"1.a.sql": up, "1.a.rollback.sql": down}, "1.a.rollback.sql is a file of"},
+	"Flyway":                     {files{"V1__a.sql": up, "V2.1__b.sql": down}, "V1__a.sql is a file of Flyway"},
+	"Flyway's undo":              {files{"U1__a.sql": down}, "?format=flyway'"},
+	"Flyway's repeatable":        {files{"R__view.sql": "CREATE VIEW v AS SELECT 1;"}, "a file of Flyway"},
+	"Liquibase":                  {files{"1_a.sql": "--liquibase formatted sql\n\n--changeset ada:1\n" + up + "--rollback DROP TABLE a;\n"}, "?format=liquibase'"},
+	"Liquibase's XML":            {files{"changelog.xml": "<databaseChangeLog/>"}, "changelog.xml is a file of Liquibase's XML"},
+	"Drizzle":                    {files{"0000_a.sql": up, "meta/_journal.json": "{}"}, "meta/_journal.json is a file of Drizzle"},
+	"Drizzle's folders":          {files{"20240101_a/migration.sql": up, "20240101_a/snapshot.json": "{}"}, "20240101_a/snapshot.json is a file of Drizzle"},
+	"Prisma":                     {files{"20240101_a/migration.sql": up, "migration_lock.toml": "provider = \"mysql\"\n"}, "20240101_a/migration.sql is a file of Prisma"},
+	"Prisma after a former hash": {files{"20240101_a/migration.sql": up, "atlas.sum": "h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"}, "a file of Prisma"},
+	"Diesel":                     {files{"20240101_a/up.sql": up, "20240101_a/down.sql": down}, "20240101_a/up.sql is a file of Diesel"},
+	"Rails":                      {files{"20240101_create_a.rb": "class CreateA; end"}, "20240101_create_a.rb is a file of Rails"},
+	"Laravel":                    {files{"2024_01_01_000000_create_a.php": "<?php"}, "a file of Laravel"},
+	"Django":                     {files{"__init__.py": "", "0001_initial.py": ""}, "a file of Alembic or Django"},
+	"Knex":                       {files{"20240101_a.js": "exports.up = 1"}, "a file of Knex"},
+}
+
+// plain writes files, some in folders, without their checksums.
+func plain(t *testing.T, content files) string {
+	t.Helper()
+	path := t.TempDir()
+	for name, text := range content {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(path, name)), 0o755))
+		put(t, path, name, text)
+	}
+	return path
+}
+
+func TestDirectoryOfAnotherToolIsRefusedAndLeftAsItIs(t *testing.T) {
+	t.Parallel()
+	for name, tool := range foreign {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, path := mysqltest.SQLite(t), plain(t, tool.content)
+			run(t, mysqltest.DB(t, url), "PRAGMA user_version = 1")
+			dir, dev := open(t, path), scratch(t, url)
+			before, ctx := listing(t, path), t.Context()
+			refused := func(what string, err error) {
+				t.Helper()
+				var dirErr *migrate.DirError
+				require.ErrorAs(t, err, &dirErr, what)
+				require.ErrorContains(t, err, tool.refusal, what)
+				require.NotContains(t, err.Error(), "\n")
+			}
+			refused("validate", migrate.Validate(dir))
+			refused("hash", migrate.Hash(dir))
+			_, err := migrate.New(dir, "b")
+			refused("new", err)
+			_, err = migrate.Diff(ctx, dev, dir, migrate.Tables(entmigrate.Tables...), "b")
+			refused("diff", err)
+			_, err = migrate.Lint(ctx, dev, dir, migrate.LintOptions{})
+			refused("lint", err)
+			_, err = migrate.Inspect(ctx, dev, migrate.Files(dir))
+			refused("inspect", err)
+			_, err = migrate.TableChanges(ctx, dev, dir)
+			refused("inspect --format html", err)
+			_, err = migrate.Deviations(ctx, dev, dir, "", url)
+			refused("doctor", err)
+			_, err = migrate.ReadStatus(ctx, url, dir)
+			refused("status", err)
+			for _, opts := range []migrate.ApplyOptions{{Dir: dir}, {Dir: dir, DryRun: true}, {Dir: dir, AllowDirty: true}} {
+				_, err = migrate.Apply(ctx, url, opts)
+				refused("apply", err)
+			}
+			assert.Equal(t, before, listing(t, path))
+			assert.Empty(t, tables(t, url))
+		})
+	}
+}
+
+func TestFileThatOnlyMentionsAnotherToolIsAtlass(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]files{
+		"in a comment":               {"1_a.sql": "-- This was converted: it began with -- +goose Up, or was it -- migrate:up?\n-- liquibase could read it\n" + up},
+		"in a comment of many lines": {"1_a.sql": "/*\n-- +goose Up\n-- migrate:up\n---- create above / drop below ----\n*/\n" + up},
+		"after a statement":          {"1_a.sql": up + "-- +goose Down\n-- migrate:down\n" + "CREATE TABLE b (id int);\n"},
+		"in a string":                {"1_a.sql": "CREATE TABLE a (t text);\nINSERT INTO a VALUES ('\n-- +goose Up\n---- create above / drop below ----\n-- //@UNDO\n');\n"},
+		"in names":                   {"1_step_down.sql": up, "2_V1__a.sql": "CREATE TABLE b (id int);", "3_rollback.sql": "CREATE TABLE c (id int);", "4_a.up.sql": "CREATE TABLE d (id int);"},
+		"in other folders":           {"1_a.sql": up, "prisma/migration.sql": down, "seed.js": "", "meta/readme.md": ""},
+		"in directives":              {"1_a.sql": "-- atlas:txmode none\n\n-- atlas:nolint\n" + up},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, path := mysqltest.SQLite(t), plain(t, content)
+			dir := open(t, path)
+			require.NoError(t, migrate.Hash(dir))
+			require.NoError(t, migrate.Validate(dir))
+			apply(t, url, dir)
+			assert.Contains(t, tables(t, url), "a")
+		})
+	}
+}
+
+func TestDirectoryWithoutMigrationsIsOnlyGoodToBeginOne(t *testing.T) {
+	t.Parallel()
+	url := mysqltest.SQLite(t)
+	for name, content := range map[string]files{
+		"empty": {}, "of Git": {".gitkeep": ""}, "of documents": {"README.md": "# migrations", "notes.txt": ""},
+	} {
+		dir := open(t, plain(t, content))
+		var empty *migrate.DirError
+		require.ErrorAs(t, migrate.Validate(dir), &empty, name)
+		require.ErrorContains(t, empty, "it holds no migration: name the folder of the .sql files, or begin one with: authgraph migrate diff NAME")
+		require.ErrorContains(t, migrate.Hash(dir), "it holds no migration")
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
+		require.ErrorContains(t, err, "it holds no migration")
+		plan, err := migrate.Diff(t.Context(), scratch(t, url), dir, migrate.Tables(entmigrate.Tables...), "init")
+		require.NoError(t, err)
+		require.NoError(t, plan.Write())
+		require.NoError(t, migrate.Validate(dir))
+
+		dir = open(t, plain(t, content))
+		_, err = migrate.New(dir, "init")
+		require.NoError(t, err)
+		require.NoError(t, migrate.Validate(dir))
+	}
+	begun := open(t, plain(t, files{atlas.HashFileName: ""}))
+	require.NoError(t, migrate.Hash(begun))
+	require.NoError(t, migrate.Validate(begun), "its checksums say that it is one")
+}
+
+func TestSchemaFileOfAnotherToolIsRefused(t *testing.T) {
+	t.Parallel()
+	url := mysqltest.SQLite(t)
+	path := filepath.Join(plain(t, files{"schema.sql": "-- +goose Up\n" + up + "-- +goose Down\n" + down}), "schema.sql")
+	_, err := migrate.Inspect(t.Context(), scratch(t, url), migrate.SQLFile(path))
+	require.ErrorContains(t, err, path+" is a file of goose")
+}
