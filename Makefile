@@ -17,11 +17,11 @@ help: ## Show what can be made
 
 .PHONY: test
 test: ## Run all tests on a real MySQL, a real MariaDB and SQLite
-	$(WITHSERVERS) -- go test -race -count=1 -timeout=30m ./...
+	$(WITHSERVERS) -tools -- go test -race -count=1 -timeout=30m ./...
 
 .PHONY: servers
 servers: ## Open a shell in which both test servers run and go test finds them
-	$(WITHSERVERS) -- "$${SHELL:-sh}"
+	$(WITHSERVERS) -tools -- "$${SHELL:-sh}"
 
 .PHONY: generate
 generate: ## Generate the client, and what else follows from ent/schema
@@ -84,7 +84,7 @@ bench-migrations: ## Time the commands beside drizzle-kit and the Atlas CLI
 .PHONY: bench-check
 bench-check: ## Hold the benchmarks' peers against each other, on few rows
 	cd bench && go mod tidy -diff && go vet ./... && go run $(GOLANGCI_LINT) run
-	$(WITHSERVERS) -mysql-only -- go -C bench test -count=1 ./...
+	$(WITHSERVERS) -mysql-only -tools -- go -C bench test -count=1 ./...
 
 .PHONY: demo
 demo: ## Show the graph at work on DATABASE_URL, or on a SQLite file

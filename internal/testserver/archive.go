@@ -17,7 +17,12 @@ import (
 // unpacked there by version, together with the libraries of its suite.
 type archived struct {
 	name, suite string
-	check       func(folder string) error // whether what was unpacked can run
+	install     []string // it, and what else to install
+	needs       string   // a pattern of the packages to unpack beside the libraries
+	// prepare changes what was unpacked into root for its use in folder, where it is moved to.
+	prepare func(ctx context.Context, root, folder string) error
+	// check reports whether it can run there.
+	check func(ctx context.Context, folder string) error
 }
 
 // folders returns where versions of the package are unpacked, the last fetched one first. Where there is none, the
@@ -71,11 +76,11 @@ func (a archived) fetch(ctx context.Context, cache string, say func(string, ...a
 	if err := apt.update(); err != nil {
 		return err
 	}
-	simulated, err := apt.get("", "--simulate", "install", a.name)
+	simulated, err := apt.get("", append([]string{"--simulate", "install"}, a.install...)...)
 	if err != nil {
 		return err
 	}
-	packages := neededPackages(simulated, a.name)
+	packages := a.neededPackages(simulated)
 	version := packages[a.name]
 	if version == "" {
 		return fmt.Errorf("the archive offers no %s", a.name)
@@ -95,16 +100,27 @@ func (a archived) fetch(ctx context.Context, cache string, say func(string, ...a
 	if err := apt.unpack(packages, filepath.Join(work, "downloads"), root); err != nil {
 		return err
 	}
-	// What lacks a library says so here, before it is taken for a version that can be used.
-	if err := a.check(root); err != nil {
-		return fmt.Errorf("%s %s cannot run: %w", a.name, version, err)
+	for _, unused := range []string{"usr/share/doc", "usr/share/man", "usr/share/locale"} {
+		if err := os.RemoveAll(filepath.Join(root, unused)); err != nil {
+			return err
+		}
+	}
+	if err := a.prepare(ctx, root, target); err != nil {
+		return err
 	}
 	// Unpacking gave the folder the age of the package; what counts is when it was fetched.
 	now := time.Now()
 	if err := os.Chtimes(root, now, now); err != nil {
 		return err
 	}
-	return os.Rename(root, target)
+	if err := os.Rename(root, target); err != nil {
+		return err
+	}
+	// What lacks a library says so here, before it is taken for a version that can be used.
+	if err := a.check(ctx, target); err != nil {
+		return errors.Join(fmt.Errorf("%s %s cannot run: %w", a.name, version, err), os.RemoveAll(target))
+	}
+	return nil
 }
 
 // loader returns the words that run an unpacked executable through the loader that was unpacked beside it: the
@@ -237,14 +253,16 @@ func (a *apt) unpack(packages map[string]string, downloads, root string) error {
 
 var simulatedInstall = regexp.MustCompile(`(?m)^Inst (\S+) (?:\[\S+\] )?\((\S+) `)
 
-// neededPackages picks the server and the libraries from a simulated installation, by name and version. The rest are
-// scripts and their interpreter.
-func neededPackages(simulated, server string) map[string]string {
+// neededPackages picks the program and what it needs from a simulated installation, by name and version. The rest are
+// scripts, their interpreters, and compilers of shaders for graphics cards.
+func (a archived) neededPackages(simulated string) map[string]string {
+	wanted := regexp.MustCompile(`^(` + a.needs + `)`)
+	library := regexp.MustCompile(`^(zlib|lib)`)
+	unwanted := regexp.MustCompile(`^lib(perl|python|llvm|z3-|.*-dev$)`)
 	needed := map[string]string{}
 	for _, found := range simulatedInstall.FindAllStringSubmatch(simulated, -1) {
 		name, version := found[1], found[2]
-		isLibrary := strings.HasPrefix(name, "lib") || strings.HasPrefix(name, "zlib")
-		if name == server || isLibrary && !strings.HasPrefix(name, "libperl") {
+		if wanted.MatchString(name) || library.MatchString(name) && !unwanted.MatchString(name) {
 			needed[name] = version
 		}
 	}

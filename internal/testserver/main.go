@@ -15,18 +15,19 @@ import (
 	"time"
 )
 
-const usage = `usage: withservers [-mysql-only] [--] command [argument …]
+const usage = `usage: withservers [-mysql-only] [-tools] [--] command [argument …]
 
 Runs the command with a MySQL and a MariaDB server, whose URLs it finds in
 ` + MySQLVariable + ` and ` + MariaDBVariable + `, and exits as the command does.
 A URL that is set already is used as it is. AUTHGRAPH_TEST_REFRESH=1 looks
-for a newer server where one was fetched from the Debian archive before.
+for what is newer where it was fetched from the Debian archive before.
 
   -mysql-only   leave MariaDB out
+  -tools        bring chromium, node, npm, python3 and sqlite3 where PATH has none
 `
 
 const (
-	exitNoServer    = 125 // a code that the command itself hardly exits with
+	exitMissing     = 125 // a code that the command itself hardly exits with
 	exitInterrupted = 130 // as a shell has it
 )
 
@@ -36,6 +37,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, usage) }
 	mysqlOnly := flags.Bool("mysql-only", false, "")
+	withTools := flags.Bool("tools", false, "")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -52,7 +54,14 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		products = products[:1]
 		fmt.Fprintln(stderr, "mariadb: left out, because of -mysql-only")
 	}
+	var folders []string
+	var missing error
+	var fetching sync.WaitGroup
+	if *withTools {
+		fetching.Go(func() { folders, missing = missingTools(ctx, stderr) })
+	}
 	servers, err := startAll(ctx, products, stderr)
+	fetching.Wait()
 	defer func() {
 		for _, server := range servers {
 			if server != nil {
@@ -63,9 +72,15 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if ctx.Err() != nil {
 		return exitInterrupted
 	}
-	if err != nil {
+	if err := errors.Join(err, missing); err != nil {
 		fmt.Fprintln(stderr, err)
-		return exitNoServer
+		return exitMissing
+	}
+	// The machine's own commands come first. The command itself may be one of the tools.
+	path := strings.Join(append([]string{os.Getenv("PATH")}, folders...), string(os.PathListSeparator))
+	if err := os.Setenv("PATH", path); err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitMissing
 	}
 	cmd := exec.Command(flags.Arg(0), flags.Args()[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr

@@ -14,16 +14,7 @@ func startPackage(ctx context.Context, product *Product, say func(string, ...any
 	if product.suite == "" {
 		return nil, fmt.Errorf("the archive is not known to hold this release, but %s", product.releaseNames())
 	}
-	server := archived{name: product.debian, suite: product.suite, check: func(folder string) error {
-		// Programs and manuals are half of what was unpacked, and the server uses none.
-		for _, unused := range []string{"usr/bin", "usr/share/doc", "usr/share/man", "usr/share/locale"} {
-			if err := os.RemoveAll(filepath.Join(folder, unused)); err != nil {
-				return err
-			}
-		}
-		_, err := unpackedProgram(product, folder)
-		return err
-	}}
+	server := product.archived()
 	folders, err := server.folders(ctx, say)
 	if err != nil {
 		return nil, err
@@ -43,6 +34,20 @@ func startPackage(ctx context.Context, product *Product, say func(string, ...any
 		failures = append(failures, fmt.Errorf("%s: %w", filepath.Base(folder), err))
 	}
 	return nil, errors.Join(failures...)
+}
+
+func (p *Product) archived() archived {
+	return archived{
+		name: p.debian, suite: p.suite, install: []string{p.debian}, needs: p.debian + "$",
+		prepare: func(_ context.Context, root, _ string) error {
+			// The programs beside the server are large.
+			return os.RemoveAll(filepath.Join(root, "usr/bin"))
+		},
+		check: func(_ context.Context, folder string) error {
+			_, err := unpackedProgram(p, folder)
+			return err
+		},
+	}
 }
 
 func unpackedProgram(product *Product, folder string) (program, error) {

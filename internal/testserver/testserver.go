@@ -127,7 +127,7 @@ func Start(ctx context.Context, product *Product, progress io.Writer) (*Server, 
 	if product.release != "" {
 		return StartOwn(ctx, product, progress)
 	}
-	say := sayer(product, progress)
+	say := sayer(product.String(), progress)
 	// A URL that somebody set is an order; running on something else when it fails would hide the mistake.
 	if url := os.Getenv(product.variable); url != "" {
 		server, err := useURL(ctx, product, url)
@@ -151,7 +151,7 @@ func Start(ctx context.Context, product *Product, progress io.Writer) (*Server, 
 func StartOwn(ctx context.Context, product *Product, progress io.Writer, flags ...string) (*Server, error) {
 	own := *product
 	own.tuning = flags
-	return startBy(ctx, &own, sayer(product, progress), []way{
+	return startBy(ctx, &own, sayer(product.String(), progress), []way{
 		{product.executable + " on PATH", startInstalled},
 		{"Debian package " + product.debian, startPackage},
 	}, nil)
@@ -182,11 +182,11 @@ func startBy(ctx context.Context, product *Product, say func(string, ...any), wa
 // printing keeps the lines of servers that start at the same time whole.
 var printing sync.Mutex
 
-func sayer(product *Product, progress io.Writer) func(string, ...any) {
+func sayer(name string, progress io.Writer) func(string, ...any) {
 	return func(format string, args ...any) {
 		printing.Lock()
 		defer printing.Unlock()
-		fmt.Fprintf(progress, product.String()+": "+format+"\n", args...)
+		fmt.Fprintf(progress, name+": "+format+"\n", args...)
 	}
 }
 

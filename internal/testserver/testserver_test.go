@@ -111,7 +111,7 @@ Conf mysql-server-core (9.7.4-2 Debian:unstable [amd64])
 `
 	assert.Equal(t, map[string]string{
 		"libc6": "2.43-7", "zlib1g": "1:1.3-4", "mysql-server-core": "9.7.4-2",
-	}, neededPackages(simulated, "mysql-server-core"))
+	}, MySQL.archived().neededPackages(simulated))
 }
 
 func TestCheckVersion(t *testing.T) {
