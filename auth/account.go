@@ -27,7 +27,7 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 	if err != nil {
 		return nil, err
 	}
-	u, err := statement(ctx, func(ctx context.Context) (*ent.User, error) {
+	u, err := statement(ctx, s, func(ctx context.Context) (*ent.User, error) {
 		return s.client.User.Create().SetName(name).SetEmail(email).SetPassword(hash).SetCreatedAt(s.now()).Save(ctx)
 	})
 	switch {
@@ -101,7 +101,7 @@ func (s *Service) signIn(ctx context.Context, email, password string, d Device) 
 // prove verifies the password of the account that a value finds. Where the hash
 // was made with weaker parameters than new ones are, it returns a new one.
 func (s *Service) prove(ctx context.Context, password string, by account, value any) (u *ent.User, rehashed string, err error) {
-	u, err = repeat(ctx, func(ctx context.Context) (*ent.User, error) { return loadUser(ctx, s.client, by, value) })
+	u, err = repeat(ctx, s, func(ctx context.Context) (*ent.User, error) { return loadUser(ctx, s.client, by, value) })
 	if err != nil {
 		return nil, "", fmt.Errorf("verify a password: %w", err)
 	}
@@ -204,7 +204,7 @@ func (s *Service) countGuess(ctx context.Context, u *ent.User) error {
 	}
 	// An expired lock starts the count again, once.
 	if u.LockUntil != nil {
-		n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+		n, err := repeat(ctx, s, func(ctx context.Context) (int, error) {
 			return s.client.User.Update().
 				Where(user.ID(u.ID), user.LockUntilLTE(now)).
 				SetFailedLoginAttempts(1).ClearLockUntil().
@@ -214,7 +214,7 @@ func (s *Service) countGuess(ctx context.Context, u *ent.User) error {
 			return wrap(err, "count a guess")
 		}
 	}
-	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+	n, err := repeat(ctx, s, func(ctx context.Context) (int, error) {
 		return s.client.User.Update().
 			Where(user.ID(u.ID), user.LockUntilIsNil(), user.FailedLoginAttemptsLT(int32(s.cfg.Lockout.MaxFailures))).
 			AddFailedLoginAttempts(1).
@@ -228,7 +228,7 @@ func (s *Service) countGuess(ctx context.Context, u *ent.User) error {
 
 // lockAfter locks the account if its guesses are used up.
 func (s *Service) lockAfter(ctx context.Context, userID int) error {
-	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+	n, err := repeat(ctx, s, func(ctx context.Context) (int, error) {
 		return s.client.User.Update().
 			Where(user.ID(userID), user.LockUntilIsNil(), user.FailedLoginAttemptsGTE(int32(s.cfg.Lockout.MaxFailures))).
 			SetLockUntil(s.now().Add(s.cfg.Lockout.Duration)).
@@ -247,7 +247,7 @@ func (s *Service) lockAfter(ctx context.Context, userID int) error {
 // and refresh tokens are not accepted meanwhile. A time that has passed ends a
 // lock.
 func (s *Service) Lock(ctx context.Context, userID int, until time.Time) error {
-	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+	n, err := insist(ctx, s, func(ctx context.Context) (int, error) {
 		return s.client.User.Update().Where(user.ID(userID)).SetLockUntil(until.UTC().Truncate(time.Microsecond)).Save(ctx)
 	})
 	if err != nil {
@@ -351,7 +351,7 @@ func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (in
 
 // ChangeRole gives a user another role. It holds from the next session check.
 func (s *Service) ChangeRole(ctx context.Context, userID int, role schematype.Role) error {
-	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+	n, err := insist(ctx, s, func(ctx context.Context) (int, error) {
 		return s.client.User.Update().Where(user.ID(userID), user.IsDeleted(false)).SetRole(role).Save(ctx)
 	})
 	switch {
@@ -418,7 +418,7 @@ func (s *Service) Reactivate(ctx context.Context, email, password string, d Devi
 // Restore brings a deleted account back, for a caller that has proof of its
 // own. It is an [ErrNotFound] unless the account is deleted and may come back.
 func (s *Service) Restore(ctx context.Context, userID int) error {
-	n, err := statement(ctx, func(ctx context.Context) (int, error) {
+	n, err := statement(ctx, s, func(ctx context.Context) (int, error) {
 		up := s.client.User.Update().Where(user.ID(userID), user.IsDeleted(true), restorable(s.now()))
 		restore(up)
 		return up.Save(ctx)

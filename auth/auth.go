@@ -27,6 +27,7 @@ import (
 	"io"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/authgraph/authgraph/ent"
@@ -158,6 +159,8 @@ type Service struct {
 	touch  toucher
 	// decoy is the hash that a guess without an account is compared with.
 	decoy func() (string, error)
+	// tellsSent is set once the connections have told that they sent something.
+	tellsSent atomic.Bool
 }
 
 // New makes a service over client. The error is a [*ConfigError] if cfg cannot

@@ -119,3 +119,14 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("the database did not answer, the outcome is unknown: %v", e.Err)
 }
 func (e *UnknownError) Unwrap() error { return e.Err }
+
+// UnavailableError is a call for which the database is not there now: it cannot
+// be reached, takes no writes, has no quorum, or goes on refusing. Nothing that
+// the call was to do has happened, except that a guess at a password or a code
+// may be counted. Answer 503: the same call may succeed later.
+type UnavailableError struct{ Err error }
+
+func (e *UnavailableError) Error() string {
+	return fmt.Sprintf("the database cannot be reached or takes no writes now, nothing was changed: %v", e.Err)
+}
+func (e *UnavailableError) Unwrap() error { return e.Err }

@@ -96,7 +96,7 @@ type newest struct {
 // newestCode is nil where there is none.
 func (s *Service) newestCode(ctx context.Context, email string, kind schematype.OTPType) (*newest, error) {
 	const query = `SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1`
-	code, err := repeat(ctx, func(ctx context.Context) (*newest, error) {
+	code, err := repeat(ctx, s, func(ctx context.Context) (*newest, error) {
 		var c newest
 		found, err := scanRow(ctx, s.client, query, []any{email, string(kind)}, &c.id, &c.hash, &c.attempts, &c.maxAttempts)
 		if err != nil || !found {
@@ -123,7 +123,7 @@ func (s *Service) tryCode(ctx context.Context, email string, kind schematype.OTP
 		s.matches("", kind, email, c)
 		return 0, s.codeFailed(ctx, kind, ErrCode)
 	}
-	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+	n, err := repeat(ctx, s, func(ctx context.Context) (int, error) {
 		return s.client.OTP.Update().
 			Where(otp.ID(code.id), otp.IsUsed(false), otp.ExpiresAtGT(s.now()), attemptsLeft).
 			AddAttempts(1).
@@ -202,7 +202,7 @@ func (s *Service) VerifyCode(ctx context.Context, email string, kind schematype.
 		return s.codeFailed(ctx, kind, ErrCode)
 	}
 	match := s.matches(code.hash, kind, email, c)
-	n, err := statement(ctx, func(ctx context.Context) (int, error) { return s.countAndUse(ctx, code.id, match) })
+	n, err := statement(ctx, s, func(ctx context.Context) (int, error) { return s.countAndUse(ctx, code.id, match) })
 	switch {
 	case err != nil:
 		return fmt.Errorf("count an attempt: %w", err)

@@ -117,7 +117,7 @@ func (s *Service) live() predicate.Session {
 // The session's last use is written in the background, at most once in
 // SessionPolicy.TouchInterval.
 func (s *Service) CheckSession(ctx context.Context, t Token) (*Session, *User, error) {
-	c, err := repeat(ctx, func(ctx context.Context) (*check, error) { return s.checkSession(ctx, t.hash()) })
+	c, err := repeat(ctx, s, func(ctx context.Context) (*check, error) { return s.checkSession(ctx, t.hash()) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("check a session: %w", err)
 	}
@@ -160,7 +160,7 @@ func (s *Service) checkSession(ctx context.Context, hash string) (*check, error)
 
 // Sessions are the live sessions of a user, the last used first, at most 1000.
 func (s *Service) Sessions(ctx context.Context, userID int) ([]*Session, error) {
-	rows, err := repeat(ctx, func(ctx context.Context) ([]*ent.Session, error) {
+	rows, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.Session, error) {
 		return s.client.Session.Query().
 			Where(session.UserID(userID), s.live()).
 			Order(ent.Desc(session.FieldLastUsedAt, session.FieldID)).
@@ -199,7 +199,7 @@ func (s *Service) RevokeSessions(ctx context.Context, userID int) error {
 }
 
 func (s *Service) revokeSessions(ctx context.Context, userID int, which ...predicate.Session) error {
-	n, err := repeat(ctx, func(ctx context.Context) (int, error) {
+	n, err := insist(ctx, s, func(ctx context.Context) (int, error) {
 		return s.client.Session.Update().Where(append(which, session.IsActive(true))...).SetIsActive(false).Save(ctx)
 	})
 	if err != nil {

@@ -5,51 +5,51 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"io"
+	"fmt"
 	"math/rand/v2"
-	"net"
-	"slices"
 	"time"
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
-	"github.com/go-sql-driver/mysql"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
 // attempts is how often a transaction is tried. Deadlocks among n requests for
 // one row resolve one request a round, so the last one may need many.
 const attempts = 20
 
+// patience is how long after the beginning of a call another try may begin.
+const patience = 30 * time.Second
+
 // tx runs fn in a transaction and commits it unless fn returns an error. It
-// runs fn again where the database rolled the transaction back in favour of
-// another one, or the connection was lost before COMMIT was sent: then nothing
-// of it can have happened. Where the answer to COMMIT is lost it returns an
+// runs fn again where nothing of it can have happened: the database rolled the
+// transaction back in favour of another one or refused a statement, or the
+// connection was lost before COMMIT was sent. Where that goes on it returns an
+// [*UnavailableError], and where the answer to COMMIT is lost an
 // [*UnknownError].
 //
 // What a caller is told as an error but must stay (a family revoked) is set
 // aside by fn, which returns nil.
 func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error) error {
-	return retry(ctx, func() (again bool, err error) {
+	return s.retry(ctx, func() (again bool, err error) {
 		tx, err := s.client.BeginTx(ctx, nil)
 		if err != nil {
-			return rolledBack(err) || lost(err), err
+			return mayRepeat(err), err
 		}
 		if err := fn(ctx, tx.Client()); err != nil {
 			// The database has rolled back already where this fails.
-			_ = tx.Rollback()
-			return rolledBack(err) || lost(err) || errors.Is(err, errRaced), ended(ctx, err)
+			_ = within(ctx, tx.Rollback)
+			return mayRepeat(err) || errors.Is(err, errRaced), ended(ctx, err)
 		}
-		switch err := tx.Commit(); {
+		switch err := within(ctx, tx.Commit); {
 		case err == nil:
 			return false, nil
-		case rolledBack(err), errors.Is(err, driver.ErrBadConn):
+		case errors.Is(err, driver.ErrBadConn), isServer(err, conflicts), isServer(err, refusesCommit), isBusy(err):
 			// The driver reports a bad connection only if it sent nothing.
-			return true, err
-		case errors.Is(err, sql.ErrTxDone), isEnded(ctx, err):
+			return true, ended(ctx, err)
+		case errors.Is(err, sql.ErrTxDone), isEnded(ctx, err) && !lost(err) && !errors.Is(err, errNoAnswer):
 			// It was rolled back: database/sql sends no COMMIT then, and SQLite
 			// does not finish one.
 			return false, ended(ctx, err)
@@ -59,13 +59,60 @@ func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.C
 	})
 }
 
-// repeat runs a query, or a write that may as well happen twice, again if the
-// connection was lost.
-func repeat[T any](ctx context.Context, run func(context.Context) (T, error)) (v T, err error) {
-	err = retry(ctx, func() (bool, error) {
+// within ends a transaction. It waits no longer than until shortly after ctx has
+// ended: the driver's own Commit and Rollback do not watch it.
+func within(ctx context.Context, end func() error) error {
+	if ctx.Done() == nil {
+		return end()
+	}
+	done := make(chan error, 1)
+	go func() { done <- end() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	// An answer that is there, or comes at once, tells more.
+	timer := time.NewTimer(endWait)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("%w: %w", errNoAnswer, ctx.Err())
+	}
+}
+
+// endWait is what a call may take longer than its context.
+const endWait = 600 * time.Millisecond
+
+var errNoAnswer = errors.New("the server did not answer")
+
+// repeat runs a query, or a count that may as well be made twice, again if
+// it was refused or the connection was lost.
+func repeat[T any](ctx context.Context, s *Service, run func(context.Context) (T, error)) (v T, err error) {
+	err = s.retry(ctx, func() (bool, error) {
 		var err error
 		v, err = run(ctx)
-		return rolledBack(err) || lost(err), err
+		return mayRepeat(err), err
+	})
+	return v, err
+}
+
+// insist is repeat for a change that may as well happen twice. Where one try may
+// have made it, and none after it did for certain, the error is an
+// [*UnknownError].
+func insist[T any](ctx context.Context, s *Service, write func(context.Context) (T, error)) (v T, err error) {
+	maybe := false
+	err = s.retry(ctx, func() (bool, error) {
+		if err := ctx.Err(); err != nil {
+			return false, unknownIf(maybe, err)
+		}
+		var unsure bool
+		var err error
+		v, unsure, err = send(ctx, s, write)
+		maybe = maybe || unsure
+		return mayRepeat(err), unknownIf(maybe, err)
 	})
 	return v, err
 }
@@ -73,19 +120,42 @@ func repeat[T any](ctx context.Context, run func(context.Context) (T, error)) (v
 // statement runs one write that is a transaction by itself. Where the
 // connection was lost, or ctx ended, after it was sent it may have happened: it
 // is not run again, and the error is an [*UnknownError].
-func statement[T any](ctx context.Context, write func(context.Context) (T, error)) (v T, err error) {
-	err = retry(ctx, func() (bool, error) {
+func statement[T any](ctx context.Context, s *Service, write func(context.Context) (T, error)) (v T, err error) {
+	err = s.retry(ctx, func() (bool, error) {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
+		var unsure bool
 		var err error
-		v, err = write(ctx)
-		if lost(err) && !errors.Is(err, driver.ErrBadConn) || isEnded(ctx, err) {
-			err = &UnknownError{Err: err}
-		}
-		return rolledBack(err) || errors.Is(err, driver.ErrBadConn), err
+		v, unsure, err = send(ctx, s, write)
+		return !unsure && mayRepeat(err), unknownIf(unsure, err)
 	})
 	return v, err
+}
+
+// send runs a write, and reports whether it may have happened though it failed.
+func send[T any](ctx context.Context, s *Service, write func(context.Context) (T, error)) (v T, unsure bool, err error) {
+	var watch mysqlconn.Sent
+	v, err = write(watch.Watch(ctx))
+	if watch.Sent() {
+		s.tellsSent.Store(true)
+	}
+	switch {
+	case err == nil, unsent(err):
+		return v, false, err
+	case isEnded(ctx, err):
+		// In the queue for a connection, for instance, nothing was sent. Without
+		// the connections of package authgraph nobody can tell.
+		return v, watch.Sent() || !s.tellsSent.Load(), err
+	}
+	return v, lost(err), err
+}
+
+func unknownIf(unsure bool, err error) error {
+	if unsure && err != nil {
+		return &UnknownError{Err: err}
+	}
+	return err
 }
 
 // isEnded reports whether err is that of ctx.
@@ -93,10 +163,10 @@ func isEnded(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
-// ended is the error of ctx where database/sql tells only that it has rolled
-// back because of it.
+// ended is the error of ctx where database/sql, or the connection, tells only
+// that nothing is left of the transaction because of it.
 func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, sql.ErrTxDone) {
+	if ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || errors.Is(err, driver.ErrBadConn)) {
 		return ctx.Err()
 	}
 	return err
@@ -116,65 +186,22 @@ func forUpdate(sel *entsql.Selector) {
 // an equality does it go on to the index's next column.
 func isTrue(field string) func(*entsql.Selector) { return entsql.FieldIn(field, true) }
 
-func retry(ctx context.Context, try func() (again bool, err error)) error {
+func (s *Service) retry(ctx context.Context, try func() (again bool, err error)) error {
 	wait := time.Millisecond
+	begun := time.Now()
 	for i := 1; ; i++ {
 		again, err := try()
-		if !again || i == attempts || ctx.Err() != nil {
-			return err
+		if !again || i == attempts || ctx.Err() != nil || time.Since(begun) > patience {
+			return s.explain(ctx, err)
 		}
 		// Full jitter: those that collided must not collide again.
 		timer := time.NewTimer(rand.N(wait))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return err
+			return s.explain(ctx, err)
 		case <-timer.C:
 		}
 		wait = min(2*wait, 100*time.Millisecond)
 	}
-}
-
-// rolledBackBy are the server's errors for a transaction that lost against
-// another one and left no trace (MySQL manual, Server Error Message Reference;
-// MariaDB, Error Codes).
-var rolledBackBy = []uint16{
-	1020, // MariaDB: record has changed since last read (snapshot isolation)
-	1180, // error during COMMIT: certification failed
-	1205, // lock wait timeout
-	1213, // deadlock, or certification failed
-	1243, // the session does not know its own statement: it is another one
-	1615, // a statement could not be prepared again
-	3101, // Group Replication: certification failed
-}
-
-func rolledBack(err error) bool {
-	var server *mysql.MySQLError
-	if errors.As(err, &server) {
-		return slices.Contains(rolledBackBy, server.Number)
-	}
-	var file *sqlite.Error
-	if errors.As(err, &file) {
-		code := file.Code() & 0xff
-		return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_LOCKED
-	}
-	return false
-}
-
-// lost reports whether the connection cannot be used any more: it was cut, or
-// what came over it makes no sense. Only [driver.ErrBadConn] says that nothing
-// was sent.
-func lost(err error) bool {
-	for _, e := range []error{
-		driver.ErrBadConn, sql.ErrConnDone, io.ErrShortWrite,
-		mysql.ErrInvalidConn, mysql.ErrMalformPkt, mysql.ErrPktSync, mysql.ErrPktSyncMul,
-	} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	// The driver passes on what the network says of a command sent in part. A
-	// server that cannot be reached is no lost connection.
-	var network *net.OpError
-	return errors.As(err, &network) && network.Op != "dial"
 }

@@ -196,6 +196,7 @@ func refused(err error) *refusal {
 	var password *auth.PasswordError
 	var invalid *auth.InputError
 	var tooLarge *http.MaxBytesError
+	var unavailable *auth.UnavailableError
 	switch {
 	case errors.As(err, &tooLarge):
 		return &refusal{http.StatusRequestEntityTooLarge, "the body is too large"}
@@ -209,6 +210,8 @@ func refused(err error) *refusal {
 		return &refusal{http.StatusUnauthorized, auth.ErrCode.Error()}
 	case errors.Is(err, auth.ErrSession), errors.Is(err, auth.ErrRefresh):
 		return &refusal{http.StatusUnauthorized, "sign in"}
+	case errors.As(err, &unavailable):
+		return &refusal{http.StatusServiceUnavailable, "try again in a moment"}
 	}
 	return &refusal{http.StatusInternalServerError, "something went wrong, try again"}
 }
@@ -222,8 +225,11 @@ func (a *api) answer(h func(http.ResponseWriter, *http.Request) (any, error)) ht
 		out, err := h(w, r)
 		if err != nil {
 			no := refused(err)
-			if no.status == http.StatusInternalServerError {
+			if no.status >= http.StatusInternalServerError {
 				a.log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "err", err)
+			}
+			if no.status == http.StatusServiceUnavailable {
+				w.Header().Set("Retry-After", "2")
 			}
 			w.WriteHeader(no.status)
 			out = map[string]string{"error": no.text}

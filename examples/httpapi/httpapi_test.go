@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -448,4 +449,27 @@ func TestCodesAreNotLoggedWhereOthersCanConnect(t *testing.T) {
 	assert.ErrorContains(t, run(t.Context(), ":0", log), "has 5 bytes, needs 32")
 	t.Setenv("AUTHGRAPH_KEY", "")
 	assert.ErrorContains(t, run(t.Context(), ":0", log), "put your own Mailer in its place")
+}
+
+func TestADatabaseThatTakesNoWritesIsA503(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		var away atomic.Bool
+		proxy := mysqltest.Proxy{Refusal: 1290, Hook: func(int, string) mysqltest.Action {
+			if away.Load() {
+				return mysqltest.Refuse
+			}
+			return mysqltest.Forward
+		}}
+		b := newSite(t, proxy.Start(t, url)).browser()
+		b.register()
+		require.Equal(t, http.StatusOK, b.signIn(password).status)
+		away.Store(true)
+		for _, a := range []answer{b.signIn(password), b.send(http.MethodGet, "/me", nil), b.post("/refresh", nil)} {
+			assert.Equal(t, http.StatusServiceUnavailable, a.status, a.body)
+			assert.Equal(t, "2", a.header.Get("Retry-After"))
+		}
+		away.Store(false)
+		assert.True(t, b.isSignedIn())
+	})
 }

@@ -59,6 +59,11 @@ func (u *URL) explain(err error) error {
 		e.Part = PartFile
 		return e
 	}
+	var connecting *net.OpError
+	if errors.As(err, &connecting) && connecting.Op == "handshake" {
+		err = connecting.Err // whoever connects knows that
+		e.Err = err
+	}
 	var server *mysql.MySQLError
 	if errors.As(err, &server) {
 		switch server.Number {
@@ -81,8 +86,7 @@ func (u *URL) explain(err error) error {
 		e.Part, e.Err = part, explained
 		return e
 	}
-	var dial *net.OpError
-	if errors.As(err, &dial) {
+	if connecting != nil && connecting.Op == "dial" {
 		e.Err = fmt.Errorf("no server answers there: %w", err)
 	}
 	return e

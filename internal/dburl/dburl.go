@@ -18,6 +18,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"modernc.org/sqlite"
 
+	"github.com/authgraph/authgraph/internal/mysqlconn"
 	"github.com/authgraph/authgraph/internal/stmtcache"
 )
 
@@ -379,5 +380,5 @@ func (u *URL) connector() (driver.Connector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stmtcache.New(c, stmtcache.Options{Size: u.statements}), nil
+	return stmtcache.New(mysqlconn.New(c, u.server.Timeout), stmtcache.Options{Size: u.statements}), nil
 }

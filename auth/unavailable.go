@@ -1,0 +1,181 @@
+package auth
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"slices"
+
+	"github.com/go-sql-driver/mysql"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// The lists below are of the server's errors (MySQL manual, Server Error Message
+// Reference; MariaDB, Error Codes), and of those that proxies make in its place.
+
+// conflicts are a transaction that lost against another one, or a statement of
+// it that was not run, and left no trace.
+var conflicts = []uint16{
+	1020, // MariaDB: record has changed since last read (snapshot isolation)
+	1180, // error during COMMIT: certification failed
+	1205, // lock wait timeout
+	1213, // deadlock, or certification failed
+	1243, // the session does not know its own statement: it is another one
+	1412, // the table was changed since the transaction began
+	1615, // a statement could not be prepared again
+	3101, // Group Replication: certification failed
+}
+
+// refusals are a server that does not take a connection or a statement now.
+// Nothing was run; another connection, or the same later, may have more luck.
+var refusals = []uint16{
+	1021, // the disk is full
+	1036, // the table is read only
+	1037, // out of memory
+	1040, // too many connections
+	1041, // out of memory
+	1047, // unknown command: a Galera node without a quorum
+	1053, // shutdown in progress
+	1077, // shut down
+	1114, // the table, or the disk, is full
+	1129, // the host is blocked after too many connections that failed
+	1135, // no thread can be made
+	1203, // too many connections of the user
+	1206, // too many locks
+	1226, // the user has used up a resource
+	1290, // --read-only, --super-read-only
+	1637, // too many transactions
+	1792, // transactions are read-only
+	1836, // read-only mode
+	1874, // InnoDB is read-only
+	2003, // a proxy reached no server
+	3032, // offline mode
+	3098, // Group Replication: between two primaries, see [Service.explain]
+	3100, // Group Replication: the member left the group
+	3168, // not available
+	3796, // Group Replication: the member is not online
+	3797, // Group Replication: the member could not wait for the others
+	3798, // the same
+	4031, // closed for having been idle
+	9001, // ProxySQL reached no server in time
+}
+
+// refusesCommit are the refusals that end a transaction where they answer its
+// COMMIT: the server has rolled it back.
+var refusesCommit = []uint16{1290, 1836, 3100}
+
+// cuts are a connection that ended in the middle, which a server or a proxy has
+// told in time. Like a connection that was just cut, they say nothing of what was
+// sent.
+var cuts = []uint16{
+	1080, // closed by the server
+	1152, // aborted
+	1158, // network: could not read
+	1159, // network: not read in time
+	1160, // network: could not write
+	1161, // network: not written in time
+	1184, // aborted before it was in use
+	1927, // MariaDB: killed; MaxScale: lost its server
+	2006, // a proxy's server has gone away
+	2013, // a proxy lost its server
+	2055, // the same
+	3169, // MySQL: killed
+}
+
+// stopped are statements that were ended, and undone, for the time they took or
+// by an administrator. They are not tried again.
+var stopped = []uint16{
+	1317, // interrupted
+	1969, // MariaDB: max_statement_time
+	3024, // MySQL: max_execution_time
+}
+
+func isServer(err error, numbers []uint16) bool {
+	var server *mysql.MySQLError
+	return errors.As(err, &server) && slices.Contains(numbers, server.Number)
+}
+
+// isBusy reports whether err means that another connection holds a lock of the
+// SQLite file.
+func isBusy(err error) bool { return isSQLite(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) }
+
+func isSQLite(err error, codes ...int) bool {
+	var file *sqlite.Error
+	return errors.As(err, &file) && slices.Contains(codes, file.Code()&0xff)
+}
+
+// connecting is the error of a connection that was not made, or nil.
+func connecting(err error) *net.OpError {
+	var op *net.OpError
+	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "handshake") {
+		return op
+	}
+	return nil
+}
+
+// unsent reports whether an error says that nothing was sent.
+func unsent(err error) bool {
+	return errors.Is(err, driver.ErrBadConn) || connecting(err) != nil
+}
+
+// lost reports whether the connection cannot be used any more: it was cut, or
+// what came over it makes no sense. Only [driver.ErrBadConn] says that nothing
+// was sent.
+func lost(err error) bool {
+	if connecting(err) != nil {
+		return false
+	}
+	for _, e := range []error{
+		driver.ErrBadConn, sql.ErrConnDone, io.ErrShortWrite,
+		mysql.ErrInvalidConn, mysql.ErrMalformPkt, mysql.ErrPktSync, mysql.ErrPktSyncMul,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	// The driver passes on what the network says of a command sent in part.
+	var network *net.OpError
+	return errors.As(err, &network) || isServer(err, cuts)
+}
+
+// mayRepeat reports whether what failed may be tried again on another
+// connection, if it does no harm twice. A server that cannot be reached, or lets
+// this program not in, is told at once.
+func mayRepeat(err error) bool {
+	if isServer(err, refusals) || isServer(err, conflicts) || isBusy(err) {
+		return true
+	}
+	if op := connecting(err); op != nil {
+		var server *mysql.MySQLError
+		return op.Op == "handshake" && !errors.As(err, &server)
+	}
+	return lost(err)
+}
+
+// explain is what a caller is told in the end.
+func (s *Service) explain(ctx context.Context, err error) error {
+	var unknown *UnknownError
+	switch {
+	case err == nil, errors.As(err, &unknown), isEnded(ctx, err):
+		return err
+	case isServer(err, []uint16{3098}) && !s.betweenPrimaries(ctx):
+		return err
+	case mayRepeat(err), connecting(err) != nil, isServer(err, stopped), errors.Is(err, errRaced),
+		isSQLite(err, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN):
+		return &UnavailableError{Err: err}
+	}
+	return err
+}
+
+// betweenPrimaries reports whether 3098 will pass. Group Replication refuses
+// tables with cascading foreign keys while it switches from one primary to
+// another; a group with many primaries always does, if it checks for them.
+func (s *Service) betweenPrimaries(ctx context.Context) bool {
+	var single bool
+	found, err := scanRow(ctx, s.client, "SELECT @@group_replication_single_primary_mode", nil, &single)
+	return err == nil && found && single
+}

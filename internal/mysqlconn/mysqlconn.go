@@ -1,0 +1,250 @@
+// Package mysqlconn makes the connections of go-sql-driver/mysql say what
+// happened: whether anything was sent before an error, and whether the
+// connection is of use after it. COMMIT and ROLLBACK end with the context of
+// their transaction, for which the driver waits without a bound.
+//
+//	db := sql.OpenDB(mysqlconn.New(connector, 10*time.Second))
+//
+// It knows nothing about what a statement does.
+package mysqlconn
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// New returns a connector that gives up a server which has not let it in within
+// a time, also one that accepted the connection and then says nothing; 0 is no
+// bound. It is safe for concurrent use, as c is.
+//
+// An error of connecting is a [*net.OpError] whose Op is "dial" or "handshake",
+// or that of the context: nothing was sent that a caller asked for.
+func New(c driver.Connector, within time.Duration) driver.Connector {
+	return &connector{c, within}
+}
+
+type connector struct {
+	driver.Connector
+	within time.Duration
+}
+
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	bounded, cancel := ctx, func() {}
+	if c.within > 0 {
+		bounded, cancel = context.WithTimeout(ctx, c.within)
+	}
+	defer cancel()
+	plain, err := c.Connector.Connect(bounded)
+	if err != nil {
+		return nil, connecting(ctx, err)
+	}
+	base, ok := plain.(mysqlConn)
+	if !ok {
+		_ = plain.Close() // the error below says more
+		return nil, fmt.Errorf("mysqlconn: a connection of type %T is not the driver's", plain)
+	}
+	return &conn{mysqlConn: base}, nil
+}
+
+// connecting is the error of a connection that was not made. The driver tells of
+// a handshake that was cut as of a statement that was.
+func connecting(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return err
+	}
+	return &net.OpError{Op: "handshake", Net: "mysql", Err: err}
+}
+
+// Sent tells of the statements under a context whether one of them was sent.
+type Sent struct{ sent atomic.Bool }
+
+type sentKey struct{}
+
+// Watch returns a context whose statements s tells of.
+func (s *Sent) Watch(ctx context.Context) context.Context {
+	return context.WithValue(ctx, sentKey{}, s)
+}
+
+// Sent reports whether a statement was given to the driver.
+func (s *Sent) Sent() bool { return s.sent.Load() }
+
+// mysqlConn is all that a connection of go-sql-driver/mysql can do. What is not
+// overridden below is passed on to it.
+type mysqlConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.NamedValueChecker
+	driver.Pinger
+	driver.QueryerContext
+	driver.SessionResetter
+	driver.Validator
+}
+
+// mysqlStmt is what a statement of go-sql-driver/mysql can do.
+type mysqlStmt interface {
+	driver.Stmt
+	driver.StmtExecContext
+	driver.StmtQueryContext
+	driver.NamedValueChecker
+}
+
+// conn is used by one goroutine at a time, as database/sql sees to.
+type conn struct {
+	mysqlConn
+	useless bool
+}
+
+// IsValid has database/sql close the connection, when it is given back, after
+// the server said that it is of no use.
+func (c *conn) IsValid() bool { return !c.useless && c.mysqlConn.IsValid() }
+
+// uselessAfter are the server's errors after which another connection may do
+// what this one cannot: the server takes no writes, or is about to end (MySQL
+// manual, Server Error Message Reference; MariaDB, Error Codes).
+var uselessAfter = []uint16{
+	1047, // Galera: the node has no quorum
+	1053, // shutdown in progress
+	1290, // --read-only, --super-read-only
+	1792, // transactions are read-only
+	1836, // read-only mode
+	3032, // offline mode
+	3098, // Group Replication: between two primaries
+	3100, // Group Replication: the member left
+	3168, // not available
+	3796, // Group Replication: not online
+	3797, // the same
+	4031, // closed for having been idle
+}
+
+// note takes in what an error says of the connection.
+func (c *conn) note(err error) error {
+	if err == nil {
+		return nil
+	}
+	var server *mysql.MySQLError
+	if errors.As(err, &server) && slices.Contains(uselessAfter, server.Number) {
+		c.useless = true
+	}
+	return err
+}
+
+// send runs what sends a statement of a caller's.
+func send[T any](ctx context.Context, c *conn, run func() (T, error)) (result T, err error) {
+	if err := ctx.Err(); err != nil {
+		return result, err
+	}
+	s, watched := ctx.Value(sentKey{}).(*Sent)
+	if watched {
+		s.sent.Store(true)
+	}
+	result, err = run()
+	if watched && errors.Is(err, driver.ErrBadConn) {
+		s.sent.Store(false) // which is what that error says
+	}
+	return result, c.note(err)
+}
+
+func (c *conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
+	return send(ctx, c, func() (driver.Result, error) { return c.mysqlConn.ExecContext(ctx, text, args) })
+}
+
+func (c *conn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
+	return send(ctx, c, func() (driver.Rows, error) { return c.mysqlConn.QueryContext(ctx, text, args) })
+}
+
+func (c *conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
+	plain, err := c.mysqlConn.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, c.note(err)
+	}
+	base, ok := plain.(mysqlStmt)
+	if !ok {
+		_ = plain.Close() // the error below says more
+		return nil, fmt.Errorf("mysqlconn: a statement of type %T is not the driver's", plain)
+	}
+	return &stmt{base, c}, nil
+}
+
+type stmt struct {
+	mysqlStmt
+	conn *conn
+}
+
+func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	return send(ctx, s.conn, func() (driver.Result, error) { return s.mysqlStmt.ExecContext(ctx, args) })
+}
+
+func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	return send(ctx, s.conn, func() (driver.Rows, error) { return s.mysqlStmt.QueryContext(ctx, args) })
+}
+
+func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if _, err := c.mysqlConn.BeginTx(ctx, opts); err != nil {
+		return nil, c.note(err)
+	}
+	return &tx{ctx, c}, nil
+}
+
+// tx is a transaction with the context that it was begun with.
+type tx struct {
+	ctx  context.Context //nolint:containedctx // database/sql gives Commit and Rollback none
+	conn *conn
+}
+
+// Commit sends COMMIT, unless the context has ended, and waits for the answer
+// until it does. Where COMMIT was sent the error is then a lost connection's, as
+// it is: the transaction may have been committed. Where it was not it is
+// [driver.ErrBadConn], and the server rolls back at the connection's end.
+func (t *tx) Commit() error {
+	if err := t.ctx.Err(); err != nil {
+		t.conn.useless = true
+		return fmt.Errorf("%w: %w", driver.ErrBadConn, err)
+	}
+	_, err := t.conn.mysqlConn.ExecContext(t.ctx, "COMMIT", nil)
+	if err == nil {
+		return nil
+	}
+	var server *mysql.MySQLError
+	if !errors.As(err, &server) || server.Number != erLockDeadlock {
+		// Nobody knows whether the transaction is still open.
+		t.conn.useless = true
+	}
+	if t.ctx.Err() != nil && errors.Is(err, t.ctx.Err()) {
+		return fmt.Errorf("%w: %w", mysql.ErrInvalidConn, err)
+	}
+	return err
+}
+
+// erLockDeadlock answers a COMMIT that was turned into a ROLLBACK.
+const erLockDeadlock = 1213
+
+// rollbackWait is how long the answer to ROLLBACK is waited for after the end
+// of the transaction's context. Closing the connection rolls back, too.
+const rollbackWait = 500 * time.Millisecond
+
+func (t *tx) Rollback() error {
+	ctx, cancel := t.ctx, func() {}
+	if ctx.Err() != nil {
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), rollbackWait)
+	}
+	defer cancel()
+	_, err := t.conn.mysqlConn.ExecContext(ctx, "ROLLBACK", nil)
+	if err != nil {
+		t.conn.useless = true
+	}
+	return err
+}
