@@ -718,7 +718,7 @@ func TestMigrationsOfAnotherToolAreRefusedBeforeTheRun(t *testing.T) {
 	assert.EqualError(t, p.Check(Steps{}), "migrate holds SQL files and no atlas.sum: if they are those of another tool, move them to another folder, or leave the migration out with --no-migration; if they are Atlas's, run authgraph migrate hash --dir migrate; nothing was changed")
 	assert.NoError(t, p.Check(Steps{NoMigration: true}))
 	put(t, root, "migrate/atlas.sum", "h1:\n")
-	assert.ErrorContains(t, p.Check(Steps{}), "migrate: atlas.sum ")
+	assert.ErrorContains(t, p.Check(Steps{}), "1_posts.down.sql is a file of golang-migrate")
 }
 
 func TestARunWaitsForAnotherAndCanBeInterrupted(t *testing.T) {
