@@ -72,6 +72,9 @@ func (u *URL) explain(err error) error {
 				"and tls-ca=FILE where its certificate is of an authority of your own: %w", err)
 		case erAccessDenied:
 			e.Part, e.Err = PartUser, fmt.Errorf("the server refused the user or the password: %w", err)
+			if u.Transport() == TransportPlain && !u.Local() {
+				e.Err = fmt.Errorf("%w (an account with REQUIRE SSL needs tls=true)", e.Err)
+			}
 		case erDBAccessDenied:
 			e.Part, e.Err = PartDatabase, fmt.Errorf("the user has no rights on it: %w", err)
 		case erBadDB:

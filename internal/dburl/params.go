@@ -58,7 +58,7 @@ var fixed = map[string][]string{
 	"character_set_client":     {"utf8mb4"},
 	"character_set_results":    {"utf8mb4"},
 	"character_set_connection": {"utf8mb4"},
-	"charset":                  {"utf8mb4", "utf8mb4,utf8"}, // of which the driver takes the first that the server knows
+	"charset":                  {"utf8mb4", "utf8mb4,utf8"}, // a list, whose first one every server knows
 }
 
 // Parameters of the driver (its README, Parameters). Those that are decided here say how
@@ -70,8 +70,8 @@ var (
 	}
 	driverParameters = []string{
 		"allowAllFiles", "allowCleartextPasswords", "allowFallbackToPlaintext", "allowNativePasswords", "allowOldPasswords",
-		"checkConnLiveness", "compress", "connectionAttributes", "maxAllowedPacket", "readTimeout", "rejectReadOnly", "serverPubKey",
-		"timeout", "tls", "writeTimeout",
+		"checkConnLiveness", "compress", "connectionAttributes", "maxAllowedPacket", "readTimeout", "rejectReadOnly",
+		"serverPubKey", "timeout", "tls", "writeTimeout",
 	}
 )
 
@@ -90,7 +90,8 @@ var (
 	variableName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 	// literal is one number, word or text. Text has no quote, no backslash and ASCII only,
 	// so that it ends where it seems to, whatever the server takes for its character set.
-	literal          = regexp.MustCompile(`^(?:-?[0-9]+(?:\.[0-9]+)?|[a-zA-Z_][a-zA-Z0-9_]*|'[ !#-&(-\[\]-~]*'|"[ !#-&(-\[\]-~]*")$`)
+	literal = regexp.MustCompile(`^(?:-?[0-9]+(?:\.[0-9]+)?|[a-zA-Z_][a-zA-Z0-9_]*` +
+		`|'[ !#-&(-\[\]-~]*'|"[ !#-&(-\[\]-~]*")$`)
 	utf8mb4Collation = regexp.MustCompile(`^utf8mb4_[a-z0-9_]+$`)
 )
 
@@ -149,7 +150,9 @@ func (p *parameters) add(name, lower, value string) error {
 		return nil
 	}
 	if file := p.files.named(lower); file != nil {
-		*file = value
+		if *file = value; value == "" {
+			return fmt.Errorf("%s names no file", lower)
+		}
 		return nil
 	}
 	if lower == "collation" || lower == "collation_connection" {
@@ -170,7 +173,8 @@ func (p *parameters) add(name, lower, value string) error {
 	}
 	for _, prefix := range []string{"ssl", "tls", "usessl", "requiressl"} {
 		if strings.HasPrefix(lower, prefix) {
-			return fmt.Errorf("%s is not known: use tls=true, and tls-ca=FILE for a certificate of your own authority", printable(name))
+			return fmt.Errorf("%s is not known: use tls=true, or tls-ca=FILE for a certificate of your own authority",
+				printable(name))
 		}
 	}
 	switch {
@@ -178,7 +182,7 @@ func (p *parameters) add(name, lower, value string) error {
 		return errors.New("has a name with other characters than letters, digits and underscores " +
 			"(a session variable is written without @@ and session.)")
 	case !literal.MatchString(value):
-		return fmt.Errorf("%s is no number, no word and no text in quotes without a backslash or a second quote (%%27 is a quote)", name)
+		return fmt.Errorf("%s needs a number, a word, or a text in quotes (%%27) with neither a quote nor a backslash in it", name)
 	}
 	p.variables[lower] = value
 	return nil

@@ -53,7 +53,9 @@ func TestParametersThatWouldUndoAGuaranteeAreRefused(t *testing.T) {
 		{"ssl-ca", "ca.pem"},
 		{"useSSL", "true"},
 	} {
-		for _, raw := range []string{"mysql://ada:pw@localhost/app?", "ada:pw@tcp(localhost:3306)/app?", "mysql+unix:///run/sock?database=app&"} {
+		for _, raw := range []string{
+			"mysql://ada:pw@localhost/app?", "ada:pw@tcp(localhost:3306)/app?", "mysql+unix:///run/sock?database=app&",
+		} {
 			_, err := Parse(raw + url.QueryEscape(c.name) + "=" + url.QueryEscape(c.value))
 			var e *Error
 			if assert.ErrorAs(t, err, &e, "%s=%s", c.name, c.value) {
@@ -67,19 +69,22 @@ func TestParametersThatWouldUndoAGuaranteeAreRefused(t *testing.T) {
 
 func TestParametersThatSayWhatHoldsAnywayAreAccepted(t *testing.T) {
 	for _, params := range []string{
-		"autocommit=1", "AutoCommit=true", "autocommit='ON'", "time_zone='%2B00:00'", "TIME_ZONE=utc", "charset=utf8mb4", "charset=UTF8MB4,utf8",
-		"foreign_key_checks=on", "sql_mode=" + url.QueryEscape(sqlMode), "completion_type=0", "character_set_client='utf8mb4'",
-		"collation=utf8mb4_general_ci", "parseTime=True&loc=Local", "ClientFoundRows=false", "multistatements=true", "interpolateParams=0",
+		"autocommit=1", "AutoCommit=true", "autocommit='ON'", "time_zone='%2B00:00'", "TIME_ZONE=utc",
+		"charset=utf8mb4", "charset=UTF8MB4,utf8", "character_set_client='utf8mb4'", "collation=utf8mb4_general_ci",
+		"foreign_key_checks=on", "sql_mode=" + url.QueryEscape(sqlMode), "completion_type=0",
+		"parseTime=True&loc=Local", "ClientFoundRows=false", "multistatements=true", "interpolateParams=0",
 	} {
 		u, err := Parse("mysql://ada:pw@localhost/app?" + params)
 		require.NoError(t, err, params)
 		assert.Equal(t, session, u.server.Params, params)
-		assert.True(t, u.server.ClientFoundRows && u.server.InterpolateParams && u.server.ParseTime && !u.server.MultiStatements, params)
+		assert.True(t, u.server.ClientFoundRows && u.server.InterpolateParams && u.server.ParseTime, params)
+		assert.False(t, u.server.MultiStatements, params)
 	}
 }
 
 func TestVariablesAndParametersOfTheDriverAreTakenInAnyCase(t *testing.T) {
-	u, err := Parse("mysql://ada:pw@localhost/app?Transaction_Isolation='READ-COMMITTED'&max_statement_time=1.5&tx_read_only=ON" +
+	u, err := Parse("mysql://ada:pw@localhost/app" +
+		"?Transaction_Isolation='READ-COMMITTED'&max_statement_time=1.5&tx_read_only=ON" +
 		"&optimizer_switch=\"index_merge%3Doff,mrr%3Don\"&REJECTREADONLY=true&collation=utf8mb4_0900_ai_ci&strict=true")
 	require.NoError(t, err)
 	want := maps.Clone(session)
@@ -91,4 +96,40 @@ func TestVariablesAndParametersOfTheDriverAreTakenInAnyCase(t *testing.T) {
 	want["strict"] = "true" // the driver's parser panics for it
 	assert.Equal(t, want, u.server.Params)
 	assert.True(t, u.server.RejectReadOnly)
+}
+
+func TestSettingsThatWouldUndoTheVerificationAreRefused(t *testing.T) {
+	for params, text := range map[string]string{
+		"tls-ca=ca.pem&tls=skip-verify":               "take out tls, or set it to true",
+		"tls-ca=ca.pem&tls=preferred":                 "take out tls, or set it to true",
+		"tls-ca=ca.pem&TLS=false":                     "take out tls, or set it to true",
+		"tls-ca=ca.pem&allowFallbackToPlaintext=true": "allowFallbackToPlaintext would undo",
+		"tls-cert=cert.pem":                           "tls-cert and tls-key belong together",
+		"tls-key=key.pem&tls=true":                    "tls-cert and tls-key belong together",
+		"tls-ca=a.pem&TLS-CA=b.pem":                   "is there twice",
+		"tls-ca=":                                     "names no file",
+	} {
+		_, err := Parse("mysql://ada:pw@localhost/app?" + params)
+		assert.ErrorContains(t, err, text, params)
+	}
+	_, err := Parse("mysql+unix:///run/sock?database=app&tls-ca=ca.pem")
+	assert.ErrorContains(t, err, "take them out for a socket")
+}
+
+func TestTransportOfAnAddress(t *testing.T) {
+	for params, want := range map[string]Transport{
+		"":                                     "plain",
+		"?tls=false":                           "plain",
+		"?tls=preferred":                       "optional",
+		"?TLS=Preferred":                       "optional",
+		"?tls=true&allowFallbackToPlaintext=1": "optional",
+		"?tls=skip-verify":                     "unverified",
+		"?tls=1":                               "verified",
+		"?tls-ca=ca.pem":                       "verified",
+		"?tls-cert=cert.pem&tls-key=key.pem":   "verified",
+	} {
+		u, err := Parse("mysql://ada:pw@db.example.com/app" + params)
+		require.NoError(t, err, params)
+		assert.Equal(t, want, u.Transport(), params)
+	}
 }

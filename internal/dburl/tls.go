@@ -13,8 +13,11 @@ import (
 
 // tlsFiles are the PEM files that an address names.
 type tlsFiles struct {
-	ca        string // tls-ca: the authorities one of which signed the server's certificate; without it, those of the system
-	cert, key string // tls-cert, tls-key: the client's own certificate, and its key
+	// ca is tls-ca: the authorities one of which signed the server's certificate. Without
+	// it they are the system's.
+	ca string
+	// cert and key are tls-cert and tls-key: the client's own certificate.
+	cert, key string
 }
 
 // named is the file of a parameter; nil if the parameter names none.
@@ -125,6 +128,9 @@ func (u *URL) explainTLS(err error) (part string, explained error, ok bool) {
 	if splitErr != nil {
 		host = u.server.Addr
 	}
+	asPart := func(part, format string, args ...any) (string, error, bool) {
+		return part, fmt.Errorf(format+": %w", append(args, err)...), true
+	}
 	var (
 		authority x509.UnknownAuthorityError
 		name      x509.HostnameError
@@ -132,16 +138,16 @@ func (u *URL) explainTLS(err error) (part string, explained error, ok bool) {
 	)
 	switch {
 	case errors.Is(err, mysql.ErrNoTLS):
-		return PartParameter, fmt.Errorf("the server offers no encryption, which tls asks for: give it a certificate: %w", err), true
+		return asPart(PartParameter, "the server offers no encryption, which tls asks for: give it a certificate")
 	case errors.As(err, &authority) && u.files.ca != "":
-		return PartParameter, fmt.Errorf("tls-ca: no authority of %s signed the server's certificate: name the file of the one that did: %w", u.files.ca, err), true
+		return asPart(PartParameter, "tls-ca: no authority of %s signed the server's certificate: name the file of the one that did", u.files.ca)
 	case errors.As(err, &authority):
-		return PartParameter, fmt.Errorf("tls: the server's certificate is of an authority that this machine does not know: "+
-			"name the authority's PEM file with tls-ca=FILE: %w", err), true
+		return asPart(PartParameter, "tls: the server's certificate is of an authority that this machine does not know: "+
+			"name the authority's PEM file with tls-ca=FILE")
 	case errors.As(err, &name):
-		return PartHost, fmt.Errorf("the server's certificate is not for %s: connect by a name that it is for, or have one made for this name: %w", host, err), true
+		return asPart(PartHost, "the server's certificate is not for %s: connect by a name that it is for, or have one made for this name", host)
 	case errors.As(err, &invalid):
-		return PartHost, fmt.Errorf("the server's certificate is not valid: renew it: %w", err), true
+		return asPart(PartHost, "the server's certificate is not valid: renew it")
 	}
 	return "", nil, false
 }

@@ -31,8 +31,8 @@ var checks = []check{
 	},
 	{
 		code: "tls", engine: dialect.MySQL, run: checkTLS,
-		about:  "whether this connection is encrypted, where it leaves the machine",
-		advice: "warning where it is not: token hashes and addresses can be read on the way. Put `?tls=true` into the URL",
+		about:  "whether the URL has this connection encrypted, and the server verified, where it leaves the machine",
+		advice: "warning where it is not encrypted: token hashes and addresses can be read on the way; also under `tls=preferred` and `tls=skip-verify`: whoever stands in the way is taken for the server, and gets the password. Put `?tls=true` into the URL, or `?tls-ca=FILE` for an authority of your own. With `allowCleartextPasswords` doctor does not connect at all",
 		source: "MySQL manual, Using Encrypted Connections",
 	},
 	{

@@ -220,6 +220,9 @@ func open(ctx context.Context, raw string, opts Options) (*database, error) {
 	if err := u.NeedDatabase(); err != nil {
 		return nil, err
 	}
+	if err := keepPassword(u); err != nil {
+		return nil, err
+	}
 	d := &database{Options: opts, url: u, raw: raw, given: raw, now: opts.Config.Clock().UTC()}
 	if u.Dialect == dialect.SQLite {
 		err = d.openFile(ctx)
@@ -258,6 +261,9 @@ func (d *database) openFile(ctx context.Context) error {
 // and whose statements the server itself ends.
 func (d *database) openServer(ctx context.Context) error {
 	first, err := d.url.Connect(ctx)
+	if text := exposed(d.url); err != nil && text != "" && ctx.Err() == nil {
+		err = fmt.Errorf("%w (and %s: %s)", err, text, verifyServer)
+	}
 	if err != nil {
 		return err
 	}

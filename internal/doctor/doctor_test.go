@@ -629,8 +629,24 @@ func TestConnectionInTheClear(t *testing.T) {
 		find(t, run(t, raw, doctor.Options{}), "tls", doctor.OK, "does not leave this machine")
 		u.Host = "0.0.0.0:" + u.Port()
 		find(t, run(t, u.String(), doctor.Options{}), "tls", doctor.Warning, "the connection leaves this machine and is not encrypted")
-		u.RawQuery = "tls=skip-verify"
-		find(t, run(t, u.String(), doctor.Options{}), "tls", doctor.OK, "encrypted with ")
+		for params, text := range map[string]string{
+			"tls=skip-verify": "encrypted to whoever answers",
+			"tls=preferred":   "encrypted only if whoever answers offers it",
+			"tls=skip-verify&allowFallbackToPlaintext=true": "encrypted only if whoever answers offers it",
+		} {
+			u.RawQuery = params
+			f := find(t, run(t, u.String(), doctor.Options{}), "tls", doctor.Warning, text)
+			assert.Contains(t, f.Fix, "tls-ca=FILE")
+			assert.NotContains(t, f.Fix, "skip-verify")
+		}
+		// It says so where the server then refuses the account, and keeps a password for itself that would go in the clear.
+		u.RawQuery, u.User = "tls=skip-verify", url.UserPassword("authgraph_nobody", "pw")
+		_, err = doctor.Run(t.Context(), u.String(), doctor.Options{})
+		require.ErrorContains(t, err, "encrypted to whoever answers")
+		u.RawQuery = "allowCleartextPasswords=true"
+		_, err = doctor.Run(t.Context(), u.String(), doctor.Options{})
+		require.ErrorContains(t, err, "not connected: ")
+		assert.ErrorContains(t, err, "tls-ca=FILE")
 	})
 }
 
