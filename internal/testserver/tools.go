@@ -71,8 +71,8 @@ exec "FOLDER/usr/bin/node" "$@"`
 // fontSettings name the fonts that were unpacked and no others, so that a page looks the same on every machine.
 const fontSettings = `<?xml version="1.0"?>
 <fontconfig>
-	<dir prefix="relative">usr/share/fonts</dir>
-	<cachedir prefix="relative">fonts-cache</cachedir>
+	<dir>FOLDER/usr/share/fonts</dir>
+	<cachedir>FOLDER/fonts-cache</cachedir>
 </fontconfig>
 `
 
@@ -139,7 +139,7 @@ func (t tool) prepare(ctx context.Context, root, folder string) error {
 	}
 	quoted := `"` + strings.ReplaceAll(strings.Join(command, `" "`), root, folder) + `"`
 	fill := strings.NewReplacer("FOLDER", folder, "LOADER", quoted)
-	if err := os.WriteFile(filepath.Join(root, "fonts.conf"), []byte(fontSettings), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "fonts.conf"), []byte(fill.Replace(fontSettings)), 0o600); err != nil {
 		return err
 	}
 	if err := os.Mkdir(filepath.Join(root, commandFolder), 0o700); err != nil {
