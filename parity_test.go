@@ -237,6 +237,22 @@ func TestTheTablesOnTheServerAreThoseOfTheContract(t *testing.T) {
 	})
 }
 
+// On MySQL the types of the columns refuse what cannot be compared, on SQLite a CHECK
+// of each does.
+func TestEveryColumnOnSQLiteHasACheck(t *testing.T) {
+	url := mysqltest.SQLite(t)
+	createTables(t, url)
+	db := mysqltest.DB(t, url)
+	for _, want := range contract {
+		definition := single[string](t, db, "SELECT sql FROM sqlite_master WHERE name = ?", want.name)
+		for _, c := range want.columns {
+			if c.name != "id" && c.name != "user_id" {
+				assert.Regexp(t, "CONSTRAINT `"+c.name+"_is_[a-z0-9_]+` CHECK ", definition, want.name)
+			}
+		}
+	}
+}
+
 func liveColumns(t *testing.T, db *sql.DB, table string) map[string]string {
 	t.Helper()
 	columns := make(map[string]string)

@@ -3,17 +3,17 @@
 -- Create "otps" table
 CREATE TABLE `otps` (
   `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
-  `created_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
-  `updated_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
-  `email` text NOT NULL,
-  `otp_hash_code` text NOT NULL,
-  `next_resend_allowed_at` datetime NOT NULL,
-  `type` text NOT NULL,
-  `expires_at` datetime NOT NULL,
-  `is_used` bool NOT NULL DEFAULT (false),
-  `used_at` datetime NULL,
-  `attempts` integer NOT NULL DEFAULT (0),
-  `max_attempts` integer NOT NULL DEFAULT (5),
+  `created_at` datetime constraint created_at_is_utc check (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))) NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `updated_at` datetime constraint updated_at_is_utc check (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))) NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `email` text constraint email_is_text check (typeof(email) <> 'blob') NOT NULL,
+  `otp_hash_code` text constraint otp_hash_code_is_text check (typeof(otp_hash_code) <> 'blob') NOT NULL,
+  `next_resend_allowed_at` datetime constraint next_resend_allowed_at_is_utc check (next_resend_allowed_at glob '????-??-?? ??:??:??*' and datetime(substr(next_resend_allowed_at, 1, 19), '+0 days') is substr(next_resend_allowed_at, 1, 19) and (substr(next_resend_allowed_at, 20) in ('', '+00:00') or substr(next_resend_allowed_at, 20) glob '.[0-9]*' and ltrim(substr(next_resend_allowed_at, 21), '0123456789') in ('', '+00:00'))) NOT NULL,
+  `type` text constraint type_is_listed check (type in ('signin', 'email-verification', 'password-reset', 'password-change')) NOT NULL,
+  `expires_at` datetime constraint expires_at_is_utc check (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00'))) NOT NULL,
+  `is_used` bool constraint is_used_is_0_or_1 check (is_used in (0, 1)) NOT NULL DEFAULT (false),
+  `used_at` datetime constraint used_at_is_utc check (used_at glob '????-??-?? ??:??:??*' and datetime(substr(used_at, 1, 19), '+0 days') is substr(used_at, 1, 19) and (substr(used_at, 20) in ('', '+00:00') or substr(used_at, 20) glob '.[0-9]*' and ltrim(substr(used_at, 21), '0123456789') in ('', '+00:00'))) NULL,
+  `attempts` integer constraint attempts_is_int check (typeof(attempts) = 'integer' and attempts between -2147483648 and 2147483647) NOT NULL DEFAULT (0),
+  `max_attempts` integer constraint max_attempts_is_int check (typeof(max_attempts) = 'integer' and max_attempts between -2147483648 and 2147483647) NOT NULL DEFAULT (5),
   CONSTRAINT `otps_attempts` CHECK (attempts BETWEEN 0 AND max_attempts)
 );
 -- Create index "otp_email_type" to table: "otps"
@@ -23,14 +23,14 @@ CREATE INDEX `otp_expires_at` ON `otps` (`expires_at`);
 -- Create "refresh_tokens" table
 CREATE TABLE `refresh_tokens` (
   `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
-  `created_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
-  `updated_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
-  `token_hash` text NOT NULL,
-  `expires_at` datetime NOT NULL,
-  `is_revoked` bool NOT NULL DEFAULT (false),
-  `revoked_at` datetime NULL,
-  `replaced_by_token_hash` text NULL,
-  `grace_uses` integer NOT NULL DEFAULT (0),
+  `created_at` datetime constraint created_at_is_utc check (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))) NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `updated_at` datetime constraint updated_at_is_utc check (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))) NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `token_hash` text constraint token_hash_is_text check (typeof(token_hash) <> 'blob') NOT NULL,
+  `expires_at` datetime constraint expires_at_is_utc check (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00'))) NOT NULL,
+  `is_revoked` bool constraint is_revoked_is_0_or_1 check (is_revoked in (0, 1)) NOT NULL DEFAULT (false),
+  `revoked_at` datetime constraint revoked_at_is_utc check (revoked_at glob '????-??-?? ??:??:??*' and datetime(substr(revoked_at, 1, 19), '+0 days') is substr(revoked_at, 1, 19) and (substr(revoked_at, 20) in ('', '+00:00') or substr(revoked_at, 20) glob '.[0-9]*' and ltrim(substr(revoked_at, 21), '0123456789') in ('', '+00:00'))) NULL,
+  `replaced_by_token_hash` text constraint replaced_by_token_hash_is_text check (typeof(replaced_by_token_hash) <> 'blob') NULL,
+  `grace_uses` integer constraint grace_uses_is_int check (typeof(grace_uses) = 'integer' and grace_uses between -2147483648 and 2147483647) NOT NULL DEFAULT (0),
   `user_id` integer NOT NULL,
   CONSTRAINT `refresh_tokens_users_refresh_tokens` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`) ON DELETE CASCADE
 );
@@ -43,14 +43,14 @@ CREATE INDEX `refreshtoken_expires_at` ON `refresh_tokens` (`expires_at`);
 -- Create "sessions" table
 CREATE TABLE `sessions` (
   `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
-  `created_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
-  `updated_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
-  `token_hash` text NOT NULL,
-  `ip` text NULL,
-  `user_agent` text NULL,
-  `is_active` bool NOT NULL DEFAULT (true),
-  `last_used_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
-  `expires_at` datetime NOT NULL,
+  `created_at` datetime constraint created_at_is_utc check (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))) NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `updated_at` datetime constraint updated_at_is_utc check (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))) NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `token_hash` text constraint token_hash_is_text check (typeof(token_hash) <> 'blob') NOT NULL,
+  `ip` text constraint ip_is_text check (typeof(ip) <> 'blob') NULL,
+  `user_agent` text constraint user_agent_is_text check (typeof(user_agent) <> 'blob') NULL,
+  `is_active` bool constraint is_active_is_0_or_1 check (is_active in (0, 1)) NOT NULL DEFAULT (true),
+  `last_used_at` datetime constraint last_used_at_is_utc check (last_used_at glob '????-??-?? ??:??:??*' and datetime(substr(last_used_at, 1, 19), '+0 days') is substr(last_used_at, 1, 19) and (substr(last_used_at, 20) in ('', '+00:00') or substr(last_used_at, 20) glob '.[0-9]*' and ltrim(substr(last_used_at, 21), '0123456789') in ('', '+00:00'))) NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `expires_at` datetime constraint expires_at_is_utc check (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00'))) NOT NULL,
   `user_id` integer NOT NULL,
   CONSTRAINT `sessions_users_sessions` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`) ON DELETE CASCADE
 );
@@ -63,22 +63,22 @@ CREATE INDEX `session_expires_at` ON `sessions` (`expires_at`);
 -- Create "users" table
 CREATE TABLE `users` (
   `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
-  `created_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
-  `updated_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
-  `name` text NOT NULL,
-  `email` text NOT NULL,
-  `password` text NULL,
-  `role` text NOT NULL DEFAULT ('user'),
-  `provider` text NOT NULL DEFAULT ('local'),
-  `provider_id` text NULL,
-  `avatar` json NULL,
-  `is_email_verified` bool NOT NULL DEFAULT (false),
-  `last_login_at` datetime NULL,
-  `failed_login_attempts` integer NOT NULL DEFAULT (0),
-  `lock_until` datetime NULL,
-  `is_deleted` bool NOT NULL DEFAULT (false),
-  `deleted_at` datetime NULL,
-  `re_activate_available_at` datetime NULL,
+  `created_at` datetime constraint created_at_is_utc check (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))) NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `updated_at` datetime constraint updated_at_is_utc check (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))) NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `name` text constraint name_is_text check (typeof(name) <> 'blob') NOT NULL,
+  `email` text constraint email_is_text check (typeof(email) <> 'blob') NOT NULL,
+  `password` text constraint password_is_text check (typeof(password) <> 'blob') NULL,
+  `role` text constraint role_is_listed check (role in ('user', 'admin')) NOT NULL DEFAULT ('user'),
+  `provider` text constraint provider_is_listed check (provider in ('local', 'google', 'github')) NOT NULL DEFAULT ('local'),
+  `provider_id` text constraint provider_id_is_text check (typeof(provider_id) <> 'blob') NULL,
+  `avatar` json constraint avatar_is_json check (json_valid(cast(avatar as text))) NULL,
+  `is_email_verified` bool constraint is_email_verified_is_0_or_1 check (is_email_verified in (0, 1)) NOT NULL DEFAULT (false),
+  `last_login_at` datetime constraint last_login_at_is_utc check (last_login_at glob '????-??-?? ??:??:??*' and datetime(substr(last_login_at, 1, 19), '+0 days') is substr(last_login_at, 1, 19) and (substr(last_login_at, 20) in ('', '+00:00') or substr(last_login_at, 20) glob '.[0-9]*' and ltrim(substr(last_login_at, 21), '0123456789') in ('', '+00:00'))) NULL,
+  `failed_login_attempts` integer constraint failed_login_attempts_is_int check (typeof(failed_login_attempts) = 'integer' and failed_login_attempts between -2147483648 and 2147483647) NOT NULL DEFAULT (0),
+  `lock_until` datetime constraint lock_until_is_utc check (lock_until glob '????-??-?? ??:??:??*' and datetime(substr(lock_until, 1, 19), '+0 days') is substr(lock_until, 1, 19) and (substr(lock_until, 20) in ('', '+00:00') or substr(lock_until, 20) glob '.[0-9]*' and ltrim(substr(lock_until, 21), '0123456789') in ('', '+00:00'))) NULL,
+  `is_deleted` bool constraint is_deleted_is_0_or_1 check (is_deleted in (0, 1)) NOT NULL DEFAULT (false),
+  `deleted_at` datetime constraint deleted_at_is_utc check (deleted_at glob '????-??-?? ??:??:??*' and datetime(substr(deleted_at, 1, 19), '+0 days') is substr(deleted_at, 1, 19) and (substr(deleted_at, 20) in ('', '+00:00') or substr(deleted_at, 20) glob '.[0-9]*' and ltrim(substr(deleted_at, 21), '0123456789') in ('', '+00:00'))) NULL,
+  `re_activate_available_at` datetime constraint re_activate_available_at_is_utc check (re_activate_available_at glob '????-??-?? ??:??:??*' and datetime(substr(re_activate_available_at, 1, 19), '+0 days') is substr(re_activate_available_at, 1, 19) and (substr(re_activate_available_at, 20) in ('', '+00:00') or substr(re_activate_available_at, 20) glob '.[0-9]*' and ltrim(substr(re_activate_available_at, 21), '0123456789') in ('', '+00:00'))) NULL,
   CONSTRAINT `users_failed_login_attempts` CHECK (failed_login_attempts >= 0)
 );
 -- Create index "users_email_key" to table: "users"

@@ -32,14 +32,14 @@ func newDrizzle(t testing.TB) drizzle {
 	t.Helper()
 	d := drizzle{t.TempDir()}
 	require.NoError(t, os.CopyFS(d.folder, os.DirFS(drizzleProject)))
-	require.NoError(t, os.Symlink(nodeModules(t), filepath.Join(d.folder, "node_modules")))
+	require.NoError(t, os.Symlink(nodeModules(t, drizzleProject), filepath.Join(d.folder, "node_modules")))
 	return d
 }
 
 const drizzleProject = "testdata/drizzle"
 
-// nodeModules is the folder of the installed packages.
-func nodeModules(t testing.TB) string {
+// nodeModules is the folder of the installed packages of a project.
+func nodeModules(t testing.TB, project string) string {
 	t.Helper()
 	npm, err := exec.LookPath("npm")
 	require.NoError(t, err, "npm is missing: install Node.js 20 or later, or leave the tests of Drizzle out with %s=1", withoutNPM)
@@ -48,7 +48,7 @@ func nodeModules(t testing.TB) string {
 	h := sha256.New()
 	names := []string{"package.json", "package-lock.json", ".npmrc"}
 	for _, name := range names {
-		b, err := os.ReadFile(filepath.Join(drizzleProject, name))
+		b, err := os.ReadFile(filepath.Join(project, name))
 		require.NoError(t, err)
 		h.Write(b)
 	}
@@ -62,7 +62,7 @@ func nodeModules(t testing.TB) string {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(work)) })
 	for _, name := range names {
-		b, err := os.ReadFile(filepath.Join(drizzleProject, name))
+		b, err := os.ReadFile(filepath.Join(project, name))
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(work, name), b, 0o644))
 	}

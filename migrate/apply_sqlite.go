@@ -5,9 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/authgraph/authgraph/internal/dburl"
 )
@@ -69,7 +72,7 @@ func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
 	for i := from; i < len(t.stmts); i++ {
 		p, began := a.before(t, i), time.Now()
 		if _, err := a.conn.ExecContext(ctx, t.stmts[i].Text); err != nil {
-			return false, stmtError(t.file, t.stmts, i, from, err)
+			return false, stmtError(t.file, t.stmts, i, from, a.nameRows(ctx, t.stmts[i].Text, err))
 		}
 		a.after(p, time.Since(began), false)
 	}
@@ -86,6 +89,31 @@ func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
 	}
 	a.add(t, from, time.Since(start))
 	return true, nil
+}
+
+// copying is the statement by which Atlas fills the table that takes another's place.
+var copying = regexp.MustCompile("(?s)^INSERT (INTO `new_(\\w+)` \\(.*\\) SELECT .* FROM `(\\w+)`);?$")
+
+// nameRows adds to the error of a copy the rows that a CHECK of the new table
+// refused: those that are missing where the others are copied. The transaction,
+// which the caller rolls back, has the empty new table.
+func (a *applier) nameRows(ctx context.Context, stmt string, err error) error {
+	var refused *sqlite.Error
+	m := copying.FindStringSubmatch(stmt)
+	if m == nil || !errors.As(err, &refused) || refused.Code() != sqlite3.SQLITE_CONSTRAINT_CHECK {
+		return err
+	}
+	const most = 6
+	var rows, n string
+	if _, failed := a.conn.ExecContext(ctx, "INSERT OR IGNORE "+m[1]); failed != nil {
+		return err
+	}
+	missing := fmt.Sprintf("(SELECT rowid AS id FROM `%s` EXCEPT SELECT rowid FROM `new_%s`)", m[3], m[2])
+	if failed := a.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT group_concat(id, ', '), (SELECT count(*) FROM %s) FROM (SELECT id FROM %s LIMIT %d)",
+		missing, missing, most)).Scan(&rows, &n); failed != nil {
+		return err
+	}
+	return fmt.Errorf("%w: the new table refuses %s rows of %q (the first ids: %s): correct or delete them and apply again", err, n, m[3], rows)
 }
 
 func (a *applier) checkForeignKeys(ctx context.Context, f atlas.File) error {

@@ -12,17 +12,17 @@ var (
 	// OtpsColumns holds the columns for the "otps" table.
 	OtpsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
-		{Name: "created_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "updated_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6) ON UPDATE CURRENT_TIMESTAMP(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "email", Type: field.TypeString, Size: 255, Collation: "utf8mb4_bin"},
-		{Name: "otp_hash_code", Type: field.TypeString, Size: 255, Collation: "ascii_bin"},
-		{Name: "next_resend_allowed_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "type", Type: field.TypeEnum, Enums: []string{"signin", "email-verification", "password-reset", "password-change"}},
-		{Name: "expires_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "is_used", Type: field.TypeBool, Default: false},
-		{Name: "used_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "attempts", Type: field.TypeInt32, Default: 0},
-		{Name: "max_attempts", Type: field.TypeInt32, Default: 5},
+		{Name: "created_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint created_at_is_utc check (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "updated_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6) ON UPDATE CURRENT_TIMESTAMP(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint updated_at_is_utc check (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "email", Type: field.TypeString, Size: 255, Collation: "utf8mb4_bin", SchemaType: map[string]string{"sqlite3": "text constraint email_is_text check (typeof(email) <> 'blob')"}},
+		{Name: "otp_hash_code", Type: field.TypeString, Size: 255, Collation: "ascii_bin", SchemaType: map[string]string{"sqlite3": "text constraint otp_hash_code_is_text check (typeof(otp_hash_code) <> 'blob')"}},
+		{Name: "next_resend_allowed_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint next_resend_allowed_at_is_utc check (next_resend_allowed_at glob '????-??-?? ??:??:??*' and datetime(substr(next_resend_allowed_at, 1, 19), '+0 days') is substr(next_resend_allowed_at, 1, 19) and (substr(next_resend_allowed_at, 20) in ('', '+00:00') or substr(next_resend_allowed_at, 20) glob '.[0-9]*' and ltrim(substr(next_resend_allowed_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "type", Type: field.TypeEnum, Enums: []string{"signin", "email-verification", "password-reset", "password-change"}, SchemaType: map[string]string{"sqlite3": "text constraint type_is_listed check (type in ('signin', 'email-verification', 'password-reset', 'password-change'))"}},
+		{Name: "expires_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint expires_at_is_utc check (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "is_used", Type: field.TypeBool, Default: false, SchemaType: map[string]string{"sqlite3": "bool constraint is_used_is_0_or_1 check (is_used in (0, 1))"}},
+		{Name: "used_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint used_at_is_utc check (used_at glob '????-??-?? ??:??:??*' and datetime(substr(used_at, 1, 19), '+0 days') is substr(used_at, 1, 19) and (substr(used_at, 20) in ('', '+00:00') or substr(used_at, 20) glob '.[0-9]*' and ltrim(substr(used_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "attempts", Type: field.TypeInt32, Default: 0, SchemaType: map[string]string{"sqlite3": "integer constraint attempts_is_int check (typeof(attempts) = 'integer' and attempts between -2147483648 and 2147483647)"}},
+		{Name: "max_attempts", Type: field.TypeInt32, Default: 5, SchemaType: map[string]string{"sqlite3": "integer constraint max_attempts_is_int check (typeof(max_attempts) = 'integer' and max_attempts between -2147483648 and 2147483647)"}},
 	}
 	// OtpsTable holds the schema information for the "otps" table.
 	OtpsTable = &schema.Table{
@@ -45,14 +45,14 @@ var (
 	// RefreshTokensColumns holds the columns for the "refresh_tokens" table.
 	RefreshTokensColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
-		{Name: "created_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "updated_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6) ON UPDATE CURRENT_TIMESTAMP(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "token_hash", Type: field.TypeString, Unique: true, Size: 255, Collation: "ascii_bin"},
-		{Name: "expires_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "is_revoked", Type: field.TypeBool, Default: false},
-		{Name: "revoked_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "replaced_by_token_hash", Type: field.TypeString, Nullable: true, Size: 255, Collation: "ascii_bin"},
-		{Name: "grace_uses", Type: field.TypeInt32, Default: 0},
+		{Name: "created_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint created_at_is_utc check (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "updated_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6) ON UPDATE CURRENT_TIMESTAMP(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint updated_at_is_utc check (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "token_hash", Type: field.TypeString, Unique: true, Size: 255, Collation: "ascii_bin", SchemaType: map[string]string{"sqlite3": "text constraint token_hash_is_text check (typeof(token_hash) <> 'blob')"}},
+		{Name: "expires_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint expires_at_is_utc check (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "is_revoked", Type: field.TypeBool, Default: false, SchemaType: map[string]string{"sqlite3": "bool constraint is_revoked_is_0_or_1 check (is_revoked in (0, 1))"}},
+		{Name: "revoked_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint revoked_at_is_utc check (revoked_at glob '????-??-?? ??:??:??*' and datetime(substr(revoked_at, 1, 19), '+0 days') is substr(revoked_at, 1, 19) and (substr(revoked_at, 20) in ('', '+00:00') or substr(revoked_at, 20) glob '.[0-9]*' and ltrim(substr(revoked_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "replaced_by_token_hash", Type: field.TypeString, Nullable: true, Size: 255, Collation: "ascii_bin", SchemaType: map[string]string{"sqlite3": "text constraint replaced_by_token_hash_is_text check (typeof(replaced_by_token_hash) <> 'blob')"}},
+		{Name: "grace_uses", Type: field.TypeInt32, Default: 0, SchemaType: map[string]string{"sqlite3": "integer constraint grace_uses_is_int check (typeof(grace_uses) = 'integer' and grace_uses between -2147483648 and 2147483647)"}},
 		{Name: "user_id", Type: field.TypeInt},
 	}
 	// RefreshTokensTable holds the schema information for the "refresh_tokens" table.
@@ -84,14 +84,14 @@ var (
 	// SessionsColumns holds the columns for the "sessions" table.
 	SessionsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
-		{Name: "created_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "updated_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6) ON UPDATE CURRENT_TIMESTAMP(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "token_hash", Type: field.TypeString, Unique: true, Size: 255, Collation: "ascii_bin"},
-		{Name: "ip", Type: field.TypeString, Nullable: true, Size: 45},
-		{Name: "user_agent", Type: field.TypeString, Nullable: true, Size: 255},
-		{Name: "is_active", Type: field.TypeBool, Default: true},
-		{Name: "last_used_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "expires_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "timestamp(6)"}},
+		{Name: "created_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint created_at_is_utc check (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "updated_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6) ON UPDATE CURRENT_TIMESTAMP(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint updated_at_is_utc check (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "token_hash", Type: field.TypeString, Unique: true, Size: 255, Collation: "ascii_bin", SchemaType: map[string]string{"sqlite3": "text constraint token_hash_is_text check (typeof(token_hash) <> 'blob')"}},
+		{Name: "ip", Type: field.TypeString, Nullable: true, Size: 45, SchemaType: map[string]string{"sqlite3": "text constraint ip_is_text check (typeof(ip) <> 'blob')"}},
+		{Name: "user_agent", Type: field.TypeString, Nullable: true, Size: 255, SchemaType: map[string]string{"sqlite3": "text constraint user_agent_is_text check (typeof(user_agent) <> 'blob')"}},
+		{Name: "is_active", Type: field.TypeBool, Default: true, SchemaType: map[string]string{"sqlite3": "bool constraint is_active_is_0_or_1 check (is_active in (0, 1))"}},
+		{Name: "last_used_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint last_used_at_is_utc check (last_used_at glob '????-??-?? ??:??:??*' and datetime(substr(last_used_at, 1, 19), '+0 days') is substr(last_used_at, 1, 19) and (substr(last_used_at, 20) in ('', '+00:00') or substr(last_used_at, 20) glob '.[0-9]*' and ltrim(substr(last_used_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "expires_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint expires_at_is_utc check (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))"}},
 		{Name: "user_id", Type: field.TypeInt},
 	}
 	// SessionsTable holds the schema information for the "sessions" table.
@@ -123,22 +123,22 @@ var (
 	// UsersColumns holds the columns for the "users" table.
 	UsersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
-		{Name: "created_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "updated_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6) ON UPDATE CURRENT_TIMESTAMP(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "name", Type: field.TypeString, Size: 100},
-		{Name: "email", Type: field.TypeString, Unique: true, Size: 255, Collation: "utf8mb4_bin"},
-		{Name: "password", Type: field.TypeString, Nullable: true, Size: 255, Collation: "ascii_bin"},
-		{Name: "role", Type: field.TypeEnum, Enums: []string{"user", "admin"}, Default: "user"},
-		{Name: "provider", Type: field.TypeEnum, Enums: []string{"local", "google", "github"}, Default: "local"},
-		{Name: "provider_id", Type: field.TypeString, Nullable: true, Size: 255},
-		{Name: "avatar", Type: field.TypeJSON, Nullable: true},
-		{Name: "is_email_verified", Type: field.TypeBool, Default: false},
-		{Name: "last_login_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "failed_login_attempts", Type: field.TypeInt32, Default: 0},
-		{Name: "lock_until", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "is_deleted", Type: field.TypeBool, Default: false},
-		{Name: "deleted_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)"}},
-		{Name: "re_activate_available_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)"}},
+		{Name: "created_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint created_at_is_utc check (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "updated_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6) ON UPDATE CURRENT_TIMESTAMP(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint updated_at_is_utc check (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "name", Type: field.TypeString, Size: 100, SchemaType: map[string]string{"sqlite3": "text constraint name_is_text check (typeof(name) <> 'blob')"}},
+		{Name: "email", Type: field.TypeString, Unique: true, Size: 255, Collation: "utf8mb4_bin", SchemaType: map[string]string{"sqlite3": "text constraint email_is_text check (typeof(email) <> 'blob')"}},
+		{Name: "password", Type: field.TypeString, Nullable: true, Size: 255, Collation: "ascii_bin", SchemaType: map[string]string{"sqlite3": "text constraint password_is_text check (typeof(password) <> 'blob')"}},
+		{Name: "role", Type: field.TypeEnum, Enums: []string{"user", "admin"}, Default: "user", SchemaType: map[string]string{"sqlite3": "text constraint role_is_listed check (role in ('user', 'admin'))"}},
+		{Name: "provider", Type: field.TypeEnum, Enums: []string{"local", "google", "github"}, Default: "local", SchemaType: map[string]string{"sqlite3": "text constraint provider_is_listed check (provider in ('local', 'google', 'github'))"}},
+		{Name: "provider_id", Type: field.TypeString, Nullable: true, Size: 255, SchemaType: map[string]string{"sqlite3": "text constraint provider_id_is_text check (typeof(provider_id) <> 'blob')"}},
+		{Name: "avatar", Type: field.TypeJSON, Nullable: true, SchemaType: map[string]string{"sqlite3": "json constraint avatar_is_json check (json_valid(cast(avatar as text)))"}},
+		{Name: "is_email_verified", Type: field.TypeBool, Default: false, SchemaType: map[string]string{"sqlite3": "bool constraint is_email_verified_is_0_or_1 check (is_email_verified in (0, 1))"}},
+		{Name: "last_login_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint last_login_at_is_utc check (last_login_at glob '????-??-?? ??:??:??*' and datetime(substr(last_login_at, 1, 19), '+0 days') is substr(last_login_at, 1, 19) and (substr(last_login_at, 20) in ('', '+00:00') or substr(last_login_at, 20) glob '.[0-9]*' and ltrim(substr(last_login_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "failed_login_attempts", Type: field.TypeInt32, Default: 0, SchemaType: map[string]string{"sqlite3": "integer constraint failed_login_attempts_is_int check (typeof(failed_login_attempts) = 'integer' and failed_login_attempts between -2147483648 and 2147483647)"}},
+		{Name: "lock_until", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint lock_until_is_utc check (lock_until glob '????-??-?? ??:??:??*' and datetime(substr(lock_until, 1, 19), '+0 days') is substr(lock_until, 1, 19) and (substr(lock_until, 20) in ('', '+00:00') or substr(lock_until, 20) glob '.[0-9]*' and ltrim(substr(lock_until, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "is_deleted", Type: field.TypeBool, Default: false, SchemaType: map[string]string{"sqlite3": "bool constraint is_deleted_is_0_or_1 check (is_deleted in (0, 1))"}},
+		{Name: "deleted_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint deleted_at_is_utc check (deleted_at glob '????-??-?? ??:??:??*' and datetime(substr(deleted_at, 1, 19), '+0 days') is substr(deleted_at, 1, 19) and (substr(deleted_at, 20) in ('', '+00:00') or substr(deleted_at, 20) glob '.[0-9]*' and ltrim(substr(deleted_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "re_activate_available_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint re_activate_available_at_is_utc check (re_activate_available_at glob '????-??-?? ??:??:??*' and datetime(substr(re_activate_available_at, 1, 19), '+0 days') is substr(re_activate_available_at, 1, 19) and (substr(re_activate_available_at, 20) in ('', '+00:00') or substr(re_activate_available_at, 20) glob '.[0-9]*' and ltrim(substr(re_activate_available_at, 21), '0123456789') in ('', '+00:00')))"}},
 	}
 	// UsersTable holds the schema information for the "users" table.
 	UsersTable = &schema.Table{

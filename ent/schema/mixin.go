@@ -19,7 +19,7 @@ type timestamps struct {
 }
 
 func (timestamps) Fields() []ent.Field {
-	return []ent.Field{
+	return strict([]ent.Field{
 		field.Time("created_at").
 			SchemaType(timestampType).
 			Default(now).
@@ -30,7 +30,7 @@ func (timestamps) Fields() []ent.Field {
 			Default(now).
 			UpdateDefault(now).
 			Annotations(entsql.Default("CURRENT_TIMESTAMP/*!(6) ON UPDATE CURRENT_TIMESTAMP(6)*/")),
-	}
+	})
 }
 
 // timestampType is the type of every time column: microseconds, stored in UTC

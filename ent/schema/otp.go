@@ -25,7 +25,7 @@ func (OTP) Mixin() []ent.Mixin {
 
 // Fields of the OTP.
 func (OTP) Fields() []ent.Field {
-	return []ent.Field{
+	return strict([]ent.Field{
 		field.String("email").
 			MaxRuneLen(schematype.MaxEmailLen).
 			Validate(schematype.ValidateEmail).
@@ -53,7 +53,7 @@ func (OTP) Fields() []ent.Field {
 		field.Int32("max_attempts").
 			NonNegative().
 			Default(5),
-	}
+	})
 }
 
 // Indexes of the OTP.

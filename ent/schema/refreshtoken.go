@@ -22,7 +22,7 @@ func (RefreshToken) Mixin() []ent.Mixin {
 
 // Fields of the RefreshToken.
 func (RefreshToken) Fields() []ent.Field {
-	return []ent.Field{
+	return strict([]ent.Field{
 		field.Int("user_id"),
 		field.String("token_hash").
 			MaxLen(255).
@@ -49,7 +49,7 @@ func (RefreshToken) Fields() []ent.Field {
 			Comment("How often the token was presented again in the grace interval after its rotation.").
 			NonNegative().
 			Default(0),
-	}
+	})
 }
 
 // Edges of the RefreshToken.

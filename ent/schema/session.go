@@ -25,7 +25,7 @@ func (Session) Mixin() []ent.Mixin {
 
 // Fields of the Session.
 func (Session) Fields() []ent.Field {
-	return []ent.Field{
+	return strict([]ent.Field{
 		field.Int("user_id"),
 		field.String("token_hash").
 			MaxLen(255).
@@ -52,7 +52,7 @@ func (Session) Fields() []ent.Field {
 			Annotations(defaultNow),
 		field.Time("expires_at").
 			SchemaType(timestampType),
-	}
+	})
 }
 
 // Edges of the Session.

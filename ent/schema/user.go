@@ -27,7 +27,7 @@ func (User) Mixin() []ent.Mixin {
 
 // Fields of the User.
 func (User) Fields() []ent.Field {
-	return []ent.Field{
+	return strict([]ent.Field{
 		field.String("name").
 			MaxRuneLen(100),
 		field.String("email").
@@ -80,7 +80,7 @@ func (User) Fields() []ent.Field {
 			SchemaType(timestampType).
 			Optional().
 			Nillable(),
-	}
+	})
 }
 
 // Edges of the User.

@@ -26,8 +26,8 @@ func TestInterruptedPurgeKeepsWhatItDeleted(t *testing.T) {
 				require.NoError(t, start(t, program, url, "migrate", "apply").Run())
 				for _, stmt := range []string{
 					"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
-					"INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', '2026-01-01', '2026-01-01')",
-					"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '2026-01-01')",
+					"INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
+					"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '2026-01-01 00:00:00')",
 				} {
 					_, err := server.Exec(stmt)
 					require.NoError(t, err)

@@ -242,7 +242,7 @@ var faults = []fault{
 		faulty: []string{
 			"INSERT INTO users (id, name, email, is_deleted, deleted_at) VALUES (1, 'Ada', 'ada@example.com', 0, NULL), (2, 'Eve', 'eve@example.com', 1, '" + ago(40*24*time.Hour) + "')",
 			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '" + ago(10*24*time.Hour) + "'), (1, 'b', '" + ago(time.Hour) + "')",
-			"INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', '2026-01-01', '" + ago(20*24*time.Hour) + "')",
+			"INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', '2026-01-01 00:00:00', '" + ago(20*24*time.Hour) + "')",
 		},
 		text: "4 rows wait for a purge (1 otps, 2 sessions, 0 refresh_tokens, 1 users), the oldest ended 20 days ago; 3 wait for more than 2 days",
 	},
@@ -258,7 +258,7 @@ var faults = []fault{
 		name: "an expiry at the end of TIMESTAMP", round: 4, code: "timestamp-range", severity: doctor.Warning, on: "mysql",
 		faulty: []string{
 			"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
-			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '2037-06-01')",
+			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '2037-06-01 00:00:00')",
 		},
 		text: "a row expires on 2037-06-01, and TIMESTAMP ends on 2038-01-19",
 	},
@@ -277,17 +277,17 @@ var faults = []fault{
 	},
 	{
 		name: "a code as another client writes it", round: 3, code: "email", severity: doctor.Warning, on: all,
-		faulty: []string{"INSERT INTO otps (id, email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES (3, 'Ada@example.com', 'a', 'signin', '2030-01-01', '2030-01-01')"},
+		faulty: []string{"INSERT INTO otps (id, email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES (3, 'Ada@example.com', 'a', 'signin', '2030-01-01 00:00:00', '2030-01-01 00:00:00')"},
 		text:   "1 of the newest 1 row of otps hold an address that is not normalised, so no attempt finds them (ids 3)",
 	},
 	{
 		name: "sessions of nobody", code: "orphans", severity: doctor.Error, on: servers,
-		faulty: []string{"SET foreign_key_checks = 0", "INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (99, 'a', '2030-01-01')"},
+		faulty: []string{"SET foreign_key_checks = 0", "INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (99, 'a', '2030-01-01 00:00:00')"},
 		text:   "1 of the newest 1 row of sessions belong to no user", cured: true,
 	},
 	{
 		name: "tokens of nobody", code: "orphans", severity: doctor.Error, on: "sqlite",
-		faulty: []string{"PRAGMA foreign_keys = off", "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES (99, 'a', '2030-01-01')"},
+		faulty: []string{"PRAGMA foreign_keys = off", "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES (99, 'a', '2030-01-01 00:00:00')"},
 		text:   "1 of the newest 1 row of refresh_tokens belong to no user", cured: true,
 	},
 	{
@@ -871,7 +871,7 @@ func TestUnusedIndexes(t *testing.T) {
 		assert.Contains(t, f.Text, "since the server started ")
 		assert.NotContains(t, f.Text, "session_user_id", "it serves the foreign key")
 		assert.NotContains(t, f.Text, "token_hash", "it keeps them unique")
-		exec(t, db, "INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', '2030-01-01', '2030-01-01')")
+		exec(t, db, "INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', '2030-01-01 00:00:00', '2030-01-01 00:00:00')")
 		var n int
 		require.NoError(t, db.QueryRow("SELECT COUNT(*) FROM otps FORCE INDEX (otp_email_type) WHERE email = 'ada@example.com'").Scan(&n))
 		f = find(t, run(t, url, doctor.Options{}), "unused-index", doctor.Info, "otps.otp_expires_at")

@@ -1,0 +1,70 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"entgo.io/ent"
+	"entgo.io/ent/dialect"
+	"entgo.io/ent/schema/field"
+)
+
+// strict has SQLite refuse what it cannot compare rightly, as MySQL's types
+// do: SQLite stores any value in any column and compares texts byte by byte. The
+// type of each column on SQLite carries a named CHECK there, which MySQL never
+// sees: Ent's annotation for CHECKs is for all databases.
+func strict(fields []ent.Field) []ent.Field {
+	for i, f := range fields {
+		fields[i] = checked{f}
+	}
+	return fields
+}
+
+// checked is a field whose column has a CHECK on SQLite.
+type checked struct{ ent.Field }
+
+// Descriptor implements ent.Field.
+func (f checked) Descriptor() *field.Descriptor {
+	d := f.Field.Descriptor()
+	column, is, condition := onSQLite(d)
+	if column == "" {
+		return d
+	}
+	types := map[string]string{
+		dialect.SQLite: fmt.Sprintf("%s constraint %s_is_%s check (%s)", column, d.Name, is, strings.ReplaceAll(condition, "{}", d.Name)),
+	}
+	maps.Copy(types, d.SchemaType)
+	d.SchemaType = types
+	return d
+}
+
+// onSQLite is the type of a field's column there, and what its CHECK demands of a
+// value {} that is not NULL, which passes any CHECK (SQLite documentation, CREATE
+// TABLE, 3.7).
+func onSQLite(d *field.Descriptor) (column, is, condition string) {
+	switch d.Info.Type {
+	case field.TypeTime:
+		// Such texts are in the order of their times: at the first byte that
+		// differs, the end of a text comes before '+', then '.', then digits. With a
+		// T, a Z or another offset they would not be.
+		return "datetime", "utc", "{} glob '????-??-?? ??:??:??*' and datetime(substr({}, 1, 19), '+0 days') is substr({}, 1, 19)" +
+			" and (substr({}, 20) in ('', '+00:00') or substr({}, 20) glob '.[0-9]*' and ltrim(substr({}, 21), '0123456789') in ('', '+00:00'))"
+	case field.TypeBool:
+		return "bool", "0_or_1", "{} in (0, 1)" // the text 'true' is more than either
+	case field.TypeInt32:
+		return "integer", "int", "typeof({}) = 'integer' and {} between -2147483648 and 2147483647" // any text is more than a limit
+	case field.TypeEnum:
+		var values []string
+		for _, e := range d.Enums {
+			values = append(values, e.V)
+		}
+		return "text", "listed", "{} in ('" + strings.Join(values, "', '") + "')"
+	case field.TypeJSON:
+		return "json", "json", "json_valid(cast({} as text))" // Ent writes a blob
+	case field.TypeString:
+		return "text", "text", "typeof({}) <> 'blob'" // a blob of the same bytes equals no text
+	default:
+		return "", "", "" // an id, which the primary key and the foreign keys keep right
+	}
+}

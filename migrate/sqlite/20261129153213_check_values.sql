@@ -1,0 +1,346 @@
+-- atlas:nolint DS102 MF101
+
+-- Disable the enforcement of foreign-keys constraints
+PRAGMA foreign_keys = off;
+-- SQLite stores any value in any column. What follows has the tables refuse what cannot be compared: first it
+-- writes anew what can be read in one way only; then it copies each table into one with the CHECKs. A row that none of
+-- this covers stops the migration, and nothing of it stays.
+-- Write times in "otps" that are texts with a T, a Z or Go's "+0000 UTC" as the driver writes them
+UPDATE `otps` SET `created_at` = replace(replace(replace(`created_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `created_at` GLOB '????-??-??*' AND `created_at` GLOB '*[TZ]*';
+UPDATE `otps` SET `updated_at` = replace(replace(replace(`updated_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `updated_at` GLOB '????-??-??*' AND `updated_at` GLOB '*[TZ]*';
+UPDATE `otps` SET `next_resend_allowed_at` = replace(replace(replace(`next_resend_allowed_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `next_resend_allowed_at` GLOB '????-??-??*' AND `next_resend_allowed_at` GLOB '*[TZ]*';
+UPDATE `otps` SET `expires_at` = replace(replace(replace(`expires_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `expires_at` GLOB '????-??-??*' AND `expires_at` GLOB '*[TZ]*';
+UPDATE `otps` SET `used_at` = replace(replace(replace(`used_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `used_at` GLOB '????-??-??*' AND `used_at` GLOB '*[TZ]*';
+-- Write times in "otps" that have another offset, or count seconds or milliseconds since 1970, in UTC
+UPDATE `otps` SET `created_at` = CASE
+  WHEN `created_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `created_at`)
+  WHEN `created_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `created_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `created_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`created_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `created_at`) IS NOT NULL AND date(substr(`created_at`, 1, 10), '+0 days') = substr(`created_at`, 1, 10) OR typeof(`created_at`) IN ('integer', 'real') AND (`created_at` >= 1e9 AND `created_at` < 1e10 OR `created_at` >= 1e12 AND `created_at` < 1e13));
+UPDATE `otps` SET `updated_at` = CASE
+  WHEN `updated_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`)
+  WHEN `updated_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `updated_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`updated_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `updated_at`) IS NOT NULL AND date(substr(`updated_at`, 1, 10), '+0 days') = substr(`updated_at`, 1, 10) OR typeof(`updated_at`) IN ('integer', 'real') AND (`updated_at` >= 1e9 AND `updated_at` < 1e10 OR `updated_at` >= 1e12 AND `updated_at` < 1e13));
+UPDATE `otps` SET `next_resend_allowed_at` = CASE
+  WHEN `next_resend_allowed_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `next_resend_allowed_at`)
+  WHEN `next_resend_allowed_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `next_resend_allowed_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `next_resend_allowed_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (next_resend_allowed_at glob '????-??-?? ??:??:??*' and datetime(substr(next_resend_allowed_at, 1, 19), '+0 days') is substr(next_resend_allowed_at, 1, 19) and (substr(next_resend_allowed_at, 20) in ('', '+00:00') or substr(next_resend_allowed_at, 20) glob '.[0-9]*' and ltrim(substr(next_resend_allowed_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`next_resend_allowed_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `next_resend_allowed_at`) IS NOT NULL AND date(substr(`next_resend_allowed_at`, 1, 10), '+0 days') = substr(`next_resend_allowed_at`, 1, 10) OR typeof(`next_resend_allowed_at`) IN ('integer', 'real') AND (`next_resend_allowed_at` >= 1e9 AND `next_resend_allowed_at` < 1e10 OR `next_resend_allowed_at` >= 1e12 AND `next_resend_allowed_at` < 1e13));
+UPDATE `otps` SET `expires_at` = CASE
+  WHEN `expires_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `expires_at`)
+  WHEN `expires_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `expires_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `expires_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`expires_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `expires_at`) IS NOT NULL AND date(substr(`expires_at`, 1, 10), '+0 days') = substr(`expires_at`, 1, 10) OR typeof(`expires_at`) IN ('integer', 'real') AND (`expires_at` >= 1e9 AND `expires_at` < 1e10 OR `expires_at` >= 1e12 AND `expires_at` < 1e13));
+UPDATE `otps` SET `used_at` = CASE
+  WHEN `used_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `used_at`)
+  WHEN `used_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `used_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `used_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (used_at glob '????-??-?? ??:??:??*' and datetime(substr(used_at, 1, 19), '+0 days') is substr(used_at, 1, 19) and (substr(used_at, 20) in ('', '+00:00') or substr(used_at, 20) glob '.[0-9]*' and ltrim(substr(used_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`used_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `used_at`) IS NOT NULL AND date(substr(`used_at`, 1, 10), '+0 days') = substr(`used_at`, 1, 10) OR typeof(`used_at`) IN ('integer', 'real') AND (`used_at` >= 1e9 AND `used_at` < 1e10 OR `used_at` >= 1e12 AND `used_at` < 1e13));
+-- Write booleans in "otps" that are words as 0 and 1
+UPDATE `otps` SET `is_used` = lower(`is_used`) IN ('true', 't') WHERE typeof(`is_used`) = 'text' AND lower(`is_used`) IN ('true', 't', 'false', 'f');
+-- Write times in "refresh_tokens" that are texts with a T, a Z or Go's "+0000 UTC" as the driver writes them
+UPDATE `refresh_tokens` SET `created_at` = replace(replace(replace(`created_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `created_at` GLOB '????-??-??*' AND `created_at` GLOB '*[TZ]*';
+UPDATE `refresh_tokens` SET `updated_at` = replace(replace(replace(`updated_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `updated_at` GLOB '????-??-??*' AND `updated_at` GLOB '*[TZ]*';
+UPDATE `refresh_tokens` SET `expires_at` = replace(replace(replace(`expires_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `expires_at` GLOB '????-??-??*' AND `expires_at` GLOB '*[TZ]*';
+UPDATE `refresh_tokens` SET `revoked_at` = replace(replace(replace(`revoked_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `revoked_at` GLOB '????-??-??*' AND `revoked_at` GLOB '*[TZ]*';
+-- Write times in "refresh_tokens" that have another offset, or count seconds or milliseconds since 1970, in UTC
+UPDATE `refresh_tokens` SET `created_at` = CASE
+  WHEN `created_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `created_at`)
+  WHEN `created_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `created_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `created_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`created_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `created_at`) IS NOT NULL AND date(substr(`created_at`, 1, 10), '+0 days') = substr(`created_at`, 1, 10) OR typeof(`created_at`) IN ('integer', 'real') AND (`created_at` >= 1e9 AND `created_at` < 1e10 OR `created_at` >= 1e12 AND `created_at` < 1e13));
+UPDATE `refresh_tokens` SET `updated_at` = CASE
+  WHEN `updated_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`)
+  WHEN `updated_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `updated_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`updated_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `updated_at`) IS NOT NULL AND date(substr(`updated_at`, 1, 10), '+0 days') = substr(`updated_at`, 1, 10) OR typeof(`updated_at`) IN ('integer', 'real') AND (`updated_at` >= 1e9 AND `updated_at` < 1e10 OR `updated_at` >= 1e12 AND `updated_at` < 1e13));
+UPDATE `refresh_tokens` SET `expires_at` = CASE
+  WHEN `expires_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `expires_at`)
+  WHEN `expires_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `expires_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `expires_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`expires_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `expires_at`) IS NOT NULL AND date(substr(`expires_at`, 1, 10), '+0 days') = substr(`expires_at`, 1, 10) OR typeof(`expires_at`) IN ('integer', 'real') AND (`expires_at` >= 1e9 AND `expires_at` < 1e10 OR `expires_at` >= 1e12 AND `expires_at` < 1e13));
+UPDATE `refresh_tokens` SET `revoked_at` = CASE
+  WHEN `revoked_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `revoked_at`)
+  WHEN `revoked_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `revoked_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `revoked_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (revoked_at glob '????-??-?? ??:??:??*' and datetime(substr(revoked_at, 1, 19), '+0 days') is substr(revoked_at, 1, 19) and (substr(revoked_at, 20) in ('', '+00:00') or substr(revoked_at, 20) glob '.[0-9]*' and ltrim(substr(revoked_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`revoked_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `revoked_at`) IS NOT NULL AND date(substr(`revoked_at`, 1, 10), '+0 days') = substr(`revoked_at`, 1, 10) OR typeof(`revoked_at`) IN ('integer', 'real') AND (`revoked_at` >= 1e9 AND `revoked_at` < 1e10 OR `revoked_at` >= 1e12 AND `revoked_at` < 1e13));
+-- Write booleans in "refresh_tokens" that are words as 0 and 1
+UPDATE `refresh_tokens` SET `is_revoked` = lower(`is_revoked`) IN ('true', 't') WHERE typeof(`is_revoked`) = 'text' AND lower(`is_revoked`) IN ('true', 't', 'false', 'f');
+-- Write times in "sessions" that are texts with a T, a Z or Go's "+0000 UTC" as the driver writes them
+UPDATE `sessions` SET `created_at` = replace(replace(replace(`created_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `created_at` GLOB '????-??-??*' AND `created_at` GLOB '*[TZ]*';
+UPDATE `sessions` SET `updated_at` = replace(replace(replace(`updated_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `updated_at` GLOB '????-??-??*' AND `updated_at` GLOB '*[TZ]*';
+UPDATE `sessions` SET `last_used_at` = replace(replace(replace(`last_used_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `last_used_at` GLOB '????-??-??*' AND `last_used_at` GLOB '*[TZ]*';
+UPDATE `sessions` SET `expires_at` = replace(replace(replace(`expires_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `expires_at` GLOB '????-??-??*' AND `expires_at` GLOB '*[TZ]*';
+-- Write times in "sessions" that have another offset, or count seconds or milliseconds since 1970, in UTC
+UPDATE `sessions` SET `created_at` = CASE
+  WHEN `created_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `created_at`)
+  WHEN `created_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `created_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `created_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`created_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `created_at`) IS NOT NULL AND date(substr(`created_at`, 1, 10), '+0 days') = substr(`created_at`, 1, 10) OR typeof(`created_at`) IN ('integer', 'real') AND (`created_at` >= 1e9 AND `created_at` < 1e10 OR `created_at` >= 1e12 AND `created_at` < 1e13));
+UPDATE `sessions` SET `updated_at` = CASE
+  WHEN `updated_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`)
+  WHEN `updated_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `updated_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`updated_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `updated_at`) IS NOT NULL AND date(substr(`updated_at`, 1, 10), '+0 days') = substr(`updated_at`, 1, 10) OR typeof(`updated_at`) IN ('integer', 'real') AND (`updated_at` >= 1e9 AND `updated_at` < 1e10 OR `updated_at` >= 1e12 AND `updated_at` < 1e13));
+UPDATE `sessions` SET `last_used_at` = CASE
+  WHEN `last_used_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `last_used_at`)
+  WHEN `last_used_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `last_used_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `last_used_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (last_used_at glob '????-??-?? ??:??:??*' and datetime(substr(last_used_at, 1, 19), '+0 days') is substr(last_used_at, 1, 19) and (substr(last_used_at, 20) in ('', '+00:00') or substr(last_used_at, 20) glob '.[0-9]*' and ltrim(substr(last_used_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`last_used_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `last_used_at`) IS NOT NULL AND date(substr(`last_used_at`, 1, 10), '+0 days') = substr(`last_used_at`, 1, 10) OR typeof(`last_used_at`) IN ('integer', 'real') AND (`last_used_at` >= 1e9 AND `last_used_at` < 1e10 OR `last_used_at` >= 1e12 AND `last_used_at` < 1e13));
+UPDATE `sessions` SET `expires_at` = CASE
+  WHEN `expires_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `expires_at`)
+  WHEN `expires_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `expires_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `expires_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`expires_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `expires_at`) IS NOT NULL AND date(substr(`expires_at`, 1, 10), '+0 days') = substr(`expires_at`, 1, 10) OR typeof(`expires_at`) IN ('integer', 'real') AND (`expires_at` >= 1e9 AND `expires_at` < 1e10 OR `expires_at` >= 1e12 AND `expires_at` < 1e13));
+-- Write booleans in "sessions" that are words as 0 and 1
+UPDATE `sessions` SET `is_active` = lower(`is_active`) IN ('true', 't') WHERE typeof(`is_active`) = 'text' AND lower(`is_active`) IN ('true', 't', 'false', 'f');
+-- Write times in "users" that are texts with a T, a Z or Go's "+0000 UTC" as the driver writes them
+UPDATE `users` SET `created_at` = replace(replace(replace(`created_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `created_at` GLOB '????-??-??*' AND `created_at` GLOB '*[TZ]*';
+UPDATE `users` SET `updated_at` = replace(replace(replace(`updated_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `updated_at` GLOB '????-??-??*' AND `updated_at` GLOB '*[TZ]*';
+UPDATE `users` SET `last_login_at` = replace(replace(replace(`last_login_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `last_login_at` GLOB '????-??-??*' AND `last_login_at` GLOB '*[TZ]*';
+UPDATE `users` SET `lock_until` = replace(replace(replace(`lock_until`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `lock_until` GLOB '????-??-??*' AND `lock_until` GLOB '*[TZ]*';
+UPDATE `users` SET `deleted_at` = replace(replace(replace(`deleted_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `deleted_at` GLOB '????-??-??*' AND `deleted_at` GLOB '*[TZ]*';
+UPDATE `users` SET `re_activate_available_at` = replace(replace(replace(`re_activate_available_at`, ' +0000 UTC', '+00:00'), 'T', ' '), 'Z', '+00:00') WHERE `re_activate_available_at` GLOB '????-??-??*' AND `re_activate_available_at` GLOB '*[TZ]*';
+-- Write times in "users" that have another offset, or count seconds or milliseconds since 1970, in UTC
+UPDATE `users` SET `created_at` = CASE
+  WHEN `created_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `created_at`)
+  WHEN `created_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `created_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `created_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`created_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `created_at`) IS NOT NULL AND date(substr(`created_at`, 1, 10), '+0 days') = substr(`created_at`, 1, 10) OR typeof(`created_at`) IN ('integer', 'real') AND (`created_at` >= 1e9 AND `created_at` < 1e10 OR `created_at` >= 1e12 AND `created_at` < 1e13));
+UPDATE `users` SET `updated_at` = CASE
+  WHEN `updated_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`)
+  WHEN `updated_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `updated_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`updated_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `updated_at`) IS NOT NULL AND date(substr(`updated_at`, 1, 10), '+0 days') = substr(`updated_at`, 1, 10) OR typeof(`updated_at`) IN ('integer', 'real') AND (`updated_at` >= 1e9 AND `updated_at` < 1e10 OR `updated_at` >= 1e12 AND `updated_at` < 1e13));
+UPDATE `users` SET `last_login_at` = CASE
+  WHEN `last_login_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `last_login_at`)
+  WHEN `last_login_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `last_login_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `last_login_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (last_login_at glob '????-??-?? ??:??:??*' and datetime(substr(last_login_at, 1, 19), '+0 days') is substr(last_login_at, 1, 19) and (substr(last_login_at, 20) in ('', '+00:00') or substr(last_login_at, 20) glob '.[0-9]*' and ltrim(substr(last_login_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`last_login_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `last_login_at`) IS NOT NULL AND date(substr(`last_login_at`, 1, 10), '+0 days') = substr(`last_login_at`, 1, 10) OR typeof(`last_login_at`) IN ('integer', 'real') AND (`last_login_at` >= 1e9 AND `last_login_at` < 1e10 OR `last_login_at` >= 1e12 AND `last_login_at` < 1e13));
+UPDATE `users` SET `lock_until` = CASE
+  WHEN `lock_until` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `lock_until`)
+  WHEN `lock_until` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `lock_until`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `lock_until` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (lock_until glob '????-??-?? ??:??:??*' and datetime(substr(lock_until, 1, 19), '+0 days') is substr(lock_until, 1, 19) and (substr(lock_until, 20) in ('', '+00:00') or substr(lock_until, 20) glob '.[0-9]*' and ltrim(substr(lock_until, 21), '0123456789') in ('', '+00:00')))
+  AND (`lock_until` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `lock_until`) IS NOT NULL AND date(substr(`lock_until`, 1, 10), '+0 days') = substr(`lock_until`, 1, 10) OR typeof(`lock_until`) IN ('integer', 'real') AND (`lock_until` >= 1e9 AND `lock_until` < 1e10 OR `lock_until` >= 1e12 AND `lock_until` < 1e13));
+UPDATE `users` SET `deleted_at` = CASE
+  WHEN `deleted_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `deleted_at`)
+  WHEN `deleted_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `deleted_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `deleted_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (deleted_at glob '????-??-?? ??:??:??*' and datetime(substr(deleted_at, 1, 19), '+0 days') is substr(deleted_at, 1, 19) and (substr(deleted_at, 20) in ('', '+00:00') or substr(deleted_at, 20) glob '.[0-9]*' and ltrim(substr(deleted_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`deleted_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `deleted_at`) IS NOT NULL AND date(substr(`deleted_at`, 1, 10), '+0 days') = substr(`deleted_at`, 1, 10) OR typeof(`deleted_at`) IN ('integer', 'real') AND (`deleted_at` >= 1e9 AND `deleted_at` < 1e10 OR `deleted_at` >= 1e12 AND `deleted_at` < 1e13));
+UPDATE `users` SET `re_activate_available_at` = CASE
+  WHEN `re_activate_available_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `re_activate_available_at`)
+  WHEN `re_activate_available_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `re_activate_available_at`, 'unixepoch')
+  ELSE strftime('%Y-%m-%d %H:%M:%f', `re_activate_available_at` / 1000.0, 'unixepoch')
+END || '+00:00'
+WHERE NOT (re_activate_available_at glob '????-??-?? ??:??:??*' and datetime(substr(re_activate_available_at, 1, 19), '+0 days') is substr(re_activate_available_at, 1, 19) and (substr(re_activate_available_at, 20) in ('', '+00:00') or substr(re_activate_available_at, 20) glob '.[0-9]*' and ltrim(substr(re_activate_available_at, 21), '0123456789') in ('', '+00:00')))
+  AND (`re_activate_available_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `re_activate_available_at`) IS NOT NULL AND date(substr(`re_activate_available_at`, 1, 10), '+0 days') = substr(`re_activate_available_at`, 1, 10) OR typeof(`re_activate_available_at`) IN ('integer', 'real') AND (`re_activate_available_at` >= 1e9 AND `re_activate_available_at` < 1e10 OR `re_activate_available_at` >= 1e12 AND `re_activate_available_at` < 1e13));
+-- Write booleans in "users" that are words as 0 and 1
+UPDATE `users` SET `is_email_verified` = lower(`is_email_verified`) IN ('true', 't') WHERE typeof(`is_email_verified`) = 'text' AND lower(`is_email_verified`) IN ('true', 't', 'false', 'f');
+UPDATE `users` SET `is_deleted` = lower(`is_deleted`) IN ('true', 't') WHERE typeof(`is_deleted`) = 'text' AND lower(`is_deleted`) IN ('true', 't', 'false', 'f');
+-- Create "new_otps" table
+CREATE TABLE `new_otps` (
+  `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+  `created_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `updated_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `email` text NOT NULL,
+  `otp_hash_code` text NOT NULL,
+  `next_resend_allowed_at` datetime NOT NULL,
+  `type` text NOT NULL,
+  `expires_at` datetime NOT NULL,
+  `is_used` bool NOT NULL DEFAULT false,
+  `used_at` datetime NULL,
+  `attempts` integer NOT NULL DEFAULT 0,
+  `max_attempts` integer NOT NULL DEFAULT 5,
+  CONSTRAINT `created_at_is_utc` CHECK (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `updated_at_is_utc` CHECK (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `email_is_text` CHECK (typeof(email) <> 'blob'),
+  CONSTRAINT `otp_hash_code_is_text` CHECK (typeof(otp_hash_code) <> 'blob'),
+  CONSTRAINT `next_resend_allowed_at_is_utc` CHECK (next_resend_allowed_at glob '????-??-?? ??:??:??*' and datetime(substr(next_resend_allowed_at, 1, 19), '+0 days') is substr(next_resend_allowed_at, 1, 19) and (substr(next_resend_allowed_at, 20) in ('', '+00:00') or substr(next_resend_allowed_at, 20) glob '.[0-9]*' and ltrim(substr(next_resend_allowed_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `type_is_listed` CHECK (type in ('signin', 'email-verification', 'password-reset', 'password-change')),
+  CONSTRAINT `expires_at_is_utc` CHECK (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `is_used_is_0_or_1` CHECK (is_used in (0, 1)),
+  CONSTRAINT `used_at_is_utc` CHECK (used_at glob '????-??-?? ??:??:??*' and datetime(substr(used_at, 1, 19), '+0 days') is substr(used_at, 1, 19) and (substr(used_at, 20) in ('', '+00:00') or substr(used_at, 20) glob '.[0-9]*' and ltrim(substr(used_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `attempts_is_int` CHECK (typeof(attempts) = 'integer' and attempts between -2147483648 and 2147483647),
+  CONSTRAINT `max_attempts_is_int` CHECK (typeof(max_attempts) = 'integer' and max_attempts between -2147483648 and 2147483647),
+  CONSTRAINT `otps_attempts` CHECK (attempts BETWEEN 0 AND max_attempts)
+);
+-- Copy rows from old table "otps" to new temporary table "new_otps"
+INSERT INTO `new_otps` (`id`, `created_at`, `updated_at`, `email`, `otp_hash_code`, `next_resend_allowed_at`, `type`, `expires_at`, `is_used`, `used_at`, `attempts`, `max_attempts`) SELECT `id`, `created_at`, `updated_at`, `email`, `otp_hash_code`, `next_resend_allowed_at`, `type`, `expires_at`, `is_used`, `used_at`, `attempts`, `max_attempts` FROM `otps`;
+-- Go on counting ids of "otps" where it was
+DELETE FROM `sqlite_sequence` WHERE `name` = 'new_otps';
+INSERT INTO `sqlite_sequence` (`name`, `seq`) SELECT 'new_otps', `seq` FROM `sqlite_sequence` WHERE `name` = 'otps';
+-- Drop "otps" table after copying rows
+DROP TABLE `otps`;
+-- Rename temporary table "new_otps" to "otps"
+ALTER TABLE `new_otps` RENAME TO `otps`;
+-- Create index "otp_email_type" to table: "otps"
+CREATE INDEX `otp_email_type` ON `otps` (`email`, `type`);
+-- Create index "otp_expires_at" to table: "otps"
+CREATE INDEX `otp_expires_at` ON `otps` (`expires_at`);
+-- Create "new_refresh_tokens" table
+CREATE TABLE `new_refresh_tokens` (
+  `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+  `created_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `updated_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `token_hash` text NOT NULL,
+  `expires_at` datetime NOT NULL,
+  `is_revoked` bool NOT NULL DEFAULT false,
+  `revoked_at` datetime NULL,
+  `replaced_by_token_hash` text NULL,
+  `grace_uses` integer NOT NULL DEFAULT 0,
+  `user_id` integer NOT NULL,
+  CONSTRAINT `refresh_tokens_users_refresh_tokens` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`) ON UPDATE NO ACTION ON DELETE CASCADE,
+  CONSTRAINT `created_at_is_utc` CHECK (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `updated_at_is_utc` CHECK (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `token_hash_is_text` CHECK (typeof(token_hash) <> 'blob'),
+  CONSTRAINT `expires_at_is_utc` CHECK (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `is_revoked_is_0_or_1` CHECK (is_revoked in (0, 1)),
+  CONSTRAINT `revoked_at_is_utc` CHECK (revoked_at glob '????-??-?? ??:??:??*' and datetime(substr(revoked_at, 1, 19), '+0 days') is substr(revoked_at, 1, 19) and (substr(revoked_at, 20) in ('', '+00:00') or substr(revoked_at, 20) glob '.[0-9]*' and ltrim(substr(revoked_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `replaced_by_token_hash_is_text` CHECK (typeof(replaced_by_token_hash) <> 'blob'),
+  CONSTRAINT `grace_uses_is_int` CHECK (typeof(grace_uses) = 'integer' and grace_uses between -2147483648 and 2147483647)
+);
+-- Copy rows from old table "refresh_tokens" to new temporary table "new_refresh_tokens"
+INSERT INTO `new_refresh_tokens` (`id`, `created_at`, `updated_at`, `token_hash`, `expires_at`, `is_revoked`, `revoked_at`, `replaced_by_token_hash`, `grace_uses`, `user_id`) SELECT `id`, `created_at`, `updated_at`, `token_hash`, `expires_at`, `is_revoked`, `revoked_at`, `replaced_by_token_hash`, `grace_uses`, `user_id` FROM `refresh_tokens`;
+-- Go on counting ids of "refresh_tokens" where it was
+DELETE FROM `sqlite_sequence` WHERE `name` = 'new_refresh_tokens';
+INSERT INTO `sqlite_sequence` (`name`, `seq`) SELECT 'new_refresh_tokens', `seq` FROM `sqlite_sequence` WHERE `name` = 'refresh_tokens';
+-- Drop "refresh_tokens" table after copying rows
+DROP TABLE `refresh_tokens`;
+-- Rename temporary table "new_refresh_tokens" to "refresh_tokens"
+ALTER TABLE `new_refresh_tokens` RENAME TO `refresh_tokens`;
+-- Create index "refresh_tokens_token_hash_key" to table: "refresh_tokens"
+CREATE UNIQUE INDEX `refresh_tokens_token_hash_key` ON `refresh_tokens` (`token_hash`);
+-- Create index "refreshtoken_user_id_is_revoked" to table: "refresh_tokens"
+CREATE INDEX `refreshtoken_user_id_is_revoked` ON `refresh_tokens` (`user_id`, `is_revoked`);
+-- Create index "refreshtoken_expires_at" to table: "refresh_tokens"
+CREATE INDEX `refreshtoken_expires_at` ON `refresh_tokens` (`expires_at`);
+-- Create "new_sessions" table
+CREATE TABLE `new_sessions` (
+  `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+  `created_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `updated_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `token_hash` text NOT NULL,
+  `ip` text NULL,
+  `user_agent` text NULL,
+  `is_active` bool NOT NULL DEFAULT true,
+  `last_used_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `expires_at` datetime NOT NULL,
+  `user_id` integer NOT NULL,
+  CONSTRAINT `sessions_users_sessions` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`) ON UPDATE NO ACTION ON DELETE CASCADE,
+  CONSTRAINT `created_at_is_utc` CHECK (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `updated_at_is_utc` CHECK (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `token_hash_is_text` CHECK (typeof(token_hash) <> 'blob'),
+  CONSTRAINT `ip_is_text` CHECK (typeof(ip) <> 'blob'),
+  CONSTRAINT `user_agent_is_text` CHECK (typeof(user_agent) <> 'blob'),
+  CONSTRAINT `is_active_is_0_or_1` CHECK (is_active in (0, 1)),
+  CONSTRAINT `last_used_at_is_utc` CHECK (last_used_at glob '????-??-?? ??:??:??*' and datetime(substr(last_used_at, 1, 19), '+0 days') is substr(last_used_at, 1, 19) and (substr(last_used_at, 20) in ('', '+00:00') or substr(last_used_at, 20) glob '.[0-9]*' and ltrim(substr(last_used_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `expires_at_is_utc` CHECK (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))
+);
+-- Copy rows from old table "sessions" to new temporary table "new_sessions"
+INSERT INTO `new_sessions` (`id`, `created_at`, `updated_at`, `token_hash`, `ip`, `user_agent`, `is_active`, `last_used_at`, `expires_at`, `user_id`) SELECT `id`, `created_at`, `updated_at`, `token_hash`, `ip`, `user_agent`, `is_active`, `last_used_at`, `expires_at`, `user_id` FROM `sessions`;
+-- Go on counting ids of "sessions" where it was
+DELETE FROM `sqlite_sequence` WHERE `name` = 'new_sessions';
+INSERT INTO `sqlite_sequence` (`name`, `seq`) SELECT 'new_sessions', `seq` FROM `sqlite_sequence` WHERE `name` = 'sessions';
+-- Drop "sessions" table after copying rows
+DROP TABLE `sessions`;
+-- Rename temporary table "new_sessions" to "sessions"
+ALTER TABLE `new_sessions` RENAME TO `sessions`;
+-- Create index "sessions_token_hash_key" to table: "sessions"
+CREATE UNIQUE INDEX `sessions_token_hash_key` ON `sessions` (`token_hash`);
+-- Create index "session_user_id_is_active_expires_at" to table: "sessions"
+CREATE INDEX `session_user_id_is_active_expires_at` ON `sessions` (`user_id`, `is_active`, `expires_at`);
+-- Create index "session_expires_at" to table: "sessions"
+CREATE INDEX `session_expires_at` ON `sessions` (`expires_at`);
+-- Create "new_users" table
+CREATE TABLE `new_users` (
+  `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+  `created_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `updated_at` datetime NOT NULL DEFAULT (CURRENT_TIMESTAMP),
+  `name` text NOT NULL,
+  `email` text NOT NULL,
+  `password` text NULL,
+  `role` text NOT NULL DEFAULT 'user',
+  `provider` text NOT NULL DEFAULT 'local',
+  `provider_id` text NULL,
+  `avatar` json NULL,
+  `is_email_verified` bool NOT NULL DEFAULT false,
+  `last_login_at` datetime NULL,
+  `failed_login_attempts` integer NOT NULL DEFAULT 0,
+  `lock_until` datetime NULL,
+  `is_deleted` bool NOT NULL DEFAULT false,
+  `deleted_at` datetime NULL,
+  `re_activate_available_at` datetime NULL,
+  CONSTRAINT `created_at_is_utc` CHECK (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `updated_at_is_utc` CHECK (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `name_is_text` CHECK (typeof(name) <> 'blob'),
+  CONSTRAINT `email_is_text` CHECK (typeof(email) <> 'blob'),
+  CONSTRAINT `password_is_text` CHECK (typeof(password) <> 'blob'),
+  CONSTRAINT `role_is_listed` CHECK (role in ('user', 'admin')),
+  CONSTRAINT `provider_is_listed` CHECK (provider in ('local', 'google', 'github')),
+  CONSTRAINT `provider_id_is_text` CHECK (typeof(provider_id) <> 'blob'),
+  CONSTRAINT `avatar_is_json` CHECK (json_valid(cast(avatar as text))),
+  CONSTRAINT `is_email_verified_is_0_or_1` CHECK (is_email_verified in (0, 1)),
+  CONSTRAINT `last_login_at_is_utc` CHECK (last_login_at glob '????-??-?? ??:??:??*' and datetime(substr(last_login_at, 1, 19), '+0 days') is substr(last_login_at, 1, 19) and (substr(last_login_at, 20) in ('', '+00:00') or substr(last_login_at, 20) glob '.[0-9]*' and ltrim(substr(last_login_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `failed_login_attempts_is_int` CHECK (typeof(failed_login_attempts) = 'integer' and failed_login_attempts between -2147483648 and 2147483647),
+  CONSTRAINT `lock_until_is_utc` CHECK (lock_until glob '????-??-?? ??:??:??*' and datetime(substr(lock_until, 1, 19), '+0 days') is substr(lock_until, 1, 19) and (substr(lock_until, 20) in ('', '+00:00') or substr(lock_until, 20) glob '.[0-9]*' and ltrim(substr(lock_until, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `is_deleted_is_0_or_1` CHECK (is_deleted in (0, 1)),
+  CONSTRAINT `deleted_at_is_utc` CHECK (deleted_at glob '????-??-?? ??:??:??*' and datetime(substr(deleted_at, 1, 19), '+0 days') is substr(deleted_at, 1, 19) and (substr(deleted_at, 20) in ('', '+00:00') or substr(deleted_at, 20) glob '.[0-9]*' and ltrim(substr(deleted_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `re_activate_available_at_is_utc` CHECK (re_activate_available_at glob '????-??-?? ??:??:??*' and datetime(substr(re_activate_available_at, 1, 19), '+0 days') is substr(re_activate_available_at, 1, 19) and (substr(re_activate_available_at, 20) in ('', '+00:00') or substr(re_activate_available_at, 20) glob '.[0-9]*' and ltrim(substr(re_activate_available_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `users_failed_login_attempts` CHECK (failed_login_attempts >= 0)
+);
+-- Copy rows from old table "users" to new temporary table "new_users"
+INSERT INTO `new_users` (`id`, `created_at`, `updated_at`, `name`, `email`, `password`, `role`, `provider`, `provider_id`, `avatar`, `is_email_verified`, `last_login_at`, `failed_login_attempts`, `lock_until`, `is_deleted`, `deleted_at`, `re_activate_available_at`) SELECT `id`, `created_at`, `updated_at`, `name`, `email`, `password`, `role`, `provider`, `provider_id`, `avatar`, `is_email_verified`, `last_login_at`, `failed_login_attempts`, `lock_until`, `is_deleted`, `deleted_at`, `re_activate_available_at` FROM `users`;
+-- Go on counting ids of "users" where it was
+DELETE FROM `sqlite_sequence` WHERE `name` = 'new_users';
+INSERT INTO `sqlite_sequence` (`name`, `seq`) SELECT 'new_users', `seq` FROM `sqlite_sequence` WHERE `name` = 'users';
+-- Drop "users" table after copying rows
+DROP TABLE `users`;
+-- Rename temporary table "new_users" to "users"
+ALTER TABLE `new_users` RENAME TO `users`;
+-- Create index "users_email_key" to table: "users"
+CREATE UNIQUE INDEX `users_email_key` ON `users` (`email`);
+-- Create index "user_provider_provider_id" to table: "users"
+CREATE UNIQUE INDEX `user_provider_provider_id` ON `users` (`provider`, `provider_id`);
+-- Create index "user_role" to table: "users"
+CREATE INDEX `user_role` ON `users` (`role`);
+-- Create index "user_is_deleted_deleted_at" to table: "users"
+CREATE INDEX `user_is_deleted_deleted_at` ON `users` (`is_deleted`, `deleted_at`);
+-- Enable back the enforcement of foreign-keys constraints
+PRAGMA foreign_keys = on;
