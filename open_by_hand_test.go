@@ -52,16 +52,16 @@ func openByHand(databaseURL string) (*ent.Client, error) {
 	cfg.InterpolateParams = true
 	cfg.Params = map[string]string{
 		"autocommit":            "1",
-		"completion_type":       "NO_CHAIN",
+		"completion_type":       "0",
 		"sql_mode":              "'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
 		"time_zone":             "'+00:00'",
-		"character_set_client":  "utf8mb4",
-		"character_set_results": "utf8mb4",
-		"collation_connection":  "utf8mb4_general_ci",
+		"character_set_client":  "'utf8mb4'",
+		"character_set_results": "'utf8mb4'",
+		"collation_connection":  "'utf8mb4_general_ci'",
 		"foreign_key_checks":    "1",
 		"unique_checks":         "1 /*M!100201 , check_constraint_checks = 1 */",
 		"sql_auto_is_null":      "0",
-		"sql_select_limit":      "18446744073709551615",
+		"sql_select_limit":      "9223372036854775807",
 		"sql_quote_show_create": "1",
 	}
 	if err := cfg.Apply(mysql.TimeTruncate(time.Microsecond)); err != nil {

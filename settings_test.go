@@ -78,7 +78,7 @@ func guarantees(url string) map[string]string {
 	want := map[string]string{
 		"autocommit": "1", "completion_type": "NO_CHAIN", "time_zone": "+00:00", "foreign_key_checks": "1", "unique_checks": "1",
 		"sql_mode":         "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION",
-		"sql_auto_is_null": "0", "sql_select_limit": "18446744073709551615", "sql_quote_show_create": "1",
+		"sql_auto_is_null": "0", "sql_select_limit": "9223372036854775807", "sql_quote_show_create": "1",
 		"character_set_client": "utf8mb4", "character_set_connection": "utf8mb4", "character_set_results": "utf8mb4",
 		"collation_connection": "utf8mb4_general_ci",
 	}

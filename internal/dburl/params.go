@@ -29,31 +29,31 @@ const sqlMode = "'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIV
 //     argument that the client escaped may still be SQL.
 var session = map[string]string{
 	"autocommit":            "1",
-	"completion_type":       "NO_CHAIN",
+	"completion_type":       "0",
 	"sql_mode":              sqlMode,
 	"time_zone":             "'+00:00'",
 	"foreign_key_checks":    "1",
 	"unique_checks":         "1 /*M!100201 , check_constraint_checks = 1 */", // which MariaDB alone has
 	"sql_auto_is_null":      "0",
-	"sql_select_limit":      "18446744073709551615",
+	"sql_select_limit":      "9223372036854775807", // no limit that is ever met; Vitess reads no larger one
 	"sql_quote_show_create": "1",
-	"character_set_client":  "utf8mb4",
-	"character_set_results": "utf8mb4",
-	"collation_connection":  "utf8mb4_general_ci", // sets character_set_connection too
+	"character_set_client":  "'utf8mb4'",
+	"character_set_results": "'utf8mb4'",
+	"collation_connection":  "'utf8mb4_general_ci'", // sets character_set_connection too
 }
 
 // fixed are the values, in the spelling of [plain], of parameters that an address may
 // only repeat: those of session, and what would set one of them by another name.
 var fixed = map[string][]string{
 	"autocommit":               {"1"},
-	"completion_type":          {"no_chain", "0"},
+	"completion_type":          {"0", "no_chain"},
 	"sql_mode":                 {strings.ToLower(strings.Trim(sqlMode, "'"))},
 	"time_zone":                {"+00:00", "utc"},
 	"foreign_key_checks":       {"1"},
 	"unique_checks":            {"1"},
 	"check_constraint_checks":  {"1"},
 	"sql_auto_is_null":         {"0"},
-	"sql_select_limit":         {"18446744073709551615"},
+	"sql_select_limit":         {"9223372036854775807", "18446744073709551615"},
 	"sql_quote_show_create":    {"1"},
 	"character_set_client":     {"utf8mb4"},
 	"character_set_results":    {"utf8mb4"},
@@ -159,7 +159,7 @@ func (p *parameters) add(name, lower, value string) error {
 		if p.collation = plain(value); !utf8mb4Collation.MatchString(p.collation) {
 			return fmt.Errorf("%s is not a collation of utf8mb4, the only character set of a connection: take it out", name)
 		}
-		p.variables["collation_connection"] = p.collation
+		p.variables["collation_connection"] = "'" + p.collation + "'"
 		return nil
 	}
 	if values, ok := fixed[lower]; ok {

@@ -92,7 +92,7 @@ func TestVariablesAndParametersOfTheDriverAreTakenInAnyCase(t *testing.T) {
 	want["max_statement_time"] = "1.5"
 	want["tx_read_only"] = "ON"
 	want["optimizer_switch"] = `"index_merge=off,mrr=on"`
-	want["collation_connection"] = "utf8mb4_0900_ai_ci"
+	want["collation_connection"] = "'utf8mb4_0900_ai_ci'"
 	want["strict"] = "true" // the driver's parser panics for it
 	assert.Equal(t, want, u.server.Params)
 	assert.True(t, u.server.RejectReadOnly)
