@@ -67,6 +67,7 @@ type Option func(*options)
 type options struct {
 	pool       Pool
 	statements int
+	timeout    time.Duration
 	wrap       []func(dialect.Driver) dialect.Driver
 }
 
@@ -82,6 +83,17 @@ func WithPool(p Pool) Option {
 // among clients and does not carry statements along, turn it off.
 func WithStatements(perConnection int) Option {
 	return func(o *options) { o.statements = max(0, perConnection) }
+}
+
+// WithStatementTimeout bounds how long the client waits for the answer to one
+// statement on MySQL or MariaDB where the context does not end before; default
+// 30 seconds, and 0 is no bound. The connection is closed then, and the statement
+// may have run. At the server a statement waits 2 seconds for a lock and fails
+// with error 1205, so that a call that was given up does not stay there: package
+// auth tries again. The parameters readTimeout, writeTimeout,
+// innodb_lock_wait_timeout and lock_wait_timeout of the address say otherwise.
+func WithStatementTimeout(d time.Duration) Option {
+	return func(o *options) { o.timeout = d }
 }
 
 // WithDriver wraps the driver under the client, for tracing or counting what
@@ -132,7 +144,7 @@ func WithDriver(wrap func(dialect.Driver) dialect.Driver) Option {
 //
 // An address that is malformed or where no database answers is a [*URLError].
 func Open(ctx context.Context, url string, opts ...Option) (*ent.Client, error) {
-	o := options{statements: dburl.DefaultStatements}
+	o := options{statements: dburl.DefaultStatements, timeout: dburl.DefaultStatementTimeout}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -143,7 +155,7 @@ func Open(ctx context.Context, url string, opts ...Option) (*ent.Client, error) 
 	if err := u.NeedDatabase(); err != nil {
 		return nil, fmt.Errorf("authgraph: %w", err)
 	}
-	db, err := u.WithStatements(o.statements).Connect(ctx)
+	db, err := u.WithStatements(o.statements).WithStatementTimeout(o.timeout).Connect(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("authgraph: %w", err)
 	}

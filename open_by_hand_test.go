@@ -50,6 +50,9 @@ func openByHand(databaseURL string) (*ent.Client, error) {
 	cfg.ParseTime = true
 	cfg.ClientFoundRows = true
 	cfg.InterpolateParams = true
+	// A server that does not answer, or takes no writes any more, is given up.
+	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = 10*time.Second, 30*time.Second, 30*time.Second
+	cfg.RejectReadOnly = true
 	cfg.Params = map[string]string{
 		"autocommit":            "1",
 		"completion_type":       "0",
@@ -63,6 +66,9 @@ func openByHand(databaseURL string) (*ent.Client, error) {
 		"sql_auto_is_null":      "0",
 		"sql_select_limit":      "9223372036854775807",
 		"sql_quote_show_create": "1",
+		// What a call that was given up leaves waiting at the server, in seconds.
+		"innodb_lock_wait_timeout": "2",
+		"lock_wait_timeout":        "2",
 	}
 	if err := cfg.Apply(mysql.TimeTruncate(time.Microsecond)); err != nil {
 		return nil, err
@@ -129,7 +135,7 @@ func TestAProgramThatConnectsByHandAgreesWithOpen(t *testing.T) {
 		require.ErrorContains(t, err, "Data too long")
 		writer.User.Delete().ExecX(t.Context())
 	}
-	for _, variable := range []string{"time_zone", "sql_mode"} {
+	for _, variable := range []string{"time_zone", "sql_mode", "innodb_lock_wait_timeout", "lock_wait_timeout"} {
 		assert.Equal(t, setting(t, ours, variable), setting(t, byHand, variable))
 	}
 }

@@ -144,7 +144,8 @@ func loadUser(ctx context.Context, client *ent.Client, by account, value any) (*
 // third of their round trip: the hooks and interceptors of a client do not see
 // them.
 
-// scanRow scans the first row of a query, and reports whether there is one.
+// scanRow scans the row of a query for at most one, and reports whether there is
+// one. It reads to the end: what is left for Close does not end with ctx.
 func scanRow(ctx context.Context, client *ent.Client, query string, args []any, dest ...any) (found bool, err error) {
 	rows, err := client.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -158,7 +159,11 @@ func scanRow(ctx context.Context, client *ent.Client, query string, args []any, 
 	if !rows.Next() {
 		return false, rows.Err()
 	}
-	return true, rows.Scan(dest...)
+	if err := rows.Scan(dest...); err != nil {
+		return false, err
+	}
+	rows.Next()
+	return true, rows.Err()
 }
 
 // execute runs a write and returns how many rows it matched.

@@ -103,7 +103,8 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 			return fmt.Errorf("there is no database %s: make it with authgraph migrate apply", u)
 		}
 	}
-	client, err := authgraph.Open(ctx, raw)
+	// To count what a dry run would delete may take long.
+	client, err := authgraph.Open(ctx, raw, authgraph.WithStatementTimeout(0))
 	if err != nil {
 		return err
 	}

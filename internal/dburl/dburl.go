@@ -3,6 +3,7 @@
 package dburl
 
 import (
+	"cmp"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"entgo.io/ent/dialect"
 	"github.com/go-sql-driver/mysql"
@@ -350,6 +352,36 @@ const DefaultStatements = 64
 func (u *URL) WithStatements(size int) *URL {
 	c := *u
 	c.statements = size
+	return &c
+}
+
+// DefaultStatementTimeout is how long a service waits for the answer to one
+// statement: longer than any of package auth takes, and no longer than clients
+// and proxies before a service commonly wait for it.
+const DefaultStatementTimeout = 30 * time.Second
+
+// lockWait is how long a statement of a service waits for the locks of others
+// at the server, in seconds: what a call that was given up leaves behind there.
+const lockWait = "2"
+
+// WithStatementTimeout is the same address for a service, whose connections give
+// up a statement that is not answered for d, and wait no longer than lockWait for
+// a lock; 0 bounds neither. The driver's readTimeout and writeTimeout in the
+// address, and the session variables innodb_lock_wait_timeout and
+// lock_wait_timeout, say otherwise. SQLite waits by itself.
+func (u *URL) WithStatementTimeout(d time.Duration) *URL {
+	if u.Dialect == dialect.SQLite || d <= 0 {
+		return u
+	}
+	c := *u
+	c.server = u.server.Clone()
+	c.server.ReadTimeout = cmp.Or(c.server.ReadTimeout, d)
+	c.server.WriteTimeout = cmp.Or(c.server.WriteTimeout, d)
+	for _, name := range []string{"innodb_lock_wait_timeout", "lock_wait_timeout"} {
+		if _, given := c.server.Params[name]; !given {
+			c.server.Params[name] = lockWait
+		}
+	}
 	return &c
 }
 

@@ -26,6 +26,10 @@ const (
 	CutAfter
 	// Refuse answers with the error of Proxy.Refusal; the server does not see the command.
 	Refuse
+	// SilenceBefore keeps the connection open and lets nothing pass any more; the server does not see the command.
+	SilenceBefore
+	// SilenceAfter lets the command pass, and nothing that the server sends from then on.
+	SilenceAfter
 )
 
 // Proxy stands between a client and a MySQL or MariaDB server and ends connections at chosen commands. It knows where a
@@ -138,6 +142,7 @@ type session struct {
 	proxy          *Proxy
 	client, server net.Conn
 	responsesEnded chan struct{}
+	silent         atomic.Bool
 
 	mu         sync.Mutex
 	preparing  string // the text whose statement number the next response tells
@@ -172,6 +177,10 @@ func (s *session) passCommands() {
 		action, responds := s.decide(packet)
 		if action == CutBefore {
 			s.cut()
+			return
+		}
+		if action == SilenceBefore {
+			_, _ = io.Copy(io.Discard, from) // until the client gives up
 			return
 		}
 		if action == Refuse {
@@ -219,6 +228,9 @@ func (s *session) passResponses() {
 			s.cut()
 			return
 		}
+		if s.silent.Load() {
+			continue
+		}
 		s.learn(packet)
 		if _, err := s.client.Write(packet); err != nil {
 			return
@@ -258,6 +270,9 @@ func (s *session) decide(packet []byte) (action Action, responds bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cutting = action == CutAfter && responds
+	if action == SilenceAfter {
+		s.silent.Store(true)
+	}
 	return action, responds
 }
 
