@@ -95,6 +95,9 @@ func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
 	}
 	result := adoptResult{source: source{Database: u.String(), Directory: dir.String()}}
 	m.announce(result.source)
+	if err := dir.filled(); err != nil {
+		return err
+	}
 	o.Dir = dir.Dir
 	if m.format == formatText {
 		o.Progress = m.adoptProgress

@@ -22,6 +22,7 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
+	"github.com/authgraph/authgraph/internal/dburl"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -29,7 +30,8 @@ func newDemo(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "Create the tables, make a user with sessions and tokens, and walk the graph",
-		Long: `Apply the embedded migrations, make a user with two sessions, two refresh tokens
+		Long: `Apply the migrations embedded in this program, whatever the current folder holds, to the
+database of --url or DATABASE_URL, else to the file authgraph.db. Make a user with two sessions, two refresh tokens
 and an OTP through the typed client, and walk the graph both ways. The tables
 stay. The rows do not: they are made in one transaction that is rolled back.`,
 		Example: `  authgraph demo
@@ -38,6 +40,9 @@ stay. The rows do not: they are made in one transaction that is rolled back.`,
 		RunE: a.run(func(ctx context.Context, _ []string) error { return a.demo(ctx) }),
 	}
 }
+
+// demoURL is the database of the demo where none is named: no other command has one.
+const demoURL = "sqlite://authgraph.db"
 
 // demoResult is the JSON of demo.
 type demoResult struct {
@@ -57,6 +62,10 @@ type demoStep struct {
 
 func (a *app) demo(ctx context.Context) (err error) {
 	u, raw, err := a.database()
+	if errors.Is(err, errNoDatabase) {
+		raw = demoURL
+		u, err = dburl.Parse(raw)
+	}
 	if err != nil {
 		return err
 	}
@@ -85,7 +94,7 @@ func (a *app) demo(ctx context.Context) (err error) {
 	if a.format == formatJSON {
 		return a.printJSON(result)
 	}
-	fmt.Fprint(a.stdout, demoText(result, u.Dialect))
+	fmt.Fprint(a.stdout, demoText(result, u.Dialect, raw == demoURL))
 	return nil
 }
 
@@ -262,7 +271,7 @@ func devices(sessions []*ent.Session) string {
 	return strings.Join(names, ", ")
 }
 
-func demoText(r demoResult, name string) string {
+func demoText(r demoResult, name string, unnamed bool) string {
 	var b strings.Builder
 	if len(r.Applied) > 0 {
 		fmt.Fprintf(&b, "Made the tables users, otps, sessions and refresh_tokens (%s).\n", count(len(r.Applied), "migration"))
@@ -279,9 +288,11 @@ func demoText(r demoResult, name string) string {
 			"  export DATABASE_URL='mysql://user:password@localhost:3306/app'\n" +
 			"  authgraph demo\n")
 	}
-	b.WriteString("\nNext:\n\n" +
-		"  authgraph migrate status\n" +
-		"  authgraph migrate --help\n")
+	status := "authgraph migrate status"
+	if unnamed {
+		status += " --url " + demoURL
+	}
+	b.WriteString("\nNext:\n\n  " + status + "\n  authgraph migrate --help\n")
 	return b.String()
 }
 

@@ -343,7 +343,14 @@ func (i *installation) dev(db string) (func(context.Context) (*migrate.Dev, erro
 	if db == "sqlite" {
 		return nil, nil
 	}
-	return func(ctx context.Context) (*migrate.Dev, error) { return open(ctx, raw) }, nil
+	name := u.String()
+	if i.devURL == "" {
+		name = "scratch database on " + u.WithDatabase("").String()
+	}
+	return func(ctx context.Context) (*migrate.Dev, error) {
+		i.announce(source{Database: name})
+		return open(ctx, raw)
+	}, nil
 }
 
 // report prints what was done, or would be.

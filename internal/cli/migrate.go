@@ -34,8 +34,11 @@ func newMigrate(a *app) *cobra.Command {
 The directory is in Atlas's format. It is the folder migrate (for SQLite
 migrate/sqlite) if the current folder has one with an atlas.sum or SQL files, or
 that of the project if authgraph was installed into it, and the migrations compiled
-into this program otherwise; a folder inside of a module that has its own is
-refused.`,
+into this program otherwise; a folder inside of a module that has its own, and a
+database of another kind than the project's migrations, are refused.
+
+A command that opens no server needs no URL where the project has migrations of one
+kind only: hash, new and validate, for SQLite also check, diff and lint.`,
 		Example: `  authgraph migrate diff add_phone
   authgraph migrate lint --git-base origin/main
   authgraph migrate apply`,
@@ -101,17 +104,47 @@ func (m *migrations) addToFlag(cmd *cobra.Command) {
 	}) // it fails only for a flag that does not exist
 }
 
-// database is the address in use.
+// database is the address in use. Where none is named the error is errNoDatabase: any
+// other would be one that is not meant.
 func (a *app) database() (*dburl.URL, string, error) {
 	raw := a.url
 	if raw == "" {
 		raw, a.urlFrom = os.Getenv("DATABASE_URL"), "DATABASE_URL"
 	}
 	if raw == "" {
-		raw, a.urlFrom = "sqlite://authgraph.db", "the default"
+		return nil, "", errNoDatabase
 	}
 	u, err := dburl.Parse(raw)
 	return u, raw, err
+}
+
+var errNoDatabase = errors.New("no database is named: set DATABASE_URL, as in mysql://user:password@localhost:3306/app, or use --url (a file .env is not read)")
+
+// engine is the dialect that the project in the current folder has migrations for;
+// empty where that is not one.
+func engine() (string, error) {
+	var all, installed []string
+	for _, name := range []string{dialect.MySQL, dialect.SQLite} {
+		f, err := findFolders(name)
+		if err != nil {
+			return "", err
+		}
+		if f.above != nil && !f.hasMigrations() {
+			f = *f.above
+		}
+		if f.hasMigrations() {
+			all = append(all, name)
+		}
+		if f.installed {
+			installed = append(installed, name)
+		}
+	}
+	for _, found := range [][]string{installed, all} {
+		if len(found) == 1 {
+			return found[0], nil
+		}
+	}
+	return "", nil
 }
 
 // directory is the migration directory in use.
@@ -121,7 +154,7 @@ type directory struct {
 	path string
 }
 
-func (d directory) String() string { return cmp.Or(d.path, "embedded") }
+func (d directory) String() string { return cmp.Or(d.path, embedded) }
 
 // file is the path of a file of the directory.
 func (d directory) file(name string) string {
@@ -156,6 +189,9 @@ func (m *migrations) directory(name string) (directory, error) {
 			if f.above != nil && f.above.hasMigrations() {
 				return directory{}, fmt.Errorf("%w, or name them with --dir %s", f.elsewhere("migrations"), shellWord(fromHere(f.above.migrations)))
 			}
+			if err := notEmbedded(name); err != nil {
+				return directory{}, err
+			}
 			dir, err := migrate.Embedded(name)
 			return directory{Dir: dir}, err
 		}
@@ -167,11 +203,43 @@ func (m *migrations) directory(name string) (directory, error) {
 	return directory{Dir: dir, path: path}, err
 }
 
+// notEmbedded is an error where the current folder has migrations, if not for the
+// dialect: those compiled in are not meant there.
+func notEmbedded(name string) error {
+	other, kinds := dialect.MySQL, [2]string{"MySQL and MariaDB", "SQLite"}
+	if name == dialect.MySQL {
+		other, kinds = dialect.SQLite, [2]string{"SQLite", "MySQL or MariaDB"}
+	}
+	f, err := findFolders(other)
+	if err != nil {
+		return err
+	}
+	if f.above != nil && !f.hasMigrations() {
+		f = *f.above
+	}
+	switch {
+	case f.hasMigrations():
+		return fmt.Errorf("the migrations of this project, in %s, are for %s, and the database is %s: correct DATABASE_URL or --url, or name the directory with --dir", fromHere(f.migrations), kinds[0], kinds[1])
+	case isFile("atlas.sum"):
+		return errors.New("this folder is a directory of migrations itself: name it with --dir ., or run this in the folder of go.mod")
+	}
+	return nil
+}
+
+// filled is an error for a directory without a migration, of which there is nothing to say.
+func (d directory) filled() error {
+	files, err := d.Files()
+	if err != nil || len(files) > 0 {
+		return err
+	}
+	return fmt.Errorf("%s holds no migrations: plan the first with authgraph migrate diff NAME, or correct --dir", d)
+}
+
 // holdsMigrations reports whether a folder is meant to be a directory, although
-// its atlas.sum may be lost or the folder locked.
+// its atlas.sum may be lost or the folder locked, or nothing is in it yet.
 func holdsMigrations(path string) bool {
 	entries, err := os.ReadDir(path)
-	return errors.Is(err, fs.ErrPermission) || slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+	return errors.Is(err, fs.ErrPermission) || err == nil && len(entries) == 0 || slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
 		return e.Name() == "atlas.sum" || filepath.Ext(e.Name()) == ".sql"
 	})
 }
@@ -223,6 +291,9 @@ func (m *migrations) desired(name string) (to migrate.State, source string, err 
 		if to, _ := f.above.schema(name); to != nil {
 			return nil, "", f.elsewhere("a schema")
 		}
+	}
+	if f.installed {
+		return nil, "", fmt.Errorf("the schema of this project is missing, %s: restore it from git, or name another with --to", filepath.Join(f.ent, "schema"))
 	}
 	return migrate.Tables(entmigrate.Tables...), "compiled-in schema", nil
 }
@@ -361,6 +432,17 @@ func (m *migrations) workshop() (*workshop, error) {
 		return &workshop{dialect: u.Dialect, name: u.String(), open: open}, nil
 	}
 	u, raw, err := m.database()
+	if errors.Is(err, errNoDatabase) {
+		of, err := engine()
+		if err != nil {
+			return nil, err
+		}
+		if of != dialect.SQLite {
+			return nil, fmt.Errorf("%w; the work is done in a scratch database beside it, or in an empty one named with --dev-url", errNoDatabase)
+		}
+		open := func(ctx context.Context) (*migrate.Dev, error) { return migrate.Scratch(ctx, "sqlite://dev.db") }
+		return &workshop{dialect: of, name: "scratch SQLite file", open: open}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

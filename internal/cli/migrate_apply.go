@@ -84,6 +84,9 @@ func (m *migrations) apply(ctx context.Context, opts migrate.ApplyOptions, verbo
 	}
 	src := source{Database: u.String(), Directory: dir.String()}
 	m.announce(src)
+	if err := dir.filled(); err != nil {
+		return err
+	}
 	opts.Dir = dir.Dir
 	printer := newApplyPrinter(m.app, verbose)
 	if !opts.DryRun {

@@ -40,13 +40,14 @@ func (m *migrations) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	to, name, err := m.desired(w.dialect)
+	if err != nil {
+		return err
+	}
+	src.Schema = name
 	m.announce(src)
 	var drift *migrate.DriftError
 	err = w.use(ctx, func(dev *migrate.Dev) error {
-		to, _, err := m.desired(w.dialect)
-		if err != nil {
-			return err
-		}
 		err = migrate.Check(ctx, dev, dir.Dir, to)
 		if errors.As(err, &drift) {
 			return nil

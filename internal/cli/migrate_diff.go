@@ -50,13 +50,14 @@ func (m *migrations) diff(ctx context.Context, name string, dryRun bool) error {
 			return err
 		}
 	}
+	to, desired, err := m.desired(w.dialect)
+	if err != nil {
+		return err
+	}
+	src.Schema = desired
 	m.announce(src)
 	var plan *migrate.Plan
 	err = w.use(ctx, func(dev *migrate.Dev) error {
-		to, _, err := m.desired(w.dialect)
-		if err != nil {
-			return err
-		}
 		plan, err = migrate.Diff(ctx, dev, dir.Dir, to, name)
 		if errors.Is(err, migrate.ErrNoChanges) {
 			return nil

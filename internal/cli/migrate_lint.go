@@ -75,6 +75,9 @@ func (m *migrations) lint(ctx context.Context, o lintOptions) error {
 		return err
 	}
 	m.announce(src)
+	if err := dir.filled(); err != nil {
+		return err
+	}
 	opts := migrate.LintOptions{Latest: o.latest}
 	if opts.Base, err = o.baseDir(ctx, dir); err != nil {
 		return err

@@ -43,6 +43,9 @@ func (m *migrations) status(ctx context.Context) error {
 	}
 	src := source{Database: u.String(), Directory: dir.String()}
 	m.announce(src)
+	if err := dir.filled(); err != nil {
+		return err
+	}
 	s, err := migrate.ReadStatus(ctx, raw, dir.Dir)
 	if s == nil {
 		return err

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -25,6 +27,9 @@ func newValidate(m *migrations) *cobra.Command {
 			if err := migrate.Validate(dir.Dir); err != nil {
 				return err
 			}
+			if err := dir.filled(); err != nil {
+				return err
+			}
 			return m.printFiles(src, dir, "valid: atlas.sum matches")
 		}),
 	}
@@ -32,11 +37,24 @@ func newValidate(m *migrations) *cobra.Command {
 
 // files is the directory for a command that needs no database.
 func (m *migrations) files() (directory, source, error) {
+	if m.dirPath != "" {
+		dir, err := m.directory("")
+		return dir, source{Directory: dir.String()}, err
+	}
 	u, _, err := m.database()
-	if err != nil {
+	var of string
+	switch {
+	case err == nil:
+		of = u.Dialect
+	case errors.Is(err, errNoDatabase):
+		name, err2 := engine()
+		if of = name; err2 != nil || of == "" {
+			return directory{}, source{}, cmp.Or(err2, fmt.Errorf("%w; or name the directory with --dir", err))
+		}
+	default:
 		return directory{}, source{}, err
 	}
-	dir, err := m.directory(u.Dialect)
+	dir, err := m.directory(of)
 	return dir, source{Directory: dir.String()}, err
 }
 

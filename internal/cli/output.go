@@ -30,20 +30,36 @@ func (o *output) Write(b []byte) (int, error) {
 type source struct {
 	Database  string `json:"database,omitempty"`
 	Directory string `json:"directory,omitempty"`
+	// Schema is the desired one, where the command has one.
+	Schema string `json:"schema,omitempty"`
 }
 
-// announce names the database and the directory before the work begins.
+// announce names the database and the directory, in one line and in every format,
+// before the work begins.
 func (a *app) announce(s source) {
-	if a.format == formatJSON {
-		return
+	var parts []string
+	switch {
+	case s.Database == "":
+	case strings.HasPrefix(s.Database, "scratch "):
+		parts = append(parts, s.Database)
+	default:
+		parts = append(parts, "database "+s.Database)
 	}
-	if s.Database != "" {
-		fmt.Fprintln(a.stderr, "database  ", s.Database)
+	switch s.Directory {
+	case "":
+	case embedded:
+		parts = append(parts, "migrations embedded in this program")
+	default:
+		parts = append(parts, "migrations in "+s.Directory)
 	}
-	if s.Directory != "" {
-		fmt.Fprintln(a.stderr, "directory ", s.Directory)
+	if s.Schema != "" {
+		parts = append(parts, "schema "+strings.TrimSuffix(s.Schema, " schema"))
 	}
+	fmt.Fprintln(a.stderr, strings.Join(parts, ", "))
 }
+
+// embedded is the name of the directory that is compiled in.
+const embedded = "embedded"
 
 // printJSON writes the one object of a command.
 func (a *app) printJSON(v any) error { return writeJSON(a.stdout, v) }

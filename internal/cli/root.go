@@ -35,7 +35,7 @@ that fails where it has a result to show; an error is a line on standard error.`
 	root.Flags().Bool("version", false, "print the version of authgraph")
 	root.SetVersionTemplate(versionLine)
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.url, "url", "", "the database, as a `URL` (default $DATABASE_URL, else sqlite://authgraph.db)")
+	flags.StringVar(&a.url, "url", "", "the database, as a `URL` (default $DATABASE_URL; demo has one of its own)")
 	flags.StringVar(&a.format, "format", "", "text (the default) or json; check and lint also github; inspect sql (its default), hcl, json, mermaid, svg or html")
 	_ = root.RegisterFlagCompletionFunc("format", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return formats(cmd), cobra.ShellCompDirectiveNoFileComp
@@ -63,7 +63,7 @@ that fails where it has a result to show; an error is a line on standard error.`
 Environment:
   DATABASE_URL  the database, where --url is not given:
                 mysql://user:password@host:3306/app, mariadb://…, sqlite://file.db
-                (percent-encode special characters of the password)
+                (percent-encode special characters of the password); a file .env is not read
   NO_COLOR      is respected: the output has no colours
 
 Exit codes:

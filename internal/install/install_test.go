@@ -305,7 +305,7 @@ func TestWhatIsThereStays(t *testing.T) {
 			p := add(t, root, Options{Entities: all, Force: true})
 			assert.Equal(t, []string{
 				`atlas.hcl is yours and stays as it is: it needs "file://ent/schema.sql", "file://migrate"`,
-				".env.example is yours and stays as it is: it needs DATABASE_URL=mysql://user:password@localhost:3306/app",
+				".env.example is yours and stays as it is: it needs DATABASE_URL='mysql://user:password@localhost:3306/app'",
 			}, p.Notes)
 		}
 		assert.Equal(t, "PORT=1\n", get(t, root, ".env.example"))

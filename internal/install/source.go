@@ -115,16 +115,22 @@ func (l layout) config() ([]source, error) {
 	}
 	out[len(out)-1].need = []string{`"` + desired + `"`, `"file://` + l.migrations + `"`}
 	example := map[string]string{
-		"mysql":   "DATABASE_URL=mysql://user:password@localhost:3306/app",
-		"mariadb": "DATABASE_URL=mariadb://user:password@localhost:3306/app",
-		"sqlite":  "DATABASE_URL=sqlite://app.db",
+		"mysql":   "DATABASE_URL='mysql://user:password@localhost:3306/app'",
+		"mariadb": "DATABASE_URL='mariadb://user:password@localhost:3306/app'",
+		"sqlite":  "DATABASE_URL='sqlite://app.db'",
 	}
 	out = append(out, source{
-		path: ".env.example", text: example[l.db] + "\n", reason: "the environment of authgraph and of the service",
+		path: ".env.example", text: exampleHead + example[l.db] + "\n", reason: "the environment of authgraph and of the service",
 		need: []string{example[l.db]},
 	})
 	return out, nil
 }
+
+// exampleHead says how a shell reads the file: neither authgraph nor Go does.
+const exampleHead = `# The environment of authgraph and of the service, which read no file .env themselves. Copy this to
+# .env, keep that out of git, and load it into the shell before you run them:
+#   set -a; . ./.env; set +a
+`
 
 // desiredFile is the SQL that the generator writes.
 func (l layout) desiredFile() string {
