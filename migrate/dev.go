@@ -75,7 +75,8 @@ func Scratch(ctx context.Context, url string) (*Dev, error) {
 	}
 	var id [6]byte
 	_, _ = rand.Read(id[:]) // never fails
-	name := "authgraph_dev_" + hex.EncodeToString(id[:])
+	// The name says when it was made: one that was left over shows its age.
+	name := fmt.Sprintf("authgraph_dev_%08x_%s", time.Now().Unix(), hex.EncodeToString(id[:]))
 	drop := func(ctx context.Context) error {
 		_, err := db.ExecContext(ctx, "DROP DATABASE IF EXISTS `"+name+"`")
 		if err != nil {

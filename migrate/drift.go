@@ -18,6 +18,9 @@ type Deviation struct {
 	Table string
 	// Text says what differs, as in: column "phone" is missing.
 	Text string
+	// Object and Name say which part of the table is Extra: column, index, check or
+	// foreign key.
+	Object, Name string
 	// SQL is the statement that undoes it; empty where one is not enough, and for
 	// what is Extra.
 	SQL string
@@ -93,8 +96,9 @@ func describe(c schema.Change) (found []described) {
 	case *schema.ModifyTable:
 		for _, sub := range c.Changes {
 			text, collation := describeIn(sub)
+			object, name := extra(sub)
 			found = append(found, described{
-				Deviation{Table: c.T.Name, Text: text, Collation: collation, Extra: isExtra(sub)},
+				Deviation{Table: c.T.Name, Text: text, Collation: collation, Extra: object != "", Object: object, Name: name},
 				&schema.ModifyTable{T: c.T, Changes: []schema.Change{sub}},
 			})
 		}
@@ -104,13 +108,19 @@ func describe(c schema.Change) (found []described) {
 	}
 }
 
-// isExtra reports whether a change takes away what no migration makes.
-func isExtra(c schema.Change) bool {
-	switch c.(type) {
-	case *schema.DropColumn, *schema.DropIndex, *schema.DropCheck, *schema.DropForeignKey:
-		return true
+// extra names what a change takes away that no migration makes.
+func extra(c schema.Change) (object, name string) {
+	switch c := c.(type) {
+	case *schema.DropColumn:
+		return "column", c.C.Name
+	case *schema.DropIndex:
+		return "index", c.I.Name
+	case *schema.DropCheck:
+		return "check", c.C.Name
+	case *schema.DropForeignKey:
+		return "foreign key", c.F.Symbol
 	default:
-		return false
+		return "", ""
 	}
 }
 

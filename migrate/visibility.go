@@ -28,7 +28,8 @@ func isHidden(i *schema.Index) bool { return attr[*hidden](i.Attrs) != nil }
 // column and no such index.
 func (d *Dev) markHidden(ctx context.Context, s *schema.Schema) (err error) {
 	var condition string
-	err = d.conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(CASE COLUMN_NAME WHEN 'IS_VISIBLE' THEN 'IS_VISIBLE = ''NO''' ELSE 'IGNORED = ''YES''' END), '') "+
+	err = d.conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(CASE COLUMN_NAME WHEN 'IS_VISIBLE' THEN 'IS_VISIBLE = "+
+		"''NO''' ELSE 'IGNORED = ''YES''' END), '') "+
 		"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'information_schema' AND TABLE_NAME = 'STATISTICS' "+
 		"AND COLUMN_NAME IN ('IS_VISIBLE', 'IGNORED')").Scan(&condition)
 	if err != nil || condition == "" {
@@ -82,7 +83,8 @@ func addVisibility(changes []schema.Change, have, want *schema.Schema) []schema.
 
 // planChanges is what Atlas plans, and after it what Atlas does not know. An index
 // that Atlas makes is visible.
-func (d *Dev) planChanges(ctx context.Context, name string, changes []schema.Change, opts ...atlas.PlanOption) (*atlas.Plan, error) {
+func (d *Dev) planChanges(ctx context.Context, name string, changes []schema.Change,
+	opts ...atlas.PlanOption) (*atlas.Plan, error) {
 	var known []schema.Change
 	var rest []*atlas.Change
 	add := func(t *schema.Table, i *schema.Index) { rest = append(rest, d.setVisibility(t, i)) }

@@ -12,16 +12,46 @@ var checks = []check{
 		source: "MySQL manual, CHECK Constraints; MariaDB documentation, CONSTRAINT",
 	},
 	{
+		code: "read-only", engine: dialect.MySQL, run: checkReadOnly,
+		about:  "`read_only`, `super_read_only`, `transaction_read_only`, `innodb_read_only`, `innodb_force_recovery`, `offline_mode`, and whether the database is `READ ONLY`",
+		advice: "error for each that is on: writes are refused. The line has the statement that ends it; on a replica or a secondary the URL is what is wrong",
+		source: "MySQL manual, Server System Variables; MariaDB documentation, Read-Only",
+	},
+	{
+		code: "replica", engine: dialect.MySQL, run: checkReplica,
+		about:  "whether the server follows another one",
+		advice: "warning where it does: it shows late what was revoked at its source, and what is written to it does not get there. Put the source into the URL",
+		source: "MySQL manual, SHOW REPLICA STATUS Statement; MariaDB documentation, SHOW REPLICA STATUS",
+	},
+	{
+		code: "cluster", engine: dialect.MySQL, run: checkCluster,
+		about:  "the state of a node of Group Replication or Galera, and `group_replication_consistency` or `wsrep_sync_wait`",
+		advice: "error where the node is a secondary, without quorum, not ready or outside of its group: use another node. Info where a node does not wait for what others wrote: a revoked session may be taken there for a moment",
+		source: "MySQL manual, Monitoring Group Replication; Transaction Consistency Guarantees; MariaDB documentation, Galera Cluster Status Variables",
+	},
+	{
 		code: "sql-mode", engine: dialect.MySQL, run: checkSQLMode,
 		about:  "the global `sql_mode`",
 		advice: "info where it is not strict, or reads quotes and backslashes in its own way. This project's clients set their own; others (a Drizzle service, a console) get the global one, and without strict mode what is too long is cut",
 		source: "MySQL manual, Server SQL Modes",
 	},
 	{
+		code: "autocommit", engine: dialect.MySQL, run: checkAutocommit,
+		about:  "the global `autocommit`, and `init_connect`",
+		advice: "error where it is off: a client that does not set its own, as this project's do, loses what it writes without COMMIT",
+		source: "MySQL manual, Server System Variables, autocommit",
+	},
+	{
 		code: "time-zone", engine: dialect.MySQL, run: checkTimeZone,
 		about:  "the global `time_zone`, and the system's where that decides",
 		advice: "warning where it is not UTC. Times are stored in UTC, but a client that does not set its session's zone writes and reads them as that zone's clock: a code it writes may have expired already",
 		source: "MySQL manual, MySQL Server Time Zone Support",
+	},
+	{
+		code: "timestamp-defaults", engine: dialect.MySQL, run: checkTimestampDefaults,
+		about:  "`explicit_defaults_for_timestamp`",
+		advice: "warning where it is off (MariaDB's default before 10.10): a TIMESTAMP column gets a default and `ON UPDATE` that nobody wrote",
+		source: "MySQL manual, Server System Variables, explicit_defaults_for_timestamp",
 	},
 	{
 		code: "clock", engine: dialect.MySQL, run: checkClock,
@@ -96,10 +126,34 @@ var checks = []check{
 		source: "docs/migrations.md",
 	},
 	{
+		code: "inserts", tables: true, run: checkInserts,
+		about:  "columns, unique indexes, foreign keys and checks that no migration makes and that refuse rows. Where `drift` could not compare: what no file names, and columns that take less than in the schema",
+		advice: "error for a column that is NOT NULL without a default (every insert is error 1364), for a unique index and for a foreign key; warning for a check and a computed column. Make it a migration where it is meant; the line has the statement that undoes it. Nothing is inserted to find out",
+		source: "MySQL manual, Data Type Default Values",
+	},
+	{
+		code: "triggers", tables: true, run: checkTriggers,
+		about:  "triggers on the tables, and events of the database that name them",
+		advice: "warning for each that no migration names: it can refuse, change and copy what is written. Info for the others. Without the rights TRIGGER and EVENT a server shows none, and that is said",
+		source: "MySQL manual, Using Triggers; Using the Event Scheduler; SQLite documentation, CREATE TRIGGER",
+	},
+	{
+		code: "scratch-databases", engine: dialect.MySQL, run: checkScratch,
+		about:  "databases `authgraph_dev_…` that were made more than an hour ago, by their name or their tables, and that nobody is connected to",
+		advice: "info for each, with the statement that drops it: a command that plans was cut off",
+		source: "docs/migrations.md",
+	},
+	{
 		code: "collation", tables: true, run: checkCollation,
 		about:  "the collation of every text column, of the tables and of the database (SQLite: of the indexes)",
 		advice: "error where hashes, addresses or provider ids are not compared byte by byte: two tokens or two people become one. Warning for any other that differs, info for a database whose default is not utf8mb4",
 		source: "MySQL manual, Column Character Set and Collation; The binary Collation Compared to _bin Collations; SQLite documentation, Collating Sequences",
+	},
+	{
+		code: "default-engine", engine: dialect.MySQL, run: checkDefaultEngine,
+		about:  "`default_storage_engine`, and MariaDB's `enforce_storage_engine`",
+		advice: "warning where the default is not InnoDB: a table that others make without ENGINE has no transactions and no foreign keys. Error where a server enforces another engine or has InnoDB disabled: migrations are refused",
+		source: "MySQL manual, Setting the Storage Engine; MariaDB documentation, enforce_storage_engine",
 	},
 	{
 		code: "engine", engine: dialect.MySQL, tables: true, run: checkEngine,
@@ -110,13 +164,13 @@ var checks = []check{
 	{
 		code: "redundant-index", tables: true, run: checkRedundant,
 		about:  "indexes that another one makes superfluous",
-		advice: "warning: it costs every write and serves no query. The line has the statement that drops it; drop it by a migration",
+		advice: "warning where no migration makes it: it costs every write and serves no query, and the line has the statement that drops it. Info where one does: the migrations decide",
 		source: "MySQL manual, Multiple-Column Indexes",
 	},
 	{
 		code: "unused-index", engine: dialect.MySQL, tables: true, run: checkUnused,
 		about:  "indexes that nothing has read since the server started, apart from those that keep values unique or serve a foreign key",
-		advice: "info, with how long that is. An index of a rare job, such as a yearly report, looks the same. Where nobody counts, that is said",
+		advice: "info, with how long that is. An index of a rare job, such as a yearly report, looks the same. Where nobody counts, that is said. Of the indexes that migrations make, the migrations decide",
 		source: "MySQL manual, Table I/O and Lock Wait Summary Tables; MariaDB documentation, User Statistics",
 	},
 	{

@@ -117,6 +117,9 @@ type database struct {
 	tables []string
 	// history is what the check of the migrations read; nil if it could not.
 	history *history
+	// extra is what the check of drift found that no migration makes; nil if it
+	// could not compare.
+	extra map[object]bool
 	// grants are what [database.rights] read.
 	grants grants
 }
@@ -180,10 +183,11 @@ func (d *database) check(ctx context.Context, c check) []Finding {
 // Server errors that say why a check could not be made (MySQL and MariaDB, Server
 // Error Message Reference).
 const (
-	erTableAccessDenied = 1142
-	erQueryInterrupted  = 1317
-	erStatementTimeout  = 1969 // MariaDB
-	erQueryTimeout      = 3024 // MySQL
+	erTableAccessDenied    = 1142
+	erSpecificAccessDenied = 1227
+	erQueryInterrupted     = 1317
+	erStatementTimeout     = 1969 // MariaDB
+	erQueryTimeout         = 3024 // MySQL
 )
 
 func (d *database) unchecked(ctx context.Context, err error) Finding {

@@ -161,3 +161,75 @@ func TestGrants(t *testing.T) {
 	both := append(restricted, parseGrants([]string{"GRANT INSERT ON `app`.* TO `u`@`%`"})...)
 	assert.True(t, both.may("INSERT", "app", "*"))
 }
+
+// Rows as nodes of groups of three have shown them.
+func TestNodesOfAGroup(t *testing.T) {
+	t.Parallel()
+	member := func(id, state, role string) map[string]string {
+		return map[string]string{"member_id": id, "member_host": id, "member_port": "3306", "member_state": state, "member_role": role}
+	}
+	for name, c := range map[string]struct {
+		members  []map[string]string
+		severity Severity
+		text     string
+		fix      string
+	}{
+		"primary":            {[]map[string]string{member("a", "ONLINE", "PRIMARY"), member("b", "ONLINE", "SECONDARY"), member("c", "ONLINE", "SECONDARY")}, OK, "", ""},
+		"one of primaries":   {[]map[string]string{member("a", "ONLINE", "PRIMARY"), member("b", "ONLINE", "PRIMARY"), member("c", "ONLINE", "PRIMARY")}, OK, "", ""},
+		"secondary":          {[]map[string]string{member("a", "ONLINE", "SECONDARY"), member("b", "ONLINE", "PRIMARY"), member("c", "ONLINE", "SECONDARY")}, Error, "is a secondary", "put the address of the primary into the URL: b:3306"},
+		"alone of three":     {[]map[string]string{member("a", "ONLINE", "PRIMARY"), member("b", "UNREACHABLE", "SECONDARY"), member("c", "UNREACHABLE", "SECONDARY")}, Error, "without quorum: it does not reach 2 of 3 members (b:3306, c:3306)", ""},
+		"one of two is lost": {[]map[string]string{member("a", "ONLINE", "PRIMARY"), member("b", "UNREACHABLE", "SECONDARY")}, Error, "without quorum", ""},
+		"one of three lost":  {[]map[string]string{member("a", "ONLINE", "PRIMARY"), member("b", "ONLINE", "SECONDARY"), member("c", "UNREACHABLE", "SECONDARY")}, Warning, "1 of 3 members of the group cannot be reached: c:3306", ""},
+		"expelled":           {[]map[string]string{member("a", "ERROR", "")}, Error, "is ERROR", ""},
+		"catching up":        {[]map[string]string{member("a", "RECOVERING", "SECONDARY"), member("b", "ONLINE", "PRIMARY")}, Error, "is RECOVERING", "put another node into the URL: b:3306"},
+		"stopped":            {[]map[string]string{member("a", "OFFLINE", "")}, Error, "does not run", ""},
+		"never started":      {nil, Error, "does not run", ""},
+	} {
+		d := &database{version: version{9, 7, 0}}
+		off := d.group(map[string]string{"server_uuid": "a", "group_replication_consistency": "BEFORE"}, c.members)
+		if c.severity == OK {
+			assert.Empty(t, off, name)
+			continue
+		}
+		require.Len(t, off, 1, name)
+		assert.Equal(t, c.severity, off[0].Severity, name)
+		assert.Contains(t, off[0].Text, c.text, name)
+		assert.Contains(t, off[0].Fix, c.fix, name)
+	}
+	off := (&database{version: version{9, 7, 0}}).group(map[string]string{
+		"server_uuid": "a", "group_replication_consistency": "BEFORE_ON_PRIMARY_FAILOVER", "group_replication_enforce_update_everywhere_checks": "ON",
+	}, []map[string]string{member("a", "ONLINE", "PRIMARY")})
+	require.Len(t, off, 2)
+	assert.Contains(t, off[0].Text, "are refused (error 3098)")
+	assert.Equal(t, "SET PERSIST group_replication_consistency = 'BEFORE', where services use more than one node", off[1].Fix)
+}
+
+// Values as nodes of Galera have shown them.
+func TestNodesOfGalera(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		status, ready, state string
+		wait, reject         string
+		severity             Severity
+		text                 string
+	}{
+		"in order":        {"Primary", "ON", "Synced", "15", "NONE", OK, ""},
+		"without quorum":  {"non-Primary", "OFF", "Initialized", "15", "NONE", Error, "without quorum: wsrep_cluster_status is non-Primary"},
+		"cut off":         {"Disconnected", "OFF", "Initialized", "15", "NONE", Error, "without quorum: wsrep_cluster_status is Disconnected"},
+		"joining":         {"Primary", "OFF", "Joining", "15", "NONE", Error, "is not ready (Joining)"},
+		"giving its data": {"Primary", "ON", "Donor/Desynced", "15", "NONE", Warning, "is behind the others (Donor/Desynced)"},
+		"taken out":       {"Primary", "ON", "Synced", "15", "ALL", Error, "wsrep_reject_queries is ALL"},
+		"not waiting":     {"Primary", "ON", "Synced", "0", "NONE", Info, "wsrep_sync_wait is 0: what was revoked on one node"},
+		"reads only":      {"Primary", "ON", "Synced", "1", "NONE", Info, "wsrep_sync_wait is 1"},
+	} {
+		off := (&database{maria: true}).galera(map[string]string{"wsrep_sync_wait": c.wait, "wsrep_reject_queries": c.reject},
+			map[string]string{"wsrep_cluster_status": c.status, "wsrep_ready": c.ready, "wsrep_local_state_comment": c.state})
+		if c.severity == OK {
+			assert.Empty(t, off, name)
+			continue
+		}
+		require.Len(t, off, 1, name)
+		assert.Equal(t, c.severity, off[0].Severity, name)
+		assert.Contains(t, off[0].Text, c.text, name)
+	}
+}

@@ -109,12 +109,14 @@ func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
 	if err != nil {
 		return d.missing(ctx, err)
 	}
+	d.extra = make(map[object]bool)
 	for _, diff := range differences {
 		// The next check has these with what they mean.
 		if diff.Collation && slices.Contains(d.tables, diff.Table) && d.url.Dialect != dialect.SQLite {
 			continue
 		}
 		if diff.Extra {
+			d.extra[object{diff.Table, diff.Object, diff.Name}] = true
 			off = append(off, found(Info, "make it a migration where every database is to have it", "table %q: %s, and is kept", diff.Table, diff.Text))
 			continue
 		}
@@ -323,6 +325,18 @@ func checkRedundant(ctx context.Context, d *database) (off []Finding, err error)
 		return nil, err
 	}
 	for _, r := range redundant {
+		byHand, err := d.byHand(object{r.Table, "index", r.Index})
+		if err != nil {
+			return off, err
+		}
+		if !byHand {
+			fix := "leave it here: the migrations make it, and decide"
+			if d.extra == nil {
+				fix = "leave it, unless drift says that no migration makes it: the migrations decide"
+			}
+			off = append(off, found(Info, fix, "%s", r.Text))
+			continue
+		}
 		fix := "DROP INDEX " + quote(r.Index)
 		if d.url.Dialect == dialect.MySQL {
 			fix += " ON " + quote(r.Table)
@@ -401,7 +415,7 @@ func checkUnused(ctx context.Context, d *database) ([]Finding, error) {
 	}
 	up := period(time.Duration(status["Uptime"]) * time.Second)
 	if len(unread) > 0 {
-		return []Finding{found(Info, "look again when every job has run since the start; drop by a migration what stays unread, where no query of yours needs it",
+		return []Finding{found(Info, "look again when every job has run since the start; of the indexes that migrations make, the migrations decide",
 			"not read since the server started %s ago, %d of %d: %s", up, len(unread), total, enumerate(unread))}, nil
 	}
 	return ok("all have been read since the server started %s ago", up), nil
