@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 // AdoptOptions configure [Adopt]. The zero value only reports.
@@ -218,6 +221,10 @@ func (a *adopter) checkHistory(ctx context.Context) (baselined bool, err error) 
 		return false, err
 	}
 	last := revs[len(revs)-1]
+	var foreign *HistoryError
+	if err := verify(a.dir, revs); errors.As(err, &foreign) && foreign.Reason == HistoryForeign {
+		return false, err
+	}
 	if len(revs) == 1 && last.Type == atlas.RevisionTypeBaseline && last.Version == a.newest.Version() {
 		return true, nil
 	}
@@ -226,11 +233,11 @@ func (a *adopter) checkHistory(ctx context.Context) (baselined bool, err error) 
 
 // compare reads the database and plans.
 func (a *adopter) compare(ctx context.Context) (*adoptPlan, error) {
-	live, err := readTables(ctx, a.conn)
-	if err != nil {
+	if err := a.isSeed(ctx); err != nil {
 		return nil, err
 	}
-	if err := isSeed(live); err != nil {
+	live, err := readTables(ctx, a.conn)
+	if err != nil {
 		return nil, err
 	}
 	var noted []foreignKey
@@ -247,18 +254,38 @@ func (a *adopter) compare(ctx context.Context) (*adoptPlan, error) {
 	return planAdopt(a.want, live, noted), nil
 }
 
-// isSeed refuses a database without users as the seed has them.
-func isSeed(live map[string]*tableDef) error {
-	users := live["users"]
-	if users == nil {
+// isSeed refuses a database in which a name of this schema is taken by something
+// else than a table as the seed has it, and one without users.
+func (a *adopter) isSeed(ctx context.Context) error {
+	names := slices.Sorted(maps.Keys(a.want))
+	found, err := dbserver.Objects(ctx, a.conn, dialect.MySQL, names)
+	if err != nil {
+		return err
+	}
+	users := false
+	for _, o := range found {
+		switch {
+		case o.Kind == dbserver.KindVersioned && o.IsOurs():
+			return &AdoptError{fmt.Sprintf("table %s is system-versioned, which this schema is not: ALTER TABLE %s DROP SYSTEM VERSIONING first, with which its old rows go", o.Name, quote(o.Name))}
+		case o.IsOurs():
+		case o.Kind != dbserver.KindTable, o.Lacks() != nil:
+			return &AdoptError{fmt.Sprintf("%s, not the table of the ServerCN schema%s: rename it, or use another database with authgraph migrate apply (migrate.Apply)", o, lacking(o))}
+		}
+		users = users || o.Name == "users"
+	}
+	if !users && a.want["users"] != nil {
 		return &AdoptError{"the database has no table users, so there is nothing to adopt: make the tables with authgraph migrate apply (migrate.Apply)"}
 	}
-	for _, name := range []string{"id", "email"} {
-		if users.columns.index(name) < 0 {
-			return &AdoptError{fmt.Sprintf("table users has no column %s, so it is not that of the ServerCN schema: authgraph migrate apply (migrate.Apply) needs a database without it", name)}
-		}
-	}
 	return nil
+}
+
+// lacking names some of the columns by which a table would be the seed's.
+func lacking(o dbserver.Object) string {
+	missing := o.Lacks()
+	if o.Kind != dbserver.KindTable {
+		return ""
+	}
+	return ", which has " + strings.Join(missing[:min(3, len(missing))], ", ")
 }
 
 func (a *adopter) apply(ctx context.Context, plan *adoptPlan, report *Adoption) error {

@@ -102,7 +102,8 @@ type AppliedFile struct {
 // at a time. A directory that does not match its atlas.sum is a [*ChecksumError];
 // one that does not continue the history of the database, a [*HistoryError]; a
 // statement the database refuses, a [*StmtError]; a database that holds other
-// tables, a [*DirtyError]; an unknown version, a [*VersionError]; a lock that
+// tables, a [*DirtyError]; one that holds something of a name that a file makes, a
+// [*TakenError]; an unknown version, a [*VersionError]; a lock that
 // was not released in time, a [*LockError]; a server that is too old or has no
 // InnoDB, a [*ServerError].
 //
@@ -224,8 +225,9 @@ func (a *applier) plan(ctx context.Context) (todos []*todo, baseline *atlas.Revi
 	if err != nil {
 		return nil, nil, err
 	}
+	var dirty *DirtyError
 	if len(revs) == 0 {
-		if baseline, err = a.firstRun(ctx); err != nil {
+		if baseline, err = a.firstRun(ctx); err != nil && !errors.As(err, &dirty) {
 			return nil, nil, err
 		}
 		if baseline != nil {
@@ -278,6 +280,18 @@ func (a *applier) plan(ctx context.Context) (todos []*todo, baseline *atlas.Revi
 		t.rev.Total, t.rev.Hash = len(stmts), hash
 		a.steps += len(stmts) - t.rev.Applied
 		todos = append(todos, t)
+	}
+	// What no flag helps against comes before what one helps against.
+	if err := a.taken(ctx, todos, dirty != nil); err != nil {
+		return nil, nil, err
+	}
+	if baseline != nil {
+		if err := a.baselined(ctx, baseline.Version); err != nil {
+			return nil, nil, err
+		}
+	}
+	if dirty != nil {
+		return nil, nil, dirty
 	}
 	return todos, baseline, nil
 }

@@ -135,14 +135,15 @@ func (a *applier) begin(ctx context.Context) (*sql.Tx, error) {
 	waiting, start := false, time.Now()
 	for {
 		tx, err := a.conn.BeginTx(ctx, nil)
-		switch {
-		case !dburl.IsBusy(err):
+		if !dburl.IsBusy(err) {
 			return tx, err
-		case time.Since(start) >= a.opts.LockTimeout:
-			return nil, &LockError{Timeout: a.opts.LockTimeout}
-		case !waiting:
+		}
+		if !waiting {
 			waiting = true
 			a.opts.Progress(Progress{Waiting: true})
+		}
+		if time.Since(start) >= a.opts.LockTimeout {
+			return nil, &LockError{Timeout: a.opts.LockTimeout}
 		}
 	}
 }

@@ -86,6 +86,9 @@ const (
 	HistoryChanged HistoryReason = "changed"
 	// HistoryMissing: a file that was applied is gone.
 	HistoryMissing HistoryReason = "missing"
+	// HistoryForeign: no file that was applied is in the directory; File is the
+	// newest of them.
+	HistoryForeign HistoryReason = "of another directory"
 	// HistoryOutOfOrder: a file was added before one that is applied.
 	HistoryOutOfOrder HistoryReason = "out of order"
 	// HistoryAppliedPartEdited: of a half-applied file, a statement that ran
@@ -110,6 +113,8 @@ func (e *HistoryError) Error() string {
 	switch e.Reason {
 	case HistoryChanged:
 		return fmt.Sprintf("%s was edited after it was applied: restore it, and make the change in a new migration", e.File)
+	case HistoryForeign:
+		return fmt.Sprintf("the history in this database (table %s, up to %s) is that of another directory, of which no file is in this one: name that directory with --dir (Dir), or use another database", RevisionsTable, e.File)
 	case HistoryMissing:
 		return fmt.Sprintf("%s was applied to this database but is not in the directory: restore it", e.File)
 	case HistoryOutOfOrder:

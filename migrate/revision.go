@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
@@ -43,9 +45,22 @@ type history struct {
 	dialect string
 }
 
+// create makes the table where there is none. One that another program made with an
+// engine without transactions becomes InnoDB's: rows are committed with their record.
 func (h history) create(ctx context.Context) error {
 	if _, err := h.conn.ExecContext(ctx, createRevisions[h.dialect]); err != nil {
 		return fmt.Errorf("create table %s: %w", RevisionsTable, err)
+	}
+	if h.dialect == dialect.SQLite {
+		return nil
+	}
+	var engine sql.NullString
+	err := h.conn.QueryRowContext(ctx, "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?", RevisionsTable).Scan(&engine)
+	if err == nil && !strings.EqualFold(engine.String, "InnoDB") {
+		_, err = h.conn.ExecContext(ctx, "ALTER TABLE "+RevisionsTable+" ENGINE = InnoDB")
+	}
+	if err != nil {
+		return fmt.Errorf("table %s has to be InnoDB's: %w", RevisionsTable, err)
 	}
 	return nil
 }
@@ -72,6 +87,9 @@ func (h history) read(ctx context.Context) (revs []*atlas.Revision, err error) {
 		"COALESCE(error, ''), COALESCE(error_stmt, ''), hash, COALESCE(partial_hashes, 'null'), operator_version "+
 		"FROM "+RevisionsTable+" WHERE version NOT LIKE '.%' ORDER BY version")
 	if err != nil {
+		if text := err.Error(); strings.Contains(text, "Unknown column") || strings.Contains(text, "no such column") {
+			err = fmt.Errorf("it is not Atlas's, rename it or use another database: %w", err)
+		}
 		return nil, fmt.Errorf("read table %s: %w", RevisionsTable, err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
@@ -141,13 +159,18 @@ func verify(dir Dir, revs []*atlas.Revision) error {
 	inDir := make(map[string]bool, len(files))
 	for _, f := range files {
 		inDir[f.Version()] = true
+	}
+	if newest := revs[len(revs)-1]; !slices.ContainsFunc(revs, func(r *atlas.Revision) bool { return inDir[r.Version] }) {
+		return &HistoryError{Reason: HistoryForeign, File: fileOf(newest)}
+	}
+	for _, f := range files {
 		if _, ok := byVersion[f.Version()]; !ok && first < f.Version() && f.Version() < last {
 			return &HistoryError{Reason: HistoryOutOfOrder, File: f.Name()}
 		}
 	}
 	for _, r := range revs {
 		if !inDir[r.Version] {
-			return &HistoryError{Reason: HistoryMissing, File: r.Version + "_" + r.Description + ".sql"}
+			return &HistoryError{Reason: HistoryMissing, File: fileOf(r)}
 		}
 	}
 	for _, f := range files {
@@ -166,6 +189,14 @@ func verify(dir Dir, revs []*atlas.Revision) error {
 		}
 	}
 	return nil
+}
+
+// fileOf is the name of the file that a record is of.
+func fileOf(r *atlas.Revision) string {
+	if r.Description == "" {
+		return r.Version + ".sql"
+	}
+	return r.Version + "_" + r.Description + ".sql"
 }
 
 // pending are the files of the directory that are not, or not wholly, applied.

@@ -43,16 +43,23 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 		}
 		off = append(off, found(Error, "authgraph migrate status shows where; once the cause is gone, authgraph migrate apply goes on there", "%s", what))
 	}
+	never := s.Current == "" && s.Partial == nil
+	var disagrees *migrate.HistoryError
+	if never || errors.As(err, &disagrees) && disagrees.Reason == migrate.HistoryForeign {
+		taken, err := d.strangers(ctx)
+		if err != nil {
+			return off, err
+		}
+		off = append(off, taken...)
+	}
 	if err != nil {
 		text, fix, _ := strings.Cut(err.Error(), ": ")
 		var sum *migrate.ChecksumError
-		var disagrees *migrate.HistoryError
 		if !errors.As(err, &sum) && !errors.As(err, &disagrees) {
 			return off, err
 		}
 		return append(off, found(Error, fix, "%s", text)), nil
 	}
-	never := s.Current == "" && s.Partial == nil
 	switch {
 	case never && len(d.tables) > 0:
 		text := fmt.Sprintf("there are tables (%s) but no history", enumerate(d.tables))
@@ -62,6 +69,7 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 			fix = fmt.Sprintf("where it is there, GRANT SELECT ON %s.%s; where not, %s", quote(d.url.Database()), quote(migrate.RevisionsTable), fix)
 		}
 		off = append(off, found(Error, fix, "%s", text))
+	case never && len(off) > 0:
 	case never:
 		off = append(off, found(Error, "authgraph migrate apply", "nothing is applied, %s", plural(len(s.Pending), "file")+" pending"))
 	case s.Partial == nil && len(s.Pending) > 0:

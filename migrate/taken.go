@@ -1,0 +1,144 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/authgraph/authgraph/internal/dbserver"
+)
+
+// TakenError is a database in which something has the name of a table or view that
+// a pending file makes: another library's table, a view, a sequence. Nothing was
+// executed.
+type TakenError struct {
+	// File is the first file that cannot run.
+	File string
+	// Names are the names that are taken.
+	Names []string
+
+	objects []dbserver.Object
+}
+
+func (e *TakenError) Error() string {
+	var texts []string
+	ours, versioned := true, ""
+	for _, o := range e.objects {
+		texts = append(texts, o.String())
+		ours = ours && o.IsOurs()
+		if o.Kind == dbserver.KindVersioned {
+			versioned = o.Name
+		}
+	}
+	fix := "use another database, or rename what is there"
+	switch {
+	case ours && versioned != "":
+		fix = fmt.Sprintf("ALTER TABLE `%s` DROP SYSTEM VERSIONING, with which its old rows go, then authgraph adopt (Adopt)", versioned)
+	case ours:
+		fix = "take it over with authgraph adopt (Adopt), or with --baseline VERSION (Baseline) if a migration made it"
+	}
+	return fmt.Sprintf("%s makes what is there already, nothing was executed: %s: %s", e.File, strings.Join(texts, ", "), fix)
+}
+
+const plainName = "[`\"\\[]?([^`\"\\]\\s(.;]+)[`\"\\]]?"
+
+var (
+	// makes is a statement that fails where its name is taken.
+	makes = regexp.MustCompile(`(?is)^\s*CREATE\s+(?:TABLE|VIEW|SEQUENCE)\s+` + plainName + `\s*(?:\(|AS\b|LIKE\b|START\b|$)`)
+	// frees is a statement that may set names free.
+	frees = regexp.MustCompile(`(?is)^\s*(?:DROP|RENAME|ALTER|CALL|EXECUTE|USE)\b`)
+)
+
+// makesNames are the names that statements make, and that have to be free when
+// they begin: one that an earlier statement may have set free is left out.
+func makesNames(texts []string) (names []string) {
+	for i, text := range texts {
+		m := makes.FindStringSubmatch(text)
+		if m == nil || strings.EqualFold(m[1], "IF") {
+			continue
+		}
+		if !slices.ContainsFunc(texts[:i], func(before string) bool {
+			return frees.MatchString(before) && (strings.Contains(before, m[1]) || !strings.ContainsAny(before[:1], "DdRrAa"))
+		}) {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
+// taken is a [*TakenError] where a pending statement makes what is there already.
+// Tables that may be this schema's are left to a [*DirtyError] where one follows.
+func (a *applier) taken(ctx context.Context, todos []*todo, dirty bool) error {
+	var texts []string
+	from := map[string]string{}
+	for _, t := range todos {
+		begin := t.rev.Applied
+		if t.ran {
+			begin++
+		}
+		for _, s := range t.stmts[min(begin, len(t.stmts)):] {
+			texts = append(texts, s.Text)
+			if m := makes.FindStringSubmatch(s.Text); m != nil && from[m[1]] == "" {
+				from[m[1]] = t.file.Name()
+			}
+		}
+	}
+	return a.refuse(ctx, makesNames(texts), func(o dbserver.Object) bool { return dirty && o.IsOurs() }, from)
+}
+
+// baselined is a [*TakenError] where a file that is to count as applied makes a
+// table that is known to be another library's, or no table at all.
+func (a *applier) baselined(ctx context.Context, version string) error {
+	files, err := a.dir.Files()
+	if err != nil {
+		return dirError(a.dir, err)
+	}
+	var texts []string
+	from := map[string]string{}
+	for _, f := range files {
+		if f.Version() > version {
+			break
+		}
+		stmts, err := statements(a.drv, f)
+		if err != nil {
+			return err
+		}
+		for _, s := range stmts {
+			texts = append(texts, s.Text)
+			if m := makes.FindStringSubmatch(s.Text); m != nil {
+				from[m[1]] = f.Name()
+			}
+		}
+	}
+	gone := slices.DeleteFunc(slices.Clone(texts), func(text string) bool {
+		return !frees.MatchString(text) || strings.HasPrefix(strings.ToUpper(text), "ALTER")
+	})
+	return a.refuse(ctx, makesNames(append(gone, texts...)), func(o dbserver.Object) bool {
+		return o.Kind == dbserver.KindTable && (o.IsOurs() || o.Owner() == "") || o.Kind == dbserver.KindVersioned
+	}, from)
+}
+
+// refuse is a [*TakenError] for the objects that have one of the names, apart from
+// those that may be there.
+func (a *applier) refuse(ctx context.Context, names []string, allowed func(dbserver.Object) bool, from map[string]string) error {
+	found, err := dbserver.Objects(ctx, a.conn, a.url.Dialect, names)
+	if err != nil {
+		return err
+	}
+	found = slices.DeleteFunc(found, allowed)
+	if len(found) == 0 {
+		return nil
+	}
+	// In the order of the statements.
+	at := func(o dbserver.Object) int {
+		return slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, o.Name) })
+	}
+	slices.SortFunc(found, func(x, y dbserver.Object) int { return at(x) - at(y) })
+	e := &TakenError{File: from[names[at(found[0])]], objects: found}
+	for _, o := range found {
+		e.Names = append(e.Names, o.Name)
+	}
+	return e
+}
