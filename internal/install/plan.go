@@ -424,7 +424,7 @@ func (p *Project) layout(o Options) (layout, error) {
 	}
 	// The folder of Ent's own documentation.
 	other := path.Join(l.dir, "migrate", "migrations")
-	if !p.exists(path.Join(l.migrations, "atlas.sum")) && p.exists(path.Join(other, "atlas.sum")) {
+	if !p.exists(path.Join(l.migrations, "atlas.sum")) && p.exists(other) {
 		l.migrations = other
 	}
 	var err error

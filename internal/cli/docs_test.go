@@ -1,0 +1,178 @@
+package cli_test
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/internal/mysqltest"
+)
+
+// notRun are the commands of the pages that the test does not run, and why.
+var notRun = map[string]string{
+	"go run ./cmd/authgraph demo":           "it needs this repository; the script demo runs it",
+	"make test":                             "it is this test, with all others",
+	"go get github.com/authgraph/authgraph": "it needs a release on a module proxy",
+	"go install ./cmd/authgraph":            "it changes the programs of whoever runs the test",
+	"go install github.com/authgraph/authgraph/cmd/authgraph@latest": "it changes the programs of whoever runs the test",
+	"go generate ./ent":     "it needs this repository; the pipeline requires a clean tree after it",
+	"make bench":            "it takes hours",
+	"make bench-growth":     "it takes hours",
+	"make bench-purge":      "it takes hours",
+	"make bench-migrations": "it takes hours, npm and the Atlas CLI",
+	"make bench ROWS=10M BENCHFLAGS='-rounds 30'":                      "it takes hours",
+	"go mod init example.com/app":                                      "the folder is a module already",
+	"authgraph init --db mysql":                                        "it compiles a client; the scripts of testdata/install run it",
+	"authgraph add schema auth --db mysql":                             "it compiles a client; the scripts of testdata/install run it",
+	"authgraph add schema auth/session --db mysql":                     "it compiles a client; the scripts of testdata/install run it",
+	"authgraph add schema auth/user --url mysql://root@localhost:3306": "it compiles a client; the scripts of testdata/install run it",
+	"authgraph upgrade":                                                "nothing is installed here; the scripts of testdata/install run it",
+	"authgraph upgrade --dry-run":                                      "nothing is installed here; the scripts of testdata/install run it",
+}
+
+// finds are the commands of which exit code 3 is an answer.
+var finds = regexp.MustCompile(`^authgraph (diff|doctor)\b`)
+
+// advised are the commands in the console blocks of a page, in their order, without
+// comments.
+func advised(t *testing.T, page string) (commands []string) {
+	t.Helper()
+	file, err := os.Open(page)
+	require.NoError(t, err)
+	defer file.Close()
+	inside := false
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		line := lines.Text()
+		command, ok := strings.CutPrefix(line, "$ ")
+		switch {
+		case strings.HasPrefix(line, "```"):
+			inside = line == "```console"
+		case inside && ok:
+			command, _, _ = strings.Cut(command, " #")
+			commands = append(commands, strings.TrimSpace(command))
+		}
+	}
+	require.NoError(t, lines.Err())
+	return commands
+}
+
+// What the pages advise is run as it is written, in the order of each page, in a folder
+// with the migrations and schemas of this repository. Only the addresses are others.
+// A command that is neither run nor in notRun fails.
+func TestThePagesAdviseWhatWorks(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../../docs/*.md")
+	require.NoError(t, err)
+	pages = append(pages, "../../README.md")
+	var met []string
+	for _, page := range pages {
+		commands := advised(t, page)
+		met = append(met, commands...)
+		commands = slices.DeleteFunc(commands, func(command string) bool { return notRun[command] != "" })
+		if len(commands) == 0 {
+			continue
+		}
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			t.Parallel()
+			runAdvice(t, filepath.Base(page), commands)
+		})
+	}
+	for command := range notRun {
+		assert.Contains(t, met, command, "no page advises this any more")
+	}
+}
+
+// addresses are those that the pages have for a server of the reader's.
+var addresses = regexp.MustCompile(`'?mysql://(root@127\.0\.0\.1|user:password@localhost|user:password@db):3306/\w+'?`)
+
+func runAdvice(t *testing.T, page string, commands []string) {
+	program, url := installed(t), mysqltest.MySQL(t)
+	dir := repository(t)
+	env := append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"), "DATABASE_URL="+url,
+		"PRODUCTION_URL="+url, "EMPTY_DATABASE_URL="+mysqltest.MySQL(t), "GORACE="+goRace)
+	for name, value := range goEnvironment() {
+		if strings.HasPrefix(name, "GIT_") {
+			env = append(env, name+"="+value)
+		}
+	}
+	shell := func(command string) ([]byte, int) {
+		cmd := exec.CommandContext(t.Context(), "sh", "-ec", command)
+		cmd.Dir, cmd.Env = dir, env
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return out, exit.ExitCode()
+		}
+		require.NoError(t, err)
+		return out, 0
+	}
+	set := map[string]string{
+		"migrations.md": `git init -q -b main && git add . && git commit -qm base && git update-ref refs/remotes/origin/main HEAD &&
+			sed -i.was '/otps_max_attempts/!s/^  .name. varchar(100) NOT NULL,$/&\n  ` + "`phone`" + ` varchar(20) NULL,/' ent/schema.sql ent/schema.sqlite.sql`,
+		"doctor.md":  `authgraph migrate apply`,
+		"inspect.md": `authgraph migrate apply; authgraph migrate apply --url sqlite://app.db`,
+	}
+	if set[page] != "" {
+		out, code := shell(set[page])
+		require.Zero(t, code, "%s", out)
+	}
+	if page == "README.md" || page == "adopt.md" {
+		seed(t, url)
+	}
+	exports := ""
+	for _, command := range commands {
+		if command = addresses.ReplaceAllString(command, "'"+url+"'"); strings.HasPrefix(command, "export ") {
+			exports += command + "\n"
+			continue
+		}
+		out, code := shell(exports + command)
+		if code != 3 || !finds.MatchString(command) {
+			assert.Zero(t, code, "%s\n%s", command, out)
+		}
+		assert.NotContains(t, string(out), "migrations embedded", command)
+	}
+}
+
+// repository is a module with the migrations and schemas of this one.
+func repository(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "policy.json"), []byte("{}\n"), 0o644))
+	for _, pattern := range []string{"ent/schema*.sql", "migrate/*.sql", "migrate/atlas.sum", "migrate/sqlite/*"} {
+		files, err := filepath.Glob(filepath.Join("..", "..", pattern))
+		require.NoError(t, err)
+		for _, file := range files {
+			content, err := os.ReadFile(file)
+			require.NoError(t, err)
+			to := filepath.Join(dir, strings.TrimPrefix(filepath.ToSlash(file), "../../"))
+			require.NoError(t, os.MkdirAll(filepath.Dir(to), 0o755))
+			require.NoError(t, os.WriteFile(to, content, 0o644))
+		}
+	}
+	return dir
+}
+
+// seed makes the tables that Drizzle makes of the seed's schema.
+func seed(t *testing.T, url string) {
+	t.Helper()
+	content, err := os.ReadFile("../../migrate/testdata/drizzle/seed.sql")
+	require.NoError(t, err)
+	for stmt := range strings.SplitSeq(string(content), "--> statement-breakpoint") {
+		_, err := mysqltest.DB(t, url).Exec(stmt)
+		if refusesKey(err) {
+			return
+		}
+		require.NoError(t, err)
+	}
+}
