@@ -401,6 +401,9 @@ func (s *Service) Reactivate(ctx context.Context, email, password string, d Devi
 	}
 	now := s.now()
 	if at := u.ReActivateAvailableAt; at != nil && at.After(now) {
+		if !at.Before(never) { // a purge has begun with it: it is as good as gone
+			return nil, ErrCredentials
+		}
 		return nil, &NotYetError{RetryAt: *at}
 	}
 	g, err := s.grant(ctx, u, d, func(up *ent.UserUpdate) {

@@ -275,6 +275,32 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			_, err = p.first.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
 			require.NoError(t, err)
 		},
+		"an account that is restored keeps all of its rows": func(t *testing.T, p *pair, u *auth.User) {
+			for range 3 {
+				_, err := p.other.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
+				require.NoError(t, err)
+			}
+			require.NoError(t, p.other.Delete(t.Context(), u.ID))
+			p.clock.Advance(31 * 24 * time.Hour)
+			count := func() int {
+				sessions, err := p.client.Session.Query().Count(t.Context())
+				require.NoError(t, err)
+				tokens, err := p.client.RefreshToken.Query().Count(t.Context())
+				require.NoError(t, err)
+				return sessions + tokens
+			}
+			_, err := p.first.Purge(t.Context(), auth.PurgeOptions{Tables: []string{"sessions"}})
+			require.NoError(t, err)
+			before := count()
+			p.before(t, sets(user.FieldReActivateAvailableAt),
+				func(ctx context.Context) error { return p.other.Restore(ctx, u.ID) })
+			done, err := p.first.Purge(t.Context(), auth.PurgeOptions{Batch: 2})
+			require.NoError(t, err)
+			require.Zero(t, done.Users)
+			require.Equal(t, before, count())
+			_, err = p.first.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
+			require.NoError(t, err)
+		},
 		"a purge goes on behind an account that is restored": func(t *testing.T, p *pair, u *auth.User) {
 			require.NoError(t, p.other.Delete(t.Context(), u.ID))
 			p.clock.Advance(time.Hour)

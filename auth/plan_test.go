@@ -138,6 +138,13 @@ func (w *world) sent(t *testing.T) (all []statement) {
 	w.register(t, email)
 	_, err = w.at(t, -100*day).SignIn(t.Context(), email, password, device)
 	require.NoError(t, err)
+	large := w.email()
+	id = w.register(t, large)
+	w.signIn(t, large)
+	require.NoError(t, w.at(t, -100*day).Delete(t.Context(), id))
+	during("purge")
+	_, err = s.Purge(t.Context(), auth.PurgeOptions{Batch: 1})
+	require.NoError(t, err)
 	for _, dryRun := range []bool{true, false} {
 		during(map[bool]string{true: "count what a purge deletes", false: "purge"}[dryRun])
 		_, err = s.Purge(t.Context(), auth.PurgeOptions{DryRun: dryRun})

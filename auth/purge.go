@@ -9,6 +9,7 @@ import (
 
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/otp"
+	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
@@ -16,10 +17,12 @@ import (
 
 // PurgeOptions configure [Purge].
 type PurgeOptions struct {
-	// Batch is how many rows one statement deletes; default 1000. A batch is a
-	// transaction: readers are not blocked, and little is lost to an interrupt.
+	// Batch is how many rows one transaction deletes at the most, with the sessions
+	// and refresh tokens that go with an account; default 1000. Readers are not
+	// blocked, and little is lost to an interrupt. What is above [MaxPurgeBatch]
+	// counts as that.
 	Batch int
-	// Rate, if set, is the most rows a second. A batch is then no more than
+	// Rate, if set, is the most rows a second, counted as for Batch. A batch is then no more than
 	// 50 ms of it, and the time that is left until the next one is the readers':
 	// without a rate a purge takes all that the server can give it.
 	Rate int
@@ -27,13 +30,30 @@ type PurgeOptions struct {
 	DryRun bool
 	// Tables are those that are purged, for a database that has only some of the
 	// four: otps, sessions, refresh_tokens and users. Nil is all of them, a list
-	// that is empty none, and another name an error.
+	// that is empty none, and another name an error. What goes with an account is
+	// counted in these only, and not in tables that are not this project's.
 	Tables []string
 	// Progress, if set, is called after every batch.
 	Progress func(Purged)
 }
 
-// Purged counts the rows of each table that were deleted, or would be.
+// MaxPurgeBatch is the largest [PurgeOptions.Batch]. The server finds the rows of a
+// batch one by one as long as the list of their ids fits into its optimizer's
+// memory (MySQL manual, Limiting Memory Use for Range Optimization: about 230 bytes
+// an id, of 8 MiB); beyond it, it reads and locks the whole table. A batch also has
+// to be a small part of what a cluster replicates as one transaction.
+const MaxPurgeBatch = 5000
+
+// maxAccounts is how many accounts are looked at in one statement. From 1000 ids
+// on MariaDB makes a table of them (in_predicate_conversion_threshold).
+const maxAccounts = 500
+
+// never is the last second that a TIMESTAMP holds: an account that may come back
+// then is being purged.
+var never = time.Unix(1<<31-1, 0)
+
+// Purged counts the rows of each table that were deleted, or would be. What goes
+// with an account is not counted.
 type Purged struct {
 	OTPs          int `json:"otps"`
 	Sessions      int `json:"sessions"`
@@ -54,7 +74,9 @@ type Purged struct {
 // its being presented again has to be recognised.
 //
 // It works in batches along the indexes of expires_at and (is_deleted,
-// deleted_at), and can run beside another one. Cancelling ctx ends it: the
+// deleted_at), and can run beside another one. An account with more sessions and
+// refresh tokens than a batch loses them in several, before it goes itself; from
+// the first of them on it cannot come back. Cancelling ctx ends it: the
 // batch under way is undone, what was deleted before stays deleted and is
 // returned with the error.
 func Purge(ctx context.Context, client *ent.Client, cfg Config, opts PurgeOptions) (Purged, error) {
@@ -70,6 +92,7 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 	if opts.Batch <= 0 {
 		opts.Batch = 1000
 	}
+	opts.Batch = min(opts.Batch, MaxPurgeBatch)
 	if opts.Rate > 0 {
 		opts.Batch = min(opts.Batch, max(1, opts.Rate/20))
 	}
@@ -118,10 +141,10 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 			batch = after
 			*table.count += n
 			opts.Progress(done)
-			if opts.DryRun || batch.found < opts.Batch {
+			if opts.DryRun || batch.found < opts.Batch && len(batch.accounts) == 0 {
 				break
 			}
-			if err := pace.rest(ctx, n); err != nil {
+			if err := pace.rest(ctx, n+batch.children); err != nil {
 				return done, fmt.Errorf("purge %s: %w", table.name, err)
 			}
 		}
@@ -141,7 +164,14 @@ type span struct {
 	// found is how many rows the last batch saw. Another purge beside this one
 	// may have deleted some of them.
 	found int
+	// accounts are those that were seen and are still to go, by their ids.
+	accounts []int
+	// children is how many rows went with the accounts of the last batch.
+	children int
 }
+
+// has reports whether a table is one of those that are purged.
+func (b *span) has(table string) bool { return b.Tables == nil || slices.Contains(b.Tables, table) }
 
 // next takes over the rows of a batch, which are in the order of time. The batch
 // after it begins a second before its last row: SQLite compares times as texts,
@@ -245,15 +275,98 @@ func purgeUsers(ctx context.Context, tx *ent.Client, b span) (int, span, error) 
 		n, err := q.Count(ctx)
 		return n, b, err
 	}
-	rows, err := q.Order(ent.Asc(user.FieldDeletedAt)).Limit(b.Batch).Select(user.FieldID, user.FieldDeletedAt).All(ctx)
+	b.children = 0
+	if len(b.accounts) == 0 {
+		rows, err := q.Order(ent.Asc(user.FieldDeletedAt)).Limit(b.Batch).Select(user.FieldID, user.FieldDeletedAt).All(ctx)
+		if err != nil {
+			return 0, b, err
+		}
+		ids := next(&b, rows, func(r *ent.User) (int, time.Time) { return r.ID, *r.DeletedAt })
+		if len(ids) == 0 {
+			return 0, b, nil
+		}
+		slices.Sort(ids)
+		b.accounts = ids
+	}
+	ids, children, err := fitting(ctx, tx, b)
 	if err != nil {
 		return 0, b, err
 	}
-	ids := next(&b, rows, func(r *ent.User) (int, time.Time) { return r.ID, *r.DeletedAt })
 	if len(ids) == 0 {
-		return 0, b, nil
+		return emptyAccount(ctx, tx, b, gone)
 	}
+	b.accounts, b.children = b.accounts[len(ids):], children
 	// An account that came back meanwhile stays.
 	n, err := tx.User.Delete().Where(user.IDIn(ids...), gone).Exec(ctx)
 	return n, b, err
+}
+
+// fitting are the first of the accounts that are no larger than a batch together
+// with what goes with them, which are children.
+func fitting(ctx context.Context, tx *ent.Client, b span) (ids []int, children int, err error) {
+	some := b.accounts[:min(len(b.accounts), b.Batch, maxAccounts)]
+	// Owners come in the order of the accounts: where the limit cuts them off, the
+	// batch is full.
+	var owners []int
+	if b.has("sessions") {
+		owners, err = tx.Session.Query().Where(session.UserIDIn(some...)).
+			Order(ent.Asc(session.FieldUserID)).Limit(b.Batch + 1).Select(session.FieldUserID).Ints(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+	}
+	if b.has("refresh_tokens") {
+		more, err := tx.RefreshToken.Query().Where(refreshtoken.UserIDIn(some...)).
+			Order(ent.Asc(refreshtoken.FieldUserID)).Limit(b.Batch + 1).Select(refreshtoken.FieldUserID).Ints(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		owners = append(owners, more...)
+	}
+	of := make(map[int]int, len(some))
+	for _, id := range owners {
+		of[id]++
+	}
+	for i, id := range some {
+		if i+1+children+of[id] > b.Batch {
+			return some[:i], children, nil
+		}
+		children += of[id]
+	}
+	return some, children, nil
+}
+
+// emptyAccount deletes a batch of what goes with the first account. It first has
+// the account not come back, which would else be without a part of its rows.
+func emptyAccount(ctx context.Context, tx *ent.Client, b span, gone predicate.User) (int, span, error) {
+	id := b.accounts[0]
+	n, err := tx.User.Update().Where(user.ID(id), gone).SetReActivateAvailableAt(never).Save(ctx)
+	if err != nil {
+		return 0, b, err
+	}
+	if n == 0 { // it came back, or another purge was faster
+		b.accounts = b.accounts[1:]
+		return 0, b, nil
+	}
+	if b.has("sessions") {
+		ids, err := tx.Session.Query().Where(session.UserID(id)).Limit(b.Batch).IDs(ctx)
+		if err == nil && len(ids) > 0 {
+			_, err = tx.Session.Delete().Where(session.IDIn(ids...)).Exec(ctx)
+		}
+		if err != nil {
+			return 0, b, err
+		}
+		b.children = len(ids)
+	}
+	if left := b.Batch - b.children; left > 0 && b.has("refresh_tokens") {
+		ids, err := tx.RefreshToken.Query().Where(refreshtoken.UserID(id)).Limit(left).IDs(ctx)
+		if err == nil && len(ids) > 0 {
+			_, err = tx.RefreshToken.Delete().Where(refreshtoken.IDIn(ids...)).Exec(ctx)
+		}
+		if err != nil {
+			return 0, b, err
+		}
+		b.children += len(ids)
+	}
+	return 0, b, nil
 }

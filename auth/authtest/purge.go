@@ -34,6 +34,20 @@ func (k *kit) rows(t *testing.T) auth.Purged {
 	}
 }
 
+func sum(p auth.Purged) int { return p.OTPs + p.Sessions + p.RefreshTokens + p.Users }
+
+// children makes sessions and refresh tokens of a user that do not end soon.
+func (k *kit) children(t *testing.T, u *auth.User, sessions, tokens int) {
+	t.Helper()
+	end := k.clock.Now().Add(365 * 24 * time.Hour)
+	for range sessions {
+		require.NoError(t, k.client.Session.Create().SetUserID(u.ID).SetTokenHash(k.email()).SetExpiresAt(end).Exec(t.Context()))
+	}
+	for range tokens {
+		require.NoError(t, k.client.RefreshToken.Create().SetUserID(u.ID).SetTokenHash(k.email()).SetExpiresAt(end).Exec(t.Context()))
+	}
+}
+
 func purge(t *testing.T, svc *auth.Service, opts auth.PurgeOptions) auth.Purged {
 	t.Helper()
 	done, err := svc.Purge(t.Context(), opts)
@@ -167,6 +181,54 @@ var purgeRules = []scenario{
 		require.NoError(t, err)
 		require.False(t, left)
 		_, err = svc.Register(ctx, "Another", gone.User.Email, password)
+		require.NoError(t, err)
+	}},
+	{name: "an account with more rows than a batch loses them in several before it goes", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		for _, batch := range []int{1, 4, 9, 1000} {
+			before := k.rows(t)
+			small := []*auth.User{k.register(t, svc), k.register(t, svc), k.register(t, svc)}
+			for i, large := range []*auth.User{k.register(t, svc), small[0], k.register(t, svc), small[1]} {
+				k.children(t, large, []int{7, 1, 2, 0}[i], []int{9, 0, 20, 2}[i])
+				require.NoError(t, svc.Delete(t.Context(), large.ID))
+			}
+			k.children(t, small[2], 1, 1)
+			k.clock.Advance(31 * 24 * time.Hour)
+			left, gone := k.rows(t), 0
+			done := purge(t, svc, auth.PurgeOptions{Batch: batch, Progress: func(auth.Purged) {
+				now := k.rows(t)
+				step := sum(left) - sum(now)
+				require.LessOrEqual(t, step, batch, "rows of one transaction, with what goes with an account")
+				left, gone = now, gone+step
+			}})
+			require.Equal(t, auth.Purged{Users: 4}, done, "what goes with an account is not counted")
+			require.Equal(t, 4+7+9+1+2+20+2, gone)
+			require.Equal(t, auth.Purged{Sessions: before.Sessions + 1, RefreshTokens: before.RefreshTokens + 1, Users: before.Users + 1}, k.rows(t))
+			signIn(t, svc, small[2].Email)
+			k.clock.Advance(-31 * 24 * time.Hour)
+			require.NoError(t, svc.RevokeAll(t.Context(), small[2].ID))
+		}
+	}},
+	{name: "an account whose rows are being deleted does not come back without them", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		k.children(t, u, 3, 3)
+		require.NoError(t, svc.Delete(t.Context(), u.ID))
+		k.clock.Advance(31 * 24 * time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := svc.Purge(ctx, auth.PurgeOptions{Batch: 2, Progress: func(auth.Purged) {
+			if k.rows(t).Sessions == 1 {
+				cancel()
+			}
+		}})
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, auth.Purged{Sessions: 1, RefreshTokens: 3, Users: 1}, k.rows(t))
+		require.ErrorIs(t, svc.Restore(t.Context(), u.ID), auth.ErrNotFound)
+		_, err = svc.Reactivate(t.Context(), u.Email, password, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials, "it is as good as gone")
+		require.Equal(t, auth.Purged{Users: 1}, purge(t, svc, auth.PurgeOptions{Batch: 2}))
+		require.Zero(t, k.rows(t))
+		_, err = svc.Register(t.Context(), "Another", u.Email, password)
 		require.NoError(t, err)
 	}},
 	{name: "an account with a time of deletion that is not deleted stays", run: func(t *testing.T, k *kit) {

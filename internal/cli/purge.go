@@ -30,8 +30,11 @@ func newPurge(a *app) *cobra.Command {
 refresh tokens past their absolute end, and accounts that were deleted longer
 ago than --retention, with all that is theirs. Meant to be run daily.
 
-It deletes in batches beside a service that goes on working. Ctrl-C undoes the
-one under way: what is deleted stays deleted, and the next run goes on.`,
+It deletes in batches beside a service that goes on working. The sessions and tokens
+that go with an account are part of its batch, and of --rate; an account with more of
+them than a batch loses them in several, and cannot come back from the first on.
+Ctrl-C undoes the batch under way: what is deleted stays deleted, and the next run
+goes on.`,
 		Example: `  authgraph purge --dry-run
   authgraph purge --retention 2160h
   authgraph purge --rate 20000
@@ -39,8 +42,8 @@ one under way: what is deleted stays deleted, and the next run goes on.`,
 		Args: noArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
-			case p.opts.Batch < 1 || p.opts.Batch > maxBatch:
-				return fmt.Errorf("--batch must be from 1 to %d", maxBatch)
+			case p.opts.Batch < 1:
+				return errors.New("--batch must be 1 or more")
 			case p.opts.Rate < 0:
 				return errors.New("--rate must not be negative")
 			case cmd.Flags().Changed("retention") && p.retention <= 0:
@@ -52,15 +55,12 @@ one under way: what is deleted stays deleted, and the next run goes on.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&p.opts.DryRun, "dry-run", false, "count the rows and delete none")
-	flags.IntVar(&p.opts.Batch, "batch", 1000, "how many `rows` one transaction deletes")
+	flags.IntVar(&p.opts.Batch, "batch", 1000, fmt.Sprintf("how many `rows` one transaction deletes, at most %d", auth.MaxPurgeBatch))
 	flags.IntVar(&p.opts.Rate, "rate", 0, "the most `rows` a second, in small batches, for a server that is busy (default no limit)")
 	flags.DurationVar(&p.retention, "retention", 0, "how long a deleted account is kept (default that of --config, else 720h)")
 	flags.StringVar(&p.config, "config", "", "the configuration of the service, as the JSON `file` of authgraph policy (default the defaults)")
 	return cmd
 }
-
-// maxBatch keeps a statement below what the databases accept.
-const maxBatch = 30_000
 
 // purge is what the flags say.
 type purge struct {
@@ -94,6 +94,9 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 	u, raw, err := a.database()
 	if err != nil {
 		return err
+	}
+	if p.opts.Batch > auth.MaxPurgeBatch {
+		fmt.Fprintf(a.stderr, "note: a batch has at most %d rows: with more a server may lock the whole table\n", auth.MaxPurgeBatch)
 	}
 	result := purgeResult{source: source{Database: u.String()}, DryRun: p.opts.DryRun}
 	a.announce(result.source)
