@@ -152,7 +152,7 @@ func TestEntitiesAreAllOfTheSchema(t *testing.T) {
 				return true
 			}
 			if s, ok := spec.Type.(*ast.StructType); ok && len(s.Fields.List) == 1 {
-				if sel, ok := s.Fields.List[0].Type.(*ast.SelectorExpr); ok && sel.X.(*ast.Ident).Name == "ent" {
+				if sel, ok := s.Fields.List[0].Type.(*ast.SelectorExpr); ok && sel.X.(*ast.Ident).Name == "ent" && sel.Sel.Name == "Schema" {
 					types = append(types, spec.Name.Name+" in "+name)
 				}
 			}
