@@ -287,6 +287,17 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// clockTolerance is how far the clocks of replicas may be apart. What was created
+// later than that from now was written by a clock that is wrong, and so are the
+// ends that it wrote: a session, code or refresh token of then has ended, and a
+// code of then counts against no budget.
+const clockTolerance = 5 * time.Minute
+
+// ahead reports whether a row was created by a clock that is wrong.
+func (s *Service) ahead(created time.Time) bool {
+	return created.After(s.now().Add(clockTolerance))
+}
+
 // now is the time to the precision the tables keep.
 func (s *Service) now() time.Time {
 	return s.cfg.Clock().UTC().Truncate(time.Microsecond)

@@ -55,19 +55,24 @@ func (s *Service) IssueCode(ctx context.Context, email string, kind schematype.O
 			return fmt.Errorf("add a code: %w", input(err))
 		}
 		others := tx.OTP.Query().
-			Where(otp.Email(email), otp.TypeEQ(kind), otp.IDNEQ(added.ID), otp.CreatedAtGT(now.Add(-s.cfg.OTP.BudgetWindow))).
+			Where(otp.Email(email), otp.TypeEQ(kind), otp.IDNEQ(added.ID), otp.CreatedAtGT(now.Add(-s.cfg.OTP.BudgetWindow)), otp.CreatedAtLTE(now.Add(clockTolerance))).
 			Order(ent.Desc(otp.FieldID)).
 			Limit(s.cfg.OTP.Budget)
 		others.Modify(forUpdate)
-		recent, err := others.All(ctx)
+		recent, err := others.Select(otp.FieldCreatedAt, otp.FieldNextResendAllowedAt).All(ctx)
 		if err != nil {
 			return fmt.Errorf("count codes: %w", err)
 		}
+		counts := func(code *ent.OTP) time.Time { return code.CreatedAt.Add(s.cfg.OTP.BudgetWindow) }
 		if len(recent) > 0 && recent[0].NextResendAllowedAt.After(now) {
-			return &TooSoonError{RetryAt: recent[0].NextResendAllowedAt}
+			retry := recent[0].NextResendAllowedAt
+			if until := counts(recent[0]); retry.After(until) {
+				retry = until // nobody waits longer, whatever the row says
+			}
+			return &TooSoonError{RetryAt: retry}
 		}
 		if len(recent) == s.cfg.OTP.Budget {
-			return &TooSoonError{RetryAt: recent[len(recent)-1].CreatedAt.Add(s.cfg.OTP.BudgetWindow)}
+			return &TooSoonError{RetryAt: counts(recent[len(recent)-1])}
 		}
 		if err := tx.OTP.Update().
 			Where(otp.Email(email), otp.TypeEQ(kind), otp.IsUsed(false), otp.IDNEQ(added.ID)).
@@ -93,13 +98,14 @@ type newest struct {
 	attempts, maxAttempts int
 }
 
-// newestCode is nil where there is none.
+// newestCode is nil where there is none, or a clock that is wrong made it.
 func (s *Service) newestCode(ctx context.Context, email string, kind schematype.OTPType) (*newest, error) {
-	const query = `SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1`
+	const query = `SELECT id, otp_hash_code, attempts, max_attempts, created_at FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1`
 	code, err := repeat(ctx, s, func(ctx context.Context) (*newest, error) {
 		var c newest
-		found, err := scanRow(ctx, s.client, query, []any{email, string(kind)}, &c.id, &c.hash, &c.attempts, &c.maxAttempts)
-		if err != nil || !found {
+		var created time.Time
+		found, err := scanRow(ctx, s.client, query, []any{email, string(kind)}, &c.id, &c.hash, &c.attempts, &c.maxAttempts, &created)
+		if err != nil || !found || s.ahead(created) {
 			return nil, err
 		}
 		return &c, nil
@@ -252,7 +258,7 @@ func (s *Service) SignInWithCode(ctx context.Context, email string, c Code, d De
 	var g *Grant
 	err := s.withCode(ctx, email, schematype.OTPSignIn, c, func(ctx context.Context, tx *ent.Client) error {
 		q := tx.User.Query().Where(user.Email(email), usable(s.now()))
-		q.Modify(forUpdate)
+		q.Modify(forUpdate, readable)
 		u, err := q.Only(ctx)
 		switch {
 		case ent.IsNotFound(err):
@@ -321,7 +327,7 @@ func (s *Service) passwordByCode(ctx context.Context, email string, kind schemat
 		if err := s.useCode(ctx, tx, id); err != nil {
 			return err
 		}
-		u, err := tx.User.Query().Where(user.Email(email), user.IsDeleted(false)).Only(ctx)
+		u, err := readUser(ctx, tx, user.Email(email), user.IsDeleted(false))
 		if err == nil {
 			revoked, err = s.setPassword(ctx, tx, u.ID, hash, user.IsDeleted(false))
 		}

@@ -88,14 +88,14 @@ var errRaced = errors.New("another sign-in added or linked the account")
 
 // resolve finds, links or adds the account of an identity.
 func (s *Service) resolve(ctx context.Context, tx *ent.Client, id Identity, events *[]Event) (*ent.User, error) {
-	u, err := tx.User.Query().Where(user.ProviderEQ(id.Provider), user.ProviderID(id.Subject)).Only(ctx)
+	u, err := readUser(ctx, tx, user.ProviderEQ(id.Provider), user.ProviderID(id.Subject))
 	if err == nil {
 		return u, nil
 	}
 	if !ent.IsNotFound(err) {
 		return nil, fmt.Errorf("find an account: %w", err)
 	}
-	u, err = tx.User.Query().Where(user.Email(id.Email)).Only(ctx)
+	u, err = readUser(ctx, tx, user.Email(id.Email))
 	switch {
 	case ent.IsNotFound(err):
 		return s.addFromProvider(ctx, tx, id, events)

@@ -68,7 +68,9 @@ type Purged struct {
 // It deletes codes that are past both their life and the budget's window,
 // sessions past their absolute end, refresh tokens past the end of their
 // family, and accounts deleted for longer than AccountPolicy.Retention, with
-// all that is theirs.
+// all that is theirs. The retention of accounts that another program deleted
+// without a time begins with the first purge that finds them, up to a batch in
+// each.
 //
 // A refresh token that was exchanged is kept until its family ends: until then
 // its being presented again has to be recognised.
@@ -127,7 +129,7 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 		if opts.Tables != nil && !slices.Contains(opts.Tables, table.name) {
 			continue
 		}
-		batch := span{PurgeOptions: opts, from: earliest, before: table.before}
+		batch := span{PurgeOptions: opts, from: earliest, before: table.before, now: now}
 		for {
 			var n int
 			var after span
@@ -161,6 +163,8 @@ var earliest = time.Unix(1, 0)
 type span struct {
 	PurgeOptions
 	from, before time.Time
+	// now is when the purge began.
+	now time.Time
 	// found is how many rows the last batch saw. Another purge beside this one
 	// may have deleted some of them.
 	found int
@@ -277,6 +281,11 @@ func purgeUsers(ctx context.Context, tx *ent.Client, b span) (int, span, error) 
 	}
 	b.children = 0
 	if len(b.accounts) == 0 {
+		if b.from.Equal(earliest) {
+			if err := dateDeletions(ctx, tx, b); err != nil {
+				return 0, b, err
+			}
+		}
 		rows, err := q.Order(ent.Asc(user.FieldDeletedAt)).Limit(b.Batch).Select(user.FieldID, user.FieldDeletedAt).All(ctx)
 		if err != nil {
 			return 0, b, err
@@ -369,4 +378,15 @@ func emptyAccount(ctx context.Context, tx *ent.Client, b span, gone predicate.Us
 		b.children += len(ids)
 	}
 	return 0, b, nil
+}
+
+// dateDeletions has the retention of accounts begin now that another program
+// deleted without saying when: without a time they would be kept for ever.
+func dateDeletions(ctx context.Context, tx *ent.Client, b span) error {
+	undated := user.And(isTrue(user.FieldIsDeleted), user.Or(user.DeletedAtIsNil(), user.DeletedAtLT(earliest)))
+	ids, err := tx.User.Query().Where(undated).Limit(b.Batch).IDs(ctx)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	return tx.User.Update().Where(user.IDIn(ids...), undated).SetDeletedAt(b.now).Exec(ctx)
 }

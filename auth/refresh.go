@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	entsql "entgo.io/ent/dialect/sql"
+
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/user"
@@ -127,8 +129,8 @@ const refreshQuery = `SELECT t.expires_at, ` + ownerColumns + `
 // exchange marks a token that can be exchanged as exchanged for next.
 func (s *Service) exchange(ctx context.Context, tx *ent.Client, t, next Token, now time.Time) (int, error) {
 	const query = `UPDATE refresh_tokens SET updated_at = ?, is_revoked = true, revoked_at = ?, replaced_by_token_hash = ?` +
-		` WHERE token_hash = ? AND (NOT is_revoked AND expires_at > ? AND created_at > ?)`
-	return execute(ctx, tx, query, updatedNow(), now, next.hash(), t.hash(), now, now.Add(-s.cfg.Refresh.Idle))
+		` WHERE token_hash = ? AND (NOT is_revoked AND expires_at > ? AND created_at > ? AND created_at <= ?)`
+	return execute(ctx, tx, query, updatedNow(), now, next.hash(), t.hash(), now, now.Add(-s.cfg.Refresh.Idle), now.Add(clockTolerance))
 }
 
 // useGrace takes one of the grace uses of a token that was exchanged, and puts
@@ -169,8 +171,11 @@ func (s *Service) useGrace(ctx context.Context, tx *ent.Client, old *ent.Refresh
 // revokeFrom revokes the token with a hash and all that descend from it, and
 // returns how many were live. A rotation that runs at the same time holds the
 // row of the live token: it comes before, and its new token is followed, or it
-// finds its own revoked.
+// finds its own revoked. It ends where a token leads back to one before it, or to
+// one of another user: no rotation made such a link.
 func (s *Service) revokeFrom(ctx context.Context, tx *ent.Client, hash string) (revoked int, err error) {
+	seen := map[int]bool{}
+	userID := 0
 	for range maxFamily {
 		t, err := findRefresh(ctx, tx, hash)
 		if ent.IsNotFound(err) {
@@ -179,6 +184,10 @@ func (s *Service) revokeFrom(ctx context.Context, tx *ent.Client, hash string) (
 		if err != nil {
 			return revoked, fmt.Errorf("revoke a family of refresh tokens: %w", err)
 		}
+		if seen[t.ID] || userID != 0 && t.UserID != userID {
+			return revoked, nil
+		}
+		seen[t.ID], userID = true, t.UserID
 		if !t.IsRevoked {
 			n, err := tx.RefreshToken.Update().
 				Where(refreshtoken.ID(t.ID), refreshtoken.IsRevoked(false)).
@@ -197,11 +206,14 @@ func (s *Service) revokeFrom(ctx context.Context, tx *ent.Client, hash string) (
 	return revoked, errors.New("revoke a family of refresh tokens: it is longer than any that was made here")
 }
 
-// findRefresh reads a token as it is now and keeps it so until the transaction
-// ends.
+// findRefresh reads what a rotation needs of a token, as it is now, and keeps it so
+// until the transaction ends.
 func findRefresh(ctx context.Context, tx *ent.Client, hash string) (*ent.RefreshToken, error) {
 	q := tx.RefreshToken.Query().Where(refreshtoken.TokenHash(hash))
-	q.Modify(forUpdate)
+	q.Modify(forUpdate, func(sel *entsql.Selector) {
+		sel.Select(sel.Columns(refreshtoken.FieldID, refreshtoken.FieldUserID, refreshtoken.FieldExpiresAt, refreshtoken.FieldReplacedByTokenHash)...)
+		sel.AppendSelectExprAs(entsql.Expr(sel.C(refreshtoken.FieldIsRevoked)+" <> 0"), refreshtoken.FieldIsRevoked)
+	})
 	return q.Only(ctx)
 }
 

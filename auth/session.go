@@ -106,6 +106,7 @@ func (s *Service) live() predicate.Session {
 		isTrue(session.FieldIsActive),
 		session.ExpiresAtGT(now),
 		session.LastUsedAtGT(now.Add(-s.cfg.Session.Idle)),
+		session.CreatedAtLTE(now.Add(clockTolerance)),
 	)
 }
 
@@ -122,7 +123,7 @@ func (s *Service) CheckSession(ctx context.Context, t Token) (*Session, *User, e
 		return nil, nil, fmt.Errorf("check a session: %w", err)
 	}
 	now := s.now()
-	if c == nil || !c.active || !c.session.ExpiresAt.After(now) || !c.session.LastUsedAt.Add(s.cfg.Session.Idle).After(now) ||
+	if c == nil || !c.active || s.ahead(c.session.CreatedAt) || !c.session.ExpiresAt.After(now) || !c.session.LastUsedAt.Add(s.cfg.Session.Idle).After(now) ||
 		!c.usable(now) {
 		return nil, nil, ErrSession
 	}
@@ -142,7 +143,7 @@ type check struct {
 // checkQuery is written by hand because Ent loads an edge with a query of its
 // own. It finds the session by the unique index of token_hash and the user by
 // the primary key.
-const checkQuery = `SELECT s.id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''), s.last_used_at, s.expires_at, s.created_at, s.is_active, ` + ownerColumns + `
+const checkQuery = `SELECT s.id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''), s.last_used_at, s.expires_at, s.created_at, s.is_active = 1, ` + ownerColumns + `
 	FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`
 
 // checkSession is nil where there is no such session.

@@ -3,13 +3,15 @@ package auth
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
-	"fmt"
 	"net/netip"
 	"time"
 
+	entsql "entgo.io/ent/dialect/sql"
+
 	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/user"
 )
 
 // User is an account as callers see it: without its password.
@@ -26,9 +28,22 @@ type User struct {
 }
 
 func userOf(u *ent.User) *User {
-	return &User{
+	out := &User{
 		ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role, Provider: u.Provider, Avatar: u.Avatar,
 		EmailVerified: u.IsEmailVerified, LastLoginAt: u.LastLoginAt, CreatedAt: u.CreatedAt,
+	}
+	out.leaveOutZero()
+	return out
+}
+
+// leaveOutZero takes for nothing what other programs wrote in its place: an avatar
+// of which nothing can be used, and MySQL's zero date.
+func (u *User) leaveOutZero() {
+	if u.Avatar != nil && *u.Avatar == (schematype.Avatar{}) {
+		u.Avatar = nil
+	}
+	if u.LastLoginAt != nil && u.LastLoginAt.IsZero() {
+		u.LastLoginAt = nil
 	}
 }
 
@@ -74,9 +89,10 @@ func (o *owner) usable(now time.Time) bool {
 	return !o.deleted && !(o.lockUntil.Valid && o.lockUntil.Time.After(now))
 }
 
-// ownerColumns are what [loadOwned] reads of u.
-const ownerColumns = `u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified,
-	u.last_login_at, u.created_at, u.is_deleted, u.lock_until`
+// ownerColumns are what [loadOwned] reads of u. A boolean of MySQL is a number,
+// which may be 2: only 1 is a permission, and only 0 none of the others.
+const ownerColumns = `u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified = 1,
+	u.last_login_at, u.created_at, u.is_deleted <> 0, u.lock_until`
 
 // loadOwned runs a query for one row by a hash and scans it into dest, and the
 // ownerColumns that follow into the owner. It is nil where there is no such row.
@@ -89,18 +105,39 @@ func loadOwned(ctx context.Context, client *ent.Client, query, hash string, dest
 	if err != nil || !found {
 		return nil, err
 	}
-	o.user.Avatar, err = decodeAvatar(avatar, o.user.ID)
-	return &o, err
+	o.user.Avatar = decodeAvatar(avatar)
+	o.user.leaveOutZero()
+	return &o, nil
 }
 
-func decodeAvatar(column []byte, userID int) (avatar *schematype.Avatar, err error) {
+// decodeAvatar is nil where the column holds none.
+func decodeAvatar(column []byte) *schematype.Avatar {
 	if len(column) == 0 {
-		return nil, nil
+		return nil
 	}
-	if err := json.Unmarshal(column, &avatar); err != nil {
-		return nil, fmt.Errorf("avatar of user %d: %w", userID, err)
+	var avatar schematype.Avatar
+	_ = avatar.UnmarshalJSON(column) // never fails
+	return &avatar
+}
+
+// readable has Ent read the booleans of users as [ownerColumns] does.
+func readable(sel *entsql.Selector) {
+	var rest []string
+	for _, column := range user.Columns {
+		if column != user.FieldIsEmailVerified && column != user.FieldIsDeleted {
+			rest = append(rest, column)
+		}
 	}
-	return avatar, nil
+	sel.Select(sel.Columns(rest...)...)
+	sel.AppendSelectExprAs(entsql.Expr(sel.C(user.FieldIsEmailVerified)+" = 1"), user.FieldIsEmailVerified)
+	sel.AppendSelectExprAs(entsql.Expr(sel.C(user.FieldIsDeleted)+" <> 0"), user.FieldIsDeleted)
+}
+
+// readUser is the one user that matches.
+func readUser(ctx context.Context, tx *ent.Client, which ...predicate.User) (*ent.User, error) {
+	q := tx.User.Query().Where(which...)
+	q.Modify(readable)
+	return q.Only(ctx)
 }
 
 // account is how [loadUser] finds a user.
@@ -113,8 +150,8 @@ const (
 )
 
 func (by account) query() string {
-	const all = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar, is_email_verified,` +
-		` last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at FROM users WHERE `
+	const all = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar, is_email_verified = 1,` +
+		` last_login_at, failed_login_attempts, lock_until, is_deleted <> 0, deleted_at, re_activate_available_at FROM users WHERE `
 	switch by {
 	case activeByEmail:
 		return all + `email = ? AND NOT is_deleted LIMIT 1`
@@ -135,8 +172,8 @@ func loadUser(ctx context.Context, client *ent.Client, by account, value any) (*
 	if err != nil || !found {
 		return nil, err
 	}
-	u.Avatar, err = decodeAvatar(avatar, u.ID)
-	return &u, err
+	u.Avatar = decodeAvatar(avatar)
+	return &u, nil
 }
 
 // What follows sends the statements of the paths that every request or sign-in

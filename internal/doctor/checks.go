@@ -203,4 +203,10 @@ var checks = []check{
 		advice: "error: they were written while foreign keys were off. The line has the statement that deletes them",
 		source: "MySQL manual, FOREIGN KEY Constraints; SQLite documentation, SQLite Foreign Key Support",
 	},
+	{
+		code: "values", tables: true, run: checkValues,
+		about:  "what other programs wrote into the newest 10000 rows of each table: times, booleans and words that mean nothing, avatars of another form, times of creation in the future, deletions without a time, refresh tokens in a circle",
+		advice: "error where a value means nothing (MySQL: a zero date, a boolean of 2, an enum of ''; SQLite, in a file from before its CHECKs: whatever they refuse) or tokens go round, warning for the rest. Package auth refuses such a row or leaves the value out, for this user only. Correct the rows, and the program that writes them",
+		source: "MySQL manual, The DATE, DATETIME, and TIMESTAMP Types; The ENUM Type; docs/seed-parity.md",
+	},
 }

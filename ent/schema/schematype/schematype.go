@@ -3,6 +3,8 @@
 // client, so both can use it.
 package schematype
 
+import "encoding/json"
+
 // Role is what a user may do. The column is ENUM('user','admin').
 type Role string
 
@@ -63,4 +65,22 @@ type Avatar struct {
 	URL string `json:"url"`
 	// Size is the size of the picture in bytes; 0 when it is not known.
 	Size int64 `json:"size,omitempty"`
+}
+
+// maxAvatar is how many bytes of a document are looked at.
+const maxAvatar = 64 << 10
+
+// UnmarshalJSON takes of a document what it can use. It never fails: another
+// program may have written something else, which must not keep a user from
+// signing in. The column stays as it is until an avatar is set.
+func (a *Avatar) UnmarshalJSON(document []byte) error {
+	*a = Avatar{}
+	var parts map[string]json.RawMessage
+	if len(document) > maxAvatar || json.Unmarshal(document, &parts) != nil {
+		return nil
+	}
+	for name, field := range map[string]any{"public_id": &a.PublicID, "url": &a.URL, "size": &a.Size} {
+		_ = json.Unmarshal(parts[name], field) // what has another type stays empty
+	}
+	return nil
 }

@@ -1,0 +1,81 @@
+package authtest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+)
+
+// replicaAhead is a replica whose clock is wrong.
+func (k *kit) replicaAhead(t *testing.T, by time.Duration) *auth.Service {
+	t.Helper()
+	return k.service(t, func(cfg *auth.Config) { cfg.Clock = func() time.Time { return k.clock.Now().Add(by) } })
+}
+
+const year = 365 * 24 * time.Hour
+
+var clockRules = []scenario{
+	{name: "a replica a year ahead keeps nobody from a code", run: func(t *testing.T, k *kit) {
+		svc, ahead := k.service(t), k.replicaAhead(t, year)
+		email := k.register(t, svc).Email
+		wrong, err := ahead.IssueCode(t.Context(), email, schematype.OTPSignIn)
+		require.NoError(t, err)
+		require.ErrorIs(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, wrong.Code), auth.ErrCode, "it would live for a year")
+
+		issued, err := svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+		require.NoError(t, err)
+		var soon *auth.TooSoonError
+		_, err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+		require.ErrorAs(t, err, &soon)
+		require.NoError(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, issued.Code))
+	}},
+	{name: "a session of a replica a year ahead does not live for a year", run: func(t *testing.T, k *kit) {
+		svc, ahead := k.service(t), k.replicaAhead(t, year)
+		u := k.register(t, svc)
+		g := signIn(t, ahead, u.Email)
+		_, _, err := svc.CheckSession(t.Context(), g.Token)
+		require.ErrorIs(t, err, auth.ErrSession)
+		_, _, err = svc.Rotate(t.Context(), g.Refresh)
+		require.ErrorIs(t, err, auth.ErrRefresh)
+		list, err := svc.Sessions(t.Context(), u.ID)
+		require.NoError(t, err)
+		assert.Empty(t, list)
+		right := signIn(t, svc, u.Email)
+		_, _, err = svc.CheckSession(t.Context(), right.Token)
+		require.NoError(t, err)
+	}},
+	{name: "replicas a minute apart agree", run: func(t *testing.T, k *kit) {
+		svc, ahead := k.service(t), k.replicaAhead(t, time.Minute)
+		u := k.register(t, svc)
+		g := signIn(t, ahead, u.Email)
+		_, _, err := svc.CheckSession(t.Context(), g.Token)
+		require.NoError(t, err)
+		_, _, err = svc.Rotate(t.Context(), g.Refresh)
+		require.NoError(t, err)
+		issued, err := ahead.IssueCode(t.Context(), u.Email, schematype.OTPSignIn)
+		require.NoError(t, err)
+		var soon *auth.TooSoonError
+		_, err = svc.IssueCode(t.Context(), u.Email, schematype.OTPSignIn)
+		require.ErrorAs(t, err, &soon)
+		require.NoError(t, svc.VerifyCode(t.Context(), u.Email, schematype.OTPSignIn, issued.Code))
+	}},
+	{name: "a code that asks for more patience than the window is waited for no longer", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		email := k.register(t, svc).Email
+		_, err := svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+		require.NoError(t, err)
+		require.NoError(t, k.client.OTP.Update().SetNextResendAllowedAt(k.clock.Now().Add(year)).Exec(t.Context()))
+		var soon *auth.TooSoonError
+		_, err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+		require.ErrorAs(t, err, &soon)
+		require.True(t, soon.RetryAt.Equal(k.clock.Now().Add(time.Hour)), soon.RetryAt)
+		k.clock.Advance(time.Hour)
+		_, err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+		require.NoError(t, err)
+	}},
+}

@@ -1,0 +1,197 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/sql/schema"
+	"entgo.io/ent/schema/field"
+
+	entmigrate "github.com/authgraph/authgraph/ent/migrate"
+)
+
+// valueSample is how many rows of a table are read, the newest.
+const valueSample = 10_000
+
+// clockTolerance is that of package auth: what was created later than that from
+// now is taken for ended.
+const clockTolerance = 5 * time.Minute
+
+func checkValues(ctx context.Context, d *database) (off []Finding, err error) {
+	for _, table := range entmigrate.Tables {
+		if !slices.Contains(d.tables, table.Name) {
+			continue
+		}
+		columns, err := d.columns(ctx, table.Name)
+		if err != nil {
+			return off, err
+		}
+		for _, column := range table.Columns {
+			wrong, means := d.meaningless(column)
+			if wrong == "" || !slices.Contains(columns, column.Name) {
+				continue
+			}
+			found, err := d.rowsWhere(ctx, Error, table.Name, column.Name, wrong, column.Name+" holds "+means, "correct these rows, and the program that writes them")
+			if err != nil {
+				return off, err
+			}
+			off = append(off, found...)
+		}
+		ahead := fmt.Sprintf("created_at > '%s'", d.now.Add(clockTolerance).Format(time.DateTime))
+		found, err := d.rowsWhere(ctx, Warning, table.Name, "created_at", ahead, "created_at is in the future, so a session, code or token is taken for ended",
+			"set the clock of the machine that writes them")
+		if err != nil {
+			return off, err
+		}
+		off = append(off, found...)
+	}
+	for _, more := range []func(context.Context) ([]Finding, error){d.avatars, d.deleted, d.families} {
+		found, err := more(ctx)
+		if err != nil {
+			return off, err
+		}
+		off = append(off, found...)
+	}
+	if len(off) > 0 {
+		return off, nil
+	}
+	return ok("the newest rows of every table hold what their columns mean"), nil
+}
+
+// columns are those that a table has, of which an older file may lack some.
+func (d *database) columns(ctx context.Context, table string) ([]string, error) {
+	query := "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '" + table + "'"
+	if d.url.Dialect == dialect.SQLite {
+		query = "SELECT name FROM pragma_table_info('" + table + "')"
+	}
+	return list(ctx, d.db, query)
+}
+
+// meaningless is the condition on a column of the rows whose value means nothing,
+// and what that value is. On SQLite it is what the CHECK of the column refuses.
+func (d *database) meaningless(c *schema.Column) (condition, means string) {
+	if d.url.Dialect == dialect.SQLite {
+		_, check, found := strings.Cut(c.SchemaType[dialect.SQLite], " check ")
+		if !found {
+			return "", ""
+		}
+		return "NOT " + check, "what does not compare as it should"
+	}
+	switch c.Type {
+	case field.TypeTime:
+		return c.Name + " = 0", "the zero date"
+	case field.TypeBool:
+		return c.Name + " NOT IN (0, 1)", "a number that is no boolean"
+	case field.TypeEnum:
+		return c.Name + " = ''", "'', which stands for a word that the column does not list"
+	default:
+		return "", ""
+	}
+}
+
+// rowsWhere finds the rows of a table for which a condition on a column holds.
+func (d *database) rowsWhere(ctx context.Context, s Severity, table, column, condition, means, fix string) ([]Finding, error) {
+	ids, err := list(ctx, d.db, fmt.Sprintf("SELECT id FROM (SELECT id, %s FROM %s ORDER BY id DESC LIMIT %d) s WHERE %s ORDER BY id DESC",
+		quote(column), quote(table), valueSample, condition))
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	return []Finding{found(s, fix, "%s of the newest of %s: %s (ids %s)", plural(len(ids), "row"), table, means, enumerate(ids))}, nil
+}
+
+// avatars are documents of which package auth can use nothing, or not all.
+func (d *database) avatars(ctx context.Context) ([]Finding, error) {
+	if !slices.Contains(d.tables, "users") {
+		return nil, nil
+	}
+	var ids []string
+	var id, document string
+	err := each(ctx, d.db, fmt.Sprintf("SELECT id, avatar FROM (SELECT id, avatar FROM users ORDER BY id DESC LIMIT %d) s WHERE avatar IS NOT NULL AND LENGTH(avatar) <= 65536 "+
+		"UNION ALL SELECT id, '[]' FROM (SELECT id, avatar FROM users ORDER BY id DESC LIMIT %d) s WHERE LENGTH(avatar) > 65536", valueSample, valueSample),
+		[]any{&id, &document}, func() {
+			var avatar *struct {
+				PublicID string `json:"public_id"`
+				URL      string `json:"url"`
+				Size     int64  `json:"size"`
+			}
+			if json.Unmarshal([]byte(document), &avatar) != nil {
+				ids = append(ids, id)
+			}
+		})
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	return []Finding{found(Warning, "correct these rows, and the program that writes them",
+		"%s of the newest of users: avatar is not of the form {\"url\": text, \"public_id\": text, \"size\": number} or longer than 64 KiB; what does not fit is left out (ids %s)",
+		plural(len(ids), "row"), enumerate(ids))}, nil
+}
+
+// deleted are accounts of which nobody knows when they were deleted.
+func (d *database) deleted(ctx context.Context) ([]Finding, error) {
+	if !slices.Contains(d.tables, "users") {
+		return nil, nil
+	}
+	ids, err := list(ctx, d.db, "SELECT id FROM users WHERE is_deleted = 1 AND deleted_at IS NULL ORDER BY id LIMIT 7")
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	return []Finding{found(Warning, "run authgraph purge, which dates them from its first run on", "users are deleted and have no deleted_at (ids %s)", enumerate(ids))}, nil
+}
+
+// families are refresh tokens that lead back to themselves.
+func (d *database) families(ctx context.Context) ([]Finding, error) {
+	if !slices.Contains(d.tables, "refresh_tokens") {
+		return nil, nil
+	}
+	var id, hash, next string
+	ids, follows := map[string]string{}, map[string]string{}
+	err := each(ctx, d.db, fmt.Sprintf("SELECT id, token_hash, replaced_by_token_hash FROM (SELECT id, token_hash, replaced_by_token_hash FROM refresh_tokens "+
+		"ORDER BY id DESC LIMIT %d) s WHERE replaced_by_token_hash IS NOT NULL", valueSample), []any{&id, &hash, &next}, func() {
+		ids[hash], follows[hash] = id, next
+	})
+	if err != nil {
+		return nil, err
+	}
+	if cycle := cycles(follows); len(cycle) > 0 {
+		for i, hash := range cycle {
+			cycle[i] = ids[hash]
+		}
+		slices.Sort(cycle)
+		return []Finding{found(Error, "revoke these tokens and clear replaced_by_token_hash", "refresh tokens were exchanged for each other in a circle (ids %s)", enumerate(cycle))}, nil
+	}
+	return nil, nil
+}
+
+// cycles are the keys from which a chain leads back to them.
+func cycles(follows map[string]string) (in []string) {
+	const onPath, done = 1, 2
+	state := map[string]int{}
+	for start := range follows {
+		var path []string
+		at, more := start, true
+		for ; more && state[at] == 0; at, more = follow(follows, at) {
+			state[at] = onPath
+			path = append(path, at)
+		}
+		if i := slices.Index(path, at); more && i >= 0 {
+			in = append(in, path[i:]...)
+		}
+		for _, key := range path {
+			state[key] = done
+		}
+	}
+	return in
+}
+
+func follow(follows map[string]string, from string) (string, bool) {
+	to, ok := follows[from]
+	if _, known := follows[to]; !ok || !known {
+		return "", false
+	}
+	return to, true
+}
