@@ -16,17 +16,19 @@ import (
 // sees: Ent's annotation for CHECKs is for all databases.
 func strict(fields []ent.Field) []ent.Field {
 	for i, f := range fields {
-		fields[i] = checked{f}
+		fields[i] = checked(func() *field.Descriptor { return check(f.Descriptor()) })
 	}
 	return fields
 }
 
 // checked is a field whose column has a CHECK on SQLite.
-type checked struct{ ent.Field }
+type checked func() *field.Descriptor
 
 // Descriptor implements ent.Field.
-func (f checked) Descriptor() *field.Descriptor {
-	d := f.Field.Descriptor()
+func (f checked) Descriptor() *field.Descriptor { return f() }
+
+// check adds the CHECK to a field's type on SQLite.
+func check(d *field.Descriptor) *field.Descriptor {
 	column, is, condition := onSQLite(d)
 	if column == "" {
 		return d
