@@ -31,7 +31,7 @@ var roundTrips = map[string]string{
 	"issue a code too soon":               "START TRANSACTION, INSERT otps, SELECT otps, ROLLBACK",
 	"list sessions":                       "SELECT sessions",
 	"lock":                                "UPDATE users",
-	"purge an account":                    "START TRANSACTION, SELECT otps, COMMIT, START TRANSACTION, SELECT sessions, COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT users, DELETE users, COMMIT",
+	"purge an account":                    "START TRANSACTION, SELECT otps, COMMIT, START TRANSACTION, SELECT sessions, COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT users, SELECT sessions, SELECT refresh_tokens, DELETE users, COMMIT",
 	"purge codes":                         "START TRANSACTION, SELECT otps, DELETE otps, COMMIT, START TRANSACTION, SELECT sessions, COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT users, COMMIT",
 	"reactivate":                          "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
 	"register":                            "INSERT users",
