@@ -27,7 +27,7 @@ func ownServer(t *testing.T, product *testserver.Product, flags ...string) strin
 func onServer(t *testing.T, server, name string) string {
 	t.Helper()
 	db := mysqltest.DB(t, server)
-	run(t, db, "CREATE DATABASE "+name, "CREATE USER IF NOT EXISTS u", "GRANT ALL ON "+name+".* TO u", "GRANT ALL ON `authgraph\\_dev\\_%`.* TO u")
+	run(t, db, "CREATE DATABASE "+name+" CHARACTER SET utf8mb4", "CREATE USER IF NOT EXISTS u", "GRANT ALL ON "+name+".* TO u", "GRANT ALL ON `authgraph\\_dev\\_%`.* TO u")
 	require.NoError(t, db.Close())
 	return strings.Replace(server, "//root@", "//u@", 1) + name
 }

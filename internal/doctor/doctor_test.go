@@ -536,7 +536,7 @@ func TestSomeOfTheTables(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		db := mysqltest.DB(t, url)
-		exec(t, db, "CREATE TABLE users (id bigint NOT NULL PRIMARY KEY, email varchar(255) NOT NULL)")
+		exec(t, db, "CREATE TABLE users (id bigint NOT NULL PRIMARY KEY, email varchar(255) NOT NULL, provider int, provider_id int, is_email_verified int, failed_login_attempts int)")
 		findings := run(t, url, doctor.Options{})
 		find(t, findings, "email", doctor.OK, "0 rows, the newest of users, hold normalised addresses")
 		find(t, findings, "orphans", doctor.OK, "there are no tables sessions and refresh_tokens")
