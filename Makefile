@@ -19,6 +19,10 @@ help: ## Show what can be made
 test: ## Run all tests on a real MySQL, a real MariaDB and SQLite
 	$(WITHSERVERS) -tools -- go test -race -count=1 -timeout=30m ./...
 
+.PHONY: cluster
+cluster: ## Run the tests of package auth that need a Galera cluster, which they start
+	go test -count=1 -tags cluster ./auth -run Galera -v
+
 .PHONY: servers
 servers: ## Open a shell in which both test servers run and go test finds them
 	$(WITHSERVERS) -tools -- "$${SHELL:-sh}"

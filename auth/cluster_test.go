@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,29 +23,70 @@ import (
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/internal/mysqltest"
+	"github.com/authgraph/authgraph/internal/testserver"
 )
 
 // A Galera cluster aborts a transaction on one node for a write that another node committed first, and tells it in the
-// answer to the next command. The nodes are named in the environment, since starting three takes longer than a test may:
-//
-//	AUTHGRAPH_TEST_GALERA_URLS=mariadb://root@127.0.0.1:3461/,mariadb://root@127.0.0.1:3462/ go test -tags cluster ./auth -run Galera
-const galeraVariable = "AUTHGRAPH_TEST_GALERA_URLS"
-
+// answer to the next command. Starting three nodes takes longer than a test may: make cluster runs these.
 const galeraRounds = 100
 
-// nodes are the worlds of two nodes over one database.
-func nodes(t *testing.T) (here, there *world) {
+func TestGalera(t *testing.T) {
+	servers, err := testserver.StartGalera(t.Context(), 3, t.Output())
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		for _, server := range servers {
+			server.Stop()
+		}
+	})
+	for name, test := range map[string]func(t *testing.T, here, there *world){
+		"a password that was acknowledged is kept":       testKeepsAPassword,
+		"a refresh token wins once":                      testRefreshTokenWinsOnce,
+		"of many refreshes at once one wins":             testManyRefreshes,
+		"an abort is told of in the place of all errors": testTellsOfAnAbort,
+	} {
+		t.Run(name, func(t *testing.T) {
+			here, there := nodes(t, servers[0].URL, servers[1].URL)
+			test(t, here, there)
+		})
+	}
+	t.Run("a node without a quorum is unavailable", func(t *testing.T) {
+		w := newWorldOn(t, servers[0].URL)
+		email := w.email()
+		id := w.register(t, email)
+		token := w.signIn(t, email).Token
+		servers[1].Stop()
+		servers[2].Stop()
+		mysqltest.Eventually(t, "the node has noticed", func() bool {
+			_, _, err := w.honest.CheckSession(t.Context(), token)
+			return err != nil
+		})
+		for name, err := range map[string]error{
+			"a check": checkSession(token)(t.Context(), w.honest), "a sign-in": signInWith(email, password)(t.Context(), w.honest),
+			"a deletion": w.honest.Delete(t.Context(), id), "a sign-out": w.honest.SignOut(t.Context(), token),
+		} {
+			t.Log(name, err)
+			isUnavailable(t, err)
+		}
+	})
+}
+
+// newWorldOn is a world over a database of its own, which stays: a node without a quorum drops none.
+func newWorldOn(t *testing.T, server string) *world {
 	t.Helper()
-	urls := strings.Split(os.Getenv(galeraVariable), ",")
-	require.Greater(t, len(urls), 1, "%s names no nodes", galeraVariable)
-	name := fmt.Sprintf("authgraph_%d", time.Now().UnixNano())
-	admin, err := sql.Open("mysql", dsn(t, urls[0], ""))
+	admin, err := sql.Open("mysql", dsn(t, server, ""))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, admin.Close()) })
+	name := fmt.Sprintf("authgraph_%d", time.Now().UnixNano())
 	_, err = admin.Exec("CREATE DATABASE " + name)
 	require.NoError(t, err)
-	t.Cleanup(func() { _, err := admin.Exec("DROP DATABASE " + name); assert.NoError(t, err) })
-	here = newWorld(t, urls[0]+name)
+	return newWorld(t, server+name)
+}
+
+// nodes are the worlds of two nodes over one database.
+func nodes(t *testing.T, urls ...string) (here, there *world) {
+	t.Helper()
+	here = newWorldOn(t, urls[0])
+	name := strings.TrimPrefix(here.url, urls[0])
 	other, err := sql.Open("mysql", dsn(t, urls[1], name))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, other.Close()) })
@@ -103,8 +143,7 @@ func rename(t *testing.T, here, there *world, id int, name string) {
 }
 
 // The statements after the first one of the transaction are texts the first time, prepared the second, executed the third.
-func TestGaleraKeepsAPasswordThatWasAcknowledged(t *testing.T) {
-	here, there := nodes(t)
+func testKeepsAPassword(t *testing.T, here, there *world) {
 	kept := 0
 	for round := range galeraRounds {
 		email := here.email()
@@ -133,8 +172,7 @@ func TestGaleraKeepsAPasswordThatWasAcknowledged(t *testing.T) {
 	assert.Zero(t, kept)
 }
 
-func TestGaleraLetsOneRefreshTokenWinOnce(t *testing.T) {
-	here, there := nodes(t)
+func testRefreshTokenWinsOnce(t *testing.T, here, there *world) {
 	twice := 0
 	for round := range galeraRounds {
 		email := here.email()
@@ -173,8 +211,7 @@ func TestGaleraLetsOneRefreshTokenWinOnce(t *testing.T) {
 }
 
 // The same without an order: eight requests on two nodes with one token, on connections that are warm in part.
-func TestGaleraOfManyRefreshesAtOnceOneWins(t *testing.T) {
-	here, there := nodes(t)
+func testManyRefreshes(t *testing.T, here, there *world) {
 	services := []*auth.Service{here.honest, there.honest}
 	twice := 0
 	for range galeraRounds {
@@ -206,8 +243,7 @@ func TestGaleraOfManyRefreshesAtOnceOneWins(t *testing.T) {
 }
 
 // Why 1295 and 1461 may be followed by the text within a transaction: the news of an abort comes in their place.
-func TestGaleraTellsOfAnAbortBeforeAnythingElse(t *testing.T) {
-	here, there := nodes(t)
+func testTellsOfAnAbort(t *testing.T, here, there *world) {
 	id := here.register(t, here.email())
 	for text, limit := range map[string]int{"SELECT 1": 0, "PREPARE a FROM 'SELECT 1'": 16382, "SELECT no_such_column": 16382} {
 		t.Run(text, func(t *testing.T) {
