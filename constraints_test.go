@@ -127,6 +127,7 @@ func TestTheServerRefusesValuesTheColumnsDoNotHold(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		createTables(t, url)
 		db := mysqltest.DB(t, url)
+		mysqltest.Strictly(t, db)
 		id := insertUser(t, db, "ada@example.com")
 		for what, query := range map[string]string{
 			"role":           "UPDATE users SET role = 'root'",
@@ -152,6 +153,7 @@ func TestTimesEndIn2038OnMySQL(t *testing.T) {
 	url := mysqltest.MySQL(t)
 	createTables(t, url)
 	db := mysqltest.DB(t, url)
+	mysqltest.Strictly(t, db)
 	insertUser(t, db, "ada@example.com")
 	exec(t, db, "UPDATE users SET lock_until = '2038-01-19 03:14:07.999999'")
 	assert.Error(t, execErr(t.Context(), db, "UPDATE users SET lock_until = '2038-01-19 03:14:08'"))
@@ -163,6 +165,7 @@ func TestAnEnumValueHasOneSpellingOnTheServer(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		createTables(t, url)
 		db := mysqltest.DB(t, url)
+		mysqltest.Strictly(t, db)
 		insertUser(t, db, "ada@example.com")
 		assert.Error(t, execErr(t.Context(), db, "UPDATE users SET role = 'ADMIN'"))
 	})

@@ -51,6 +51,18 @@ func TestEveryQueryGoesByAnIndex(t *testing.T) {
 		for i := range want {
 			want[i].SQLite = nil
 		}
+		if mysqltest.MariaDBBefore(t, url, "11.8.0") {
+			// What is written down is the choice of the newest releases. An older one finds the rows by an index, too.
+			for _, all := range [][]queryplan.Query{want, plans} {
+				for _, q := range all {
+					for i := range q.Server {
+						if q.Server[i].Index != "" {
+							q.Server[i].Index = "any"
+						}
+					}
+				}
+			}
+		}
 		assert.Equal(t, queryplan.Format(want), queryplan.Format(plans))
 	})
 }

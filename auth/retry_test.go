@@ -207,7 +207,9 @@ func TestRealDeadlockIsTriedAgain(t *testing.T) {
 
 func TestRowChangedSinceTheSnapshotIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, mysqltest.MariaDB(t))
+	url := mysqltest.MariaDB(t)
+	mysqltest.NeedsMariaDB(t, url, "10.6.18", "innodb_snapshot_isolation")
+	w := newWorld(t, url)
 	email := w.email()
 	call := signInWithProvider(email)
 	require.NoError(t, call(t.Context(), w.honest))

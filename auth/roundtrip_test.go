@@ -92,6 +92,7 @@ func TestOperationsTakeTheirRoundTripsAndNoMore(t *testing.T) {
 func TestPreparedOperationsTakeTheSameRoundTrips(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		mysqltest.NeedsPreparedStatements(t, url)
 		w := newWorld(t, url)
 		want := map[string]string{}
 		for name, commands := range roundTrips {

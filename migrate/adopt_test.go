@@ -24,9 +24,16 @@ const seedSQL = "testdata/drizzle/seed.sql"
 // on a TEXT column and leaves the database half migrated.
 func seed(t testing.TB, url string) {
 	t.Helper()
+	seedIn(t, url, "SET explicit_defaults_for_timestamp = 1") // whatever the server's default
+}
+
+// seedIn is seed in a session that statements set up.
+func seedIn(t testing.TB, url string, session ...string) {
+	t.Helper()
 	db := mysqltest.DB(t, url)
 	defer db.Close()
-	for _, s := range seedStatements(t) {
+	db.SetMaxOpenConns(1)
+	for _, s := range append(session, seedStatements(t)...) {
 		_, err := db.Exec(s)
 		var refused *mysql.MySQLError
 		if errors.As(err, &refused) && refused.Number == 1170 {
@@ -50,6 +57,8 @@ func repaired(t testing.TB, url string) {
 	t.Helper()
 	db := mysqltest.DB(t, url)
 	defer db.Close()
+	db.SetMaxOpenConns(1)
+	run(t, db, "SET explicit_defaults_for_timestamp = 1")
 	for _, s := range seedStatements(t) {
 		run(t, db, strings.Replace(s, "(`token_hash`)", "(`token_hash`(191))", 1))
 	}

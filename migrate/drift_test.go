@@ -66,6 +66,7 @@ func TestIndexThatQueriesDoNotUseIsADeviation(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		hide := "ALTER TABLE a ALTER INDEX by_name INVISIBLE"
 		if strings.HasPrefix(url, "mariadb:") {
+			mysqltest.NeedsMariaDB(t, url, "10.6.0", "index that is IGNORED")
 			hide = "ALTER TABLE a ALTER INDEX by_name IGNORED"
 		}
 		for name, c := range map[string]struct{ faulty, text string }{
@@ -103,6 +104,7 @@ func TestIndexThatAMigrationHidesIsHidden(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		word, undo := "INVISIBLE", "VISIBLE"
 		if strings.HasPrefix(url, "mariadb:") {
+			mysqltest.NeedsMariaDB(t, url, "10.6.0", "index that is IGNORED")
 			word, undo = "IGNORED", "NOT IGNORED"
 		}
 		create := "CREATE TABLE a (id int PRIMARY KEY, name varchar(10), KEY by_name (name)) CHARSET utf8mb4 COLLATE utf8mb4_bin;\n"

@@ -93,6 +93,9 @@ func TestApplyGoesOnExactlyWhereItsConnectionWasCut(t *testing.T) {
 				dir = directory(t, test.files)
 			}
 			mysqltest.EachServer(t, func(t *testing.T, url string) {
+				if strings.Contains(fmt.Sprint(test.files), "PREPARE") {
+					mysqltest.NeedsPreparedStatements(t, url)
+				}
 				want, commands := cleanApply(t, url, dir, test.reads)
 				for k := range commands {
 					t.Run(fmt.Sprintf("after %d commands", k), func(t *testing.T) {

@@ -80,7 +80,7 @@ func TestServersThatGiveTimesADefaultOfTheirOwn(t *testing.T) {
 			})
 			t.Run("adopt does not invent a time that has to be there", func(t *testing.T) {
 				url := onServer(t, server, "needed")
-				seed(t, url)
+				seedIn(t, url)
 				fill(t, url)
 				run(t, mysqltest.DB(t, url), "UPDATE sessions SET expires_at = 0 WHERE id = 4")
 				report, err := adopt(t, url, migrate.AdoptOptions{Apply: true})
@@ -94,7 +94,7 @@ func TestServersThatGiveTimesADefaultOfTheirOwn(t *testing.T) {
 }
 
 func adoptZeroTimes(t *testing.T, url string) {
-	seed(t, url)
+	seedIn(t, url)
 	fill(t, url)
 	db := mysqltest.DB(t, url)
 	// As a client writes that leaves out what it does not know.
@@ -145,7 +145,7 @@ func TestTablesAreInnoDBsWhateverTheServersEngineIs(t *testing.T) {
 				return // a key of MyISAM is too short for the page's addresses
 			}
 			seeded := onServer(t, root, "seeded")
-			seed(t, seeded)
+			seedIn(t, seeded)
 			fill(t, seeded)
 			require.Equal(t, server.engine, value(t, mysqltest.DB(t, seeded), engines))
 			_, err := adopt(t, seeded, migrate.AdoptOptions{Apply: true})

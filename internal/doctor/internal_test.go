@@ -60,6 +60,8 @@ func TestChecksCannotWrite(t *testing.T) {
 			raw += "?transaction_read_only=0&TX_read_only=0" // nobody's own setting wins
 			if strings.HasPrefix(url, "mysql:") {
 				raw = url + "?Transaction_read_only=0"
+			} else if mysqltest.MariaDBBefore(t, url, "11.1.1") {
+				raw = url + "?TX_read_only=0"
 			}
 		}
 		d, err := open(t.Context(), raw, opts)

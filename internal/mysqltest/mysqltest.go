@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"golang.org/x/mod/semver"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/authgraph/authgraph/internal/testserver"
@@ -32,6 +33,7 @@ import (
 // MySQL returns the URL of a fresh database on the MySQL test server, dropped when the test ends.
 func MySQL(t testing.TB) string {
 	t.Helper()
+	skipUnless(t, "mysql")
 	return database(t, testserver.MySQLVariable)
 }
 
@@ -39,6 +41,7 @@ func MySQL(t testing.TB) string {
 // skipped only where MariaDB was left out on request.
 func MariaDB(t testing.TB) string {
 	t.Helper()
+	skipUnless(t, "mariadb")
 	if withoutMariaDB() {
 		t.Skip(leftOut)
 	}
@@ -47,6 +50,8 @@ func MariaDB(t testing.TB) string {
 
 // SQLite returns the URL of a database file that does not exist yet, removed when the test ends.
 func SQLite(t testing.TB) string {
+	t.Helper()
+	skipUnless(t, "sqlite")
 	return "sqlite://" + filepath.ToSlash(filepath.Join(t.TempDir(), "authgraph.db"))
 }
 
@@ -76,6 +81,14 @@ func subtest(t *testing.T, name string, fresh func(testing.TB) string, fn func(*
 	})
 }
 
+// skipUnless leaves the test out where another engine is the only one to test on.
+func skipUnless(t testing.TB, engine string) {
+	t.Helper()
+	if only := os.Getenv(testserver.OnlyVariable); only != "" && only != engine {
+		t.Skipf("%s left out, because %s=%s", engine, testserver.OnlyVariable, only)
+	}
+}
+
 const leftOut = "mariadb left out, because " + testserver.WithoutMariaDBVariable + "=1"
 
 func withoutMariaDB() bool {
@@ -96,6 +109,51 @@ func DB(t testing.TB, url string) *sql.DB {
 
 // IsSQLite reports whether url names a SQLite file.
 func IsSQLite(url string) bool { return strings.HasPrefix(url, "sqlite:") }
+
+// NeedsMariaDB leaves the test out on a MariaDB before a release, which lacks what the test is about.
+func NeedsMariaDB(t testing.TB, url, release, what string) {
+	t.Helper()
+	if MariaDBBefore(t, url, release) {
+		t.Skipf("this MariaDB has no %s, which came with %s", what, release)
+	}
+}
+
+// MariaDBBefore reports whether url is of a MariaDB before a release, such as "10.6.18".
+func MariaDBBefore(t testing.TB, url, release string) bool {
+	t.Helper()
+	if !strings.HasPrefix(url, "mariadb:") {
+		return false
+	}
+	var version string
+	if err := DB(t, url).QueryRowContext(t.Context(), "SELECT VERSION()").Scan(&version); err != nil {
+		t.Fatal(err)
+	}
+	found, _, _ := strings.Cut(version, "-")
+	return semver.Compare("v"+found, "v"+release) < 0
+}
+
+// NeedsPreparedStatements leaves the test out on a server that is set to prepare none.
+func NeedsPreparedStatements(t testing.TB, url string) {
+	t.Helper()
+	var most int
+	query := "SELECT @@max_prepared_stmt_count"
+	if err := DB(t, url).QueryRowContext(t.Context(), query).Scan(&most); err != nil {
+		t.Fatal(err)
+	}
+	if most == 0 {
+		t.Skip("this server prepares no statements: max_prepared_stmt_count is 0")
+	}
+}
+
+// Strictly has every session of db refuse what a column does not hold, as those of a server at its defaults do.
+func Strictly(t testing.TB, db *sql.DB) {
+	t.Helper()
+	db.SetMaxOpenConns(1)
+	db.SetConnMaxLifetime(0)
+	if _, err := db.ExecContext(t.Context(), "SET sql_mode = 'TRADITIONAL'"); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // MigrationLock is, in SQL, the name of the lock that an apply takes for the database in use.
 const MigrationLock = "CONCAT('authgraph_migrate_', LEFT(SHA2(DATABASE(), 256), 32))"
@@ -128,6 +186,8 @@ func open(rawURL string) (*sql.DB, error) {
 	}
 	// The driver prints each lost connection otherwise; the error says it too.
 	config.Logger = &mysql.NopLogger{}
+	// The server may allow no prepared statements.
+	config.InterpolateParams = true
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		return nil, err
@@ -146,7 +206,8 @@ func database(t testing.TB, variable string) string {
 		t.Fatalf("%s: %v", variable, err)
 	}
 	name := "authgraph_test_" + strings.ToLower(rand.Text()[:16])
-	if err := execute(server, "CREATE DATABASE "+name); err != nil {
+	// The server's default may be latin1, which what the tests write is not.
+	if err := execute(server, "CREATE DATABASE "+name+" CHARACTER SET utf8mb4"); err != nil {
 		t.Fatalf("%s: %v", variable, err)
 	}
 	t.Cleanup(func() {
@@ -155,6 +216,7 @@ func database(t testing.TB, variable string) string {
 		}
 	})
 	u.Path = "/" + name
+	t.Log(testserver.DatabaseMark + name)
 	return u.String()
 }
 

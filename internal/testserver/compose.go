@@ -54,7 +54,9 @@ func composeServer(ctx context.Context, product *Product, compose func(time.Dura
 	if err != nil {
 		return nil, err
 	}
-	return useURL(ctx, product, fmt.Sprintf("%s://root@%s/", product.name, published))
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	return Use(ctx, product, fmt.Sprintf("%s://root@%s/", product.name, published))
 }
 
 func docker(ctx context.Context, limit time.Duration, args ...string) (string, error) {

@@ -35,7 +35,12 @@ const (
 	MariaDBVariable = "AUTHGRAPH_TEST_MARIADB_URL"
 	// WithoutMariaDBVariable is "1" where MariaDB was left out on request; without it a missing MariaDB is a failure.
 	WithoutMariaDBVariable = "AUTHGRAPH_TEST_WITHOUT_MARIADB"
+	// OnlyVariable names the product to test on where the tests of all others, and of SQLite, are left out.
+	OnlyVariable = "AUTHGRAPH_TEST_ONLY"
 )
+
+// DatabaseMark begins the line that a test logs when it gets a database on a server.
+const DatabaseMark = "its database is "
 
 // Product is a database product that can be started.
 type Product struct {
@@ -102,6 +107,11 @@ func (p *Product) Version(name string) *Product {
 	return &one
 }
 
+// Environment tells the tests of a server of this product, and to leave those of others out.
+func (p *Product) Environment(url string) []string {
+	return []string{p.variable + "=" + url, OnlyVariable + "=" + p.name}
+}
+
 // String is how printed lines begin.
 func (p *Product) String() string { return strings.TrimSpace(p.name + " " + p.release) }
 
@@ -130,7 +140,9 @@ func Start(ctx context.Context, product *Product, progress io.Writer) (*Server, 
 	say := sayer(product.String(), progress)
 	// A URL that somebody set is an order; running on something else when it fails would hide the mistake.
 	if url := os.Getenv(product.variable); url != "" {
-		server, err := useURL(ctx, product, url)
+		limited, cancel := context.WithTimeout(ctx, answerLimit)
+		defer cancel()
+		server, err := Use(limited, product, url)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", product.name, product.variable, err)
 		}
@@ -156,6 +168,9 @@ func StartOwn(ctx context.Context, product *Product, progress io.Writer, flags .
 		{"Debian package " + product.debian, startPackage},
 	}, nil)
 }
+
+// answerLimit is how long a server that is said to run may take to answer.
+const answerLimit = 15 * time.Second
 
 // way is one way to come by a server.
 type way struct {
@@ -190,9 +205,9 @@ func sayer(name string, progress io.Writer) func(string, ...any) {
 	}
 }
 
-func useURL(ctx context.Context, product *Product, url string) (*Server, error) {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
+// Use returns the server of a URL, once it answers and is of the product, or the error of the last try when ctx ends. Stop
+// leaves it alone.
+func Use(ctx context.Context, product *Product, url string) (*Server, error) {
 	version, err := waitReady(ctx, product, url, nil)
 	if err != nil {
 		return nil, err

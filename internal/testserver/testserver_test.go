@@ -143,7 +143,8 @@ func TestConfig(t *testing.T) {
 	t.Parallel()
 	config, err := Config("mariadb://root:p%40ss@db.test/shop?tls=skip-verify")
 	require.NoError(t, err)
-	assert.Equal(t, "root:p@ss@tcp(db.test:3306)/shop?parseTime=true&tls=skip-verify&time_zone=%27%2B00%3A00%27", config.FormatDSN())
+	assert.Equal(t, "root:p@ss@tcp(db.test:3306)/shop?parseTime=true&tls=skip-verify&"+
+		"autocommit=1&sql_mode=REPLACE%28%40%40sql_mode%2C+%27ANSI_QUOTES%27%2C+%27%27%29&time_zone=%27%2B00%3A00%27", config.FormatDSN())
 	_, err = Config("postgres://root:secret@db.test/")
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), "secret")

@@ -11,7 +11,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// Config translates a mysql:// or mariadb:// URL for the driver. Times are UTC in both directions.
+// Config translates a mysql:// or mariadb:// URL for the driver. Times are UTC in both directions, a
+// statement is stored when it has ended, and what is in double quotes is a text, whatever the server's defaults are.
 func Config(rawURL string) (*mysql.Config, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -32,7 +33,9 @@ func Config(rawURL string) (*mysql.Config, error) {
 	config.TLSConfig = u.Query().Get("tls")
 	config.ParseTime = true
 	config.Loc = time.UTC
-	config.Params = map[string]string{"time_zone": "'+00:00'"}
+	config.Params = map[string]string{
+		"time_zone": "'+00:00'", "autocommit": "1", "sql_mode": "REPLACE(@@sql_mode, 'ANSI_QUOTES', '')",
+	}
 	return config, nil
 }
 
