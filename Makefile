@@ -65,6 +65,10 @@ fuzz: ## Run each fuzz test for FUZZTIME (10s)
 		go test -run '^$$' -fuzz "^$${name#func }\$$" -fuzztime $(FUZZTIME) "$${file%/*}" || exit 1; \
 	done
 
+.PHONY: matrix
+matrix: ## Run what touches a server on each release: make matrix ONLY="mariadb 10.5"
+	go run ./internal/matrix "$(ONLY)"
+
 .PHONY: soak
 soak: ## Run the tests named Soak for SOAKTIME (5m)
 	AUTHGRAPH_SOAK=$(SOAKTIME) $(WITHSERVERS) -- go test -race -count=1 -timeout=0 -v -run Soak ./...
