@@ -385,7 +385,9 @@ func BenchmarkHotPaths(b *testing.B) {
 
 // Not parallel, like all that count allocations: they count those of the whole process.
 func TestHotPathsAllocateLittleMoreThanByHand(t *testing.T) {
-	for _, p := range hotPaths(t, mysqltest.MySQL(t)) {
+	url := mysqltest.MySQL(t)
+	mysqltest.NeedsPreparedStatements(t, url)
+	for _, p := range hotPaths(t, url) {
 		count := func(call func(context.Context) error) float64 {
 			arming := 0.0
 			arm := func() {}
