@@ -216,6 +216,8 @@ func TestRowChangedSinceTheSnapshotIsTriedAgain(t *testing.T) {
 	var change sync.Once
 	changed := 0
 	w.url = withParameter(t, w.url, "innodb_snapshot_isolation", "ON")
+	// A serializable read would lock the row, and the change would wait.
+	w.url = withParameter(t, w.url, "tx_isolation", "'REPEATABLE-READ'")
 	client := w.open(t, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver {
 		return onError{onStatement{d, func(statement string) error {
 			if strings.HasPrefix(statement, "UPDATE `users`") {
