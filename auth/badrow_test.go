@@ -76,7 +76,7 @@ func (p person) set(t *testing.T, table, assignments string) {
 	}
 	conn, err := p.db.Conn(t.Context())
 	require.NoError(t, err)
-	defer conn.Close()
+	defer func() { assert.NoError(t, conn.Close()) }()
 	_, err = conn.ExecContext(t.Context(), "SET sql_mode = ''")
 	require.NoError(t, err)
 	_, err = conn.ExecContext(t.Context(), "UPDATE "+table+" SET "+assignments+" WHERE "+where+" = ?", arg)

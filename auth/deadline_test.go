@@ -185,7 +185,7 @@ func TestCallsThatWereGivenUpDoNotStayAtTheServer(t *testing.T) {
 		id := w.register(t, email)
 		holder, err := w.db.BeginTx(t.Context(), nil)
 		require.NoError(t, err)
-		defer holder.Rollback() //nolint:errcheck // the test is over
+		defer holder.Rollback()
 		_, err = holder.Exec("UPDATE users SET name = 'held' WHERE id = ?", id)
 		require.NoError(t, err)
 

@@ -31,7 +31,7 @@ func TestLargestBatchLocksNoMoreThanItsRows(t *testing.T) {
 		}
 		other, err := w.db.Conn(t.Context())
 		require.NoError(t, err)
-		defer other.Close()
+		defer func() { assert.NoError(t, other.Close()) }()
 		_, err = other.ExecContext(t.Context(), "SET innodb_lock_wait_timeout = 1")
 		require.NoError(t, err)
 

@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -169,11 +170,15 @@ func TestALostChangeThatNoLaterTryMakesIsUnknown(t *testing.T) {
 func TestAHandshakeThatComesToNothingChangesNothing(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(net.Conn){
-		"cut at once":                func(c net.Conn) {},
-		"cut in the greeting":        func(c net.Conn) { c.Write([]byte{74, 0, 0, 0, 10, '8'}) },
-		"an error for a greeting":    func(c net.Conn) { c.Write(append([]byte{23, 0, 0, 0, 0xff, 0x10, 4}, "Too many connections"...)) },
-		"a proxy's error, ambiguous": func(c net.Conn) { c.Write(append([]byte{23, 0, 0, 0, 0xff, 0xdd, 7}, "Lost the server here"...)) },
-		"silence":                    func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) },
+		"cut at once":         func(c net.Conn) {},
+		"cut in the greeting": func(c net.Conn) { _, _ = c.Write([]byte{74, 0, 0, 0, 10, '8'}) },
+		"an error for a greeting": func(c net.Conn) {
+			_, _ = c.Write(append([]byte{23, 0, 0, 0, 0xff, 0x10, 4}, "Too many connections"...))
+		},
+		"a proxy's error, ambiguous": func(c net.Conn) {
+			_, _ = c.Write(append([]byte{23, 0, 0, 0, 0xff, 0xdd, 7}, "Lost the server here"...))
+		},
+		"silence": func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -225,7 +230,7 @@ func (r *router) start(t *testing.T, url string) string {
 			open = append(open, client)
 			mu.Unlock()
 			group.Go(func() {
-				defer client.Close()
+				defer end(client)
 				if r.away.Load() {
 					r.answer(client)
 					return
@@ -234,23 +239,26 @@ func (r *router) start(t *testing.T, url string) string {
 				if err != nil {
 					return
 				}
-				defer server.Close()
-				group.Go(func() { _, _ = server.(*net.TCPConn).ReadFrom(client); server.Close() })
+				defer end(server)
+				group.Go(func() { _, _ = server.(*net.TCPConn).ReadFrom(client); end(server) })
 				_, _ = client.(*net.TCPConn).ReadFrom(server)
 			})
 		}
 	})
 	t.Cleanup(func() {
-		listener.Close()
+		end(listener)
 		mu.Lock()
 		for _, c := range open {
-			c.Close()
+			end(c)
 		}
 		mu.Unlock()
 		group.Wait()
 	})
 	return before + "@" + listener.Addr().String() + "/" + name
 }
+
+// end closes what its other side may have closed before.
+func end(c io.Closer) { _ = c.Close() }
 
 // A deadline that ends in the queue for a connection is no change that may have happened.
 func TestACallThatGetsNoConnectionChangesNothing(t *testing.T) {

@@ -30,7 +30,7 @@ func openSQLite(conn schema.ExecQuerier) (atlas.Driver, error) {
 	}
 	known, ok := drv.(*sqlite.Driver)
 	if !ok {
-		return nil, fmt.Errorf("Atlas's driver of SQLite is a %T", drv)
+		return nil, fmt.Errorf("the driver that Atlas opened for SQLite is a %T", drv)
 	}
 	return &sqliteDriver{Driver: known, conn: own}, nil
 }

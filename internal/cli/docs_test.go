@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"os"
 	"os/exec"
@@ -46,11 +47,10 @@ var finds = regexp.MustCompile(`^authgraph (diff|doctor)\b`)
 // comments.
 func advised(t *testing.T, page string) (commands []string) {
 	t.Helper()
-	file, err := os.Open(page)
+	text, err := os.ReadFile(page)
 	require.NoError(t, err)
-	defer file.Close()
 	inside := false
-	lines := bufio.NewScanner(file)
+	lines := bufio.NewScanner(bytes.NewReader(text))
 	for lines.Scan() {
 		line := lines.Text()
 		command, ok := strings.CutPrefix(line, "$ ")

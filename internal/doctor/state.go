@@ -317,10 +317,10 @@ func (d *database) group(set map[string]string, members []map[string]string) (of
 		if m["member_id"] == set["server_uuid"] {
 			self = m
 		}
-		switch {
-		case m["member_state"] == "UNREACHABLE":
+		switch m["member_state"] {
+		case "UNREACHABLE":
 			lost = append(lost, address(m))
-		case m["member_state"] == "ONLINE":
+		case "ONLINE":
 			online = append(online, address(m))
 			if m["member_role"] == "PRIMARY" {
 				writers = append(writers, address(m))

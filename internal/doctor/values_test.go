@@ -36,7 +36,7 @@ func TestValuesOfNoMeaningAreFoundOnServers(t *testing.T) {
 		exec(t, db, addPeople)
 		conn, err := db.Conn(t.Context())
 		require.NoError(t, err)
-		defer conn.Close()
+		defer func() { assert.NoError(t, conn.Close()) }()
 		for _, statement := range []string{
 			"SET sql_mode = ''",
 			"UPDATE users SET is_deleted = 2, last_login_at = '0000-00-00 00:00:00' WHERE id = 1",

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -35,11 +36,17 @@ func (f *fake) start(t *testing.T) (url string) {
 			if err != nil {
 				return
 			}
-			group.Go(func() { defer client.Close(); f.serve(client) })
+			group.Go(func() {
+				f.serve(client)
+				_ = client.Close() // its other side may have closed it before
+			})
 		}
 	})
 	// The pool is closed before: cleanups run in the opposite order.
-	t.Cleanup(func() { listener.Close(); group.Wait() })
+	t.Cleanup(func() {
+		assert.NoError(t, listener.Close())
+		group.Wait()
+	})
 	return fmt.Sprintf("mysql://root@%s/app", listener.Addr())
 }
 

@@ -43,7 +43,7 @@ var ways = []struct {
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback() //nolint:errcheck // what it says is of no interest
+		defer tx.Rollback()
 		if _, err := tx.ExecContext(ctx, text, 1); err != nil {
 			return err
 		}
@@ -170,7 +170,9 @@ func TestAfterAnotherDatabaseIsUsedItAnswers(t *testing.T) {
 			}
 			rows, err := db.QueryContext(t.Context(), fmt.Sprintf(use, first)) // as a query too
 			require.NoError(t, err, use)
-			require.NoError(t, rows.Close())
+			defer rows.Close()
+			require.False(t, rows.Next())
+			require.NoError(t, rows.Err())
 			assert.Zero(t, count(), use)
 		}
 	})
@@ -191,7 +193,7 @@ func TestAfterAStatementOfTheCallersUsedAnotherDatabaseItAnswers(t *testing.T) {
 	}
 	stmt, err := db.PrepareContext(t.Context(), "USE information_schema")
 	require.NoError(t, err)
-	defer stmt.Close()
+	defer func() { assert.NoError(t, stmt.Close()) }()
 	for range 3 {
 		require.Equal(t, 1, count())
 	}
