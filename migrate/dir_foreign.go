@@ -20,7 +20,7 @@ func notOurs(dir Dir) error {
 	}
 	names := make(map[string]bool, len(files))
 	for _, f := range files {
-		names[f.Name()] = true
+		names[strings.ToLower(f.Name())] = true
 	}
 	for _, f := range files {
 		tool := byName(f.Name(), names)
@@ -31,13 +31,18 @@ func notOurs(dir Dir) error {
 			return dirError(dir, toolError(dir, f.Name(), tool))
 		}
 	}
+	entries, _ := fs.ReadDir(dir, ".") // a directory in memory has no list
+	for _, e := range entries {
+		if ext := path.Ext(e.Name()); ext != ".sql" && strings.EqualFold(ext, ".sql") && !e.IsDir() {
+			return dirError(dir, fmt.Errorf("%s would not be run, as its name does not end in .sql: rename it, or take it out", e.Name()))
+		}
+	}
 	if name := "meta/_journal.json"; holds(dir, name) {
 		return dirError(dir, toolError(dir, name, "Drizzle"))
 	}
 	if len(files) > 0 {
 		return nil
 	}
-	entries, _ := fs.ReadDir(dir, ".") // a directory in memory has no list
 	for _, e := range entries {
 		name, tool := inFolder(dir, e)
 		if tool == "" {
@@ -94,23 +99,33 @@ var noSQL = map[string]string{
 var (
 	// flyway names versioned, undo, baseline and repeatable migrations.
 	flyway = regexp.MustCompile(`^([VUB]\d[\d._]*|R)__.*\.sql$`)
-	// backward is a file beside the one that it undoes.
-	backward = regexp.MustCompile(`(?i)^(.+)([._-])(down|undo|rollback)\.sql$`)
+	// backward is a file beside the one that it undoes: its name says so in a word.
+	backward = regexp.MustCompile(`(?i)(^|[._-])(down|undo|rollback|revert)([._-])`)
+	// forward are the words of the other one; some tools have none.
+	forward = []string{"up", "do", "deploy", ""}
 )
 
-// byName is the tool that gives its files such names, or "".
+// byName is the tool that gives its files such names, or "". The keys of all are in
+// small letters.
 func byName(name string, all map[string]bool) string {
 	if flyway.MatchString(name) {
 		return "Flyway"
 	}
-	m := backward.FindStringSubmatch(name)
-	switch {
-	case m == nil:
-		return ""
-	case m[2]+m[3] == ".down":
+	if strings.HasSuffix(strings.ToLower(name), ".down.sql") {
 		return "golang-migrate"
-	case all[m[1]+".sql"], all[m[1]+m[2]+"up.sql"], all[m[1]+m[2]+"do.sql"]:
-		return "a tool that keeps what undoes a migration beside it"
+	}
+	m := backward.FindStringSubmatchIndex(name)
+	if m == nil {
+		return ""
+	}
+	for _, word := range forward {
+		begin, end := name[:m[4]], name[m[5]:]
+		if word == "" {
+			begin = name[:m[2]]
+		}
+		if all[strings.ToLower(begin+word+end)] {
+			return "a tool that keeps what undoes a migration beside it"
+		}
 	}
 	return ""
 }
@@ -136,8 +151,14 @@ var between = []struct {
 	mark *regexp.Regexp
 }{
 	{"tern", regexp.MustCompile(`(?m)^---- create above / drop below ----\s*$`)},
-	{"MyBatis", regexp.MustCompile(`(?m)^--\s*//\s*@UNDO\s*$`)},
+	{"MyBatis", regexp.MustCompile(`(?im)^--\s*//\s*@UNDO\s*$`)},
 }
+
+// Some tools mark the two parts of a file with a word: -- Up, -- Down.
+var (
+	ups   = regexp.MustCompile(`(?i)^(--|#)[-/@!: \t]*up[-: \t]*$`)
+	downs = regexp.MustCompile(`(?im)^[ \t]*(--|#)[-/@!: \t]*(down|undo|rollback)[-: \t\r]*$`)
+)
 
 var blockComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
 
@@ -145,6 +166,7 @@ var blockComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
 // or "". A comment that mentions one among other words is none.
 func byText(text string) string {
 	text = strings.TrimPrefix(text, "\ufeff")
+	parts := false
 	for line := range strings.Lines(blockComment.ReplaceAllString(text, "")) {
 		line = strings.TrimSpace(line)
 		if line != "" && !strings.HasPrefix(line, "--") && !strings.HasPrefix(line, "#") {
@@ -155,6 +177,10 @@ func byText(text string) string {
 				return m.tool
 			}
 		}
+		parts = parts || ups.MatchString(line)
+	}
+	if parts && downs.MatchString(outside(text)) {
+		return "a tool that keeps what undoes a migration in the same file"
 	}
 	for _, m := range between {
 		if m.mark.MatchString(text) && m.mark.MatchString(outside(text)) {

@@ -232,16 +232,37 @@ func (d directory) filled() error {
 	if err != nil || len(files) > 0 {
 		return err
 	}
+	if err := migrate.Validate(d.Dir); err != nil {
+		return err
+	}
 	return fmt.Errorf("%s holds no migrations: plan the first with authgraph migrate diff NAME, or correct --dir", d)
 }
 
 // holdsMigrations reports whether a folder is meant to be a directory, although
-// its atlas.sum may be lost or the folder locked, or nothing is in it yet.
+// its atlas.sum may be lost or the folder locked, or nothing is in it yet but a
+// .gitkeep, or its files are one folder deeper, as other tools have them. The
+// folder sqlite is a directory of its own.
 func holdsMigrations(path string) bool {
 	entries, err := os.ReadDir(path)
-	return errors.Is(err, fs.ErrPermission) || err == nil && len(entries) == 0 || slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
-		return e.Name() == "atlas.sum" || filepath.Ext(e.Name()) == ".sql"
-	})
+	if err != nil {
+		return errors.Is(err, fs.ErrPermission)
+	}
+	empty := true
+	for _, e := range entries {
+		files := []fs.DirEntry{e}
+		if e.IsDir() && e.Name() != "sqlite" && e.Name() != "testdata" {
+			files, _ = os.ReadDir(filepath.Join(path, e.Name())) // what is locked there is not known
+		}
+		if slices.ContainsFunc(files, isMigration) {
+			return true
+		}
+		empty = empty && strings.HasPrefix(e.Name(), ".")
+	}
+	return empty
+}
+
+func isMigration(e fs.DirEntry) bool {
+	return e.Name() == "atlas.sum" || strings.EqualFold(filepath.Ext(e.Name()), ".sql")
 }
 
 // writable is an error for the embedded directory, and for one whose atlas.sum lies

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"regexp"
 	"slices"
@@ -28,6 +29,12 @@ type history struct {
 
 func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 	s, err := migrate.ReadStatus(ctx, d.raw, d.Dir)
+	var useless *migrate.DirError
+	var unreadable *fs.PathError
+	if errors.As(err, &useless) && !errors.As(err, &unreadable) {
+		reason, fix, _ := strings.Cut(useless.Err.Error(), ": ")
+		return []Finding{found(Error, fix, "%s: %s", useless.Path, reason)}, nil
+	}
 	if s == nil {
 		return nil, err
 	}
