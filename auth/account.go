@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"entgo.io/ent/dialect/sql/sqlgraph"
+
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
@@ -31,7 +33,7 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 		return s.client.User.Create().SetName(name).SetEmail(email).SetPassword(hash).SetCreatedAt(s.now()).Save(ctx)
 	})
 	switch {
-	case ent.IsConstraintError(err):
+	case sqlgraph.IsUniqueConstraintError(err):
 		return nil, ErrEmailTaken
 	case err != nil:
 		return nil, fmt.Errorf("register: %w", input(err))

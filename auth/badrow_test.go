@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -269,5 +270,54 @@ func TestAnAccountDeletedAtNoTimeIsPurgedInTheEnd(t *testing.T) {
 		left, err := client.User.Query().Count(t.Context())
 		require.NoError(t, err)
 		assert.Zero(t, left)
+	})
+}
+
+// A hash that was never made here, or that would take minutes to compute, is that
+// of no password: nobody signs in with it, and nobody is told of it.
+func TestAPasswordThatIsNoHashIsWrong(t *testing.T) {
+	t.Parallel()
+	const salt, key = "$AAAAAAAAAAAAAAAAAAAAAA", "$AAAAAAAAAAAAAAAAAAAAAA"
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		ps := newPersons(t, url)
+		for _, stored := range []string{
+			"", "x", personPassword, strings.Repeat("$", 255), "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
+			"$argon2i$v=19$m=64,t=1,p=1" + salt + key, "$argon2id$v=16$m=64,t=1,p=1" + salt + key, "$argon2id$v=19$m=64,t=1,p=1" + salt + "$",
+			"$argon2id$v=19$m=64,t=0,p=1" + salt + key, "$argon2id$v=19$m=64,t=1,p=0" + salt + key, "$argon2id$v=19$m=-1,t=1,p=1" + salt + key,
+			"$argon2id$v=19$m=64,t=4294967295,p=1" + salt + key, "$argon2id$v=19$m=4294967295,t=1,p=1" + salt + key,
+		} {
+			p := ps.next(t)
+			_, err := p.db.ExecContext(t.Context(), "UPDATE users SET password = ? WHERE id = ?", stored, p.grant.User.ID)
+			require.NoError(t, err)
+			_, err = p.svc.SignIn(t.Context(), p.email, personPassword, auth.Device{})
+			assert.ErrorIs(t, err, auth.ErrCredentials, stored)
+			assert.ErrorIs(t, p.svc.ChangePassword(t.Context(), p.grant.User.ID, personPassword, personPassword+"!"), auth.ErrCredentials, stored)
+			require.NoError(t, p.svc.Delete(t.Context(), p.grant.User.ID))
+			_, err = p.svc.Reactivate(t.Context(), p.email, personPassword, auth.Device{})
+			assert.ErrorIs(t, err, auth.ErrCredentials, stored)
+		}
+	})
+}
+
+// Only a unique key says that an address is taken: a rule that somebody added to the
+// table says something else.
+func TestARowThatARuleOfTheDatabaseRefusesIsNoAddressThatIsTaken(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		ps := newPersons(t, url)
+		rule := "ALTER TABLE users ADD CONSTRAINT no_eve CHECK (name <> 'Eve')"
+		if mysqltest.IsSQLite(url) {
+			rule = "CREATE TRIGGER no_eve BEFORE INSERT ON users WHEN new.name = 'Eve' BEGIN SELECT RAISE(ABORT, 'CHECK constraint failed: no_eve'); END"
+		}
+		_, err := ps.db.ExecContext(t.Context(), rule)
+		require.NoError(t, err)
+		_, err = ps.svc.Register(t.Context(), "Eve", "eve@example.com", personPassword)
+		assert.ErrorContains(t, err, "no_eve")
+		assert.NotErrorIs(t, err, auth.ErrEmailTaken)
+		_, err = ps.svc.SignInWithProvider(t.Context(),
+			auth.Identity{Provider: schematype.ProviderGoogle, Subject: "1", Email: "eve@example.com", EmailVerified: true, Name: "Eve"}, auth.Device{})
+		var away *auth.UnavailableError
+		assert.ErrorContains(t, err, "no_eve")
+		assert.False(t, errors.As(err, &away), "%v", err)
 	})
 }

@@ -14,7 +14,8 @@ type Hasher interface {
 	// its own salt and parameters.
 	Hash(password string) (string, error)
 	// Verify reports whether hash is one of password and, if so, whether it
-	// was made with weaker parameters than Hash uses now.
+	// was made with weaker parameters than Hash uses now. What it cannot read is
+	// the hash of no password, and no error; it should take as long as one.
 	Verify(password, hash string) (ok, weak bool, err error)
 }
 
@@ -54,21 +55,28 @@ func (a Argon2id) Hash(password string) (string, error) {
 
 // Verify compares in constant time.
 func (a Argon2id) Verify(password, hash string) (ok, weak bool, err error) {
+	want := a.params()
 	used, _, _, err := argon2id.DecodeHash(hash)
-	if err != nil {
-		return false, false, fmt.Errorf("argon2id: %w", err)
-	}
-	// The library panics on some of these, and any password has an empty key.
-	if used.Iterations < 1 || used.Parallelism < 1 || used.KeyLength < 16 || used.Memory > 4<<20 {
-		return false, false, fmt.Errorf("argon2id: the hash has parameters that cannot be right: m=%d,t=%d,p=%d and a key of %d bytes",
-			used.Memory, used.Iterations, used.Parallelism, used.KeyLength)
+	if err != nil || !affordable(used, want) {
+		_, err := a.Hash(password) // takes as long
+		return false, false, err
 	}
 	if ok, _, err = argon2id.CheckHash(password, hash); err != nil {
 		return false, false, fmt.Errorf("argon2id: %w", err)
 	}
-	want := a.params()
 	weak = used.Memory < want.Memory || used.Iterations < want.Iterations || used.KeyLength < want.KeyLength
 	return ok, ok && weak, nil
+}
+
+// maxWork is the most KiB, over all iterations, that a hash may cost: libsodium's
+// "sensitive" limits, twice the first choice of RFC 9106, section 4.
+const maxWork = 4 << 20
+
+// affordable reports whether a hash may be computed again. The library panics
+// without iterations or lanes, and any password has an empty key.
+func affordable(used, want *argon2id.Params) bool {
+	work := func(p *argon2id.Params) uint64 { return uint64(p.Memory) * uint64(p.Iterations) }
+	return used.Iterations > 0 && used.Parallelism > 0 && used.KeyLength >= 16 && work(used) <= max(maxWork, work(want))
 }
 
 // check is an error if the policy does not allow password as a new one.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"entgo.io/ent/dialect/sql/sqlgraph"
+
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
@@ -113,7 +115,7 @@ func (s *Service) resolve(ctx context.Context, tx *ent.Client, id Identity, even
 		up.ClearPassword()
 	}
 	switch n, err := up.Save(ctx); {
-	case ent.IsConstraintError(err), err == nil && n == 0:
+	case sqlgraph.IsUniqueConstraintError(err), err == nil && n == 0:
 		return nil, errRaced
 	case err != nil:
 		return nil, fmt.Errorf("link a provider: %w", err)
@@ -139,7 +141,7 @@ func (s *Service) addFromProvider(ctx context.Context, tx *ent.Client, id Identi
 	}
 	u, err := create.Save(ctx)
 	switch {
-	case ent.IsConstraintError(err):
+	case sqlgraph.IsUniqueConstraintError(err):
 		return nil, errRaced
 	case err != nil:
 		return nil, fmt.Errorf("add an account: %w", input(err))
