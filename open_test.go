@@ -315,20 +315,36 @@ func TestTextArrivesAsItIs(t *testing.T) {
 	})
 }
 
-func TestForeignKeysAreCheckedOnEveryConnectionToSQLite(t *testing.T) {
-	for _, params := range []string{"", "?_pragma=foreign_keys(0)"} {
+func TestRulesAreCheckedOnEveryConnectionToSQLite(t *testing.T) {
+	for _, params := range []string{
+		"", "?_pragma=foreign_keys(0)", "?_pragma=foreign_keys=0", "?_pragma=main.foreign_keys(0)", "?_foreign_keys=off", "?_fk=0",
+		"?_pragma=ignore_check_constraints(1)", "?_pragma=busy_timeout(1)%3BPRAGMA+ignore_check_constraints=on", "?_journal=wal&_fk=false",
+	} {
 		client := connect(t, mysqltest.SQLite(t)+params)
 		for range 8 {
-			rows, err := client.QueryContext(t.Context(), "PRAGMA foreign_keys")
-			require.NoError(t, err)
-			// Held until the end: each connection is a new one.
-			defer rows.Close()
-			require.True(t, rows.Next())
-			var on int
-			require.NoError(t, rows.Scan(&on))
-			require.NoError(t, rows.Err())
-			assert.Equal(t, 1, on, params)
+			for pragma, want := range map[string]int{"foreign_keys": 1, "ignore_check_constraints": 0} {
+				rows, err := client.QueryContext(t.Context(), "PRAGMA "+pragma)
+				require.NoError(t, err)
+				// Held until the end: each connection is a new one.
+				defer rows.Close()
+				require.True(t, rows.Next())
+				var got int
+				require.NoError(t, rows.Scan(&got))
+				require.NoError(t, rows.Err())
+				assert.Equal(t, want, got, "%s under %q", pragma, params)
+			}
 		}
+	}
+}
+
+func TestTimesOfSQLiteAreTextWhateverTheURLSays(t *testing.T) {
+	for _, params := range []string{"_time_format=datetime", "_time_integer_format=unix", "_timezone=Asia/Kolkata", "_inttotime=1&_texttotime=1"} {
+		url := mysqltest.SQLite(t)
+		open(t, url)
+		client := connect(t, url+"?"+params)
+		u, err := newUser(client, "ada@example.com").Save(t.Context())
+		require.NoError(t, err, params)
+		assert.Equal(t, u.CreatedAt, client.User.GetX(t.Context(), u.ID).CreatedAt, params)
 	}
 }
 

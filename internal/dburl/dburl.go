@@ -220,10 +220,9 @@ func parseDSN(dsn string) (*URL, error) {
 	return u.tune(params)
 }
 
-// sqliteParams are on every SQLite connection: foreign keys are checked, a
-// writer waits for another, a transaction takes its lock when it begins so
-// that it cannot fail half way, readers do not block, times are UTC text that
-// sorts.
+// sqliteParams are on every SQLite connection: a writer waits for another, a
+// transaction takes its lock when it begins so that it cannot fail half way,
+// readers do not block, times are UTC text that sorts. See also [check].
 var sqliteParams = url.Values{
 	"_pragma":      {fmt.Sprintf("busy_timeout(%d)", sqliteWait.Milliseconds()), "journal_mode(WAL)", "synchronous(NORMAL)"},
 	"_txlock":      {"immediate"},
@@ -249,8 +248,7 @@ func parseSQLite(rest string) (*URL, error) {
 	for name, values := range sqliteParams {
 		params[name] = append(slices.Clone(values), params[name]...)
 	}
-	// The last one wins.
-	params.Add("_pragma", "foreign_keys(1)")
+	params.Del("_time_integer_format") // it would win over _time_format
 	u := &URL{Dialect: dialect.SQLite, scheme: "sqlite", file: file, params: params}
 	if slices.Contains(params["mode"], "ro") {
 		return u.ReadOnly(), nil

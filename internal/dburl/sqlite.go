@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"time"
 
 	"modernc.org/sqlite"
@@ -31,8 +32,11 @@ type sqliteConnector struct {
 func (c sqliteConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	for start, pause := time.Now(), time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		conn, err := c.Connector.Connect(ctx)
-		if err == nil || !IsBusy(err) || time.Since(start) > sqliteWait {
-			return conn, err
+		if err == nil {
+			return check(ctx, conn)
+		}
+		if !IsBusy(err) || time.Since(start) > sqliteWait {
+			return nil, err
 		}
 		select {
 		case <-ctx.Done():
@@ -40,4 +44,19 @@ func (c sqliteConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// check has a connection check foreign keys and CHECKs, whatever the parameters of
+// its address did: the driver has several spellings for them.
+func check(ctx context.Context, conn driver.Conn) (driver.Conn, error) {
+	execer, ok := conn.(driver.ExecerContext)
+	if !ok {
+		_ = conn.Close() // the error below says more
+		return nil, fmt.Errorf("a connection of type %T is not the driver's", conn)
+	}
+	if _, err := execer.ExecContext(ctx, "PRAGMA foreign_keys = on; PRAGMA ignore_check_constraints = off", nil); err != nil {
+		_ = conn.Close() // the error says more
+		return nil, err
+	}
+	return conn, nil
 }
