@@ -318,7 +318,18 @@ func openDriver(ctx context.Context, name string, conn schema.ExecQuerier) (atla
 	if _, err := conn.ExecContext(ctx, "SET "+checksOn); err != nil {
 		return nil, fmt.Errorf("prepare the connection: %w", err)
 	}
-	return mysql.Open(conn)
+	return mysql.Open(legibleColumns{conn})
+}
+
+// legibleColumns has Atlas (v1.3.0, parseExtra) read a column that SELECT * leaves
+// out as any other: it fails at the words that servers add for one (MySQL manual,
+// Invisible Columns; MariaDB documentation, Invisible Columns, System-Versioned Tables).
+type legibleColumns struct{ schema.ExecQuerier }
+
+func (c legibleColumns) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	const extra, known = "`COLUMN_DEFAULT`, `EXTRA`,",
+		"`COLUMN_DEFAULT`, REGEXP_REPLACE(`EXTRA`, '(, *| )?(INVISIBLE|WITHOUT SYSTEM VERSIONING)', '') AS `EXTRA`,"
+	return c.ExecQuerier.QueryContext(ctx, strings.Replace(query, extra, known, 1), args...)
 }
 
 // prepare readies a connection on which tables are to be made or changed. It is a

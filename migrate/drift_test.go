@@ -129,3 +129,22 @@ func TestIndexThatAMigrationHidesIsHidden(t *testing.T) {
 		assert.Len(t, changes, 2)
 	})
 }
+
+func TestColumnsThatSelectLeavesOutAreReadAsAnyOther(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		dir := directory(t, files{"1_a.sql": "CREATE TABLE a (id int PRIMARY KEY, name varchar(10) NULL INVISIBLE) CHARSET utf8mb4 COLLATE utf8mb4_bin;\n"})
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
+		require.NoError(t, err)
+		_, err = mysqltest.DB(t, url).ExecContext(t.Context(), "ALTER TABLE a ADD n int INVISIBLE DEFAULT 3, "+
+			"ADD at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP INVISIBLE, "+
+			"ADD twice int GENERATED ALWAYS AS (n * 2) VIRTUAL INVISIBLE")
+		require.NoError(t, err)
+		found, err := migrate.Deviations(t.Context(), scratch(t, url), dir, "", url)
+		require.NoError(t, err)
+		require.Len(t, found, 3)
+		for _, d := range found {
+			assert.True(t, d.Extra, "%+v", d)
+		}
+	})
+}
