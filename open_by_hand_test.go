@@ -50,7 +50,7 @@ func openByHand(databaseURL string) (*ent.Client, error) {
 	cfg.ParseTime = true
 	cfg.ClientFoundRows = true
 	cfg.InterpolateParams = true
-	// A server that does not answer, or takes no writes any more, is given up.
+	// Give up a server that does not answer, and leave one that turned read-only.
 	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = 10*time.Second, 30*time.Second, 30*time.Second
 	cfg.RejectReadOnly = true
 	cfg.Params = map[string]string{
@@ -66,7 +66,7 @@ func openByHand(databaseURL string) (*ent.Client, error) {
 		"sql_auto_is_null":      "0",
 		"sql_select_limit":      "9223372036854775807",
 		"sql_quote_show_create": "1",
-		// What a call that was given up leaves waiting at the server, in seconds.
+		// How long a statement waits for a lock, in seconds, also after its caller gave up.
 		"innodb_lock_wait_timeout": "2",
 		"lock_wait_timeout":        "2",
 	}

@@ -110,7 +110,7 @@ var checks = []check{
 	{
 		code: "migrations", run: checkMigrations,
 		about:  "the history of the database beside the migration directory",
-		advice: "error where nothing is applied, a file stopped half way, was edited or is missing, where there are tables without a history, where the history is that of another directory, or where another library's table, a view or a sequence has the name of one of these tables; warning where files are pending. The line names the command",
+		advice: "error where nothing is applied, a file stopped half way, was edited or is missing, where the directory is another tool's or empty, where there are tables without a history, where the history is that of another directory, or where another library's table, a view or a sequence has the name of one of these tables; warning where files are pending. The line names the command",
 		source: "docs/migrations.md",
 	},
 	{

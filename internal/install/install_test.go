@@ -532,6 +532,15 @@ func TestNothingIsWrittenThroughASymbolicLink(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+// A pipe in the place of the record would be waited for.
+func TestTheRecordIsARegularFile(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	require.NoError(t, os.MkdirAll(filepath.Join(root, filepath.FromSlash(RecordFile)), 0o755))
+	_, err := Open(root)
+	assert.EqualError(t, err, RecordFile+" is no regular file: restore it from git, or delete it")
+}
+
 // The lock is the first that is written, and the last that is removed.
 func TestTheLockIsNotWrittenThroughASymbolicLink(t *testing.T) {
 	t.Parallel()
@@ -549,6 +558,7 @@ func TestTheLockIsNotWrittenThroughASymbolicLink(t *testing.T) {
 			require.NoError(t, j.Close())
 		}
 		assert.EqualError(t, err, name+" is a symbolic link, through which authgraph does not write: put what it leads to in its place; nothing was changed")
+		assert.EqualError(t, Unfinished(root), err.Error())
 		is, err := os.Readlink(at)
 		require.NoError(t, err)
 		assert.Equal(t, to, is)

@@ -80,7 +80,7 @@ func Lock(ctx context.Context, root string, waiting func()) (_ *Journal, err err
 		}
 	}()
 	if link := symlink(j.root, journalFile); link != "" {
-		return nil, fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place; nothing was changed", link)
+		return nil, linked(link)
 	}
 	for {
 		if err := j.root.MkdirAll(path.Dir(journalFile), 0o755); err != nil {
@@ -111,6 +111,11 @@ func Lock(ctx context.Context, root string, waiting func()) (_ *Journal, err err
 		}
 		return j, nil
 	}
+}
+
+// linked is the error for a symbolic link on the way to the journal.
+func linked(at string) error {
+	return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place; nothing was changed", at)
 }
 
 // begin undoes what the journal holds.
@@ -152,6 +157,9 @@ func Unfinished(root string) error {
 		return err
 	}
 	defer files.Close()
+	if link := symlink(files, journalFile); link != "" {
+		return linked(link)
+	}
 	text, err := files.ReadFile(journalFile)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
 		return nil

@@ -461,8 +461,11 @@ func (p *Project) ownGenerator(l layout) (bool, error) {
 // file is the path of a file for what works with paths only.
 func (p *Project) file(name string) string { return filepath.Join(p.Root, filepath.FromSlash(name)) }
 
-// read reads a file of the module.
+// read reads a file of the module. To open a pipe would wait for its writer.
 func (p *Project) read(name string) ([]byte, error) {
+	if info, err := p.files.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file: restore it from git, or delete it", name)
+	}
 	text, err := p.files.ReadFile(name)
 	return text, p.unlinked(name, err)
 }
