@@ -255,3 +255,36 @@ func TestALockIsWaitedForLongerThanAStatementWaits(t *testing.T) {
 		assert.True(t, strings.Contains(w.state(t, email), "deleted true"))
 	})
 }
+
+// A driver below the client may have bounds of its own, which end a statement and not the call.
+func TestAStatementThatADriverGaveUpMayHaveHappened(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		for _, name := range []string{"register", "sign out", "restore"} {
+			tr := named(t, name)
+			email := w.email()
+			s, fall := w.behindSilence(t, false, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver { return impatient{d} }))
+			call := tr.arrange(t, w, email)
+			before := w.state(t, email)
+			fell := fall(1, mysqltest.SilenceAfter)
+			err := call(t.Context(), s)
+			require.ErrorIs(t, err, context.DeadlineExceeded, fell())
+			assert.True(t, isUnknown(err), "%s: %v", name, err)
+			mysqltest.Eventually(t, "it happened", func() bool { return w.state(t, email) != before })
+		}
+	})
+}
+
+// impatient waits 300 ms for a write outside of a transaction.
+type impatient struct{ dialect.Driver }
+
+func (d impatient) Exec(ctx context.Context, query string, args, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	return d.Driver.Exec(ctx, query, args, v)
+}
+
+func (d impatient) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return d.Driver.(execer).ExecContext(ctx, query, args...)
+}

@@ -143,9 +143,10 @@ func send[T any](ctx context.Context, s *Service, write func(context.Context) (T
 	switch {
 	case err == nil, unsent(err):
 		return v, false, err
-	case isEnded(ctx, err):
-		// In the queue for a connection, for instance, nothing was sent. Without
-		// the connections of package authgraph nobody can tell.
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		// Of ctx, or of one that a driver below the client made of it. In the queue
+		// for a connection, for instance, nothing was sent. Without the connections
+		// of package authgraph nobody can tell.
 		return v, watch.Sent() || !s.tellsSent.Load(), err
 	}
 	return v, lost(err), err

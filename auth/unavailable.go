@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -146,6 +147,9 @@ func lost(err error) bool {
 // connection, if it does no harm twice. A server that cannot be reached, or lets
 // this program not in, is told at once.
 func mayRepeat(err error) bool {
+	if err == nil {
+		return false
+	}
 	if isServer(err, refusals) || isServer(err, conflicts) || isBusy(err) {
 		return true
 	}
@@ -158,14 +162,20 @@ func mayRepeat(err error) bool {
 
 // explain is what a caller is told in the end.
 func (s *Service) explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
 	var unknown *UnknownError
 	switch {
-	case err == nil, errors.As(err, &unknown), isEnded(ctx, err):
+	case errors.As(err, &unknown), isEnded(ctx, err):
 		return err
 	case isServer(err, []uint16{3098}) && !s.betweenPrimaries(ctx):
 		return err
 	case mayRepeat(err), connecting(err) != nil, isServer(err, stopped), errors.Is(err, errRaced),
 		isSQLite(err, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN):
+		if ctx.Err() != nil { // while it was tried again
+			err = fmt.Errorf("%w: %w", ctx.Err(), err)
+		}
 		return &UnavailableError{Err: err}
 	}
 	return err

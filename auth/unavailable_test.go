@@ -102,6 +102,33 @@ func TestEveryWayToBeUnavailable(t *testing.T) {
 	}
 }
 
+// Whoever gave up is told so, and not only that the database is away.
+func TestACallThatEndsWhileItIsTriedAgainTellsOfItsContext(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mysqltest.SQLite(t))
+	id := w.register(t, w.email())
+	for name, call := range map[string]func(context.Context, *auth.Service) error{
+		"a transaction": func(ctx context.Context, s *auth.Service) error { return s.Delete(ctx, id) },
+		"a statement":   func(ctx context.Context, s *auth.Service) error { return s.RevokeSessions(ctx, id) },
+		"a purge": func(ctx context.Context, s *auth.Service) error {
+			_, err := s.Purge(ctx, auth.PurgeOptions{})
+			return err
+		},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		tries := 0
+		err := call(ctx, w.service(t, w.always(t, func(string) error {
+			if tries++; tries == 3 {
+				cancel()
+			}
+			return &mysql.MySQLError{Number: 1213, Message: "deadlock"}
+		}), 0))
+		require.ErrorIs(t, err, context.Canceled, name)
+		isUnavailable(t, err)
+	}
+}
+
 // Others are the caller's: a fault of the program or of the server's settings, which no waiting ends.
 func TestAFaultThatStaysIsNotUnavailable(t *testing.T) {
 	t.Parallel()
