@@ -159,8 +159,9 @@ type Service struct {
 	touch  toucher
 	// decoy is the hash that a guess without an account is compared with.
 	decoy func() (string, error)
-	// tellsSent is set once the connections have told that they sent something.
-	tellsSent atomic.Bool
+	// watched is set once a connection was seen to be one of package authgraph, which
+	// tells what it sent, and whose COMMIT and ROLLBACK end with their context.
+	watched atomic.Bool
 }
 
 // New makes a service over client. The error is a [*ConfigError] if cfg cannot

@@ -34,16 +34,16 @@ const patience = 30 * time.Second
 // aside by fn, which returns nil.
 func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error) error {
 	return s.retry(ctx, func() (again bool, err error) {
-		tx, err := s.client.BeginTx(ctx, nil)
+		tx, err := s.begin(ctx)
 		if err != nil {
 			return mayRepeat(err), err
 		}
 		if err := fn(ctx, tx.Client()); err != nil {
 			// The database has rolled back already where this fails.
-			_ = within(ctx, tx.Rollback)
+			_ = s.within(ctx, tx, (*ent.Tx).Rollback)
 			return mayRepeat(err) || errors.Is(err, errRaced), ended(ctx, err)
 		}
-		switch err := within(ctx, tx.Commit); {
+		switch err := s.within(ctx, tx, (*ent.Tx).Commit); {
 		case err == nil:
 			return false, nil
 		case errors.Is(err, driver.ErrBadConn), isServer(err, conflicts), isServer(err, refusesCommit), isBusy(err):
@@ -59,14 +59,28 @@ func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.C
 	})
 }
 
+// begin begins a transaction.
+func (s *Service) begin(ctx context.Context) (*ent.Tx, error) {
+	if s.watched.Load() {
+		return s.client.BeginTx(ctx, nil)
+	}
+	watch := new(mysqlconn.Sent)
+	tx, err := s.client.BeginTx(watch.Watch(ctx), nil)
+	if watch.Sent() {
+		s.watched.Store(true)
+	}
+	return tx, err
+}
+
 // within ends a transaction. It waits no longer than until shortly after ctx has
-// ended: the driver's own Commit and Rollback do not watch it.
-func within(ctx context.Context, end func() error) error {
-	if ctx.Done() == nil {
-		return end()
+// ended, which the connections of package authgraph see to, but not the driver's
+// own Commit and Rollback.
+func (s *Service) within(ctx context.Context, tx *ent.Tx, end func(*ent.Tx) error) error {
+	if ctx.Done() == nil || s.watched.Load() {
+		return end(tx)
 	}
 	done := make(chan error, 1)
-	go func() { done <- end() }()
+	go func() { done <- end(tx) }()
 	select {
 	case err := <-done:
 		return err
@@ -138,7 +152,7 @@ func send[T any](ctx context.Context, s *Service, write func(context.Context) (T
 	var watch mysqlconn.Sent
 	v, err = write(watch.Watch(ctx))
 	if watch.Sent() {
-		s.tellsSent.Store(true)
+		s.watched.Store(true)
 	}
 	switch {
 	case err == nil, unsent(err):
@@ -147,7 +161,7 @@ func send[T any](ctx context.Context, s *Service, write func(context.Context) (T
 		// Of ctx, or of one that a driver below the client made of it. In the queue
 		// for a connection, for instance, nothing was sent. Without the connections
 		// of package authgraph nobody can tell.
-		return v, watch.Sent() || !s.tellsSent.Load(), err
+		return v, watch.Sent() || !s.watched.Load(), err
 	}
 	return v, lost(err), err
 }

@@ -67,7 +67,7 @@ func connecting(ctx context.Context, err error) error {
 	return &net.OpError{Op: "handshake", Net: "mysql", Err: err}
 }
 
-// Sent tells of the statements under a context whether one of them was sent.
+// Sent tells of the statements under a context, BEGIN too, whether one of them was sent.
 type Sent struct{ sent atomic.Bool }
 
 type sentKey struct{}
@@ -106,6 +106,7 @@ type mysqlStmt interface {
 type conn struct {
 	mysqlConn
 	useless bool
+	tx      tx // the last one
 }
 
 // IsValid has database/sql close the connection, when it is given back, after
@@ -196,10 +197,15 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if _, err := c.mysqlConn.BeginTx(ctx, opts); err != nil {
 		return nil, c.note(err)
 	}
-	return &tx{ctx, c}, nil
+	if s, watched := ctx.Value(sentKey{}).(*Sent); watched {
+		s.sent.Store(true)
+	}
+	c.tx = tx{ctx, c}
+	return &c.tx, nil
 }
 
-// tx is a transaction with the context that it was begun with.
+// tx is a transaction with the context that it was begun with. A connection has one
+// at a time.
 type tx struct {
 	ctx  context.Context //nolint:containedctx // database/sql gives Commit and Rollback none
 	conn *conn

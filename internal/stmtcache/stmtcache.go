@@ -145,6 +145,7 @@ type conn struct {
 	// inTx is set between BeginTx and the end of that transaction, and byHand
 	// from the first text on that may have begun one.
 	inTx, byHand bool
+	tx           tx // the last one
 	// foreign is set once a caller has prepared a text that may change the
 	// session: nobody tells when it is executed.
 	foreign bool
@@ -319,21 +320,22 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if err != nil {
 		return nil, err
 	}
-	c.inTx = true
-	return tx{begun, c}, nil
+	c.inTx, c.tx = true, tx{begun, c}
+	return &c.tx, nil
 }
 
+// tx is the transaction of a connection, which has one at a time.
 type tx struct {
 	driver.Tx
 	conn *conn
 }
 
-func (t tx) Commit() error {
+func (t *tx) Commit() error {
 	t.conn.inTx = false
 	return t.Tx.Commit()
 }
 
-func (t tx) Rollback() error {
+func (t *tx) Rollback() error {
 	t.conn.inTx = false
 	return t.Tx.Rollback()
 }
