@@ -84,6 +84,10 @@ var refused = map[string]string{
 	"identity":       "it would be the id of a row that was not inserted",
 	"password":       "it would change the account's password: the password stands before the host",
 	"names":          "the character set is utf8mb4",
+	// These keep acknowledged writes from the other nodes.
+	"sql_log_bin":      "what was written would be lost with the server",
+	"wsrep_on":         "what was written would be lost with the node",
+	"skip_replication": "what was written would be lost with the server",
 }
 
 var (
