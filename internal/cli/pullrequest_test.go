@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/internal/mysqltest"
+	"github.com/authgraph/authgraph/migrate"
 )
 
 // The way of a change through a pull request, in a copy of this repository:
@@ -49,32 +50,45 @@ func TestPullRequest(t *testing.T) {
 	generate.Dir = repository
 	run(generate)
 
-	for url, want := range map[string][]string{
-		mysql: {
+	for url, plans := range map[string]struct{ has, lacks []string }{
+		mysql: {[]string{
 			"ALTER TABLE `users` ADD COLUMN `test_colour` varchar(32) NULL;",
 			"CREATE TABLE `gadgets` (",
 			"REFERENCES `users` (`id`) ON UPDATE NO ACTION ON DELETE CASCADE",
-		},
-		sqlite: {
-			"ALTER TABLE `users` ADD COLUMN `test_colour` text NULL;",
+		}, []string{"DROP"}},
+		// The CHECK of a column of ours comes with a copy of its table.
+		sqlite: {[]string{
+			"`test_colour` text NULL,",
+			"CONSTRAINT `test_colour_is_text` CHECK",
+			"ALTER TABLE `new_users` RENAME TO `users`;",
 			"CREATE TABLE `gadgets` (",
 			"REFERENCES `users` (`id`) ON UPDATE NO ACTION ON DELETE CASCADE",
-		},
+		}, []string{"DROP TABLE `sessions`", "DROP TABLE `refresh_tokens`", "DROP TABLE `otps`", "DROP COLUMN"}},
 	} {
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{})
+		require.NoError(t, err)
+		db := mysqltest.DB(t, url)
+		_, err = db.Exec("INSERT INTO users (name, email) VALUES ('Ada', 'ada@example.com')")
+		require.NoError(t, err)
 		before := program(url, "migrate", "check")
 		assert.Error(t, before.Run(), "before the plan")
 		plan := run(program(url, "migrate", "diff", "add_colour_and_gadgets"))
-		for _, sql := range want {
+		for _, sql := range plans.has {
 			assert.Contains(t, plan, sql)
 		}
-		assert.NotContains(t, plan, "DROP")
+		for _, sql := range plans.lacks {
+			assert.NotContains(t, plan, sql)
+		}
 		assert.Empty(t, run(program(url, "migrate", "diff", "again")))
 		run(program(url, "migrate", "check"))
 		run(program(url, "migrate", "lint", "--latest", "1"))
 		assert.Contains(t, run(program(url, "migrate", "apply")), "_add_colour_and_gadgets.sql ")
 		assert.Contains(t, run(program(url, "migrate", "status")), "up to date")
-		_, err := mysqltest.DB(t, url).Exec("SELECT users.test_colour, gadgets.name FROM users JOIN gadgets ON gadgets.user_id = users.id")
+		_, err = db.Exec("INSERT INTO gadgets (name, user_id) SELECT 'lamp', id FROM users WHERE test_colour IS NULL")
 		assert.NoError(t, err)
+		var owner string
+		assert.NoError(t, db.QueryRow("SELECT users.email FROM users JOIN gadgets ON gadgets.user_id = users.id").Scan(&owner))
+		assert.Equal(t, "ada@example.com", owner, "the rows stay")
 	}
 }
 

@@ -26,9 +26,9 @@ func TestFoldersThatAreNotOnesOwn(t *testing.T) {
 			`^authgraph: the folder cannot be written, nothing was changed: .*permission denied\n$`},
 		"migrations": {"migrate/sqlite", 0, []string{"migrate", "validate"},
 			`^authgraph: migration directory migrate/sqlite: .*permission denied\n$`},
-		"migrations that are named": {"files", 0, []string{"migrate", "apply", "--dir", "files"},
+		"migrations that are named": {"files", 0, []string{"migrate", "apply", "--dir", "files", "--url", "sqlite://app.db"},
 			`^authgraph: migration directory files: .*permission denied\n$`},
-		"output": {"locked", 0o555, []string{"inspect", "--out", "locked/schema.sql"},
+		"output": {"locked", 0o555, []string{"inspect", "--url", "sqlite://app.db", "--out", "locked/schema.sql"},
 			`\nauthgraph: --out locked/schema.sql cannot be written: .*permission denied\n$`},
 	} {
 		t.Run(name, func(t *testing.T) {
