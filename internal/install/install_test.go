@@ -541,6 +541,19 @@ func TestTheRecordIsARegularFile(t *testing.T) {
 	assert.EqualError(t, err, RecordFile+" is no regular file: restore it from git, or delete it")
 }
 
+// A pipe in the place of the journal would be waited for.
+func TestTheJournalIsARegularFile(t *testing.T) {
+	t.Parallel()
+	root := module(t, nil)
+	at := filepath.Join(root, filepath.FromSlash(journalFile))
+	require.NoError(t, os.MkdirAll(at, 0o755))
+	want := journalFile + " is no regular file: delete it; nothing was changed"
+	assert.EqualError(t, Unfinished(root), want)
+	_, err := Lock(t.Context(), root, func() {})
+	assert.EqualError(t, err, want)
+	assert.DirExists(t, at)
+}
+
 // The lock is the first that is written, and the last that is removed.
 func TestTheLockIsNotWrittenThroughASymbolicLink(t *testing.T) {
 	t.Parallel()

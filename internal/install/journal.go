@@ -79,8 +79,8 @@ func Lock(ctx context.Context, root string, waiting func()) (_ *Journal, err err
 			err = errors.Join(err, j.root.Close())
 		}
 	}()
-	if link := symlink(j.root, journalFile); link != "" {
-		return nil, linked(link)
+	if err := usable(j.root); err != nil {
+		return nil, err
 	}
 	for {
 		if err := j.root.MkdirAll(path.Dir(journalFile), 0o755); err != nil {
@@ -113,9 +113,17 @@ func Lock(ctx context.Context, root string, waiting func()) (_ *Journal, err err
 	}
 }
 
-// linked is the error for a symbolic link on the way to the journal.
-func linked(at string) error {
-	return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place; nothing was changed", at)
+// usable is an error if a symbolic link is on the way to the journal, or something
+// that is no file is in its place: a pipe would be waited for.
+func usable(root *os.Root) error {
+	if link := symlink(root, journalFile); link != "" {
+		return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: "+
+			"put what it leads to in its place; nothing was changed", link)
+	}
+	if info, err := root.Lstat(journalFile); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no regular file: delete it; nothing was changed", journalFile)
+	}
+	return nil
 }
 
 // begin undoes what the journal holds.
@@ -157,8 +165,8 @@ func Unfinished(root string) error {
 		return err
 	}
 	defer files.Close()
-	if link := symlink(files, journalFile); link != "" {
-		return linked(link)
+	if err := usable(files); err != nil {
+		return err
 	}
 	text, err := files.ReadFile(journalFile)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
