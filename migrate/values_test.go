@@ -49,6 +49,7 @@ func TestOlderSQLiteFilesAreConverted(t *testing.T) {
 		{"'2026-01-31T04:00:00-08:00'", "2026-01-31 12:00:00.000+00:00"},
 		{"'2026-01-31 12:00'", "2026-01-31 12:00:00.000+00:00"},
 		{"'2026-01-31'", "2026-01-31 00:00:00.000+00:00"},
+		{"'2026-01-31 12:00:00' || char(0) || 'z'", "2026-01-31 12:00:00.000+00:00"},
 		{"1769860800", "2026-01-31 12:00:00.000+00:00"},
 		{"1769860800.25", "2026-01-31 12:00:00.250+00:00"},
 		{"'1769860800'", "2026-01-31 12:00:00.000+00:00"},
@@ -128,6 +129,9 @@ func TestTextsOfTimesOnSQLiteAreInTheirOrder(t *testing.T) {
 			}
 		}
 	}
+	// To the functions that look at a text it ends here, to a comparison it does not.
+	_, err := db.Exec("UPDATE sessions SET expires_at = '2026-01-31 12:00:00' || char(0) || 'z' WHERE id = 1")
+	assert.ErrorContains(t, err, "expires_at_is_utc")
 	assert.Equal(t, strconv.Itoa(id), value(t, db, "SELECT count(*) FROM sessions"))
 	assert.Equal(t, "0", value(t, db, "SELECT count(*) FROM sessions a JOIN sessions b WHERE a.user_agent < b.user_agent AND NOT a.expires_at < b.expires_at"))
 }

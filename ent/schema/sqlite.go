@@ -49,8 +49,10 @@ func onSQLite(d *field.Descriptor) (column, is, condition string) {
 	case field.TypeTime:
 		// Such texts are in the order of their times: at the first byte that
 		// differs, the end of a text comes before '+', then '.', then digits. With a
-		// T, a Z or another offset they would not be.
-		return "datetime", "utc", "{} glob '????-??-?? ??:??:??*' and datetime(substr({}, 1, 19), '+0 days') is substr({}, 1, 19)" +
+		// T, a Z or another offset they would not be. A NUL ends a text for the
+		// functions that look at it, and not for the comparison.
+		return "datetime", "utc", "{} glob '????-??-?? ??:??:??*' and instr({}, char(0)) = 0" +
+			" and datetime(substr({}, 1, 19), '+0 days') is substr({}, 1, 19)" +
 			" and (substr({}, 20) in ('', '+00:00') or substr({}, 20) glob '.[0-9]*' and ltrim(substr({}, 21), '0123456789') in ('', '+00:00'))"
 	case field.TypeBool:
 		return "bool", "0_or_1", "{} in (0, 1)" // the text 'true' is more than either

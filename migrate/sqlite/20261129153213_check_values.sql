@@ -17,35 +17,35 @@ UPDATE `otps` SET `created_at` = CASE
   WHEN `created_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `created_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `created_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (created_at glob '????-??-?? ??:??:??*' and instr(created_at, char(0)) = 0 and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))
   AND (`created_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `created_at`) IS NOT NULL AND date(substr(`created_at`, 1, 10), '+0 days') = substr(`created_at`, 1, 10) OR typeof(`created_at`) IN ('integer', 'real') AND (`created_at` >= 1e9 AND `created_at` < 1e10 OR `created_at` >= 1e12 AND `created_at` < 1e13));
 UPDATE `otps` SET `updated_at` = CASE
   WHEN `updated_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`)
   WHEN `updated_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `updated_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (updated_at glob '????-??-?? ??:??:??*' and instr(updated_at, char(0)) = 0 and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))
   AND (`updated_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `updated_at`) IS NOT NULL AND date(substr(`updated_at`, 1, 10), '+0 days') = substr(`updated_at`, 1, 10) OR typeof(`updated_at`) IN ('integer', 'real') AND (`updated_at` >= 1e9 AND `updated_at` < 1e10 OR `updated_at` >= 1e12 AND `updated_at` < 1e13));
 UPDATE `otps` SET `next_resend_allowed_at` = CASE
   WHEN `next_resend_allowed_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `next_resend_allowed_at`)
   WHEN `next_resend_allowed_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `next_resend_allowed_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `next_resend_allowed_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (next_resend_allowed_at glob '????-??-?? ??:??:??*' and datetime(substr(next_resend_allowed_at, 1, 19), '+0 days') is substr(next_resend_allowed_at, 1, 19) and (substr(next_resend_allowed_at, 20) in ('', '+00:00') or substr(next_resend_allowed_at, 20) glob '.[0-9]*' and ltrim(substr(next_resend_allowed_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (next_resend_allowed_at glob '????-??-?? ??:??:??*' and instr(next_resend_allowed_at, char(0)) = 0 and datetime(substr(next_resend_allowed_at, 1, 19), '+0 days') is substr(next_resend_allowed_at, 1, 19) and (substr(next_resend_allowed_at, 20) in ('', '+00:00') or substr(next_resend_allowed_at, 20) glob '.[0-9]*' and ltrim(substr(next_resend_allowed_at, 21), '0123456789') in ('', '+00:00')))
   AND (`next_resend_allowed_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `next_resend_allowed_at`) IS NOT NULL AND date(substr(`next_resend_allowed_at`, 1, 10), '+0 days') = substr(`next_resend_allowed_at`, 1, 10) OR typeof(`next_resend_allowed_at`) IN ('integer', 'real') AND (`next_resend_allowed_at` >= 1e9 AND `next_resend_allowed_at` < 1e10 OR `next_resend_allowed_at` >= 1e12 AND `next_resend_allowed_at` < 1e13));
 UPDATE `otps` SET `expires_at` = CASE
   WHEN `expires_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `expires_at`)
   WHEN `expires_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `expires_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `expires_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (expires_at glob '????-??-?? ??:??:??*' and instr(expires_at, char(0)) = 0 and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))
   AND (`expires_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `expires_at`) IS NOT NULL AND date(substr(`expires_at`, 1, 10), '+0 days') = substr(`expires_at`, 1, 10) OR typeof(`expires_at`) IN ('integer', 'real') AND (`expires_at` >= 1e9 AND `expires_at` < 1e10 OR `expires_at` >= 1e12 AND `expires_at` < 1e13));
 UPDATE `otps` SET `used_at` = CASE
   WHEN `used_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `used_at`)
   WHEN `used_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `used_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `used_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (used_at glob '????-??-?? ??:??:??*' and datetime(substr(used_at, 1, 19), '+0 days') is substr(used_at, 1, 19) and (substr(used_at, 20) in ('', '+00:00') or substr(used_at, 20) glob '.[0-9]*' and ltrim(substr(used_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (used_at glob '????-??-?? ??:??:??*' and instr(used_at, char(0)) = 0 and datetime(substr(used_at, 1, 19), '+0 days') is substr(used_at, 1, 19) and (substr(used_at, 20) in ('', '+00:00') or substr(used_at, 20) glob '.[0-9]*' and ltrim(substr(used_at, 21), '0123456789') in ('', '+00:00')))
   AND (`used_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `used_at`) IS NOT NULL AND date(substr(`used_at`, 1, 10), '+0 days') = substr(`used_at`, 1, 10) OR typeof(`used_at`) IN ('integer', 'real') AND (`used_at` >= 1e9 AND `used_at` < 1e10 OR `used_at` >= 1e12 AND `used_at` < 1e13));
 -- Write booleans in "otps" that are words as 0 and 1
 UPDATE `otps` SET `is_used` = lower(`is_used`) IN ('true', 't') WHERE typeof(`is_used`) = 'text' AND lower(`is_used`) IN ('true', 't', 'false', 'f');
@@ -60,28 +60,28 @@ UPDATE `refresh_tokens` SET `created_at` = CASE
   WHEN `created_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `created_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `created_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (created_at glob '????-??-?? ??:??:??*' and instr(created_at, char(0)) = 0 and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))
   AND (`created_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `created_at`) IS NOT NULL AND date(substr(`created_at`, 1, 10), '+0 days') = substr(`created_at`, 1, 10) OR typeof(`created_at`) IN ('integer', 'real') AND (`created_at` >= 1e9 AND `created_at` < 1e10 OR `created_at` >= 1e12 AND `created_at` < 1e13));
 UPDATE `refresh_tokens` SET `updated_at` = CASE
   WHEN `updated_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`)
   WHEN `updated_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `updated_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (updated_at glob '????-??-?? ??:??:??*' and instr(updated_at, char(0)) = 0 and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))
   AND (`updated_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `updated_at`) IS NOT NULL AND date(substr(`updated_at`, 1, 10), '+0 days') = substr(`updated_at`, 1, 10) OR typeof(`updated_at`) IN ('integer', 'real') AND (`updated_at` >= 1e9 AND `updated_at` < 1e10 OR `updated_at` >= 1e12 AND `updated_at` < 1e13));
 UPDATE `refresh_tokens` SET `expires_at` = CASE
   WHEN `expires_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `expires_at`)
   WHEN `expires_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `expires_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `expires_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (expires_at glob '????-??-?? ??:??:??*' and instr(expires_at, char(0)) = 0 and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))
   AND (`expires_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `expires_at`) IS NOT NULL AND date(substr(`expires_at`, 1, 10), '+0 days') = substr(`expires_at`, 1, 10) OR typeof(`expires_at`) IN ('integer', 'real') AND (`expires_at` >= 1e9 AND `expires_at` < 1e10 OR `expires_at` >= 1e12 AND `expires_at` < 1e13));
 UPDATE `refresh_tokens` SET `revoked_at` = CASE
   WHEN `revoked_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `revoked_at`)
   WHEN `revoked_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `revoked_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `revoked_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (revoked_at glob '????-??-?? ??:??:??*' and datetime(substr(revoked_at, 1, 19), '+0 days') is substr(revoked_at, 1, 19) and (substr(revoked_at, 20) in ('', '+00:00') or substr(revoked_at, 20) glob '.[0-9]*' and ltrim(substr(revoked_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (revoked_at glob '????-??-?? ??:??:??*' and instr(revoked_at, char(0)) = 0 and datetime(substr(revoked_at, 1, 19), '+0 days') is substr(revoked_at, 1, 19) and (substr(revoked_at, 20) in ('', '+00:00') or substr(revoked_at, 20) glob '.[0-9]*' and ltrim(substr(revoked_at, 21), '0123456789') in ('', '+00:00')))
   AND (`revoked_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `revoked_at`) IS NOT NULL AND date(substr(`revoked_at`, 1, 10), '+0 days') = substr(`revoked_at`, 1, 10) OR typeof(`revoked_at`) IN ('integer', 'real') AND (`revoked_at` >= 1e9 AND `revoked_at` < 1e10 OR `revoked_at` >= 1e12 AND `revoked_at` < 1e13));
 -- Write booleans in "refresh_tokens" that are words as 0 and 1
 UPDATE `refresh_tokens` SET `is_revoked` = lower(`is_revoked`) IN ('true', 't') WHERE typeof(`is_revoked`) = 'text' AND lower(`is_revoked`) IN ('true', 't', 'false', 'f');
@@ -96,28 +96,28 @@ UPDATE `sessions` SET `created_at` = CASE
   WHEN `created_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `created_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `created_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (created_at glob '????-??-?? ??:??:??*' and instr(created_at, char(0)) = 0 and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))
   AND (`created_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `created_at`) IS NOT NULL AND date(substr(`created_at`, 1, 10), '+0 days') = substr(`created_at`, 1, 10) OR typeof(`created_at`) IN ('integer', 'real') AND (`created_at` >= 1e9 AND `created_at` < 1e10 OR `created_at` >= 1e12 AND `created_at` < 1e13));
 UPDATE `sessions` SET `updated_at` = CASE
   WHEN `updated_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`)
   WHEN `updated_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `updated_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (updated_at glob '????-??-?? ??:??:??*' and instr(updated_at, char(0)) = 0 and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))
   AND (`updated_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `updated_at`) IS NOT NULL AND date(substr(`updated_at`, 1, 10), '+0 days') = substr(`updated_at`, 1, 10) OR typeof(`updated_at`) IN ('integer', 'real') AND (`updated_at` >= 1e9 AND `updated_at` < 1e10 OR `updated_at` >= 1e12 AND `updated_at` < 1e13));
 UPDATE `sessions` SET `last_used_at` = CASE
   WHEN `last_used_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `last_used_at`)
   WHEN `last_used_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `last_used_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `last_used_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (last_used_at glob '????-??-?? ??:??:??*' and datetime(substr(last_used_at, 1, 19), '+0 days') is substr(last_used_at, 1, 19) and (substr(last_used_at, 20) in ('', '+00:00') or substr(last_used_at, 20) glob '.[0-9]*' and ltrim(substr(last_used_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (last_used_at glob '????-??-?? ??:??:??*' and instr(last_used_at, char(0)) = 0 and datetime(substr(last_used_at, 1, 19), '+0 days') is substr(last_used_at, 1, 19) and (substr(last_used_at, 20) in ('', '+00:00') or substr(last_used_at, 20) glob '.[0-9]*' and ltrim(substr(last_used_at, 21), '0123456789') in ('', '+00:00')))
   AND (`last_used_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `last_used_at`) IS NOT NULL AND date(substr(`last_used_at`, 1, 10), '+0 days') = substr(`last_used_at`, 1, 10) OR typeof(`last_used_at`) IN ('integer', 'real') AND (`last_used_at` >= 1e9 AND `last_used_at` < 1e10 OR `last_used_at` >= 1e12 AND `last_used_at` < 1e13));
 UPDATE `sessions` SET `expires_at` = CASE
   WHEN `expires_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `expires_at`)
   WHEN `expires_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `expires_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `expires_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (expires_at glob '????-??-?? ??:??:??*' and instr(expires_at, char(0)) = 0 and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))
   AND (`expires_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `expires_at`) IS NOT NULL AND date(substr(`expires_at`, 1, 10), '+0 days') = substr(`expires_at`, 1, 10) OR typeof(`expires_at`) IN ('integer', 'real') AND (`expires_at` >= 1e9 AND `expires_at` < 1e10 OR `expires_at` >= 1e12 AND `expires_at` < 1e13));
 -- Write booleans in "sessions" that are words as 0 and 1
 UPDATE `sessions` SET `is_active` = lower(`is_active`) IN ('true', 't') WHERE typeof(`is_active`) = 'text' AND lower(`is_active`) IN ('true', 't', 'false', 'f');
@@ -134,42 +134,42 @@ UPDATE `users` SET `created_at` = CASE
   WHEN `created_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `created_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `created_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (created_at glob '????-??-?? ??:??:??*' and instr(created_at, char(0)) = 0 and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00')))
   AND (`created_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `created_at`) IS NOT NULL AND date(substr(`created_at`, 1, 10), '+0 days') = substr(`created_at`, 1, 10) OR typeof(`created_at`) IN ('integer', 'real') AND (`created_at` >= 1e9 AND `created_at` < 1e10 OR `created_at` >= 1e12 AND `created_at` < 1e13));
 UPDATE `users` SET `updated_at` = CASE
   WHEN `updated_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`)
   WHEN `updated_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `updated_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `updated_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (updated_at glob '????-??-?? ??:??:??*' and instr(updated_at, char(0)) = 0 and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00')))
   AND (`updated_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `updated_at`) IS NOT NULL AND date(substr(`updated_at`, 1, 10), '+0 days') = substr(`updated_at`, 1, 10) OR typeof(`updated_at`) IN ('integer', 'real') AND (`updated_at` >= 1e9 AND `updated_at` < 1e10 OR `updated_at` >= 1e12 AND `updated_at` < 1e13));
 UPDATE `users` SET `last_login_at` = CASE
   WHEN `last_login_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `last_login_at`)
   WHEN `last_login_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `last_login_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `last_login_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (last_login_at glob '????-??-?? ??:??:??*' and datetime(substr(last_login_at, 1, 19), '+0 days') is substr(last_login_at, 1, 19) and (substr(last_login_at, 20) in ('', '+00:00') or substr(last_login_at, 20) glob '.[0-9]*' and ltrim(substr(last_login_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (last_login_at glob '????-??-?? ??:??:??*' and instr(last_login_at, char(0)) = 0 and datetime(substr(last_login_at, 1, 19), '+0 days') is substr(last_login_at, 1, 19) and (substr(last_login_at, 20) in ('', '+00:00') or substr(last_login_at, 20) glob '.[0-9]*' and ltrim(substr(last_login_at, 21), '0123456789') in ('', '+00:00')))
   AND (`last_login_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `last_login_at`) IS NOT NULL AND date(substr(`last_login_at`, 1, 10), '+0 days') = substr(`last_login_at`, 1, 10) OR typeof(`last_login_at`) IN ('integer', 'real') AND (`last_login_at` >= 1e9 AND `last_login_at` < 1e10 OR `last_login_at` >= 1e12 AND `last_login_at` < 1e13));
 UPDATE `users` SET `lock_until` = CASE
   WHEN `lock_until` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `lock_until`)
   WHEN `lock_until` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `lock_until`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `lock_until` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (lock_until glob '????-??-?? ??:??:??*' and datetime(substr(lock_until, 1, 19), '+0 days') is substr(lock_until, 1, 19) and (substr(lock_until, 20) in ('', '+00:00') or substr(lock_until, 20) glob '.[0-9]*' and ltrim(substr(lock_until, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (lock_until glob '????-??-?? ??:??:??*' and instr(lock_until, char(0)) = 0 and datetime(substr(lock_until, 1, 19), '+0 days') is substr(lock_until, 1, 19) and (substr(lock_until, 20) in ('', '+00:00') or substr(lock_until, 20) glob '.[0-9]*' and ltrim(substr(lock_until, 21), '0123456789') in ('', '+00:00')))
   AND (`lock_until` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `lock_until`) IS NOT NULL AND date(substr(`lock_until`, 1, 10), '+0 days') = substr(`lock_until`, 1, 10) OR typeof(`lock_until`) IN ('integer', 'real') AND (`lock_until` >= 1e9 AND `lock_until` < 1e10 OR `lock_until` >= 1e12 AND `lock_until` < 1e13));
 UPDATE `users` SET `deleted_at` = CASE
   WHEN `deleted_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `deleted_at`)
   WHEN `deleted_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `deleted_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `deleted_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (deleted_at glob '????-??-?? ??:??:??*' and datetime(substr(deleted_at, 1, 19), '+0 days') is substr(deleted_at, 1, 19) and (substr(deleted_at, 20) in ('', '+00:00') or substr(deleted_at, 20) glob '.[0-9]*' and ltrim(substr(deleted_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (deleted_at glob '????-??-?? ??:??:??*' and instr(deleted_at, char(0)) = 0 and datetime(substr(deleted_at, 1, 19), '+0 days') is substr(deleted_at, 1, 19) and (substr(deleted_at, 20) in ('', '+00:00') or substr(deleted_at, 20) glob '.[0-9]*' and ltrim(substr(deleted_at, 21), '0123456789') in ('', '+00:00')))
   AND (`deleted_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `deleted_at`) IS NOT NULL AND date(substr(`deleted_at`, 1, 10), '+0 days') = substr(`deleted_at`, 1, 10) OR typeof(`deleted_at`) IN ('integer', 'real') AND (`deleted_at` >= 1e9 AND `deleted_at` < 1e10 OR `deleted_at` >= 1e12 AND `deleted_at` < 1e13));
 UPDATE `users` SET `re_activate_available_at` = CASE
   WHEN `re_activate_available_at` GLOB '????-??-??*' THEN strftime('%Y-%m-%d %H:%M:%f', `re_activate_available_at`)
   WHEN `re_activate_available_at` < 1e10 THEN strftime('%Y-%m-%d %H:%M:%f', `re_activate_available_at`, 'unixepoch')
   ELSE strftime('%Y-%m-%d %H:%M:%f', `re_activate_available_at` / 1000.0, 'unixepoch')
 END || '+00:00'
-WHERE NOT (re_activate_available_at glob '????-??-?? ??:??:??*' and datetime(substr(re_activate_available_at, 1, 19), '+0 days') is substr(re_activate_available_at, 1, 19) and (substr(re_activate_available_at, 20) in ('', '+00:00') or substr(re_activate_available_at, 20) glob '.[0-9]*' and ltrim(substr(re_activate_available_at, 21), '0123456789') in ('', '+00:00')))
+WHERE NOT (re_activate_available_at glob '????-??-?? ??:??:??*' and instr(re_activate_available_at, char(0)) = 0 and datetime(substr(re_activate_available_at, 1, 19), '+0 days') is substr(re_activate_available_at, 1, 19) and (substr(re_activate_available_at, 20) in ('', '+00:00') or substr(re_activate_available_at, 20) glob '.[0-9]*' and ltrim(substr(re_activate_available_at, 21), '0123456789') in ('', '+00:00')))
   AND (`re_activate_available_at` GLOB '????-??-??*' AND strftime('%Y-%m-%d %H:%M:%f', `re_activate_available_at`) IS NOT NULL AND date(substr(`re_activate_available_at`, 1, 10), '+0 days') = substr(`re_activate_available_at`, 1, 10) OR typeof(`re_activate_available_at`) IN ('integer', 'real') AND (`re_activate_available_at` >= 1e9 AND `re_activate_available_at` < 1e10 OR `re_activate_available_at` >= 1e12 AND `re_activate_available_at` < 1e13));
 -- Write booleans in "users" that are words as 0 and 1
 UPDATE `users` SET `is_email_verified` = lower(`is_email_verified`) IN ('true', 't') WHERE typeof(`is_email_verified`) = 'text' AND lower(`is_email_verified`) IN ('true', 't', 'false', 'f');
@@ -188,15 +188,15 @@ CREATE TABLE `new_otps` (
   `used_at` datetime NULL,
   `attempts` integer NOT NULL DEFAULT 0,
   `max_attempts` integer NOT NULL DEFAULT 5,
-  CONSTRAINT `created_at_is_utc` CHECK (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))),
-  CONSTRAINT `updated_at_is_utc` CHECK (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `created_at_is_utc` CHECK (created_at glob '????-??-?? ??:??:??*' and instr(created_at, char(0)) = 0 and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `updated_at_is_utc` CHECK (updated_at glob '????-??-?? ??:??:??*' and instr(updated_at, char(0)) = 0 and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))),
   CONSTRAINT `email_is_text` CHECK (typeof(email) <> 'blob'),
   CONSTRAINT `otp_hash_code_is_text` CHECK (typeof(otp_hash_code) <> 'blob'),
-  CONSTRAINT `next_resend_allowed_at_is_utc` CHECK (next_resend_allowed_at glob '????-??-?? ??:??:??*' and datetime(substr(next_resend_allowed_at, 1, 19), '+0 days') is substr(next_resend_allowed_at, 1, 19) and (substr(next_resend_allowed_at, 20) in ('', '+00:00') or substr(next_resend_allowed_at, 20) glob '.[0-9]*' and ltrim(substr(next_resend_allowed_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `next_resend_allowed_at_is_utc` CHECK (next_resend_allowed_at glob '????-??-?? ??:??:??*' and instr(next_resend_allowed_at, char(0)) = 0 and datetime(substr(next_resend_allowed_at, 1, 19), '+0 days') is substr(next_resend_allowed_at, 1, 19) and (substr(next_resend_allowed_at, 20) in ('', '+00:00') or substr(next_resend_allowed_at, 20) glob '.[0-9]*' and ltrim(substr(next_resend_allowed_at, 21), '0123456789') in ('', '+00:00'))),
   CONSTRAINT `type_is_listed` CHECK (type in ('signin', 'email-verification', 'password-reset', 'password-change')),
-  CONSTRAINT `expires_at_is_utc` CHECK (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `expires_at_is_utc` CHECK (expires_at glob '????-??-?? ??:??:??*' and instr(expires_at, char(0)) = 0 and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00'))),
   CONSTRAINT `is_used_is_0_or_1` CHECK (is_used in (0, 1)),
-  CONSTRAINT `used_at_is_utc` CHECK (used_at glob '????-??-?? ??:??:??*' and datetime(substr(used_at, 1, 19), '+0 days') is substr(used_at, 1, 19) and (substr(used_at, 20) in ('', '+00:00') or substr(used_at, 20) glob '.[0-9]*' and ltrim(substr(used_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `used_at_is_utc` CHECK (used_at glob '????-??-?? ??:??:??*' and instr(used_at, char(0)) = 0 and datetime(substr(used_at, 1, 19), '+0 days') is substr(used_at, 1, 19) and (substr(used_at, 20) in ('', '+00:00') or substr(used_at, 20) glob '.[0-9]*' and ltrim(substr(used_at, 21), '0123456789') in ('', '+00:00'))),
   CONSTRAINT `attempts_is_int` CHECK (typeof(attempts) = 'integer' and attempts between -2147483648 and 2147483647),
   CONSTRAINT `max_attempts_is_int` CHECK (typeof(max_attempts) = 'integer' and max_attempts between -2147483648 and 2147483647),
   CONSTRAINT `otps_attempts` CHECK (attempts BETWEEN 0 AND max_attempts)
@@ -227,12 +227,12 @@ CREATE TABLE `new_refresh_tokens` (
   `grace_uses` integer NOT NULL DEFAULT 0,
   `user_id` integer NOT NULL,
   CONSTRAINT `refresh_tokens_users_refresh_tokens` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`) ON UPDATE NO ACTION ON DELETE CASCADE,
-  CONSTRAINT `created_at_is_utc` CHECK (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))),
-  CONSTRAINT `updated_at_is_utc` CHECK (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `created_at_is_utc` CHECK (created_at glob '????-??-?? ??:??:??*' and instr(created_at, char(0)) = 0 and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `updated_at_is_utc` CHECK (updated_at glob '????-??-?? ??:??:??*' and instr(updated_at, char(0)) = 0 and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))),
   CONSTRAINT `token_hash_is_text` CHECK (typeof(token_hash) <> 'blob'),
-  CONSTRAINT `expires_at_is_utc` CHECK (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `expires_at_is_utc` CHECK (expires_at glob '????-??-?? ??:??:??*' and instr(expires_at, char(0)) = 0 and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00'))),
   CONSTRAINT `is_revoked_is_0_or_1` CHECK (is_revoked in (0, 1)),
-  CONSTRAINT `revoked_at_is_utc` CHECK (revoked_at glob '????-??-?? ??:??:??*' and datetime(substr(revoked_at, 1, 19), '+0 days') is substr(revoked_at, 1, 19) and (substr(revoked_at, 20) in ('', '+00:00') or substr(revoked_at, 20) glob '.[0-9]*' and ltrim(substr(revoked_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `revoked_at_is_utc` CHECK (revoked_at glob '????-??-?? ??:??:??*' and instr(revoked_at, char(0)) = 0 and datetime(substr(revoked_at, 1, 19), '+0 days') is substr(revoked_at, 1, 19) and (substr(revoked_at, 20) in ('', '+00:00') or substr(revoked_at, 20) glob '.[0-9]*' and ltrim(substr(revoked_at, 21), '0123456789') in ('', '+00:00'))),
   CONSTRAINT `replaced_by_token_hash_is_text` CHECK (typeof(replaced_by_token_hash) <> 'blob'),
   CONSTRAINT `grace_uses_is_int` CHECK (typeof(grace_uses) = 'integer' and grace_uses between -2147483648 and 2147483647)
 );
@@ -264,14 +264,14 @@ CREATE TABLE `new_sessions` (
   `expires_at` datetime NOT NULL,
   `user_id` integer NOT NULL,
   CONSTRAINT `sessions_users_sessions` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`) ON UPDATE NO ACTION ON DELETE CASCADE,
-  CONSTRAINT `created_at_is_utc` CHECK (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))),
-  CONSTRAINT `updated_at_is_utc` CHECK (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `created_at_is_utc` CHECK (created_at glob '????-??-?? ??:??:??*' and instr(created_at, char(0)) = 0 and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `updated_at_is_utc` CHECK (updated_at glob '????-??-?? ??:??:??*' and instr(updated_at, char(0)) = 0 and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))),
   CONSTRAINT `token_hash_is_text` CHECK (typeof(token_hash) <> 'blob'),
   CONSTRAINT `ip_is_text` CHECK (typeof(ip) <> 'blob'),
   CONSTRAINT `user_agent_is_text` CHECK (typeof(user_agent) <> 'blob'),
   CONSTRAINT `is_active_is_0_or_1` CHECK (is_active in (0, 1)),
-  CONSTRAINT `last_used_at_is_utc` CHECK (last_used_at glob '????-??-?? ??:??:??*' and datetime(substr(last_used_at, 1, 19), '+0 days') is substr(last_used_at, 1, 19) and (substr(last_used_at, 20) in ('', '+00:00') or substr(last_used_at, 20) glob '.[0-9]*' and ltrim(substr(last_used_at, 21), '0123456789') in ('', '+00:00'))),
-  CONSTRAINT `expires_at_is_utc` CHECK (expires_at glob '????-??-?? ??:??:??*' and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))
+  CONSTRAINT `last_used_at_is_utc` CHECK (last_used_at glob '????-??-?? ??:??:??*' and instr(last_used_at, char(0)) = 0 and datetime(substr(last_used_at, 1, 19), '+0 days') is substr(last_used_at, 1, 19) and (substr(last_used_at, 20) in ('', '+00:00') or substr(last_used_at, 20) glob '.[0-9]*' and ltrim(substr(last_used_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `expires_at_is_utc` CHECK (expires_at glob '????-??-?? ??:??:??*' and instr(expires_at, char(0)) = 0 and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))
 );
 -- Copy rows from old table "sessions" to new temporary table "new_sessions"
 INSERT INTO `new_sessions` (`id`, `created_at`, `updated_at`, `token_hash`, `ip`, `user_agent`, `is_active`, `last_used_at`, `expires_at`, `user_id`) SELECT `id`, `created_at`, `updated_at`, `token_hash`, `ip`, `user_agent`, `is_active`, `last_used_at`, `expires_at`, `user_id` FROM `sessions`;
@@ -307,8 +307,8 @@ CREATE TABLE `new_users` (
   `is_deleted` bool NOT NULL DEFAULT false,
   `deleted_at` datetime NULL,
   `re_activate_available_at` datetime NULL,
-  CONSTRAINT `created_at_is_utc` CHECK (created_at glob '????-??-?? ??:??:??*' and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))),
-  CONSTRAINT `updated_at_is_utc` CHECK (updated_at glob '????-??-?? ??:??:??*' and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `created_at_is_utc` CHECK (created_at glob '????-??-?? ??:??:??*' and instr(created_at, char(0)) = 0 and datetime(substr(created_at, 1, 19), '+0 days') is substr(created_at, 1, 19) and (substr(created_at, 20) in ('', '+00:00') or substr(created_at, 20) glob '.[0-9]*' and ltrim(substr(created_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `updated_at_is_utc` CHECK (updated_at glob '????-??-?? ??:??:??*' and instr(updated_at, char(0)) = 0 and datetime(substr(updated_at, 1, 19), '+0 days') is substr(updated_at, 1, 19) and (substr(updated_at, 20) in ('', '+00:00') or substr(updated_at, 20) glob '.[0-9]*' and ltrim(substr(updated_at, 21), '0123456789') in ('', '+00:00'))),
   CONSTRAINT `name_is_text` CHECK (typeof(name) <> 'blob'),
   CONSTRAINT `email_is_text` CHECK (typeof(email) <> 'blob'),
   CONSTRAINT `password_is_text` CHECK (typeof(password) <> 'blob'),
@@ -317,12 +317,12 @@ CREATE TABLE `new_users` (
   CONSTRAINT `provider_id_is_text` CHECK (typeof(provider_id) <> 'blob'),
   CONSTRAINT `avatar_is_json` CHECK (json_valid(cast(avatar as text))),
   CONSTRAINT `is_email_verified_is_0_or_1` CHECK (is_email_verified in (0, 1)),
-  CONSTRAINT `last_login_at_is_utc` CHECK (last_login_at glob '????-??-?? ??:??:??*' and datetime(substr(last_login_at, 1, 19), '+0 days') is substr(last_login_at, 1, 19) and (substr(last_login_at, 20) in ('', '+00:00') or substr(last_login_at, 20) glob '.[0-9]*' and ltrim(substr(last_login_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `last_login_at_is_utc` CHECK (last_login_at glob '????-??-?? ??:??:??*' and instr(last_login_at, char(0)) = 0 and datetime(substr(last_login_at, 1, 19), '+0 days') is substr(last_login_at, 1, 19) and (substr(last_login_at, 20) in ('', '+00:00') or substr(last_login_at, 20) glob '.[0-9]*' and ltrim(substr(last_login_at, 21), '0123456789') in ('', '+00:00'))),
   CONSTRAINT `failed_login_attempts_is_int` CHECK (typeof(failed_login_attempts) = 'integer' and failed_login_attempts between -2147483648 and 2147483647),
-  CONSTRAINT `lock_until_is_utc` CHECK (lock_until glob '????-??-?? ??:??:??*' and datetime(substr(lock_until, 1, 19), '+0 days') is substr(lock_until, 1, 19) and (substr(lock_until, 20) in ('', '+00:00') or substr(lock_until, 20) glob '.[0-9]*' and ltrim(substr(lock_until, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `lock_until_is_utc` CHECK (lock_until glob '????-??-?? ??:??:??*' and instr(lock_until, char(0)) = 0 and datetime(substr(lock_until, 1, 19), '+0 days') is substr(lock_until, 1, 19) and (substr(lock_until, 20) in ('', '+00:00') or substr(lock_until, 20) glob '.[0-9]*' and ltrim(substr(lock_until, 21), '0123456789') in ('', '+00:00'))),
   CONSTRAINT `is_deleted_is_0_or_1` CHECK (is_deleted in (0, 1)),
-  CONSTRAINT `deleted_at_is_utc` CHECK (deleted_at glob '????-??-?? ??:??:??*' and datetime(substr(deleted_at, 1, 19), '+0 days') is substr(deleted_at, 1, 19) and (substr(deleted_at, 20) in ('', '+00:00') or substr(deleted_at, 20) glob '.[0-9]*' and ltrim(substr(deleted_at, 21), '0123456789') in ('', '+00:00'))),
-  CONSTRAINT `re_activate_available_at_is_utc` CHECK (re_activate_available_at glob '????-??-?? ??:??:??*' and datetime(substr(re_activate_available_at, 1, 19), '+0 days') is substr(re_activate_available_at, 1, 19) and (substr(re_activate_available_at, 20) in ('', '+00:00') or substr(re_activate_available_at, 20) glob '.[0-9]*' and ltrim(substr(re_activate_available_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `deleted_at_is_utc` CHECK (deleted_at glob '????-??-?? ??:??:??*' and instr(deleted_at, char(0)) = 0 and datetime(substr(deleted_at, 1, 19), '+0 days') is substr(deleted_at, 1, 19) and (substr(deleted_at, 20) in ('', '+00:00') or substr(deleted_at, 20) glob '.[0-9]*' and ltrim(substr(deleted_at, 21), '0123456789') in ('', '+00:00'))),
+  CONSTRAINT `re_activate_available_at_is_utc` CHECK (re_activate_available_at glob '????-??-?? ??:??:??*' and instr(re_activate_available_at, char(0)) = 0 and datetime(substr(re_activate_available_at, 1, 19), '+0 days') is substr(re_activate_available_at, 1, 19) and (substr(re_activate_available_at, 20) in ('', '+00:00') or substr(re_activate_available_at, 20) glob '.[0-9]*' and ltrim(substr(re_activate_available_at, 21), '0123456789') in ('', '+00:00'))),
   CONSTRAINT `users_failed_login_attempts` CHECK (failed_login_attempts >= 0)
 );
 -- Copy rows from old table "users" to new temporary table "new_users"
