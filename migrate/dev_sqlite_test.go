@@ -12,10 +12,10 @@ import (
 
 // readable are tables that SQLite takes, each with what is shown of their keys.
 var readable = map[string]struct{ sql, shown string }{
-	"key without a column list":       {"CREATE TABLE users (id integer PRIMARY KEY); CREATE TABLE s (u int REFERENCES users);", "(`u`) REFERENCES `users` (`id`)"},
-	"before the table it refers to":   {"CREATE TABLE s (u int REFERENCES users); CREATE TABLE users (id integer PRIMARY KEY);", "(`u`) REFERENCES `users` (`id`)"},
-	"to a table that is not there":    {"CREATE TABLE s (u int REFERENCES users);", "(`u`) REFERENCES `users` (`u`)"},
-	"to a column that is not there":   {"CREATE TABLE s (u int REFERENCES users (id));", "(`u`) REFERENCES `users` (`id`)"},
+	"key without a column list":       {"CREATE TABLE owners (id integer PRIMARY KEY); CREATE TABLE s (u int REFERENCES owners);", "(`u`) REFERENCES `owners` (`id`)"},
+	"before the table it refers to":   {"CREATE TABLE s (u int REFERENCES owners); CREATE TABLE owners (id integer PRIMARY KEY);", "(`u`) REFERENCES `owners` (`id`)"},
+	"to a table that is not there":    {"CREATE TABLE s (u int REFERENCES owners);", "(`u`) REFERENCES `owners` (`u`)"},
+	"to a column that is not there":   {"CREATE TABLE s (u int REFERENCES owners (id));", "(`u`) REFERENCES `owners` (`id`)"},
 	"to a table without primary key":  {"CREATE TABLE p (a int); CREATE TABLE s (u int REFERENCES p);", "(`u`) REFERENCES `p` (`u`)"},
 	"to the table itself":             {"CREATE TABLE s (id integer PRIMARY KEY, u int REFERENCES s);", "(`u`) REFERENCES `s` (`id`)"},
 	"to itself without a primary key": {"CREATE TABLE s (a int, u int REFERENCES s);", "(`u`) REFERENCES `s` (`u`)"},
