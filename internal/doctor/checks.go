@@ -139,7 +139,7 @@ var checks = []check{
 	},
 	{
 		code: "scratch-databases", engine: dialect.MySQL, run: checkScratch,
-		about:  "databases `authgraph_dev_…` that were made more than an hour ago, by their name or their tables, and that nobody is connected to",
+		about:  "databases `authgraph_dev_…` that were made more than an hour ago, by their name or their tables, or whose age neither tells, and that nobody is connected to",
 		advice: "info for each, with the statement that drops it: a command that plans was cut off",
 		source: "docs/migrations.md",
 	},
