@@ -46,10 +46,10 @@ func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.C
 		switch err := s.within(ctx, tx, (*ent.Tx).Commit); {
 		case err == nil:
 			return false, nil
-		case errors.Is(err, driver.ErrBadConn), isServer(err, conflicts), isServer(err, refusesCommit), isBusy(err):
+		case errors.Is(err, driver.ErrBadConn), mysqlconn.IsServer(err, conflicts...), mysqlconn.IsServer(err, refusesCommit...), isBusy(err):
 			// The driver reports a bad connection only if it sent nothing.
 			return true, ended(ctx, err)
-		case errors.Is(err, sql.ErrTxDone), isEnded(ctx, err) && !lost(err) && !errors.Is(err, errNoAnswer):
+		case errors.Is(err, sql.ErrTxDone), isEnded(ctx, err) && !mysqlconn.Lost(err) && !errors.Is(err, errNoAnswer):
 			// It was rolled back: database/sql sends no COMMIT then, and SQLite
 			// does not finish one.
 			return false, ended(ctx, err)
@@ -155,7 +155,7 @@ func send[T any](ctx context.Context, s *Service, write func(context.Context) (T
 		s.watched.Store(true)
 	}
 	switch {
-	case err == nil, unsent(err):
+	case err == nil, mysqlconn.Unsent(err):
 		return v, false, err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		// Of ctx, or of one that a driver below the client made of it. In the queue
@@ -163,7 +163,7 @@ func send[T any](ctx context.Context, s *Service, write func(context.Context) (T
 		// of package authgraph nobody can tell.
 		return v, watch.Sent() || !s.watched.Load(), err
 	}
-	return v, lost(err), err
+	return v, mysqlconn.Lost(err), err
 }
 
 func unknownIf(unsure bool, err error) error {

@@ -2,17 +2,15 @@ package auth
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"slices"
 
 	"github.com/go-sql-driver/mysql"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
 // The lists below are of the server's errors (MySQL manual, Server Error Message
@@ -69,35 +67,12 @@ var refusals = []uint16{
 // COMMIT: the server has rolled it back.
 var refusesCommit = []uint16{1290, 1836, 3100}
 
-// cuts are a connection that ended in the middle, which a server or a proxy has
-// told in time. Like a connection that was just cut, they say nothing of what was
-// sent.
-var cuts = []uint16{
-	1080, // closed by the server
-	1152, // aborted
-	1158, // network: could not read
-	1159, // network: not read in time
-	1160, // network: could not write
-	1161, // network: not written in time
-	1184, // aborted before it was in use
-	1927, // MariaDB: killed; MaxScale: lost its server
-	2006, // a proxy's server has gone away
-	2013, // a proxy lost its server
-	2055, // the same
-	3169, // MySQL: killed
-}
-
 // stopped are statements that were ended, and undone, for the time they took or
 // by an administrator. They are not tried again.
 var stopped = []uint16{
 	1317, // interrupted
 	1969, // MariaDB: max_statement_time
 	3024, // MySQL: max_execution_time
-}
-
-func isServer(err error, numbers []uint16) bool {
-	var server *mysql.MySQLError
-	return errors.As(err, &server) && slices.Contains(numbers, server.Number)
 }
 
 // isBusy reports whether err means that another connection holds a lock of the
@@ -109,40 +84,6 @@ func isSQLite(err error, codes ...int) bool {
 	return errors.As(err, &file) && slices.Contains(codes, file.Code()&0xff)
 }
 
-// connecting is the error of a connection that was not made, or nil.
-func connecting(err error) *net.OpError {
-	var op *net.OpError
-	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "handshake") {
-		return op
-	}
-	return nil
-}
-
-// unsent reports whether an error says that nothing was sent.
-func unsent(err error) bool {
-	return errors.Is(err, driver.ErrBadConn) || connecting(err) != nil
-}
-
-// lost reports whether the connection cannot be used any more: it was cut, or
-// what came over it makes no sense. Only [driver.ErrBadConn] says that nothing
-// was sent.
-func lost(err error) bool {
-	if connecting(err) != nil {
-		return false
-	}
-	for _, e := range []error{
-		driver.ErrBadConn, sql.ErrConnDone, io.ErrShortWrite,
-		mysql.ErrInvalidConn, mysql.ErrMalformPkt, mysql.ErrPktSync, mysql.ErrPktSyncMul,
-	} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	// The driver passes on what the network says of a command sent in part.
-	var network *net.OpError
-	return errors.As(err, &network) || isServer(err, cuts)
-}
-
 // mayRepeat reports whether what failed may be tried again on another
 // connection, if it does no harm twice. A server that cannot be reached, or lets
 // this program not in, is told at once.
@@ -150,14 +91,14 @@ func mayRepeat(err error) bool {
 	if err == nil {
 		return false
 	}
-	if isServer(err, refusals) || isServer(err, conflicts) || isBusy(err) {
+	if mysqlconn.IsServer(err, refusals...) || mysqlconn.IsServer(err, conflicts...) || isBusy(err) {
 		return true
 	}
-	if op := connecting(err); op != nil {
+	if op := mysqlconn.Connecting(err); op != nil {
 		var server *mysql.MySQLError
 		return op.Op == "handshake" && !errors.As(err, &server)
 	}
-	return lost(err)
+	return mysqlconn.Lost(err)
 }
 
 // explain is what a caller is told in the end.
@@ -169,9 +110,9 @@ func (s *Service) explain(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &unknown), isEnded(ctx, err):
 		return err
-	case isServer(err, []uint16{3098}) && !s.betweenPrimaries(ctx):
+	case mysqlconn.IsServer(err, 3098) && !s.betweenPrimaries(ctx):
 		return err
-	case mayRepeat(err), connecting(err) != nil, isServer(err, stopped), errors.Is(err, errRaced),
+	case mayRepeat(err), mysqlconn.Connecting(err) != nil, mysqlconn.IsServer(err, stopped...), errors.Is(err, errRaced),
 		isSQLite(err, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN):
 		if ctx.Err() != nil { // while it was tried again
 			err = fmt.Errorf("%w: %w", ctx.Err(), err)

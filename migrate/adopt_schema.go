@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 // tableDef is a table as SHOW CREATE TABLE words it, cut into its parts. That
@@ -79,7 +81,7 @@ func parseTable(name, text string) *tableDef {
 
 const primary = "PRIMARY"
 
-func quote(name string) string       { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+func quote(name string) string       { return dbserver.Quote(name) }
 func unquoteName(name string) string { return strings.ReplaceAll(name, "``", "`") }
 
 // AdoptSession is the statement that prepares a connection as that of an [Adopt] is

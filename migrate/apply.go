@@ -14,6 +14,7 @@ import (
 	"entgo.io/ent/dialect"
 
 	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
 // ApplyOptions configure [Apply]. The zero value applies everything that is
@@ -192,7 +193,7 @@ func (t *target) close() error { return errors.Join(closeConn(t.conn), t.db.Clos
 
 // closeConn closes a connection, which may be lost already.
 func closeConn(conn *sql.Conn) error {
-	if err := conn.Close(); !lost(err) {
+	if err := conn.Close(); !mysqlconn.Lost(err) {
 		return err
 	}
 	return nil

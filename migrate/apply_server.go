@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
-	"database/sql/driver"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,6 +15,8 @@ import (
 
 	atlas "ariga.io/atlas/sql/migrate"
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
 // lockName is the advisory lock of a database. Locks are the server's, so it
@@ -98,7 +99,7 @@ func (a *applier) lock(ctx context.Context) (unlock func() error, err error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		// A connection that was lost has released the lock already.
-		if _, err := a.conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", name); err != nil && !lost(err) {
+		if _, err := a.conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", name); err != nil && !mysqlconn.Lost(err) {
 			return fmt.Errorf("release the migration lock: %w", err)
 		}
 		return nil
@@ -365,9 +366,4 @@ func queryRows(ctx context.Context, conn *sql.Conn, query string, fn func([]sql.
 		fn(row)
 	}
 	return rows.Err()
-}
-
-// lost reports whether err means that the connection is gone.
-func lost(err error) bool {
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone)
 }

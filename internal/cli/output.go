@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/authgraph/authgraph/internal/english"
 )
 
 // output is standard output. It keeps the first error, which [Run] reports, so
@@ -88,12 +90,7 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
+func count(n int, noun string) string { return english.Count(n, noun) }
 
 // short rounds a duration to what a reader wants to know.
 func short(d time.Duration) string {

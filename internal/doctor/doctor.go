@@ -27,7 +27,9 @@ import (
 
 	"github.com/authgraph/authgraph/auth"
 	entmigrate "github.com/authgraph/authgraph/ent/migrate"
+	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -377,7 +379,7 @@ func list(ctx context.Context, db Queryer, query string) (values []string, err e
 }
 
 // quote is a name in a statement.
-func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+func quote(name string) string { return dbserver.Quote(name) }
 
 // enumerate is a list for a reader, at most six of it.
 func enumerate(names []string) string {
@@ -405,9 +407,4 @@ func period(d time.Duration) string {
 	}
 }
 
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
+func plural(n int, noun string) string { return english.Count(n, noun) }

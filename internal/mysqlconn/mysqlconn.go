@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -46,12 +45,12 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, connecting(ctx, err)
 	}
-	base, ok := plain.(mysqlConn)
+	base, ok := plain.(Conn)
 	if !ok {
 		_ = plain.Close() // the error below says more
 		return nil, fmt.Errorf("mysqlconn: a connection of type %T is not the driver's", plain)
 	}
-	return &conn{mysqlConn: base}, nil
+	return &conn{Conn: base}, nil
 }
 
 // connecting is the error of a connection that was not made. The driver tells of
@@ -80,9 +79,9 @@ func (s *Sent) Watch(ctx context.Context) context.Context {
 // Sent reports whether a statement was given to the driver.
 func (s *Sent) Sent() bool { return s.sent.Load() }
 
-// mysqlConn is all that a connection of go-sql-driver/mysql can do. What is not
+// Conn is all that a connection of go-sql-driver/mysql can do. What is not
 // overridden below is passed on to it.
-type mysqlConn interface {
+type Conn interface {
 	driver.Conn
 	driver.ConnBeginTx
 	driver.ConnPrepareContext
@@ -94,8 +93,8 @@ type mysqlConn interface {
 	driver.Validator
 }
 
-// mysqlStmt is what a statement of go-sql-driver/mysql can do.
-type mysqlStmt interface {
+// Stmt is what a statement of go-sql-driver/mysql can do.
+type Stmt interface {
 	driver.Stmt
 	driver.StmtExecContext
 	driver.StmtQueryContext
@@ -104,14 +103,14 @@ type mysqlStmt interface {
 
 // conn is used by one goroutine at a time, as database/sql sees to.
 type conn struct {
-	mysqlConn
+	Conn
 	useless bool
 	tx      tx // the last one
 }
 
 // IsValid has database/sql close the connection, when it is given back, after
 // the server said that it is of no use.
-func (c *conn) IsValid() bool { return !c.useless && c.mysqlConn.IsValid() }
+func (c *conn) IsValid() bool { return !c.useless && c.Conn.IsValid() }
 
 // uselessAfter are the server's errors after which another connection may do
 // what this one cannot: the server takes no writes, or is about to end (MySQL
@@ -136,8 +135,7 @@ func (c *conn) note(err error) error {
 	if err == nil {
 		return nil
 	}
-	var server *mysql.MySQLError
-	if errors.As(err, &server) && slices.Contains(uselessAfter, server.Number) {
+	if IsServer(err, uselessAfter...) {
 		c.useless = true
 	}
 	return err
@@ -160,19 +158,19 @@ func send[T any](ctx context.Context, c *conn, run func() (T, error)) (result T,
 }
 
 func (c *conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
-	return send(ctx, c, func() (driver.Result, error) { return c.mysqlConn.ExecContext(ctx, text, args) })
+	return send(ctx, c, func() (driver.Result, error) { return c.Conn.ExecContext(ctx, text, args) })
 }
 
 func (c *conn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
-	return send(ctx, c, func() (driver.Rows, error) { return c.mysqlConn.QueryContext(ctx, text, args) })
+	return send(ctx, c, func() (driver.Rows, error) { return c.Conn.QueryContext(ctx, text, args) })
 }
 
 func (c *conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
-	plain, err := c.mysqlConn.PrepareContext(ctx, text)
+	plain, err := c.Conn.PrepareContext(ctx, text)
 	if err != nil {
 		return nil, c.note(err)
 	}
-	base, ok := plain.(mysqlStmt)
+	base, ok := plain.(Stmt)
 	if !ok {
 		_ = plain.Close() // the error below says more
 		return nil, fmt.Errorf("mysqlconn: a statement of type %T is not the driver's", plain)
@@ -181,20 +179,20 @@ func (c *conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, er
 }
 
 type stmt struct {
-	mysqlStmt
+	Stmt
 	conn *conn
 }
 
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	return send(ctx, s.conn, func() (driver.Result, error) { return s.mysqlStmt.ExecContext(ctx, args) })
+	return send(ctx, s.conn, func() (driver.Result, error) { return s.Stmt.ExecContext(ctx, args) })
 }
 
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	return send(ctx, s.conn, func() (driver.Rows, error) { return s.mysqlStmt.QueryContext(ctx, args) })
+	return send(ctx, s.conn, func() (driver.Rows, error) { return s.Stmt.QueryContext(ctx, args) })
 }
 
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	if _, err := c.mysqlConn.BeginTx(ctx, opts); err != nil {
+	if _, err := c.Conn.BeginTx(ctx, opts); err != nil {
 		return nil, c.note(err)
 	}
 	if s, watched := ctx.Value(sentKey{}).(*Sent); watched {
@@ -220,12 +218,11 @@ func (t *tx) Commit() error {
 		t.conn.useless = true
 		return fmt.Errorf("%w: %w", driver.ErrBadConn, err)
 	}
-	_, err := t.conn.mysqlConn.ExecContext(t.ctx, "COMMIT", nil)
+	_, err := t.conn.Conn.ExecContext(t.ctx, "COMMIT", nil)
 	if err == nil {
 		return nil
 	}
-	var server *mysql.MySQLError
-	if !errors.As(err, &server) || server.Number != erLockDeadlock {
+	if !IsServer(err, erLockDeadlock) {
 		// Nobody knows whether the transaction is still open.
 		t.conn.useless = true
 	}
@@ -248,7 +245,7 @@ func (t *tx) Rollback() error {
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), rollbackWait)
 	}
 	defer cancel()
-	_, err := t.conn.mysqlConn.ExecContext(ctx, "ROLLBACK", nil)
+	_, err := t.conn.Conn.ExecContext(ctx, "ROLLBACK", nil)
 	if err != nil {
 		t.conn.useless = true
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/authgraph/authgraph/internal/english"
 )
 
 //go:embed graph.css
@@ -56,17 +58,7 @@ func describe(s *Schema) string {
 	return strings.Join(parts, " ")
 }
 
-func count(n int, noun string) string {
-	switch {
-	case n == 1:
-		return "1 " + noun
-	case noun == "index":
-		noun = "indexe"
-	case noun == "query":
-		noun = "querie"
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
+func count(n int, noun string) string { return english.Count(n, noun) }
 
 func (g *graph) draw(b *strings.Builder, links bool) {
 	for _, l := range g.lines {

@@ -25,6 +25,8 @@ import (
 	"unicode"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
 // Options bound a cache.
@@ -75,12 +77,12 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, ok := plain.(mysqlConn)
+	base, ok := plain.(mysqlconn.Conn)
 	if !ok {
 		_ = plain.Close() // the error below says more
 		return nil, fmt.Errorf("stmtcache: a connection of type %T cannot keep statements", plain)
 	}
-	return &conn{mysqlConn: base, pool: c, byText: map[string]*list.Element{}}, nil
+	return &conn{Conn: base, pool: c, byText: map[string]*list.Element{}}, nil
 }
 
 // maxRefused bounds the memory of refusals.
@@ -112,30 +114,9 @@ func (c *connector) refuseAll() {
 	c.noneTill = time.Now().Add(c.options.Retry)
 }
 
-// mysqlConn is all that a connection of go-sql-driver/mysql can do. What is not
-// overridden below is passed on to it.
-type mysqlConn interface {
-	driver.Conn
-	driver.ConnBeginTx
-	driver.ConnPrepareContext
-	driver.ExecerContext
-	driver.NamedValueChecker
-	driver.Pinger
-	driver.QueryerContext
-	driver.SessionResetter
-	driver.Validator
-}
-
-// mysqlStmt is what a statement of go-sql-driver/mysql can do.
-type mysqlStmt interface {
-	driver.Stmt
-	driver.StmtExecContext
-	driver.StmtQueryContext
-}
-
 // conn is used by one goroutine at a time, as database/sql sees to.
 type conn struct {
-	mysqlConn
+	mysqlconn.Conn
 	pool   *connector
 	byText map[string]*list.Element // of entry
 	recent list.List                // the last used in front
@@ -153,7 +134,7 @@ type conn struct {
 
 type entry struct {
 	text string
-	stmt mysqlStmt
+	stmt mysqlconn.Stmt
 }
 
 func (c *conn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
@@ -168,7 +149,7 @@ func (c *conn) QueryContext(ctx context.Context, text string, args []driver.Name
 		}
 	}
 	c.note(text)
-	return c.mysqlConn.QueryContext(ctx, text, args)
+	return c.Conn.QueryContext(ctx, text, args)
 }
 
 func (c *conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
@@ -183,12 +164,12 @@ func (c *conn) ExecContext(ctx context.Context, text string, args []driver.Named
 		}
 	}
 	c.note(text)
-	return c.mysqlConn.ExecContext(ctx, text, args)
+	return c.Conn.ExecContext(ctx, text, args)
 }
 
 // prepared returns the statement of a text, or nil where the text is to be sent
 // itself. After an error nothing has been run.
-func (c *conn) prepared(ctx context.Context, text string, args []driver.NamedValue) (mysqlStmt, error) {
+func (c *conn) prepared(ctx context.Context, text string, args []driver.NamedValue) (mysqlconn.Stmt, error) {
 	// While rows are open the connection takes no command, and the driver says so.
 	if !isPlain(args) || c.foreign || !c.IsValid() {
 		return nil, nil
@@ -249,15 +230,15 @@ func (c *conn) textInstead(number uint16) bool {
 
 func (c *conn) mayBeInTx() bool { return c.inTx || c.byHand }
 
-func (c *conn) prepare(ctx context.Context, text string, hash uint64, args int) (mysqlStmt, error) {
+func (c *conn) prepare(ctx context.Context, text string, hash uint64, args int) (mysqlconn.Stmt, error) {
 	// Before, so that there are never more than the limit.
 	for c.recent.Len() >= c.pool.options.Size {
 		c.drop(c.recent.Back())
 	}
-	plain, err := c.mysqlConn.PrepareContext(ctx, text)
+	plain, err := c.Conn.PrepareContext(ctx, text)
 	if err == nil {
 		c.once[slices.Index(c.once[:], hash)] = 0 // dropped, it has to come twice again
-		stmt, ok := plain.(mysqlStmt)
+		stmt, ok := plain.(mysqlconn.Stmt)
 		if !ok {
 			return nil, fmt.Errorf("stmtcache: a statement of type %T cannot be kept", plain)
 		}
@@ -316,7 +297,7 @@ func (c *conn) isGone(text string, err error) bool {
 
 // BeginTx begins a transaction that this connection knows of.
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	begun, err := c.mysqlConn.BeginTx(ctx, opts)
+	begun, err := c.Conn.BeginTx(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -346,7 +327,7 @@ func (c *conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, er
 		c.foreign, c.byHand = true, true
 		c.dropAll()
 	}
-	return c.mysqlConn.PrepareContext(ctx, text)
+	return c.Conn.PrepareContext(ctx, text)
 }
 
 // note takes in what a text that is sent may do to the session.
