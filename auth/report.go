@@ -72,18 +72,6 @@ func (c Config) Report() []Finding {
 	return r.findings
 }
 
-// problem is the error of a Config that [New] would refuse, apart from its
-// having no keys.
-func (c Config) problem() error {
-	if len(c.Keys.reveal()) == 0 {
-		c.Keys = NewKeys(make([]byte, minKey))
-	}
-	return c.validate()
-}
-
-// minKey is the length in bytes below which a key weakens HMAC-SHA-256.
-const minKey = 32
-
 type report struct{ findings []Finding }
 
 // add judges a setting: fail where failed, else warn where warned.

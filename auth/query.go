@@ -1,0 +1,46 @@
+package auth
+
+import (
+	"context"
+
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/predicate"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+// readable has Ent read the booleans of users as [ownerColumns] does.
+func readable(sel *entsql.Selector) {
+	var rest []string
+	for _, column := range user.Columns {
+		if column != user.FieldIsEmailVerified && column != user.FieldIsDeleted {
+			rest = append(rest, column)
+		}
+	}
+	sel.Select(sel.Columns(rest...)...)
+	sel.AppendSelectExprAs(entsql.Expr(sel.C(user.FieldIsEmailVerified)+" = 1"), user.FieldIsEmailVerified)
+	sel.AppendSelectExprAs(entsql.Expr(sel.C(user.FieldIsDeleted)+" <> 0"), user.FieldIsDeleted)
+}
+
+// readUser is the one user that matches.
+func readUser(ctx context.Context, tx *ent.Client, which ...predicate.User) (*ent.User, error) {
+	q := tx.User.Query().Where(which...)
+	q.Modify(readable)
+	return q.Only(ctx)
+}
+
+// forUpdate makes a query read what is committed, wait for what is not, and keep
+// it so until the transaction ends: under repeatable read a plain query would
+// show rows as they were when the transaction first read. SQLite's transaction
+// holds the whole file.
+func forUpdate(sel *entsql.Selector) {
+	if sel.Dialect() == dialect.MySQL {
+		sel.ForUpdate()
+	}
+}
+
+// isTrue is an equality to MySQL's planner, and a bare column is not: only with
+// an equality does it go on to the index's next column.
+func isTrue(field string) func(*entsql.Selector) { return entsql.FieldIn(field, true) }

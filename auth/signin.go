@@ -1,0 +1,156 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+// Grant is what a sign-in gives: hand the tokens to the client, they cannot be
+// read again.
+type Grant struct {
+	// User is as it was when the proof was examined.
+	User    *User
+	Session *Session
+	// Token is the session's.
+	Token Token
+	// Refresh is the first token of a new family.
+	Refresh Token
+}
+
+// SignIn verifies a password and starts a session and a family of refresh
+// tokens. It is an [ErrCredentials] if the email has no active account or the
+// password is wrong, which cost the same hashing.
+//
+// Each guess is counted, in a committed statement, before it is examined; no
+// more than LockoutPolicy.MaxFailures in a row are, however many come at once.
+// Beyond them it is a [*LockedError], for LockoutPolicy.Duration. Success or an
+// expired lock start the count again. If a reset of the password commits first,
+// the old one is wrong; if the sign-in commits first, the reset ends it.
+func (s *Service) SignIn(ctx context.Context, email, password string, d Device) (*Grant, error) {
+	grant, err := s.signIn(ctx, email, password, d)
+	if errors.Is(err, errMoved) {
+		// Another sign-in may have renewed the hash of the same password.
+		grant, err = s.signIn(ctx, email, password, d)
+	}
+	if errors.Is(err, errMoved) {
+		return nil, ErrCredentials
+	}
+	return grant, err
+}
+
+// errMoved is an account that changed while its hash, which was to be renewed,
+// was verified.
+var errMoved = errors.New("the account changed while its password was verified")
+
+func (s *Service) signIn(ctx context.Context, email, password string, d Device) (*Grant, error) {
+	u, rehashed, err := s.prove(ctx, password, activeByEmail, schematype.NormalizeEmail(email))
+	if err != nil {
+		return nil, err
+	}
+	grant, err := s.grant(ctx, u, d, func(up *ent.UserUpdate) {
+		// The password must still be the one that was verified.
+		up.Where(user.Password(*u.Password), usable(s.now())).SetFailedLoginAttempts(0).ClearLockUntil()
+		if rehashed != "" {
+			up.SetPassword(rehashed)
+		}
+	})
+	switch {
+	case errors.Is(err, ErrCredentials) && rehashed != "":
+		return nil, errMoved
+	case err == nil && rehashed != "":
+		s.observe(ctx, Event{Action: ActionRehash, UserID: u.ID})
+	}
+	return grant, err
+}
+
+// prove verifies the password of the account that a value finds. Where the hash
+// was made with weaker parameters than new ones are, it returns a new one.
+func (s *Service) prove(ctx context.Context, password string, by account, value any) (u *ent.User, rehashed string, err error) {
+	u, err = repeat(ctx, s, func(ctx context.Context) (*ent.User, error) { return loadUser(ctx, s.client, by, value) })
+	if err != nil {
+		return nil, "", fmt.Errorf("verify a password: %w", err)
+	}
+	refused := ErrCredentials
+	var hash *string
+	if u != nil && u.Password != nil {
+		if refused = s.countGuess(ctx, u); refused == nil {
+			hash = u.Password
+		} else if !errors.Is(refused, ErrCredentials) {
+			return nil, "", refused
+		}
+	}
+	// A guess that is not examined takes as long as one that is.
+	ok, weak, err := s.verify(password, hash)
+	switch {
+	case err != nil:
+		return nil, "", fmt.Errorf("verify a password: %w", err)
+	case hash == nil:
+		// Only now: guesses that were counted before this one have had time to
+		// turn out right. Where they cannot any more, the account must not stay
+		// without a lock that ends.
+		var lock *LockedError
+		if errors.As(refused, &lock) && !locked(u, s.now()) {
+			if err := s.lockAfter(ctx, u.ID); err != nil {
+				return nil, "", err
+			}
+		}
+		s.observe(ctx, Event{Action: ActionSignInFailed, Detail: "not examined"})
+		return nil, "", refused
+	case !ok:
+		if err := s.lockAfter(ctx, u.ID); err != nil {
+			return nil, "", err
+		}
+		s.observe(ctx, Event{Action: ActionSignInFailed, UserID: u.ID, Detail: "wrong password"})
+		return nil, "", ErrCredentials
+	case weak:
+		if rehashed, err = s.cfg.Hasher.Hash(normalizePassword(password)); err != nil {
+			return nil, "", fmt.Errorf("hash a password: %w", err)
+		}
+	}
+	return u, rehashed, nil
+}
+
+// grant starts a session and a family of refresh tokens for a user who proved
+// who they are. The update of the user, which narrow restricts to the state in
+// which the proof holds, takes the user's row: a change of the password, a lock
+// or a deletion either comes first, and the grant is refused, or ends what the
+// grant started.
+func (s *Service) grant(ctx context.Context, u *ent.User, d Device, narrow func(*ent.UserUpdate)) (*Grant, error) {
+	var g *Grant
+	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		var err error
+		g, err = s.grantIn(ctx, tx, u, d, narrow)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.observe(ctx, Event{Action: ActionSignIn, UserID: u.ID, SessionID: g.Session.ID})
+	return g, nil
+}
+
+// grantIn is [Service.grant] in the caller's transaction.
+func (s *Service) grantIn(ctx context.Context, tx *ent.Client, u *ent.User, d Device, narrow func(*ent.UserUpdate)) (*Grant, error) {
+	now := s.now()
+	up := tx.User.Update().Where(user.ID(u.ID)).SetLastLoginAt(now)
+	narrow(up)
+	switch n, err := up.Save(ctx); {
+	case err != nil:
+		return nil, fmt.Errorf("sign in: %w", err)
+	case n == 0:
+		return nil, ErrCredentials
+	}
+	g := &Grant{User: userOf(u)}
+	g.User.LastLoginAt = &now
+	var err error
+	if g.Session, g.Token, err = s.startSession(ctx, tx, u.ID, d); err != nil {
+		return nil, err
+	}
+	g.Refresh, err = s.startFamily(ctx, tx, u.ID)
+	return g, err
+}
