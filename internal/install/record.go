@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/rogpeppe/go-internal/txtar"
 )
@@ -104,22 +103,4 @@ func readRecord(p *Project) (*record, error) {
 		r.order = append(r.order, f.Name)
 	}
 	return r, nil
-}
-
-// inside reports whether a path, relative to a module and with slashes, is one that may
-// be read and written: inside of the module on every system, and not git's own. A file in
-// .git is a program that the next git command runs.
-func inside(name string) bool {
-	if !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, `\:`) {
-		return false
-	}
-	for part := range strings.SplitSeq(strings.ToLower(name), "/") {
-		// Windows drops dots and spaces at the end, and has a short name for .git; macOS
-		// drops characters that are not seen.
-		if strings.TrimRight(part, ". ") == ".git" || strings.HasPrefix(part, "git~") ||
-			strings.ContainsFunc(part, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			return false
-		}
-	}
-	return true
 }

@@ -1,16 +1,12 @@
 package install
 
 import (
-	"cmp"
 	"embed"
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
-
-	"golang.org/x/mod/modfile"
 
 	"github.com/authgraph/authgraph"
 )
@@ -40,39 +36,6 @@ func (s source) met(text string) bool {
 		}
 		return !strings.Contains(text, part)
 	})
-}
-
-// layout is where things go in a project and for which database.
-type layout struct {
-	module string
-	db     string
-	// dir is the ent folder, migrations that of the SQL, both relative to the
-	// module and with slashes.
-	dir, migrations string
-	// generator is whether the project gets the generator: it has none.
-	generator bool
-}
-
-// entFile is the path of a file in the ent folder.
-func (l layout) entFile(name string) string { return path.Join(l.dir, name) }
-
-// beside is the path of a folder that lies beside the ent folder.
-func (l layout) beside(name string) string { return path.Join(path.Dir(l.dir), name) }
-
-// importPath is where a package of this project is in the target, and the name it is
-// imported under if that is not the last part of the path.
-func (l layout) importPath(from string) (to, name string) {
-	rest, ok := strings.CutPrefix(from, origin)
-	if !ok || rest != "" && rest[0] != '/' {
-		return from, ""
-	}
-	if rest == "/ent" || strings.HasPrefix(rest, "/ent/") {
-		if rest == "/ent" && path.Base(l.dir) != "ent" {
-			name = "ent"
-		}
-		return path.Join(l.module, l.dir, strings.TrimPrefix(rest, "/ent")), name
-	}
-	return path.Join(l.module, l.beside(cmp.Or(strings.TrimPrefix(rest, "/"), "authgraph"))), ""
 }
 
 // config are the files of the project itself.
@@ -131,14 +94,6 @@ const exampleHead = `# The environment of authgraph and of the service, which re
 # .env, keep that out of git, and load it into the shell before you run them:
 #   set -a; . ./.env; set +a
 `
-
-// desiredFile is the SQL that the generator writes.
-func (l layout) desiredFile() string {
-	if l.db == "sqlite" {
-		return "schema.sqlite.sql"
-	}
-	return "schema.sql"
-}
 
 // schema are the entities, wired to each other, with their helpers. Unwired are
 // those whose edges to the value wait for it.
@@ -282,90 +237,4 @@ func closure(packages ...string) ([]string, error) {
 	}
 	slices.Sort(packages)
 	return packages, nil
-}
-
-// requirements are the modules that the sources import, at the versions this
-// project is built with.
-func requirements(sources []source) ([]Requirement, error) {
-	versions, _, err := ownRequirements()
-	if err != nil {
-		return nil, err
-	}
-	// Ent's generated code imports Ent, and Ent imports Atlas.
-	need := map[string]bool{"entgo.io/ent": true, "ariga.io/atlas": true}
-	for _, s := range sources {
-		if !strings.HasSuffix(s.path, ".go") {
-			continue
-		}
-		paths, err := imports([]byte(s.text))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.path, err)
-		}
-		for _, p := range paths {
-			best := ""
-			for mod := range versions {
-				if (p == mod || strings.HasPrefix(p, mod+"/")) && len(mod) > len(best) {
-					best = mod
-				}
-			}
-			if best != "" {
-				need[best] = true
-			}
-		}
-	}
-	var out []Requirement
-	for mod := range need {
-		out = append(out, Requirement{mod, versions[mod]})
-	}
-	slices.SortFunc(out, func(a, b Requirement) int { return cmp.Compare(a.Module, b.Module) })
-	return out, nil
-}
-
-// ownRequirements are the versions and the Go version of this project's go.mod.
-func ownRequirements() (versions map[string]string, goVersion string, err error) {
-	text, err := authgraph.Files.ReadFile("go.mod")
-	if err != nil {
-		return nil, "", err
-	}
-	mod, err := modfile.Parse("go.mod", text, nil)
-	if err != nil {
-		return nil, "", err
-	}
-	versions = map[string]string{}
-	for _, r := range mod.Require {
-		versions[r.Mod.Path] = r.Mod.Version
-	}
-	return versions, mod.Go.Version, nil
-}
-
-// features are the parts of Ent that package auth needs, by the name the Ent
-// command takes and by the constant.
-var features = []struct{ flag, constant string }{
-	{"sql/execquery", "FeatureExecQuery"},
-	{"sql/lock", "FeatureLock"},
-	{"sql/modifier", "FeatureModifier"},
-	{"sql/upsert", "FeatureUpsert"},
-}
-
-var (
-	entCommand  = regexp.MustCompile(`(?m)^//go:generate .*\bent(@\S+)? generate\b`)
-	featureFlag = regexp.MustCompile(`--?feature[= ](\S+)`)
-)
-
-// addFeatures adds the missing features to the line of a generate.go that runs
-// the Ent command; ok is false if it has none.
-func addFeatures(generate string, missing []string) (_ string, ok bool) {
-	at := entCommand.FindStringIndex(generate)
-	if at == nil {
-		return "", false
-	}
-	end := at[1] + strings.IndexByte(generate[at[1]:]+"\n", '\n')
-	line, list := generate[at[0]:end], strings.Join(missing, ",")
-	if old := featureFlag.FindStringSubmatchIndex(line); old != nil {
-		line = line[:old[3]] + "," + list + line[old[3]:]
-	} else {
-		cut := at[1] - at[0]
-		line = line[:cut] + " --feature " + list + line[cut:]
-	}
-	return generate[:at[0]] + line + generate[end:], true
 }

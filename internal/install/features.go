@@ -1,0 +1,76 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strings"
+)
+
+// features are the parts of Ent that package auth needs, by the name the Ent
+// command takes and by the constant.
+var features = []struct{ flag, constant string }{
+	{"sql/execquery", "FeatureExecQuery"},
+	{"sql/lock", "FeatureLock"},
+	{"sql/modifier", "FeatureModifier"},
+	{"sql/upsert", "FeatureUpsert"},
+}
+
+// needFeatures holds the generator of the user against what package auth needs.
+func (p *Plan) needFeatures(force bool) error {
+	var all string
+	texts := map[string]string{}
+	for _, name := range []string{"generate.go", "entc.go"} {
+		text, err := p.project.read(p.layout.entFile(name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		texts[name] = string(text)
+		all += string(text)
+	}
+	var flags, constants []string
+	for _, f := range features {
+		if !strings.Contains(all, f.flag) && !strings.Contains(all, f.constant) {
+			flags, constants = append(flags, f.flag), append(constants, "gen."+f.constant)
+		}
+	}
+	if len(flags) == 0 {
+		return nil
+	}
+	generate := p.layout.entFile("generate.go")
+	text, ok := addFeatures(texts["generate.go"], flags)
+	if !ok {
+		return fmt.Errorf("package auth needs features of Ent that the generator does not have: put %s into the Features of gen.Config in %s, then run this again",
+			strings.Join(constants, ", "), p.layout.entFile("entc.go"))
+	}
+	f := File{Path: generate, Reason: "package auth needs these features", Action: Differs, Text: text, was: texts["generate.go"]}
+	if force {
+		f.Action = Update
+	}
+	p.Files = append(p.Files, f)
+	return nil
+}
+
+var (
+	entCommand  = regexp.MustCompile(`(?m)^//go:generate .*\bent(@\S+)? generate\b`)
+	featureFlag = regexp.MustCompile(`--?feature[= ](\S+)`)
+)
+
+// addFeatures adds the missing features to the line of a generate.go that runs
+// the Ent command; ok is false if it has none.
+func addFeatures(generate string, missing []string) (_ string, ok bool) {
+	at := entCommand.FindStringIndex(generate)
+	if at == nil {
+		return "", false
+	}
+	end := at[1] + strings.IndexByte(generate[at[1]:]+"\n", '\n')
+	line, list := generate[at[0]:end], strings.Join(missing, ",")
+	if old := featureFlag.FindStringSubmatchIndex(line); old != nil {
+		line = line[:old[3]] + "," + list + line[old[3]:]
+	} else {
+		cut := at[1] - at[0]
+		line = line[:cut] + " --feature " + list + line[cut:]
+	}
+	return generate[:at[0]] + line + generate[end:], true
+}

@@ -1,0 +1,108 @@
+package install
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// layout is where things go in a project and for which database.
+type layout struct {
+	module string
+	db     string
+	// dir is the ent folder, migrations that of the SQL, both relative to the
+	// module and with slashes.
+	dir, migrations string
+	// generator is whether the project gets the generator: it has none.
+	generator bool
+}
+
+// entFile is the path of a file in the ent folder.
+func (l layout) entFile(name string) string { return path.Join(l.dir, name) }
+
+// beside is the path of a folder that lies beside the ent folder.
+func (l layout) beside(name string) string { return path.Join(path.Dir(l.dir), name) }
+
+// importPath is where a package of this project is in the target, and the name it is
+// imported under if that is not the last part of the path.
+func (l layout) importPath(from string) (to, name string) {
+	rest, ok := strings.CutPrefix(from, origin)
+	if !ok || rest != "" && rest[0] != '/' {
+		return from, ""
+	}
+	if rest == "/ent" || strings.HasPrefix(rest, "/ent/") {
+		if rest == "/ent" && path.Base(l.dir) != "ent" {
+			name = "ent"
+		}
+		return path.Join(l.module, l.dir, strings.TrimPrefix(rest, "/ent")), name
+	}
+	return path.Join(l.module, l.beside(cmp.Or(strings.TrimPrefix(rest, "/"), "authgraph"))), ""
+}
+
+// desiredFile is the SQL that the generator writes.
+func (l layout) desiredFile() string {
+	if l.db == "sqlite" {
+		return "schema.sqlite.sql"
+	}
+	return "schema.sql"
+}
+
+// layout combines what was asked for with what was installed.
+func (p *Project) layout(o Options) (layout, error) {
+	l := layout{module: p.Module, db: o.DB, dir: o.Dir}
+	if r := p.record; r != nil {
+		if o.DB != "" && o.DB != r.layout.db {
+			return l, optionsError("this project is set up for %s: leave out --db %s", r.layout.db, o.DB)
+		}
+		if o.Dir != "" && path.Clean(o.Dir) != r.layout.dir {
+			return l, optionsError("this project has its ent folder in %s: leave out --dir %s", r.layout.dir, o.Dir)
+		}
+		l = r.layout
+		l.module = p.Module
+		return l, nil
+	}
+	if l.db == "" {
+		return l, errors.New("the database is not known")
+	}
+	l.dir = path.Clean(cmp.Or(l.dir, "ent"))
+	l.migrations = "migrate"
+	if l.db == "sqlite" {
+		l.migrations = "migrate/sqlite"
+	}
+	// The folder of Ent's own documentation.
+	other := path.Join(l.dir, "migrate", "migrations")
+	if !p.exists(path.Join(l.migrations, "atlas.sum")) && p.exists(other) {
+		l.migrations = other
+	}
+	var err error
+	l.generator, err = p.ownGenerator(l)
+	return l, err
+}
+
+// ownGenerator reports whether the project has no generator, or the one that
+// would be installed.
+func (p *Project) ownGenerator(l layout) (bool, error) {
+	l.generator = true
+	sources, err := l.config()
+	if err != nil {
+		return false, err
+	}
+	same := 0
+	for _, s := range sources {
+		if path.Dir(s.path) != l.dir {
+			continue
+		}
+		text, err := p.read(s.path)
+		switch {
+		case err == nil && string(text) == s.text:
+			same++
+		case err == nil:
+			return false, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return false, err
+		}
+	}
+	return same > 0 || !p.exists(l.entFile("ent.go")), nil
+}

@@ -1,0 +1,143 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// link refuses a path that is a symbolic link or below one: what was written
+// through it could not be undone.
+func (p *Project) link(name string) error {
+	if at := symlink(p.files, name); at != "" {
+		return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place, or choose another folder with --dir", at)
+	}
+	return nil
+}
+
+// symlink is the part of a path, relative to root, that is a symbolic link; empty
+// where none is.
+func symlink(root *os.Root, name string) string {
+	for ; name != "."; name = path.Dir(name) {
+		info, err := root.Lstat(name)
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return name
+		}
+	}
+	return ""
+}
+
+// linksIn refuses symbolic links where the generator writes: in the ent folder,
+// but not among the entities and templates that it reads.
+func (p *Project) linksIn(l layout) error {
+	return walk(p.files, l.dir, func(name string, entry fs.DirEntry) error {
+		if entry.IsDir() && (name == l.entFile("schema") || name == l.entFile("template")) {
+			return fs.SkipDir
+		}
+		return p.link(name)
+	})
+}
+
+// nested refuses a path in a module of its own.
+func (p *Project) nested(name string) error {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		if p.exists(path.Join(dir, "go.mod")) {
+			return fmt.Errorf("%s is a module of its own: run authgraph there, or choose another folder with --dir", dir)
+		}
+	}
+	return nil
+}
+
+// clash refuses entities and helpers whose names the schema of the user has.
+func (p *Project) clash(l layout, sources []source) error {
+	ours := map[string]string{}
+	folder := l.entFile("schema")
+	for _, s := range sources {
+		if path.Dir(s.path) != folder {
+			continue
+		}
+		names, err := declared([]byte(s.text))
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			ours[n] = s.path
+		}
+	}
+	entries, err := p.list(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		name := path.Join(folder, e.Name())
+		if e.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") ||
+			slices.ContainsFunc(sources, func(s source) bool { return s.path == name }) {
+			continue
+		}
+		text, err := p.read(name)
+		if err != nil {
+			return err
+		}
+		names, err := declared(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		for _, n := range names {
+			if ours[n] != "" {
+				return fmt.Errorf("%s declares %s, which %s would declare again: rename it, or leave out that entity", name, n, ours[n])
+			}
+		}
+	}
+	return nil
+}
+
+// mixed refuses packages beside the ent folder where the user has one in the
+// same folder. Into one that was installed, the user may add files.
+func (p *Project) mixed(l layout, sources []source) error {
+	packages := map[string][]string{}
+	for _, s := range sources {
+		if dir := path.Dir(s.path); strings.HasSuffix(s.path, ".go") && dir != l.dir && !strings.HasPrefix(dir, l.dir+"/") {
+			packages[dir] = append(packages[dir], s.path)
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(packages)) {
+		if p.record != nil && slices.ContainsFunc(packages[dir], func(name string) bool { _, ok := p.record.files[name]; return ok }) {
+			continue
+		}
+		entries, err := p.list(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, e := range entries {
+			name := path.Join(dir, e.Name())
+			if !e.IsDir() && strings.HasSuffix(name, ".go") && !slices.Contains(packages[dir], name) {
+				return fmt.Errorf("%s is yours, and package %s of authgraph would be mixed with yours in the folder %s: rename the folder, or leave out --with-auth", name, path.Base(dir), dir)
+			}
+		}
+	}
+	return nil
+}
+
+// inside reports whether a path, relative to a module and with slashes, is one that may
+// be read and written: inside of the module on every system, and not git's own. A file in
+// .git is a program that the next git command runs.
+func inside(name string) bool {
+	if !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, `\:`) {
+		return false
+	}
+	for part := range strings.SplitSeq(strings.ToLower(name), "/") {
+		// Windows drops dots and spaces at the end, and has a short name for .git; macOS
+		// drops characters that are not seen.
+		if strings.TrimRight(part, ". ") == ".git" || strings.HasPrefix(part, "git~") ||
+			strings.ContainsFunc(part, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return false
+		}
+	}
+	return true
+}

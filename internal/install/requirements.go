@@ -1,0 +1,162 @@
+package install
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
+
+	"github.com/authgraph/authgraph"
+)
+
+// Requirement is a module that go.mod has to hold, at this version or a later one.
+type Requirement struct {
+	Module  string `json:"module"`
+	Version string `json:"version"`
+}
+
+func (r Requirement) String() string { return r.Module + "@" + r.Version }
+
+// requirements are the modules that the sources import, at the versions this
+// project is built with.
+func requirements(sources []source) ([]Requirement, error) {
+	versions, _, err := ownRequirements()
+	if err != nil {
+		return nil, err
+	}
+	// Ent's generated code imports Ent, and Ent imports Atlas.
+	need := map[string]bool{"entgo.io/ent": true, "ariga.io/atlas": true}
+	for _, s := range sources {
+		if !strings.HasSuffix(s.path, ".go") {
+			continue
+		}
+		paths, err := imports([]byte(s.text))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.path, err)
+		}
+		for _, p := range paths {
+			best := ""
+			for mod := range versions {
+				if (p == mod || strings.HasPrefix(p, mod+"/")) && len(mod) > len(best) {
+					best = mod
+				}
+			}
+			if best != "" {
+				need[best] = true
+			}
+		}
+	}
+	var out []Requirement
+	for mod := range need {
+		out = append(out, Requirement{mod, versions[mod]})
+	}
+	slices.SortFunc(out, func(a, b Requirement) int { return cmp.Compare(a.Module, b.Module) })
+	return out, nil
+}
+
+// ownRequirements are the versions and the Go version of this project's go.mod.
+func ownRequirements() (versions map[string]string, goVersion string, err error) {
+	text, err := authgraph.Files.ReadFile("go.mod")
+	if err != nil {
+		return nil, "", err
+	}
+	mod, err := modfile.Parse("go.mod", text, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	versions = map[string]string{}
+	for _, r := range mod.Require {
+		versions[r.Mod.Path] = r.Mod.Version
+	}
+	return versions, mod.Go.Version, nil
+}
+
+// entTool is the command of Ent: as a tool of the module it keeps what the
+// generator imports in go.mod.
+const entTool = "entgo.io/ent/cmd/ent"
+
+// require adds what is missing in go.mod, and raises what is too old.
+func (r *run) require(ctx context.Context) error {
+	was, err := r.goMod()
+	if err != nil {
+		return err
+	}
+	had := map[string]string{}
+	for _, q := range was.Require {
+		had[q.Mod.Path] = q.Mod.Version
+	}
+	var get []string
+	if have := "go" + goVersion(was); r.language != "" && semver.Compare("v"+strings.TrimPrefix(have, "go"), "v"+r.language) < 0 {
+		get = append(get, "go@"+r.language)
+	}
+	for _, m := range r.Requirements {
+		if semver.Compare(had[m.Module], m.Version) < 0 {
+			get = append(get, m.String())
+		}
+	}
+	if err := r.get(ctx, get...); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(was.Tool, func(t *modfile.Tool) bool { return t.Path == entTool }) && r.layout.generator {
+		i := slices.IndexFunc(r.Requirements, func(m Requirement) bool { return m.Module == "entgo.io/ent" })
+		version := r.Requirements[i].Version
+		if semver.Compare(had["entgo.io/ent"], version) > 0 {
+			version = had["entgo.io/ent"]
+		}
+		if err := r.get(ctx, "-tool", entTool+"@"+version); err != nil {
+			return err
+		}
+	}
+	// What came with them is taken in the version it was tried with.
+	versions, _, err := ownRequirements()
+	if err != nil {
+		return err
+	}
+	is, err := r.goMod()
+	if err != nil {
+		return err
+	}
+	get = nil
+	for _, q := range is.Require {
+		if had[q.Mod.Path] == "" && semver.Compare(q.Mod.Version, versions[q.Mod.Path]) < 0 {
+			get = append(get, q.Mod.Path+"@"+versions[q.Mod.Path])
+		}
+	}
+	return r.get(ctx, get...)
+}
+
+func goVersion(m *modfile.File) string {
+	if m.Go == nil {
+		return "1.16"
+	}
+	return m.Go.Version
+}
+
+func (r *run) goMod() (*modfile.File, error) {
+	text, err := r.project.read("go.mod")
+	if err != nil {
+		return nil, err
+	}
+	return modfile.Parse("go.mod", text, nil)
+}
+
+func (r *run) get(ctx context.Context, args ...string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	r.progress("go get %s", strings.Join(args, " "))
+	err := r.edit(ctx, append([]string{"get"}, args...)...)
+	if err != nil && unreachable.MatchString(err.Error()) {
+		return fmt.Errorf("the requirements could not be downloaded: check the network and GOPROXY: %w", err)
+	}
+	return err
+}
+
+// unreachable is what the go command says where it does not get through to a
+// module proxy.
+var unreachable = regexp.MustCompile(`dial tcp|no such host|GOPROXY=off|connection refused|i/o timeout|network is unreachable|disabled by GOPROXY|proxyconnect`)
