@@ -131,7 +131,8 @@ func growthReport(s *settings, sizes []*bench, lines []*line) (string, error) {
 	}
 	const plot = "benchmarks-growth.svg"
 	err := report.Lines(filepath.Join(filepath.Dir(s.doc), plot), "Microseconds an operation, by sessions in the table", "µs", steps, plotted)
-	return fmt.Sprintf("Sizes are numbers of sessions; users, refresh tokens and codes are a quarter of them each. All sizes are on one "+
-		"server at once. %d connections, %d rounds of %s a size.\n\n%s\n%s\n![Microseconds an operation by size](%s)\n",
+	return fmt.Sprintf("A size is the number of sessions. Users, refresh tokens and codes are a quarter of it each. "+
+		"One server holds all sizes at once. %d connections, %d rounds of %s a size.\n\n%s\n%s\n"+
+		"![Microseconds an operation by size](%s)\n",
 		s.connections, s.rounds, s.round, goals.String(), table.String(), plot), err
 }

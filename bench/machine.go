@@ -26,7 +26,7 @@ func (s *server) setting(ctx context.Context, set *settings, versions []string) 
 		command = strings.ReplaceAll(command, set.url, "…")
 	}
 	if set.atlas != "" {
-		// Where the file lies is of no use to who reads it.
+		// The folder of the file is of no use to a reader.
 		command = strings.ReplaceAll(command, set.atlas, filepath.Base(set.atlas))
 	}
 	return fmt.Sprintf("Measured on %s with `%s` on %s. MySQL %s%s, the clients on the same machine over TCP; %s. %s.\n\n",
@@ -90,7 +90,7 @@ func eachLine(path string, fn func(name, value string)) {
 	}
 }
 
-// goVersions are those of Go and of the modules named, as they are in this program. This project's is the commit.
+// goVersions are the versions of Go and of the named modules in this program, and this project's commit.
 func goVersions(modules ...string) []string {
 	versions := []string{"Go " + strings.TrimPrefix(runtime.Version(), "go")}
 	info, ok := debug.ReadBuildInfo()
@@ -107,7 +107,7 @@ func goVersions(modules ...string) []string {
 	return append(versions, "authgraph "+commit())
 }
 
-// commit names what is measured; -dirty where files were changed since, other than the pages this program writes.
+// commit names what is measured. It ends in -dirty if files other than the pages have changed since.
 func commit() string {
 	out, err := exec.Command("git", "rev-parse", "--short=7", "HEAD").Output()
 	if err != nil {

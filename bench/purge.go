@@ -67,7 +67,7 @@ func purge(ctx context.Context, s *settings) error {
 	readers := func(ctx context.Context) ([]time.Duration, error) { return read(ctx, svc, size, s.readers, s.rate) }
 	parts := []*part{
 		{name: "readers alone", readers: readers},
-		{name: "two programs that only compute, and no purge", readers: readers, beside: busy},
+		{name: "two programs that only compute, no purge", readers: readers, beside: busy},
 		{name: "purge without a rate", readers: readers, purge: &auth.PurgeOptions{Batch: s.batch}},
 	}
 	for _, rate := range s.limits {
@@ -75,7 +75,7 @@ func purge(ctx context.Context, s *settings) error {
 			name: fmt.Sprintf("purge at a rate of %d", rate), readers: readers, purge: &auth.PurgeOptions{Batch: s.batch, Rate: rate},
 		})
 	}
-	parts = append(parts, &part{name: "purge without a rate and readers", purge: &auth.PurgeOptions{Batch: s.batch}})
+	parts = append(parts, &part{name: "purge without a rate, no readers", purge: &auth.PurgeOptions{Batch: s.batch}})
 	if err := purgeCodes(ctx, svc); err != nil {
 		return err
 	}
@@ -312,8 +312,8 @@ func purgeReport(s *settings, size load.Size, parts []*part) (string, error) {
 		steps = append(steps, fmt.Sprint(i+1))
 	}
 	err := report.Lines(filepath.Join(filepath.Dir(s.doc), plot), "Rows purged a second, round by round", "rows/s", steps, lines)
-	return fmt.Sprintf("Rows: %s, of which %d %% of the sessions have ended. %d readers check %d random live sessions a "+
-		"second together. %d rounds of %d parts of %s each.\n\n%s\n![Rows purged a second](%s)\n",
+	return fmt.Sprintf("Rows: %s. %d %% of the sessions have ended. %d readers check %d random live sessions a second "+
+		"between them. %d rounds of %d parts of %s each.\n\n%s\n![Rows purged a second](%s)\n",
 		rowsText(size), size.Expired, s.readers, s.rate, s.rounds, len(parts), s.part, table.String(), plot), err
 }
 

@@ -43,12 +43,12 @@ func parse(args []string) (*settings, error) {
 	switch name {
 	case "compare":
 		flags.IntVar(&s.connections, "connections", 8, "connections, and requests at once")
-		flags.StringVar(&s.only, "only", "", "only the peers whose name holds this; the reference is always there")
+		flags.StringVar(&s.only, "only", "", "only the peers whose name contains this, and the reference")
 	case "growth":
 		flags.IntVar(&s.connections, "connections", 8, "connections, and requests at once")
 	case "purge":
 		flags.IntVar(&s.readers, "readers", 8, "readers, each with a connection")
-		flags.IntVar(&s.rate, "rate", 1000, "session checks a second that all readers ask for together")
+		flags.IntVar(&s.rate, "rate", 1000, "session checks a second, of all readers together")
 		flags.IntVar(&s.batch, "batch", 0, "rows a statement deletes; default that of auth.PurgeOptions")
 		s.limits = []int{21_000, 5000}
 		flags.Func("limits", "PurgeOptions.Rate of the parts that have one, `numbers` with commas between (default 21000,5000)", func(text string) (err error) {
@@ -113,7 +113,7 @@ func count(text string) (int, error) {
 	n, err := strconv.Atoi(digits)
 	factor, ok := map[string]int{"": 1, "k": 1000, "M": 1_000_000}[text[len(digits):]]
 	if err != nil || !ok || n*factor < 1000 {
-		return 0, fmt.Errorf("%q is no number of rows from 1k on, such as 300k or 10M", text)
+		return 0, fmt.Errorf("%q is not a number of rows from 1k on, such as 300k or 10M", text)
 	}
 	return n * factor, nil
 }
