@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -9,13 +10,14 @@ import (
 	"time"
 )
 
-// Config configures a [Service]. Every zero field but Keys has a default,
-// named beside it with its source.
+// Config configures a [Service]. Every zero field but Keys takes the default that
+// its comment names; [Config.Report] holds all of them against their sources.
+// Replicas on one database should have the same configuration.
 type Config struct {
-	// Keys authenticate one-time codes at rest (HMAC-SHA-256), 32 bytes or
-	// more each. The first is used for new codes, the others are still
-	// accepted: put a new key in front to rotate, and drop the last one once
-	// OTP.Lifetime has passed. There is no default: all replicas share them.
+	// Keys authenticate one-time codes at rest (HMAC-SHA-256). Each has 32 bytes
+	// or more, and all replicas share them. New codes use the first one; the others
+	// are still accepted. To rotate, put a new key in front, and drop the last one
+	// once OTP.Lifetime has passed. There is no default.
 	Keys Keys
 
 	Password PasswordPolicy
@@ -25,169 +27,181 @@ type Config struct {
 	Refresh  RefreshPolicy
 	Account  AccountPolicy
 
-	// Hasher hashes passwords; default argon2id with OWASP's parameters.
+	// Hasher hashes passwords; default [Argon2id] with OWASP's parameters.
 	Hasher Hasher
 	// Observer is told of every transition; default none.
 	Observer Observer
-	// Clock gives the time; default time.Now.
+	// Clock gives the time, in whatever zone; default [time.Now]. It must be safe
+	// for concurrent use.
 	Clock func() time.Time
-	// Random gives tokens and codes; default crypto/rand.Reader.
+	// Random is the source of tokens and codes; default [rand.Reader]. It must be
+	// safe for concurrent use.
 	Random io.Reader
 }
 
-// PasswordPolicy bounds new passwords.
+// PasswordPolicy bounds new passwords. Existing ones are not checked.
 type PasswordPolicy struct {
-	// MinLength in characters; default 15 (NIST SP 800-63B-4, 3.1.1.2: the
-	// least where the password is the only factor; OWASP ASVS 5.0.0, 6.2.1).
+	// MinLength is in characters; default 15. That is the least where the password
+	// is the only factor (NIST SP 800-63B-4, 3.1.1.2; OWASP ASVS 5.0.0, 6.2.1).
 	MinLength int
-	// MaxLength in characters; default 128 (the same section recommends to
-	// permit at least 64, ASVS 6.2.9 requires it; a limit keeps hashing
-	// affordable).
+	// MaxLength is in characters; default 128, so that hashing stays affordable.
+	// NIST recommends to permit at least 64 (the same section), and ASVS 6.2.9
+	// requires it.
 	MaxLength int
-	// Deny reports whether a password must not be used: one that is common,
-	// was breached, or names the service (NIST SP 800-63B-4, 3.1.1.2). It gets
-	// the password in Unicode's form C. Default nil: none is denied, which the
-	// policy report says.
+	// Deny reports whether a password must not be used because it is common, was
+	// breached, or names the service (NIST SP 800-63B-4, 3.1.1.2). It gets the
+	// password in Unicode's form C and must be safe for concurrent use. The default
+	// nil denies none, which the report warns of.
 	Deny func(password string) bool
 }
 
 // LockoutPolicy bounds online guessing of a password.
 type LockoutPolicy struct {
-	// MaxFailures is how many consecutive guesses are examined before the
-	// account is locked; default 10 (NIST SP 800-63B-4, 3.2.2 allows at most
-	// 100, and then has the password disabled: here the count starts again
-	// when a lock ends).
+	// MaxFailures is how many consecutive guesses are examined before the account is
+	// locked; default 10. NIST SP 800-63B-4, 3.2.2 allows at most 100 and then has the
+	// password disabled; here the count starts again when a lock ends.
 	MaxFailures int
-	// Duration is how long the account is locked after them; default 15 minutes
-	// (within the 30 seconds to an hour that the same section gives as an
-	// example; OWASP Authentication Cheat Sheet, Account Lockout, names none).
+	// Duration of the lock after them; default 15 minutes. The same section gives 30
+	// seconds to an hour as an example; OWASP's Authentication Cheat Sheet, Account
+	// Lockout, names no time.
 	Duration time.Duration
 }
 
 // OTPPolicy bounds one-time codes.
 type OTPPolicy struct {
-	// Length in digits; default 6 (NIST SP 800-63B-4, 3.1.3.2 and, for
-	// recovery, 4.2.1.2: the least; OWASP ASVS 5.0.0, 6.5.4).
+	// Length is in digits, from 4 to 18; default 6. That is the least of NIST SP
+	// 800-63B-4, 3.1.3.2 (for recovery 4.2.1.2) and OWASP ASVS 5.0.0, 6.5.4.
 	Length int
-	// Lifetime of a code; default 10 minutes (NIST SP 800-63B-4, 3.1.3.2 and
-	// ASVS 6.5.5: the most).
+	// Lifetime of a code; default 10 minutes, the most of NIST SP 800-63B-4, 3.1.3.2
+	// and ASVS 6.5.5.
 	Lifetime time.Duration
-	// MaxAttempts is how many guesses at one code are examined; default 5
-	// (ASVS 6.6.3 asks for a limit).
+	// MaxAttempts is how many guesses at one code are examined; default 5 (ASVS 6.6.3
+	// asks for a limit).
 	MaxAttempts int
 	// ResendCooldown is the least time between two codes; default 1 minute.
 	ResendCooldown time.Duration
-	// Budget is the most codes issued within BudgetWindow; defaults 5 and 1
-	// hour. It bounds all guesses at codes of one window to Budget ×
-	// MaxAttempts, below the 100 of NIST SP 800-63B-4, 3.2.2: a new code does
-	// not make the attempts endless (3.1.3.2).
-	Budget       int
+	// Budget is the most codes issued for one address and purpose within
+	// BudgetWindow; default 5. It bounds the guesses of one window to Budget ×
+	// MaxAttempts, below the 100 of NIST SP 800-63B-4, 3.2.2: a new code does not
+	// make the attempts endless (3.1.3.2).
+	Budget int
+	// BudgetWindow is the time that Budget is for; default 1 hour.
 	BudgetWindow time.Duration
 }
 
 // SessionPolicy bounds sessions.
 type SessionPolicy struct {
-	// Idle ends a session that was not used for this long; default 24 hours
-	// (NIST SP 800-63B-4, 2.1.3 requires none at AAL1; OWASP Session Management
-	// Cheat Sheet, Session Expiration, calls 15 to 30 minutes common).
+	// Idle ends a session that was not used for this long; default 24 hours. NIST SP
+	// 800-63B-4, 2.1.3 requires none at AAL1; OWASP's Session Management Cheat Sheet,
+	// Session Expiration, calls 15 to 30 minutes common.
 	Idle time.Duration
-	// Absolute ends a session this long after it began; default 30 days (NIST
-	// SP 800-63B-4, 2.1.3: the most it recommends at AAL1).
+	// Absolute ends a session this long after it began; default 30 days, the most
+	// that NIST SP 800-63B-4, 2.1.3 recommends at AAL1.
 	Absolute time.Duration
-	// TouchInterval is how exact last_used_at is; default 1 minute. A session
-	// is written at most once within it.
+	// TouchInterval is the precision of last_used_at; default 1 minute. A session is
+	// written at most once within it. It is at most half of Idle.
 	TouchInterval time.Duration
-	// MaxPerUser ends a user's least recently used sessions beyond this many;
-	// 0 is no limit.
+	// MaxPerUser is how many live sessions a user may have. A new one beyond it ends
+	// the least recently used; default 0, which is no limit.
 	MaxPerUser int
 }
 
 // RefreshPolicy bounds refresh tokens.
 type RefreshPolicy struct {
-	// Idle ends a family whose token was not rotated for this long; default
-	// 14 days (RFC 9700, 4.14.2 asks for expiry after inactivity).
+	// Idle ends a family whose token was not rotated for this long; default 14 days
+	// (RFC 9700, 4.14.2 asks for expiry after inactivity).
 	Idle time.Duration
-	// Absolute ends a family this long after its first token; default 90 days
-	// (OWASP ASVS 5.0.0, 10.4.8 asks for an end, and names no time).
+	// Absolute ends a family this long after its first token; default 90 days (OWASP
+	// ASVS 5.0.0, 10.4.8 asks for an end and names no time).
 	Absolute time.Duration
-	// Grace is how long after its rotation a token may be presented again, by
-	// a client that did not get the answer; default 0: never (OWASP ASVS
-	// 5.0.0, 10.4.5).
+	// Grace is how long after its rotation a client that did not get the answer may
+	// present a token again; default 0, which is never (OWASP ASVS 5.0.0, 10.4.5).
 	Grace time.Duration
-	// GraceUses is how often it may be, within Grace; default 1.
+	// GraceUses is how often it may, within Grace; default 1.
 	GraceUses int
 }
 
 // AccountPolicy bounds deleted accounts.
 type AccountPolicy struct {
-	// ReactivateAfter is how long a deleted account cannot be reactivated;
-	// default 0: at once.
+	// ReactivateAfter is how long a deleted account cannot come back; default 0: it
+	// can at once.
 	ReactivateAfter time.Duration
-	// Retention is how long a deleted account is kept; default 30 days (OWASP
-	// ASVS 5.0.0, 14.2.7 asks for a schedule, and names no time).
+	// Retention is how long a deleted account is kept before [Purge] deletes it;
+	// default 30 days (OWASP ASVS 5.0.0, 14.2.7 asks for a schedule and names no
+	// time).
 	Retention time.Duration
 }
 
+const day = 24 * time.Hour
+
+// defaults are the values of zero fields.
+var defaults = Config{
+	Password: PasswordPolicy{MinLength: 15, MaxLength: 128},
+	Lockout:  LockoutPolicy{MaxFailures: 10, Duration: 15 * time.Minute},
+	OTP: OTPPolicy{
+		Length: 6, Lifetime: 10 * time.Minute, MaxAttempts: 5,
+		ResendCooldown: time.Minute, Budget: 5, BudgetWindow: time.Hour,
+	},
+	Session:  SessionPolicy{Idle: day, Absolute: 30 * day, TouchInterval: time.Minute},
+	Refresh:  RefreshPolicy{Idle: 14 * day, Absolute: 90 * day, GraceUses: 1},
+	Account:  AccountPolicy{Retention: 30 * day},
+	Hasher:   Argon2id{},
+	Observer: ObserverFunc(func(context.Context, Event) {}),
+	Clock:    time.Now,
+	Random:   rand.Reader,
+}
+
 // LongestLifetime is how far ahead of the clock a service with this configuration
-// writes times, the defaults applied: what the type of the columns has to hold.
+// writes times, with the defaults applied. The columns have to hold such times.
 func (c Config) LongestLifetime() time.Duration {
 	c.setDefaults()
-	return max(c.OTP.Lifetime, c.OTP.ResendCooldown, c.Session.Absolute, c.Refresh.Absolute, c.Lockout.Duration, c.Account.ReactivateAfter)
+	return max(c.OTP.Lifetime, c.OTP.ResendCooldown, c.Session.Absolute, c.Refresh.Absolute,
+		c.Lockout.Duration, c.Account.ReactivateAfter)
 }
 
+// setDefaults fills the zero fields that have a default.
 func (c *Config) setDefaults() {
-	orInt := func(p *int, v int) {
-		if *p == 0 {
-			*p = v
-		}
-	}
-	orDuration := func(p *time.Duration, v time.Duration) {
-		if *p == 0 {
-			*p = v
-		}
-	}
-	const day = 24 * time.Hour
-	orInt(&c.Password.MinLength, 15)
-	orInt(&c.Password.MaxLength, 128)
-	orInt(&c.Lockout.MaxFailures, 10)
-	orDuration(&c.Lockout.Duration, 15*time.Minute)
-	orInt(&c.OTP.Length, 6)
-	orDuration(&c.OTP.Lifetime, 10*time.Minute)
-	orInt(&c.OTP.MaxAttempts, 5)
-	orDuration(&c.OTP.ResendCooldown, time.Minute)
-	orInt(&c.OTP.Budget, 5)
-	orDuration(&c.OTP.BudgetWindow, time.Hour)
-	orDuration(&c.Session.Idle, day)
-	orDuration(&c.Session.Absolute, 30*day)
-	orDuration(&c.Session.TouchInterval, time.Minute)
-	orDuration(&c.Refresh.Idle, 14*day)
-	orDuration(&c.Refresh.Absolute, 90*day)
-	orInt(&c.Refresh.GraceUses, 1)
-	orDuration(&c.Account.Retention, 30*day)
+	c.Password.MinLength = cmp.Or(c.Password.MinLength, defaults.Password.MinLength)
+	c.Password.MaxLength = cmp.Or(c.Password.MaxLength, defaults.Password.MaxLength)
+	c.Lockout.MaxFailures = cmp.Or(c.Lockout.MaxFailures, defaults.Lockout.MaxFailures)
+	c.Lockout.Duration = cmp.Or(c.Lockout.Duration, defaults.Lockout.Duration)
+	c.OTP.Length = cmp.Or(c.OTP.Length, defaults.OTP.Length)
+	c.OTP.Lifetime = cmp.Or(c.OTP.Lifetime, defaults.OTP.Lifetime)
+	c.OTP.MaxAttempts = cmp.Or(c.OTP.MaxAttempts, defaults.OTP.MaxAttempts)
+	c.OTP.ResendCooldown = cmp.Or(c.OTP.ResendCooldown, defaults.OTP.ResendCooldown)
+	c.OTP.Budget = cmp.Or(c.OTP.Budget, defaults.OTP.Budget)
+	c.OTP.BudgetWindow = cmp.Or(c.OTP.BudgetWindow, defaults.OTP.BudgetWindow)
+	c.Session.Idle = cmp.Or(c.Session.Idle, defaults.Session.Idle)
+	c.Session.Absolute = cmp.Or(c.Session.Absolute, defaults.Session.Absolute)
+	c.Session.TouchInterval = cmp.Or(c.Session.TouchInterval, defaults.Session.TouchInterval)
+	c.Refresh.Idle = cmp.Or(c.Refresh.Idle, defaults.Refresh.Idle)
+	c.Refresh.Absolute = cmp.Or(c.Refresh.Absolute, defaults.Refresh.Absolute)
+	c.Refresh.GraceUses = cmp.Or(c.Refresh.GraceUses, defaults.Refresh.GraceUses)
+	c.Account.Retention = cmp.Or(c.Account.Retention, defaults.Account.Retention)
 	if c.Hasher == nil {
-		c.Hasher = Argon2id{}
+		c.Hasher = defaults.Hasher
 	}
 	if c.Observer == nil {
-		c.Observer = ObserverFunc(func(context.Context, Event) {})
+		c.Observer = defaults.Observer
 	}
 	if c.Clock == nil {
-		c.Clock = time.Now
+		c.Clock = defaults.Clock
 	}
 	if c.Random == nil {
-		c.Random = rand.Reader
+		c.Random = defaults.Random
 	}
 }
 
+// validate is a [*ConfigError] if the configuration cannot be used.
 func (c *Config) validate() error {
-	bad := func(field, reason string, args ...any) error {
-		return &ConfigError{Field: field, Reason: fmt.Sprintf(reason, args...)}
-	}
+	bad := func(field, reason, fix string) error { return &ConfigError{Field: field, Reason: reason, Fix: fix} }
 	if len(c.Keys.reveal()) == 0 {
-		return bad("Keys", "needs at least one key")
+		return bad("Keys", "is empty", fmt.Sprintf("give one of at least %d random bytes", minKey))
 	}
 	for i, k := range c.Keys.reveal() {
-		if len(k) < 32 {
-			return bad("Keys", "key %d has %d bytes, needs 32", i, len(k))
+		if len(k) < minKey {
+			return bad("Keys", fmt.Sprintf("has %d bytes in key %d", len(k), i),
+				fmt.Sprintf("give at least %d random ones", minKey))
 		}
 	}
 	for _, n := range []struct {
@@ -201,9 +215,9 @@ func (c *Config) validate() error {
 	} {
 		switch {
 		case n.value < 1:
-			return bad(n.field, "is negative")
+			return bad(n.field, "is negative", "leave it out for the default")
 		case n.value > math.MaxInt32:
-			return bad(n.field, "is above what the column holds")
+			return bad(n.field, "is above what the column holds", fmt.Sprintf("take at most %d", math.MaxInt32))
 		}
 	}
 	for _, d := range []struct {
@@ -218,22 +232,21 @@ func (c *Config) validate() error {
 		{"Account.ReactivateAfter", c.Account.ReactivateAfter}, {"Account.Retention", c.Account.Retention},
 	} {
 		if d.value < 0 {
-			return bad(d.field, "is negative")
+			return bad(d.field, "is negative", "leave it out for the default")
 		}
 	}
 	switch {
 	case c.Password.MinLength > c.Password.MaxLength:
-		return bad("Password.MinLength", "is above MaxLength")
+		return bad("Password.MinLength", "is above MaxLength", fmt.Sprintf("take at most %d", c.Password.MaxLength))
 	case c.OTP.Length < 4 || c.OTP.Length > 18:
-		return bad("OTP.Length", "must be from 4 to 18 digits")
+		return bad("OTP.Length", fmt.Sprintf("is %d", c.OTP.Length), "take 4 to 18 digits")
 	case c.Session.TouchInterval > c.Session.Idle/2:
-		return bad("Session.TouchInterval", "must be at most half of Idle, or sessions in use would end")
+		return bad("Session.TouchInterval", "is more than half of Idle, so sessions in use would end", "take half of Idle or less")
 	}
 	return nil
 }
 
-// problem is the error of a Config that [New] would refuse, apart from its
-// having no keys.
+// problem is the error of [New] for a configuration, which may have no keys.
 func (c Config) problem() error {
 	if len(c.Keys.reveal()) == 0 {
 		c.Keys = NewKeys(make([]byte, minKey))

@@ -75,7 +75,8 @@ func TestConfigThatCannotBeUsedIsRefusedByTheNameOfItsField(t *testing.T) {
 		if assert.ErrorAs(t, err, &refused, test.field) {
 			assert.Equal(t, test.field, refused.Field)
 			assert.NotEmpty(t, refused.Reason)
-			assert.Equal(t, "auth: config: "+test.field+" "+refused.Reason, err.Error())
+			assert.NotEmpty(t, refused.Fix)
+			assert.Equal(t, "auth: config: "+test.field+" "+refused.Reason+": "+refused.Fix, err.Error())
 		}
 		assert.Nil(t, s)
 	}

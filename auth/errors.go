@@ -8,40 +8,51 @@ import (
 	"github.com/authgraph/authgraph/ent"
 )
 
-// Errors a caller branches on. None holds a secret, and none of those returned
-// for a credential tells whether an account exists.
+// Errors a caller branches on. None holds a secret, and none of those returned for
+// a credential tells whether an account exists.
 var (
-	// ErrEmailTaken: another account has the address. Say it to the address
-	// only, never to who asked.
+	// ErrEmailTaken: another account has the address. Tell it to the address only,
+	// never to whoever asked.
 	ErrEmailTaken = errors.New("the email address is taken")
 	// ErrCredentials: no active account has this email and password.
 	ErrCredentials = errors.New("email or password is wrong")
-	// ErrCode: the one-time code is not, or not any more, the one to enter. See
-	// [CodeError] for how many attempts are left.
+	// ErrCode: the one-time code is not, or no longer, the one to enter. A
+	// [CodeError] also tells how many attempts are left.
 	ErrCode = errors.New("the code is wrong or has expired")
-	// ErrSession: the token is that of no live session.
+	// ErrSession: no live session has the token.
 	ErrSession = errors.New("the session does not exist or has ended")
-	// ErrRefresh: the token is not, or not any more, a refresh token.
+	// ErrRefresh: the token is not, or no longer, a refresh token.
 	ErrRefresh = errors.New("the refresh token is not valid")
-	// ErrReuse: the refresh token was used before. Its whole family is revoked,
-	// and stays so. errors.Is(err, ErrRefresh) holds too.
+	// ErrReuse: the refresh token was used before. Its whole family is revoked, and
+	// stays so. It is an [ErrRefresh] too.
 	ErrReuse = fmt.Errorf("%w: it was used before, and all tokens descended from it are revoked", ErrRefresh)
-	// ErrNotFound: no such user, or not in a state that allows the call.
+	// ErrNotFound: there is no such user, or not in a state that allows the call.
 	ErrNotFound = errors.New("there is no such user")
-	// ErrProviderEmail: the provider has not verified the address, which an
-	// account here already has: it must not be linked.
+	// ErrProviderEmail: an account here has the address, but the provider has not
+	// verified it, so the two must not be linked.
 	ErrProviderEmail = errors.New("the provider has not verified the email address")
 )
 
 // ConfigError is a [Config] that cannot be used.
-type ConfigError struct{ Field, Reason string }
+type ConfigError struct {
+	// Field is the one at fault, such as "OTP.Length", or "client".
+	Field string
+	// Reason is what is wrong with it. It does not repeat a key.
+	Reason string
+	// Fix is what to do.
+	Fix string
+}
 
-func (e *ConfigError) Error() string { return fmt.Sprintf("auth: config: %s %s", e.Field, e.Reason) }
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("auth: config: %s %s: %s", e.Field, e.Reason, e.Fix)
+}
 
-// PasswordError is a new password that the policy does not allow.
+// PasswordError is a new password that the policy does not allow. It does not
+// repeat it.
 type PasswordError struct {
+	// MinLength and MaxLength are the policy's, in characters.
 	MinLength, MaxLength int
-	// Denied is set if its length is right, but PasswordPolicy.Deny refused it.
+	// Denied is set if the length is right but PasswordPolicy.Deny refused it.
 	Denied bool
 }
 
@@ -54,15 +65,19 @@ func (e *PasswordError) Error() string {
 
 // InputError is a name or address that cannot be stored. It does not repeat it.
 type InputError struct {
+	// Field is the column, such as "email".
 	Field string
-	Err   error
+	// Err is what is wrong with it.
+	Err error
 }
 
 func (e *InputError) Error() string { return fmt.Sprintf("%s: %v", e.Field, e.Err) }
+
+// Unwrap returns Err.
 func (e *InputError) Unwrap() error { return e.Err }
 
-// input is the [*InputError] for what the schema does not take, and otherwise
-// err itself.
+// input makes an [*InputError] of what the schema does not take. Other errors stay
+// as they are.
 func input(err error) error {
 	var invalid *ent.ValidationError
 	if !errors.As(err, &invalid) {
@@ -79,14 +94,16 @@ func input(err error) error {
 // errUTF8 is what a server would refuse and SQLite would store.
 var errUTF8 = errors.New("is not valid UTF-8")
 
-// LockedError is an account that examines no passwords before Until. It
-// unwraps to [ErrCredentials], and that is all to tell whoever is signing in:
-// an email without an account is never locked.
+// LockedError is an account that examines no passwords before Until. It unwraps to
+// [ErrCredentials]. Tell whoever is signing in no more than that: an email without
+// an account is never locked.
 type LockedError struct{ Until time.Time }
 
 func (e *LockedError) Error() string {
 	return "the account is locked until " + e.Until.Format(time.RFC3339)
 }
+
+// Unwrap returns [ErrCredentials].
 func (e *LockedError) Unwrap() error { return ErrCredentials }
 
 // TooSoonError is a code that cannot be issued before RetryAt.
@@ -102,6 +119,8 @@ type CodeError struct{ AttemptsLeft int }
 func (e *CodeError) Error() string {
 	return fmt.Sprintf("%v (%d attempts left)", ErrCode, e.AttemptsLeft)
 }
+
+// Unwrap returns [ErrCode].
 func (e *CodeError) Unwrap() error { return ErrCode }
 
 // NotYetError is an account that cannot be reactivated before RetryAt.
@@ -111,22 +130,33 @@ func (e *NotYetError) Error() string {
 	return "the account can be reactivated from " + e.RetryAt.Format(time.RFC3339)
 }
 
-// UnknownError is a transition that got no answer to the statement that commits
-// it: it may or may not have happened, and must not be reported as either.
-type UnknownError struct{ Err error }
+// UnknownError is a transition whose committing statement got no answer from the
+// database. It may or may not have happened: report it as neither, and read the
+// rows before you repeat it.
+type UnknownError struct {
+	// Err is the error of the database, the network or the context.
+	Err error
+}
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("the database did not answer, the outcome is unknown: %v", e.Err)
+	return fmt.Sprintf("the database did not answer, so the change may have happened: look before you repeat it: %v", e.Err)
 }
+
+// Unwrap returns Err.
 func (e *UnknownError) Unwrap() error { return e.Err }
 
-// UnavailableError is a call for which the database is not there now: it cannot
-// be reached, takes no writes, has no quorum, or goes on refusing. Nothing that
-// the call was to do has happened, except that a guess at a password or a code
-// may be counted. Answer 503: the same call may succeed later.
-type UnavailableError struct{ Err error }
+// UnavailableError is a call for which the database is not there now: it cannot be
+// reached, takes no writes, has no quorum, or goes on refusing. The call changed
+// nothing, except that a guess at a password or a code may be counted. Answer 503:
+// the same call may succeed later.
+type UnavailableError struct {
+	// Err is the last error of the database or the network.
+	Err error
+}
 
 func (e *UnavailableError) Error() string {
-	return fmt.Sprintf("the database cannot be reached or takes no writes now, nothing was changed: %v", e.Err)
+	return fmt.Sprintf("the database cannot be reached or takes no writes now: nothing was changed, try again later: %v", e.Err)
 }
+
+// Unwrap returns Err.
 func (e *UnavailableError) Unwrap() error { return e.Err }

@@ -55,7 +55,7 @@ func (s *Service) IssueCode(ctx context.Context, email string, kind schematype.O
 			return fmt.Errorf("add a code: %w", input(err))
 		}
 		others := tx.OTP.Query().
-			Where(otp.Email(email), otp.TypeEQ(kind), otp.IDNEQ(added.ID), otp.CreatedAtGT(now.Add(-s.cfg.OTP.BudgetWindow)), otp.CreatedAtLTE(now.Add(clockTolerance))).
+			Where(otp.Email(email), otp.TypeEQ(kind), otp.IDNEQ(added.ID), otp.CreatedAtGT(now.Add(-s.cfg.OTP.BudgetWindow)), otp.CreatedAtLTE(now.Add(ClockTolerance))).
 			Order(ent.Desc(otp.FieldID)).
 			Limit(s.cfg.OTP.Budget)
 		others.Modify(forUpdate)

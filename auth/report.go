@@ -284,8 +284,6 @@ func (r *report) account(a AccountPolicy) {
 	})
 }
 
-const day = 24 * time.Hour
-
 // perDay is how much n in each interval is in a day.
 func perDay(n float64, interval time.Duration) float64 {
 	return n * float64(day) / float64(max(interval, 1))

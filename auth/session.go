@@ -105,7 +105,7 @@ func (s *Service) live() predicate.Session {
 		isTrue(session.FieldIsActive),
 		session.ExpiresAtGT(now),
 		session.LastUsedAtGT(now.Add(-s.cfg.Session.Idle)),
-		session.CreatedAtLTE(now.Add(clockTolerance)),
+		session.CreatedAtLTE(now.Add(ClockTolerance)),
 	)
 }
 

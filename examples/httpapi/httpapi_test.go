@@ -446,7 +446,7 @@ func TestCodesAreNotLoggedWhereOthersCanConnect(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	assert.ErrorContains(t, run(t.Context(), ":0", log), "AUTHGRAPH_KEY is not base64")
 	t.Setenv("AUTHGRAPH_KEY", "c2hvcnQ=")
-	assert.ErrorContains(t, run(t.Context(), ":0", log), "has 5 bytes, needs 32")
+	assert.ErrorContains(t, run(t.Context(), ":0", log), "has 5 bytes in key 0: give at least 32 random ones")
 	t.Setenv("AUTHGRAPH_KEY", "")
 	assert.ErrorContains(t, run(t.Context(), ":0", log), "put your own Mailer in its place")
 }

@@ -12,15 +12,12 @@ import (
 	"entgo.io/ent/dialect/sql/schema"
 	"entgo.io/ent/schema/field"
 
+	"github.com/authgraph/authgraph/auth"
 	entmigrate "github.com/authgraph/authgraph/ent/migrate"
 )
 
 // valueSample is how many rows of a table are read, the newest.
 const valueSample = 10_000
-
-// clockTolerance is that of package auth: what was created later than that from
-// now is taken for ended.
-const clockTolerance = 5 * time.Minute
 
 func checkValues(ctx context.Context, d *database) (off []Finding, err error) {
 	for _, table := range entmigrate.Tables {
@@ -42,7 +39,7 @@ func checkValues(ctx context.Context, d *database) (off []Finding, err error) {
 			}
 			off = append(off, found...)
 		}
-		ahead := fmt.Sprintf("created_at > '%s'", d.now.Add(clockTolerance).Format(time.DateTime))
+		ahead := fmt.Sprintf("created_at > '%s'", d.now.Add(auth.ClockTolerance).Format(time.DateTime))
 		found, err := d.rowsWhere(ctx, Warning, table.Name, "created_at", ahead, "created_at is in the future, so a session, code or token is taken for ended",
 			"set the clock of the machine that writes them")
 		if err != nil {
