@@ -1,12 +1,13 @@
-# Plans, lints and applies migrate/ with the Atlas CLI.
+# Plan and apply the migrations in migrate/ with the Atlas CLI.
 #
-#   atlas migrate diff NAME  --env mysql     any Atlas build: reads ent/schema.sql
-#   atlas migrate diff NAME  --env ent       the official build: reads ent/schema itself
-#   atlas migrate diff NAME  --env sqlite    the migrations of the embedded default
+#   atlas migrate diff NAME  --env mysql     any build; reads ent/schema.sql
+#   atlas migrate diff NAME  --env ent       official build only; reads ent/schema
+#   atlas migrate diff NAME  --env sqlite    the SQLite migrations
 #   atlas migrate apply      --env mysql     to the database of DATABASE_URL
+#   atlas migrate lint --latest 1 --env mysql   community build; needs Pro in the official one (v0.38 and later)
 #
-# ATLAS_DEV_URL names an empty database in which Atlas tries migrations out;
-# without it, Atlas starts one in Docker.
+# Atlas tries migrations out in the empty database that ATLAS_DEV_URL names.
+# Without it, Atlas starts one in Docker.
 
 locals {
   dev = getenv("ATLAS_DEV_URL") != "" ? getenv("ATLAS_DEV_URL") : "docker://mysql/9/dev"
