@@ -16,10 +16,10 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// Register adds an account with a password. Of any number of calls for one
-// address exactly one succeeds; the others are [ErrEmailTaken]. The address is
-// not verified yet. A password outside the policy is a [*PasswordError], a name
-// or address that cannot be stored an [*InputError].
+// Register adds an account with a password. The address is not verified yet. Of any
+// number of calls for one address exactly one succeeds; the error of the others is
+// [ErrEmailTaken]. A password outside the policy is a [*PasswordError]. A name or
+// address that cannot be stored is an [*InputError].
 func (s *Service) Register(ctx context.Context, name, email, password string) (*User, error) {
 	if !utf8.ValidString(name) {
 		return nil, &InputError{Field: user.FieldName, Err: errUTF8}
@@ -41,10 +41,10 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 	return userOf(u), nil
 }
 
-// ChangePassword replaces the password of a signed-in user who knows the
-// current one, and ends every session and refresh token of theirs in the same
-// transaction. Guesses at the current password are counted as in
-// [Service.SignIn].
+// ChangePassword replaces the password of a signed-in user who knows the current
+// one, and ends every session and refresh token of theirs in the same transaction.
+// Guesses at the current password are counted, and errors are those of
+// [Service.SignIn]; a new password outside the policy is a [*PasswordError].
 func (s *Service) ChangePassword(ctx context.Context, userID int, current, next string) error {
 	hash, err := s.hash(next)
 	if err != nil {
@@ -67,10 +67,11 @@ func (s *Service) ChangePassword(ctx context.Context, userID int, current, next 
 	return nil
 }
 
-// setPassword stores a hash for a user, if they are in the state that while
-// asks for, and ends their sessions and refresh tokens. It is an
-// [ErrCredentials] if they are not.
-func (s *Service) setPassword(ctx context.Context, tx *ent.Client, userID int, hash string, while ...predicate.User) (revoked int, err error) {
+// setPassword stores a hash for a user who is in the state that while asks for, and
+// ends their sessions and refresh tokens. It is an [ErrCredentials] if they are not.
+func (s *Service) setPassword(
+	ctx context.Context, tx *ent.Client, userID int, hash string, while ...predicate.User,
+) (revoked int, err error) {
 	n, err := tx.User.Update().Where(user.ID(userID)).Where(while...).
 		SetPassword(hash).SetFailedLoginAttempts(0).
 		Save(ctx)
@@ -83,8 +84,8 @@ func (s *Service) setPassword(ctx context.Context, tx *ent.Client, userID int, h
 	return s.revokeAll(ctx, tx, userID)
 }
 
-// RevokeAll ends every session and refresh token of a user: signing out
-// everywhere. It is an [ErrNotFound] if there is no such user.
+// RevokeAll ends every session and refresh token of a user: it signs them out
+// everywhere. The error is [ErrNotFound] if there is no such user.
 func (s *Service) RevokeAll(ctx context.Context, userID int) error {
 	revoked := 0
 	err := s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
@@ -97,9 +98,11 @@ func (s *Service) RevokeAll(ctx context.Context, userID int) error {
 	return err
 }
 
-// holding runs fn in a transaction that holds the row of the one user that
-// matches. It is an [ErrNotFound] if none does.
-func (s *Service) holding(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error, which ...predicate.User) error {
+// holding runs fn in a transaction that holds the row of the one user that matches.
+// It is an [ErrNotFound] if none does.
+func (s *Service) holding(
+	ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error, which ...predicate.User,
+) error {
 	return s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		q := tx.User.Query().Where(which...)
 		q.Modify(forUpdate)
@@ -130,7 +133,9 @@ func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (in
 	return n + m, nil
 }
 
-// ChangeRole gives a user another role. It holds from the next session check.
+// ChangeRole gives a user another role, which holds from the next session check. The
+// error is [ErrNotFound] if there is no active user of this id, and an [*InputError]
+// if there is no such role.
 func (s *Service) ChangeRole(ctx context.Context, userID int, role schematype.Role) error {
 	n, err := insist(ctx, s, func(ctx context.Context) (int, error) {
 		return s.client.User.Update().Where(user.ID(userID), user.IsDeleted(false)).SetRole(role).Save(ctx)
@@ -145,9 +150,10 @@ func (s *Service) ChangeRole(ctx context.Context, userID int, role schematype.Ro
 	return nil
 }
 
-// Delete marks an account deleted and ends its sessions and refresh tokens.
-// The row stays for AccountPolicy.Retention, during which the address is taken
-// and [Service.Reactivate] brings the account back.
+// Delete marks an account as deleted and ends its sessions and refresh tokens. The
+// row stays for AccountPolicy.Retention. During that time the address is taken, and
+// [Service.Reactivate] brings the account back. The error is [ErrNotFound] if there
+// is no active account.
 func (s *Service) Delete(ctx context.Context, userID int) error {
 	revoked := 0
 	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
@@ -171,10 +177,10 @@ func (s *Service) Delete(ctx context.Context, userID int) error {
 	return nil
 }
 
-// Reactivate brings a deleted account back for who knows its password, and
-// signs in. It is a [*NotYetError] before re_activate_available_at. Guesses are
-// counted as in [Service.SignIn]. An account without a password comes back
-// through [Service.SignInWithCode] after [Service.Restore].
+// Reactivate brings a deleted account back for whoever knows its password, and signs
+// them in. The error is a [*NotYetError] before AccountPolicy.ReactivateAfter has
+// passed. Guesses are counted, and other errors are those of [Service.SignIn]. For an
+// account without a password call [Service.Restore], then [Service.SignInWithCode].
 func (s *Service) Reactivate(ctx context.Context, email, password string, d Device) (*Grant, error) {
 	u, _, err := s.prove(ctx, password, deletedByEmail, schematype.NormalizeEmail(email))
 	if err != nil {
@@ -199,8 +205,9 @@ func (s *Service) Reactivate(ctx context.Context, email, password string, d Devi
 	return g, nil
 }
 
-// Restore brings a deleted account back, for a caller that has proof of its
-// own. It is an [ErrNotFound] unless the account is deleted and may come back.
+// Restore brings a deleted account back, for a caller who has other proof of who
+// the user is. The error is [ErrNotFound] unless the account is deleted and may come
+// back.
 func (s *Service) Restore(ctx context.Context, userID int) error {
 	n, err := statement(ctx, s, func(ctx context.Context) (int, error) {
 		up := s.client.User.Update().Where(user.ID(userID), user.IsDeleted(true), restorable(s.now()))

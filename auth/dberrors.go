@@ -13,11 +13,12 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
-// The lists below are of the server's errors (MySQL manual, Server Error Message
-// Reference; MariaDB, Error Codes), and of those that proxies make in its place.
+// This file says what an error of the database means for a call. The lists hold the
+// server's errors (MySQL manual, Server Error Message Reference; MariaDB, Error Codes)
+// and those that proxies make in its place.
 
-// conflicts are a transaction that lost against another one, or a statement of
-// it that was not run, and left no trace.
+// conflicts are the errors of a transaction that lost against another one, or of a
+// statement in it that was not run. They leave no trace.
 var conflicts = []uint16{
 	1020, // MariaDB: record has changed since last read (snapshot isolation)
 	1180, // error during COMMIT: certification failed
@@ -29,8 +30,8 @@ var conflicts = []uint16{
 	3101, // Group Replication: certification failed
 }
 
-// refusals are a server that does not take a connection or a statement now.
-// Nothing was run; another connection, or the same later, may have more luck.
+// refusals are the errors of a server that does not take a connection or a statement
+// now. Nothing was run. Another connection, or the same later, may have more luck.
 var refusals = []uint16{
 	1021, // the disk is full
 	1036, // the table is read only
@@ -63,12 +64,12 @@ var refusals = []uint16{
 	9001, // ProxySQL reached no server in time
 }
 
-// refusesCommit are the refusals that end a transaction where they answer its
-// COMMIT: the server has rolled it back.
+// refusesCommit are the refusals that, in answer to COMMIT, say that the server has
+// rolled the transaction back.
 var refusesCommit = []uint16{1290, 1836, 3100}
 
-// stopped are statements that were ended, and undone, for the time they took or
-// by an administrator. They are not tried again.
+// stopped are the errors of statements that were ended and undone, by an administrator
+// or because they took too long. They are not tried again.
 var stopped = []uint16{
 	1317, // interrupted
 	1969, // MariaDB: max_statement_time
@@ -84,9 +85,9 @@ func isSQLite(err error, codes ...int) bool {
 	return errors.As(err, &file) && slices.Contains(codes, file.Code()&0xff)
 }
 
-// mayRepeat reports whether what failed may be tried again on another
-// connection, if it does no harm twice. A server that cannot be reached, or lets
-// this program not in, is told at once.
+// mayRepeat reports whether what failed may be tried again on another connection, if it
+// does no harm twice. That the server cannot be reached, or does not let this program
+// in, is reported at once.
 func mayRepeat(err error) bool {
 	if err == nil {
 		return false
@@ -101,7 +102,7 @@ func mayRepeat(err error) bool {
 	return mysqlconn.Lost(err)
 }
 
-// explain is what a caller is told in the end.
+// explain makes the caller's error of the last one.
 func (s *Service) explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -122,9 +123,9 @@ func (s *Service) explain(ctx context.Context, err error) error {
 	return err
 }
 
-// betweenPrimaries reports whether 3098 will pass. Group Replication refuses
-// tables with cascading foreign keys while it switches from one primary to
-// another; a group with many primaries always does, if it checks for them.
+// betweenPrimaries reports whether error 3098 will pass. Group Replication refuses
+// tables with cascading foreign keys while it switches from one primary to another. A
+// group with many primaries always refuses them, if it checks for them.
 func (s *Service) betweenPrimaries(ctx context.Context) bool {
 	var single bool
 	found, err := scanRow(ctx, s.client, "SELECT @@group_replication_single_primary_mode", nil, &single)

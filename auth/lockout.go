@@ -10,9 +10,9 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// countGuess counts a guess at u's password before it is examined, or is a
-// [*LockedError] if it must not be. A guess is counted twice rather than not at
-// all where the connection is lost.
+// countGuess counts a guess at u's password before it is examined. It is a
+// [*LockedError] if the guess must not be examined. Where the connection is lost a
+// guess is counted twice rather than not at all.
 func (s *Service) countGuess(ctx context.Context, u *ent.User) error {
 	now := s.now()
 	if locked(u, now) {
@@ -32,7 +32,10 @@ func (s *Service) countGuess(ctx context.Context, u *ent.User) error {
 	}
 	n, err := repeat(ctx, s, func(ctx context.Context) (int, error) {
 		return s.client.User.Update().
-			Where(user.ID(u.ID), user.LockUntilIsNil(), user.FailedLoginAttemptsLT(int32(s.cfg.Lockout.MaxFailures))).
+			Where(
+				user.ID(u.ID), user.LockUntilIsNil(),
+				user.FailedLoginAttemptsLT(int32(s.cfg.Lockout.MaxFailures)),
+			).
 			AddFailedLoginAttempts(1).
 			Save(ctx)
 	})
@@ -46,7 +49,10 @@ func (s *Service) countGuess(ctx context.Context, u *ent.User) error {
 func (s *Service) lockAfter(ctx context.Context, userID int) error {
 	n, err := repeat(ctx, s, func(ctx context.Context) (int, error) {
 		return s.client.User.Update().
-			Where(user.ID(userID), user.LockUntilIsNil(), user.FailedLoginAttemptsGTE(int32(s.cfg.Lockout.MaxFailures))).
+			Where(
+				user.ID(userID), user.LockUntilIsNil(),
+				user.FailedLoginAttemptsGTE(int32(s.cfg.Lockout.MaxFailures)),
+			).
 			SetLockUntil(s.now().Add(s.cfg.Lockout.Duration)).
 			Save(ctx)
 	})
@@ -59,12 +65,13 @@ func (s *Service) lockAfter(ctx context.Context, userID int) error {
 	return nil
 }
 
-// Lock locks an account until a time: nobody signs in to it, and its sessions
-// and refresh tokens are not accepted meanwhile. A time that has passed ends a
-// lock.
+// Lock locks an account until a time. Nobody can sign in to it meanwhile, and its
+// sessions and refresh tokens are not accepted. A time that has passed ends a lock.
+// The error is [ErrNotFound] if there is no such user. Locking twice is not an error.
 func (s *Service) Lock(ctx context.Context, userID int, until time.Time) error {
+	until = until.UTC().Truncate(time.Microsecond)
 	n, err := insist(ctx, s, func(ctx context.Context) (int, error) {
-		return s.client.User.Update().Where(user.ID(userID)).SetLockUntil(until.UTC().Truncate(time.Microsecond)).Save(ctx)
+		return s.client.User.Update().Where(user.ID(userID)).SetLockUntil(until).Save(ctx)
 	})
 	if err != nil {
 		return fmt.Errorf("lock an account: %w", err)
@@ -76,8 +83,7 @@ func (s *Service) Lock(ctx context.Context, userID int, until time.Time) error {
 	return nil
 }
 
-// locked reports whether an account examines no passwords and has no live
-// sessions.
+// locked reports whether an account examines no passwords and has no live sessions.
 func locked(u *ent.User, now time.Time) bool {
 	return u.LockUntil != nil && u.LockUntil.After(now)
 }

@@ -36,24 +36,27 @@ const (
 	ActionRevokeRefresh  Action = "revoke_refresh"
 )
 
-// Event is a transition that happened: it is committed when it is told. It
-// holds no secret, and no email address.
+// Event is a transition that happened. It is committed by the time it is told. It holds
+// no secret and no email address.
 type Event struct {
 	Action Action
-	At     time.Time
+	// At is the time of Config.Clock, in UTC.
+	At time.Time
 	// UserID is 0 where the account is not known.
 	UserID int
 	// SessionID is 0 where no single session is concerned.
 	SessionID int
 	// Count is how many sessions or tokens were revoked.
 	Count int
-	// Detail is a word more, such as the purpose of a code.
+	// Detail says more, such as the purpose of a code, or is empty.
 	Detail string
 }
 
-// Observer is told of transitions, in the goroutine that made them, after they
-// were committed. It must be safe for concurrent use and should be quick.
+// Observer is told of transitions, in the goroutine that made them, after they were
+// committed. It must be safe for concurrent use and should be quick: the caller waits
+// for it.
 type Observer interface {
+	// Observe gets the context of the call that made the transition.
 	Observe(context.Context, Event)
 }
 
@@ -63,8 +66,8 @@ type ObserverFunc func(context.Context, Event)
 // Observe calls f.
 func (f ObserverFunc) Observe(ctx context.Context, e Event) { f(ctx, e) }
 
-// LogTo is an [Observer] that logs to l: failures and reuse as warnings, the
-// rest as information.
+// LogTo returns an [Observer] that logs to l: failures, locks, a grace and reuse as
+// warnings, the rest as information.
 func LogTo(l *slog.Logger) Observer {
 	return ObserverFunc(func(ctx context.Context, e Event) {
 		level := slog.LevelInfo

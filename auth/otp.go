@@ -18,19 +18,19 @@ import (
 // Issued is a one-time code to send.
 type Issued struct {
 	Code Code
-	// Known is whether the address has an active account. A code is issued
-	// either way, so that who asks learns nothing; send it only where it is
-	// meant to arrive.
+	// Known is whether the address has an active account. A code is issued either
+	// way, so that whoever asks learns nothing. Send it only where it is meant to
+	// arrive.
 	Known     bool
 	ExpiresAt time.Time
 	// RetryAt is when the next code can be issued.
 	RetryAt time.Time
 }
 
-// IssueCode makes a one-time code for an address and a purpose; earlier codes
-// for them are worth nothing from then on. It is a [*TooSoonError] within
-// OTPPolicy.ResendCooldown of the last one, or if OTPPolicy.Budget is used up;
-// of calls at once, one succeeds. What cannot be an address is an [*InputError].
+// IssueCode makes a one-time code for an address and a purpose. Earlier codes for
+// them are worth nothing from then on. The error is a [*TooSoonError] within
+// OTPPolicy.ResendCooldown of the last code or when OTPPolicy.Budget is used up, and
+// an [*InputError] for what cannot be an address. Of calls at once, one succeeds.
 func (s *Service) IssueCode(ctx context.Context, email string, kind schematype.OTPType) (*Issued, error) {
 	email = schematype.NormalizeEmail(email)
 	code, err := s.newCode()
@@ -43,43 +43,17 @@ func (s *Service) IssueCode(ctx context.Context, email string, kind schematype.O
 	// the isolation level, and finds the other one's code.
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		now := s.now()
-		issued = &Issued{Code: code, ExpiresAt: now.Add(s.cfg.OTP.Lifetime), RetryAt: now.Add(s.cfg.OTP.ResendCooldown)}
-		added, err := tx.OTP.Create().
-			SetEmail(email).SetType(kind).
-			SetOtpHashCode(mac(s.cfg.Keys.reveal()[0], kind, email, code)).
-			SetNextResendAllowedAt(issued.RetryAt).SetExpiresAt(issued.ExpiresAt).
-			SetMaxAttempts(int32(s.cfg.OTP.MaxAttempts)).
-			SetCreatedAt(now).
-			Save(ctx)
+		added, err := s.addCode(ctx, tx, email, kind, code, now)
 		if err != nil {
-			return fmt.Errorf("add a code: %w", input(err))
+			return err
 		}
-		others := tx.OTP.Query().
-			Where(otp.Email(email), otp.TypeEQ(kind), otp.IDNEQ(added.ID), otp.CreatedAtGT(now.Add(-s.cfg.OTP.BudgetWindow)), otp.CreatedAtLTE(now.Add(ClockTolerance))).
-			Order(ent.Desc(otp.FieldID)).
-			Limit(s.cfg.OTP.Budget)
-		others.Modify(forUpdate)
-		recent, err := others.Select(otp.FieldCreatedAt, otp.FieldNextResendAllowedAt).All(ctx)
-		if err != nil {
-			return fmt.Errorf("count codes: %w", err)
+		if err := s.mayIssue(ctx, tx, added, now); err != nil {
+			return err
 		}
-		counts := func(code *ent.OTP) time.Time { return code.CreatedAt.Add(s.cfg.OTP.BudgetWindow) }
-		if len(recent) > 0 && recent[0].NextResendAllowedAt.After(now) {
-			retry := recent[0].NextResendAllowedAt
-			if until := counts(recent[0]); retry.After(until) {
-				retry = until // nobody waits longer, whatever the row says
-			}
-			return &TooSoonError{RetryAt: retry}
+		if err := endEarlierCodes(ctx, tx, added); err != nil {
+			return err
 		}
-		if len(recent) == s.cfg.OTP.Budget {
-			return &TooSoonError{RetryAt: counts(recent[len(recent)-1])}
-		}
-		if err := tx.OTP.Update().
-			Where(otp.Email(email), otp.TypeEQ(kind), otp.IsUsed(false), otp.IDNEQ(added.ID)).
-			SetIsUsed(true).
-			Exec(ctx); err != nil {
-			return fmt.Errorf("end earlier codes: %w", err)
-		}
+		issued = &Issued{Code: code, ExpiresAt: added.ExpiresAt, RetryAt: added.NextResendAllowedAt}
 		issued.Known, err = tx.User.Query().Where(user.Email(email), user.IsDeleted(false)).Exist(ctx)
 		return wrap(err, "look for an account")
 	})
@@ -90,21 +64,73 @@ func (s *Service) IssueCode(ctx context.Context, email string, kind schematype.O
 	return issued, nil
 }
 
-// newest is the last code of an address and purpose, as far as guesses at it
-// need.
+func (s *Service) addCode(
+	ctx context.Context, tx *ent.Client, email string, kind schematype.OTPType, c Code, now time.Time,
+) (*ent.OTP, error) {
+	added, err := tx.OTP.Create().
+		SetEmail(email).SetType(kind).
+		SetOtpHashCode(mac(s.cfg.Keys.reveal()[0], kind, email, c)).
+		SetNextResendAllowedAt(now.Add(s.cfg.OTP.ResendCooldown)).SetExpiresAt(now.Add(s.cfg.OTP.Lifetime)).
+		SetMaxAttempts(int32(s.cfg.OTP.MaxAttempts)).
+		SetCreatedAt(now).
+		Save(ctx)
+	return added, wrap(input(err), "add a code")
+}
+
+// mayIssue is a [*TooSoonError] if the codes before the one that was added do not
+// allow for it yet.
+func (s *Service) mayIssue(ctx context.Context, tx *ent.Client, added *ent.OTP, now time.Time) error {
+	before := tx.OTP.Query().
+		Where(
+			otp.Email(added.Email), otp.TypeEQ(added.Type), otp.IDNEQ(added.ID),
+			otp.CreatedAtGT(now.Add(-s.cfg.OTP.BudgetWindow)),
+			otp.CreatedAtLTE(now.Add(ClockTolerance)),
+		).
+		Order(ent.Desc(otp.FieldID)).
+		Limit(s.cfg.OTP.Budget)
+	before.Modify(forUpdate)
+	recent, err := before.Select(otp.FieldCreatedAt, otp.FieldNextResendAllowedAt).All(ctx)
+	if err != nil {
+		return fmt.Errorf("count codes: %w", err)
+	}
+	countsUntil := func(code *ent.OTP) time.Time { return code.CreatedAt.Add(s.cfg.OTP.BudgetWindow) }
+	if len(recent) > 0 && recent[0].NextResendAllowedAt.After(now) {
+		retry := recent[0].NextResendAllowedAt
+		if until := countsUntil(recent[0]); retry.After(until) {
+			retry = until // nobody waits longer, whatever the row says
+		}
+		return &TooSoonError{RetryAt: retry}
+	}
+	if len(recent) == s.cfg.OTP.Budget {
+		return &TooSoonError{RetryAt: countsUntil(recent[len(recent)-1])}
+	}
+	return nil
+}
+
+func endEarlierCodes(ctx context.Context, tx *ent.Client, added *ent.OTP) error {
+	err := tx.OTP.Update().
+		Where(otp.Email(added.Email), otp.TypeEQ(added.Type), otp.IsUsed(false), otp.IDNEQ(added.ID)).
+		SetIsUsed(true).
+		Exec(ctx)
+	return wrap(err, "end earlier codes")
+}
+
+// newest is what a guess needs of the last code of an address and purpose.
 type newest struct {
 	id                    int
 	hash                  string
 	attempts, maxAttempts int
 }
 
-// newestCode is nil where there is none, or a clock that is wrong made it.
+// newestCode is nil where there is none, or a wrong clock made it.
 func (s *Service) newestCode(ctx context.Context, email string, kind schematype.OTPType) (*newest, error) {
-	const query = `SELECT id, otp_hash_code, attempts, max_attempts, created_at FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1`
+	const query = `SELECT id, otp_hash_code, attempts, max_attempts, created_at FROM otps` +
+		` WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1`
 	code, err := repeat(ctx, s, func(ctx context.Context) (*newest, error) {
 		var c newest
 		var created time.Time
-		found, err := scanRow(ctx, s.client, query, []any{email, string(kind)}, &c.id, &c.hash, &c.attempts, &c.maxAttempts, &created)
+		found, err := scanRow(ctx, s.client, query, []any{email, string(kind)},
+			&c.id, &c.hash, &c.attempts, &c.maxAttempts, &created)
 		if err != nil || !found || s.ahead(created) {
 			return nil, err
 		}
@@ -113,39 +139,45 @@ func (s *Service) newestCode(ctx context.Context, email string, kind schematype.
 	return code, wrap(err, "find a code")
 }
 
-// left is how many attempts a wrong one that was counted leaves.
+// left is how many attempts remain once a wrong one has been counted.
 func (c *newest) left() int { return max(0, c.maxAttempts-c.attempts-1) }
 
 // tryCode examines a guess at the newest code of an address and purpose and
-// returns its id if it is right. The attempt is counted, in a committed
-// statement, before the code is compared; twice rather than not at all where
-// the connection is lost.
+// returns its id if it is right. The attempt is counted, in a committed statement,
+// before the code is compared. Where the connection is lost it is counted twice
+// rather than not at all.
 func (s *Service) tryCode(ctx context.Context, email string, kind schematype.OTPType, c Code) (int, error) {
 	code, err := s.newestCode(ctx, email, kind)
 	if err != nil {
 		return 0, err
 	}
 	if code == nil {
-		s.matches("", kind, email, c)
+		s.matches("", kind, email, c) // takes as long
 		return 0, s.codeFailed(ctx, kind, ErrCode)
 	}
-	n, err := repeat(ctx, s, func(ctx context.Context) (int, error) {
-		return s.client.OTP.Update().
-			Where(otp.ID(code.id), otp.IsUsed(false), otp.ExpiresAtGT(s.now()), attemptsLeft).
-			AddAttempts(1).
-			Save(ctx)
-	})
+	counted, err := s.countAttempt(ctx, code.id)
 	if err != nil {
-		return 0, fmt.Errorf("count an attempt: %w", err)
+		return 0, err
 	}
 	match := s.matches(code.hash, kind, email, c)
 	switch {
-	case n == 0:
+	case !counted:
 		return 0, s.codeFailed(ctx, kind, ErrCode)
 	case !match:
 		return 0, s.codeFailed(ctx, kind, &CodeError{AttemptsLeft: code.left()})
 	}
 	return code.id, nil
+}
+
+// countAttempt counts an attempt at a code that may still be guessed at.
+func (s *Service) countAttempt(ctx context.Context, id int) (bool, error) {
+	n, err := repeat(ctx, s, func(ctx context.Context) (int, error) {
+		return s.client.OTP.Update().
+			Where(otp.ID(id), otp.IsUsed(false), otp.ExpiresAtGT(s.now()), attemptsLeft).
+			AddAttempts(1).
+			Save(ctx)
+	})
+	return n > 0, wrap(err, "count an attempt")
 }
 
 // attemptsLeft are the codes that may be guessed at again.
@@ -158,7 +190,7 @@ func (s *Service) codeFailed(ctx context.Context, kind schematype.OTPType, err e
 	return err
 }
 
-// useCode takes a code that was right; of calls at once, one succeeds.
+// useCode marks a code that was right as used. Of calls at once, one succeeds.
 func (s *Service) useCode(ctx context.Context, client *ent.Client, id int) error {
 	now := s.now()
 	n, err := client.OTP.Update().
@@ -172,7 +204,10 @@ func (s *Service) useCode(ctx context.Context, client *ent.Client, id int) error
 }
 
 // withCode examines a code, and uses it in one transaction with then.
-func (s *Service) withCode(ctx context.Context, email string, kind schematype.OTPType, c Code, then func(ctx context.Context, tx *ent.Client) error) error {
+func (s *Service) withCode(
+	ctx context.Context, email string, kind schematype.OTPType, c Code,
+	then func(ctx context.Context, tx *ent.Client) error,
+) error {
 	id, err := s.tryCode(ctx, email, kind, c)
 	if err != nil {
 		return err
@@ -189,14 +224,13 @@ func (s *Service) withCode(ctx context.Context, email string, kind schematype.OT
 	return err
 }
 
-// VerifyCode takes a code for a purpose of the caller's own. It is an
-// [ErrCode] if the code is wrong, expired, used, replaced by a newer one, or
-// guessed at too often; a [*CodeError] tells how many attempts are left. Of any
-// number of calls with the right code, one succeeds.
+// VerifyCode uses a code for a purpose of the caller's own. The error is [ErrCode]
+// if the code is wrong, expired, used, replaced by a newer one, or guessed at too
+// often; a [*CodeError] also tells how many attempts are left. Of any number of
+// calls with the right code, one succeeds.
 //
-// It is two round trips: the code is compared first, but the one statement that
-// counts the attempt uses the code too where it was right, and is the same where
-// it was wrong. Nobody is told before it is committed.
+// It takes two round trips. The code is compared in Go. One UPDATE then counts the
+// attempt and, if it was right, uses the code. The answer waits for its commit.
 func (s *Service) VerifyCode(ctx context.Context, email string, kind schematype.OTPType, c Code) error {
 	email = schematype.NormalizeEmail(email)
 	code, err := s.newestCode(ctx, email, kind)
@@ -204,7 +238,7 @@ func (s *Service) VerifyCode(ctx context.Context, email string, kind schematype.
 		return err
 	}
 	if code == nil {
-		s.matches("", kind, email, c)
+		s.matches("", kind, email, c) // takes as long
 		return s.codeFailed(ctx, kind, ErrCode)
 	}
 	match := s.matches(code.hash, kind, email, c)
@@ -230,8 +264,8 @@ func (s *Service) countAndUse(ctx context.Context, id int, right bool) (int, err
 	return execute(ctx, s.client, query, updatedNow(), right, stdsql.NullTime{Time: now, Valid: right}, id, now)
 }
 
-// VerifyEmail takes a code of type email-verification and marks the address of
-// its account verified. Errors are those of [Service.VerifyCode].
+// VerifyEmail uses a code of type email-verification and marks the address of its
+// account as verified. Errors are those of [Service.VerifyCode].
 func (s *Service) VerifyEmail(ctx context.Context, email string, c Code) error {
 	email = schematype.NormalizeEmail(email)
 	err := s.withCode(ctx, email, schematype.OTPEmailVerification, c, func(ctx context.Context, tx *ent.Client) error {
@@ -247,12 +281,12 @@ func (s *Service) VerifyEmail(ctx context.Context, email string, c Code) error {
 	return err
 }
 
-// SignInWithCode takes a code of type signin and starts a session and a family
-// of refresh tokens. The address is verified by it; if it never was before, the
-// account's password, link to a provider, sessions and refresh tokens are
-// removed, since somebody else may have made it in wait for the owner. Errors
-// are those of [Service.VerifyCode]; an account that is locked or deleted is an
-// [ErrCode].
+// SignInWithCode uses a code of type signin and starts a session and a family of
+// refresh tokens. The code verifies the address. If the address was not verified
+// before, somebody else may have made the account in wait for its owner: its
+// password, link to a provider, sessions and refresh tokens are removed. Errors are
+// those of [Service.VerifyCode], which is [ErrCode] also for an account that is
+// locked or deleted.
 func (s *Service) SignInWithCode(ctx context.Context, email string, c Code, d Device) (*Grant, error) {
 	email = schematype.NormalizeEmail(email)
 	var g *Grant
@@ -291,13 +325,14 @@ func (s *Service) SignInWithCode(ctx context.Context, email string, c Code, d De
 	return g, nil
 }
 
-// ResetPassword takes a code of type password-reset, replaces the password, and
-// ends every session and refresh token of the account, in one transaction. It
-// ends a lock that guessing caused, not a longer one that [Service.Lock] set.
-// The address is verified by it; if it never was before, a link to a provider
+// ResetPassword uses a code of type password-reset, replaces the password, and ends
+// every session and refresh token of the account, in one transaction. It ends a lock
+// that guessing caused, but not a longer one that [Service.Lock] set. The code
+// verifies the address. If the address was not verified before, a link to a provider
 // is removed too, since somebody else may have made the account.
-// Errors are those of [Service.VerifyCode], and [*PasswordError], for which no
-// attempt is counted.
+//
+// Errors are those of [Service.VerifyCode], and [*PasswordError], for which no attempt
+// is counted.
 func (s *Service) ResetPassword(ctx context.Context, email string, c Code, password string) error {
 	return s.passwordByCode(ctx, email, schematype.OTPPasswordReset, c, password, ActionResetPassword)
 }
@@ -308,7 +343,9 @@ func (s *Service) ChangePasswordWithCode(ctx context.Context, email string, c Co
 	return s.passwordByCode(ctx, email, schematype.OTPPasswordChange, c, password, ActionChangePassword)
 }
 
-func (s *Service) passwordByCode(ctx context.Context, email string, kind schematype.OTPType, c Code, password string, action Action) error {
+func (s *Service) passwordByCode(
+	ctx context.Context, email string, kind schematype.OTPType, c Code, password string, action Action,
+) error {
 	if err := s.cfg.Password.check(password); err != nil {
 		return err
 	}
@@ -323,30 +360,11 @@ func (s *Service) passwordByCode(ctx context.Context, email string, kind schemat
 		return err
 	}
 	revoked := 0
-	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		if err := s.useCode(ctx, tx, id); err != nil {
-			return err
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+		if err = s.useCode(ctx, tx, id); err == nil {
+			revoked, err = s.replacePassword(ctx, tx, email, hash)
 		}
-		u, err := readUser(ctx, tx, user.Email(email), user.IsDeleted(false))
-		if err == nil {
-			revoked, err = s.setPassword(ctx, tx, u.ID, hash, user.IsDeleted(false))
-		}
-		if err == nil && !u.IsEmailVerified {
-			err = tx.User.Update().
-				Where(user.ID(u.ID), user.IsEmailVerified(false)).
-				SetIsEmailVerified(true).SetProvider(schematype.ProviderLocal).ClearProviderID().
-				Exec(ctx)
-		}
-		if err == nil {
-			err = tx.User.Update().
-				Where(user.ID(u.ID), user.LockUntilLTE(s.now().Add(s.cfg.Lockout.Duration))).
-				ClearLockUntil().
-				Exec(ctx)
-		}
-		if ent.IsNotFound(err) || errors.Is(err, ErrCredentials) {
-			return ErrCode
-		}
-		return wrap(err, "set a password by a code")
+		return err
 	})
 	if err != nil {
 		return err
@@ -354,4 +372,28 @@ func (s *Service) passwordByCode(ctx context.Context, email string, kind schemat
 	s.observe(ctx, Event{Action: ActionUseCode, Detail: string(kind)})
 	s.observe(ctx, Event{Action: action, Count: revoked})
 	return nil
+}
+
+// replacePassword stores a hash for the account of an address that a code verified.
+func (s *Service) replacePassword(ctx context.Context, tx *ent.Client, email, hash string) (revoked int, err error) {
+	u, err := readUser(ctx, tx, user.Email(email), user.IsDeleted(false))
+	if err == nil {
+		revoked, err = s.setPassword(ctx, tx, u.ID, hash, user.IsDeleted(false))
+	}
+	if err == nil && !u.IsEmailVerified {
+		err = tx.User.Update().
+			Where(user.ID(u.ID), user.IsEmailVerified(false)).
+			SetIsEmailVerified(true).SetProvider(schematype.ProviderLocal).ClearProviderID().
+			Exec(ctx)
+	}
+	if err == nil {
+		err = tx.User.Update().
+			Where(user.ID(u.ID), user.LockUntilLTE(s.now().Add(s.cfg.Lockout.Duration))).
+			ClearLockUntil().
+			Exec(ctx)
+	}
+	if ent.IsNotFound(err) || errors.Is(err, ErrCredentials) {
+		return 0, ErrCode
+	}
+	return revoked, wrap(err, "set a password by a code")
 }

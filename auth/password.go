@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"fmt"
 	"unicode/utf8"
 
@@ -10,17 +11,18 @@ import (
 
 // Hasher hashes passwords. It must be safe for concurrent use.
 type Hasher interface {
-	// Hash returns a hash of at most 255 printable ASCII characters that holds
-	// its own salt and parameters.
+	// Hash returns a hash of at most 255 printable ASCII characters that holds its
+	// own salt and parameters. The password is in Unicode's form C.
 	Hash(password string) (string, error)
-	// Verify reports whether hash is one of password and, if so, whether it
-	// was made with weaker parameters than Hash uses now. What it cannot read is
-	// the hash of no password, and no error; it should take as long as one.
+	// Verify reports whether hash is one of password and, if so, whether it was
+	// made with weaker parameters than Hash uses now. A hash that it cannot read is
+	// not an error: it matches no password, and should take as long as one that can
+	// be read.
 	Verify(password, hash string) (ok, weak bool, err error)
 }
 
-// Argon2id is the [Hasher] for argon2id (RFC 9106). Zero fields take the
-// parameters of the OWASP Password Storage Cheat Sheet.
+// Argon2id is the [Hasher] for argon2id (RFC 9106). Zero fields take the parameters
+// of OWASP's Password Storage Cheat Sheet.
 type Argon2id struct {
 	// Memory in KiB; default 19456 (19 MiB).
 	Memory uint32
@@ -31,20 +33,16 @@ type Argon2id struct {
 }
 
 func (a Argon2id) params() *argon2id.Params {
-	p := &argon2id.Params{Memory: a.Memory, Iterations: a.Iterations, Parallelism: a.Parallelism, SaltLength: 16, KeyLength: 32}
-	if p.Memory == 0 {
-		p.Memory = 19456
+	return &argon2id.Params{
+		Memory:      cmp.Or(a.Memory, 19456),
+		Iterations:  cmp.Or(a.Iterations, 2),
+		Parallelism: cmp.Or(a.Parallelism, 1),
+		SaltLength:  16, // bytes
+		KeyLength:   32, // bytes
 	}
-	if p.Iterations == 0 {
-		p.Iterations = 2
-	}
-	if p.Parallelism == 0 {
-		p.Parallelism = 1
-	}
-	return p
 }
 
-// Hash is in the PHC string format: $argon2id$v=19$m=…,t=…,p=…$salt$hash.
+// Hash returns a hash in the PHC string format: $argon2id$v=19$m=…,t=…,p=…$salt$hash.
 func (a Argon2id) Hash(password string) (string, error) {
 	hash, err := argon2id.CreateHash(password, a.params())
 	if err != nil {
@@ -53,7 +51,8 @@ func (a Argon2id) Hash(password string) (string, error) {
 	return hash, nil
 }
 
-// Verify compares in constant time.
+// Verify compares in constant time. It takes a hash that would cost more than 4 GiB of
+// memory over all iterations for one that it cannot read.
 func (a Argon2id) Verify(password, hash string) (ok, weak bool, err error) {
 	want := a.params()
 	used, _, _, err := argon2id.DecodeHash(hash)
@@ -72,8 +71,8 @@ func (a Argon2id) Verify(password, hash string) (ok, weak bool, err error) {
 // "sensitive" limits, twice the first choice of RFC 9106, section 4.
 const maxWork = 4 << 20
 
-// affordable reports whether a hash may be computed again. The library panics
-// without iterations or lanes, and any password has an empty key.
+// affordable reports whether a hash may be computed again. The library panics without
+// iterations or lanes, and every password matches an empty key.
 func affordable(used, want *argon2id.Params) bool {
 	work := func(p *argon2id.Params) uint64 { return uint64(p.Memory) * uint64(p.Iterations) }
 	return used.Iterations > 0 && used.Parallelism > 0 && used.KeyLength >= 16 && work(used) <= max(maxWork, work(want))
@@ -92,8 +91,8 @@ func (p PasswordPolicy) check(password string) error {
 	return nil
 }
 
-// normalizePassword makes one password of the ways in which devices encode the
-// same characters (NIST SP 800-63B-4, 3.1.1.2).
+// normalizePassword makes one password of the ways in which devices encode the same
+// characters (NIST SP 800-63B-4, 3.1.1.2).
 func normalizePassword(password string) string { return norm.NFC.String(password) }
 
 func (s *Service) hash(password string) (string, error) {

@@ -15,33 +15,34 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// Identity is what a provider says of who signed in there. The caller has
-// verified it (OpenID Connect Core, 3.1.3.7, or the provider's API).
+// Identity is what a provider says about the person who signed in there. The caller
+// has verified it (OpenID Connect Core, 3.1.3.7, or the provider's API).
 type Identity struct {
 	Provider schematype.Provider
 	// Subject is the provider's unchanging id for the person, never an email.
 	Subject string
-	Email   string
+	// Email may have at most 255 bytes once it is normalised.
+	Email string
 	// EmailVerified is whether the provider vouches for Email.
 	EmailVerified bool
-	Name          string
-	Avatar        *schematype.Avatar
+	// Name is cut at 100 characters.
+	Name   string
+	Avatar *schematype.Avatar
 }
 
-// SignInWithProvider signs in who a provider identified: by provider and
-// subject, or, the first time, by the address if the provider has verified it;
-// otherwise it adds an account. Any number of first sign-ins at once make one
-// account.
+// SignInWithProvider signs in the person whom a provider identified. It finds their
+// account by provider and subject. The first time it finds it by the address, if the
+// provider has verified that, and links it; otherwise it adds an account. Any number
+// of first sign-ins at once make one account.
 //
-// An account whose address was never verified here may have been made by
-// somebody else in wait for its owner. Linking takes it over: its password, an
-// earlier link, sessions and refresh tokens are removed. An account whose
-// address is verified keeps the link it has.
+// Somebody else may have made an account in wait for the owner of an address that was
+// never verified here. Linking such an account takes it over: its password, an earlier
+// link, sessions and refresh tokens are removed. An account whose address is verified
+// keeps the link it has.
 //
-// An identity without an address that can be stored is an [*InputError]. It is
-// an [ErrProviderEmail] if an account has the address but the provider
-// has not verified it, and an [ErrCredentials] if the account is locked or
-// deleted.
+// The error is [ErrProviderEmail] if an account has the address but the provider has
+// not verified it, [ErrCredentials] if the account is locked or deleted, and an
+// [*InputError] for an address or subject that cannot be stored.
 func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device) (*Grant, error) {
 	if id.Provider == schematype.ProviderLocal || id.Subject == "" {
 		return nil, fmt.Errorf("sign in with a provider: needs a provider and a subject, has %q", id.Provider)
@@ -70,9 +71,12 @@ func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device)
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range append(events, Event{Action: ActionSignIn, UserID: g.User.ID, SessionID: g.Session.ID, Detail: string(id.Provider)}) {
+	for _, e := range events {
 		s.observe(ctx, e)
 	}
+	s.observe(ctx, Event{
+		Action: ActionSignIn, UserID: g.User.ID, SessionID: g.Session.ID, Detail: string(id.Provider),
+	})
 	return g, nil
 }
 
@@ -85,7 +89,7 @@ func sameLink(u *ent.User) predicate.User {
 	return user.And(user.ProviderEQ(u.Provider), subject)
 }
 
-// errRaced is an account that another call added or linked first: look again.
+// errRaced is an account that another call added or linked first. Look again.
 var errRaced = errors.New("another sign-in added or linked the account")
 
 // resolve finds, links or adds the account of an identity.
@@ -131,7 +135,9 @@ func (s *Service) resolve(ctx context.Context, tx *ent.Client, id Identity, even
 	return u, nil
 }
 
-func (s *Service) addFromProvider(ctx context.Context, tx *ent.Client, id Identity, events *[]Event) (*ent.User, error) {
+func (s *Service) addFromProvider(
+	ctx context.Context, tx *ent.Client, id Identity, events *[]Event,
+) (*ent.User, error) {
 	create := tx.User.Create().
 		SetName(cutName(id.Name)).SetEmail(id.Email).SetIsEmailVerified(id.EmailVerified).
 		SetProvider(id.Provider).SetProviderID(id.Subject).
@@ -150,8 +156,8 @@ func (s *Service) addFromProvider(ctx context.Context, tx *ent.Client, id Identi
 	return u, nil
 }
 
-// cutName keeps a sign-in from failing on the length or the bytes of a name that
-// the person did not enter here.
+// cutName makes a name fit, which the person did not enter here: a sign-in must not
+// fail on its length or its bytes.
 func cutName(name string) string {
 	const limit = 100
 	name = strings.ToValidUTF8(name, "\uFFFD")

@@ -31,16 +31,16 @@ func readUser(ctx context.Context, tx *ent.Client, which ...predicate.User) (*en
 	return q.Only(ctx)
 }
 
-// forUpdate makes a query read what is committed, wait for what is not, and keep
-// it so until the transaction ends: under repeatable read a plain query would
-// show rows as they were when the transaction first read. SQLite's transaction
-// holds the whole file.
+// forUpdate makes a query read what is committed, wait for what is not, and lock the
+// rows until the transaction ends. Under repeatable read a plain query would show rows
+// as they were when the transaction first read. SQLite needs no lock of rows: a
+// transaction holds the whole file.
 func forUpdate(sel *entsql.Selector) {
 	if sel.Dialect() == dialect.MySQL {
 		sel.ForUpdate()
 	}
 }
 
-// isTrue is an equality to MySQL's planner, and a bare column is not: only with
-// an equality does it go on to the index's next column.
+// isTrue is an equality for MySQL's planner, which a bare column is not. Only after an
+// equality does it use the next column of an index.
 func isTrue(field string) func(*entsql.Selector) { return entsql.FieldIn(field, true) }

@@ -9,13 +9,15 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
-// attempts is how often a transaction is tried. Deadlocks among n requests for
-// one row resolve one request a round, so the last one may need many.
+// attempts is how often a transaction is tried. Each round of deadlocks among n
+// requests for one row lets one of them through, so the last one may need many.
 const attempts = 20
 
 // patience is how long after the beginning of a call another try may begin.
 const patience = 30 * time.Second
 
+// retry calls try until it does not ask for another time, for as long as there is
+// patience for. It returns what [Service.explain] makes of the last error.
 func (s *Service) retry(ctx context.Context, try func() (again bool, err error)) error {
 	wait := time.Millisecond
 	begun := time.Now()
@@ -36,8 +38,8 @@ func (s *Service) retry(ctx context.Context, try func() (again bool, err error))
 	}
 }
 
-// repeat runs a query, or a count that may as well be made twice, again if
-// it was refused or the connection was lost.
+// repeat runs a query again if it was refused or the connection was lost. It also
+// serves counts that may be made twice.
 func repeat[T any](ctx context.Context, s *Service, run func(context.Context) (T, error)) (v T, err error) {
 	err = s.retry(ctx, func() (bool, error) {
 		var err error
@@ -47,9 +49,8 @@ func repeat[T any](ctx context.Context, s *Service, run func(context.Context) (T
 	return v, err
 }
 
-// insist is repeat for a change that may as well happen twice. Where one try may
-// have made it, and none after it did for certain, the error is an
-// [*UnknownError].
+// insist is repeat for a change that may happen twice. If one try may have made it,
+// and no later one made it for certain, the error is an [*UnknownError].
 func insist[T any](ctx context.Context, s *Service, write func(context.Context) (T, error)) (v T, err error) {
 	maybe := false
 	err = s.retry(ctx, func() (bool, error) {
@@ -65,9 +66,9 @@ func insist[T any](ctx context.Context, s *Service, write func(context.Context) 
 	return v, err
 }
 
-// statement runs one write that is a transaction by itself. Where the
-// connection was lost, or ctx ended, after it was sent it may have happened: it
-// is not run again, and the error is an [*UnknownError].
+// statement runs one write that is a transaction by itself. If the connection was
+// lost, or ctx ended, after it was sent it may have happened. It is then not run
+// again, and the error is an [*UnknownError].
 func statement[T any](ctx context.Context, s *Service, write func(context.Context) (T, error)) (v T, err error) {
 	err = s.retry(ctx, func() (bool, error) {
 		if err := ctx.Err(); err != nil {
@@ -81,8 +82,10 @@ func statement[T any](ctx context.Context, s *Service, write func(context.Contex
 	return v, err
 }
 
-// send runs a write, and reports whether it may have happened though it failed.
-func send[T any](ctx context.Context, s *Service, write func(context.Context) (T, error)) (v T, unsure bool, err error) {
+// send runs a write, and reports whether it may have happened although it failed.
+func send[T any](
+	ctx context.Context, s *Service, write func(context.Context) (T, error),
+) (v T, unsure bool, err error) {
 	var watch mysqlconn.Sent
 	v, err = write(watch.Watch(ctx))
 	if watch.Sent() {
@@ -92,9 +95,9 @@ func send[T any](ctx context.Context, s *Service, write func(context.Context) (T
 	case err == nil, mysqlconn.Unsent(err):
 		return v, false, err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		// Of ctx, or of one that a driver below the client made of it. In the queue
-		// for a connection, for instance, nothing was sent. Without the connections
-		// of package authgraph nobody can tell.
+		// It is the error of ctx, or of a context that a driver below the client made.
+		// In the queue for a connection, for instance, nothing was sent. Only the
+		// connections of package authgraph can tell.
 		return v, watch.Sent() || !s.watched.Load(), err
 	}
 	return v, mysqlconn.Lost(err), err

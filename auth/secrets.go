@@ -14,15 +14,16 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
-// Token is a bearer secret to hand to its owner. It prints as ***: use
+// Token is a bearer secret to hand to its owner. It prints as ***. Call
 // [Token.Reveal] where it leaves the process.
 type Token struct{ secret *string }
 
-// ParseToken takes a token that a client presented.
+// ParseToken takes a token that a client presented, whatever it is: a token that is
+// not one is refused where it is used.
 func ParseToken(s string) Token { return Token{secret: &s} }
 
-// Reveal is the token itself: 43 characters of base64url without padding for
-// 256 random bits.
+// Reveal returns the token itself: 43 characters of base64url (RFC 4648, 5) without
+// padding, which are 256 random bits.
 func (t Token) Reveal() string { return reveal(t.secret) }
 
 // String hides the token.
@@ -37,8 +38,8 @@ func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") }
 // MarshalText hides the token from encoders.
 func (t Token) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
-// reveal follows the pointer behind which a secret is kept: fmt does not, where
-// it prints a struct whose methods it cannot call.
+// reveal follows the pointer behind which a secret is kept. fmt does not follow it
+// where it prints a struct whose methods it cannot call.
 func reveal(secret *string) string {
 	if secret == nil {
 		return ""
@@ -61,14 +62,14 @@ func (s *Service) newToken() (Token, error) {
 	return ParseToken(base64.RawURLEncoding.EncodeToString(b[:])), nil
 }
 
-// Code is a one-time code to send to an address. It prints as ***: use
+// Code is a one-time code to send to an address. It prints as ***. Call
 // [Code.Reveal] where it is sent.
 type Code struct{ secret *string }
 
-// ParseCode takes a code that a person entered.
+// ParseCode takes a code that a person entered. Spaces are not removed.
 func ParseCode(s string) Code { return Code{secret: &s} }
 
-// Reveal is the code itself, in digits.
+// Reveal returns the code itself: OTPPolicy.Length digits.
 func (c Code) Reveal() string { return reveal(c.secret) }
 
 // String hides the code.
@@ -107,14 +108,15 @@ func randomBelow(r io.Reader, limit *big.Int) (*big.Int, error) {
 	}
 }
 
-// Keys authenticate one-time codes at rest. They print as ***, wherever they
-// are in what is printed.
+// Keys authenticate one-time codes at rest (HMAC-SHA-256). They print as ***, also
+// within another value.
 type Keys struct {
-	// fmt follows a pointer to a slice where the verb is wrong, and no function.
+	// A function, because fmt follows a pointer to a slice if the verb is wrong.
 	secrets func() [][]byte
 }
 
-// NewKeys takes copies of the keys, the one for new codes first.
+// NewKeys takes copies of the keys, the one for new codes first. [New] refuses a key
+// of less than 32 bytes.
 func NewKeys(keys ...[]byte) Keys {
 	secrets := make([][]byte, len(keys))
 	for i, key := range keys {
@@ -142,9 +144,8 @@ func (k Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") }
 // MarshalText hides the keys from encoders.
 func (k Keys) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
-// mac is what the tables hold of a code: HMAC-SHA-256 in hex, over the purpose,
-// the address and the code, so that it is worth nothing beside another address
-// or purpose.
+// mac is what the tables hold of a code: HMAC-SHA-256 in hex, over the purpose, the
+// address and the code, so that it is worth nothing for another address or purpose.
 func mac(key []byte, kind schematype.OTPType, email string, c Code) string {
 	h := hmac.New(sha256.New, key)
 	// Neither a purpose nor an address holds a zero byte.

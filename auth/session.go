@@ -11,15 +11,17 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// Session is a signed-in device.
+// Session is a signed-in device. Times are UTC, to the microsecond.
 type Session struct {
-	ID        int
-	UserID    int
+	ID     int
+	UserID int
+	// IP and UserAgent are those of [Device] at the beginning; empty if not known.
 	IP        string
 	UserAgent string
 	// LastUsedAt is exact to SessionPolicy.TouchInterval.
 	LastUsedAt time.Time
-	// ExpiresAt is the absolute end.
+	// ExpiresAt is the absolute end. The session may end before, for instance when
+	// it is idle.
 	ExpiresAt time.Time
 	CreatedAt time.Time
 }
@@ -35,9 +37,9 @@ func sessionOf(e *ent.Session) *Session {
 	return s
 }
 
-// StartSession starts a session for a user of whom the caller has proof of its
-// own, such as a second factor. It is an [ErrNotFound] if the account is locked
-// or deleted.
+// StartSession starts a session for a user who has proved to the caller who they
+// are, for instance by a second factor. The error is [ErrNotFound] if there is no
+// such account, or it is locked or deleted.
 func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Session, Token, error) {
 	var (
 		started *Session
@@ -55,7 +57,7 @@ func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Sess
 }
 
 // startSession adds a session in the caller's transaction, which must hold the
-// user's row: sessions beyond the limit are then counted right.
+// user's row, so that sessions beyond the limit are counted right.
 func (s *Service) startSession(ctx context.Context, tx *ent.Client, userID int, d Device) (*Session, Token, error) {
 	token, err := s.newToken()
 	if err != nil {
@@ -87,7 +89,7 @@ func (s *Service) endBeyond(ctx context.Context, tx *ent.Client, userID, n int) 
 	beyond := tx.Session.Query().
 		Where(session.UserID(userID), s.live()).
 		Order(ent.Desc(session.FieldLastUsedAt, session.FieldID)).
-		Offset(n).Limit(1000)
+		Offset(n).Limit(maxListed)
 	// The transaction may have read before it held the user's row.
 	beyond.Modify(forUpdate)
 	ids, err := beyond.IDs(ctx)
@@ -97,8 +99,8 @@ func (s *Service) endBeyond(ctx context.Context, tx *ent.Client, userID, n int) 
 	return tx.Session.Update().Where(session.IDIn(ids...)).SetIsActive(false).Exec(ctx)
 }
 
-// live are the sessions that have not ended, in the order of the index that
-// serves a user's devices.
+// live are the sessions that have not ended. The conditions are in the order of the
+// index that serves a user's devices.
 func (s *Service) live() predicate.Session {
 	now := s.now()
 	return session.And(
@@ -109,27 +111,31 @@ func (s *Service) live() predicate.Session {
 	)
 }
 
-// CheckSession returns the live session of a token and its user, in one round
-// trip. It is an [ErrSession] if the token is unknown, the session was revoked,
-// its idle or absolute timeout has passed (OWASP Session Management Cheat
-// Sheet, Session Expiration), or the account is locked or deleted.
+// CheckSession returns the live session of a token and its user, in one round trip.
+// The error is [ErrSession] if the token is unknown, the session was revoked, its idle
+// or absolute timeout has passed (OWASP Session Management Cheat Sheet, Session
+// Expiration), or the account is locked or deleted.
 //
 // The session's last use is written in the background, at most once in
-// SessionPolicy.TouchInterval.
+// SessionPolicy.TouchInterval. A failure of that write is left to the next call.
 func (s *Service) CheckSession(ctx context.Context, t Token) (*Session, *User, error) {
 	c, err := repeat(ctx, s, func(ctx context.Context) (*check, error) { return s.checkSession(ctx, t.hash()) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("check a session: %w", err)
 	}
 	now := s.now()
-	if c == nil || !c.active || s.ahead(c.session.CreatedAt) || !c.session.ExpiresAt.After(now) || !c.session.LastUsedAt.Add(s.cfg.Session.Idle).After(now) ||
-		!c.usable(now) {
+	if c == nil || !c.active || !c.usable(now) || !s.isLive(&c.session, now) {
 		return nil, nil, ErrSession
 	}
 	if !c.session.LastUsedAt.Add(s.cfg.Session.TouchInterval).After(now) {
 		s.touch.later(c.session.ID, now)
 	}
 	return &c.session, &c.user, nil
+}
+
+// isLive reports whether the times of a session say that it has not ended.
+func (s *Service) isLive(of *Session, now time.Time) bool {
+	return of.ExpiresAt.After(now) && of.LastUsedAt.Add(s.cfg.Session.Idle).After(now) && !s.ahead(of.CreatedAt)
 }
 
 // check is a session with its user and what decides whether it is live.
@@ -139,10 +145,11 @@ type check struct {
 	active  bool
 }
 
-// checkQuery is written by hand because Ent loads an edge with a query of its
-// own. It finds the session by the unique index of token_hash and the user by
-// the primary key.
-const checkQuery = `SELECT s.id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''), s.last_used_at, s.expires_at, s.created_at, s.is_active = 1, ` + ownerColumns + `
+// checkQuery is written by hand because Ent loads an edge with a query of its own.
+// It finds the session by the unique index of token_hash and the user by the primary
+// key.
+const checkQuery = `SELECT s.id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''),
+	s.last_used_at, s.expires_at, s.created_at, s.is_active = 1, ` + ownerColumns + `
 	FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`
 
 // checkSession is nil where there is no such session.
@@ -158,13 +165,17 @@ func (s *Service) checkSession(ctx context.Context, hash string) (*check, error)
 	return &c, nil
 }
 
-// Sessions are the live sessions of a user, the last used first, at most 1000.
+// maxListed is how many sessions of a user are read at most.
+const maxListed = 1000
+
+// Sessions returns the live sessions of a user, the last used first, at most 1000. It
+// is empty for an unknown user.
 func (s *Service) Sessions(ctx context.Context, userID int) ([]*Session, error) {
 	rows, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.Session, error) {
 		return s.client.Session.Query().
 			Where(session.UserID(userID), s.live()).
 			Order(ent.Desc(session.FieldLastUsedAt, session.FieldID)).
-			Limit(1000).
+			Limit(maxListed).
 			All(ctx)
 	})
 	if err != nil {
@@ -177,23 +188,25 @@ func (s *Service) Sessions(ctx context.Context, userID int) ([]*Session, error) 
 	return out, nil
 }
 
-// SignOut ends the session of a token. Ending one that has ended is no error.
+// SignOut ends the session of a token. Ending a session twice is not an error.
 func (s *Service) SignOut(ctx context.Context, t Token) error {
 	return s.revokeSessions(ctx, 0, session.TokenHash(t.hash()))
 }
 
-// RevokeSession ends one session of a user. A session of another user is left
-// alone, without an error.
+// RevokeSession ends one session of a user. It leaves another user's session alone,
+// without an error.
 func (s *Service) RevokeSession(ctx context.Context, userID, sessionID int) error {
 	return s.revokeSessions(ctx, userID, session.UserID(userID), session.ID(sessionID))
 }
 
-// RevokeOtherSessions ends all sessions of a user but the one to keep.
+// RevokeOtherSessions ends all sessions of a user but the one to keep. Refresh tokens
+// stay.
 func (s *Service) RevokeOtherSessions(ctx context.Context, userID, keepID int) error {
 	return s.revokeSessions(ctx, userID, session.UserID(userID), session.IDNEQ(keepID))
 }
 
-// RevokeSessions ends all sessions of a user.
+// RevokeSessions ends all sessions of a user. Refresh tokens stay: [Service.RevokeAll]
+// ends both.
 func (s *Service) RevokeSessions(ctx context.Context, userID int) error {
 	return s.revokeSessions(ctx, userID, session.UserID(userID))
 }

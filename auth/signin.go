@@ -10,27 +10,29 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// Grant is what a sign-in gives: hand the tokens to the client, they cannot be
-// read again.
+// Grant is what a sign-in gives. Hand the tokens to the client: they cannot be read
+// again.
 type Grant struct {
 	// User is as it was when the proof was examined.
 	User    *User
 	Session *Session
-	// Token is the session's.
+	// Token is that of Session.
 	Token Token
 	// Refresh is the first token of a new family.
 	Refresh Token
 }
 
-// SignIn verifies a password and starts a session and a family of refresh
-// tokens. It is an [ErrCredentials] if the email has no active account or the
-// password is wrong, which cost the same hashing.
+// SignIn verifies a password and starts a session and a family of refresh tokens.
+// The error is [ErrCredentials] if the email has no active account or the password
+// is wrong; both cost the same hashing.
 //
-// Each guess is counted, in a committed statement, before it is examined; no
-// more than LockoutPolicy.MaxFailures in a row are, however many come at once.
-// Beyond them it is a [*LockedError], for LockoutPolicy.Duration. Success or an
-// expired lock start the count again. If a reset of the password commits first,
-// the old one is wrong; if the sign-in commits first, the reset ends it.
+// Each guess is counted, in a committed statement, before it is examined. No more
+// than LockoutPolicy.MaxFailures in a row are examined, however many come at once.
+// After them the error is a [*LockedError] for LockoutPolicy.Duration. Success or the
+// end of a lock starts the count again.
+//
+// If a reset of the password commits first, the old password is wrong. If the sign-in
+// commits first, the reset ends it.
 func (s *Service) SignIn(ctx context.Context, email, password string, d Device) (*Grant, error) {
 	grant, err := s.signIn(ctx, email, password, d)
 	if errors.Is(err, errMoved) {
@@ -43,8 +45,8 @@ func (s *Service) SignIn(ctx context.Context, email, password string, d Device) 
 	return grant, err
 }
 
-// errMoved is an account that changed while its hash, which was to be renewed,
-// was verified.
+// errMoved is an account that changed while its password was verified, in a call
+// that was to renew the hash.
 var errMoved = errors.New("the account changed while its password was verified")
 
 func (s *Service) signIn(ctx context.Context, email, password string, d Device) (*Grant, error) {
@@ -68,9 +70,11 @@ func (s *Service) signIn(ctx context.Context, email, password string, d Device) 
 	return grant, err
 }
 
-// prove verifies the password of the account that a value finds. Where the hash
-// was made with weaker parameters than new ones are, it returns a new one.
-func (s *Service) prove(ctx context.Context, password string, by account, value any) (u *ent.User, rehashed string, err error) {
+// prove verifies the password of the account that a value finds. If the hash was
+// made with weaker parameters than new hashes are, it returns a new one.
+func (s *Service) prove(
+	ctx context.Context, password string, by account, value any,
+) (u *ent.User, rehashed string, err error) {
 	u, err = repeat(ctx, s, func(ctx context.Context) (*ent.User, error) { return loadUser(ctx, s.client, by, value) })
 	if err != nil {
 		return nil, "", fmt.Errorf("verify a password: %w", err)
@@ -90,9 +94,9 @@ func (s *Service) prove(ctx context.Context, password string, by account, value 
 	case err != nil:
 		return nil, "", fmt.Errorf("verify a password: %w", err)
 	case hash == nil:
-		// Only now: guesses that were counted before this one have had time to
-		// turn out right. Where they cannot any more, the account must not stay
-		// without a lock that ends.
+		// Only now: guesses that were counted before this one have had time to turn
+		// out right. If none did, such as after a crash, the account still needs a
+		// lock that ends.
 		var lock *LockedError
 		if errors.As(refused, &lock) && !locked(u, s.now()) {
 			if err := s.lockAfter(ctx, u.ID); err != nil {
@@ -115,11 +119,10 @@ func (s *Service) prove(ctx context.Context, password string, by account, value 
 	return u, rehashed, nil
 }
 
-// grant starts a session and a family of refresh tokens for a user who proved
-// who they are. The update of the user, which narrow restricts to the state in
-// which the proof holds, takes the user's row: a change of the password, a lock
-// or a deletion either comes first, and the grant is refused, or ends what the
-// grant started.
+// grant starts a session and a family of refresh tokens for a user who proved who
+// they are. It updates the user's row, which narrow restricts to the state in which
+// the proof holds. A change of the password, a lock or a deletion therefore either
+// comes first, and the grant is refused, or ends what the grant started.
 func (s *Service) grant(ctx context.Context, u *ent.User, d Device, narrow func(*ent.UserUpdate)) (*Grant, error) {
 	var g *Grant
 	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
@@ -135,7 +138,9 @@ func (s *Service) grant(ctx context.Context, u *ent.User, d Device, narrow func(
 }
 
 // grantIn is [Service.grant] in the caller's transaction.
-func (s *Service) grantIn(ctx context.Context, tx *ent.Client, u *ent.User, d Device, narrow func(*ent.UserUpdate)) (*Grant, error) {
+func (s *Service) grantIn(
+	ctx context.Context, tx *ent.Client, u *ent.User, d Device, narrow func(*ent.UserUpdate),
+) (*Grant, error) {
 	now := s.now()
 	up := tx.User.Update().Where(user.ID(u.ID)).SetLastLoginAt(now)
 	narrow(up)

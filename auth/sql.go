@@ -13,8 +13,8 @@ import (
 // that every request or sign-in takes. Building them costs Ent as much as a third
 // of their round trip. The hooks and interceptors of a client do not see them.
 
-// scanRow scans the row of a query for at most one, and reports whether there is
-// one. It reads to the end: what is left for Close does not end with ctx.
+// scanRow scans the row of a query for at most one, and reports whether there is one.
+// It reads to the end, because reading what is left in Close does not end with ctx.
 func scanRow(ctx context.Context, client *ent.Client, query string, args []any, dest ...any) (found bool, err error) {
 	rows, err := client.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -60,19 +60,20 @@ func (o *owner) usable(now time.Time) bool {
 	return !o.deleted && !(o.lockUntil.Valid && o.lockUntil.Time.After(now))
 }
 
-// ownerColumns are what [loadOwned] reads of u. A boolean of MySQL is a number,
-// which may be 2: only 1 is a permission, and only 0 none of the others.
+// ownerColumns are what [loadOwned] reads of u. A boolean of MySQL is a number, which
+// may be 2. Only 1 counts as a permission, and only 0 as not deleted.
 const ownerColumns = `u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified = 1,
 	u.last_login_at, u.created_at, u.is_deleted <> 0, u.lock_until`
 
-// loadOwned runs a query for one row by a hash and scans it into dest, and the
-// ownerColumns that follow into the owner. It is nil where there is no such row.
+// loadOwned runs a query for one row by a hash. It scans the first columns into dest
+// and the ownerColumns that follow into the owner, which is nil without such a row.
 func loadOwned(ctx context.Context, client *ent.Client, query, hash string, dest ...any) (*owner, error) {
 	var o owner
 	var avatar []byte
+	u := &o.user
 	found, err := scanRow(ctx, client, query, []any{hash}, append(dest,
-		&o.user.ID, &o.user.Name, &o.user.Email, &o.user.Role, &o.user.Provider, &avatar, &o.user.EmailVerified,
-		&o.user.LastLoginAt, &o.user.CreatedAt, &o.deleted, &o.lockUntil)...)
+		&u.ID, &u.Name, &u.Email, &u.Role, &u.Provider, &avatar, &u.EmailVerified,
+		&u.LastLoginAt, &u.CreatedAt, &o.deleted, &o.lockUntil)...)
 	if err != nil || !found {
 		return nil, err
 	}
@@ -101,8 +102,9 @@ const (
 )
 
 func (by account) query() string {
-	const all = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar, is_email_verified = 1,` +
-		` last_login_at, failed_login_attempts, lock_until, is_deleted <> 0, deleted_at, re_activate_available_at FROM users WHERE `
+	const all = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id,` +
+		` avatar, is_email_verified = 1, last_login_at, failed_login_attempts, lock_until, is_deleted <> 0,` +
+		` deleted_at, re_activate_available_at FROM users WHERE `
 	switch by {
 	case activeByEmail:
 		return all + `email = ? AND NOT is_deleted LIMIT 1`
@@ -118,8 +120,9 @@ func loadUser(ctx context.Context, client *ent.Client, by account, value any) (*
 	var u ent.User
 	var avatar []byte
 	found, err := scanRow(ctx, client, by.query(), []any{value},
-		&u.ID, &u.CreatedAt, &u.UpdatedAt, &u.Name, &u.Email, &u.Password, &u.Role, &u.Provider, &u.ProviderID, &avatar, &u.IsEmailVerified,
-		&u.LastLoginAt, &u.FailedLoginAttempts, &u.LockUntil, &u.IsDeleted, &u.DeletedAt, &u.ReActivateAvailableAt)
+		&u.ID, &u.CreatedAt, &u.UpdatedAt, &u.Name, &u.Email, &u.Password, &u.Role, &u.Provider, &u.ProviderID,
+		&avatar, &u.IsEmailVerified, &u.LastLoginAt, &u.FailedLoginAttempts, &u.LockUntil, &u.IsDeleted,
+		&u.DeletedAt, &u.ReActivateAvailableAt)
 	if err != nil || !found {
 		return nil, err
 	}

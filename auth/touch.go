@@ -8,11 +8,14 @@ import (
 	"github.com/authgraph/authgraph/ent/session"
 )
 
-// maxTouches is how many writes of last_used_at may be under way. Beyond it a
-// write is left to the session's next request.
-const maxTouches = 16
+// maxTouches is how many writes of last_used_at may be under way. Beyond it a write
+// is left to the session's next request. A write is given up after touchTimeout.
+const (
+	maxTouches   = 16
+	touchTimeout = 5 * time.Second
+)
 
-// toucher writes last_used_at off the path of the requests that use a session.
+// toucher writes last_used_at in the background, so that requests do not wait.
 type toucher struct {
 	s      *Service
 	mu     sync.Mutex
@@ -33,12 +36,15 @@ func (t *toucher) later(sessionID int, now time.Time) {
 	}
 	t.active[sessionID] = true
 	t.group.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), touchTimeout)
 		defer cancel()
-		// Of several replicas the first one writes. A failure costs no more than
-		// the next request's trying again.
+		// Of several replicas the first one writes. After a failure the next request
+		// tries again.
 		_ = t.s.client.Session.Update().
-			Where(session.ID(sessionID), session.IsActive(true), session.LastUsedAtLTE(now.Add(-t.s.cfg.Session.TouchInterval))).
+			Where(
+				session.ID(sessionID), session.IsActive(true),
+				session.LastUsedAtLTE(now.Add(-t.s.cfg.Session.TouchInterval)),
+			).
 			SetLastUsedAt(now).
 			Exec(ctx)
 		t.mu.Lock()

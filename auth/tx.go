@@ -12,15 +12,14 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
-// tx runs fn in a transaction and commits it unless fn returns an error. It
-// runs fn again where nothing of it can have happened: the database rolled the
-// transaction back in favour of another one or refused a statement, or the
-// connection was lost before COMMIT was sent. Where that goes on it returns an
-// [*UnavailableError], and where the answer to COMMIT is lost an
-// [*UnknownError].
+// tx runs fn in a transaction and commits it unless fn returns an error. It runs fn
+// again where nothing of it can have happened: the database rolled the transaction
+// back in favour of another one, it refused a statement, or the connection was lost
+// before COMMIT was sent. If that goes on the error is an [*UnavailableError]. If the
+// answer to COMMIT is lost it is an [*UnknownError].
 //
-// What a caller is told as an error but must stay (a family revoked) is set
-// aside by fn, which returns nil.
+// A change that must stay although the caller gets an error, such as a revoked family,
+// is committed: fn returns nil, and its caller makes the error.
 func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error) error {
 	return s.retry(ctx, func() (again bool, err error) {
 		tx, err := s.begin(ctx)
@@ -61,9 +60,9 @@ func (s *Service) begin(ctx context.Context) (*ent.Tx, error) {
 	return tx, err
 }
 
-// within ends a transaction. It waits no longer than until shortly after ctx has
-// ended, which the connections of package authgraph see to, but not the driver's
-// own Commit and Rollback.
+// within ends a transaction and waits until shortly after the end of ctx at most. The
+// connections of package authgraph see to that by themselves; the driver's own Commit
+// and Rollback do not.
 func (s *Service) within(ctx context.Context, tx *ent.Tx, end func(*ent.Tx) error) error {
 	if ctx.Done() == nil || s.watched.Load() {
 		return end(tx)
@@ -86,7 +85,7 @@ func (s *Service) within(ctx context.Context, tx *ent.Tx, end func(*ent.Tx) erro
 	}
 }
 
-// endWait is what a call may take longer than its context.
+// endWait is how much longer than its context a call may take.
 const endWait = 600 * time.Millisecond
 
 var errNoAnswer = errors.New("the server did not answer")
@@ -96,8 +95,8 @@ func isEnded(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
-// ended is the error of ctx where database/sql, or the connection, tells only
-// that nothing is left of the transaction because of it.
+// ended returns the error of ctx in place of one of database/sql or the connection
+// that only says that the transaction is gone because ctx ended.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || errors.Is(err, driver.ErrBadConn)) {
 		return ctx.Err()

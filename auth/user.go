@@ -8,17 +8,22 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
-// User is an account as callers see it: without its password.
+// User is an account as callers see it, without its password. Times are UTC, to the
+// microsecond.
 type User struct {
-	ID            int
-	Name          string
-	Email         string
-	Role          schematype.Role
-	Provider      schematype.Provider
+	ID   int
+	Name string
+	// Email is normalised: trimmed, in Unicode's form C and in lower case.
+	Email string
+	Role  schematype.Role
+	// Provider is the one that the account is linked to.
+	Provider schematype.Provider
+	// Avatar is nil if there is none.
 	Avatar        *schematype.Avatar
 	EmailVerified bool
-	LastLoginAt   *time.Time
-	CreatedAt     time.Time
+	// LastLoginAt is nil before the first sign-in.
+	LastLoginAt *time.Time
+	CreatedAt   time.Time
 }
 
 func userOf(u *ent.User) *User {
@@ -30,8 +35,8 @@ func userOf(u *ent.User) *User {
 	return out
 }
 
-// leaveOutZero takes for nothing what other programs wrote in its place: an avatar
-// of which nothing can be used, and MySQL's zero date.
+// leaveOutZero makes nil what other programs wrote in the place of nothing: an empty
+// avatar, and MySQL's zero date.
 func (u *User) leaveOutZero() {
 	if u.Avatar != nil && *u.Avatar == (schematype.Avatar{}) {
 		u.Avatar = nil
@@ -43,9 +48,10 @@ func (u *User) leaveOutZero() {
 
 // Device is where a request comes from, as far as it says so.
 type Device struct {
-	// IP is the client's address. One that does not parse is not kept.
+	// IP is the client's address, IPv4 or IPv6 without a port. What does not parse
+	// is not kept, and no error.
 	IP string
-	// UserAgent is the header; it is cut at 255 characters.
+	// UserAgent is the header of this name. It is cut at 255 characters.
 	UserAgent string
 }
 
