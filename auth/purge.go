@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -28,10 +29,9 @@ type PurgeOptions struct {
 	Rate int
 	// DryRun counts and deletes nothing.
 	DryRun bool
-	// Tables are those that are purged, for a database that has only some of the
-	// four: otps, sessions, refresh_tokens and users. Nil is all of them, a list
-	// that is empty none, and another name an error. What goes with an account is
-	// counted in these only, and not in tables that are not this project's.
+	// Tables are those that are purged, for a database that has only some of those
+	// of [Purged.PerTable]. Nil is all of them, a list that is empty none, and
+	// another name an error. What goes with an account is counted in these only.
 	Tables []string
 	// Progress, if set, is called after every batch.
 	Progress func(Purged)
@@ -59,6 +59,22 @@ type Purged struct {
 	Sessions      int `json:"sessions"`
 	RefreshTokens int `json:"refresh_tokens"`
 	Users         int `json:"users"`
+}
+
+// PerTable are the rows of each table by its name, in the order of the purge.
+func (p Purged) PerTable() iter.Seq2[string, int] {
+	return func(yield func(table string, rows int) bool) {
+		_ = yield(otp.Table, p.OTPs) && yield(session.Table, p.Sessions) &&
+			yield(refreshtoken.Table, p.RefreshTokens) && yield(user.Table, p.Users)
+	}
+}
+
+// Total is the number of rows of all tables.
+func (p Purged) Total() (rows int) {
+	for _, n := range p.PerTable() {
+		rows += n
+	}
+	return rows
 }
 
 // Purge deletes what has ended, for a program that has no keys, such as one
@@ -111,10 +127,10 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 		purge  func(context.Context, *ent.Client, span) (deleted int, after span, err error)
 	}{
 		// A code counts against the budget for longer than it can be used.
-		{"otps", &done.OTPs, now.Add(-max(0, s.cfg.OTP.BudgetWindow-s.cfg.OTP.Lifetime)), purgeOTPs},
-		{"sessions", &done.Sessions, now, purgeSessions},
-		{"refresh_tokens", &done.RefreshTokens, now, purgeRefreshTokens},
-		{"users", &done.Users, now.Add(-s.cfg.Account.Retention), purgeUsers},
+		{otp.Table, &done.OTPs, now.Add(-max(0, s.cfg.OTP.BudgetWindow-s.cfg.OTP.Lifetime)), purgeOTPs},
+		{session.Table, &done.Sessions, now, purgeSessions},
+		{refreshtoken.Table, &done.RefreshTokens, now, purgeRefreshTokens},
+		{user.Table, &done.Users, now.Add(-s.cfg.Account.Retention), purgeUsers},
 	}
 	var names []string
 	for _, table := range tables {
@@ -317,14 +333,14 @@ func fitting(ctx context.Context, tx *ent.Client, b span) (ids []int, children i
 	// Owners come in the order of the accounts: where the limit cuts them off, the
 	// batch is full.
 	var owners []int
-	if b.has("sessions") {
+	if b.has(session.Table) {
 		owners, err = tx.Session.Query().Where(session.UserIDIn(some...)).
 			Order(ent.Asc(session.FieldUserID)).Limit(b.Batch + 1).Select(session.FieldUserID).Ints(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
 	}
-	if b.has("refresh_tokens") {
+	if b.has(refreshtoken.Table) {
 		more, err := tx.RefreshToken.Query().Where(refreshtoken.UserIDIn(some...)).
 			Order(ent.Asc(refreshtoken.FieldUserID)).Limit(b.Batch + 1).Select(refreshtoken.FieldUserID).Ints(ctx)
 		if err != nil {
@@ -357,7 +373,7 @@ func emptyAccount(ctx context.Context, tx *ent.Client, b span, gone predicate.Us
 		b.accounts = b.accounts[1:]
 		return 0, b, nil
 	}
-	if b.has("sessions") {
+	if b.has(session.Table) {
 		ids, err := tx.Session.Query().Where(session.UserID(id)).Limit(b.Batch).IDs(ctx)
 		if err == nil && len(ids) > 0 {
 			_, err = tx.Session.Delete().Where(session.IDIn(ids...)).Exec(ctx)
@@ -367,7 +383,7 @@ func emptyAccount(ctx context.Context, tx *ent.Client, b span, gone predicate.Us
 		}
 		b.children = len(ids)
 	}
-	if left := b.Batch - b.children; left > 0 && b.has("refresh_tokens") {
+	if left := b.Batch - b.children; left > 0 && b.has(refreshtoken.Table) {
 		ids, err := tx.RefreshToken.Query().Where(refreshtoken.UserID(id)).Limit(left).IDs(ctx)
 		if err == nil && len(ids) > 0 {
 			_, err = tx.RefreshToken.Delete().Where(refreshtoken.IDIn(ids...)).Exec(ctx)

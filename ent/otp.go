@@ -13,7 +13,7 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
-// OTP is the model entity for the OTP schema.
+// OTP is a row of the table otps, which holds one-time passwords sent to an email address.
 type OTP struct {
 	config `json:"-"`
 	// ID of the ent.

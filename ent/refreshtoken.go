@@ -13,7 +13,7 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// RefreshToken is the model entity for the RefreshToken schema.
+// RefreshToken is a row of the table refresh_tokens, which holds long-lived tokens, exchanged on use.
 type RefreshToken struct {
 	config `json:"-"`
 	// ID of the ent.

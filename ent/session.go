@@ -13,7 +13,7 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// Session is the model entity for the Session schema.
+// Session is a row of the table sessions, which holds signed-in devices.
 type Session struct {
 	config `json:"-"`
 	// ID of the ent.

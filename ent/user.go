@@ -14,7 +14,7 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// User is the model entity for the User schema.
+// User is a row of the table users, which holds accounts: identity, credentials and profile.
 type User struct {
 	config `json:"-"`
 	// ID of the ent.

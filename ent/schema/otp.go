@@ -74,6 +74,7 @@ func (OTP) Hooks() []ent.Hook {
 // Annotations of the OTP.
 func (OTP) Annotations() []schema.Annotation {
 	return []schema.Annotation{
+		schema.Comment("one-time passwords sent to an email address"),
 		entsql.Table("otps"),
 		entsql.Checks(map[string]string{
 			// A counter past its limit would be a code that can be guessed forever.

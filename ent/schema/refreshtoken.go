@@ -2,6 +2,7 @@ package schema
 
 import (
 	"entgo.io/ent"
+	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/edge"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
@@ -71,5 +72,12 @@ func (RefreshToken) Indexes() []ent.Index {
 		index.Fields("user_id", "is_revoked"),
 		// Purge of expired tokens.
 		index.Fields("expires_at"),
+	}
+}
+
+// Annotations of the RefreshToken.
+func (RefreshToken) Annotations() []schema.Annotation {
+	return []schema.Annotation{
+		schema.Comment("long-lived tokens, exchanged on use"),
 	}
 }

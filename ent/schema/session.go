@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"entgo.io/ent"
+	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/edge"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
@@ -74,6 +75,13 @@ func (Session) Indexes() []ent.Index {
 		index.Fields("user_id", "is_active", "expires_at"),
 		// Purge of expired sessions.
 		index.Fields("expires_at"),
+	}
+}
+
+// Annotations of the Session.
+func (Session) Annotations() []schema.Annotation {
+	return []schema.Annotation{
+		schema.Comment("signed-in devices"),
 	}
 }
 

@@ -114,6 +114,7 @@ func (User) Hooks() []ent.Hook {
 // Annotations of the User.
 func (User) Annotations() []schema.Annotation {
 	return []schema.Annotation{
+		schema.Comment("accounts: identity, credentials and profile"),
 		entsql.Checks(map[string]string{
 			"users_failed_login_attempts": "failed_login_attempts >= 0",
 		}),

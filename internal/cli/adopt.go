@@ -14,6 +14,7 @@ import (
 	"entgo.io/ent/dialect"
 	"github.com/spf13/cobra"
 
+	"github.com/authgraph/authgraph/internal/registry"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -267,7 +268,7 @@ func adoptSQL(r adoptResult) string {
 	fmt.Fprintf(&b, "-- From %s to version %s of %s.\n", r.Database, r.Version, r.Directory)
 	fmt.Fprintln(&b, "-- authgraph adopt --apply executes these statements and writes the baseline. If they are run by")
 	fmt.Fprintln(&b, "-- hand, stop at the first error, and run it afterwards all the same. Make a backup first.")
-	for _, table := range []string{"users", "otps"} {
+	for _, table := range registry.With("email") {
 		if n := r.Addresses[table]; n > 0 {
 			fmt.Fprintf(&b, "-- Before them, --normalize-emails rewrites the address of %s of table %s.\n", count(int(n), "row"), table)
 		}

@@ -18,7 +18,7 @@ import (
 
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
-	"github.com/authgraph/authgraph/internal/doctor"
+	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 func newPurge(a *app) *cobra.Command {
@@ -113,16 +113,16 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	printer := &purgePrinter{app: a}
-	if p.opts.Tables, err = doctor.Tables(ctx, client, u.Dialect); err != nil {
+	if p.opts.Tables, err = dbserver.Tables(ctx, client, u.Dialect, purgedTables()); err != nil {
 		return fmt.Errorf("%s: %w", u, err)
 	}
 	if len(p.opts.Tables) == 0 {
 		return fmt.Errorf("%s has none of the tables: make them with authgraph migrate apply", u)
 	}
 	result.Tables = p.opts.Tables
-	for _, table := range perTable(result.Deleted) {
-		if !slices.Contains(result.Tables, table.name) {
-			result.NotSeen = append(result.NotSeen, table.name)
+	for _, table := range purgedTables() {
+		if !slices.Contains(result.Tables, table) {
+			result.NotSeen = append(result.NotSeen, table)
 		}
 	}
 	if len(result.NotSeen) > 0 {
@@ -138,14 +138,14 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 		if err != nil {
 			return err
 		}
-		printer.begin(rows(total), isTerminal(a.stderr))
+		printer.begin(total.Total(), isTerminal(a.stderr))
 		p.opts.Progress = printer.progress
 	}
 	result.Deleted, err = auth.Purge(ctx, client, config, p.opts)
 	printer.end()
 	result.Complete = err == nil
-	if err != nil && rows(result.Deleted) > 0 {
-		err = fmt.Errorf("%w; what was deleted stays so (%s), run authgraph purge again to go on", err, count(rows(result.Deleted), "row"))
+	if n := result.Deleted.Total(); err != nil && n > 0 {
+		err = fmt.Errorf("%w; what was deleted stays so (%s), run authgraph purge again to go on", err, count(n, "row"))
 	}
 	if a.format == formatJSON {
 		return errors.Join(err, a.printJSON(result))
@@ -160,9 +160,9 @@ func (a *app) printPurge(r purgeResult) {
 	if r.DryRun {
 		did = "would delete"
 	}
-	for _, table := range perTable(r.Deleted) {
-		if slices.Contains(r.Tables, table.name) {
-			fmt.Fprintf(w, "%s\t%d\t%s\n", did, table.rows, table.name)
+	for table, rows := range r.Deleted.PerTable() {
+		if slices.Contains(r.Tables, table) {
+			fmt.Fprintf(w, "%s\t%d\t%s\n", did, rows, table)
 		}
 	}
 	_ = w.Flush() // the output keeps its error
@@ -171,18 +171,13 @@ func (a *app) printPurge(r purgeResult) {
 	}
 }
 
-// tableRows is how many rows of a table.
-type tableRows struct {
-	name string
-	rows int
+// purgedTables are the names of all tables of a purge, in its order.
+func purgedTables() (names []string) {
+	for table := range (auth.Purged{}).PerTable() {
+		names = append(names, table)
+	}
+	return names
 }
-
-// perTable has all the tables of a purge, in its order.
-func perTable(p auth.Purged) []tableRows {
-	return []tableRows{{"otps", p.OTPs}, {"sessions", p.Sessions}, {"refresh_tokens", p.RefreshTokens}, {"users", p.Users}}
-}
-
-func rows(p auth.Purged) int { return p.OTPs + p.Sessions + p.RefreshTokens + p.Users }
 
 // purgePrinter shows a purge while it runs, on standard error: a bar on a
 // terminal, a line every so many batches elsewhere.
@@ -211,7 +206,7 @@ func (p *purgePrinter) begin(total int, onTerminal bool) {
 
 func (p *purgePrinter) progress(done auth.Purged) {
 	p.calls++
-	n := rows(done)
+	n := done.Total()
 	// Rows can end while it runs.
 	p.total = max(p.total, n)
 	switch {

@@ -112,9 +112,14 @@ func (s Server) oldest() Version {
 	return OldestMySQL
 }
 
+// Queryer sends a query: a pool, a connection, or a client of Ent.
+type Queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // Conn is one connection to a server.
 type Conn interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	Queryer
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 

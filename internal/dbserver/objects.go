@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"entgo.io/ent/dialect"
+
+	"github.com/authgraph/authgraph/internal/registry"
 )
 
 // Object is what has a name among the tables of a database.
@@ -40,7 +42,7 @@ var objects = map[string]string{
 }
 
 // Objects are those of the database in use that have one of the names.
-func Objects(ctx context.Context, conn Conn, engine string, names []string) (found []Object, err error) {
+func Objects(ctx context.Context, conn Queryer, engine string, names []string) (found []Object, err error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -77,19 +79,21 @@ func Objects(ctx context.Context, conn Conn, engine string, names []string) (fou
 	return found, rows.Err()
 }
 
-// own are the columns by which the tables of this schema, and of the page that it is
-// made from, are told from others of the same name: those that nobody else has.
-var own = map[string][]string{
-	"users":          {"provider", "provider_id", "is_email_verified", "failed_login_attempts", "lock_until", "is_deleted", "re_activate_available_at"},
-	"otps":           {"otp_hash_code", "next_resend_allowed_at", "is_used", "used_at", "attempts", "max_attempts"},
-	"sessions":       {"token_hash", "ip", "is_active", "last_used_at"},
-	"refresh_tokens": {"token_hash", "is_revoked", "revoked_at", "replaced_by_token_hash"},
+// Tables are those of the names that are tables of the database in use, sorted.
+func Tables(ctx context.Context, db Queryer, engine string, names []string) (there []string, err error) {
+	objects, err := Objects(ctx, db, engine, names)
+	for _, o := range objects {
+		if o.Kind == KindTable && slices.Contains(names, o.Name) {
+			there = append(there, o.Name)
+		}
+	}
+	return there, err
 }
 
 // Lacks are the columns of its own that a table of one of the names of this schema
 // has not.
 func (o Object) Lacks() (missing []string) {
-	for _, c := range own[o.Name] {
+	for _, c := range registry.Own(o.Name) {
 		if !o.has(c) {
 			missing = append(missing, c)
 		}
@@ -100,7 +104,7 @@ func (o Object) Lacks() (missing []string) {
 // IsOurs reports whether the object is a table with more than half of the columns
 // by which that of this schema, or of the page, is known.
 func (o Object) IsOurs() bool {
-	return (o.Kind == KindTable || o.Kind == KindVersioned) && own[o.Name] != nil && len(o.Lacks())*2 < len(own[o.Name])
+	return (o.Kind == KindTable || o.Kind == KindVersioned) && len(o.Lacks())*2 < len(registry.Own(o.Name))
 }
 
 func (o Object) has(columns ...string) bool {

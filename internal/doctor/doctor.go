@@ -26,10 +26,10 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/authgraph/authgraph/auth"
-	entmigrate "github.com/authgraph/authgraph/ent/migrate"
 	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/dburl"
 	"github.com/authgraph/authgraph/internal/english"
+	"github.com/authgraph/authgraph/internal/registry"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -316,33 +316,18 @@ func (d *database) session() url.Values {
 	return set
 }
 
-// ours are the names of the tables of the auth graph.
-func ours() (names []string) {
-	for _, t := range entmigrate.Tables {
-		names = append(names, t.Name)
-	}
-	return names
-}
-
-// Tables are those of the auth graph that are in a database, of which a project
-// may have installed only some.
-func Tables(ctx context.Context, db Queryer, of string) ([]string, error) {
-	query := "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE'"
-	if of == dialect.SQLite {
-		query = "SELECT name FROM sqlite_master WHERE type = 'table'"
-	}
-	names, err := list(ctx, db, query)
-	if err != nil {
-		return nil, fmt.Errorf("look for the tables: %w", err)
-	}
-	return slices.DeleteFunc(ours(), func(name string) bool { return !slices.Contains(names, name) }), nil
-}
-
+// findTables finds the tables of the auth graph, of which a project may have
+// installed only some.
 func (d *database) findTables(ctx context.Context, db *sql.DB) (err error) {
-	if d.tables, err = Tables(ctx, db, d.url.Dialect); err != nil {
+	if d.tables, err = dbserver.Tables(ctx, db, d.url.Dialect, registry.Tables()); err != nil {
 		return fmt.Errorf("%s: %w", d.url, err)
 	}
 	return nil
+}
+
+// with are the tables that are there and that have a column in the schema.
+func (d *database) with(column string) []string {
+	return slices.DeleteFunc(registry.With(column), func(table string) bool { return !slices.Contains(d.tables, table) })
 }
 
 // inTables is a condition on a column that names one of the tables.
@@ -350,13 +335,8 @@ func (d *database) inTables(column string) string {
 	return column + " IN ('" + strings.Join(d.tables, "', '") + "')"
 }
 
-// Queryer sends a query: a pool, or a client of Ent.
-type Queryer interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
 // each calls row for every row of a query, after its columns were read into dest.
-func each(ctx context.Context, db Queryer, query string, dest []any, row func()) (err error) {
+func each(ctx context.Context, db dbserver.Queryer, query string, dest []any, row func()) (err error) {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return err
@@ -372,7 +352,7 @@ func each(ctx context.Context, db Queryer, query string, dest []any, row func())
 }
 
 // list is the one column of a query.
-func list(ctx context.Context, db Queryer, query string) (values []string, err error) {
+func list(ctx context.Context, db dbserver.Queryer, query string) (values []string, err error) {
 	var value string
 	err = each(ctx, db, query, []any{&value}, func() { values = append(values, value) })
 	return values, err

@@ -15,9 +15,8 @@ import (
 	"ariga.io/atlas/sql/mysql"
 	"ariga.io/atlas/sql/schema"
 	"entgo.io/ent/dialect"
-	entschema "entgo.io/ent/dialect/sql/schema"
 
-	entmigrate "github.com/authgraph/authgraph/ent/migrate"
+	"github.com/authgraph/authgraph/internal/registry"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -260,12 +259,11 @@ func (d *database) checksByHand(t *schema.Table) (off []Finding, err error) {
 // stricter finds the columns of the schema that take less than in the schema. Where
 // drift could compare, it has said so.
 func (d *database) stricter(t *schema.Table) (off []Finding, err error) {
-	i := slices.IndexFunc(entmigrate.Tables, func(known *entschema.Table) bool { return known.Name == t.Name })
-	if d.extra != nil || i < 0 {
+	if d.extra != nil {
 		return nil, nil
 	}
 	const fix = "see drift, with an account that may compare; where a migration of yours makes it so, it is meant"
-	for _, known := range entmigrate.Tables[i].Columns {
+	for _, known := range registry.Table(t.Name).Columns {
 		c, there := t.Column(known.Name)
 		if !there {
 			continue

@@ -16,7 +16,7 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/schema/field"
 
-	entmigrate "github.com/authgraph/authgraph/ent/migrate"
+	"github.com/authgraph/authgraph/internal/registry"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -214,9 +214,9 @@ func (d *database) made() (map[string]bool, error) {
 func (d *database) expected() []string {
 	made, err := d.made()
 	if err != nil {
-		return ours()
+		return registry.Tables()
 	}
-	return slices.DeleteFunc(ours(), func(name string) bool { return !made[name] && !slices.Contains(d.tables, name) })
+	return slices.DeleteFunc(registry.Tables(), func(name string) bool { return !made[name] && !slices.Contains(d.tables, name) })
 }
 
 // missing finds the tables that the applied files make and that are not there,
@@ -226,7 +226,7 @@ func (d *database) missing(ctx context.Context, cause error) (off []Finding, err
 	if err != nil {
 		return nil, errors.Join(cause, err)
 	}
-	for _, name := range ours() {
+	for _, name := range registry.Tables() {
 		if made[name] && !slices.Contains(d.tables, name) {
 			off = append(off, d.drifted(ctx, name, "the table is missing", "make it a migration where it is meant, else restore it"))
 		}
@@ -244,10 +244,10 @@ const defaultCollation = "utf8mb4_bin"
 // collations are those of the text columns, by table and column.
 func collations() map[[2]string]string {
 	want := make(map[[2]string]string)
-	for _, t := range entmigrate.Tables {
-		for _, c := range t.Columns {
+	for _, table := range registry.Tables() {
+		for _, c := range registry.Table(table).Columns {
 			if c.Type == field.TypeString {
-				want[[2]string{t.Name, c.Name}] = cmp.Or(c.Collation, defaultCollation)
+				want[[2]string{table, c.Name}] = cmp.Or(c.Collation, defaultCollation)
 			}
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 // variables reads global variables by name. A name that the server does not know is
@@ -214,7 +216,7 @@ func checkReplica(ctx context.Context, d *database) (off []Finding, err error) {
 
 // records are the rows of a query whose columns differ from server to server, by
 // the names of the columns in small letters.
-func records(ctx context.Context, db Queryer, query string) (all []map[string]string, err error) {
+func records(ctx context.Context, db dbserver.Queryer, query string) (all []map[string]string, err error) {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err

@@ -5,12 +5,13 @@ import (
 	"slices"
 
 	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/registry"
 )
 
 // strangers finds what has a name of the auth graph and is none of its tables: apply
 // and adopt would refuse it. Later checks do not look at it.
 func (d *database) strangers(ctx context.Context) (off []Finding, err error) {
-	objects, err := dbserver.Objects(ctx, d.db, d.url.Dialect, ours())
+	objects, err := dbserver.Objects(ctx, d.db, d.url.Dialect, registry.Tables())
 	if err != nil {
 		return nil, err
 	}

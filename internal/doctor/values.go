@@ -13,46 +13,28 @@ import (
 	"entgo.io/ent/schema/field"
 
 	"github.com/authgraph/authgraph/auth"
-	entmigrate "github.com/authgraph/authgraph/ent/migrate"
+	"github.com/authgraph/authgraph/ent/refreshtoken"
+	"github.com/authgraph/authgraph/ent/user"
+	"github.com/authgraph/authgraph/internal/registry"
 )
 
 // valueSample is how many rows of a table are read, the newest.
 const valueSample = 10_000
 
 func checkValues(ctx context.Context, d *database) (off []Finding, err error) {
-	for _, table := range entmigrate.Tables {
-		if !slices.Contains(d.tables, table.Name) {
-			continue
-		}
-		columns, err := d.columns(ctx, table.Name)
+	for _, table := range d.tables {
+		more, err := d.columnValues(ctx, registry.Table(table))
+		off = append(off, more...)
 		if err != nil {
 			return off, err
 		}
-		for _, column := range table.Columns {
-			wrong, means := d.meaningless(column)
-			if wrong == "" || !slices.Contains(columns, column.Name) {
-				continue
-			}
-			found, err := d.rowsWhere(ctx, Error, table.Name, column.Name, wrong, column.Name+" holds "+means, "correct these rows, and the program that writes them")
-			if err != nil {
-				return off, err
-			}
-			off = append(off, found...)
-		}
-		ahead := fmt.Sprintf("created_at > '%s'", d.now.Add(auth.ClockTolerance).Format(time.DateTime))
-		found, err := d.rowsWhere(ctx, Warning, table.Name, "created_at", ahead, "created_at is in the future, so a session, code or token is taken for ended",
-			"set the clock of the machine that writes them")
-		if err != nil {
-			return off, err
-		}
-		off = append(off, found...)
 	}
-	for _, more := range []func(context.Context) ([]Finding, error){d.avatars, d.deleted, d.families} {
-		found, err := more(ctx)
+	for _, look := range []func(context.Context) ([]Finding, error){d.avatars, d.deleted, d.families} {
+		more, err := look(ctx)
+		off = append(off, more...)
 		if err != nil {
 			return off, err
 		}
-		off = append(off, found...)
 	}
 	if len(off) > 0 {
 		return off, nil
@@ -60,9 +42,41 @@ func checkValues(ctx context.Context, d *database) (off []Finding, err error) {
 	return ok("the newest rows of every table hold what their columns mean"), nil
 }
 
+// correct is what to do about rows that hold what means nothing.
+const correct = "correct these rows, and the program that writes them"
+
+// columnValues looks at a table column by column.
+func (d *database) columnValues(ctx context.Context, table *schema.Table) (off []Finding, err error) {
+	columns, err := d.columns(ctx, table.Name)
+	if err != nil {
+		return nil, err
+	}
+	for _, column := range table.Columns {
+		if !slices.Contains(columns, column.Name) {
+			continue
+		}
+		if wrong, means := d.meaningless(column); wrong != "" {
+			more, err := d.rowsWhere(ctx, Error, table.Name, column.Name, wrong, column.Name+" holds "+means, correct)
+			if err != nil {
+				return off, err
+			}
+			off = append(off, more...)
+		}
+	}
+	if !slices.Contains(columns, "created_at") {
+		return off, nil
+	}
+	ahead := fmt.Sprintf("created_at > '%s'", d.now.Add(auth.ClockTolerance).Format(time.DateTime))
+	more, err := d.rowsWhere(ctx, Warning, table.Name, "created_at", ahead,
+		"created_at is in the future, so a session, code or token is taken for ended",
+		"set the clock of the machine that writes them")
+	return append(off, more...), err
+}
+
 // columns are those that a table has, of which an older file may lack some.
 func (d *database) columns(ctx context.Context, table string) ([]string, error) {
-	query := "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '" + table + "'"
+	query := "SELECT COLUMN_NAME FROM information_schema.COLUMNS " +
+		"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '" + table + "'"
 	if d.url.Dialect == dialect.SQLite {
 		query = "SELECT name FROM pragma_table_info('" + table + "')"
 	}
@@ -92,65 +106,71 @@ func (d *database) meaningless(c *schema.Column) (condition, means string) {
 }
 
 // rowsWhere finds the rows of a table for which a condition on a column holds.
-func (d *database) rowsWhere(ctx context.Context, s Severity, table, column, condition, means, fix string) ([]Finding, error) {
-	ids, err := list(ctx, d.db, fmt.Sprintf("SELECT id FROM (SELECT id, %s FROM %s ORDER BY id DESC LIMIT %d) s WHERE %s ORDER BY id DESC",
-		quote(column), quote(table), valueSample, condition))
+func (d *database) rowsWhere(
+	ctx context.Context, s Severity, table, column, condition, means, fix string,
+) ([]Finding, error) {
+	query := fmt.Sprintf("SELECT id FROM (SELECT id, %s FROM %s ORDER BY id DESC LIMIT %d) s WHERE %s ORDER BY id DESC",
+		quote(column), quote(table), valueSample, condition)
+	ids, err := list(ctx, d.db, query)
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	return []Finding{found(s, fix, "%s of the newest of %s: %s (ids %s)", plural(len(ids), "row"), table, means, enumerate(ids))}, nil
+	return []Finding{found(s, fix, "%s of the newest of %s: %s (ids %s)",
+		plural(len(ids), "row"), table, means, enumerate(ids))}, nil
 }
 
 // avatars are documents of which package auth can use nothing, or not all.
 func (d *database) avatars(ctx context.Context) ([]Finding, error) {
-	if !slices.Contains(d.tables, "users") {
+	if !slices.Contains(d.tables, user.Table) {
 		return nil, nil
 	}
 	var ids []string
 	var id, document string
-	err := each(ctx, d.db, fmt.Sprintf("SELECT id, avatar FROM (SELECT id, avatar FROM users ORDER BY id DESC LIMIT %d) s WHERE avatar IS NOT NULL AND LENGTH(avatar) <= 65536 "+
-		"UNION ALL SELECT id, '[]' FROM (SELECT id, avatar FROM users ORDER BY id DESC LIMIT %d) s WHERE LENGTH(avatar) > 65536", valueSample, valueSample),
-		[]any{&id, &document}, func() {
-			var avatar *struct {
-				PublicID string `json:"public_id"`
-				URL      string `json:"url"`
-				Size     int64  `json:"size"`
-			}
-			if json.Unmarshal([]byte(document), &avatar) != nil {
-				ids = append(ids, id)
-			}
-		})
+	newest := fmt.Sprintf("FROM (SELECT id, avatar FROM users ORDER BY id DESC LIMIT %d) s", valueSample)
+	query := "SELECT id, avatar " + newest + " WHERE avatar IS NOT NULL AND LENGTH(avatar) <= 65536 " +
+		"UNION ALL SELECT id, '[]' " + newest + " WHERE LENGTH(avatar) > 65536"
+	err := each(ctx, d.db, query, []any{&id, &document}, func() {
+		var avatar *struct {
+			PublicID string `json:"public_id"`
+			URL      string `json:"url"`
+			Size     int64  `json:"size"`
+		}
+		if json.Unmarshal([]byte(document), &avatar) != nil {
+			ids = append(ids, id)
+		}
+	})
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	return []Finding{found(Warning, "correct these rows, and the program that writes them",
-		"%s of the newest of users: avatar is not of the form {\"url\": text, \"public_id\": text, \"size\": number} or longer than 64 KiB; what does not fit is left out (ids %s)",
+	return []Finding{found(Warning, correct, "%s of the newest of users: avatar is not of the form "+
+		`{"url": text, "public_id": text, "size": number} or longer than 64 KiB; what does not fit is left out (ids %s)`,
 		plural(len(ids), "row"), enumerate(ids))}, nil
 }
 
 // deleted are accounts of which nobody knows when they were deleted.
 func (d *database) deleted(ctx context.Context) ([]Finding, error) {
-	if !slices.Contains(d.tables, "users") {
+	if !slices.Contains(d.tables, user.Table) {
 		return nil, nil
 	}
 	ids, err := list(ctx, d.db, "SELECT id FROM users WHERE is_deleted = 1 AND deleted_at IS NULL ORDER BY id LIMIT 7")
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	return []Finding{found(Warning, "run authgraph purge, which dates them from its first run on", "users are deleted and have no deleted_at (ids %s)", enumerate(ids))}, nil
+	return []Finding{found(Warning, "run authgraph purge, which dates them from its first run on",
+		"users are deleted and have no deleted_at (ids %s)", enumerate(ids))}, nil
 }
 
 // families are refresh tokens that lead back to themselves.
 func (d *database) families(ctx context.Context) ([]Finding, error) {
-	if !slices.Contains(d.tables, "refresh_tokens") {
+	if !slices.Contains(d.tables, refreshtoken.Table) {
 		return nil, nil
 	}
 	var id, hash, next string
 	ids, follows := map[string]string{}, map[string]string{}
-	err := each(ctx, d.db, fmt.Sprintf("SELECT id, token_hash, replaced_by_token_hash FROM (SELECT id, token_hash, replaced_by_token_hash FROM refresh_tokens "+
-		"ORDER BY id DESC LIMIT %d) s WHERE replaced_by_token_hash IS NOT NULL", valueSample), []any{&id, &hash, &next}, func() {
-		ids[hash], follows[hash] = id, next
-	})
+	const columns = "id, token_hash, replaced_by_token_hash"
+	query := fmt.Sprintf("SELECT %s FROM (SELECT %s FROM refresh_tokens ORDER BY id DESC LIMIT %d) s "+
+		"WHERE replaced_by_token_hash IS NOT NULL", columns, columns, valueSample)
+	err := each(ctx, d.db, query, []any{&id, &hash, &next}, func() { ids[hash], follows[hash] = id, next })
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +179,8 @@ func (d *database) families(ctx context.Context) ([]Finding, error) {
 			cycle[i] = ids[hash]
 		}
 		slices.Sort(cycle)
-		return []Finding{found(Error, "revoke these tokens and clear replaced_by_token_hash", "refresh tokens were exchanged for each other in a circle (ids %s)", enumerate(cycle))}, nil
+		return []Finding{found(Error, "revoke these tokens and clear replaced_by_token_hash",
+			"refresh tokens were exchanged for each other in a circle (ids %s)", enumerate(cycle))}, nil
 	}
 	return nil, nil
 }

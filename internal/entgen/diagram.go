@@ -1,45 +1,42 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
+	"strings"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql/schema"
+	"entgo.io/ent/entc/gen"
 	"entgo.io/ent/schema/field"
 
 	"github.com/authgraph/authgraph/internal/schemadoc"
 )
 
-const (
-	readme       = "../README.md"
-	image        = "../docs/schema.svg"
-	diagramBegin = "<!-- diagram: generated from ent/schema by go generate ./ent -->\n"
-	diagramEnd   = "<!-- /diagram -->\n"
-)
-
 // writeDiagram replaces the diagram in the README.
-func writeDiagram(tables []*schema.Table) error {
-	text, err := os.ReadFile(readme)
+func writeDiagram(_ *gen.Graph, tables []*schema.Table) error {
+	return replace("../README.md", "diagram", "```mermaid\n"+schemadoc.Mermaid(document(tables))+"```\n")
+}
+
+// replace replaces what a page has between two comments that name it.
+func replace(page, name, text string) error {
+	old, err := os.ReadFile(page)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := bytes.Cut(text, []byte(diagramBegin))
-	_, after, ok2 := bytes.Cut(rest, []byte(diagramEnd))
+	begin := "<!-- " + name + ": generated from ent/schema by go generate ./ent -->\n"
+	end := "<!-- /" + name + " -->\n"
+	before, rest, ok := strings.Cut(string(old), begin)
+	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		return fmt.Errorf("%s: the lines %q and %q that enclose the diagram are missing", readme, diagramBegin, diagramEnd)
+		return fmt.Errorf("%s: the lines %q and %q that enclose the %s are missing", page, begin, end, name)
 	}
-	var b bytes.Buffer
-	b.Write(before)
-	fmt.Fprintf(&b, "%s```mermaid\n%s```\n%s", diagramBegin, schemadoc.Mermaid(document(tables)), diagramEnd)
-	b.Write(after)
-	return os.WriteFile(readme, b.Bytes(), 0o644)
+	return os.WriteFile(page, []byte(before+begin+text+end+after), 0o644)
 }
 
 // writeImage draws the same as an image, for the documentation.
-func writeImage(tables []*schema.Table) error {
-	return os.WriteFile(image, []byte(schemadoc.SVG(document(tables), "The tables of authgraph")), 0o644)
+func writeImage(_ *gen.Graph, tables []*schema.Table) error {
+	return os.WriteFile("../docs/schema.svg", []byte(schemadoc.SVG(document(tables), "The tables of authgraph")), 0o644)
 }
 
 // document is what the diagram shows of the tables, as they are on MySQL.

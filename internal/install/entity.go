@@ -1,23 +1,43 @@
 package install
 
-// Entity is a table of the auth graph that can be installed.
-type Entity struct {
-	// Name is what add takes, after auth/.
-	Name string `json:"name"`
-	// Type is the Go type of its schema, File where that is declared.
-	Type string `json:"type"`
-	File string `json:"-"`
-	// Table is the name of the table.
-	Table string `json:"table"`
-	// Text says what a row is.
-	Text string `json:"text"`
-}
+import (
+	"path"
+	"slices"
+	"strings"
 
-// Entities are all that can be installed, in the order in which they are
-// listed.
-var Entities = []Entity{
-	{"user", "User", "user.go", "users", "accounts: identity, credentials and profile"},
-	{"otp", "OTP", "otp.go", "otps", "one-time passwords sent to an email address"},
-	{"session", "Session", "session.go", "sessions", "signed-in devices"},
-	{"refresh-token", "RefreshToken", "refreshtoken.go", "refresh_tokens", "long-lived tokens, exchanged on use"},
+	"github.com/authgraph/authgraph"
+	"github.com/authgraph/authgraph/ent/entity"
+	"github.com/authgraph/authgraph/internal/registry"
+)
+
+// Entity is a table of the auth graph that can be installed.
+type Entity = entity.Entity
+
+// Entities are all that can be installed, in the order in which they are listed.
+var Entities = registry.Entities
+
+// authNeeds are the names of the entities whose generated packages package auth imports.
+func authNeeds() (names []string, err error) {
+	files, err := goFiles("auth")
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, file := range files {
+		src, err := authgraph.Files.ReadFile(path.Join("auth", file))
+		if err != nil {
+			return nil, err
+		}
+		paths, err := imports(src)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, paths...)
+	}
+	for _, e := range Entities {
+		if slices.Contains(all, origin+"/ent/"+strings.ToLower(e.Type)) {
+			names = append(names, e.Name)
+		}
+	}
+	return names, nil
 }

@@ -162,6 +162,7 @@ func TestEntitiesAreAllOfTheSchema(t *testing.T) {
 	var listed []string
 	for _, e := range Entities {
 		listed = append(listed, e.Type+" in "+e.File)
+		assert.NotEmpty(t, e.Text, "say in a schema.Comment in ent/schema/%s what the table holds, and run go generate ./ent", e.File)
 	}
 	assert.ElementsMatch(t, types, listed)
 }

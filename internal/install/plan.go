@@ -107,8 +107,14 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if p.record != nil {
 		plan.Auth = plan.Auth || p.record.auth
 	}
-	if plan.Auth && len(plan.Entities) < len(Entities) {
-		return nil, optionsError("package auth needs all four entities: authgraph add schema auth --with-auth")
+	needs, err := authNeeds()
+	if err != nil {
+		return nil, err
+	}
+	lacking := func(name string) bool { return !slices.Contains(plan.Entities, name) }
+	if plan.Auth && slices.ContainsFunc(needs, lacking) {
+		return nil, optionsError("package auth needs the entities %s: authgraph add schema auth --with-auth",
+			strings.Join(needs, ", "))
 	}
 	sources, err := plan.sources()
 	if err != nil {

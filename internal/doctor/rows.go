@@ -1,0 +1,90 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/user"
+	"github.com/authgraph/authgraph/internal/registry"
+)
+
+// emailSample is how many rows of a table are read.
+const emailSample = 10_000
+
+func checkEmail(ctx context.Context, d *database) (off []Finding, err error) {
+	looked := 0
+	tables := d.with("email")
+	for _, table := range tables {
+		severity, means := Warning, "no attempt finds them"
+		if table == user.Table {
+			severity, means = Error, "a sign-in does not find them, and the same person can register twice"
+		}
+		var ids []string
+		var id, email string
+		rows := 0
+		query := fmt.Sprintf("SELECT id, email FROM %s ORDER BY id DESC LIMIT %d", quote(table), emailSample)
+		err := each(ctx, d.db, query, []any{&id, &email}, func() {
+			rows++
+			if email != schematype.NormalizeEmail(email) {
+				ids = append(ids, id)
+			}
+		})
+		if err != nil {
+			return off, err
+		}
+		looked += rows
+		if len(ids) > 0 {
+			off = append(off, found(severity,
+				"let the client that writes them trim, lower and compose (NFC) addresses, and correct these rows",
+				"%d of the newest %s of %s hold an address that is not normalised, so %s (ids %s)",
+				len(ids), plural(rows, "row"), table, means, enumerate(ids)))
+		}
+	}
+	switch {
+	case len(tables) == 0:
+		return ok("no table with addresses is there"), nil
+	case len(off) == 0:
+		return ok("%s, the newest of %s, hold normalised addresses",
+			plural(looked, "row"), strings.Join(tables, " and ")), nil
+	}
+	return off, nil
+}
+
+// orphanSample is how many rows of a table are looked up.
+const orphanSample = 100_000
+
+func checkOrphans(ctx context.Context, d *database) (off []Finding, err error) {
+	if !slices.Contains(d.tables, user.Table) {
+		return ok("there is no table users"), nil
+	}
+	looked := 0
+	var seen []string
+	for _, of := range registry.To(user.Table) {
+		if !slices.Contains(d.tables, of.Table) {
+			continue
+		}
+		var rows, orphans int
+		query := fmt.Sprintf("SELECT COUNT(*), COUNT(*) - COUNT(u.id) FROM (SELECT %s AS user_id FROM %s "+
+			"ORDER BY id DESC LIMIT %d) s LEFT JOIN users u ON u.id = s.user_id", quote(of.Column), quote(of.Table), orphanSample)
+		if err := d.db.QueryRowContext(ctx, query).Scan(&rows, &orphans); err != nil {
+			return off, err
+		}
+		looked += rows
+		seen = append(seen, of.Table)
+		if orphans > 0 {
+			fix := fmt.Sprintf("DELETE FROM %s WHERE %s NOT IN (SELECT id FROM users)", quote(of.Table), of.Column)
+			off = append(off, found(Error, fix,
+				"%d of the newest %s of %s belong to no user", orphans, plural(rows, "row"), of.Table))
+		}
+	}
+	switch {
+	case len(seen) == 0:
+		return ok("no table that refers to users is there"), nil
+	case len(off) == 0:
+		return ok("%s, the newest of %s, belong to users", plural(looked, "row"), strings.Join(seen, " and ")), nil
+	}
+	return off, nil
+}
