@@ -1,0 +1,184 @@
+package authgraph_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io"
+	"io/fs"
+	"os"
+	osexec "os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheReadmeShowsTheExampleThatIsRun(t *testing.T) {
+	readme := read(t, "README.md")
+	example := read(t, "example_test.go")
+
+	block := goBlock.FindStringSubmatch(readme)
+	require.NotNil(t, block, "README.md has no Go code")
+	for line := range strings.Lines(block[1]) {
+		if line = strings.TrimSpace(line); line != "" {
+			assert.Contains(t, example, "\t"+line+"\n")
+		}
+	}
+}
+
+func TestTheReadmeShowsTheSpeedThatWasMeasured(t *testing.T) {
+	cells := func(line string) []string {
+		return strings.Split(strings.Trim(strings.ReplaceAll(line, "*", ""), "| "), " | ")
+	}
+	sessionChecks := func(page string) map[string]map[string]string {
+		_, table, found := strings.Cut(read(t, page), "\n| session check | µs |")
+		require.True(t, found, "%s has no table of session checks", page)
+		table, _, _ = strings.Cut("session check | µs |"+table, "\n\n")
+		lines := strings.Split(table, "\n")
+		rows := map[string]map[string]string{}
+		for _, line := range lines[2:] {
+			row := cells(line)
+			rows[row[0]] = map[string]string{}
+			for i, name := range cells(lines[0]) {
+				rows[row[0]][name] = row[i]
+			}
+		}
+		return rows
+	}
+	measured := sessionChecks("docs/benchmarks.md")
+	for way, row := range sessionChecks("README.md") {
+		for column, value := range row {
+			assert.Equal(t, measured[way][column], value, "%s, %s, is not what docs/benchmarks.md has", way, column)
+		}
+	}
+}
+
+func TestThePagesLinkToWhatIsThere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	code := regexp.MustCompile("(?s)\n```.*?\n```|`[^`\n]+`")
+	for _, page := range pages(t) {
+		for _, found := range link.FindAllStringSubmatch(code.ReplaceAllString(read(t, page), ""), -1) {
+			if strings.Contains(found[1], "://") {
+				continue
+			}
+			target, anchor, _ := strings.Cut(found[1], "#")
+			file := page
+			if target != "" {
+				file = path.Join(path.Dir(page), target)
+			}
+			if _, err := os.Stat(file); !assert.NoError(t, err, "%s links to %s", page, found[1]) || anchor == "" {
+				continue
+			}
+			assert.Contains(t, anchors(read(t, file)), anchor, "%s links to %s", page, found[1])
+		}
+	}
+}
+
+// anchors are those that GitHub gives the headings of a page.
+func anchors(page string) (names []string) {
+	dropped := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {
+		name := dropped.ReplaceAllString(strings.ToLower(heading[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
+}
+
+func TestThePagesNameWhatCanBeMade(t *testing.T) {
+	makefile := read(t, "Makefile")
+	for _, page := range pages(t) {
+		for _, found := range regexp.MustCompile("(?m)(?:`|^\\$ )make ([a-z-]+)").FindAllStringSubmatch(read(t, page), -1) {
+			assert.Regexp(t, `(?m)^`+found[1]+`:`, makefile, "%s says make %s", page, found[1])
+		}
+	}
+}
+
+var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
+
+// around is the function that a part of one stands in on a page: it has what the page takes as given.
+const around = `package page
+
+import (
+	"context"
+	"log"
+	"os"
+	"time"
+
+	"github.com/authgraph/authgraph"
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+func _(ctx context.Context, client *ent.Client, key []byte, url, email, password, ip, agent string) {
+	{
+%s
+	}
+}
+`
+
+func TestTheGoOnThePagesCompiles(t *testing.T) {
+	list := osexec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-f", "{{.ImportPath}}={{.Export}}",
+		".", "./auth", "./ent/runtime", "./migrate")
+	out, err := list.Output()
+	require.NoError(t, err)
+	compiled := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		name, file, _ := strings.Cut(strings.TrimSpace(line), "=")
+		compiled[name] = file
+	}
+	files := token.NewFileSet()
+	imports := importer.ForCompiler(files, "gc", func(path string) (io.ReadCloser, error) {
+		return os.Open(compiled[path])
+	})
+	for _, page := range pages(t) {
+		for n, block := range goBlock.FindAllStringSubmatch(read(t, page), -1) {
+			text := fmt.Sprintf(around, block[1])
+			if strings.HasPrefix(block[1], "import ") {
+				text = "package page\n" + strings.ReplaceAll(block[1], "example.com/app/", "github.com/authgraph/authgraph/")
+			}
+			file, err := parser.ParseFile(files, fmt.Sprintf("%s, block %d", page, n+1), text, 0)
+			require.NoError(t, err)
+			config := types.Config{Importer: imports, Error: func(err error) {
+				// A part of a function need not use what it makes.
+				if !strings.Contains(err.Error(), "and not used") {
+					assert.NoError(t, err, "in\n%s", text)
+				}
+			}}
+			_, _ = config.Check("page", files, []*ast.File{file}, nil) // Error has heard of every error
+		}
+	}
+}
+
+// pages are all pages of the repository.
+func pages(t *testing.T) (files []string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != "." && (entry.Name()[0] == '.' || entry.Name() == "testdata"):
+			return filepath.SkipDir
+		case filepath.Ext(path) == ".md":
+			files = append(files, filepath.ToSlash(path))
+		}
+		return nil
+	}))
+	require.NotEmpty(t, files)
+	return files
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return string(text)
+}
