@@ -1,8 +1,6 @@
 package cli_test
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"os"
 	"os/exec"
@@ -23,7 +21,6 @@ var notRun = map[string]string{
 	"go run ./cmd/authgraph demo":           "it needs this repository; the script demo runs it",
 	"make test":                             "it is this test, with all others",
 	"go get github.com/authgraph/authgraph": "it needs a release on a module proxy",
-	"go install ./cmd/authgraph":            "it changes the programs of whoever runs the test",
 	"go install github.com/authgraph/authgraph/cmd/authgraph@latest": "it changes the programs of whoever runs the test",
 	"go generate ./ent":     "it needs this repository; the pipeline requires a clean tree after it",
 	"make bench":            "it takes hours",
@@ -41,50 +38,68 @@ var notRun = map[string]string{
 }
 
 // finds are the commands of which exit code 3 is an answer.
-var finds = regexp.MustCompile(`^authgraph (diff|doctor)\b`)
+var finds = regexp.MustCompile(`^authgraph (diff|doctor)\b|^authgraph adopt$`)
 
-// advised are the commands in the console blocks of a page, in their order, without
-// comments.
-func advised(t *testing.T, page string) (commands []string) {
-	t.Helper()
+// happens is what has happened to the database when a page gives a command for the second time, or shows what it finds.
+var happens = map[string]string{
+	"README.md: authgraph adopt":                                   twoAccounts,
+	"README.md: authgraph adopt --apply --normalize-emails":        toldApart,
+	"adopt.md: authgraph adopt":                                    twoAccounts,
+	"adopt.md: authgraph adopt --out adopt.sql --normalize-emails": toldApart,
+	"inspect.md: authgraph diff migrate sqlite://app.db":           "ALTER TABLE users ADD COLUMN phone varchar NULL",
+}
+
+const (
+	twoAccounts = `INSERT INTO users (id, name, email, provider, provider_id)
+		VALUES (1, 'Ada', 'Ada@example.com', 'github', '42'), (2, 'Bob', 'bob@example.com', 'github', '42')`
+	toldApart = "UPDATE users SET provider_id = '43' WHERE id = 2"
+)
+
+// advice is a command in a console block of a page, without its comment, and what the page shows of its output.
+type advice struct{ command, shown string }
+
+// advised is the advice of a page, in its order.
+func advised(page string) (list []advice, err error) {
 	text, err := os.ReadFile(page)
-	require.NoError(t, err)
 	inside := false
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for lines.Scan() {
-		line := lines.Text()
+	for line := range strings.Lines(string(text)) {
 		command, ok := strings.CutPrefix(line, "$ ")
 		switch {
 		case strings.HasPrefix(line, "```"):
-			inside = line == "```console"
+			inside = line == "```console\n"
 		case inside && ok:
 			command, _, _ = strings.Cut(command, " #")
-			commands = append(commands, strings.TrimSpace(command))
+			list = append(list, advice{command: strings.TrimSpace(command)})
+		case inside && len(list) > 0:
+			list[len(list)-1].shown += line
 		}
 	}
-	require.NoError(t, lines.Err())
-	return commands
+	return list, err
 }
 
 // What the pages advise is run as it is written, in the order of each page, in a folder
 // with the migrations and schemas of this repository. Only the addresses are others.
-// A command that is neither run nor in notRun fails.
+// A command that is neither run nor in notRun fails, and so does one that prints
+// something else than the page shows.
 func TestThePagesAdviseWhatWorks(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../../docs/*.md")
 	require.NoError(t, err)
-	pages = append(pages, "../../README.md")
-	var met []string
+	pages = append(pages, "../../README.md", "../../CONTRIBUTING.md", "../../SECURITY.md")
+	met := map[string]bool{}
 	for _, page := range pages {
-		commands := advised(t, page)
-		met = append(met, commands...)
-		commands = slices.DeleteFunc(commands, func(command string) bool { return notRun[command] != "" })
-		if len(commands) == 0 {
+		list, err := advised(page)
+		require.NoError(t, err)
+		for _, a := range list {
+			met[a.command] = true
+		}
+		list = slices.DeleteFunc(list, func(a advice) bool { return notRun[a.command] != "" })
+		if len(list) == 0 {
 			continue
 		}
 		t.Run(filepath.Base(page), func(t *testing.T) {
 			t.Parallel()
-			runAdvice(t, filepath.Base(page), commands)
+			runAdvice(t, filepath.Base(page), list)
 		})
 	}
 	for command := range notRun {
@@ -95,7 +110,7 @@ func TestThePagesAdviseWhatWorks(t *testing.T) {
 // addresses are those that the pages have for a server of the reader's.
 var addresses = regexp.MustCompile(`'?mysql://(root@127\.0\.0\.1|user:password@localhost|user:password@db):3306/\w+'?`)
 
-func runAdvice(t *testing.T, page string, commands []string) {
+func runAdvice(t *testing.T, page string, list []advice) {
 	program, url := installed(t), mysqltest.MySQL(t)
 	dir := repository(t)
 	env := append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"), "DATABASE_URL="+url,
@@ -130,16 +145,28 @@ func runAdvice(t *testing.T, page string, commands []string) {
 		seed(t, url)
 	}
 	exports := ""
-	for _, command := range commands {
-		if command = addresses.ReplaceAllString(command, "'"+url+"'"); strings.HasPrefix(command, "export ") {
+	for _, a := range list {
+		command := addresses.ReplaceAllString(a.command, "'"+url+"'")
+		if strings.HasPrefix(command, "export ") {
 			exports += command + "\n"
 			continue
+		}
+		if stmt := happens[page+": "+a.command]; stmt != "" {
+			on := url
+			if strings.Contains(command, "sqlite://app.db") {
+				on = "sqlite://" + filepath.Join(dir, "app.db")
+			}
+			_, err := mysqltest.DB(t, on).Exec(stmt)
+			require.NoError(t, err)
 		}
 		out, code := shell(exports + command)
 		if code != 3 || !finds.MatchString(command) {
 			assert.Zero(t, code, "%s\n%s", command, out)
 		}
 		assert.NotContains(t, string(out), "migrations embedded", command)
+		if a.shown != "" {
+			assert.Regexp(t, pattern(a.shown), string(out), "%s does not show what %s prints", page, command)
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,15 +16,15 @@ import (
 	"github.com/authgraph/authgraph/internal/cli"
 )
 
-func TestReadmeShowsTheHelp(t *testing.T) {
+func TestThePageShowsTheHelp(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../docs/cli.md")
 	require.NoError(t, err)
-	shown := regexp.MustCompile("(?s)<!-- help[^>]*-->\n```text\n(.*?)```\n<!-- /help -->").FindSubmatch(readme)
-	require.NotNil(t, shown, "README.md has no help block")
+	shown := regexp.MustCompile("(?s)<!-- help[^>]*-->\n```text\n(.*?)```\n<!-- /help -->").FindSubmatch(page)
+	require.NotNil(t, shown, "docs/cli.md has no help block")
 	var stdout, stderr bytes.Buffer
 	require.Zero(t, cli.Run([]string{"--help"}, &stdout, &stderr))
-	assert.Equal(t, stdout.String(), string(shown[1]), "put the output of authgraph --help into README.md")
+	assert.Equal(t, stdout.String(), string(shown[1]), "put the output of authgraph --help into docs/cli.md")
 	assert.Empty(t, stderr.String())
 }
 
@@ -41,12 +43,8 @@ func TestPagesShowWhatIsPrinted(t *testing.T) {
 	} {
 		t.Run(c.page+" "+c.command, func(t *testing.T) {
 			t.Parallel()
-			page, err := os.ReadFile("../../" + c.page)
+			shown, err := transcript(c.page, c.command)
 			require.NoError(t, err)
-			_, shown, ok := strings.Cut(string(page), "\n$ authgraph "+c.command+"\n")
-			require.True(t, ok, "%s does not show authgraph %s", c.page, c.command)
-			shown = shown[:regexp.MustCompile("(?m)^(\\$ |```)").FindStringIndex(shown)[0]]
-
 			r := start(t, installed(t), "", strings.Fields(c.run)...)
 			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"), 0o644))
 			var printed bytes.Buffer
@@ -54,12 +52,40 @@ func TestPagesShowWhatIsPrinted(t *testing.T) {
 			require.NoError(t, r.Run(), printed.String())
 			want := printed.String()
 			if c.run != c.command {
-				// The plan is followed by the steps, which are timed.
+				// A run on a terminal asks after the plan. The steps that follow are timed; the scripts run them.
+				var asked bool
 				want, _, _ = strings.Cut(want, "dry run: ")
-				shown = regexp.MustCompile(`(?sm)^ +\d+s  .*`).ReplaceAllString(shown, "")
+				shown, _, asked = strings.Cut(shown, question)
+				assert.True(t, asked, "the page leaves out the question")
 			}
-			pattern := strings.ReplaceAll(regexp.QuoteMeta(shown), "…\n", "(.*\n)*")
-			assert.Regexp(t, `\A`+pattern+`\z`, want)
+			assert.Regexp(t, pattern(shown), want)
 		})
 	}
+}
+
+// question is what a run on a terminal asks, with the answer.
+const question = "Write this? [Y/n] y\n"
+
+// transcript is what a page shows of the output of a command.
+func transcript(page, command string) (string, error) {
+	advice, err := advised("../../" + page)
+	for _, a := range advice {
+		if a.command == "authgraph "+command {
+			return a.shown, nil
+		}
+	}
+	return "", errors.Join(err, fmt.Errorf("%s does not show authgraph %s", page, command))
+}
+
+// pattern matches what a page shows: a line that is … stands for any lines, … within a line for any text.
+func pattern(shown string) string {
+	var p strings.Builder
+	for line := range strings.Lines(shown) {
+		if line == "…\n" {
+			p.WriteString(`(.*\n)*`)
+		} else {
+			p.WriteString(strings.ReplaceAll(regexp.QuoteMeta(line), "…", ".*"))
+		}
+	}
+	return `\A` + p.String() + `\z`
 }
