@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -103,6 +104,7 @@ func TestInstall(t *testing.T) {
 					"remember":  remember,
 					"unchanged": unchanged,
 					"newest":    newest,
+					"printed":   printed,
 					"samesql":   sameSQL,
 				},
 			})
@@ -117,5 +119,21 @@ func sameSQL(ts *testscript.TestScript, _ bool, args []string) {
 	_, b, _ := strings.Cut(ts.ReadFile(args[1]), "\n")
 	if a == "" || a != b {
 		ts.Fatalf("%s and %s differ", args[0], args[1])
+	}
+}
+
+// printed PAGE COMMAND looks in what the last command printed for what the page shows below the question,
+// whatever the times are.
+func printed(ts *testscript.TestScript, _ bool, args []string) {
+	shown, err := transcript("../../"+args[0], args[1])
+	ts.Check(err)
+	_, shown, _ = strings.Cut(shown, question)
+	out := ts.ReadFile("stdout") + ts.ReadFile("stderr")
+	for line := range strings.Lines(shown) {
+		p := regexp.MustCompile(`[0-9]+`).ReplaceAllString(regexp.QuoteMeta(line), `[0-9]+`)
+		p = regexp.MustCompile(`^ +`).ReplaceAllString(p, ` +`)
+		if line != "…\n" && !regexp.MustCompile(`(?m)^`+p).MatchString(out) {
+			ts.Fatalf("%s shows for authgraph %s, and it did not print: %s", args[0], args[1], line)
+		}
 	}
 }

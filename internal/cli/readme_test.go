@@ -43,7 +43,7 @@ func TestPagesShowWhatIsPrinted(t *testing.T) {
 	} {
 		t.Run(c.page+" "+c.command, func(t *testing.T) {
 			t.Parallel()
-			shown, err := transcript(c.page, c.command)
+			shown, err := transcript("../../"+c.page, c.command)
 			require.NoError(t, err)
 			r := start(t, installed(t), "", strings.Fields(c.run)...)
 			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"), 0o644))
@@ -68,8 +68,8 @@ const question = "Write this? [Y/n] y\n"
 
 // transcript is what a page shows of the output of a command.
 func transcript(page, command string) (string, error) {
-	advice, err := advised("../../" + page)
-	for _, a := range advice {
+	list, err := advised(page)
+	for _, a := range list {
 		if a.command == "authgraph "+command {
 			return a.shown, nil
 		}
