@@ -48,8 +48,8 @@ var checks = []check{
 	{
 		code: "autocommit", engine: dialect.MySQL, run: checkAutocommit,
 		about: "the global `autocommit`, and `init_connect`",
-		advice: "Error if it is off: a client that does not set its own, as this project's do, loses what it writes " +
-			"without COMMIT",
+		advice: "Error if it is off: a client that does not set its own loses what it writes without COMMIT. This " +
+			"project's clients set theirs",
 		source: "MySQL manual, Server System Variables, autocommit",
 	},
 	{
@@ -76,7 +76,7 @@ var checks = []check{
 	},
 	{
 		code: "tls", engine: dialect.MySQL, run: checkTLS,
-		about: "whether the URL has a connection that leaves the machine encrypted, and the server verified",
+		about: "whether the URL asks for encryption and a verified server, if the connection leaves the machine",
 		advice: "Warning if it is not encrypted: token hashes and addresses can be read on the way. Warning under " +
 			"`tls=preferred` and `tls=skip-verify` too: whoever stands in the way is taken for the server and gets " +
 			"the password. Put `?tls=true` into the URL, or `?tls-ca=FILE` for an authority of your own. With " +
