@@ -122,12 +122,9 @@ func (c *timed) run(ctx context.Context) (float64, error) {
 	return float64(took.Microseconds()) / 1000, err
 }
 
-func (s *server) timedCommands(
-	ctx context.Context, set *settings, work string,
-) (commands []*timed, versions []string, err error) {
+func (s *server) timedCommands(ctx context.Context, set *settings, work string) (commands []*timed, versions []string, err error) {
 	binary := filepath.Join(work, "authgraph")
-	build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-trimpath", "-o", binary, "./cmd/authgraph")
-	if out, err := build.CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "go", "build", "-C", "..", "-trimpath", "-o", binary, "./cmd/authgraph").CombinedOutput(); err != nil {
 		return nil, nil, fmt.Errorf("build the binary: %w\n%s", err, out)
 	}
 	project := filepath.Join(work, "project")
@@ -174,8 +171,7 @@ func (s *server) timedCommands(
 	if err != nil {
 		return nil, nil, err
 	}
-	first := timed{dir: project, args: []string{binary, "migrate", "apply"}, env: same(ours)}
-	if _, err := first.run(ctx); err != nil {
+	if _, err := (&timed{dir: project, args: []string{binary, "migrate", "apply"}, env: same(ours)}).run(ctx); err != nil {
 		return nil, nil, err
 	}
 	add(toolOurs, project, unchanged, map[string][]string{
@@ -198,8 +194,7 @@ func (s *server) timedCommands(
 			return nil, nil, err
 		}
 		for _, command := range []string{"generate", "migrate"} {
-			first := timed{dir: drizzle, args: append(slices.Clone(kit), command), env: same(url)}
-			if _, err := first.run(ctx); err != nil {
+			if _, err := (&timed{dir: drizzle, args: append(slices.Clone(kit), command), env: same(url)}).run(ctx); err != nil {
 				return nil, nil, fmt.Errorf("drizzle-kit %s: %w", command, err)
 			}
 		}
@@ -240,10 +235,7 @@ func (s *server) timedCommands(
 		}
 		add(toolAtlas, project, unchanged, map[string][]string{
 			taskStart: {atlas, "version"},
-			taskDiff: {
-				atlas, "migrate", "diff", "nothing",
-				"--dir", "file://migrate", "--to", "file://ent/schema.sql", "--dev-url", dev,
-			},
+			taskDiff:  {atlas, "migrate", "diff", "nothing", "--dir", "file://migrate", "--to", "file://ent/schema.sql", "--dev-url", dev},
 			taskApply: shell(apply), taskPending: shell(apply),
 		}, url)
 	}

@@ -36,8 +36,7 @@ func parse(args []string) (*settings, error) {
 	name := args[0]
 	flags := flag.NewFlagSet("bench "+name, flag.ContinueOnError)
 	flags.SetOutput(os.Stderr)
-	flags.StringVar(&s.url, "url", "",
-		"a MySQL server to use, as mysql://user:password@host:3306/, instead of one of its own")
+	flags.StringVar(&s.url, "url", "", "a MySQL server to use, as mysql://user:password@host:3306/, instead of one of its own")
 	flags.StringVar(&s.doc, "doc", "../docs/benchmarks.md", "the `file` whose section is written")
 	rows := map[string]string{"compare": "300k", "growth": "10k,100k,1M", "purge": "1M"}[name]
 	rounds := 15
@@ -52,20 +51,18 @@ func parse(args []string) (*settings, error) {
 		flags.IntVar(&s.rate, "rate", 1000, "session checks a second, of all readers together")
 		flags.IntVar(&s.batch, "batch", 0, "rows a statement deletes; default that of auth.PurgeOptions")
 		s.limits = []int{21_000, 5000}
-		flags.Func("limits", "rows a second of the parts with a rate, `numbers` with commas (default 21000,5000)",
-			func(text string) error {
-				s.limits = nil
-				for number := range strings.SplitSeq(text, ",") {
-					n, err := strconv.Atoi(number)
-					if err != nil || n <= 0 {
-						return fmt.Errorf("%q is not a rate", number)
-					}
-					s.limits = append(s.limits, n)
+		flags.Func("limits", "PurgeOptions.Rate of the parts that have one, `numbers` with commas between (default 21000,5000)", func(text string) (err error) {
+			s.limits = nil
+			for number := range strings.SplitSeq(text, ",") {
+				n, err := strconv.Atoi(number)
+				if err != nil || n <= 0 {
+					return fmt.Errorf("%q is no rate", number)
 				}
-				return nil
-			})
-		flags.IntVar(&s.expired, "expired", 0,
-			"how many sessions, tokens and codes in a hundred have ended; default 25, and 90 below 5M rows")
+				s.limits = append(s.limits, n)
+			}
+			return nil
+		})
+		flags.IntVar(&s.expired, "expired", 0, "how many sessions, tokens and codes in a hundred have ended; default 25, and 90 below 5M rows")
 		flags.DurationVar(&s.part, "part", 4*time.Second, "how long each part takes")
 		flags.StringVar(&s.section, "section", s.section, "the `name` of the section of the file that is written")
 		rounds = 6
@@ -74,11 +71,7 @@ func parse(args []string) (*settings, error) {
 		rounds = 20
 	}
 	if rows != "" {
-		about := "sessions to load, such as 300k or 10M"
-		if name == "growth" {
-			about += ", and further sizes after commas"
-		}
-		flags.StringVar(&rows, "rows", rows, about)
+		flags.StringVar(&rows, "rows", rows, "sessions to load, such as 300k or 10M"+map[bool]string{true: ", and further sizes after commas"}[name == "growth"])
 		flags.StringVar(&s.pool, "buffer-pool", "", "innodb_buffer_pool_size of its own server; default by rows")
 	}
 	if rounds > 0 {

@@ -19,7 +19,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/authgraph/authgraph/internal/dburl"
 	"github.com/authgraph/authgraph/internal/install"
 )
 
@@ -45,7 +44,8 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, func() { time.AfterFunc(twice, stop) })
 
 	out := &output{w: stdout}
-	root := newRoot(&app{stdout: out, stderr: stderr})
+	a := &app{stdout: out, stderr: stderr}
+	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(stderr)
@@ -56,11 +56,11 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	code := exitCode(ctx, err)
 	switch {
 	case code == exitUsage:
-		fmt.Fprintln(stderr, "authgraph:", oneLine(hide(err.Error(), args)))
+		fmt.Fprintln(stderr, "authgraph:", oneLine(hide(a.line(err), args)))
 	case code == exitInterrupted:
-		fmt.Fprintln(stderr, "authgraph: interrupted:", oneLine(err.Error()))
+		fmt.Fprintln(stderr, "authgraph: interrupted:", oneLine(a.line(err)))
 	case err != nil:
-		fmt.Fprintln(stderr, "authgraph:", oneLine(err.Error()))
+		fmt.Fprintln(stderr, "authgraph:", oneLine(a.line(err)))
 	}
 	return code
 }
@@ -69,7 +69,7 @@ func Run(args []string, stdout, stderr io.Writer) int {
 func exitCode(ctx context.Context, err error) int {
 	var failed *failure
 	var found *findings
-	var options *install.OptionsError
+	var refused *install.Error
 	switch {
 	case err == nil:
 		return exitOK
@@ -77,7 +77,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.As(err, &found):
 		return exitFindings
-	case !errors.As(err, &failed), errors.As(err, &options):
+	case !errors.As(err, &failed), errors.As(err, &refused) && refused.Reason.OfOptions():
 		return exitUsage
 	default:
 		return exitFailed
@@ -112,11 +112,6 @@ func (a *app) run(fn func(ctx context.Context, args []string) error) func(*cobra
 		err := fn(cmd.Context(), args)
 		if err == nil {
 			return nil
-		}
-		var bad *dburl.Error
-		if errors.As(err, &bad) && a.urlFrom != "" {
-			const subject = "database URL"
-			err = &reworded{err, strings.Replace(err.Error(), subject, subject+" (from "+a.urlFrom+")", 1)}
 		}
 		return &failure{err}
 	}

@@ -61,6 +61,8 @@ type installResult struct {
 	*install.Plan
 	*install.Result
 	DryRun bool `json:"dry_run,omitempty"`
+	// Notes are what the user should know; they stop nothing.
+	Notes []string `json:"notes,omitempty"`
 	// Diffs are the changes to files that were there, by path.
 	Diffs map[string]string `json:"diffs,omitempty"`
 }
@@ -74,7 +76,7 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, journal.Close()) }()
-	} else if err := install.Unfinished("."); err != nil {
+	} else if err := install.CheckFinished("."); err != nil {
 		return nil, err
 	}
 	project, err := install.Open(".")
@@ -209,8 +211,9 @@ func (i *installation) address() (string, *dburl.URL, error) {
 		return "", nil, nil
 	}
 	u, err := dburl.Parse(raw)
-	if err != nil && i.urlFrom == "DATABASE_URL" {
-		i.unused(strings.TrimPrefix(err.Error(), "database URL: "))
+	var bad *dburl.Error
+	if errors.As(err, &bad) && i.urlFrom == "DATABASE_URL" {
+		i.unused(fmt.Sprintf("%s: %v", bad.Part, bad.Err))
 		return "", nil, nil
 	}
 	return raw, u, err
@@ -295,7 +298,9 @@ func (i *installation) refused(plan *install.Plan) error {
 }
 
 func (i *installation) result(plan *install.Plan, result *install.Result) installResult {
-	r := installResult{Plan: plan, Result: result, DryRun: i.dryRun, Diffs: map[string]string{}}
+	r := installResult{
+		Plan: plan, Result: result, DryRun: i.dryRun, Diffs: map[string]string{}, Notes: i.notes(plan.Notes),
+	}
 	for _, f := range plan.Files {
 		if f.Action != install.Create && f.Diff() != "" {
 			r.Diffs[f.Path] = f.Diff()
@@ -371,7 +376,7 @@ func (i *installation) report(plan *install.Plan, result *install.Result) error 
 	default:
 		fmt.Fprintln(i.stderr, "nothing to do: everything is installed and as it should be")
 	}
-	for _, note := range plan.Notes {
+	for _, note := range i.notes(plan.Notes) {
 		fmt.Fprintln(i.stderr, "note:", note)
 	}
 	return nil

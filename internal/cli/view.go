@@ -74,7 +74,10 @@ func (a *app) view(ctx context.Context, o install.Options) error {
 	if err != nil {
 		return err
 	}
-	result := viewResult{Module: plan.Module, DB: plan.DB, Dir: plan.Dir, Entities: plan.Entities, Requirements: plan.Requirements, Notes: plan.Notes}
+	result := viewResult{
+		Module: plan.Module, DB: plan.DB, Dir: plan.Dir, Entities: plan.Entities,
+		Requirements: plan.Requirements, Notes: a.notes(plan.Notes),
+	}
 	for _, f := range plan.Files {
 		result.Files = append(result.Files, viewFile{f.Path, f.Action, f.Reason, f.Text})
 	}

@@ -35,24 +35,39 @@ type Result struct {
 // Check is an error where Apply would refuse to begin.
 func (p *Plan) Check(steps Steps) error {
 	if p.project.exists("vendor/modules.txt") {
-		return errors.New("the module keeps its requirements in vendor/, which authgraph does not renew: remove vendor/, run this again, then go mod vendor")
+		return &Error{
+			Path:  "vendor",
+			found: "the module keeps its requirements in vendor/, which authgraph does not renew",
+			fix:   "remove vendor/, run this again, then go mod vendor",
+		}
 	}
 	first, err := p.firstMigration()
 	if err != nil || first || p.noMigration(steps) {
 		return err
 	}
 	if !p.project.exists(path.Join(p.layout.migrations, "atlas.sum")) {
-		return fmt.Errorf("%s holds SQL files and no atlas.sum: if they are those of another tool, move them to another folder, or leave the migration out with --no-migration; if they are Atlas's, run authgraph migrate hash --dir %[1]s; nothing was changed", p.layout.migrations)
+		return unchanged(&Error{
+			Reason: NoSum,
+			Path:   p.layout.migrations,
+			found:  p.layout.migrations + " holds SQL files and no atlas.sum",
+			fix: "if another tool made them, move them to another folder or leave out the migration; " +
+				"if Atlas did, write its atlas.sum",
+		})
 	}
 	dir, err := migrate.OpenDir(p.project.file(p.layout.migrations))
 	if err == nil {
 		err = migrate.Validate(dir)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w; nothing was changed", p.layout.migrations, err)
+		return unchanged(fmt.Errorf("%s: %w", p.layout.migrations, err))
 	}
 	if p.DB != "sqlite" && steps.Dev == nil {
-		return fmt.Errorf("a migration that continues %s is planned on a database server: name one with --url or --dev-url, or leave it out with --no-migration; nothing was changed", p.layout.migrations)
+		return unchanged(&Error{
+			Reason: NoServer,
+			Path:   p.layout.migrations,
+			found:  fmt.Sprintf("a migration that continues %s is planned on a database server", p.layout.migrations),
+			fix:    "name one, or leave out the migration",
+		})
 	}
 	return nil
 }
@@ -89,15 +104,7 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 		if err == nil {
 			return
 		}
-		if undo := j.undo(before, r.own); undo != nil {
-			j.unfinished = true
-			err = fmt.Errorf("%w; and not everything could be undone: %w; run authgraph again to finish undoing", err, undo)
-		} else {
-			err = fmt.Errorf("%w; nothing was changed", err)
-		}
-		if j.Undone != "" {
-			err = fmt.Errorf("%w; what stood there instead is in %s: take from it what is yours, then remove it", err, j.Undone)
-		}
+		err = j.takeBack(err, before, r.own)
 	}()
 	tidy := r.command(ctx, "mod", "tidy", "-diff") == nil
 	if err := r.write(); err != nil {
@@ -141,7 +148,11 @@ func (r *run) write() error {
 		}
 		// Whoever was asked before anything is written may have edited it meanwhile.
 		if there := err == nil; there == (f.Action == Create) || string(was) != f.was {
-			return fmt.Errorf("%s was changed after authgraph had read it: run this again", f.Path)
+			return &Error{
+				Path:  f.Path,
+				found: f.Path + " was changed after authgraph had read it",
+				fix:   "run this again",
+			}
 		}
 		if err := r.writeFile(f.Path, []byte(f.Text)); err != nil {
 			return err

@@ -1,30 +1,89 @@
 package install
 
-import (
-	"errors"
-	"fmt"
+import "fmt"
+
+// Error is a reason not to install into a project as it is, or a note about it.
+type Error struct {
+	Reason Reason
+	// Path is the file or folder at fault; empty where the reason is none of them.
+	Path string
+
+	found, fix string
+}
+
+// Reason tells the errors apart to which a program has a remedy of its own.
+type Reason string
+
+// The reasons. Those up to OtherFolder are wrong in [Options], the others in the project.
+const (
+	UnknownDatabase Reason = "unknown database"
+	UnfitFolder     Reason = "unfit folder"
+	IncompleteAuth  Reason = "incomplete auth"
+	OtherDatabase   Reason = "other database"
+	OtherFolder     Reason = "other folder"
+
+	OtherVersion Reason = "other version"
+	NestedModule Reason = "nested module"
+	Symlink      Reason = "symbolic link"
+	MixedPackage Reason = "mixed package"
+	Uncommitted  Reason = "uncommitted"
+	GitFailed    Reason = "git failed"
+	NoSum        Reason = "no atlas.sum"
+	NoServer     Reason = "no server"
+	Unfinished   Reason = "unfinished run"
+	DeletedFile  Reason = "deleted file"
+	Unwired      Reason = "unwired"
 )
 
-// ErrNoModule is in the error of Open for a folder without a go.mod.
-var ErrNoModule = errors.New("this is no Go module")
+// OfOptions reports whether what is wrong is in the [Options], and not in the project.
+func (r Reason) OfOptions() bool {
+	switch r {
+	case UnknownDatabase, UnfitFolder, IncompleteAuth, OtherDatabase, OtherFolder:
+		return true
+	}
+	return false
+}
 
-// FolderError is the ErrNoModule of a folder inside of a module.
+// Found says what is wrong, and where.
+func (e *Error) Found() string { return e.found }
+
+// Fix says what to do about it.
+func (e *Error) Fix() string { return e.fix }
+
+func (e *Error) Error() string { return e.found + ": " + e.fix }
+
+// ErrNoModule is the error of [Open] for a folder that neither has a go.mod nor lies
+// inside of a module.
+var ErrNoModule error = &Error{
+	found: "this is no Go module",
+	fix:   "make one with go mod init example.com/app, or change to the folder of go.mod",
+}
+
+// FolderError is a folder inside of a module. It is an [ErrNoModule] too.
 type FolderError struct {
 	// Root is the folder of the module.
 	Root string
 }
 
-func (e *FolderError) Error() string {
-	return fmt.Sprintf("this is a folder of the module in %s: run it there", e.Root)
-}
-
+func (e *FolderError) Found() string { return "this is a folder of the module in " + e.Root }
+func (e *FolderError) Fix() string   { return "open that folder instead" }
+func (e *FolderError) Error() string { return e.Found() + ": " + e.Fix() }
 func (e *FolderError) Unwrap() error { return ErrNoModule }
 
-// OptionsError is what is wrong with [Options], and not with the project.
-type OptionsError struct{ text string }
+// RunError is an error of a run, with what became of the project.
+type RunError struct {
+	Err error
+	// After is what became of it, as in "nothing was changed".
+	After string
+}
 
-func (e *OptionsError) Error() string { return e.text }
+func (e *RunError) Error() string { return fmt.Sprintf("%v; %s", e.Err, e.After) }
+func (e *RunError) Unwrap() error { return e.Err }
 
-func optionsError(format string, args ...any) error {
-	return &OptionsError{fmt.Sprintf(format, args...)}
+// unchanged is an error after which the project is as it was.
+func unchanged(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &RunError{err, "nothing was changed"}
 }

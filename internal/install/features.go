@@ -41,8 +41,13 @@ func (p *Plan) needFeatures(force bool) error {
 	generate := p.layout.entFile("generate.go")
 	text, ok := addFeatures(texts["generate.go"], flags)
 	if !ok {
-		return fmt.Errorf("package auth needs features of Ent that the generator does not have: put %s into the Features of gen.Config in %s, then run this again",
-			strings.Join(constants, ", "), p.layout.entFile("entc.go"))
+		entc := p.layout.entFile("entc.go")
+		return &Error{
+			Path:  entc,
+			found: "package auth needs features of Ent that the generator does not have",
+			fix: fmt.Sprintf("put %s into the Features of gen.Config in %s, then run this again",
+				strings.Join(constants, ", "), entc),
+		}
 	}
 	f := File{Path: generate, Reason: "package auth needs these features", Action: Differs, Text: text, was: texts["generate.go"]}
 	if force {

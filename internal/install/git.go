@@ -27,13 +27,24 @@ func (p *Project) CheckClean(ctx context.Context) error {
 	case errors.Is(err, exec.ErrNotFound), strings.Contains(stderr.String(), "not a git repository"):
 		return nil
 	case err != nil:
-		return fmt.Errorf("git does not tell whether everything is committed: %w: %s; correct that, or use --allow-dirty", err, firstLines(stderr.String()))
+		return &Error{
+			Reason: GitFailed,
+			found: fmt.Sprintf("git does not tell whether everything is committed (%v: %s)",
+				err, firstLines(stderr.String())),
+			fix: "correct that, or do without this check",
+		}
 	}
 	first, _, _ := strings.Cut(string(out), "\n")
 	if first == "" {
 		return nil
 	}
-	return fmt.Errorf("%s was changed since the last commit: commit or stash it, or use --allow-dirty", strings.TrimSpace(first[2:]))
+	name := strings.TrimSpace(first[2:])
+	return &Error{
+		Reason: Uncommitted,
+		Path:   name,
+		found:  name + " was changed since the last commit",
+		fix:    "commit or stash it",
+	}
 }
 
 // merge merges what this version and the user made of a file, as git does.
@@ -57,7 +68,11 @@ func merge(ctx context.Context, f File, from, to string) (_ string, conflicts bo
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return "", false, fmt.Errorf("%s was changed here and is to be merged, for which git is needed: install git", f.Path)
+		return "", false, &Error{
+			Path:  f.Path,
+			found: f.Path + " was changed here and is to be merged, for which git is needed",
+			fix:   "install git",
+		}
 	case errors.As(err, &exit) && exit.ExitCode() > 0 && exit.ExitCode() < 128:
 		return string(out), true, nil
 	case err != nil:

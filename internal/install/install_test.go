@@ -63,6 +63,14 @@ func add(t *testing.T, root string, o Options) *Plan {
 	return p
 }
 
+// notes are those of a plan, as text.
+func notes(p *Plan) (texts []string) {
+	for _, n := range p.Notes {
+		texts = append(texts, n.Error())
+	}
+	return texts
+}
+
 // tree is every file of a folder.
 func tree(t *testing.T, root string) map[string]string {
 	t.Helper()
@@ -199,7 +207,7 @@ func TestASessionWithoutUsersHasNoEdge(t *testing.T) {
 	assert.NotContains(t, text, "edge")
 	assert.NotContains(t, text, "Edges")
 	assert.Contains(t, text, `field.Int("user_id")`)
-	assert.Equal(t, []string{"sessions.user_id has neither edge nor foreign key yet: authgraph add schema auth/user wires it"}, p.Notes)
+	assert.Equal(t, []string{"sessions.user_id has neither edge nor foreign key yet: installing the entity user wires it"}, notes(p))
 
 	p, err := plan(t, root, Options{Entities: []string{"user"}})
 	require.NoError(t, err)
@@ -307,7 +315,7 @@ func TestWhatIsThereStays(t *testing.T) {
 			assert.Equal(t, []string{
 				`atlas.hcl is yours and stays as it is: it needs "file://ent/schema.sql", "file://migrate"`,
 				".env.example is yours and stays as it is: it needs DATABASE_URL='mysql://user:password@localhost:3306/app'",
-			}, p.Notes)
+			}, notes(p))
 		}
 		assert.Equal(t, "PORT=1\n", get(t, root, ".env.example"))
 		put(t, root, ".env.example", "DATABASE_URL=mysql://db/blog\n")
@@ -413,7 +421,7 @@ func TestAFileThatIsNoLongerInstalledIsNotedOnce(t *testing.T) {
 	put(t, root, RecordFile, get(t, root, RecordFile)+"-- ent/schema/old.go --\npackage schema\n-- ent/schema/gone.go --\n")
 	put(t, root, "ent/schema/old.go", "package schema\n")
 	p := add(t, root, Options{Version: "v1.1.0", Upgrade: true})
-	assert.Equal(t, []string{"ent/schema/old.go is no longer part of authgraph: remove it if you like"}, p.Notes)
+	assert.Equal(t, []string{"ent/schema/old.go is no longer part of authgraph: remove it if you like"}, notes(p))
 	assert.FileExists(t, filepath.Join(root, "ent/schema/old.go"))
 	assert.Empty(t, add(t, root, Options{Version: "v1.1.0", Upgrade: true}).Notes)
 }
@@ -436,7 +444,7 @@ func TestANewerVersionAddsNothingBeforeAnUpgrade(t *testing.T) {
 	add(t, root, Options{Entities: []string{"user"}, Version: "v0.10.0"})
 	for _, version := range []string{"v0.10.1", "(devel)"} {
 		_, err := plan(t, root, Options{Entities: all, Version: version})
-		assert.EqualError(t, err, "installed by authgraph v0.10.0, and this is "+version+": run authgraph upgrade first")
+		assert.EqualError(t, err, "installed by authgraph v0.10.0, and this is "+version+": upgrade the project first")
 		p, err := plan(t, root, Options{Entities: []string{"user"}, Version: version})
 		require.NoError(t, err)
 		assert.False(t, p.Changes(), "what is there is as this version has it")
@@ -452,7 +460,7 @@ func TestAFileThatWasDeletedComesBackOnRequestOnly(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(root, "atlas.hcl")))
 	p := add(t, root, Options{Entities: []string{"user"}})
 	assert.Len(t, p.Has(Deleted), 1)
-	assert.Equal(t, []string{"atlas.hcl was deleted here and stays so: --force brings it back"}, p.Notes)
+	assert.Equal(t, []string{"atlas.hcl was deleted here and stays so: it comes back where files are replaced"}, notes(p))
 	assert.NoFileExists(t, filepath.Join(root, "atlas.hcl"))
 	add(t, root, Options{Entities: []string{"user"}, Force: true})
 	assert.FileExists(t, filepath.Join(root, "atlas.hcl"))
@@ -505,7 +513,7 @@ func TestFeaturesOfTheUsersGenerator(t *testing.T) {
 func TestAModuleInside(t *testing.T) {
 	t.Parallel()
 	_, err := plan(t, module(t, map[string]string{"ent/go.mod": "module example.com/ent\n"}), Options{Entities: all})
-	assert.EqualError(t, err, "ent is a module of its own: run authgraph there, or choose another folder with --dir")
+	assert.EqualError(t, err, "ent is a module of its own: install there, or choose another ent folder")
 }
 
 func TestNothingIsWrittenThroughASymbolicLink(t *testing.T) {
@@ -549,7 +557,7 @@ func TestTheJournalIsARegularFile(t *testing.T) {
 	at := filepath.Join(root, filepath.FromSlash(journalFile))
 	require.NoError(t, os.MkdirAll(at, 0o755))
 	want := journalFile + " is no regular file: delete it; nothing was changed"
-	assert.EqualError(t, Unfinished(root), want)
+	assert.EqualError(t, CheckFinished(root), want)
 	_, err := Lock(t.Context(), root, func() {})
 	assert.EqualError(t, err, want)
 	assert.DirExists(t, at)
@@ -572,7 +580,7 @@ func TestTheLockIsNotWrittenThroughASymbolicLink(t *testing.T) {
 			require.NoError(t, j.Close())
 		}
 		assert.EqualError(t, err, name+" is a symbolic link, through which authgraph does not write: put what it leads to in its place; nothing was changed")
-		assert.EqualError(t, Unfinished(root), err.Error())
+		assert.EqualError(t, CheckFinished(root), err.Error())
 		is, err := os.Readlink(at)
 		require.NoError(t, err)
 		assert.Equal(t, to, is)
@@ -586,8 +594,8 @@ func TestPackageAuthIsNotMixedWithAPackageOfTheUser(t *testing.T) {
 		root := module(t, map[string]string{dir + "/login.go": "package x\n", "cmd/app/main.go": "package main\n"})
 		add(t, root, Options{Entities: all})
 		_, err := plan(t, root, Options{Entities: all, Auth: true, Force: true})
-		assert.EqualError(t, err, dir+"/login.go is yours, and package "+path.Base(dir)+" of authgraph would be mixed with yours in the folder "+
-			dir+": rename the folder, or leave out --with-auth")
+		assert.EqualError(t, err, dir+"/login.go is yours, and package "+path.Base(dir)+
+			" of authgraph would share the folder "+dir+" with it: rename the folder, or leave out package auth")
 	}
 	root := module(t, nil)
 	add(t, root, Options{Entities: all, Auth: true})
@@ -739,7 +747,9 @@ func TestMigrationsOfAnotherToolAreRefusedBeforeTheRun(t *testing.T) {
 	root := module(t, map[string]string{"migrate/1_posts.up.sql": "CREATE TABLE posts (id int);\n", "migrate/1_posts.down.sql": "DROP TABLE posts;\n"})
 	p, err := plan(t, root, Options{Entities: all})
 	require.NoError(t, err)
-	assert.EqualError(t, p.Check(Steps{}), "migrate holds SQL files and no atlas.sum: if they are those of another tool, move them to another folder, or leave the migration out with --no-migration; if they are Atlas's, run authgraph migrate hash --dir migrate; nothing was changed")
+	assert.EqualError(t, p.Check(Steps{}), "migrate holds SQL files and no atlas.sum: "+
+		"if another tool made them, move them to another folder or leave out the migration; "+
+		"if Atlas did, write its atlas.sum; nothing was changed")
 	assert.NoError(t, p.Check(Steps{NoMigration: true}))
 	put(t, root, "migrate/atlas.sum", "h1:\n")
 	assert.ErrorContains(t, p.Check(Steps{}), "1_posts.down.sql is a file of golang-migrate")

@@ -71,7 +71,7 @@ func Lock(ctx context.Context, root string, waiting func()) (_ *Journal, err err
 			continue // the run before this one removed the folder just now
 		}
 		if err != nil && ctx.Err() != nil {
-			return nil, fmt.Errorf("%w; nothing was changed", err)
+			return nil, unchanged(err)
 		}
 		if err != nil {
 			return nil, cannotWrite(err)
@@ -97,11 +97,10 @@ func Lock(ctx context.Context, root string, waiting func()) (_ *Journal, err err
 // that is no file is in its place: a pipe would be waited for.
 func usable(root *os.Root) error {
 	if link := symlink(root, journalFile); link != "" {
-		return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: "+
-			"put what it leads to in its place; nothing was changed", link)
+		return unchanged(&Error{Path: link, found: linked(link), fix: "put what it leads to in its place"})
 	}
 	if info, err := root.Lstat(journalFile); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no regular file: delete it; nothing was changed", journalFile)
+		return unchanged(irregular(journalFile, "delete it"))
 	}
 	return nil
 }
@@ -135,11 +134,16 @@ func (j *Journal) begin() error {
 // ErrForeign is the error for a journal that no run of this user left in this folder.
 // It may have come with the module, and then say what whoever made that wants to have
 // written.
-var ErrForeign = errors.New(journalFile + " was not left by a run of yours in this folder, so nothing in it was undone and nothing was changed: remove it, and look at git status for what a run on another machine may have left")
+var ErrForeign error = &Error{
+	Path: journalFile,
+	found: journalFile + " was not left by a run of yours in this folder, " +
+		"so nothing in it was undone and nothing was changed",
+	fix: "remove it, and look at git status for what a run on another machine may have left",
+}
 
-// Unfinished is an error if a run changes the project now, or was killed and is not
+// CheckFinished is an error if a run changes the project now, or was killed and is not
 // undone yet; ErrForeign if the journal says so and is not this user's own.
-func Unfinished(root string) error {
+func CheckFinished(root string) error {
 	files, err := os.OpenRoot(root)
 	if err != nil {
 		return err
@@ -158,7 +162,11 @@ func Unfinished(root string) error {
 	if witness, err := witnessFile(root); err != nil || !witnessed(witness, text) {
 		return cmp.Or(err, ErrForeign)
 	}
-	return errors.New("a run that was killed left changes behind, or one is at work: without --dry-run they are undone first")
+	return &Error{
+		Reason: Unfinished,
+		found:  "a run that was killed left changes behind, or one is at work",
+		fix:    "the next run that writes undoes them first",
+	}
 }
 
 // open opens and locks a file. Waiting is called, and then nil, where that takes long.

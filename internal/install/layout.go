@@ -54,10 +54,19 @@ func (p *Project) layout(o Options) (layout, error) {
 	l := layout{module: p.Module, db: o.DB, dir: o.Dir}
 	if r := p.record; r != nil {
 		if o.DB != "" && o.DB != r.layout.db {
-			return l, optionsError("this project is set up for %s: leave out --db %s", r.layout.db, o.DB)
+			return l, &Error{
+				Reason: OtherDatabase,
+				found:  "this project is set up for " + r.layout.db,
+				fix:    "leave out the database",
+			}
 		}
 		if o.Dir != "" && path.Clean(o.Dir) != r.layout.dir {
-			return l, optionsError("this project has its ent folder in %s: leave out --dir %s", r.layout.dir, o.Dir)
+			return l, &Error{
+				Reason: OtherFolder,
+				Path:   r.layout.dir,
+				found:  "this project has its ent folder in " + r.layout.dir,
+				fix:    "leave out the folder",
+			}
 		}
 		l = r.layout
 		l.module = p.Module

@@ -16,9 +16,22 @@ import (
 // through it could not be undone.
 func (p *Project) link(name string) error {
 	if at := symlink(p.files, name); at != "" {
-		return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place, or choose another folder with --dir", at)
+		return &Error{
+			Reason: Symlink,
+			Path:   at,
+			found:  linked(at),
+			fix:    "put what it leads to in its place, or choose another ent folder",
+		}
 	}
 	return nil
+}
+
+func linked(path string) string {
+	return path + " is a symbolic link, through which authgraph does not write"
+}
+
+func irregular(path, fix string) error {
+	return &Error{Path: path, found: path + " is no regular file", fix: fix}
 }
 
 // symlink is the part of a path, relative to root, that is a symbolic link; empty
@@ -48,7 +61,12 @@ func (p *Project) linksIn(l layout) error {
 func (p *Project) nested(name string) error {
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 		if p.exists(path.Join(dir, "go.mod")) {
-			return fmt.Errorf("%s is a module of its own: run authgraph there, or choose another folder with --dir", dir)
+			return &Error{
+				Reason: NestedModule,
+				Path:   dir,
+				found:  dir + " is a module of its own",
+				fix:    "install there, or choose another ent folder",
+			}
 		}
 	}
 	return nil
@@ -90,7 +108,11 @@ func (p *Project) clash(l layout, sources []source) error {
 		}
 		for _, n := range names {
 			if ours[n] != "" {
-				return fmt.Errorf("%s declares %s, which %s would declare again: rename it, or leave out that entity", name, n, ours[n])
+				return &Error{
+					Path:  name,
+					found: fmt.Sprintf("%s declares %s, which %s would declare again", name, n, ours[n]),
+					fix:   "rename it, or leave out that entity",
+				}
 			}
 		}
 	}
@@ -117,7 +139,13 @@ func (p *Project) mixed(l layout, sources []source) error {
 		for _, e := range entries {
 			name := path.Join(dir, e.Name())
 			if !e.IsDir() && strings.HasSuffix(name, ".go") && !slices.Contains(packages[dir], name) {
-				return fmt.Errorf("%s is yours, and package %s of authgraph would be mixed with yours in the folder %s: rename the folder, or leave out --with-auth", name, path.Base(dir), dir)
+				return &Error{
+					Reason: MixedPackage,
+					Path:   name,
+					found: fmt.Sprintf("%s is yours, and package %s of authgraph would share the folder %s with it",
+						name, path.Base(dir), dir),
+					fix: "rename the folder, or leave out package auth",
+				}
 			}
 		}
 	}

@@ -36,10 +36,20 @@ type Options struct {
 // Check is an OptionsError for a DB or a Dir that no project can have.
 func (o Options) Check() error {
 	if o.DB != "" && !slices.Contains(Databases, o.DB) {
-		return optionsError("--db %q is unknown: use %s", o.DB, strings.Join(Databases, ", "))
+		return &Error{
+			Reason: UnknownDatabase,
+			found:  fmt.Sprintf("the database %q is unknown", o.DB),
+			fix:    "use " + strings.Join(Databases, ", "),
+		}
 	}
-	if dir := path.Clean(o.Dir); o.Dir != "" && (!inside(dir) || !token.IsIdentifier(path.Base(dir)) || strings.ToLower(dir) != dir) {
-		return optionsError("--dir %q is no folder for a package: name one inside the module, in lower case, as in internal/ent", o.Dir)
+	dir := path.Clean(o.Dir)
+	if o.Dir != "" && (!inside(dir) || !token.IsIdentifier(path.Base(dir)) || strings.ToLower(dir) != dir) {
+		return &Error{
+			Reason: UnfitFolder,
+			Path:   o.Dir,
+			found:  fmt.Sprintf("%q is no folder for a package", o.Dir),
+			fix:    "name one inside the module, in lower case, as in internal/ent",
+		}
 	}
 	return nil
 }
@@ -55,7 +65,7 @@ type Plan struct {
 	// Requirements are the modules that go.mod has to hold.
 	Requirements []Requirement `json:"requirements"`
 	// Notes are what the user should know.
-	Notes []string `json:"notes,omitempty"`
+	Notes []*Error `json:"-"`
 
 	project  *Project
 	layout   layout
@@ -88,7 +98,7 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 		return nil, err
 	}
 	if was := p.Version(); semver.IsValid(was) && semver.IsValid(o.Version) && semver.Compare(o.Version, was) < 0 {
-		return nil, fmt.Errorf("installed by authgraph %s, and this is %s: install the newer one", was, o.Version)
+		return nil, &Error{found: versions(was, o.Version), fix: "install the newer one"}
 	}
 	l, err := p.layout(o)
 	if err != nil {
@@ -113,8 +123,11 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	}
 	lacking := func(name string) bool { return !slices.Contains(plan.Entities, name) }
 	if plan.Auth && slices.ContainsFunc(needs, lacking) {
-		return nil, optionsError("package auth needs the entities %s: authgraph add schema auth --with-auth",
-			strings.Join(needs, ", "))
+		return nil, &Error{
+			Reason: IncompleteAuth,
+			found:  "package auth needs the entities " + strings.Join(needs, ", "),
+			fix:    "install them with it",
+		}
 	}
 	sources, err := plan.sources()
 	if err != nil {
@@ -152,13 +165,13 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 			// It is as common as it is harmless: it is not in the way, and not ours.
 			f.Action, f.Text = Keep, f.was
 			if !s.met(f.was) {
-				plan.Notes = append(plan.Notes, fmt.Sprintf("%s is yours and stays as it is: it needs %s", s.path, strings.Join(s.need, ", ")))
+				plan.note("", s.path, " is yours and stays as it is", "it needs "+strings.Join(s.need, ", "))
 			}
 			plan.Files = append(plan.Files, f)
 			continue
 		}
 		if f.Action == Deleted && !o.Upgrade {
-			plan.Notes = append(plan.Notes, s.path+" was deleted here and stays so: --force brings it back")
+			plan.note(DeletedFile, s.path, " was deleted here and stays so", "it comes back where files are replaced")
 		}
 		plan.Files = append(plan.Files, f)
 		plan.record.files[s.path] = s.text
@@ -174,7 +187,7 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 		return nil, err
 	}
 	if p.record != nil && !o.Upgrade && o.Version != "" && o.Version != p.Version() && plan.Changes() {
-		return nil, fmt.Errorf("installed by authgraph %s, and this is %s: run authgraph upgrade first", p.Version(), o.Version)
+		return nil, &Error{Reason: OtherVersion, found: versions(p.Version(), o.Version), fix: "upgrade the project first"}
 	}
 	return plan, nil
 }
@@ -187,9 +200,17 @@ func (p *Plan) noteGone(sources []source) {
 	}
 	for _, name := range p.project.record.order {
 		if p.project.exists(name) && !slices.ContainsFunc(sources, func(s source) bool { return s.path == name }) {
-			p.Notes = append(p.Notes, name+" is no longer part of authgraph: remove it if you like")
+			p.note("", name, " is no longer part of authgraph", "remove it if you like")
 		}
 	}
+}
+
+func (p *Plan) note(reason Reason, path, found, fix string) {
+	p.Notes = append(p.Notes, &Error{Reason: reason, Path: path, found: path + found, fix: fix})
+}
+
+func versions(installed, this string) string {
+	return fmt.Sprintf("installed by authgraph %s, and this is %s", installed, this)
 }
 
 func (p *Plan) sources() ([]source, error) {
@@ -204,7 +225,7 @@ func (p *Plan) sources() ([]source, error) {
 	sources = append(sources, schema...)
 	for _, e := range Entities {
 		if names := unwired[e.Name]; len(names) > 0 && e.Name != "user" {
-			p.Notes = append(p.Notes, fmt.Sprintf("%s.user_id has neither edge nor foreign key yet: authgraph add schema auth/user wires it", e.Table))
+			p.note(Unwired, e.Table, ".user_id has neither edge nor foreign key yet", "installing the entity user wires it")
 		}
 	}
 	if p.Auth {

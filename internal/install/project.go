@@ -11,7 +11,6 @@ package install
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,7 +45,11 @@ func Open(root string) (*Project, error) {
 		return nil, err
 	}
 	if p.Module = modfile.ModulePath(text); p.Module == "" {
-		return nil, errors.New("go.mod names no module: correct its first line, as in: module example.com/app")
+		return nil, &Error{
+			Path:  "go.mod",
+			found: "go.mod names no module",
+			fix:   "correct its first line, as in: module example.com/app",
+		}
 	}
 	if p.record, err = readRecord(p); err != nil {
 		return nil, err
@@ -70,7 +73,7 @@ func noModule(root string) error {
 			return &FolderError{up}
 		}
 	}
-	return fmt.Errorf("%w: make one with go mod init example.com/app, or change to the folder of go.mod", ErrNoModule)
+	return ErrNoModule
 }
 
 // Installed are the names of the entities that were installed.
@@ -120,7 +123,7 @@ func (p *Project) file(name string) string { return filepath.Join(p.Root, filepa
 // read reads a file of the module. To open a pipe would wait for its writer.
 func (p *Project) read(name string) ([]byte, error) {
 	if info, err := p.files.Stat(name); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file: restore it from git, or delete it", name)
+		return nil, irregular(name, "restore it from git, or delete it")
 	}
 	text, err := p.files.ReadFile(name)
 	return text, p.unlinked(name, err)

@@ -86,21 +86,30 @@ func readRecord(p *Project) (*record, error) {
 		}
 	}
 	if r.layout.db == "" || r.layout.dir == "" || r.layout.migrations == "" {
-		return nil, fmt.Errorf("%s is damaged: restore it from git, or delete it to begin anew", RecordFile)
+		return nil, badRecord("is damaged")
 	}
 	if !slices.Contains(Databases, r.layout.db) {
-		return nil, fmt.Errorf("%s is damaged: it names the database %q: restore it from git, or delete it to begin anew", RecordFile, r.layout.db)
+		return nil, badRecord(fmt.Sprintf("is damaged, it names the database %q", r.layout.db))
 	}
 	names := []string{r.layout.dir, r.layout.migrations}
 	for _, f := range archive.Files {
 		names = append(names, f.Name)
 	}
 	if i := slices.IndexFunc(names, func(name string) bool { return !inside(name) }); i >= 0 {
-		return nil, fmt.Errorf("%s names the path %q, which is outside of this module or git's own: nothing was read or changed there; restore the file from git, or delete it to begin anew", RecordFile, names[i])
+		return nil, badRecord(fmt.Sprintf("names the path %q, which is outside of this module or git's own, "+
+			"and of which nothing was read or changed", names[i]))
 	}
 	for _, f := range archive.Files {
 		r.files[f.Name] = string(f.Data)
 		r.order = append(r.order, f.Name)
 	}
 	return r, nil
+}
+
+func badRecord(what string) error {
+	return &Error{
+		Path:  RecordFile,
+		found: RecordFile + " " + what,
+		fix:   "restore the file from git, or delete it to begin anew",
+	}
 }

@@ -72,6 +72,19 @@ func (j *Journal) keep(paths []string) (saved, error) {
 	return s, j.file.Sync()
 }
 
+// takeBack undoes a run that failed, and says with its error what became of the project.
+func (j *Journal) takeBack(err error, before saved, own func(name, text string) bool) error {
+	after := "nothing was changed"
+	if undo := j.undo(before, own); undo != nil {
+		j.unfinished = true
+		after = fmt.Sprintf("and not everything could be undone: %v; run authgraph again to finish undoing", undo)
+	}
+	if j.Undone != "" {
+		after += "; what stood there instead is in " + j.Undone + ": take from it what is yours, then remove it"
+	}
+	return &RunError{err, after}
+}
+
 // undo makes everything as it was when it was saved. A text that is in its way and
 // not the run's own is moved to the folder Undone.
 func (j *Journal) undo(s saved, own func(name, text string) bool) error {

@@ -14,7 +14,7 @@ import (
 func witnessFile(root string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("there is no folder for what undoes a run that is killed: %w; nothing was changed", err)
+		return "", unchanged(fmt.Errorf("there is no folder for what undoes a run that is killed: %w", err))
 	}
 	at, err := filepath.Abs(root)
 	if err == nil {

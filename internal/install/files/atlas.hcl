@@ -1,5 +1,5 @@
-# Plan and apply the migrations with the Atlas CLI; authgraph migrate does both
-# without it, and lints.
+# Plans, lints and applies the migrations with the Atlas CLI; authgraph migrate
+# does the same without it.
 #
 #   atlas migrate diff NAME --env local
 #   atlas migrate apply     --env local    to the database of DATABASE_URL

@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/install"
+)
+
+// remedied is an error of a library that keeps what was found apart from what to do about
+// it. The library words the latter for Go code, the command line with its flags and commands.
+type remedied interface {
+	error
+	Found() string
+	Fix() string
+}
+
+// advised is an error with the advice of the command that it stopped.
+type advised struct {
+	remedied
+	advice string
+}
+
+func (e *advised) Unwrap() error { return e.remedied }
+
+// line is what is printed of an error. The outermost error in the chain for which the
+// command line has words of its own decides; without one it is the text of the error.
+func (a *app) line(err error) string {
+	for link := err; link != nil; link = errors.Unwrap(link) {
+		if text := a.reworded(link); text != "" {
+			return text
+		}
+	}
+	return err.Error()
+}
+
+// reworded is the text for one error of a chain; empty where its own text is to be printed.
+func (a *app) reworded(err error) string {
+	switch e := any(err).(type) { // each error of the chain is looked at by itself
+	case interface{ Unwrap() []error }:
+		return a.joined(e.Unwrap())
+	case *install.RunError:
+		return a.line(e.Err) + "; " + e.After
+	case *dburl.Error:
+		if a.urlFrom != "" {
+			return "database URL (from " + a.urlFrom + ")" + whatOfURL(e)
+		}
+	case *reworded:
+		return e.text
+	case *advised:
+		return e.Found() + ": " + e.advice
+	case remedied:
+		if fix := a.remedy(e); fix != "" {
+			return e.Found() + ": " + fix
+		}
+	}
+	return ""
+}
+
+// whatOfURL is the address that an error is about, where it could be read, and what is
+// wrong with it.
+func whatOfURL(e *dburl.Error) string {
+	text := fmt.Sprintf(": %s: %v", e.Part, e.Err)
+	if e.URL != "" {
+		text = " " + e.URL + text
+	}
+	return text
+}
+
+// joined is the text of several errors, where that of one of them is reworded.
+func (a *app) joined(all []error) string {
+	var lines []string
+	own := false
+	for _, err := range all {
+		line := a.line(err)
+		own = own || line != err.Error()
+		lines = append(lines, line)
+	}
+	if !own {
+		return ""
+	}
+	return strings.Join(lines, "; ")
+}
+
+// remedy is what to do about an error, in flags and commands; empty where the library's
+// own advice says it all.
+func (a *app) remedy(err remedied) string {
+	switch e := any(err).(type) {
+	case *install.FolderError:
+		return "run authgraph there"
+	case *install.Error:
+		return installRemedy(e)
+	}
+	return ""
+}
+
+func installRemedy(e *install.Error) string {
+	const otherFolder = "or choose another folder with --dir"
+	switch e.Reason {
+	case install.IncompleteAuth:
+		return "authgraph add schema auth --with-auth"
+	case install.OtherDatabase:
+		return "leave out --db"
+	case install.OtherFolder:
+		return "leave out --dir"
+	case install.OtherVersion:
+		return "run authgraph upgrade first"
+	case install.NestedModule:
+		return "run authgraph there, " + otherFolder
+	case install.Symlink:
+		return "put what it leads to in its place, " + otherFolder
+	case install.MixedPackage:
+		return "rename the folder, or leave out --with-auth"
+	case install.Uncommitted:
+		return "commit or stash it, or use --allow-dirty"
+	case install.GitFailed:
+		return "correct that, or use --allow-dirty"
+	case install.NoSum:
+		return "if another tool made them, move them to another folder, or leave out the migration " +
+			"with --no-migration; if Atlas did, run authgraph migrate hash --dir " + shellWord(e.Path)
+	case install.NoServer:
+		return "name one with --url or --dev-url, or leave out the migration with --no-migration"
+	case install.Unfinished:
+		return "without --dry-run they are undone first"
+	case install.DeletedFile:
+		return "--force brings it back"
+	case install.Unwired:
+		return "authgraph add schema auth/user wires it"
+	}
+	return ""
+}
+
+// notes are those of a plan, as lines.
+func (a *app) notes(all []*install.Error) (lines []string) {
+	for _, note := range all {
+		lines = append(lines, a.line(note))
+	}
+	return lines
+}
