@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,15 +12,17 @@ import (
 	atlas "ariga.io/atlas/sql/migrate"
 	"entgo.io/ent/dialect"
 
-	"github.com/authgraph/authgraph/internal/dburl"
-	"github.com/authgraph/authgraph/internal/mysqlconn"
+	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/history"
 )
 
 // ApplyOptions configure [Apply]. The zero value applies everything that is
 // pending in the embedded directory.
 type ApplyOptions struct {
-	// Dir is the directory to apply; nil is the embedded one.
-	Dir Dir
+	// Dir is the directory to apply, such as an [embed.FS] or [os.DirFS]: its root holds the files and atlas.sum. nil is
+	// the embedded one.
+	Dir fs.FS
 	// To is the last version to apply; empty is the newest.
 	To string
 	// AllowDirty lets the first apply add its tables to a database that holds
@@ -112,30 +113,30 @@ type AppliedFile struct {
 // names, whatever the server's defaults are, unless a file sets them otherwise.
 func Apply(ctx context.Context, url string, opts ApplyOptions) (report *Report, err error) {
 	if opts.Baseline != "" && opts.AllowDirty {
-		return nil, errors.New("the options Baseline (--baseline) and AllowDirty (--allow-dirty) exclude each other: choose one")
+		return nil, errors.New("the options Baseline and AllowDirty exclude each other: choose one")
 	}
-	switch {
-	case opts.LockTimeout < 0:
-		return nil, fmt.Errorf("the lock timeout %s is negative: leave it out to wait a minute", opts.LockTimeout)
-	case opts.LockTimeout == 0:
-		opts.LockTimeout = time.Minute
+	if opts.LockTimeout, err = history.LockTimeout(opts.LockTimeout); err != nil {
+		return nil, err
 	}
 	if opts.Progress == nil {
 		opts.Progress = func(Progress) {}
 	}
-	t, err := openTarget(ctx, url, opts.Dir, opts.DryRun)
+	db, dir, err := open(ctx, url, opts.Dir, opts.DryRun)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, t.close()) }()
-	if err := Validate(t.dir); err != nil {
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := directory.Validate(dir); err != nil {
 		return nil, err
 	}
-	a := &applier{target: t, opts: opts, report: &Report{DryRun: opts.DryRun, Applied: []AppliedFile{}}}
+	a := &applier{
+		db: db, dir: dir, store: history.Store{DB: db}, opts: opts,
+		report: &Report{DryRun: opts.DryRun, Applied: []AppliedFile{}},
+	}
 	switch {
 	case opts.DryRun:
 		err = a.dryRun(ctx)
-	case t.url.Dialect == dialect.SQLite:
+	case db.URL.Dialect == dialect.SQLite:
 		err = a.applySQLite(ctx)
 	default:
 		err = a.applyServer(ctx)
@@ -143,24 +144,12 @@ func Apply(ctx context.Context, url string, opts ApplyOptions) (report *Report, 
 	return a.report, err
 }
 
-// target is a database that holds, or is to hold, the tables of a directory.
-type target struct {
-	url *dburl.URL
-	dir Dir
-	db  *sql.DB
-	// conn is the one connection everything runs on: it holds the lock and
-	// the session variables a file sets.
-	conn *sql.Conn
-	drv  atlas.Driver
-	history
-}
-
-// openTarget opens the database at url; a nil dir is the embedded one. Where
-// it is only to be read, a SQLite file that does not exist is not made.
-func openTarget(ctx context.Context, url string, dir Dir, readOnly bool) (*target, error) {
-	u, err := parse(url)
+// open opens the database at url and the directory; a nil one is the embedded one. A SQLite file that is only to be
+// read and does not exist is not made.
+func open(ctx context.Context, url string, fsys fs.FS, readOnly bool) (*atlasdb.DB, directory.Dir, error) {
+	u, err := atlasdb.Parse(url)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if readOnly && u.Dialect == dialect.SQLite {
 		if _, err := os.Stat(u.Database()); errors.Is(err, fs.ErrNotExist) {
@@ -169,42 +158,24 @@ func openTarget(ctx context.Context, url string, dir Dir, readOnly bool) (*targe
 			u = u.ReadOnly()
 		}
 	}
-	if dir == nil {
-		if dir, err = Embedded(u.Dialect); err != nil {
-			return nil, err
+	if fsys == nil {
+		if fsys, err = Embedded(u.Dialect); err != nil {
+			return nil, nil, err
 		}
 	}
-	db, err := u.Connect(ctx)
+	dir, err := directory.Of(fsys)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	drv, err := openDriver(ctx, u.Dialect, conn)
-	if err != nil {
-		return nil, errors.Join(err, conn.Close(), db.Close())
-	}
-	return &target{url: u, dir: dir, db: db, conn: conn, drv: drv, history: history{conn: conn, dialect: u.Dialect}}, nil
-}
-
-func (t *target) close() error { return errors.Join(closeConn(t.conn), t.db.Close()) }
-
-// closeConn closes a connection, which may be lost already.
-func closeConn(conn *sql.Conn) error {
-	if err := conn.Close(); !mysqlconn.Lost(err) {
-		return err
-	}
-	return nil
+	db, err := atlasdb.Open(ctx, u)
+	return db, dir, err
 }
 
 // todo is a pending file, split into statements, and its record.
 type todo struct {
-	file  atlas.File
-	stmts []*atlas.Stmt
-	sums  []string
-	rev   *atlas.Revision
+	file *directory.File
+	sums []string
+	rev  *atlas.Revision
 	// ran is set if the first statement that is not recorded ran all the same.
 	ran bool
 	// began is when this apply began with the file, earlier how long the ones
@@ -213,8 +184,11 @@ type todo struct {
 	earlier time.Duration
 }
 
+// applier is one Apply.
 type applier struct {
-	*target
+	db          *atlasdb.DB
+	dir         directory.Dir
+	store       history.Store
 	opts        ApplyOptions
 	report      *Report
 	step, steps int
@@ -222,7 +196,7 @@ type applier struct {
 
 // plan reads what is to be done. It changes nothing.
 func (a *applier) plan(ctx context.Context) (todos []*todo, baseline *atlas.Revision, err error) {
-	revs, err := a.read(ctx)
+	revs, err := a.store.Read(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -235,10 +209,10 @@ func (a *applier) plan(ctx context.Context) (todos []*todo, baseline *atlas.Revi
 			revs = append(revs, baseline)
 		}
 	}
-	if err := verify(a.dir, revs); err != nil {
+	if err := history.Verify(a.dir, revs); err != nil {
 		return nil, nil, err
 	}
-	files, err := pending(a.dir, revs)
+	files, err := history.Pending(a.dir, revs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -254,22 +228,22 @@ func (a *applier) plan(ctx context.Context) (todos []*todo, baseline *atlas.Revi
 	}
 	sum, err := a.dir.Checksum()
 	if err != nil {
-		return nil, nil, dirError(a.dir, err)
+		return nil, nil, directory.Wrap(a.dir, err)
 	}
 	a.steps = a.step
 	for _, f := range files {
-		stmts, err := statements(a.drv, f)
+		file, err := directory.Split(a.db.Driver, f)
 		if err != nil {
 			return nil, nil, err
 		}
 		hash, err := sum.SumByName(f.Name())
 		if err != nil {
-			return nil, nil, dirError(a.dir, err)
+			return nil, nil, directory.Wrap(a.dir, err)
 		}
-		t := &todo{file: f, stmts: stmts, sums: sums(stmts)}
+		t := &todo{file: file, sums: file.Sums()}
 		if i := slices.IndexFunc(revs, func(r *atlas.Revision) bool { return r.Version == f.Version() }); i >= 0 {
 			t.rev = revs[i]
-			if t.ran, err = a.ranBefore(ctx, t.rev); err != nil {
+			if t.ran, err = ranBefore(ctx, a.db, t.rev); err != nil {
 				return nil, nil, err
 			}
 			if err := t.compare(hash, a.opts.AcceptEdit); err != nil {
@@ -278,8 +252,8 @@ func (a *applier) plan(ctx context.Context) (todos []*todo, baseline *atlas.Revi
 		} else {
 			t.rev = &atlas.Revision{Version: f.Version(), Description: f.Desc(), Type: atlas.RevisionTypeExecute, ExecutedAt: time.Now()}
 		}
-		t.rev.Total, t.rev.Hash = len(stmts), hash
-		a.steps += len(stmts) - t.rev.Applied
+		t.rev.Total, t.rev.Hash = len(file.Stmts), hash
+		a.steps += len(file.Stmts) - t.rev.Applied
 		todos = append(todos, t)
 	}
 	// What no flag helps against comes before what one helps against.
@@ -301,7 +275,7 @@ func (a *applier) plan(ctx context.Context) (todos []*todo, baseline *atlas.Revi
 // that starts need not wait for what others apply elsewhere in time. Whatever
 // else it finds is looked at again under the lock.
 func (a *applier) upToDate(ctx context.Context) (bool, error) {
-	revs, err := a.read(ctx)
+	revs, err := a.store.Read(ctx)
 	if err != nil || len(revs) == 0 || revs[len(revs)-1].Applied < revs[len(revs)-1].Total {
 		return false, err
 	}
@@ -314,23 +288,23 @@ func (a *applier) firstRun(ctx context.Context) (*atlas.Revision, error) {
 	if v := a.opts.Baseline; v != "" {
 		files, err := a.dir.Files()
 		if err != nil {
-			return nil, dirError(a.dir, err)
+			return nil, directory.Wrap(a.dir, err)
 		}
 		i := slices.IndexFunc(files, func(f atlas.File) bool { return f.Version() == v })
 		if i < 0 {
-			return nil, &VersionError{Version: v}
+			return nil, &history.VersionError{Version: v}
 		}
-		return &atlas.Revision{Version: v, Description: files[i].Desc(), Type: atlas.RevisionTypeBaseline, ExecutedAt: time.Now()}, nil
+		return history.Baseline(files[i]), nil
 	}
 	if a.opts.AllowDirty {
 		return nil, nil
 	}
-	s, err := a.drv.InspectSchema(ctx, "", nil)
+	s, err := a.db.Driver.InspectSchema(ctx, "", nil)
 	if err != nil {
-		return nil, fmt.Errorf("inspect %s: %w", a.url, err)
+		return nil, fmt.Errorf("inspect %s: %w", a.db.URL, err)
 	}
 	for _, t := range s.Tables {
-		if t.Name != RevisionsTable {
+		if t.Name != atlasdb.RevisionsTable {
 			return nil, &DirtyError{Table: t.Name}
 		}
 	}
@@ -341,10 +315,10 @@ func (a *applier) firstRun(ctx context.Context) (*atlas.Revision, error) {
 func (a *applier) upTo(files []atlas.File) ([]atlas.File, error) {
 	all, err := a.dir.Files()
 	if err != nil {
-		return nil, dirError(a.dir, err)
+		return nil, directory.Wrap(a.dir, err)
 	}
 	if !slices.ContainsFunc(all, func(f atlas.File) bool { return f.Version() == a.opts.To }) {
-		return nil, &VersionError{Version: a.opts.To}
+		return nil, &history.VersionError{Version: a.opts.To}
 	}
 	n := slices.IndexFunc(files, func(f atlas.File) bool { return f.Version() > a.opts.To })
 	if n < 0 {
@@ -358,22 +332,22 @@ func (t *todo) compare(hash string, acceptEdit bool) error {
 	done := t.rev.Applied
 	if len(t.rev.PartialHashes) < done {
 		return fmt.Errorf("table %s: version %s counts %d applied statements but holds %d hashes: repair the row by hand",
-			RevisionsTable, t.rev.Version, done, len(t.rev.PartialHashes))
+			atlasdb.RevisionsTable, t.rev.Version, done, len(t.rev.PartialHashes))
 	}
-	edited := func(reason HistoryReason, n int) error {
+	edited := func(reason history.Reason, n int) error {
 		return &HistoryError{Reason: reason, File: t.file.Name(), Applied: n, Total: t.rev.Total}
 	}
 	for i := range done {
 		if i >= len(t.sums) || t.sums[i] != t.rev.PartialHashes[i] {
-			return edited(HistoryAppliedPartEdited, done)
+			return edited(history.AppliedPartEdited, done)
 		}
 	}
 	// A statement that ran without being recorded must not be edited either.
-	if t.ran && (done >= len(t.stmts) || t.stmts[done].Text != t.rev.ErrorStmt) {
-		return edited(HistoryAppliedPartEdited, done+1)
+	if t.ran && (done >= len(t.file.Stmts) || t.file.Stmts[done].Text != t.rev.ErrorStmt) {
+		return edited(history.AppliedPartEdited, done+1)
 	}
 	if t.rev.Hash != hash && done > 0 && !acceptEdit {
-		return edited(HistoryPendingPartEdited, done)
+		return edited(history.PendingPartEdited, done)
 	}
 	return nil
 }
@@ -382,7 +356,7 @@ func (a *applier) dryRun(ctx context.Context) error {
 	if done, err := a.upToDate(ctx); done || err != nil {
 		return err
 	}
-	if err := prepare(ctx, a.url, a.conn); err != nil {
+	if err := a.db.Prepare(ctx); err != nil {
 		return err
 	}
 	todos, _, err := a.plan(ctx)
@@ -390,7 +364,7 @@ func (a *applier) dryRun(ctx context.Context) error {
 		return err
 	}
 	for _, t := range todos {
-		for i := t.rev.Applied; i < len(t.stmts); i++ {
+		for i := t.rev.Applied; i < len(t.file.Stmts); i++ {
 			a.before(t, i)
 		}
 		a.add(t, t.rev.Applied, 0)
@@ -402,7 +376,7 @@ func (a *applier) dryRun(ctx context.Context) error {
 func (a *applier) before(t *todo, i int) Progress {
 	a.step++
 	p := Progress{
-		File: t.file.Name(), Index: i + 1, Total: len(t.stmts), Step: a.step, Steps: a.steps, Stmt: t.stmts[i].Text,
+		File: t.file.Name(), Index: i + 1, Total: len(t.file.Stmts), Step: a.step, Steps: a.steps, Stmt: t.file.Stmts[i].Text,
 	}
 	a.opts.Progress(p)
 	return p
@@ -416,7 +390,7 @@ func (a *applier) after(p Progress, took time.Duration, recovered bool) {
 // add puts a file into the report; from is its first statement that ran now.
 func (a *applier) add(t *todo, from int, took time.Duration) {
 	f := AppliedFile{Version: t.file.Version(), Name: t.file.Name(), Statements: []string{}, Resumed: from, Duration: took}
-	for _, s := range t.stmts[from:] {
+	for _, s := range t.file.Stmts[from:] {
 		f.Statements = append(f.Statements, s.Text)
 	}
 	a.report.Applied = append(a.report.Applied, f)

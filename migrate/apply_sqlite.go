@@ -8,11 +8,12 @@ import (
 	"regexp"
 	"time"
 
-	atlas "ariga.io/atlas/sql/migrate"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/history"
 )
 
 // applySQLite applies on SQLite, one transaction a file: it is applied with its
@@ -22,12 +23,12 @@ func (a *applier) applySQLite(ctx context.Context) (err error) {
 		return err
 	}
 	// SQLite's own wait cannot be cancelled: wait in short turns.
-	if _, err := a.conn.ExecContext(ctx, "PRAGMA busy_timeout = 50"); err != nil {
+	if _, err := a.db.Conn.ExecContext(ctx, "PRAGMA busy_timeout = 50"); err != nil {
 		return err
 	}
 	// A table is changed by building it anew, during which foreign keys do not
 	// hold; they cannot be switched off within a transaction.
-	if _, err := a.conn.ExecContext(ctx, "PRAGMA foreign_keys = off"); err != nil {
+	if _, err := a.db.Conn.ExecContext(ctx, "PRAGMA foreign_keys = off"); err != nil {
 		return err
 	}
 	for more := true; more; {
@@ -58,21 +59,21 @@ func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
 	if len(todos) == 0 && baseline == nil {
 		return false, nil
 	}
-	if err := a.create(ctx); err != nil {
+	if err := a.store.Create(ctx); err != nil {
 		return false, err
 	}
 	if baseline != nil {
-		if err := a.write(ctx, baseline); err != nil {
+		if err := a.store.Write(ctx, baseline); err != nil {
 			return false, err
 		}
 		return true, tx.Commit()
 	}
 	t, start := todos[0], time.Now()
 	from := t.rev.Applied
-	for i := from; i < len(t.stmts); i++ {
+	for i := from; i < len(t.file.Stmts); i++ {
 		p, began := a.before(t, i), time.Now()
-		if _, err := a.conn.ExecContext(ctx, t.stmts[i].Text); err != nil {
-			return false, stmtError(t.file, t.stmts, i, from, a.nameRows(ctx, t.stmts[i].Text, err))
+		if _, err := a.db.Conn.ExecContext(ctx, t.file.Stmts[i].Text); err != nil {
+			return false, t.file.Error(i, from, a.nameRows(ctx, t.file.Stmts[i].Text, err))
 		}
 		a.after(p, time.Since(began), false)
 	}
@@ -81,7 +82,7 @@ func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
 	}
 	t.rev.Applied, t.rev.PartialHashes, t.rev.Error, t.rev.ErrorStmt = t.rev.Total, nil, "", ""
 	t.rev.ExecutionTime += time.Since(start)
-	if err := a.write(ctx, t.rev); err != nil {
+	if err := a.store.Write(ctx, t.rev); err != nil {
 		return false, err
 	}
 	if err := tx.Commit(); err != nil {
@@ -105,23 +106,23 @@ func (a *applier) nameRows(ctx context.Context, stmt string, err error) error {
 	}
 	const most = 6
 	var rows, n string
-	if _, failed := a.conn.ExecContext(ctx, "INSERT OR IGNORE "+m[1]); failed != nil {
+	if _, failed := a.db.Conn.ExecContext(ctx, "INSERT OR IGNORE "+m[1]); failed != nil {
 		return err
 	}
 	missing := fmt.Sprintf("(SELECT rowid AS id FROM `%s` EXCEPT SELECT rowid FROM `new_%s`)", m[3], m[2])
-	if failed := a.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT group_concat(id, ', '), (SELECT count(*) FROM %s) FROM (SELECT id FROM %s LIMIT %d)",
+	if failed := a.db.Conn.QueryRowContext(ctx, fmt.Sprintf("SELECT group_concat(id, ', '), (SELECT count(*) FROM %s) FROM (SELECT id FROM %s LIMIT %d)",
 		missing, missing, most)).Scan(&rows, &n); failed != nil {
 		return err
 	}
 	return fmt.Errorf("%w: the new table refuses %s rows of %q (the first ids: %s): correct or delete them and apply again", err, n, m[3], rows)
 }
 
-func (a *applier) checkForeignKeys(ctx context.Context, f atlas.File) error {
+func (a *applier) checkForeignKeys(ctx context.Context, f *directory.File) error {
 	var table string
 	var row sql.NullInt64
 	var parent string
 	var key int
-	switch err := a.conn.QueryRowContext(ctx, "PRAGMA foreign_key_check").Scan(&table, &row, &parent, &key); {
+	switch err := a.db.Conn.QueryRowContext(ctx, "PRAGMA foreign_key_check").Scan(&table, &row, &parent, &key); {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
 	case err != nil:
@@ -134,7 +135,7 @@ func (a *applier) checkForeignKeys(ctx context.Context, f atlas.File) error {
 func (a *applier) begin(ctx context.Context) (*sql.Tx, error) {
 	waiting, start := false, time.Now()
 	for {
-		tx, err := a.conn.BeginTx(ctx, nil)
+		tx, err := a.db.Conn.BeginTx(ctx, nil)
 		if !dburl.IsBusy(err) {
 			return tx, err
 		}
@@ -143,7 +144,7 @@ func (a *applier) begin(ctx context.Context) (*sql.Tx, error) {
 			a.opts.Progress(Progress{Waiting: true})
 		}
 		if time.Since(start) >= a.opts.LockTimeout {
-			return nil, &LockError{Timeout: a.opts.LockTimeout}
+			return nil, &history.LockError{Timeout: a.opts.LockTimeout}
 		}
 	}
 }

@@ -10,51 +10,47 @@ import (
 	"github.com/stretchr/testify/require"
 
 	entmigrate "github.com/authgraph/authgraph/ent/migrate"
+	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/dirtest"
+	"github.com/authgraph/authgraph/internal/history"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/migrate"
 )
 
-// three are three files of which the second refers to the first.
-var three = files{
-	"20240101000000_a.sql": "CREATE TABLE a (id int PRIMARY KEY);\nINSERT INTO a VALUES (1), (2);\n",
-	"20240102000000_b.sql": "CREATE TABLE b (id int PRIMARY KEY, n int);\nINSERT INTO b SELECT id, id * 10 FROM a;\n",
-	"20240103000000_c.sql": "CREATE TABLE c (id int PRIMARY KEY);\n",
-}
-
 func TestApplyMakesTheSameTablesWhereTheDatabaseIsLatin1(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		run(t, mysqltest.DB(t, url), "ALTER DATABASE CHARACTER SET latin1 COLLATE latin1_swedish_ci")
-		apply(t, url, nil)
-		assert.Equal(t, freshDefinitions(t, url), definitions(t, url))
+		mysqltest.Exec(t, mysqltest.DB(t, url), "ALTER DATABASE CHARACTER SET latin1 COLLATE latin1_swedish_ci")
+		dirtest.Apply(t, url, nil)
+		assert.Equal(t, dirtest.Definitions(t, url), mysqltest.Definitions(t, url))
 	})
 }
 
 func TestApplyMakesTheTablesThatTheDirectoryDescribes(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		report := apply(t, url, nil)
-		require.Len(t, report.Applied, len(embedded(t, url)))
+		report := dirtest.Apply(t, url, nil)
+		require.Len(t, report.Applied, len(dirtest.Embedded(t, mysqltest.Dialect(url))))
 		assert.Equal(t, report.Applied[len(report.Applied)-1].Version, report.Current)
 		for _, f := range report.Applied {
 			assert.Zero(t, f.Resumed)
 		}
 
 		// Run by a plain client, the file gives the same definitions.
-		plain := another(t, url)
+		plain := mysqltest.Another(t, url)
 		db := mysqltest.DB(t, plain)
-		if !isSQLite(url) {
+		if !mysqltest.IsSQLite(url) {
 			db.SetMaxOpenConns(1) // whose session has today's default, whatever the server's is
-			run(t, db, "SET explicit_defaults_for_timestamp = 1")
+			mysqltest.Exec(t, db, "SET explicit_defaults_for_timestamp = 1")
 		}
-		run(t, db, embeddedStatements(t, url)...)
-		run(t, mysqltest.DB(t, url), "DROP TABLE "+migrate.RevisionsTable)
-		assert.Equal(t, dump(t, plain), dump(t, url))
+		mysqltest.Exec(t, db, embeddedStatements(t, url)...)
+		mysqltest.Exec(t, mysqltest.DB(t, url), "DROP TABLE "+atlasdb.RevisionsTable)
+		assert.Equal(t, mysqltest.Dump(t, plain), mysqltest.Dump(t, url))
 		var want []string
 		for _, table := range entmigrate.Tables {
 			want = append(want, table.Name)
 		}
-		assert.ElementsMatch(t, want, tables(t, url))
+		assert.ElementsMatch(t, want, mysqltest.Tables(t, url))
 	})
 }
 
@@ -63,7 +59,7 @@ func TestApplyMakesTheTablesThatTheDirectoryDescribes(t *testing.T) {
 func embeddedStatements(t *testing.T, url string) []string {
 	t.Helper()
 	pattern := "*.sql"
-	if isSQLite(url) {
+	if mysqltest.IsSQLite(url) {
 		pattern = "sqlite/*.sql"
 	}
 	names, err := filepath.Glob(pattern)
@@ -84,12 +80,12 @@ func embeddedStatements(t *testing.T, url string) []string {
 func TestApplyDoesNothingTheSecondTime(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		first := apply(t, url, nil)
-		before := dump(t, url)
-		second := apply(t, url, nil)
+		first := dirtest.Apply(t, url, nil)
+		before := mysqltest.Dump(t, url)
+		second := dirtest.Apply(t, url, nil)
 		assert.Empty(t, second.Applied)
 		assert.Equal(t, first.Current, second.Current)
-		assert.Equal(t, before, dump(t, url))
+		assert.Equal(t, before, mysqltest.Dump(t, url))
 	})
 }
 
@@ -98,7 +94,7 @@ func TestApplyReportsEachStatementOnce(t *testing.T) {
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		var calls []migrate.Progress
 		report, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{
-			Dir: directory(t, three),
+			Dir: dirtest.New(t, dirtest.Three),
 			Progress: func(p migrate.Progress) {
 				if p.Waiting {
 					return
@@ -140,7 +136,7 @@ func TestApplyReportsEachStatementOnce(t *testing.T) {
 func TestApplyStopsAtTheVersionAskedFor(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		dir := directory(t, three)
+		dir := dirtest.New(t, dirtest.Three)
 		to := func(version string) (*migrate.Report, error) {
 			return migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, To: version})
 		}
@@ -148,14 +144,14 @@ func TestApplyStopsAtTheVersionAskedFor(t *testing.T) {
 		require.NoError(t, err)
 		assert.Len(t, report.Applied, 2)
 		assert.Equal(t, "20240102000000", report.Current)
-		assert.Equal(t, []string{"a", migrate.RevisionsTable, "b"}, tables(t, url))
+		assert.Equal(t, []string{"a", atlasdb.RevisionsTable, "b"}, mysqltest.Tables(t, url))
 
 		report, err = to("20240101000000")
 		require.NoError(t, err)
 		assert.Empty(t, report.Applied)
 		assert.Equal(t, "20240102000000", report.Current)
 
-		var unknown *migrate.VersionError
+		var unknown *history.VersionError
 		_, err = to("20240109000000")
 		require.ErrorAs(t, err, &unknown)
 		assert.Equal(t, "20240109000000", unknown.Version)
@@ -169,7 +165,7 @@ func TestApplyStopsAtTheVersionAskedFor(t *testing.T) {
 func TestDryRunReportsWhatApplyWouldDoAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		dir := directory(t, three)
+		dir := dirtest.New(t, dirtest.Three)
 		var steps int
 		dry := migrate.ApplyOptions{Dir: dir, DryRun: true, Progress: func(migrate.Progress) { steps++ }}
 		report, err := migrate.Apply(t.Context(), url, dry)
@@ -178,58 +174,58 @@ func TestDryRunReportsWhatApplyWouldDoAndChangesNothing(t *testing.T) {
 		assert.Len(t, report.Applied, 3)
 		assert.Equal(t, 5, steps)
 		assert.Empty(t, report.Current)
-		assert.Empty(t, tables(t, url))
+		assert.Empty(t, mysqltest.Tables(t, url))
 
 		_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, To: "20240101000000"})
 		require.NoError(t, err)
-		before := dump(t, url)
+		before := mysqltest.Dump(t, url)
 		report, err = migrate.Apply(t.Context(), url, dry)
 		require.NoError(t, err)
 		assert.Len(t, report.Applied, 2)
 		assert.Equal(t, "20240101000000", report.Current)
-		assert.Equal(t, before, dump(t, url))
+		assert.Equal(t, before, mysqltest.Dump(t, url))
 	})
 }
 
 func TestApplyLeavesADatabaseWithOtherTablesAlone(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		run(t, mysqltest.DB(t, url), "CREATE TABLE theirs (id int)")
-		dir := directory(t, three)
-		before := dump(t, url)
+		mysqltest.Exec(t, mysqltest.DB(t, url), "CREATE TABLE theirs (id int)")
+		dir := dirtest.New(t, dirtest.Three)
+		before := mysqltest.Dump(t, url)
 		for _, opts := range []migrate.ApplyOptions{{Dir: dir}, {Dir: dir, DryRun: true}} {
 			_, err := migrate.Apply(t.Context(), url, opts)
 			var dirty *migrate.DirtyError
 			require.ErrorAs(t, err, &dirty)
 			assert.Equal(t, "theirs", dirty.Table)
-			assert.ErrorContains(t, err, "--allow-dirty")
-			assert.ErrorContains(t, err, "--baseline")
-			assert.Equal(t, before, dump(t, url))
+			assert.ErrorContains(t, err, "AllowDirty")
+			assert.ErrorContains(t, err, "Baseline")
+			assert.Equal(t, before, mysqltest.Dump(t, url))
 		}
 
 		report, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, AllowDirty: true})
 		require.NoError(t, err)
 		assert.Len(t, report.Applied, 3)
-		assert.Contains(t, tables(t, url), "theirs")
-		assert.Empty(t, apply(t, url, dir).Applied)
+		assert.Contains(t, mysqltest.Tables(t, url), "theirs")
+		assert.Empty(t, dirtest.Apply(t, url, dir).Applied)
 	})
 }
 
 func TestBaselineTakesEarlierFilesAsApplied(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		run(t, mysqltest.DB(t, url), "CREATE TABLE a (id int)", "CREATE TABLE b (id int)")
-		dir := directory(t, three)
+		mysqltest.Exec(t, mysqltest.DB(t, url), "CREATE TABLE a (id int)", "CREATE TABLE b (id int)")
+		dir := dirtest.New(t, dirtest.Three)
 		baseline := func(version string) (*migrate.Report, error) {
 			return migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, Baseline: version})
 		}
-		before := dump(t, url)
-		var unknown *migrate.VersionError
+		before := mysqltest.Dump(t, url)
+		var unknown *history.VersionError
 		_, err := baseline("2")
 		require.ErrorAs(t, err, &unknown)
 		_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, Baseline: "20240102000000", AllowDirty: true})
 		require.ErrorContains(t, err, "exclude each other")
-		assert.Equal(t, before, dump(t, url))
+		assert.Equal(t, before, mysqltest.Dump(t, url))
 
 		report, err := baseline("20240102000000")
 		require.NoError(t, err)
@@ -242,14 +238,14 @@ func TestBaselineTakesEarlierFilesAsApplied(t *testing.T) {
 		assert.Equal(t, "baseline", status.Applied[0].Type)
 		assert.Equal(t, "20240103000000", status.Current)
 		assert.Empty(t, status.Pending)
-		assert.Empty(t, apply(t, url, dir).Applied)
+		assert.Empty(t, dirtest.Apply(t, url, dir).Applied)
 	})
 }
 
 func TestBaselineAtTheNewestVersionLeavesNothingToDo(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		report, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: directory(t, three), Baseline: "20240103000000"})
+		report, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.New(t, dirtest.Three), Baseline: "20240103000000"})
 		require.NoError(t, err)
 		assert.Empty(t, report.Applied)
 		assert.Equal(t, "20240103000000", report.Current)
@@ -259,11 +255,11 @@ func TestBaselineAtTheNewestVersionLeavesNothingToDo(t *testing.T) {
 func TestSQLiteMigrationThatBreaksAForeignKeyIsNotApplied(t *testing.T) {
 	t.Parallel()
 	url := mysqltest.SQLite(t)
-	dir := directory(t, files{"1_a.sql": "CREATE TABLE p (id integer PRIMARY KEY);\n" +
+	dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE p (id integer PRIMARY KEY);\n" +
 		"CREATE TABLE c (p integer REFERENCES p (id));\nINSERT INTO c VALUES (7);"})
 	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 	require.ErrorContains(t, err, `rows of table "c" that refer to no row of table "p"`)
-	assert.Empty(t, tables(t, url))
+	assert.Empty(t, mysqltest.Tables(t, url))
 }
 
 func TestStatementsAreReadTheWayTheyAreWritten(t *testing.T) {
@@ -287,7 +283,7 @@ func TestStatementsAreReadTheWayTheyAreWritten(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			mysqltest.Each(t, func(t *testing.T, url string) {
-				dir := directory(t, files{"1_a.sql": test.text})
+				dir := dirtest.New(t, dirtest.Files{"1_a.sql": test.text})
 				_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 				var failed *migrate.StmtError
 				require.ErrorAs(t, err, &failed)
@@ -295,14 +291,14 @@ func TestStatementsAreReadTheWayTheyAreWritten(t *testing.T) {
 				assert.Equal(t, test.line, failed.Line)
 				assert.Equal(t, failed.Total, failed.Index)
 
-				run(t, mysqltest.DB(t, url), "CREATE TABLE nowhere (id varchar(9))")
-				if isSQLite(url) { // of which nothing stayed applied
+				mysqltest.Exec(t, mysqltest.DB(t, url), "CREATE TABLE nowhere (id varchar(9))")
+				if mysqltest.IsSQLite(url) { // of which nothing stayed applied
 					_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, AllowDirty: true})
 					require.NoError(t, err)
 				} else {
-					apply(t, url, dir)
+					dirtest.Apply(t, url, dir)
 				}
-				assert.Equal(t, "1", value(t, mysqltest.DB(t, url), "SELECT COUNT(*) FROM nowhere"))
+				assert.Equal(t, "1", mysqltest.Value(t, mysqltest.DB(t, url), "SELECT COUNT(*) FROM nowhere"))
 			})
 		})
 	}
@@ -312,25 +308,25 @@ func TestApplyHasTheRowsChecked(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		for _, stmt := range []string{"ALTER TABLE c ADD FOREIGN KEY (p) REFERENCES p (id);", "ALTER TABLE c ADD CONSTRAINT few CHECK (p < 7);"} {
-			dir := directory(t, files{"1_a.sql": "CREATE TABLE p (id int PRIMARY KEY);\nCREATE TABLE c (p int);\nINSERT INTO c VALUES (7);\n" + stmt})
-			_, err := migrate.Apply(t.Context(), another(t, url), migrate.ApplyOptions{Dir: dir})
+			dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE p (id int PRIMARY KEY);\nCREATE TABLE c (p int);\nINSERT INTO c VALUES (7);\n" + stmt})
+			_, err := migrate.Apply(t.Context(), mysqltest.Another(t, url), migrate.ApplyOptions{Dir: dir})
 			var failed *migrate.StmtError
 			require.ErrorAs(t, err, &failed, stmt)
 			assert.Equal(t, stmt, failed.Stmt)
 		}
 		// A file may decide otherwise.
-		apply(t, url, directory(t, files{"1_a.sql": "SET foreign_key_checks = 0;\nCREATE TABLE c (p int, FOREIGN KEY (p) REFERENCES p (id));\nCREATE TABLE p (id int PRIMARY KEY);"}))
+		dirtest.Apply(t, url, dirtest.New(t, dirtest.Files{"1_a.sql": "SET foreign_key_checks = 0;\nCREATE TABLE c (p int, FOREIGN KEY (p) REFERENCES p (id));\nCREATE TABLE p (id int PRIMARY KEY);"}))
 	})
 }
 
 func TestFilesWithoutStatementsCountAsApplied(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		dir := directory(t, files{"1_empty.sql": "", "2_comment.sql": "-- nothing\n/* yet */\n", "3_mark.sql": "\ufeff", "4_space.sql": " \r\n\t"})
-		report := apply(t, url, dir)
+		dir := dirtest.New(t, dirtest.Files{"1_empty.sql": "", "2_comment.sql": "-- nothing\n/* yet */\n", "3_mark.sql": "\ufeff", "4_space.sql": " \r\n\t"})
+		report := dirtest.Apply(t, url, dir)
 		assert.Len(t, report.Applied, 4)
 		assert.Equal(t, "4", report.Current)
-		assert.Empty(t, apply(t, url, dir).Applied)
+		assert.Empty(t, dirtest.Apply(t, url, dir).Applied)
 	})
 }
 
@@ -344,8 +340,8 @@ func TestTriggersMayHoldSeveralStatements(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			mysqltest.EachServer(t, func(t *testing.T, url string) {
-				apply(t, url, directory(t, files{"1_a.sql": "CREATE TABLE a (id int, n int, m int);\n" + trigger + "INSERT INTO a (id) VALUES (5);\n"}))
-				assert.Equal(t, "512", value(t, mysqltest.DB(t, url), "SELECT CONCAT(id, n, m) FROM a"))
+				dirtest.Apply(t, url, dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id int, n int, m int);\n" + trigger + "INSERT INTO a (id) VALUES (5);\n"}))
+				assert.Equal(t, "512", mysqltest.Value(t, mysqltest.DB(t, url), "SELECT CONCAT(id, n, m) FROM a"))
 			})
 		})
 	}
@@ -363,15 +359,15 @@ func TestSessionVariablesOfAFileDoNotConfuseApply(t *testing.T) {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()
 			mysqltest.EachServer(t, func(t *testing.T, url string) {
-				dir := directory(t, files{"1_a.sql": set + ";\nCREATE TABLE a (n int, at timestamp NOT NULL DEFAULT '2001-02-03 04:05:06') COMMENT 'größer';\n" +
+				dir := dirtest.New(t, dirtest.Files{"1_a.sql": set + ";\nCREATE TABLE a (n int, at timestamp NOT NULL DEFAULT '2001-02-03 04:05:06') COMMENT 'größer';\n" +
 					"INSERT INTO a (n) VALUES (1);\nUPDATE a SET n = n + 1 WHERE n = 1;\n", "2_b.sql": "CREATE TABLE b (id int);"})
-				assert.Len(t, apply(t, url, dir).Applied, 2)
-				assert.Equal(t, "2", value(t, mysqltest.DB(t, url), "SELECT n FROM a"))
+				assert.Len(t, dirtest.Apply(t, url, dir).Applied, 2)
+				assert.Equal(t, "2", mysqltest.Value(t, mysqltest.DB(t, url), "SELECT n FROM a"))
 				status, err := migrate.ReadStatus(t.Context(), url, dir)
 				require.NoError(t, err)
 				assert.Len(t, status.Applied, 2)
 				assert.Nil(t, status.Partial)
-				assert.Empty(t, apply(t, url, dir).Applied)
+				assert.Empty(t, dirtest.Apply(t, url, dir).Applied)
 			})
 		})
 	}

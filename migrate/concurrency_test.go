@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/authgraph/authgraph/internal/dirtest"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -24,9 +25,9 @@ func TestOneOfSeveralAppliesDoesTheWork(t *testing.T) {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			t.Parallel()
 			mysqltest.Each(t, func(t *testing.T, url string) {
-				clean := another(t, url)
-				apply(t, clean, directory(t, three))
-				dir := directory(t, three)
+				clean := mysqltest.Another(t, url)
+				dirtest.Apply(t, clean, dirtest.New(t, dirtest.Three))
+				dir := dirtest.New(t, dirtest.Three)
 				var applied atomic.Int64
 				var applies sync.WaitGroup
 				for range n {
@@ -40,7 +41,7 @@ func TestOneOfSeveralAppliesDoesTheWork(t *testing.T) {
 				}
 				applies.Wait()
 				assert.Equal(t, int64(3), applied.Load())
-				assert.Equal(t, dump(t, clean), dump(t, url))
+				assert.Equal(t, mysqltest.Dump(t, clean), mysqltest.Dump(t, url))
 			})
 		})
 	}
@@ -49,8 +50,8 @@ func TestOneOfSeveralAppliesDoesTheWork(t *testing.T) {
 func TestOneOfSeveralProcessesDoesTheWork(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		clean, path := another(t, url), folder(t, three)
-		apply(t, clean, open(t, path))
+		clean, path := mysqltest.Another(t, url), dirtest.Folder(t, dirtest.Three)
+		dirtest.Apply(t, clean, dirtest.Open(t, path))
 		var out [2]strings.Builder
 		var processes []*exec.Cmd
 		for i := range out {
@@ -65,18 +66,18 @@ func TestOneOfSeveralProcessesDoesTheWork(t *testing.T) {
 			statements += strings.Count(out[i].String(), "done ")
 		}
 		assert.Equal(t, 5, statements)
-		assert.Equal(t, dump(t, clean), dump(t, url))
+		assert.Equal(t, mysqltest.Dump(t, clean), mysqltest.Dump(t, url))
 	})
 }
 
 func TestApplyDoesNotWaitForTheLockForever(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		apply(t, url, directory(t, files{"1_a.sql": ""}))
+		dirtest.Apply(t, url, dirtest.New(t, dirtest.Files{"1_a.sql": ""}))
 		holder, id := hold(t, url)
 		var waiting int
 		opts := migrate.ApplyOptions{
-			Dir: directory(t, files{"1_a.sql": "", "2_b.sql": "CREATE TABLE b (id int);"}), LockTimeout: 100 * time.Millisecond,
+			Dir: dirtest.New(t, dirtest.Files{"1_a.sql": "", "2_b.sql": "CREATE TABLE b (id int);"}), LockTimeout: 100 * time.Millisecond,
 			Progress: func(p migrate.Progress) {
 				assert.Equal(t, migrate.Progress{Waiting: true}, p)
 				waiting++
@@ -86,17 +87,17 @@ func TestApplyDoesNotWaitForTheLockForever(t *testing.T) {
 		var locked *migrate.LockError
 		require.ErrorAs(t, err, &locked)
 		want := &migrate.LockError{Timeout: time.Second, Connection: id}
-		if isSQLite(url) {
+		if mysqltest.IsSQLite(url) {
 			want.Timeout = opts.LockTimeout
 		}
 		assert.Equal(t, want, locked)
 		assert.ErrorContains(t, err, "try again")
 		assert.Equal(t, 1, waiting)
-		assert.NotContains(t, tables(t, url), "b")
+		assert.NotContains(t, mysqltest.Tables(t, url), "b")
 
 		require.NoError(t, holder.Close())
-		apply(t, url, opts.Dir)
-		assert.Contains(t, tables(t, url), "b")
+		dirtest.Apply(t, url, opts.Dir)
+		assert.Contains(t, mysqltest.Tables(t, url), "b")
 	})
 }
 
@@ -105,17 +106,17 @@ func TestNegativeLockTimeoutIsRefused(t *testing.T) {
 	url := mysqltest.SQLite(t)
 	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{LockTimeout: -time.Second})
 	require.ErrorContains(t, err, "lock timeout -1s is negative")
-	assert.Empty(t, tables(t, url))
+	assert.Empty(t, mysqltest.Tables(t, url))
 }
 
 func TestApplyWithNothingToDoDoesNotWait(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		opts := migrate.ApplyOptions{
-			Dir:      directory(t, files{"1_a.sql": "CREATE TABLE a (id int);"}),
+			Dir:      dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id int);"}),
 			Progress: func(p migrate.Progress) { assert.False(t, p.Waiting) },
 		}
-		apply(t, url, opts.Dir)
+		dirtest.Apply(t, url, opts.Dir)
 		holder, _ := hold(t, url)
 		defer func() { assert.NoError(t, holder.Close()) }()
 		report, err := migrate.Apply(t.Context(), url, opts)
@@ -132,7 +133,7 @@ func hold(t *testing.T, url string) (*sql.Conn, int64) {
 	db.SetMaxIdleConns(0) // to close the connection is to close it
 	conn, err := db.Conn(t.Context())
 	require.NoError(t, err)
-	if isSQLite(url) {
+	if mysqltest.IsSQLite(url) {
 		_, err = conn.ExecContext(t.Context(), "BEGIN IMMEDIATE")
 		require.NoError(t, err)
 		return conn, 0
@@ -147,13 +148,13 @@ func hold(t *testing.T, url string) (*sql.Conn, int64) {
 func TestWaitForTheLockCanBeCancelled(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		apply(t, url, directory(t, files{"1_a.sql": ""}))
+		dirtest.Apply(t, url, dirtest.New(t, dirtest.Files{"1_a.sql": ""}))
 		holder, _ := hold(t, url)
 		defer func() { assert.NoError(t, holder.Close()) }()
 		ctx, cancel := context.WithCancel(t.Context())
 		start := time.Now()
 		_, err := migrate.Apply(ctx, url, migrate.ApplyOptions{
-			Dir: directory(t, files{"1_a.sql": "", "2_b.sql": ""}), Progress: func(migrate.Progress) { cancel() },
+			Dir: dirtest.New(t, dirtest.Files{"1_a.sql": "", "2_b.sql": ""}), Progress: func(migrate.Progress) { cancel() },
 		})
 		require.ErrorIs(t, err, context.Canceled)
 		assert.Less(t, time.Since(start), 10*time.Second)
@@ -163,7 +164,7 @@ func TestWaitForTheLockCanBeCancelled(t *testing.T) {
 func TestCancelledStatementKeepsOthersOutUntilTheServerIsDoneWithIt(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		dir := directory(t, files{
+		dir := dirtest.New(t, dirtest.Files{
 			"1_a.sql": "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\n",
 			"2_b.sql": "CREATE TABLE b AS SELECT id FROM a;\nUPDATE b SET id = id + 1;\n",
 		})
@@ -187,7 +188,7 @@ func TestCancelledStatementKeepsOthersOutUntilTheServerIsDoneWithIt(t *testing.T
 				assert.NoError(t, err)
 				wg.Go(func() {
 					defer cancel()
-					eventually(t, "the copy", func() bool { return copying(t, db) })
+					mysqltest.Eventually(t, "the copy", func() bool { return copying(t, db) })
 				})
 			}
 		}})
@@ -208,20 +209,20 @@ func TestCancelledStatementKeepsOthersOutUntilTheServerIsDoneWithIt(t *testing.T
 		require.NoError(t, err)
 		assert.True(t, waited)
 		assert.True(t, recovered)
-		assert.Equal(t, "2", value(t, db, "SELECT id FROM b"))
+		assert.Equal(t, "2", mysqltest.Value(t, db, "SELECT id FROM b"))
 	})
 }
 
 // copying reports whether the server runs the copy of the test's database.
 func copying(t *testing.T, db *sql.DB) bool {
 	t.Helper()
-	return value(t, db, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND INFO LIKE 'CREATE TABLE b%'") == "1"
+	return mysqltest.Value(t, db, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND INFO LIKE 'CREATE TABLE b%'") == "1"
 }
 
 func TestCancelledRowsAreRolledBack(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		dir := directory(t, files{"1_a.sql": "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);\n"})
+		dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);\n"})
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := migrate.Apply(ctx, url, migrate.ApplyOptions{Dir: dir, Progress: func(p migrate.Progress) {
 			if p.Step == 3 && !p.Done {
@@ -229,7 +230,7 @@ func TestCancelledRowsAreRolledBack(t *testing.T) {
 			}
 		}})
 		require.ErrorIs(t, err, context.Canceled)
-		apply(t, url, dir)
-		assert.Equal(t, "2", value(t, mysqltest.DB(t, url), "SELECT COUNT(*) FROM a"))
+		dirtest.Apply(t, url, dir)
+		assert.Equal(t, "2", mysqltest.Value(t, mysqltest.DB(t, url), "SELECT COUNT(*) FROM a"))
 	})
 }

@@ -10,6 +10,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/dirtest"
+	"github.com/authgraph/authgraph/internal/history"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -19,28 +23,28 @@ func TestHistoryThatTheDirectoryDoesNotContinueIsRefused(t *testing.T) {
 	b, c := "20240102000000_b.sql", "20240103000000_c.sql"
 	tests := []struct {
 		name  string
-		files files
+		files dirtest.Files
 		want  migrate.HistoryError
 		hint  string
 	}{
-		{"an applied file was edited", three.with(files{b: three[b] + "-- more\n"}),
-			migrate.HistoryError{Reason: migrate.HistoryChanged, File: b}, "restore it"},
-		{"an applied file was removed", three.without(b),
-			migrate.HistoryError{Reason: migrate.HistoryMissing, File: b}, "restore it"},
-		{"the newest file was removed", three.without(c),
-			migrate.HistoryError{Reason: migrate.HistoryMissing, File: c}, "restore it"},
-		{"a file was added between", three.with(files{"20240102100000_x.sql": "CREATE TABLE x (id int);"}),
-			migrate.HistoryError{Reason: migrate.HistoryOutOfOrder, File: "20240102100000_x.sql"}, "authgraph migrate hash"},
-		{"a file was added before the first", three.with(files{"20230102100000_x.sql": "CREATE TABLE x (id int);"}),
-			migrate.HistoryError{Reason: migrate.HistoryOutOfOrder, File: "20230102100000_x.sql"}, "authgraph migrate hash"},
+		{"an applied file was edited", dirtest.Three.With(dirtest.Files{b: dirtest.Three[b] + "-- more\n"}),
+			migrate.HistoryError{Reason: history.Changed, File: b}, "restore it"},
+		{"an applied file was removed", dirtest.Three.Without(b),
+			migrate.HistoryError{Reason: history.Missing, File: b}, "restore it"},
+		{"the newest file was removed", dirtest.Three.Without(c),
+			migrate.HistoryError{Reason: history.Missing, File: c}, "restore it"},
+		{"a file was added between", dirtest.Three.With(dirtest.Files{"20240102100000_x.sql": "CREATE TABLE x (id int);"}),
+			migrate.HistoryError{Reason: history.OutOfOrder, File: "20240102100000_x.sql"}, "write the checksums anew"},
+		{"a file was added before the first", dirtest.Three.With(dirtest.Files{"20230102100000_x.sql": "CREATE TABLE x (id int);"}),
+			migrate.HistoryError{Reason: history.OutOfOrder, File: "20230102100000_x.sql"}, "write the checksums anew"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			mysqltest.Each(t, func(t *testing.T, url string) {
-				apply(t, url, directory(t, three))
-				before := dump(t, url)
-				dir := directory(t, test.files.with(files{"20250101000000_new.sql": "CREATE TABLE fresh (id int);"}))
+				dirtest.Apply(t, url, dirtest.New(t, dirtest.Three))
+				before := mysqltest.Dump(t, url)
+				dir := dirtest.New(t, test.files.With(dirtest.Files{"20250101000000_new.sql": "CREATE TABLE fresh (id int);"}))
 
 				_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, AcceptEdit: true})
 				var got *migrate.HistoryError
@@ -53,7 +57,7 @@ func TestHistoryThatTheDirectoryDoesNotContinueIsRefused(t *testing.T) {
 				require.ErrorAs(t, err, &got)
 				assert.Equal(t, test.want, *got)
 				assert.Len(t, status.Applied, 3)
-				assert.Equal(t, before, dump(t, url))
+				assert.Equal(t, before, mysqltest.Dump(t, url))
 			})
 		})
 	}
@@ -62,10 +66,10 @@ func TestHistoryThatTheDirectoryDoesNotContinueIsRefused(t *testing.T) {
 func TestFilesBeforeABaselineAreNotMissed(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		dir := directory(t, three)
+		dir := dirtest.New(t, dirtest.Three)
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, Baseline: "20240103000000"})
 		require.NoError(t, err)
-		assert.Empty(t, apply(t, url, dir).Applied)
+		assert.Empty(t, dirtest.Apply(t, url, dir).Applied)
 	})
 }
 
@@ -77,48 +81,48 @@ func TestDirectoryThatItsChecksumsDoNotMatchIsRefused(t *testing.T) {
 		edit func(t *testing.T, path string)
 		want migrate.ChecksumError
 	}{
-		{"edited", func(t *testing.T, path string) { put(t, path, b, "CREATE TABLE other (id int);") },
+		{"edited", func(t *testing.T, path string) { dirtest.Put(t, path, b, "CREATE TABLE other (id int);") },
 			migrate.ChecksumError{File: b, Reason: "edited"}},
 		{"added", func(t *testing.T, path string) {
-			put(t, path, "20250101000000_new.sql", "CREATE TABLE other (id int);")
+			dirtest.Put(t, path, "20250101000000_new.sql", "CREATE TABLE other (id int);")
 		},
 			migrate.ChecksumError{File: "20250101000000_new.sql", Reason: "added"}},
 		{"added between", func(t *testing.T, path string) {
-			put(t, path, "20240101100000_new.sql", "CREATE TABLE other (id int);")
+			dirtest.Put(t, path, "20240101100000_new.sql", "CREATE TABLE other (id int);")
 		},
 			migrate.ChecksumError{File: "20240101100000_new.sql", Reason: "added"}},
 		{"removed", func(t *testing.T, path string) { require.NoError(t, os.Remove(filepath.Join(path, a))) },
 			migrate.ChecksumError{File: a, Reason: "removed"}},
 		{"without checksums", func(t *testing.T, path string) { require.NoError(t, os.Remove(filepath.Join(path, "atlas.sum"))) },
 			migrate.ChecksumError{Reason: "is missing"}},
-		{"with empty checksums", func(t *testing.T, path string) { put(t, path, "atlas.sum", "") },
+		{"with empty checksums", func(t *testing.T, path string) { dirtest.Put(t, path, "atlas.sum", "") },
 			migrate.ChecksumError{Reason: "contradicts itself, as after a merge"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			mysqltest.Each(t, func(t *testing.T, url string) {
-				path := folder(t, three)
+				path := dirtest.Folder(t, dirtest.Three)
 				test.edit(t, path)
-				dir := open(t, path)
+				dir := dirtest.Open(t, path)
 				_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 				var got *migrate.ChecksumError
 				require.ErrorAs(t, err, &got)
 				assert.Equal(t, test.want, *got)
-				assert.ErrorContains(t, err, "authgraph migrate hash")
+				assert.ErrorContains(t, err, "write the checksums anew")
 				_, err = migrate.ReadStatus(t.Context(), url, dir)
 				require.ErrorAs(t, err, &got)
-				assert.Empty(t, tables(t, url))
+				assert.Empty(t, mysqltest.Tables(t, url))
 
-				require.NoError(t, migrate.Hash(dir))
-				require.NoError(t, migrate.Validate(dir))
+				require.NoError(t, directory.Hash(dir))
+				require.NoError(t, directory.Validate(dir))
 			})
 		})
 	}
 }
 
 // halfApplied is a directory of which the third of five statements fails.
-var halfApplied = files{"1_a.sql": `CREATE TABLE a (id int, n int);
+var halfApplied = dirtest.Files{"1_a.sql": `CREATE TABLE a (id int, n int);
 INSERT INTO a VALUES (1, 1), (1, 2);
 
 ALTER TABLE a ADD UNIQUE (id);
@@ -129,7 +133,7 @@ CREATE TABLE b (id int);
 // applyHalf applies halfApplied, of which two statements stay.
 func applyHalf(t *testing.T, url, path string) {
 	t.Helper()
-	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, path)})
+	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.Open(t, path)})
 	var failed *migrate.StmtError
 	require.ErrorAs(t, err, &failed)
 	var duplicate *mysql.MySQLError
@@ -144,11 +148,11 @@ func applyHalf(t *testing.T, url, path string) {
 func TestApplyGoesOnOnceTheDataIsRepaired(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		path := folder(t, halfApplied)
+		path := dirtest.Folder(t, halfApplied)
 		applyHalf(t, url, path)
 		applyHalf(t, url, path)
 
-		status, err := migrate.ReadStatus(t.Context(), url, open(t, path))
+		status, err := migrate.ReadStatus(t.Context(), url, dirtest.Open(t, path))
 		require.NoError(t, err)
 		assert.Empty(t, status.Current)
 		assert.Empty(t, status.Applied)
@@ -161,30 +165,30 @@ func TestApplyGoesOnOnceTheDataIsRepaired(t *testing.T) {
 		}, status.Partial)
 
 		db := mysqltest.DB(t, url)
-		run(t, db, "UPDATE a SET id = n")
-		report := apply(t, url, open(t, path))
+		mysqltest.Exec(t, db, "UPDATE a SET id = n")
+		report := dirtest.Apply(t, url, dirtest.Open(t, path))
 		require.Len(t, report.Applied, 1)
 		assert.Equal(t, 2, report.Applied[0].Resumed)
 		assert.Len(t, report.Applied[0].Statements, 3)
 		assert.Equal(t, "1", report.Current)
-		assert.Equal(t, "5", value(t, db, "SELECT SUM(n) FROM a"))
-		status, err = migrate.ReadStatus(t.Context(), url, open(t, path))
+		assert.Equal(t, "5", mysqltest.Value(t, db, "SELECT SUM(n) FROM a"))
+		status, err = migrate.ReadStatus(t.Context(), url, dirtest.Open(t, path))
 		require.NoError(t, err)
 		assert.Nil(t, status.Partial)
-		assert.Equal(t, "", value(t, db, "SELECT CONCAT(error, error_stmt) FROM atlas_schema_revisions"))
+		assert.Equal(t, "", mysqltest.Value(t, db, "SELECT CONCAT(error, error_stmt) FROM atlas_schema_revisions"))
 	})
 }
 
 func TestFailingRowsLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		dir := directory(t, files{"1_a.sql": "CREATE TABLE a (id int PRIMARY KEY);\nINSERT INTO a VALUES (1), (2), (1);"})
+		dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id int PRIMARY KEY);\nINSERT INTO a VALUES (1), (2), (1);"})
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 		var failed *migrate.StmtError
 		require.ErrorAs(t, err, &failed)
 		assert.Equal(t, 2, failed.Index)
 		assert.NotContains(t, err.Error(), "rolled back")
-		assert.Equal(t, "0", value(t, mysqltest.DB(t, url), "SELECT COUNT(*) FROM a"))
+		assert.Equal(t, "0", mysqltest.Value(t, mysqltest.DB(t, url), "SELECT COUNT(*) FROM a"))
 		status, err := migrate.ReadStatus(t.Context(), url, dir)
 		require.NoError(t, err)
 		assert.Contains(t, status.Partial.Error, "Error 1062")
@@ -206,15 +210,15 @@ func TestNothingThatApplySaysHoldsAValueOfARow(t *testing.T) {
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		first := "CREATE TABLE a (secret varchar(20));\nINSERT INTO a VALUES ('geheim☃'), ('geheim☃');\n"
 		cases := tests
-		if isSQLite(url) {
+		if mysqltest.IsSQLite(url) {
 			cases = tests[:1] // it takes every value in every column
 		} else {
 			first += "CREATE TABLE b (n int, at datetime);\nCREATE TABLE c (n int) PARTITION BY LIST (n) (PARTITION p VALUES IN (4711));\n"
 		}
 		for _, test := range cases {
 			t.Run(test.name, func(t *testing.T) {
-				url := another(t, url)
-				dir := directory(t, files{"1_a.sql": first, "2_b.sql": test.stmt})
+				url := mysqltest.Another(t, url)
+				dir := dirtest.New(t, dirtest.Files{"1_a.sql": first, "2_b.sql": test.stmt})
 				_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 				var failed *migrate.StmtError
 				require.ErrorAs(t, err, &failed)
@@ -222,7 +226,7 @@ func TestNothingThatApplySaysHoldsAValueOfARow(t *testing.T) {
 					assert.NotContains(t, text, "geheim")
 					assert.Contains(t, text, test.says)
 				}
-				if isSQLite(url) {
+				if mysqltest.IsSQLite(url) {
 					return
 				}
 				var refused *mysql.MySQLError
@@ -231,7 +235,7 @@ func TestNothingThatApplySaysHoldsAValueOfARow(t *testing.T) {
 				status, err := migrate.ReadStatus(t.Context(), url, dir)
 				require.NoError(t, err)
 				assert.Equal(t, failed.Err.Error(), status.Partial.Error)
-				assert.Equal(t, failed.Err.Error(), value(t, mysqltest.DB(t, url), "SELECT error FROM atlas_schema_revisions WHERE version = '2'"))
+				assert.Equal(t, failed.Err.Error(), mysqltest.Value(t, mysqltest.DB(t, url), "SELECT error FROM atlas_schema_revisions WHERE version = '2'"))
 			})
 		}
 	})
@@ -240,14 +244,14 @@ func TestNothingThatApplySaysHoldsAValueOfARow(t *testing.T) {
 func TestSQLiteLeavesNothingOfAFailingFile(t *testing.T) {
 	t.Parallel()
 	url := mysqltest.SQLite(t)
-	dir := directory(t, files{"1_a.sql": "CREATE TABLE a (id int);", "2_b.sql": "CREATE TABLE b (id int);\nINSERT INTO b VALUES (1);\nINSERT INTO b SELECT id, x FROM a;"})
+	dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id int);", "2_b.sql": "CREATE TABLE b (id int);\nINSERT INTO b VALUES (1);\nINSERT INTO b SELECT id, x FROM a;"})
 	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 	var failed *migrate.StmtError
 	require.ErrorAs(t, err, &failed)
 	assert.ErrorContains(t, failed.Err, "x")
 	failed.Err = nil
 	assert.Equal(t, &migrate.StmtError{File: "2_b.sql", Line: 3, Index: 3, Total: 3, Stmt: "INSERT INTO b SELECT id, x FROM a;"}, failed)
-	assert.Equal(t, []string{"a", migrate.RevisionsTable}, tables(t, url))
+	assert.Equal(t, []string{"a", atlasdb.RevisionsTable}, mysqltest.Tables(t, url))
 	status, err := migrate.ReadStatus(t.Context(), url, dir)
 	require.NoError(t, err)
 	assert.Equal(t, "1", status.Current)
@@ -261,54 +265,54 @@ func TestEditsOfAHalfAppliedFile(t *testing.T) {
 	replace := func(old, new string) string { return strings.Replace(text, old, new, 1) }
 	tests := []struct {
 		name, text string
-		refused    migrate.HistoryReason
+		refused    history.Reason
 		accepted   bool
 		line       int // of the recorded statement, if the file still holds it there
 	}{
-		{"the failed statement is repaired", replace("UNIQUE (id)", "INDEX (id)"), migrate.HistoryPendingPartEdited, true, 0},
-		{"a later statement is edited", replace("b (id int)", "b (n int)"), migrate.HistoryPendingPartEdited, true, 4},
-		{"a statement is put before the failed one", replace("ALTER", "UPDATE a SET id = n;\nALTER"), migrate.HistoryPendingPartEdited, true, 0},
-		{"the rest is dropped", text[:strings.Index(text, "ALTER")], migrate.HistoryPendingPartEdited, true, 0},
-		{"an applied statement is edited", replace("(1, 2)", "(2, 2)"), migrate.HistoryAppliedPartEdited, false, 4},
-		{"a statement is put first", "CREATE TABLE c (id int);\n" + text, migrate.HistoryAppliedPartEdited, false, 0},
-		{"fewer statements than are applied", text[:strings.Index(text, "INSERT")], migrate.HistoryAppliedPartEdited, false, 0},
-		{"no statement", "-- gone\n", migrate.HistoryAppliedPartEdited, false, 0},
+		{"the failed statement is repaired", replace("UNIQUE (id)", "INDEX (id)"), history.PendingPartEdited, true, 0},
+		{"a later statement is edited", replace("b (id int)", "b (n int)"), history.PendingPartEdited, true, 4},
+		{"a statement is put before the failed one", replace("ALTER", "UPDATE a SET id = n;\nALTER"), history.PendingPartEdited, true, 0},
+		{"the rest is dropped", text[:strings.Index(text, "ALTER")], history.PendingPartEdited, true, 0},
+		{"an applied statement is edited", replace("(1, 2)", "(2, 2)"), history.AppliedPartEdited, false, 4},
+		{"a statement is put first", "CREATE TABLE c (id int);\n" + text, history.AppliedPartEdited, false, 0},
+		{"fewer statements than are applied", text[:strings.Index(text, "INSERT")], history.AppliedPartEdited, false, 0},
+		{"no statement", "-- gone\n", history.AppliedPartEdited, false, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			mysqltest.EachServer(t, func(t *testing.T, url string) {
-				path := folder(t, halfApplied)
+				path := dirtest.Folder(t, halfApplied)
 				applyHalf(t, url, path)
-				before := dump(t, url)
-				edit(t, path, files{"1_a.sql": test.text})
+				before := mysqltest.Dump(t, url)
+				dirtest.Edit(t, path, dirtest.Files{"1_a.sql": test.text})
 
-				_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, path)})
+				_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.Open(t, path)})
 				var got *migrate.HistoryError
 				require.ErrorAs(t, err, &got)
 				assert.Equal(t, migrate.HistoryError{Reason: test.refused, File: "1_a.sql", Applied: 2, Total: 5}, *got)
-				status, statusErr := migrate.ReadStatus(t.Context(), url, open(t, path))
+				status, statusErr := migrate.ReadStatus(t.Context(), url, dirtest.Open(t, path))
 				require.EqualError(t, statusErr, err.Error())
 				status.Partial.Error = ""
 				assert.Equal(t, &migrate.Partial{
 					File: "1_a.sql", Applied: 2, Total: 5, Stmt: "ALTER TABLE a ADD UNIQUE (id);", Line: test.line,
 				}, status.Partial)
-				assert.Equal(t, before, dump(t, url))
+				assert.Equal(t, before, mysqltest.Dump(t, url))
 
-				run(t, mysqltest.DB(t, url), "UPDATE a SET id = n")
-				before = dump(t, url)
-				report, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, path), AcceptEdit: true})
+				mysqltest.Exec(t, mysqltest.DB(t, url), "UPDATE a SET id = n")
+				before = mysqltest.Dump(t, url)
+				report, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.Open(t, path), AcceptEdit: true})
 				if test.accepted {
 					require.NoError(t, err)
 					assert.Equal(t, 2, report.Applied[0].Resumed)
-					assert.Empty(t, apply(t, url, open(t, path)).Applied)
+					assert.Empty(t, dirtest.Apply(t, url, dirtest.Open(t, path)).Applied)
 					return
 				}
 				require.ErrorAs(t, err, &got)
 				assert.ErrorContains(t, err, "restore the applied statements")
-				assert.Equal(t, before, dump(t, url))
-				edit(t, path, halfApplied)
-				apply(t, url, open(t, path))
+				assert.Equal(t, before, mysqltest.Dump(t, url))
+				dirtest.Edit(t, path, halfApplied)
+				dirtest.Apply(t, url, dirtest.Open(t, path))
 			})
 		})
 	}
@@ -317,22 +321,22 @@ func TestEditsOfAHalfAppliedFile(t *testing.T) {
 func TestFileThatFailedAtItsFirstStatementMayBeEdited(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		path := folder(t, files{"1_a.sql": "CREATE TABLE a (id no_such_type);"})
-		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, path)})
+		path := dirtest.Folder(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id no_such_type);"})
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.Open(t, path)})
 		var failed *migrate.StmtError
 		require.ErrorAs(t, err, &failed)
-		edit(t, path, files{"1_a.sql": "CREATE TABLE a (id int);\nCREATE TABLE b (id int);"})
-		assert.Len(t, apply(t, url, open(t, path)).Applied, 1)
-		assert.Empty(t, apply(t, url, open(t, path)).Applied)
+		dirtest.Edit(t, path, dirtest.Files{"1_a.sql": "CREATE TABLE a (id int);\nCREATE TABLE b (id int);"})
+		assert.Len(t, dirtest.Apply(t, url, dirtest.Open(t, path)).Applied, 1)
+		assert.Empty(t, dirtest.Apply(t, url, dirtest.Open(t, path)).Applied)
 	})
 }
 
 func TestStatementInDoubtIsFoundToHaveRunOrNot(t *testing.T) {
 	t.Parallel()
 	const first, doubtful = "CREATE TABLE a (id int);\n", "ALTER TABLE a ADD COLUMN n int;\n"
-	path := folder(t, files{"1_a.sql": first + doubtful})
-	edited := folder(t, files{"1_a.sql": first + "ALTER TABLE a ADD COLUMN m int;\n"})
-	shortened := folder(t, files{"1_a.sql": first})
+	path := dirtest.Folder(t, dirtest.Files{"1_a.sql": first + doubtful})
+	edited := dirtest.Folder(t, dirtest.Files{"1_a.sql": first + "ALTER TABLE a ADD COLUMN m int;\n"})
+	shortened := dirtest.Folder(t, dirtest.Files{"1_a.sql": first})
 	for action, ran := range map[mysqltest.Action]bool{mysqltest.CutBefore: false, mysqltest.CutAfter: true} {
 		t.Run(map[bool]string{true: "ran", false: "did not run"}[ran], func(t *testing.T) {
 			t.Parallel()
@@ -343,20 +347,20 @@ func TestStatementInDoubtIsFoundToHaveRunOrNot(t *testing.T) {
 					}
 					return mysqltest.Forward
 				}}
-				_, err := migrate.Apply(t.Context(), proxy.Start(t, url), migrate.ApplyOptions{Dir: open(t, path)})
+				_, err := migrate.Apply(t.Context(), proxy.Start(t, url), migrate.ApplyOptions{Dir: dirtest.Open(t, path)})
 				var cut *migrate.StmtError
 				require.ErrorAs(t, err, &cut)
 				assert.Equal(t, 2, cut.Index)
 
-				status, err := migrate.ReadStatus(t.Context(), url, open(t, path))
+				status, err := migrate.ReadStatus(t.Context(), url, dirtest.Open(t, path))
 				require.NoError(t, err)
 				assert.Equal(t, &migrate.Partial{
 					File: "1_a.sql", Applied: 1, Total: 2, Stmt: strings.TrimSpace(doubtful), Line: 2, InDoubt: true,
 				}, status.Partial)
 
 				for _, other := range []string{edited, shortened} {
-					_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, other), AcceptEdit: ran})
-					status, statusErr := migrate.ReadStatus(t.Context(), url, open(t, other))
+					_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.Open(t, other), AcceptEdit: ran})
+					status, statusErr := migrate.ReadStatus(t.Context(), url, dirtest.Open(t, other))
 					require.EqualError(t, statusErr, err.Error())
 					assert.Equal(t, &migrate.Partial{
 						File: "1_a.sql", Applied: 1, Total: 2, Stmt: strings.TrimSpace(doubtful), InDoubt: true,
@@ -364,21 +368,21 @@ func TestStatementInDoubtIsFoundToHaveRunOrNot(t *testing.T) {
 					var got *migrate.HistoryError
 					require.ErrorAs(t, err, &got)
 					if ran {
-						assert.Equal(t, migrate.HistoryError{Reason: migrate.HistoryAppliedPartEdited, File: "1_a.sql", Applied: 2, Total: 2}, *got)
+						assert.Equal(t, migrate.HistoryError{Reason: history.AppliedPartEdited, File: "1_a.sql", Applied: 2, Total: 2}, *got)
 					} else {
-						assert.Equal(t, migrate.HistoryError{Reason: migrate.HistoryPendingPartEdited, File: "1_a.sql", Applied: 1, Total: 2}, *got)
+						assert.Equal(t, migrate.HistoryError{Reason: history.PendingPartEdited, File: "1_a.sql", Applied: 1, Total: 2}, *got)
 					}
 				}
 
 				var recovered []bool
-				_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, path), Progress: func(p migrate.Progress) {
+				_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.Open(t, path), Progress: func(p migrate.Progress) {
 					if p.Done {
 						recovered = append(recovered, p.Recovered)
 					}
 				}})
 				require.NoError(t, err)
 				assert.Equal(t, []bool{ran}, recovered)
-				assert.Equal(t, []string{"id", "n"}, column(t, mysqltest.DB(t, url),
+				assert.Equal(t, []string{"id", "n"}, mysqltest.Column(t, mysqltest.DB(t, url),
 					"SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'a' ORDER BY 1"))
 			})
 		})

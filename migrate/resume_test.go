@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/dirtest"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -23,10 +25,10 @@ import (
 var cutDirs = []struct {
 	name  string
 	reads bool
-	files files
+	files dirtest.Files
 }{
 	{"project", false, nil},
-	{"rows", true, files{
+	{"rows", true, dirtest.Files{
 		"1_counters.sql": `
 CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL);
 INSERT INTO counters VALUES (1, 1), (2, 2);
@@ -37,14 +39,14 @@ ALTER TABLE counters ADD COLUMN m int NOT NULL DEFAULT 7;
 UPDATE counters SET n = n + 1, m = m + 1;
 DELETE FROM counters WHERE n = 3;`,
 	}},
-	{"columns", false, files{
+	{"columns", false, dirtest.Files{
 		"1_people.sql": `
 CREATE TABLE people (id int PRIMARY KEY, born varchar(20));
 ALTER TABLE people ADD COLUMN name varchar(20) COLLATE utf8mb4_bin, ADD UNIQUE (name);
 ALTER TABLE people RENAME COLUMN born TO birth;
 ALTER TABLE people MODIFY birth varchar(40) NOT NULL DEFAULT 'x', ADD INDEX (birth);`,
 	}},
-	{"objects", false, files{
+	{"objects", false, dirtest.Files{
 		"1_session.sql": `
 SET SESSION sql_mode = 'ANSI_QUOTES';
 CREATE TABLE "parents" ("id" int PRIMARY KEY, at timestamp NOT NULL DEFAULT '2001-02-03 04:05:06');
@@ -52,7 +54,7 @@ CREATE TABLE "children" ("id" int PRIMARY KEY, "n" int, FOREIGN KEY ("id") REFER
 SET FOREIGN_KEY_CHECKS = 0;
 DROP TABLE parents;`,
 	}},
-	{"views", false, files{
+	{"views", false, dirtest.Files{
 		"1_views.sql": `
 CREATE TABLE items (id int PRIMARY KEY, n int);
 SET time_zone = '+05:30';
@@ -61,7 +63,7 @@ CREATE TRIGGER twice BEFORE INSERT ON items FOR EACH ROW SET NEW.n = NEW.n * 2;
 CREATE PROCEDURE fill() INSERT INTO items VALUES (1, 2);
 DROP VIEW many;`,
 	}},
-	{"calls", false, files{
+	{"calls", false, dirtest.Files{
 		"1_counters.sql": `
 CREATE TABLE counters (n int NOT NULL);
 INSERT INTO counters VALUES (1);
@@ -88,9 +90,9 @@ func TestApplyGoesOnExactlyWhereItsConnectionWasCut(t *testing.T) {
 	for _, test := range cutDirs {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			var dir migrate.Dir
+			var dir directory.Dir
 			if test.files != nil {
-				dir = directory(t, test.files)
+				dir = dirtest.New(t, test.files)
 			}
 			mysqltest.EachServer(t, func(t *testing.T, url string) {
 				if strings.Contains(fmt.Sprint(test.files), "PREPARE") {
@@ -100,13 +102,13 @@ func TestApplyGoesOnExactlyWhereItsConnectionWasCut(t *testing.T) {
 				for k := range commands {
 					t.Run(fmt.Sprintf("after %d commands", k), func(t *testing.T) {
 						t.Parallel()
-						url := another(t, url)
+						url := mysqltest.Another(t, url)
 						proxy := newCutter(k, test.reads)
 						// Not an error each time: a cut releases the lock, too.
 						_, _ = migrate.Apply(t.Context(), proxy.Start(t, url), migrate.ApplyOptions{Dir: dir})
 						require.True(t, proxy.cut.Load())
-						apply(t, url, dir)
-						require.Equal(t, want, dump(t, url), "cut after %q", proxy.commands())
+						dirtest.Apply(t, url, dir)
+						require.Equal(t, want, mysqltest.Dump(t, url), "cut after %q", proxy.commands())
 					})
 				}
 			})
@@ -158,30 +160,30 @@ func (c *cutter) commands() []string {
 
 // cleanApply applies without a cut and returns what is then in the database and
 // how many commands it took.
-func cleanApply(t *testing.T, url string, dir migrate.Dir, reads bool) (content string, commands int) {
+func cleanApply(t *testing.T, url string, dir directory.Dir, reads bool) (content string, commands int) {
 	t.Helper()
 	counter := newCutter(-1, reads)
-	apply(t, counter.Start(t, url), dir)
-	content, commands = dump(t, url), len(counter.commands())
-	assert.Empty(t, apply(t, url, dir).Applied)
-	require.Equal(t, content, dump(t, url), "a second apply changes something")
+	dirtest.Apply(t, counter.Start(t, url), dir)
+	content, commands = mysqltest.Dump(t, url), len(counter.commands())
+	assert.Empty(t, dirtest.Apply(t, url, dir).Applied)
+	require.Equal(t, content, mysqltest.Dump(t, url), "a second apply changes something")
 	return content, commands
 }
 
-var killed = files{
+var killed = dirtest.Files{
 	"1_a.sql": "CREATE TABLE a (n int);\nINSERT INTO a VALUES (1);",
 	"2_b.sql": "ALTER TABLE a ADD COLUMN m int;",
 }
 
 func TestApplyGoesOnExactlyWhereItsProcessWasKilled(t *testing.T) {
 	t.Parallel()
-	path := folder(t, killed)
+	path := dirtest.Folder(t, killed)
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		want, commands := cleanApply(t, url, open(t, path), true)
+		want, commands := cleanApply(t, url, dirtest.Open(t, path), true)
 		for k := range commands {
 			t.Run(fmt.Sprintf("after %d commands", k), func(t *testing.T) {
 				t.Parallel()
-				url := another(t, url)
+				url := mysqltest.Another(t, url)
 				var process *exec.Cmd
 				started := make(chan struct{})
 				proxy := newCutter(k, true)
@@ -193,8 +195,8 @@ func TestApplyGoesOnExactlyWhereItsProcessWasKilled(t *testing.T) {
 				require.NoError(t, process.Start())
 				close(started)
 				require.ErrorContains(t, process.Wait(), "killed")
-				apply(t, url, open(t, path))
-				require.Equal(t, want, dump(t, url), "killed after %q", proxy.commands())
+				dirtest.Apply(t, url, dirtest.Open(t, path))
+				require.Equal(t, want, mysqltest.Dump(t, url), "killed after %q", proxy.commands())
 			})
 		}
 	})
@@ -202,10 +204,10 @@ func TestApplyGoesOnExactlyWhereItsProcessWasKilled(t *testing.T) {
 
 func TestApplyOnSQLiteStartsAFileAnewWhereItsProcessWasKilled(t *testing.T) {
 	t.Parallel()
-	path := folder(t, killed)
+	path := dirtest.Folder(t, killed)
 	clean := mysqltest.SQLite(t)
-	apply(t, clean, open(t, path))
-	want := dump(t, clean)
+	dirtest.Apply(t, clean, dirtest.Open(t, path))
+	want := mysqltest.Dump(t, clean)
 	const calls = 6 // two for each of the three statements
 	for n := 1; n <= calls; n++ {
 		t.Run(fmt.Sprintf("%d of %d", n, calls), func(t *testing.T) {
@@ -228,13 +230,13 @@ func TestApplyOnSQLiteStartsAFileAnewWhereItsProcessWasKilled(t *testing.T) {
 			require.NoError(t, process.Process.Kill())
 			require.ErrorContains(t, process.Wait(), "killed")
 
-			status, err := migrate.ReadStatus(t.Context(), url, open(t, path))
+			status, err := migrate.ReadStatus(t.Context(), url, dirtest.Open(t, path))
 			require.NoError(t, err)
 			// The second file begins with the fifth call.
 			assert.Len(t, status.Applied, (n-1)/4)
 			assert.Nil(t, status.Partial)
-			apply(t, url, open(t, path))
-			require.Equal(t, want, dump(t, url))
+			dirtest.Apply(t, url, dirtest.Open(t, path))
+			require.Equal(t, want, mysqltest.Dump(t, url))
 		})
 	}
 }

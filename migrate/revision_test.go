@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/dirtest"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -30,27 +32,27 @@ var revisionColumns = map[string][]string{
 func TestRevisionTableIsThatOfTheAtlasCLI(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		apply(t, url, nil)
+		dirtest.Apply(t, url, nil)
 		db := mysqltest.DB(t, url)
 		kind := "mysql"
 		if strings.HasPrefix(url, "mariadb") {
 			kind = "mariadb"
 		}
-		assert.Equal(t, revisionColumns[kind], column(t, db, "SELECT CONCAT_WS(' ', COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COALESCE(COLUMN_DEFAULT, '<nil>')) "+
-			"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION", migrate.RevisionsTable))
-		assert.Equal(t, "utf8mb4_bin", value(t, db,
-			"SELECT TABLE_COLLATION FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?", migrate.RevisionsTable))
-		assert.Equal(t, []string{"version"}, column(t, db,
-			"SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?", migrate.RevisionsTable))
+		assert.Equal(t, revisionColumns[kind], mysqltest.Column(t, db, "SELECT CONCAT_WS(' ', COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COALESCE(COLUMN_DEFAULT, '<nil>')) "+
+			"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION", atlasdb.RevisionsTable))
+		assert.Equal(t, "utf8mb4_bin", mysqltest.Value(t, db,
+			"SELECT TABLE_COLLATION FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?", atlasdb.RevisionsTable))
+		assert.Equal(t, []string{"version"}, mysqltest.Column(t, db,
+			"SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?", atlasdb.RevisionsTable))
 	})
 }
 
 func TestHistoryHoldsWhatTheAtlasCLIReads(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		dir := directory(t, three)
+		dir := dirtest.New(t, dirtest.Three)
 		before := time.Now().Add(-2 * time.Second)
-		apply(t, url, dir)
+		dirtest.Apply(t, url, dir)
 		db := mysqltest.DB(t, url)
 		sum, err := dir.Checksum()
 		require.NoError(t, err)
@@ -95,12 +97,12 @@ func TestHistoryHoldsWhatTheAtlasCLIReads(t *testing.T) {
 func TestApplyGoesOnWhereTheAtlasCLIStopped(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		dir := directory(t, halfApplied)
+		dir := dirtest.New(t, halfApplied)
 		// The partial hashes and the definition come from a first run here.
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 		require.Error(t, err)
 		db := mysqltest.DB(t, url)
-		run(t, db, "UPDATE atlas_schema_revisions SET operator_version = 'Atlas CLI', error = 'Error 1062 (23000): Duplicate entry ''geheim'' for key ''a.one'''",
+		mysqltest.Exec(t, db, "UPDATE atlas_schema_revisions SET operator_version = 'Atlas CLI', error = 'Error 1062 (23000): Duplicate entry ''geheim'' for key ''a.one'''",
 			"INSERT INTO atlas_schema_revisions (version, description, executed_at, execution_time, hash, operator_version) "+
 				"VALUES ('.atlas_cloud_identifier', 'x', CURRENT_TIMESTAMP, 0, '', 'Atlas CLI')",
 			"UPDATE a SET id = n")
@@ -118,14 +120,14 @@ func TestApplyGoesOnWhereTheAtlasCLIStopped(t *testing.T) {
 func TestHistoryThatCannotBeTrustedIsReported(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		path := folder(t, halfApplied)
+		path := dirtest.Folder(t, halfApplied)
 		applyHalf(t, url, path)
 		db := mysqltest.DB(t, url)
-		run(t, db, "UPDATE atlas_schema_revisions SET partial_hashes = NULL")
-		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, path)})
+		mysqltest.Exec(t, db, "UPDATE atlas_schema_revisions SET partial_hashes = NULL")
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.Open(t, path)})
 		require.ErrorContains(t, err, "counts 2 applied statements but holds 0 hashes")
-		run(t, db, `UPDATE atlas_schema_revisions SET partial_hashes = '{"a": 1}'`)
-		_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: open(t, path)})
+		mysqltest.Exec(t, db, `UPDATE atlas_schema_revisions SET partial_hashes = '{"a": 1}'`)
+		_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.Open(t, path)})
 		require.ErrorContains(t, err, "partial hashes of 1")
 	})
 }
@@ -133,9 +135,9 @@ func TestHistoryThatCannotBeTrustedIsReported(t *testing.T) {
 func TestStatusOfADatabaseWithoutHistory(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		status, err := migrate.ReadStatus(t.Context(), url, directory(t, three))
+		status, err := migrate.ReadStatus(t.Context(), url, dirtest.New(t, dirtest.Three))
 		require.NoError(t, err)
-		assert.Equal(t, &migrate.Status{Applied: []migrate.Revision{}, Pending: three.names()}, status)
-		assert.Empty(t, tables(t, url))
+		assert.Equal(t, &migrate.Status{Applied: []migrate.Revision{}, Pending: dirtest.Three.Names()}, status)
+		assert.Empty(t, mysqltest.Tables(t, url))
 	})
 }

@@ -3,10 +3,16 @@ package migrate
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"strings"
 	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
+
+	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/history"
 )
 
 // Status is how far a database has followed a directory.
@@ -53,16 +59,16 @@ type Partial struct {
 // embedded one. It changes nothing. Where directory and history disagree, the
 // error is the [*ChecksumError] or [*HistoryError] that [Apply] would return
 // and the status, read as far as it goes, is returned with it.
-func ReadStatus(ctx context.Context, url string, dir Dir) (s *Status, err error) {
-	t, err := openTarget(ctx, url, dir, true)
+func ReadStatus(ctx context.Context, url string, fsys fs.FS) (s *Status, err error) {
+	db, dir, err := open(ctx, url, fsys, true)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, t.close()) }()
-	if err := notOurs(t.dir); err != nil {
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := directory.NotForeign(dir); err != nil {
 		return nil, err
 	}
-	revs, err := t.read(ctx)
+	revs, err := (history.Store{DB: db}).Read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -77,58 +83,61 @@ func ReadStatus(ctx context.Context, url string, dir Dir) (s *Status, err error)
 			ExecutedAt: r.ExecutedAt.UTC(), Operator: r.OperatorVersion, Duration: r.ExecutionTime,
 		})
 	}
-	files, err := pending(t.dir, revs)
+	files, err := history.Pending(dir, revs)
 	if err != nil {
 		return s, err
 	}
 	for _, f := range files {
 		s.Pending = append(s.Pending, f.Name())
 	}
-	var half *todo
+	var partly *todo
 	if n := len(revs); n > 0 && revs[n-1].Applied < revs[n-1].Total {
-		half, err = t.half(files, revs[n-1])
-		s.Partial = half.partial()
+		partly, err = half(db, files, revs[n-1])
+		s.Partial = partly.partial()
 	}
-	if err := Validate(t.dir); err != nil {
+	if err := directory.Validate(dir); err != nil {
 		return s, err
 	}
-	if err := verify(t.dir, revs); err != nil {
+	if err := history.Verify(dir, revs); err != nil {
 		return s, err
 	}
-	if err != nil || half == nil {
+	if err != nil || partly == nil {
 		return s, err
 	}
-	return s, t.compareHalf(ctx, half)
+	return s, compareHalf(ctx, db, dir, partly)
 }
 
 // half is the half-applied file of r; without a file if that is gone, and
 // without statements if it cannot be split.
-func (t *target) half(files []atlas.File, r *atlas.Revision) (_ *todo, err error) {
+func half(db *atlasdb.DB, files []atlas.File, r *atlas.Revision) (*todo, error) {
 	d := &todo{rev: r}
 	for _, f := range files {
 		if f.Version() == r.Version {
-			d.file = f
-			d.stmts, err = statements(t.drv, f)
-			d.sums = sums(d.stmts)
+			d.file = &directory.File{File: f}
+			file, err := directory.Split(db.Driver, f)
+			if err != nil {
+				return d, err
+			}
+			d.file, d.sums = file, file.Sums()
 		}
 	}
-	return d, err
+	return d, nil
 }
 
 // compareHalf holds the half-applied file against its record as [Apply] would.
-func (t *target) compareHalf(ctx context.Context, half *todo) error {
-	sum, err := t.dir.Checksum()
+func compareHalf(ctx context.Context, db *atlasdb.DB, dir directory.Dir, half *todo) error {
+	sum, err := dir.Checksum()
 	if err != nil {
-		return dirError(t.dir, err)
+		return directory.Wrap(dir, err)
 	}
 	hash, err := sum.SumByName(half.file.Name())
 	if err != nil {
-		return dirError(t.dir, err)
+		return directory.Wrap(dir, err)
 	}
 	// Only of a file that was edited does it matter, and to look at the schema
 	// may have to wait for the statement.
 	if hash != half.rev.Hash {
-		if half.ran, err = t.ranBefore(ctx, half.rev); err != nil {
+		if half.ran, err = ranBefore(ctx, db, half.rev); err != nil {
 			return err
 		}
 	}
@@ -139,15 +148,15 @@ func (t *target) compareHalf(ctx context.Context, half *todo) error {
 func (t *todo) partial() *Partial {
 	r := t.rev
 	p := &Partial{
-		File: r.Version + "_" + r.Description + ".sql", Applied: r.Applied, Total: r.Total,
-		Stmt: r.ErrorStmt, Error: hideValue(r.Error), // another program may have written it
+		File: history.FileOf(r), Applied: r.Applied, Total: r.Total,
+		Stmt: r.ErrorStmt, Error: dbserver.HideValue(r.Error), // another program may have written it
 	}
 	if p.InDoubt = strings.HasPrefix(r.Error, inDoubtPrefix); p.InDoubt {
 		p.Error = ""
 	}
 	// Between two statements none is recorded: it stopped at the next one.
-	if r.Applied < len(t.stmts) && (p.Stmt == "" || p.Stmt == t.stmts[r.Applied].Text) {
-		p.Stmt, p.Line = t.stmts[r.Applied].Text, line(t.file, t.stmts[r.Applied])
+	if t.file != nil && r.Applied < len(t.file.Stmts) && (p.Stmt == "" || p.Stmt == t.file.Stmts[r.Applied].Text) {
+		p.Stmt, p.Line = t.file.Stmts[r.Applied].Text, t.file.Line(r.Applied)
 	}
 	return p
 }

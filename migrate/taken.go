@@ -2,45 +2,14 @@ package migrate
 
 import (
 	"context"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/history"
 )
-
-// TakenError is a database in which something has the name of a table or view that
-// a pending file makes: another library's table, a view, a sequence. Nothing was
-// executed.
-type TakenError struct {
-	// File is the first file that cannot run.
-	File string
-	// Names are the names that are taken.
-	Names []string
-
-	objects []dbserver.Object
-}
-
-func (e *TakenError) Error() string {
-	var texts []string
-	ours, versioned := true, ""
-	for _, o := range e.objects {
-		texts = append(texts, o.String())
-		ours = ours && o.IsOurs()
-		if o.Kind == dbserver.KindVersioned {
-			versioned = o.Name
-		}
-	}
-	fix := "use another database, or rename what is there"
-	switch {
-	case ours && versioned != "":
-		fix = fmt.Sprintf("ALTER TABLE `%s` DROP SYSTEM VERSIONING, with which its old rows go, then authgraph adopt (Adopt)", versioned)
-	case ours:
-		fix = "take it over with authgraph adopt (Adopt), or with --baseline VERSION (Baseline) if a migration made it"
-	}
-	return fmt.Sprintf("%s makes what is there already, nothing was executed: %s: %s", e.File, strings.Join(texts, ", "), fix)
-}
 
 const plainName = "[`\"\\[]?([^`\"\\]\\s(.;]+)[`\"\\]]?"
 
@@ -78,7 +47,7 @@ func (a *applier) taken(ctx context.Context, todos []*todo, dirty bool) error {
 		if t.ran {
 			begin++
 		}
-		for _, s := range t.stmts[min(begin, len(t.stmts)):] {
+		for _, s := range t.file.Stmts[min(begin, len(t.file.Stmts)):] {
 			texts = append(texts, s.Text)
 			if m := makes.FindStringSubmatch(s.Text); m != nil && from[m[1]] == "" {
 				from[m[1]] = t.file.Name()
@@ -93,7 +62,7 @@ func (a *applier) taken(ctx context.Context, todos []*todo, dirty bool) error {
 func (a *applier) baselined(ctx context.Context, version string) error {
 	files, err := a.dir.Files()
 	if err != nil {
-		return dirError(a.dir, err)
+		return directory.Wrap(a.dir, err)
 	}
 	var texts []string
 	from := map[string]string{}
@@ -101,11 +70,11 @@ func (a *applier) baselined(ctx context.Context, version string) error {
 		if f.Version() > version {
 			break
 		}
-		stmts, err := statements(a.drv, f)
+		file, err := directory.Split(a.db.Driver, f)
 		if err != nil {
 			return err
 		}
-		for _, s := range stmts {
+		for _, s := range file.Stmts {
 			texts = append(texts, s.Text)
 			if m := makes.FindStringSubmatch(s.Text); m != nil {
 				from[m[1]] = f.Name()
@@ -123,7 +92,7 @@ func (a *applier) baselined(ctx context.Context, version string) error {
 // refuse is a [*TakenError] for the objects that have one of the names, apart from
 // those that may be there.
 func (a *applier) refuse(ctx context.Context, names []string, allowed func(dbserver.Object) bool, from map[string]string) error {
-	found, err := dbserver.Objects(ctx, a.conn, a.url.Dialect, names)
+	found, err := dbserver.Objects(ctx, a.db.Conn, a.db.URL.Dialect, names)
 	if err != nil {
 		return err
 	}
@@ -136,9 +105,5 @@ func (a *applier) refuse(ctx context.Context, names []string, allowed func(dbser
 		return slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, o.Name) })
 	}
 	slices.SortFunc(found, func(x, y dbserver.Object) int { return at(x) - at(y) })
-	e := &TakenError{File: from[names[at(found[0])]], objects: found}
-	for _, o := range found {
-		e.Names = append(e.Names, o.Name)
-	}
-	return e
+	return &history.TakenError{File: from[names[at(found[0])]], Objects: found}
 }

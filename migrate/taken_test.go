@@ -7,6 +7,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/authgraph/authgraph/internal/adopt"
+	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/dirtest"
+	"github.com/authgraph/authgraph/internal/drizzletest"
+	"github.com/authgraph/authgraph/internal/history"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -47,35 +52,35 @@ func TestApplyNamesWhatTakesItsNamesBeforeItRuns(t *testing.T) {
 				if s.on != "" && !strings.HasPrefix(url, s.on) {
 					return
 				}
-				run(t, mysqltest.DB(t, url), "CREATE TABLE atlas_other (id int)", s.make)
-				before := dump(t, url)
+				mysqltest.Exec(t, mysqltest.DB(t, url), "CREATE TABLE atlas_other (id int)", s.make)
+				before := mysqltest.Dump(t, url)
 				for what, opts := range map[string]migrate.ApplyOptions{
 					"plain": {}, "dirty": {AllowDirty: true}, "dry": {DryRun: true}, "dirty and dry": {AllowDirty: true, DryRun: true},
 				} {
 					report, err := migrate.Apply(t.Context(), url, opts)
 					var taken *migrate.TakenError
 					require.ErrorAs(t, err, &taken, what)
-					assert.Equal(t, s.taken, taken.Names)
+					assert.Equal(t, s.taken, taken.Names())
 					assert.Contains(t, taken.File, "_create_auth_tables.sql")
 					assert.ErrorContains(t, err, s.text)
 					assert.ErrorContains(t, err, "use another database, or rename what is there")
 					assert.Empty(t, report.Applied)
-					assert.Equal(t, before, dump(t, url), what)
+					assert.Equal(t, before, mysqltest.Dump(t, url), what)
 				}
 				if strings.HasPrefix(url, "sqlite") {
 					return
 				}
 				// One table of others does not make the rest those of the page.
 				if s.taken[0] != "users" {
-					run(t, mysqltest.DB(t, url), seedStatement(t, "users"))
+					mysqltest.Exec(t, mysqltest.DB(t, url), seedStatement(t, "users"))
 				}
-				before = dump(t, url)
-				_, err := adopt(t, url, migrate.AdoptOptions{Apply: true})
-				var refused *migrate.AdoptError
+				before = mysqltest.Dump(t, url)
+				_, err := adopted(t, url, adopt.Options{Apply: true})
+				var refused *adopt.Error
 				require.ErrorAs(t, err, &refused)
 				assert.ErrorContains(t, err, s.text)
 				assert.ErrorContains(t, err, "rename it, or use another database")
-				assert.Equal(t, before, dump(t, url))
+				assert.Equal(t, before, mysqltest.Dump(t, url))
 			})
 		})
 	}
@@ -84,7 +89,7 @@ func TestApplyNamesWhatTakesItsNamesBeforeItRuns(t *testing.T) {
 // seedStatement is the one with which drizzle-kit makes a table.
 func seedStatement(t *testing.T, table string) string {
 	t.Helper()
-	for _, s := range seedStatements(t) {
+	for _, s := range drizzletest.Statements() {
 		if strings.Contains(s, "CREATE TABLE `"+table+"`") {
 			return s
 		}
@@ -96,32 +101,38 @@ func seedStatement(t *testing.T, table string) string {
 func TestTablesOfThePageAreNotOverlookedWithAllowDirty(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		run(t, mysqltest.DB(t, url), seedStatement(t, "users"), seedStatement(t, "otps"))
+		mysqltest.Exec(t, mysqltest.DB(t, url), seedStatement(t, "users"), seedStatement(t, "otps"))
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{})
 		var dirty *migrate.DirtyError
 		require.ErrorAs(t, err, &dirty)
 		_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{AllowDirty: true})
 		var taken *migrate.TakenError
 		require.ErrorAs(t, err, &taken)
-		assert.Equal(t, []string{"otps", "users"}, taken.Names)
-		assert.ErrorContains(t, err, "take it over with authgraph adopt (Adopt), or with --baseline VERSION")
+		assert.Equal(t, []string{"otps", "users"}, taken.Names())
+		assert.ErrorContains(t, err, "take it over, or name the migration that made it (Baseline)")
 	})
+}
+
+// adopted is an adoption of the database at url.
+func adopted(t *testing.T, url string, opts adopt.Options) (*adopt.Adoption, error) {
+	t.Helper()
+	return adopt.Run(t.Context(), dirtest.Scratch(t, url), url, opts)
 }
 
 func TestSystemVersionedTablesOfThePageAreNamed(t *testing.T) {
 	t.Parallel()
 	url := mysqltest.MariaDB(t)
-	seed(t, url)
-	run(t, mysqltest.DB(t, url), "ALTER TABLE users ADD SYSTEM VERSIONING")
-	before := dump(t, url)
-	_, err := adopt(t, url, migrate.AdoptOptions{Apply: true})
+	drizzletest.Seed(t, url)
+	mysqltest.Exec(t, mysqltest.DB(t, url), "ALTER TABLE users ADD SYSTEM VERSIONING")
+	before := mysqltest.Dump(t, url)
+	_, err := adopted(t, url, adopt.Options{Apply: true})
 	assert.ErrorContains(t, err, "table users is system-versioned, which this schema is not: ALTER TABLE `users` DROP SYSTEM VERSIONING first")
 	_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{AllowDirty: true})
-	assert.ErrorContains(t, err, "ALTER TABLE `users` DROP SYSTEM VERSIONING, with which its old rows go, then authgraph adopt")
-	assert.Equal(t, before, dump(t, url))
+	assert.ErrorContains(t, err, "ALTER TABLE `users` DROP SYSTEM VERSIONING, with which its old rows go, then take it over")
+	assert.Equal(t, before, mysqltest.Dump(t, url))
 
-	run(t, mysqltest.DB(t, url), "ALTER TABLE users DROP SYSTEM VERSIONING")
-	_, err = adopt(t, url, migrate.AdoptOptions{Apply: true})
+	mysqltest.Exec(t, mysqltest.DB(t, url), "ALTER TABLE users DROP SYSTEM VERSIONING")
+	_, err = adopted(t, url, adopt.Options{Apply: true})
 	require.NoError(t, err)
 }
 
@@ -129,12 +140,12 @@ func TestBaselineDoesNotTakeTheTableOfAnotherLibraryForOurs(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		db := mysqltest.DB(t, url)
-		run(t, db, "CREATE TABLE users (login int)", strangers[0].make)
+		mysqltest.Exec(t, db, "CREATE TABLE users (login int)", strangers[0].make)
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Baseline: "20261123174317"})
 		var taken *migrate.TakenError
 		require.ErrorAs(t, err, &taken)
-		assert.Equal(t, []string{"sessions"}, taken.Names)
-		assert.NotContains(t, tables(t, url), migrate.RevisionsTable)
+		assert.Equal(t, []string{"sessions"}, taken.Names())
+		assert.NotContains(t, mysqltest.Tables(t, url), atlasdb.RevisionsTable)
 	})
 }
 
@@ -142,19 +153,19 @@ func TestLaterFilesNameWhatTakesTheirNamesToo(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		db := mysqltest.DB(t, url)
-		first := files{"1_a.sql": "CREATE TABLE a (id int);"}
-		apply(t, url, directory(t, first))
-		run(t, db, "CREATE TABLE audit (at int)", "CREATE TABLE old (id int)", "CREATE TABLE kept (id int)")
-		before := dump(t, url)
-		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: directory(t, first.with(files{"2_b.sql": "CREATE TABLE b (id int);\nCREATE TABLE `audit` (id int);"}))})
+		first := dirtest.Files{"1_a.sql": "CREATE TABLE a (id int);"}
+		dirtest.Apply(t, url, dirtest.New(t, first))
+		mysqltest.Exec(t, db, "CREATE TABLE audit (at int)", "CREATE TABLE old (id int)", "CREATE TABLE kept (id int)")
+		before := mysqltest.Dump(t, url)
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.New(t, first.With(dirtest.Files{"2_b.sql": "CREATE TABLE b (id int);\nCREATE TABLE `audit` (id int);"}))})
 		var taken *migrate.TakenError
 		require.ErrorAs(t, err, &taken)
-		assert.Equal(t, []string{"audit"}, taken.Names)
+		assert.Equal(t, []string{"audit"}, taken.Names())
 		assert.Equal(t, "2_b.sql", taken.File)
-		assert.Equal(t, before, dump(t, url), "nothing ran, not even the first statement")
+		assert.Equal(t, before, mysqltest.Dump(t, url), "nothing ran, not even the first statement")
 
 		// What a file sets free itself, or leaves alone, is not in its way.
-		apply(t, url, directory(t, first.with(files{"2_c.sql": "DROP TABLE old;\nCREATE TABLE old (id int, more int);\n" +
+		dirtest.Apply(t, url, dirtest.New(t, first.With(dirtest.Files{"2_c.sql": "DROP TABLE old;\nCREATE TABLE old (id int, more int);\n" +
 			"ALTER TABLE audit RENAME TO audit_2025;\nCREATE TABLE audit (id int);\nCREATE TABLE IF NOT EXISTS kept (id int);\n"})))
 	})
 }
@@ -162,7 +173,7 @@ func TestLaterFilesNameWhatTakesTheirNamesToo(t *testing.T) {
 func TestATableThatHasTheNameOfTheHistoryIsNamed(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		run(t, mysqltest.DB(t, url), "CREATE TABLE atlas_schema_revisions (id int)")
+		mysqltest.Exec(t, mysqltest.DB(t, url), "CREATE TABLE atlas_schema_revisions (id int)")
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{AllowDirty: true})
 		assert.ErrorContains(t, err, "read table atlas_schema_revisions: it is not Atlas's, rename it or use another database: ")
 	})
@@ -173,17 +184,17 @@ func TestAHistoryWithoutTransactionsGetsThem(t *testing.T) {
 	t.Parallel()
 	url := mysqltest.MariaDB(t)
 	db := mysqltest.DB(t, url)
-	first := files{"1_a.sql": "CREATE TABLE a (id int);"}
-	apply(t, url, directory(t, first))
-	run(t, db, "ALTER TABLE atlas_schema_revisions ENGINE = Aria")
-	report := apply(t, url, directory(t, first.with(files{"2_b.sql": "CREATE TABLE b (id int);"})))
+	first := dirtest.Files{"1_a.sql": "CREATE TABLE a (id int);"}
+	dirtest.Apply(t, url, dirtest.New(t, first))
+	mysqltest.Exec(t, db, "ALTER TABLE atlas_schema_revisions ENGINE = Aria")
+	report := dirtest.Apply(t, url, dirtest.New(t, first.With(dirtest.Files{"2_b.sql": "CREATE TABLE b (id int);"})))
 	assert.Len(t, report.Applied, 1)
-	assert.Equal(t, "InnoDB", value(t, db, "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'atlas_schema_revisions'"))
+	assert.Equal(t, "InnoDB", mysqltest.Value(t, db, "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'atlas_schema_revisions'"))
 }
 
 func TestHistoriesOfOtherDirectoriesAreNamed(t *testing.T) {
 	t.Parallel()
-	for name, theirs := range map[string]files{
+	for name, theirs := range map[string]dirtest.Files{
 		"older": {"20200101000000_init.sql": "CREATE TABLE theirs (id int);"},
 		"newer": {"20990101000000_init.sql": "CREATE TABLE theirs (id int);"},
 		"plain": {"1.sql": "CREATE TABLE theirs (id int);"},
@@ -191,14 +202,14 @@ func TestHistoriesOfOtherDirectoriesAreNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			mysqltest.Each(t, func(t *testing.T, url string) {
-				apply(t, url, directory(t, theirs))
-				before := dump(t, url)
+				dirtest.Apply(t, url, dirtest.New(t, theirs))
+				before := mysqltest.Dump(t, url)
 				foreign := func(err error) {
 					t.Helper()
 					var got *migrate.HistoryError
 					require.ErrorAs(t, err, &got)
-					assert.Equal(t, migrate.HistoryError{Reason: migrate.HistoryForeign, File: theirs.names()[0]}, *got)
-					assert.ErrorContains(t, err, "is that of another directory, of which no file is in this one: name that directory with --dir (Dir), or use another database")
+					assert.Equal(t, migrate.HistoryError{Reason: history.Foreign, File: theirs.Names()[0]}, *got)
+					assert.ErrorContains(t, err, "is that of another directory, of which no file is in this one: name that directory, or use another database")
 					assert.NotContains(t, err.Error(), "restore")
 					assert.NotContains(t, err.Error(), "rename")
 				}
@@ -209,10 +220,10 @@ func TestHistoriesOfOtherDirectoriesAreNamed(t *testing.T) {
 				_, err := migrate.ReadStatus(t.Context(), url, nil)
 				foreign(err)
 				if !strings.HasPrefix(url, "sqlite") {
-					_, err = adopt(t, url, migrate.AdoptOptions{Apply: true})
+					_, err = adopted(t, url, adopt.Options{Apply: true})
 					foreign(err)
 				}
-				assert.Equal(t, before, dump(t, url))
+				assert.Equal(t, before, mysqltest.Dump(t, url))
 			})
 		})
 	}

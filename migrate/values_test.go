@@ -11,20 +11,22 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/dirtest"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/migrate"
 )
 
 // olderFile is a SQLite file made by the migrations before the one with the
 // CHECKs, and that migration's directory.
-func olderFile(t *testing.T) (url string, dir migrate.Dir) {
+func olderFile(t *testing.T) (url string, dir directory.Dir) {
 	t.Helper()
 	url = mysqltest.SQLite(t)
-	all := embedded(t, url)
-	names := all.names()
+	all := dirtest.Embedded(t, mysqltest.Dialect(url))
+	names := all.Names()
 	last := names[slices.IndexFunc(names, func(name string) bool { return strings.HasSuffix(name, "_check_values.sql") })]
-	apply(t, url, directory(t, all.without(last)))
-	return url, directory(t, all)
+	dirtest.Apply(t, url, dirtest.New(t, all.Without(last)))
+	return url, dirtest.New(t, all)
 }
 
 const addUser = "INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')"
@@ -35,7 +37,7 @@ func TestOlderSQLiteFilesAreConverted(t *testing.T) {
 	t.Parallel()
 	url, dir := olderFile(t)
 	db := mysqltest.DB(t, url)
-	run(t, db, addUser)
+	mysqltest.Exec(t, db, addUser)
 	times := []struct{ written, want string }{
 		{"'2026-01-31 12:00:00'", "2026-01-31 12:00:00"},
 		{"'2026-01-31 12:00:00.123456+00:00'", "2026-01-31 12:00:00.123456+00:00"},
@@ -56,26 +58,26 @@ func TestOlderSQLiteFilesAreConverted(t *testing.T) {
 		{"1769860800250", "2026-01-31 12:00:00.250+00:00"},
 	}
 	for i, c := range times {
-		run(t, db, "INSERT INTO sessions (id, user_id, token_hash, expires_at) VALUES ("+strings.Join([]string{
+		mysqltest.Exec(t, db, "INSERT INTO sessions (id, user_id, token_hash, expires_at) VALUES ("+strings.Join([]string{
 			strconv.Itoa(i + 1), "1", "'" + strconv.Itoa(i) + "'", c.written}, ", ")+")")
 	}
 	words := map[string]string{"'true'": "1", "'FALSE'": "0", "'t'": "1", "'f'": "0", "'1'": "1", "true": "1"}
 	for i, word := range slices.Sorted(maps.Keys(words)) {
-		run(t, db, "INSERT INTO otps (id, email, otp_hash_code, next_resend_allowed_at, type, expires_at, is_used) VALUES ("+
+		mysqltest.Exec(t, db, "INSERT INTO otps (id, email, otp_hash_code, next_resend_allowed_at, type, expires_at, is_used) VALUES ("+
 			strconv.Itoa(i+1)+", 'ada@example.com', 'x', '2026-01-31 12:00:00', 'signin', '2026-01-31 12:00:00', "+word+")")
 	}
-	run(t, db, "INSERT INTO sessions (id, user_id, token_hash, expires_at) VALUES (900, 1, 'gone', '2026-01-31 12:00:00')", "DELETE FROM sessions WHERE id = 900")
+	mysqltest.Exec(t, db, "INSERT INTO sessions (id, user_id, token_hash, expires_at) VALUES (900, 1, 'gone', '2026-01-31 12:00:00')", "DELETE FROM sessions WHERE id = 900")
 
-	apply(t, url, dir)
+	dirtest.Apply(t, url, dir)
 
 	for i, c := range times {
-		assert.Equal(t, c.want, value(t, db, "SELECT CAST(expires_at AS text) FROM sessions WHERE id = ?", i+1), c.written)
+		assert.Equal(t, c.want, mysqltest.Value(t, db, "SELECT CAST(expires_at AS text) FROM sessions WHERE id = ?", i+1), c.written)
 	}
 	for i, word := range slices.Sorted(maps.Keys(words)) {
-		assert.Equal(t, words[word], value(t, db, "SELECT CAST(is_used AS text) FROM otps WHERE id = ?", i+1), word)
+		assert.Equal(t, words[word], mysqltest.Value(t, db, "SELECT CAST(is_used AS text) FROM otps WHERE id = ?", i+1), word)
 	}
-	run(t, db, "INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'next', '2026-01-31 12:00:00')")
-	assert.Equal(t, "901", value(t, db, "SELECT id FROM sessions WHERE token_hash = 'next'"), "an id is not given out twice")
+	mysqltest.Exec(t, db, "INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'next', '2026-01-31 12:00:00')")
+	assert.Equal(t, "901", mysqltest.Value(t, db, "SELECT id FROM sessions WHERE token_hash = 'next'"), "an id is not given out twice")
 }
 
 // Anything else stops the migration before it changed something, with the rows.
@@ -96,13 +98,13 @@ func TestOlderSQLiteFilesWithValuesOfNoMeaningAreLeftAsTheyAre(t *testing.T) {
 			t.Parallel()
 			url, dir := olderFile(t)
 			db := mysqltest.DB(t, url)
-			run(t, db, addUser, c.statement, "INSERT INTO users (id, name, email, created_at) VALUES (2, 'Bo', 'bo@example.com', '2026-01-31T12:00:00Z')")
-			before := dump(t, url)
+			mysqltest.Exec(t, db, addUser, c.statement, "INSERT INTO users (id, name, email, created_at) VALUES (2, 'Bo', 'bo@example.com', '2026-01-31T12:00:00Z')")
+			before := mysqltest.Dump(t, url)
 			_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 			require.ErrorContains(t, err, c.check)
 			assert.ErrorContains(t, err, `refuses 1 rows of "users" (the first ids: 1)`)
 			assert.NotContains(t, err.Error(), "\n")
-			assert.Equal(t, before, dump(t, url))
+			assert.Equal(t, before, mysqltest.Dump(t, url))
 		})
 	}
 }
@@ -112,9 +114,9 @@ func TestOlderSQLiteFilesWithValuesOfNoMeaningAreLeftAsTheyAre(t *testing.T) {
 func TestTextsOfTimesOnSQLiteAreInTheirOrder(t *testing.T) {
 	t.Parallel()
 	url := mysqltest.SQLite(t)
-	apply(t, url, nil)
+	dirtest.Apply(t, url, nil)
 	db := mysqltest.DB(t, url)
-	run(t, db, addUser)
+	mysqltest.Exec(t, db, addUser)
 	id := 0
 	for _, day := range []string{"1999-12-31 23:59:59", "2026-01-31 12:00:00", "2026-01-31 12:00:09", "2026-01-31 12:00:10"} {
 		for moment, fractions := range [][]string{
@@ -123,7 +125,7 @@ func TestTextsOfTimesOnSQLiteAreInTheirOrder(t *testing.T) {
 			for _, fraction := range fractions {
 				for _, offset := range []string{"", "+00:00"} {
 					id++
-					run(t, db, fmt.Sprintf("INSERT INTO sessions (id, user_id, token_hash, expires_at, user_agent) VALUES (%d, 1, '%d', '%s', '%s')",
+					mysqltest.Exec(t, db, fmt.Sprintf("INSERT INTO sessions (id, user_id, token_hash, expires_at, user_agent) VALUES (%d, 1, '%d', '%s', '%s')",
 						id, id, day+fraction+offset, fmt.Sprintf("%s %02d", day, moment)))
 				}
 			}
@@ -132,6 +134,6 @@ func TestTextsOfTimesOnSQLiteAreInTheirOrder(t *testing.T) {
 	// To the functions that look at a text it ends here, to a comparison it does not.
 	_, err := db.Exec("UPDATE sessions SET expires_at = '2026-01-31 12:00:00' || char(0) || 'z' WHERE id = 1")
 	assert.ErrorContains(t, err, "expires_at_is_utc")
-	assert.Equal(t, strconv.Itoa(id), value(t, db, "SELECT count(*) FROM sessions"))
-	assert.Equal(t, "0", value(t, db, "SELECT count(*) FROM sessions a JOIN sessions b WHERE a.user_agent < b.user_agent AND NOT a.expires_at < b.expires_at"))
+	assert.Equal(t, strconv.Itoa(id), mysqltest.Value(t, db, "SELECT count(*) FROM sessions"))
+	assert.Equal(t, "0", mysqltest.Value(t, db, "SELECT count(*) FROM sessions a JOIN sessions b WHERE a.user_agent < b.user_agent AND NOT a.expires_at < b.expires_at"))
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/authgraph/authgraph/internal/dirtest"
+	"github.com/authgraph/authgraph/internal/drizzletest"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
 
@@ -20,9 +22,9 @@ import (
 func TestOtherProgramsWriteIntoSQLiteWhatComparesRightly(t *testing.T) {
 	t.Parallel()
 	url := mysqltest.SQLite(t)
-	apply(t, url, nil)
+	dirtest.Apply(t, url, nil)
 	db := mysqltest.DB(t, url)
-	run(t, db, addUser)
+	mysqltest.Exec(t, db, addUser)
 	file := strings.TrimPrefix(url, "sqlite://")
 
 	shell(t, file)
@@ -35,15 +37,15 @@ func TestOtherProgramsWriteIntoSQLiteWhatComparesRightly(t *testing.T) {
 		"python off bool False", "python off int 0", "python off float 0.0", "python off str 0",
 		"shell on true", "shell on 1", "shell off false", "shell off 0",
 	)
-	if os.Getenv(withoutNPM) == "1" {
+	if os.Getenv(drizzletest.WithoutNPM) == "1" {
 		return
 	}
 	work := t.TempDir()
 	require.NoError(t, os.CopyFS(work, os.DirFS("testdata/writers")))
-	require.NoError(t, os.Symlink(nodeModules(t, "testdata/writers"), filepath.Join(work, "node_modules")))
+	require.NoError(t, os.Symlink(drizzletest.NodeModules(t, "testdata/writers"), filepath.Join(work, "node_modules")))
 	// This build of SQLite for Node opens no file with a write-ahead log.
 	plain := filepath.Join(work, "plain.db")
-	run(t, db, "DELETE FROM sessions", "VACUUM INTO '"+plain+"'")
+	mysqltest.Exec(t, db, "DELETE FROM sessions", "VACUUM INTO '"+plain+"'")
 	program(t, "node", filepath.Join(work, "write.mjs"), plain)
 	assertComparable(t, "sqlite://"+plain,
 		"node future toISOString without T and Z", "node future toISOString with another end",

@@ -14,6 +14,8 @@ import (
 	"entgo.io/ent/dialect"
 	"github.com/spf13/cobra"
 
+	"github.com/authgraph/authgraph/internal/adopt"
+	"github.com/authgraph/authgraph/internal/planner"
 	"github.com/authgraph/authgraph/internal/registry"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -59,14 +61,14 @@ The definitions are tried out in a scratch database on the same server.`,
 }
 
 type adoptOptions struct {
-	migrate.AdoptOptions
+	adopt.Options
 	out string
 }
 
 // adoptResult is the JSON of adopt.
 type adoptResult struct {
 	source
-	*migrate.Adoption
+	*adopt.Adoption
 	// Out is the file that the migration was written to.
 	Out string `json:"out,omitempty"`
 }
@@ -81,7 +83,7 @@ func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
 	}
 	if u.Dialect == dialect.SQLite {
 		// Before a scratch database is made for nothing.
-		_, err := migrate.Adopt(ctx, nil, raw, o.AdoptOptions)
+		_, err := adopt.Run(ctx, nil, raw, o.Options)
 		return err
 	}
 	if _, err := os.Lstat(o.out); o.out != "" && !errors.Is(err, fs.ErrNotExist) {
@@ -103,16 +105,16 @@ func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
 	if m.format == formatText {
 		o.Progress = m.adoptProgress
 	}
-	err = w.use(ctx, func(dev *migrate.Dev) error {
-		result.Adoption, err = migrate.Adopt(ctx, dev, raw, o.AdoptOptions)
+	err = w.use(ctx, func(dev *planner.Dev) error {
+		result.Adoption, err = adopt.Run(ctx, dev, raw, o.Options)
 		return err
 	})
 	if result.Adoption == nil {
 		return err
 	}
-	var blocked *migrate.ObstacleError
+	var blocked *adopt.ObstacleError
 	if err != nil && !errors.As(err, &blocked) {
-		var stmt *migrate.AdoptStmtError
+		var stmt *adopt.StmtError
 		if errors.As(err, &stmt) {
 			if m.format == formatJSON {
 				err = errors.Join(err, m.printJSON(result))
@@ -198,7 +200,7 @@ func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
 	}
 }
 
-func (m *migrations) printDifferences(all []migrate.AdoptDifference) {
+func (m *migrations) printDifferences(all []adopt.Difference) {
 	w := tabwriter.NewWriter(m.stdout, 0, 0, 2, ' ', 0)
 	table := ""
 	for _, d := range all {
@@ -216,7 +218,7 @@ func (m *migrations) printDifferences(all []migrate.AdoptDifference) {
 }
 
 // definitions says what a difference is from and to.
-func definitions(d migrate.AdoptDifference) string {
+func definitions(d adopt.Difference) string {
 	var text string
 	switch {
 	case d.Live != "" && d.Here != "" && d.Live != d.Here:
@@ -231,7 +233,7 @@ func definitions(d migrate.AdoptDifference) string {
 }
 
 // describe is an obstacle in a line.
-func describe(o migrate.Obstacle) string {
+func describe(o adopt.Obstacle) string {
 	at := o.Table
 	if len(o.Columns) > 0 {
 		at += "." + strings.Join(o.Columns, ", ")
@@ -248,7 +250,7 @@ func describe(o migrate.Obstacle) string {
 		ids = append(ids, strings.Join(members, " and "))
 	}
 	noun := "row"
-	if o.Kind == migrate.ObstacleDuplicate || o.Kind == migrate.ObstacleSameAddress {
+	if o.Kind == adopt.ObstacleDuplicate || o.Kind == adopt.ObstacleSameAddress {
 		noun = "group"
 	}
 	shown := ""
@@ -274,7 +276,7 @@ func adoptSQL(r adoptResult) string {
 		}
 	}
 	fmt.Fprintln(&b, "\n-- Types, keys and checks hold for every row, an id of 0 is kept, times are UTC.")
-	fmt.Fprintln(&b, migrate.AdoptSession+";")
+	fmt.Fprintln(&b, adopt.Session+";")
 	for _, s := range r.Statements {
 		fmt.Fprintf(&b, "\n-- %s.\n%s;\n", s.Comment, s.SQL)
 	}

@@ -69,7 +69,7 @@ func (a *app) demo(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	result := demoResult{source: source{Database: u.String(), Directory: directory{}.String()}, Applied: []string{}}
+	result := demoResult{source: source{Database: u.String(), Directory: migrationDir{}.String()}, Applied: []string{}}
 	a.announce(result.source)
 	report, err := migrate.Apply(ctx, raw, migrate.ApplyOptions{})
 	var dirty *migrate.DirtyError

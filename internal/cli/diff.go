@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/planner"
 )
 
 func newSchemaDiff(a *app) *cobra.Command {
@@ -42,7 +42,7 @@ type schemaDiffResult struct {
 	To      string `json:"to"`
 	Dialect string `json:"dialect"`
 	Equal   bool   `json:"equal"`
-	*migrate.Comparison
+	*planner.Comparison
 }
 
 func (m *migrations) schemaDiff(ctx context.Context, from, to string) error {
@@ -58,7 +58,7 @@ func (m *migrations) schemaDiff(ctx context.Context, from, to string) error {
 	if err != nil {
 		return err
 	}
-	var states []migrate.State
+	var states []planner.State
 	for i := range sources {
 		state, err := m.state(&sources[i], w.dialect)
 		if err != nil {
@@ -68,9 +68,9 @@ func (m *migrations) schemaDiff(ctx context.Context, from, to string) error {
 	}
 	m.announce(source{Database: w.name})
 	result := schemaDiffResult{From: sources[0].name, To: sources[1].name}
-	err = w.use(ctx, func(dev *migrate.Dev) error {
+	err = w.use(ctx, func(dev *planner.Dev) error {
 		result.Dialect = dev.Flavour()
-		result.Comparison, err = migrate.Compare(ctx, dev, states[0], states[1])
+		result.Comparison, err = planner.Compare(ctx, dev, states[0], states[1])
 		return err
 	})
 	if err != nil {

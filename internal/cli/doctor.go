@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/authgraph/authgraph/internal/doctor"
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/planner"
 )
 
 func newDoctor(a *app) *cobra.Command {
@@ -98,7 +98,7 @@ func (o doctorOptions) doctor(ctx context.Context) error {
 	o.announce(result.source)
 	opts := doctor.Options{Dir: dir.Dir, Config: config, Connections: o.connections, Timeout: o.timeout}
 	if o.devURL != "" {
-		opts.Dev = func(ctx context.Context) (*migrate.Dev, error) { return migrate.OpenDev(ctx, o.devURL) }
+		opts.Dev = func(ctx context.Context) (*planner.Dev, error) { return planner.OpenDev(ctx, o.devURL) }
 	}
 	bar := &doctorBar{}
 	if o.format == formatText && isTerminal(o.stderr) {

@@ -8,9 +8,11 @@ import (
 	"ariga.io/atlas/sql/schema"
 	"github.com/spf13/cobra"
 
+	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/planner"
 	"github.com/authgraph/authgraph/internal/queryplan"
 	"github.com/authgraph/authgraph/internal/schemadoc"
-	"github.com/authgraph/authgraph/migrate"
 )
 
 func newInspect(a *app) *cobra.Command {
@@ -72,7 +74,7 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 	if err != nil {
 		return err
 	}
-	var dir directory
+	var dir migrationDir
 	shown := ""
 	if m.format == formatHTML {
 		if dir, err = m.history(src, w.dialect); err != nil {
@@ -82,8 +84,8 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 	}
 	m.announce(source{Database: w.name, Directory: shown})
 	var content []byte
-	err = w.use(ctx, func(dev *migrate.Dev) error {
-		s, err := migrate.Inspect(ctx, dev, state)
+	err = w.use(ctx, func(dev *planner.Dev) error {
+		s, err := planner.Inspect(ctx, dev, state)
 		if err != nil {
 			return err
 		}
@@ -105,13 +107,13 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 }
 
 // render is the schema in the format asked for.
-func (m *migrations) render(ctx context.Context, dev *migrate.Dev, src schemaSource, dir directory, s *schema.Schema) ([]byte, error) {
+func (m *migrations) render(ctx context.Context, dev *planner.Dev, src schemaSource, dir migrationDir, s *schema.Schema) ([]byte, error) {
 	switch m.format {
 	case formatSQL:
-		sql, err := migrate.MarshalSQL(ctx, dev, s)
+		sql, err := planner.MarshalSQL(ctx, dev, s)
 		return []byte(sql), err
 	case formatHCL:
-		return migrate.MarshalHCL(dev, s)
+		return planner.MarshalHCL(dev, s)
 	}
 	doc, err := schemadoc.Of(s)
 	if err != nil {
@@ -133,22 +135,22 @@ func (m *migrations) render(ctx context.Context, dev *migrate.Dev, src schemaSou
 
 // history is the directory whose migrations the page shows: the source itself, or
 // the one in use.
-func (m *migrations) history(src schemaSource, dialect string) (directory, error) {
+func (m *migrations) history(src schemaSource, dialect string) (migrationDir, error) {
 	if src.live != "" || src.arg == "schema" || src.arg == "migrate" || isFile(src.name) {
 		return m.directory(dialect)
 	}
-	dir, err := migrate.OpenDir(src.name)
-	return directory{Dir: dir, path: src.name}, err
+	dir, err := directory.Open(src.name)
+	return migrationDir{Dir: dir, path: src.name}, err
 }
 
 var flavours = map[string]string{
-	migrate.FlavourMySQL:   "MySQL",
-	migrate.FlavourMariaDB: "MariaDB",
-	migrate.FlavourSQLite:  "SQLite",
+	atlasdb.FlavourMySQL:   "MySQL",
+	atlasdb.FlavourMariaDB: "MariaDB",
+	atlasdb.FlavourSQLite:  "SQLite",
 }
 
-func page(ctx context.Context, dev *migrate.Dev, src schemaSource, dir directory, doc *schemadoc.Schema) ([]byte, error) {
-	changes, err := migrate.TableChanges(ctx, dev, dir)
+func page(ctx context.Context, dev *planner.Dev, src schemaSource, dir migrationDir, doc *schemadoc.Schema) ([]byte, error) {
+	changes, err := planner.TableChanges(ctx, dev, dir)
 	if err != nil {
 		return nil, err
 	}

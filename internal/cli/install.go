@@ -17,7 +17,7 @@ import (
 
 	"github.com/authgraph/authgraph/internal/dburl"
 	"github.com/authgraph/authgraph/internal/install"
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/planner"
 )
 
 // installation is what init, add and upgrade share.
@@ -310,7 +310,7 @@ func (i *installation) result(plan *install.Plan, result *install.Result) instal
 }
 
 // steps are how the plan is applied from the command line.
-func (i *installation) steps(dev func(context.Context) (*migrate.Dev, error)) install.Steps {
+func (i *installation) steps(dev func(context.Context) (*planner.Dev, error)) install.Steps {
 	s := install.Steps{NoMigration: i.noMigration, Dev: dev}
 	if i.format == formatText {
 		begin := time.Now()
@@ -322,15 +322,15 @@ func (i *installation) steps(dev func(context.Context) (*migrate.Dev, error)) in
 // dev opens the database to plan a migration in; nil where no server is known,
 // and for SQLite, which needs none. A database of another kind is an error
 // where a flag names it; DATABASE_URL may be there for something else.
-func (i *installation) dev(db string) (func(context.Context) (*migrate.Dev, error), error) {
+func (i *installation) dev(db string) (func(context.Context) (*planner.Dev, error), error) {
 	var raw string
 	var u *dburl.URL
 	var err error
-	open, flag := migrate.Scratch, "--url"
+	open, flag := planner.Scratch, "--url"
 	if i.devURL == "" {
 		raw, u, err = i.address()
 	} else {
-		raw, open, flag = i.devURL, migrate.OpenDev, "--dev-url"
+		raw, open, flag = i.devURL, planner.OpenDev, "--dev-url"
 		i.urlFrom = flag
 		u, err = dburl.Parse(raw)
 	}
@@ -352,7 +352,7 @@ func (i *installation) dev(db string) (func(context.Context) (*migrate.Dev, erro
 	if i.devURL == "" {
 		name = "scratch database on " + u.WithDatabase("").String()
 	}
-	return func(ctx context.Context) (*migrate.Dev, error) {
+	return func(ctx context.Context) (*planner.Dev, error) {
 		i.announce(source{Database: name})
 		return open(ctx, raw)
 	}, nil

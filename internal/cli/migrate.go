@@ -19,8 +19,10 @@ import (
 
 	entmigrate "github.com/authgraph/authgraph/ent/migrate"
 	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/entgraph"
 	"github.com/authgraph/authgraph/internal/install"
+	"github.com/authgraph/authgraph/internal/planner"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -147,17 +149,17 @@ func engine() (string, error) {
 	return "", nil
 }
 
-// directory is the migration directory in use.
-type directory struct {
-	migrate.Dir
+// migrationDir is the migration directory in use.
+type migrationDir struct {
+	directory.Dir
 	// path is empty for the embedded one.
 	path string
 }
 
-func (d directory) String() string { return cmp.Or(d.path, embedded) }
+func (d migrationDir) String() string { return cmp.Or(d.path, embedded) }
 
 // file is the path of a file of the directory.
-func (d directory) file(name string) string {
+func (d migrationDir) file(name string) string {
 	return fromHere(filepath.Join(d.path, name))
 }
 
@@ -178,29 +180,33 @@ func fromHere(path string) string {
 }
 
 // directory opens the directory of --dir, or the default one for a dialect.
-func (m *migrations) directory(name string) (directory, error) {
+func (m *migrations) directory(name string) (migrationDir, error) {
 	path := localPath(m.dirPath)
 	if path == "" {
 		f, err := findFolders(name)
 		if err != nil {
-			return directory{}, err
+			return migrationDir{}, err
 		}
 		if path = f.migrations; !f.hasMigrations() {
 			if f.above != nil && f.above.hasMigrations() {
-				return directory{}, fmt.Errorf("%w, or name them with --dir %s", f.elsewhere("migrations"), shellWord(fromHere(f.above.migrations)))
+				return migrationDir{}, fmt.Errorf("%w, or name them with --dir %s", f.elsewhere("migrations"), shellWord(fromHere(f.above.migrations)))
 			}
 			if err := notEmbedded(name); err != nil {
-				return directory{}, err
+				return migrationDir{}, err
 			}
-			dir, err := migrate.Embedded(name)
-			return directory{Dir: dir}, err
+			embedded, err := migrate.Embedded(name)
+			if err != nil {
+				return migrationDir{}, err
+			}
+			dir, err := directory.Of(embedded)
+			return migrationDir{Dir: dir}, err
 		}
 	}
-	dir, err := migrate.OpenDir(path)
+	dir, err := directory.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: correct --dir, or make a new directory with mkdir", err)
 	}
-	return directory{Dir: dir, path: path}, err
+	return migrationDir{Dir: dir, path: path}, err
 }
 
 // notEmbedded is an error where the current folder has migrations, if not for the
@@ -227,12 +233,12 @@ func notEmbedded(name string) error {
 }
 
 // filled is an error for a directory without a migration, of which there is nothing to say.
-func (d directory) filled() error {
+func (d migrationDir) filled() error {
 	files, err := d.Files()
 	if err != nil || len(files) > 0 {
 		return err
 	}
-	if err := migrate.Validate(d.Dir); err != nil {
+	if err := directory.Validate(d.Dir); err != nil {
 		return err
 	}
 	return fmt.Errorf("%s holds no migrations: plan the first with authgraph migrate diff NAME, or correct --dir", d)
@@ -267,7 +273,7 @@ func isMigration(e fs.DirEntry) bool {
 
 // writable is an error for the embedded directory, and for one whose atlas.sum lies
 // elsewhere.
-func (d directory) writable(command string) error {
+func (d migrationDir) writable(command string) error {
 	if d.path != "" {
 		sum := filepath.Join(d.path, "atlas.sum")
 		if info, err := os.Lstat(sum); err == nil && info.Mode()&fs.ModeSymlink != 0 {
@@ -294,12 +300,12 @@ func isFile(path string) bool {
 
 // desired is the schema that the directory is to lead to, and what it is called
 // in messages.
-func (m *migrations) desired(name string) (to migrate.State, source string, err error) {
+func (m *migrations) desired(name string) (to planner.State, source string, err error) {
 	if folder, ok := strings.CutPrefix(m.to, entScheme); ok {
 		return entSchema(folder), m.to, nil
 	}
 	if path := localPath(m.to); path != "" {
-		return migrate.SQLFile(path), path, nil
+		return planner.SQLFile(path), path, nil
 	}
 	f, err := findFolders(name)
 	if err != nil {
@@ -316,7 +322,7 @@ func (m *migrations) desired(name string) (to migrate.State, source string, err 
 	if f.installed {
 		return nil, "", fmt.Errorf("the schema of this project is missing, %s: restore it from git, or name another with --to", filepath.Join(f.ent, "schema"))
 	}
-	return migrate.Tables(entmigrate.Tables...), "compiled-in schema", nil
+	return planner.Tables(entmigrate.Tables...), "compiled-in schema", nil
 }
 
 // folders are where a project has its Ent client and its migrations.
@@ -400,13 +406,13 @@ func (f folders) hasMigrations() bool { return f.installed || holdsMigrations(f.
 
 // schema is the one that the folder of the Ent client holds, and what it is
 // called in messages; nil if it holds none.
-func (f folders) schema(name string) (to migrate.State, source string) {
+func (f folders) schema(name string) (to planner.State, source string) {
 	file := "schema.sql"
 	if name == dialect.SQLite {
 		file = "schema.sqlite.sql"
 	}
 	if path := filepath.Join(f.ent, file); isFile(path) {
-		return migrate.SQLFile(path), path
+		return planner.SQLFile(path), path
 	}
 	if folder := filepath.Join(f.ent, "schema"); entgraph.HoldsGo(folder) {
 		return entSchema(folder), entScheme + filepath.ToSlash(folder)
@@ -423,14 +429,14 @@ func (f folders) elsewhere(what string) error {
 const entScheme = "ent://"
 
 // entSchema is the state described by the Ent schema in the Go files of a folder.
-func entSchema(folder string) migrate.State {
+func entSchema(folder string) planner.State {
 	folder = filepath.FromSlash(folder)
-	return func(ctx context.Context, d *migrate.Dev) (*schema.Schema, error) {
+	return func(ctx context.Context, d *planner.Dev) (*schema.Schema, error) {
 		sql, err := entgraph.Load(ctx, folder, d.Dialect())
 		if err != nil {
 			return nil, err
 		}
-		return migrate.SQL(folder, sql)(ctx, d)
+		return planner.SQL(folder, sql)(ctx, d)
 	}
 }
 
@@ -439,7 +445,7 @@ func entSchema(folder string) migrate.State {
 type workshop struct {
 	dialect string
 	name    string
-	open    func(context.Context) (*migrate.Dev, error)
+	open    func(context.Context) (*planner.Dev, error)
 }
 
 func (m *migrations) workshop() (*workshop, error) {
@@ -449,7 +455,7 @@ func (m *migrations) workshop() (*workshop, error) {
 		if err != nil {
 			return nil, err
 		}
-		open := func(ctx context.Context) (*migrate.Dev, error) { return migrate.OpenDev(ctx, m.devURL) }
+		open := func(ctx context.Context) (*planner.Dev, error) { return planner.OpenDev(ctx, m.devURL) }
 		return &workshop{dialect: u.Dialect, name: u.String(), open: open}, nil
 	}
 	u, raw, err := m.database()
@@ -461,7 +467,7 @@ func (m *migrations) workshop() (*workshop, error) {
 		if of != dialect.SQLite {
 			return nil, fmt.Errorf("%w; the work is done in a scratch database beside it, or in an empty one named with --dev-url", errNoDatabase)
 		}
-		open := func(ctx context.Context) (*migrate.Dev, error) { return migrate.Scratch(ctx, "sqlite://dev.db") }
+		open := func(ctx context.Context) (*planner.Dev, error) { return planner.Scratch(ctx, "sqlite://dev.db") }
 		return &workshop{dialect: of, name: "scratch SQLite file", open: open}, nil
 	}
 	if err != nil {
@@ -471,12 +477,12 @@ func (m *migrations) workshop() (*workshop, error) {
 	if u.Dialect != dialect.SQLite {
 		name = "scratch database on " + u.WithDatabase("").String()
 	}
-	open := func(ctx context.Context) (*migrate.Dev, error) { return migrate.Scratch(ctx, raw) }
+	open := func(ctx context.Context) (*planner.Dev, error) { return planner.Scratch(ctx, raw) }
 	return &workshop{dialect: u.Dialect, name: name, open: open}, nil
 }
 
 // use opens the database for fn and closes it, whatever happens.
-func (w *workshop) use(ctx context.Context, fn func(*migrate.Dev) error) (err error) {
+func (w *workshop) use(ctx context.Context, fn func(*planner.Dev) error) (err error) {
 	dev, err := w.open(ctx)
 	if err != nil {
 		return err
@@ -486,14 +492,14 @@ func (w *workshop) use(ctx context.Context, fn func(*migrate.Dev) error) (err er
 }
 
 // prepare finds the workshop and the directory and names both.
-func (m *migrations) prepare() (*workshop, directory, source, error) {
+func (m *migrations) prepare() (*workshop, migrationDir, source, error) {
 	w, err := m.workshop()
 	if err != nil {
-		return nil, directory{}, source{}, err
+		return nil, migrationDir{}, source{}, err
 	}
 	dir, err := m.directory(w.dialect)
 	if err != nil {
-		return nil, directory{}, source{}, err
+		return nil, migrationDir{}, source{}, err
 	}
 	return w, dir, source{Database: w.name, Directory: dir.String()}, nil
 }

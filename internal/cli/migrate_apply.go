@@ -14,6 +14,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/spf13/cobra"
 
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/history"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -118,8 +120,8 @@ func (m *migrations) apply(ctx context.Context, opts migrate.ApplyOptions, verbo
 
 // checkVersions looks for versions that the directory does not have before the
 // database is opened, which would leave an empty SQLite file.
-func checkVersions(dir directory, versions ...string) error {
-	if err := migrate.Validate(dir.Dir); err != nil {
+func checkVersions(dir migrationDir, versions ...string) error {
+	if err := directory.Validate(dir.Dir); err != nil {
 		return err
 	}
 	files, err := dir.Files()
@@ -128,7 +130,7 @@ func checkVersions(dir directory, versions ...string) error {
 	}
 	for _, v := range versions {
 		if v != "" && !slices.ContainsFunc(files, func(f atlas.File) bool { return f.Version() == v }) {
-			return fmt.Errorf("%w: authgraph migrate status lists them", &migrate.VersionError{Version: v})
+			return fmt.Errorf("%w: authgraph migrate status lists them", &history.VersionError{Version: v})
 		}
 	}
 	return nil

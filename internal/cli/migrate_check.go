@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/planner"
 )
 
 func newCheck(m *migrations) *cobra.Command {
@@ -46,9 +46,9 @@ func (m *migrations) check(ctx context.Context) error {
 	}
 	src.Schema = name
 	m.announce(src)
-	var drift *migrate.DriftError
-	err = w.use(ctx, func(dev *migrate.Dev) error {
-		err = migrate.Check(ctx, dev, dir.Dir, to)
+	var drift *planner.DriftError
+	err = w.use(ctx, func(dev *planner.Dev) error {
+		err = planner.Check(ctx, dev, dir.Dir, to)
 		if errors.As(err, &drift) {
 			return nil
 		}
@@ -70,7 +70,7 @@ func (m *migrations) check(ctx context.Context) error {
 	return nil
 }
 
-func (m *migrations) printCheck(r checkResult, dir directory) error {
+func (m *migrations) printCheck(r checkResult, dir migrationDir) error {
 	switch {
 	case m.format == formatJSON:
 		return m.printJSON(r)

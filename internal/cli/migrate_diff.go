@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/planner"
 )
 
 func newDiff(m *migrations) *cobra.Command {
@@ -37,7 +37,7 @@ type diffResult struct {
 	source
 	UpToDate bool `json:"up_to_date"`
 	DryRun   bool `json:"dry_run,omitempty"`
-	*migrate.Plan
+	*planner.Plan
 }
 
 func (m *migrations) diff(ctx context.Context, name string, dryRun bool) error {
@@ -56,10 +56,10 @@ func (m *migrations) diff(ctx context.Context, name string, dryRun bool) error {
 	}
 	src.Schema = desired
 	m.announce(src)
-	var plan *migrate.Plan
-	err = w.use(ctx, func(dev *migrate.Dev) error {
-		plan, err = migrate.Diff(ctx, dev, dir.Dir, to, name)
-		if errors.Is(err, migrate.ErrNoChanges) {
+	var plan *planner.Plan
+	err = w.use(ctx, func(dev *planner.Dev) error {
+		plan, err = planner.Diff(ctx, dev, dir.Dir, to, name)
+		if errors.Is(err, planner.ErrNoChanges) {
 			return nil
 		}
 		return err
@@ -83,7 +83,7 @@ func (m *migrations) diff(ctx context.Context, name string, dryRun bool) error {
 	return err
 }
 
-func (m *migrations) printPlan(plan *migrate.Plan, dir directory, dryRun bool) {
+func (m *migrations) printPlan(plan *planner.Plan, dir migrationDir, dryRun bool) {
 	if plan == nil {
 		fmt.Fprintln(m.stderr, "up to date: the directory leads to the desired schema, nothing was written")
 		return
@@ -95,7 +95,7 @@ func (m *migrations) printPlan(plan *migrate.Plan, dir directory, dryRun bool) {
 }
 
 // warnDestructive says what a plan loses, in every format.
-func (m *migrations) warnDestructive(plan *migrate.Plan) {
+func (m *migrations) warnDestructive(plan *planner.Plan) {
 	for _, change := range plan.Destructive {
 		fmt.Fprintf(m.stderr, "warning: %s %s; once that is reviewed, put -- atlas:nolint destructive above the statement, or lint refuses it\n", plan.File, change)
 	}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/directory"
 )
 
 func newHash(m *migrations) *cobra.Command {
@@ -25,7 +25,7 @@ that a database has applied must not be edited: apply refuses it there.`,
 				return err
 			}
 			m.announce(src)
-			if err := migrate.Hash(dir.Dir); err != nil {
+			if err := directory.Hash(dir.Dir); err != nil {
 				return err
 			}
 			return m.printFiles(src, dir, "wrote atlas.sum for")

@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/lint"
+	"github.com/authgraph/authgraph/internal/planner"
 )
 
 func newLint(m *migrations) *cobra.Command {
@@ -66,7 +68,7 @@ type lintOptions struct {
 type lintResult struct {
 	source
 	// All files are paths.
-	*migrate.LintReport
+	*lint.Report
 }
 
 func (m *migrations) lint(ctx context.Context, o lintOptions) error {
@@ -78,13 +80,13 @@ func (m *migrations) lint(ctx context.Context, o lintOptions) error {
 	if err := dir.filled(); err != nil {
 		return err
 	}
-	opts := migrate.LintOptions{Latest: o.latest}
+	opts := lint.Options{Latest: o.latest}
 	if opts.Base, err = o.baseDir(ctx, dir); err != nil {
 		return err
 	}
-	var report *migrate.LintReport
-	err = w.use(ctx, func(dev *migrate.Dev) error {
-		report, err = migrate.Lint(ctx, dev, dir.Dir, opts)
+	var report *lint.Report
+	err = w.use(ctx, func(dev *planner.Dev) error {
+		report, err = lint.Run(ctx, dev, dir.Dir, opts)
 		return err
 	})
 	if err != nil {
@@ -103,10 +105,10 @@ func (m *migrations) lint(ctx context.Context, o lintOptions) error {
 }
 
 // sumUp says what a report comes to, in an error where it is one.
-func (m *migrations) sumUp(r *migrate.LintReport, strict bool) error {
+func (m *migrations) sumUp(r *lint.Report, strict bool) error {
 	errs, warnings, advice := 0, 0, "correct what is wrong, nolint does not help here"
 	for _, d := range r.Diagnostics {
-		isError := d.Severity == migrate.SeverityError
+		isError := d.Severity == lint.SeverityError
 		if isError {
 			errs++
 		} else {
@@ -138,10 +140,10 @@ func (m *migrations) sumUp(r *migrate.LintReport, strict bool) error {
 var unsilenceable = []string{"AG100", "AG101", "AG110", "AG111"}
 
 // baseDir is the directory that files are held against; nil if none.
-func (o lintOptions) baseDir(ctx context.Context, dir directory) (migrate.Dir, error) {
+func (o lintOptions) baseDir(ctx context.Context, dir migrationDir) (directory.Dir, error) {
 	switch {
 	case o.base != "":
-		return migrate.OpenDir(localPath(o.base))
+		return directory.Open(localPath(o.base))
 	case o.gitBase != "" && dir.path == "":
 		return nil, errors.New("--git-base needs a directory in a git repository: run this where the folder migrate is, or name one with --dir")
 	case o.gitBase != "":

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/directory"
 )
 
 func newNew(m *migrations) *cobra.Command {
@@ -27,7 +27,7 @@ edit, authgraph migrate hash accepts it. No database is needed.`,
 				return err
 			}
 			m.announce(src)
-			file, err := migrate.New(dir.Dir, args[0])
+			file, err := directory.New(dir.Dir, args[0])
 			if err != nil {
 				return err
 			}

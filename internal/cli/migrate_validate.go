@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/directory"
 )
 
 func newValidate(m *migrations) *cobra.Command {
@@ -24,7 +24,7 @@ func newValidate(m *migrations) *cobra.Command {
 				return err
 			}
 			m.announce(src)
-			if err := migrate.Validate(dir.Dir); err != nil {
+			if err := directory.Validate(dir.Dir); err != nil {
 				return err
 			}
 			if err := dir.filled(); err != nil {
@@ -36,7 +36,7 @@ func newValidate(m *migrations) *cobra.Command {
 }
 
 // files is the directory for a command that needs no database.
-func (m *migrations) files() (directory, source, error) {
+func (m *migrations) files() (migrationDir, source, error) {
 	if m.dirPath != "" {
 		dir, err := m.directory("")
 		return dir, source{Directory: dir.String()}, err
@@ -49,10 +49,10 @@ func (m *migrations) files() (directory, source, error) {
 	case errors.Is(err, errNoDatabase):
 		name, err2 := engine()
 		if of = name; err2 != nil || of == "" {
-			return directory{}, source{}, cmp.Or(err2, fmt.Errorf("%w; or name the directory with --dir", err))
+			return migrationDir{}, source{}, cmp.Or(err2, fmt.Errorf("%w; or name the directory with --dir", err))
 		}
 	default:
-		return directory{}, source{}, err
+		return migrationDir{}, source{}, err
 	}
 	dir, err := m.directory(of)
 	return dir, source{Directory: dir.String()}, err
@@ -64,7 +64,7 @@ type filesResult struct {
 	Files []string `json:"files"`
 }
 
-func (m *migrations) printFiles(src source, dir directory, done string) error {
+func (m *migrations) printFiles(src source, dir migrationDir, done string) error {
 	files, err := dir.Files()
 	if err != nil {
 		return err

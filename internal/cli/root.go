@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/directory"
 )
 
 func newRoot(a *app) *cobra.Command {
@@ -181,5 +181,5 @@ func oneName(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("%s takes one argument, the name of the migration, as in: %s add_phone", cmd.CommandPath(), cmd.CommandPath())
 	}
-	return migrate.CheckName(args[0])
+	return directory.CheckName(args[0])
 }

@@ -10,7 +10,8 @@ import (
 	"strings"
 
 	"github.com/authgraph/authgraph/internal/dburl"
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/planner"
 )
 
 // schemaSources is how the help of a command explains its arguments.
@@ -88,10 +89,10 @@ func (m *migrations) schemaSource(arg string) (schemaSource, error) {
 
 // state is the source on a database of the given dialect. It gives the source
 // the name of what it found.
-func (m *migrations) state(s *schemaSource, dialect string) (migrate.State, error) {
+func (m *migrations) state(s *schemaSource, dialect string) (planner.State, error) {
 	switch {
 	case s.live != "":
-		return migrate.Database(s.live), nil
+		return planner.Database(s.live), nil
 	case s.arg == "schema":
 		to, name, err := m.desired(dialect)
 		s.name = name
@@ -101,12 +102,12 @@ func (m *migrations) state(s *schemaSource, dialect string) (migrate.State, erro
 	case s.arg == "migrate":
 		dir, err := m.directory(dialect)
 		s.name = dir.String()
-		return migrate.Files(dir), err
+		return planner.Files(dir), err
 	case isFile(s.name):
-		return migrate.SQLFile(s.name), nil
+		return planner.SQLFile(s.name), nil
 	default:
-		dir, err := migrate.OpenDir(s.name)
-		return migrate.Files(dir), err
+		dir, err := directory.Open(s.name)
+		return planner.Files(dir), err
 	}
 }
 
@@ -128,7 +129,7 @@ func (m *migrations) bench(sources []schemaSource, replays bool) (*workshop, err
 	case live == nil:
 		return m.workshop()
 	case !replays:
-		open := func(ctx context.Context) (*migrate.Dev, error) { return migrate.OpenLive(ctx, live.live) }
+		open := func(ctx context.Context) (*planner.Dev, error) { return planner.OpenLive(ctx, live.live) }
 		return &workshop{dialect: live.url.Dialect, name: live.name, open: open}, nil
 	case m.url == "" && m.devURL == "" && os.Getenv("DATABASE_URL") == "":
 		beside := *m.app

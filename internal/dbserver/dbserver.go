@@ -85,11 +85,16 @@ func Parse(release, comment string) Server {
 // Error is a server, or a setting of one, on which tables would not be what the
 // migrations say. Nothing was made.
 type Error struct {
-	// Found is what was found, Need what is needed.
-	Found, Need string
+	found, need string
 }
 
-func (e *Error) Error() string { return e.Found + ": " + e.Need }
+// Found says what the server is, or how it is set.
+func (e *Error) Found() string { return e.found }
+
+// Fix says what is needed.
+func (e *Error) Fix() string { return e.need }
+
+func (e *Error) Error() string { return e.found + ": " + e.need }
 
 // Check is an [*Error] for a server that is too old or no MySQL or MariaDB.
 func (s Server) Check() error {

@@ -28,9 +28,10 @@ import (
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/english"
+	"github.com/authgraph/authgraph/internal/planner"
 	"github.com/authgraph/authgraph/internal/registry"
-	"github.com/authgraph/authgraph/migrate"
 )
 
 // Severity is how much a finding matters.
@@ -67,10 +68,10 @@ type Finding struct {
 // Options configure [Run].
 type Options struct {
 	// Dir is the migration directory; nil is the embedded one.
-	Dir migrate.Dir
+	Dir directory.Dir
 	// Dev opens the empty database in which it is replayed; default
-	// [migrate.Scratch] beside the database that is checked.
-	Dev func(context.Context) (*migrate.Dev, error)
+	// [planner.Scratch] beside the database that is checked.
+	Dev func(context.Context) (*planner.Dev, error)
 	// Config is that of the services on the database, without keys. Its Clock
 	// is this machine's.
 	Config auth.Config
@@ -118,7 +119,7 @@ type database struct {
 	// tables are those of the auth graph that are there.
 	tables []string
 	// history is what the check of the migrations read; nil if it could not.
-	history *history
+	history *status
 	// extra is what the check of drift found that no migration makes; nil if it
 	// could not compare.
 	extra map[object]bool

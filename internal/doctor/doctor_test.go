@@ -15,15 +15,17 @@ import (
 	"testing"
 	"time"
 
-	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql/schema"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/auth"
 	entmigrate "github.com/authgraph/authgraph/ent/migrate"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/dirtest"
 	"github.com/authgraph/authgraph/internal/doctor"
 	"github.com/authgraph/authgraph/internal/mysqltest"
+	"github.com/authgraph/authgraph/internal/planner"
 	"github.com/authgraph/authgraph/internal/testserver"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -487,7 +489,7 @@ func TestWhatAMigrationMakesIsNotAdvisedAway(t *testing.T) {
 			trigger = "CREATE TRIGGER by_plan AFTER INSERT ON users BEGIN SELECT 1; END"
 		}
 		// A comment is enough to name it: its body has a delimiter of its own.
-		opts := doctor.Options{Dir: dir(t, files(t, url, map[string]string{"30000101000000_more.sql": more + "-- by_plan is made by the deployment\n"}))}
+		opts := doctor.Options{Dir: dirtest.Open(t, files(t, url, map[string]string{"30000101000000_more.sql": more + "-- by_plan is made by the deployment\n"}))}
 		db := applied(t, url, opts.Dir)
 		exec(t, db, trigger)
 		urls := []string{url}
@@ -580,12 +582,12 @@ func TestSomeOfTheEntities(t *testing.T) {
 			t.Parallel()
 			mysqltest.Each(t, func(t *testing.T, url string) {
 				path := t.TempDir()
-				dev, err := migrate.Scratch(t.Context(), url)
+				dev, err := planner.Scratch(t.Context(), url)
 				require.NoError(t, err)
-				plan, err := migrate.Diff(t.Context(), dev, dir(t, path), migrate.Tables(tables...), "create")
+				plan, err := planner.Diff(t.Context(), dev, dirtest.Open(t, path), planner.Tables(tables...), "create")
 				require.NoError(t, errors.Join(err, dev.Close()))
 				require.NoError(t, plan.Write())
-				opts := doctor.Options{Dir: dir(t, path)}
+				opts := doctor.Options{Dir: dirtest.Open(t, path)}
 				db := applied(t, url, opts.Dir)
 				assertHealthy(t, run(t, url, opts))
 				if mysqltest.IsSQLite(url) {
@@ -616,30 +618,7 @@ func TestSomeOfTheEntities(t *testing.T) {
 // files is a directory with the embedded migrations and more.
 func files(t *testing.T, url string, more map[string]string) string {
 	t.Helper()
-	name := dialect.MySQL
-	if mysqltest.IsSQLite(url) {
-		name = dialect.SQLite
-	}
-	embedded, err := migrate.Embedded(name)
-	require.NoError(t, err)
-	all, err := embedded.Files()
-	require.NoError(t, err)
-	path := t.TempDir()
-	for _, f := range all {
-		require.NoError(t, os.WriteFile(filepath.Join(path, f.Name()), f.Bytes(), 0o644))
-	}
-	for name, text := range more {
-		require.NoError(t, os.WriteFile(filepath.Join(path, name), []byte(text), 0o644))
-	}
-	require.NoError(t, migrate.Hash(dir(t, path)))
-	return path
-}
-
-func dir(t *testing.T, path string) migrate.Dir {
-	t.Helper()
-	d, err := migrate.OpenDir(path)
-	require.NoError(t, err)
-	return d
+	return dirtest.Folder(t, dirtest.Embedded(t, mysqltest.Dialect(url)).With(more))
 }
 
 func TestDatabaseWithoutTables(t *testing.T) {
@@ -659,7 +638,7 @@ func TestPendingFile(t *testing.T) {
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		healthy(t, url)
 		path := files(t, url, map[string]string{"30000101000000_later.sql": "CREATE TABLE later (id int);\n"})
-		findings := run(t, url, doctor.Options{Dir: dir(t, path)})
+		findings := run(t, url, doctor.Options{Dir: dirtest.Open(t, path)})
 		find(t, findings, "migrations", doctor.Warning, "1 file pending: 30000101000000_later.sql")
 		assert.Empty(t, problems(findings, "drift"), "the tables are held against what is applied")
 	})
@@ -669,9 +648,9 @@ func TestHalfAppliedFile(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		path := files(t, url, map[string]string{"30000101000000_later.sql": "CREATE TABLE later (id int);\nALTER TABLE nowhere ADD x int;\n"})
-		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir(t, path)})
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.Open(t, path)})
 		require.Error(t, err)
-		findings := run(t, url, doctor.Options{Dir: dir(t, path)})
+		findings := run(t, url, doctor.Options{Dir: dirtest.Open(t, path)})
 		find(t, findings, "migrations", doctor.Error, "30000101000000_later.sql is half applied: 1 of 2 statements, the next one failed: ")
 		f := find(t, findings, "drift", doctor.Warning, "could not be checked: a file is half applied, see migrations")
 		assert.True(t, f.Unchecked)
@@ -682,21 +661,21 @@ func TestEditedAndMissingFiles(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		path := files(t, url, map[string]string{"30000101000000_later.sql": "CREATE TABLE later (id int);\n"})
-		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir(t, path)})
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.Open(t, path)})
 		require.NoError(t, err)
 		later := filepath.Join(path, "30000101000000_later.sql")
 
 		require.NoError(t, os.WriteFile(later, []byte("CREATE TABLE later (id bigint);\n"), 0o644))
-		f := find(t, run(t, url, doctor.Options{Dir: dir(t, path)}), "migrations", doctor.Error, "atlas.sum does not match")
+		f := find(t, run(t, url, doctor.Options{Dir: dirtest.Open(t, path)}), "migrations", doctor.Error, "atlas.sum does not match")
 		assert.Contains(t, f.Fix, "authgraph migrate hash")
 
-		require.NoError(t, migrate.Hash(dir(t, path)))
-		f = find(t, run(t, url, doctor.Options{Dir: dir(t, path)}), "migrations", doctor.Error, "30000101000000_later.sql was edited after it was applied")
+		require.NoError(t, directory.Hash(dirtest.Open(t, path)))
+		f = find(t, run(t, url, doctor.Options{Dir: dirtest.Open(t, path)}), "migrations", doctor.Error, "30000101000000_later.sql was edited after it was applied")
 		assert.Equal(t, "restore it, and make the change in a new migration", f.Fix)
 
 		require.NoError(t, os.Remove(later))
-		require.NoError(t, migrate.Hash(dir(t, path)))
-		findings := run(t, url, doctor.Options{Dir: dir(t, path)})
+		require.NoError(t, directory.Hash(dirtest.Open(t, path)))
+		findings := run(t, url, doctor.Options{Dir: dirtest.Open(t, path)})
 		f = find(t, findings, "migrations", doctor.Error, "30000101000000_later.sql was applied to this database but is not in the directory")
 		assert.Equal(t, "restore it", f.Fix)
 		assert.True(t, find(t, findings, "drift", doctor.Warning, "could not be checked: directory and history disagree").Unchecked)
@@ -960,7 +939,7 @@ func TestWhatAServiceAccountCannotSee(t *testing.T) {
 			own = mysqltest.MariaDB
 		}
 		dev := own(t)
-		opts := doctor.Options{Dev: func(ctx context.Context) (*migrate.Dev, error) { return migrate.OpenDev(ctx, dev) }}
+		opts := doctor.Options{Dev: func(ctx context.Context) (*planner.Dev, error) { return planner.OpenDev(ctx, dev) }}
 		find(t, run(t, service, opts), "drift", doctor.OK, "the tables are those of ")
 
 		// A table that it has no right on need not be missing, nor a history.
@@ -989,7 +968,7 @@ func TestFilesThatRenameTables(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		name := url[strings.LastIndex(url, "/")+1:]
-		opts := doctor.Options{Dir: dir(t, files(t, url, map[string]string{"20991231235959_rename.sql": fmt.Sprintf(
+		opts := doctor.Options{Dir: dirtest.Open(t, files(t, url, map[string]string{"20991231235959_rename.sql": fmt.Sprintf(
 			"RENAME TABLE `sessions` TO `%[1]s`.`visits`, refresh_tokens TO tickets;\n"+
 				"ALTER TABLE %[1]s.otps RENAME TO codes;\nCREATE TABLE `%[1]s`.`otps` (id int PRIMARY KEY);\n", name)}))}
 		db := applied(t, url, opts.Dir)
@@ -1177,7 +1156,7 @@ func healthy(t *testing.T, url string) *sql.DB {
 	return applied(t, url, nil)
 }
 
-func applied(t *testing.T, url string, dir migrate.Dir) *sql.DB {
+func applied(t *testing.T, url string, dir directory.Dir) *sql.DB {
 	t.Helper()
 	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 	require.NoError(t, err)

@@ -16,8 +16,8 @@ import (
 	"ariga.io/atlas/sql/schema"
 	"entgo.io/ent/dialect"
 
+	"github.com/authgraph/authgraph/internal/planner"
 	"github.com/authgraph/authgraph/internal/registry"
-	"github.com/authgraph/authgraph/migrate"
 )
 
 // object is a part of a table.
@@ -55,12 +55,12 @@ func word(name string) *regexp.Regexp {
 // checkInserts looks for what was added by hand and lets the inserts of the
 // project's clients fail. Nothing is inserted to find out.
 func checkInserts(ctx context.Context, d *database) (off []Finding, err error) {
-	live, err := migrate.OpenLive(ctx, d.raw)
+	live, err := planner.OpenLive(ctx, d.raw)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, live.Close()) }()
-	s, err := migrate.Inspect(ctx, live, migrate.Database(d.raw))
+	s, err := planner.Inspect(ctx, live, planner.Database(d.raw))
 	if err != nil {
 		return nil, err
 	}

@@ -16,12 +16,16 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/schema/field"
 
+	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/history"
+	"github.com/authgraph/authgraph/internal/planner"
 	"github.com/authgraph/authgraph/internal/registry"
 	"github.com/authgraph/authgraph/migrate"
 )
 
 // history is how far the database has followed the directory.
-type history struct {
+type status struct {
 	*migrate.Status
 	// err is how the two disagree.
 	err error
@@ -29,7 +33,7 @@ type history struct {
 
 func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 	s, err := migrate.ReadStatus(ctx, d.raw, d.Dir)
-	var useless *migrate.DirError
+	var useless *directory.Error
 	var unreadable *fs.PathError
 	if errors.As(err, &useless) && !errors.As(err, &unreadable) {
 		reason, fix, _ := strings.Cut(useless.Err.Error(), ": ")
@@ -38,7 +42,7 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 	if s == nil {
 		return nil, err
 	}
-	d.history = &history{s, err}
+	d.history = &status{s, err}
 	var off []Finding
 	if p := s.Partial; p != nil {
 		what := fmt.Sprintf("%s is half applied: %d of %d statements", p.File, p.Applied, p.Total)
@@ -52,7 +56,7 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 	}
 	never := s.Current == "" && s.Partial == nil
 	var disagrees *migrate.HistoryError
-	if never || errors.As(err, &disagrees) && disagrees.Reason == migrate.HistoryForeign {
+	if never || errors.As(err, &disagrees) && disagrees.Reason == history.Foreign {
 		taken, err := d.strangers(ctx)
 		if err != nil {
 			return off, err
@@ -71,9 +75,9 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 	case never && len(d.tables) > 0:
 		text := fmt.Sprintf("there are tables (%s) but no history", enumerate(d.tables))
 		fix := "authgraph adopt, where another tool made them; authgraph migrate apply --baseline VERSION, where they are those of that migration"
-		if d.hidden(ctx, migrate.RevisionsTable) {
+		if d.hidden(ctx, atlasdb.RevisionsTable) {
 			text += ", or this account has no right on it"
-			fix = fmt.Sprintf("where it is there, GRANT SELECT ON %s.%s; where not, %s", quote(d.url.Database()), quote(migrate.RevisionsTable), fix)
+			fix = fmt.Sprintf("where it is there, GRANT SELECT ON %s.%s; where not, %s", quote(d.url.Database()), quote(atlasdb.RevisionsTable), fix)
 		}
 		off = append(off, found(Error, fix, "%s", text))
 	case never && len(off) > 0:
@@ -89,11 +93,15 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 }
 
 // directory is the one that the database follows.
-func (d *database) directory() (migrate.Dir, error) {
+func (d *database) directory() (directory.Dir, error) {
 	if d.Dir != nil {
 		return d.Dir, nil
 	}
-	return migrate.Embedded(d.url.Dialect)
+	embedded, err := migrate.Embedded(d.url.Dialect)
+	if err != nil {
+		return nil, err
+	}
+	return directory.Of(embedded)
 }
 
 func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
@@ -109,7 +117,7 @@ func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
 	}
 	open := d.Dev
 	if open == nil {
-		open = func(ctx context.Context) (*migrate.Dev, error) { return migrate.Scratch(ctx, d.given) }
+		open = func(ctx context.Context) (*planner.Dev, error) { return planner.Scratch(ctx, d.given) }
 	}
 	dir, err := d.directory()
 	if err != nil {
@@ -120,7 +128,7 @@ func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
 		return d.missing(ctx, err)
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
-	differences, err := migrate.Deviations(ctx, dev, dir, d.history.Current, d.raw)
+	differences, err := planner.Deviations(ctx, dev, dir, d.history.Current, d.raw)
 	if err != nil {
 		return d.missing(ctx, err)
 	}
@@ -335,7 +343,7 @@ func checkEngine(ctx context.Context, d *database) (off []Finding, err error) {
 }
 
 func checkRedundant(ctx context.Context, d *database) (off []Finding, err error) {
-	redundant, err := migrate.RedundantIndexes(ctx, d.raw, d.tables...)
+	redundant, err := planner.RedundantIndexes(ctx, d.raw, d.tables...)
 	if err != nil {
 		return nil, err
 	}

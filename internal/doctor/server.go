@@ -45,7 +45,7 @@ func checkVersion(_ context.Context, d *database) ([]Finding, error) {
 	}
 	var unfit *dbserver.Error
 	if err := dbserver.Parse(d.release, d.comment).Check(); errors.As(err, &unfit) {
-		return []Finding{found(Error, unfit.Need, "%s", unfit.Found)}, nil
+		return []Finding{found(Error, unfit.Fix(), "%s", unfit.Found())}, nil
 	}
 	return ok("%s", d.product()), nil
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/doctor"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/migrate"
@@ -32,10 +33,10 @@ func TestHistoriesOfOtherDirectoriesAreNamed(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		folder := t.TempDir()
-		dir, err := migrate.OpenDir(folder)
+		dir, err := directory.Open(folder)
 		require.NoError(t, err)
 		require.NoError(t, dir.WriteFile("20200101000000_init.sql", []byte("CREATE TABLE theirs (id int);\n")))
-		require.NoError(t, migrate.Hash(dir))
+		require.NoError(t, directory.Hash(dir))
 		_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 		require.NoError(t, err)
 		f := find(t, run(t, url, doctor.Options{}), "migrations", doctor.Error, "is that of another directory, of which no file is in this one")

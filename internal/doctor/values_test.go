@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/doctor"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/migrate"
@@ -86,9 +87,9 @@ func TestValuesThatDoNotCompareAreFoundInOlderSQLiteFiles(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(older, name), b, 0o600))
 	}
-	dir, err := migrate.OpenDir(older)
+	dir, err := directory.Open(older)
 	require.NoError(t, err)
-	require.NoError(t, migrate.Hash(dir))
+	require.NoError(t, directory.Hash(dir))
 	_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 	require.NoError(t, err)
 	db := mysqltest.DB(t, url)

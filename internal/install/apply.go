@@ -10,7 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/planner"
 )
 
 // Steps are how a plan is applied.
@@ -19,7 +20,7 @@ type Steps struct {
 	Progress func(step string)
 	// Dev opens an empty database of the plan's kind, to plan a migration that
 	// continues a history in. It is nil where none is known. SQLite needs none.
-	Dev func(context.Context) (*migrate.Dev, error)
+	Dev func(context.Context) (*planner.Dev, error)
 	// NoMigration leaves out the migration.
 	NoMigration bool
 }
@@ -54,9 +55,9 @@ func (p *Plan) Check(steps Steps) error {
 				"if Atlas did, write its atlas.sum",
 		})
 	}
-	dir, err := migrate.OpenDir(p.project.file(p.layout.migrations))
+	dir, err := directory.Open(p.project.file(p.layout.migrations))
 	if err == nil {
-		err = migrate.Validate(dir)
+		err = directory.Validate(dir)
 	}
 	if err != nil {
 		return unchanged(fmt.Errorf("%s: %w", p.layout.migrations, err))

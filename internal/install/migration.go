@@ -10,8 +10,9 @@ import (
 
 	"entgo.io/ent/dialect"
 
+	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/entgraph"
-	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/internal/planner"
 )
 
 // firstMigration reports whether the folder of the migrations holds none.
@@ -29,7 +30,7 @@ func (r *run) migration(ctx context.Context, first bool) (*Result, error) {
 	if err := r.project.files.MkdirAll(r.layout.migrations, 0o755); err != nil {
 		return nil, err
 	}
-	dir, err := migrate.OpenDir(r.project.file(r.layout.migrations))
+	dir, err := directory.Open(r.project.file(r.layout.migrations))
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +42,7 @@ func (r *run) migration(ctx context.Context, first bool) (*Result, error) {
 	}
 	open := r.Dev
 	if r.DB == "sqlite" {
-		open = func(ctx context.Context) (*migrate.Dev, error) { return migrate.Scratch(ctx, "sqlite://dev.db") }
+		open = func(ctx context.Context) (*planner.Dev, error) { return planner.Scratch(ctx, "sqlite://dev.db") }
 	}
 	dev, err := open(ctx)
 	if err != nil {
@@ -51,13 +52,13 @@ func (r *run) migration(ctx context.Context, first bool) (*Result, error) {
 	return result, errors.Join(err, dev.Close())
 }
 
-func (r *run) diff(ctx context.Context, dev *migrate.Dev, dir migrate.Dir) (*Result, error) {
+func (r *run) diff(ctx context.Context, dev *planner.Dev, dir directory.Dir) (*Result, error) {
 	name, sql, err := r.desired(ctx)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := migrate.Diff(ctx, dev, dir, migrate.SQL(name, sql), r.migrationName())
-	if errors.Is(err, migrate.ErrNoChanges) {
+	plan, err := planner.Diff(ctx, dev, dir, planner.SQL(name, sql), r.migrationName())
+	if errors.Is(err, planner.ErrNoChanges) {
 		return &Result{}, nil
 	}
 	if err != nil {
@@ -73,12 +74,12 @@ func (r *run) diff(ctx context.Context, dev *migrate.Dev, dir migrate.Dir) (*Res
 
 // offline writes the first migration without a server: the statements that
 // make the schema.
-func (r *run) offline(ctx context.Context, dir migrate.Dir) (*Result, error) {
+func (r *run) offline(ctx context.Context, dir directory.Dir) (*Result, error) {
 	_, sql, err := r.desired(ctx)
 	if err != nil {
 		return nil, err
 	}
-	file, err := migrate.New(dir, r.migrationName())
+	file, err := directory.New(dir, r.migrationName())
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func (r *run) offline(ctx context.Context, dir migrate.Dir) (*Result, error) {
 	if err := r.writeFile(name, []byte(sql)); err != nil {
 		return nil, err
 	}
-	if err := migrate.Hash(dir); err != nil {
+	if err := directory.Hash(dir); err != nil {
 		return nil, err
 	}
 	return &Result{Migration: name}, nil

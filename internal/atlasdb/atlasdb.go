@@ -1,0 +1,169 @@
+// Package atlasdb opens a database for migrations: one connection, and on it Atlas's driver, put right where it
+// misreads what servers and SQLite hold.
+//
+// It knows nothing of directories and plans. Services connect through package authgraph instead.
+package atlasdb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"ariga.io/atlas/sql/mysql"
+	"ariga.io/atlas/sql/schema"
+	"entgo.io/ent/dialect"
+
+	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/mysqlconn"
+)
+
+// RevisionsTable is the table in which Atlas keeps the history of a database.
+const RevisionsTable = "atlas_schema_revisions"
+
+// DB is one connection to a database. It must not be used by two goroutines at once.
+type DB struct {
+	URL *dburl.URL
+	// Conn is the connection that everything runs on: it holds locks and the session variables that a file sets.
+	Conn *sql.Conn
+	// Driver is Atlas's, on Conn.
+	Driver atlas.Driver
+
+	pool *sql.DB
+}
+
+// Parse reads a URL that names a database.
+func Parse(url string) (*dburl.URL, error) {
+	u, err := dburl.Parse(url)
+	if err != nil {
+		return nil, err
+	}
+	return u, u.NeedDatabase()
+}
+
+// Open connects to the database at u.
+func Open(ctx context.Context, u *dburl.URL) (*DB, error) {
+	pool, err := u.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{URL: u, pool: pool}
+	if err := db.connect(ctx); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return db, nil
+}
+
+func (db *DB) connect(ctx context.Context) error {
+	conn, err := db.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	drv, err := openDriver(ctx, db.URL.Dialect, conn)
+	if err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	db.Conn, db.Driver = conn, drv
+	return nil
+}
+
+// Reconnect goes on with a new connection. The old one may be cut off, and what was set on it is gone with it.
+func (db *DB) Reconnect(ctx context.Context) error {
+	_ = db.Conn.Raw(func(any) error { return driver.ErrBadConn }) // has it closed instead of used again
+	return db.connect(ctx)
+}
+
+// Close closes the connection, which may be lost already.
+func (db *DB) Close() error {
+	err := db.Conn.Close()
+	if mysqlconn.Lost(err) {
+		err = nil
+	}
+	return errors.Join(err, db.pool.Close())
+}
+
+// Prepare readies the connection for making and changing tables. It is a [*dbserver.Error] if they would not be what
+// the migrations say.
+func (db *DB) Prepare(ctx context.Context) error {
+	if db.URL.Dialect == dialect.SQLite {
+		return nil
+	}
+	if err := dbserver.Prepare(ctx, db.Conn); err != nil {
+		return fmt.Errorf("%s: %w", db.URL, err)
+	}
+	return nil
+}
+
+// The flavours that [DB.Flavour] tells apart.
+const (
+	FlavourMySQL   = "mysql"
+	FlavourMariaDB = "mariadb"
+	FlavourSQLite  = "sqlite"
+)
+
+// Flavour is the kind of the database: FlavourMySQL, FlavourMariaDB or FlavourSQLite.
+func (db *DB) Flavour() string {
+	m, ok := db.Driver.(*mysql.Driver)
+	switch {
+	case !ok:
+		return FlavourSQLite
+	case m.Maria():
+		return FlavourMariaDB
+	default:
+		return FlavourMySQL
+	}
+}
+
+// Rows calls fn with each row of a query. The row is only valid during the call.
+func (db *DB) Rows(ctx context.Context, query string, fn func([]sql.NullString), args ...any) (err error) {
+	rows, err := db.Conn.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	cols, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	row, dest := make([]sql.NullString, len(cols)), make([]any, len(cols))
+	for i := range row {
+		dest[i] = &row[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		fn(row)
+	}
+	return rows.Err()
+}
+
+// ChecksOn, in a SET, has the server look at the rows when a key or a check is added to a table, also where a file
+// turned that off before on the connection. MySQL takes what only MariaDB has for a comment.
+const ChecksOn = "foreign_key_checks = 1, unique_checks = 1 /*M!100201 , check_constraint_checks = 1 */"
+
+func openDriver(ctx context.Context, name string, conn schema.ExecQuerier) (atlas.Driver, error) {
+	if name == dialect.SQLite {
+		return openSQLite(conn)
+	}
+	if _, err := conn.ExecContext(ctx, "SET "+ChecksOn); err != nil {
+		return nil, fmt.Errorf("prepare the connection: %w", err)
+	}
+	return mysql.Open(legibleColumns{conn})
+}
+
+// legibleColumns has Atlas (v1.3.0, parseExtra) read a column that SELECT * leaves out as any other: it fails at the
+// words that servers add for one (MySQL manual, Invisible Columns; MariaDB documentation, Invisible Columns,
+// System-Versioned Tables).
+type legibleColumns struct{ schema.ExecQuerier }
+
+func (c legibleColumns) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	const extra = "`COLUMN_DEFAULT`, `EXTRA`,"
+	const known = "`COLUMN_DEFAULT`, " +
+		"REGEXP_REPLACE(`EXTRA`, '(, *| )?(INVISIBLE|WITHOUT SYSTEM VERSIONING)', '') AS `EXTRA`,"
+	return c.ExecQuerier.QueryContext(ctx, strings.Replace(query, extra, known, 1), args...)
+}

@@ -1,0 +1,76 @@
+package history
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/mysqlconn"
+)
+
+// DefaultLockTimeout is how long one writer waits for another.
+const DefaultLockTimeout = time.Minute
+
+// LockTimeout is the timeout that an option stands for: 0 is the default.
+func LockTimeout(d time.Duration) (time.Duration, error) {
+	if d < 0 {
+		return 0, fmt.Errorf("the lock timeout %s is negative: leave it out to wait a minute", d)
+	}
+	if d == 0 {
+		return DefaultLockTimeout, nil
+	}
+	return d, nil
+}
+
+// lockName is the advisory lock of a database. Locks are the server's, so it holds the database's name, as a digest: a
+// lock's name has at most 64 characters (MySQL manual, 14.14).
+func lockName(database string) string {
+	digest := sha256.Sum256([]byte(database))
+	return "authgraph_migrate_" + hex.EncodeToString(digest[:16])
+}
+
+// Lock takes the advisory lock of the database on a server, for which it waits for timeout, rounded up to whole seconds;
+// waiting is called when it begins to wait. The error is a [*LockError] if the lock was not free in time.
+//
+// The lock is the connection's: a statement that outlives its client still holds it, so that no other writer can start
+// before that statement has ended.
+func Lock(ctx context.Context, db *atlasdb.DB, timeout time.Duration, waiting func()) (unlock func() error, err error) {
+	name := lockName(db.URL.Database())
+	get := func(seconds int64) (bool, error) {
+		var got sql.NullBool
+		if err := db.Conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", name, seconds).Scan(&got); err != nil {
+			return false, fmt.Errorf("take the migration lock: %w", err)
+		}
+		return got.Bool, nil
+	}
+	seconds := int64((timeout + time.Second - 1) / time.Second)
+	ok, err := get(0)
+	if err == nil && !ok {
+		waiting()
+		ok, err = get(seconds)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		e := &LockError{Timeout: time.Duration(seconds) * time.Second}
+		var holder sql.NullInt64
+		if err := db.Conn.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?)", name).Scan(&holder); err == nil {
+			e.Connection = holder.Int64
+		}
+		return nil, e
+	}
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		// A connection that was lost has released the lock already.
+		if _, err := db.Conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", name); err != nil && !mysqlconn.Lost(err) {
+			return fmt.Errorf("release the migration lock: %w", err)
+		}
+		return nil
+	}, nil
+}

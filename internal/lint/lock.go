@@ -1,0 +1,62 @@
+package lint
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"entgo.io/ent/dialect"
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/authgraph/authgraph/internal/planner"
+)
+
+// Server errors that say what is wrong with a migration (MySQL manual, Server
+// Error Message Reference).
+const (
+	erTooLongKey                       = 1071
+	erBlobKeyWithoutLength             = 1170
+	erAlterOperationNotSupported       = 1845
+	erAlterOperationNotSupportedReason = 1846
+)
+
+var statesLock = regexp.MustCompile(
+	`(?i)\b(?:LOCK|ALGORITHM)\s*=?\s*(?:DEFAULT|NONE|SHARED|EXCLUSIVE|INPLACE|INSTANT|NOCOPY|COPY)\b`)
+
+// exec executes a statement. If the server cannot do so while others write to
+// the table, blocking says why.
+func (l *linter) exec(ctx context.Context, s *atlas.Stmt, track *tracker) (blocking string, err error) {
+	if online := l.online(s, track); online != "" {
+		var server *mysql.MySQLError
+		_, err := l.dev.DB().Conn.ExecContext(ctx, online)
+		switch {
+		case err == nil:
+			return "", nil
+		case errors.As(err, &server) && (server.Number == erAlterOperationNotSupported || server.Number == erAlterOperationNotSupportedReason):
+			blocking = "blocks writes to the table while it runs: " + server.Message
+		}
+	}
+	_, err = l.dev.DB().Conn.ExecContext(ctx, s.Text)
+	return blocking, err
+}
+
+// online is the statement on condition that it does not block writes; empty if
+// there is nothing to ask. Asked on an empty table it costs nothing: the server
+// decides by what the statement does, not by the rows.
+func (l *linter) online(s *atlas.Stmt, track *tracker) string {
+	if l.dev.Dialect() == dialect.SQLite {
+		return ""
+	}
+	alter := planner.ParseAlter(s.Text)
+	// LOCK=NONE is refused for a new name too, though that takes an instant.
+	if alter == nil || alter.NewName != "" || !track.existed(alter.Table) || statesLock.MatchString(alter.Code) {
+		return ""
+	}
+	clause := "\n, LOCK=NONE" // on its own line: the statement may end in a comment
+	if alter.OnIndex {
+		clause = "\n LOCK=NONE"
+	}
+	return strings.TrimSuffix(strings.TrimSpace(s.Text), ";") + clause
+}

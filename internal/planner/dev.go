@@ -1,0 +1,313 @@
+// Package planner works out what migrations and schemas lead to, by replaying them on an empty database, and plans what
+// takes one to the other: new migrations, differences, drift.
+//
+// It writes nothing but a planned file into a directory, and changes no database that is in use.
+package planner
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"ariga.io/atlas/sql/schema"
+	"entgo.io/ent/dialect"
+	driver "github.com/go-sql-driver/mysql"
+
+	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/directory"
+)
+
+// Dev is an empty database in which migrations are tried out: directories and
+// schemas are replayed there to learn what they lead to. It is left empty.
+// A Dev must not be used by two goroutines at once.
+type Dev struct {
+	db   *atlasdb.DB
+	drop func(context.Context) error
+	// live is set if the database is in use and must stay as it is.
+	live bool
+}
+
+// OpenDev opens the database at url, which must be empty.
+func OpenDev(ctx context.Context, url string) (*Dev, error) {
+	u, err := atlasdb.Parse(url)
+	if err != nil {
+		return nil, err
+	}
+	d, err := openDev(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.isEmpty(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("dev database %s: %w", u, err), d.Close())
+	}
+	return d, nil
+}
+
+// Scratch makes a database of its own beside the one at url, whose database
+// name may be left out, and opens it: on a server a database
+// authgraph_dev_…, for which the user needs the right to create and drop
+// databases of that name; for SQLite a file in the folder for temporary files.
+// [Dev.Close] drops it.
+func Scratch(ctx context.Context, url string) (*Dev, error) {
+	u, err := dburl.Parse(url)
+	if err != nil {
+		return nil, err
+	}
+	if u.Dialect == dialect.SQLite {
+		return scratchFile(ctx)
+	}
+	server := u.WithDatabase("")
+	db, err := server.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := dbserver.Prepare(ctx, db); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", server, err), db.Close())
+	}
+	var id [6]byte
+	_, _ = rand.Read(id[:]) // never fails
+	// The name says when it was made: one that was left over shows its age.
+	name := fmt.Sprintf("authgraph_dev_%08x_%s", time.Now().Unix(), hex.EncodeToString(id[:]))
+	drop := func(ctx context.Context) error {
+		_, err := db.ExecContext(ctx, "DROP DATABASE IF EXISTS `"+name+"`")
+		if err != nil {
+			err = fmt.Errorf("drop the scratch database %s: %w", name, err)
+		}
+		return errors.Join(err, db.Close())
+	}
+	// The character set is that of the tables, so that a default of the
+	// server does not show up in a plan.
+	if _, err := db.ExecContext(ctx, "CREATE DATABASE `"+name+"` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"); err != nil {
+		var refused *driver.MySQLError
+		failed := &ScratchError{URL: server.String(), Err: err}
+		if errors.As(err, &refused) {
+			return nil, errors.Join(failed, db.Close())
+		}
+		return nil, errors.Join(failed, dropIn(ctx, drop)) // it may have been made all the same
+	}
+	d, err := openDev(ctx, u.WithDatabase(name))
+	if err != nil {
+		return nil, errors.Join(err, dropIn(ctx, drop))
+	}
+	d.drop = drop
+	return d, nil
+}
+
+// ScratchError is a server on which no scratch database could be made.
+type ScratchError struct {
+	// URL is the address of the server without its password.
+	URL string
+	Err error
+}
+
+// Found says where it was tried, and what the server answered.
+func (e *ScratchError) Found() string {
+	return fmt.Sprintf("make a scratch database on %s: %v", e.URL, e.Err)
+}
+
+// Fix says what to do.
+func (e *ScratchError) Fix() string { return "name an empty database to work in" }
+
+func (e *ScratchError) Error() string { return e.Found() + ": " + e.Fix() }
+func (e *ScratchError) Unwrap() error { return e.Err }
+
+func scratchFile(ctx context.Context) (*Dev, error) {
+	folder, err := os.MkdirTemp("", "authgraph_dev_")
+	if err != nil {
+		return nil, err
+	}
+	drop := func(context.Context) error { return os.RemoveAll(folder) }
+	// Without the parameters of the other file, which may be one to read only.
+	u, err := dburl.Parse("sqlite://scratch")
+	if err != nil {
+		return nil, errors.Join(err, drop(ctx))
+	}
+	d, err := openDev(ctx, u.WithDatabase(filepath.Join(folder, "dev.db")))
+	if err != nil {
+		return nil, errors.Join(err, drop(ctx))
+	}
+	d.drop = drop
+	return d, nil
+}
+
+func openDev(ctx context.Context, u *dburl.URL) (*Dev, error) {
+	db, err := atlasdb.Open(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	return &Dev{db: db}, nil
+}
+
+// Close closes the database and drops it if [Scratch] made it. It does so also
+// when the context the database was opened with is cancelled.
+func (d *Dev) Close() error {
+	err := d.db.Close()
+	if d.drop != nil {
+		err = errors.Join(err, dropIn(context.Background(), d.drop))
+	}
+	return err
+}
+
+// dropIn gives clean-up its own time: it has to work after a Ctrl-C.
+func dropIn(ctx context.Context, drop func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	return drop(ctx)
+}
+
+// DB is the database itself, for use within [Dev.Replay].
+func (d *Dev) DB() *atlasdb.DB { return d.db }
+
+// Dialect is dialect.MySQL (for MariaDB too) or dialect.SQLite.
+func (d *Dev) Dialect() string { return d.db.URL.Dialect }
+
+// Replay runs fn on the empty database, inspects what it made and empties the
+// database again.
+func (d *Dev) Replay(ctx context.Context, fn func() error) (_ *schema.Schema, err error) {
+	if d.live {
+		return nil, fmt.Errorf("nothing is replayed on %s, which is in use: open a dev database (OpenDev, Scratch)", d.db.URL)
+	}
+	if err := d.isEmpty(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.db.Prepare(ctx); err != nil {
+		return nil, err
+	}
+	defer func() {
+		err = errors.Join(err, dropIn(ctx, d.empty))
+	}()
+	if err := fn(); err != nil {
+		return nil, err
+	}
+	return d.Inspect(ctx)
+}
+
+// others lists what Atlas neither inspects nor drops.
+var others = map[string]string{
+	dialect.MySQL: "SELECT 'VIEW', TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE() " +
+		"UNION ALL SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() " +
+		"UNION ALL SELECT 'EVENT', EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()",
+	dialect.SQLite: "SELECT 'VIEW', name FROM sqlite_master WHERE type = 'view' " +
+		"UNION ALL SELECT 'TABLE', name FROM pragma_table_list WHERE schema = 'main' AND type = 'virtual'",
+}
+
+// empty drops everything, on a new connection: the old one may be cut off, and
+// what a file set for it must not reach the next replay.
+func (d *Dev) empty(ctx context.Context) error {
+	if err := d.db.Reconnect(ctx); err != nil {
+		return err
+	}
+	if err := d.dropOthers(ctx); err != nil {
+		return err
+	}
+	have, err := d.Inspect(ctx)
+	if err != nil {
+		return err
+	}
+	none := schema.New(have.Name)
+	none.Attrs = have.Attrs
+	drops, err := d.db.Driver.SchemaDiff(have, none)
+	if err != nil {
+		return err
+	}
+	return d.db.Driver.ApplyChanges(ctx, drops)
+}
+
+func (d *Dev) dropOthers(ctx context.Context) error {
+	drops, err := d.listOthers(ctx)
+	for _, drop := range drops {
+		if err == nil {
+			_, err = d.db.Conn.ExecContext(ctx, drop)
+		}
+	}
+	return err
+}
+
+// listOthers returns the statements that drop the others.
+func (d *Dev) listOthers(ctx context.Context) (drops []string, err error) {
+	err = d.db.Rows(ctx, others[d.Dialect()], func(r []sql.NullString) {
+		drops = append(drops, "DROP "+r[0].String+" "+dbserver.Quote(r[1].String))
+	})
+	return drops, err
+}
+
+// Inspect is the schema that the database holds now.
+func (d *Dev) Inspect(ctx context.Context) (*schema.Schema, error) {
+	s, err := d.db.Driver.InspectSchema(ctx, "", nil)
+	if err != nil || d.Dialect() == dialect.SQLite {
+		return s, err
+	}
+	return s, d.markHidden(ctx, s)
+}
+
+// Exec runs the statements of a file one by one.
+func (d *Dev) Exec(ctx context.Context, f atlas.File) error {
+	file, err := directory.Split(d.db.Driver, f)
+	if err != nil {
+		return err
+	}
+	for i, stmt := range file.Stmts {
+		if _, err := d.db.Conn.ExecContext(ctx, stmt.Text); err != nil {
+			return file.Error(i, i, err)
+		}
+	}
+	return nil
+}
+
+// replayDir is the schema that the migrations of a directory lead to.
+func (d *Dev) replayDir(ctx context.Context, dir directory.Dir) (*schema.Schema, error) {
+	files, err := dir.Files()
+	if err != nil {
+		return nil, directory.Wrap(dir, err)
+	}
+	s, err := d.replayFiles(ctx, files)
+	if err != nil {
+		return nil, fmt.Errorf("replay the directory: %w", err)
+	}
+	return s, nil
+}
+
+func (d *Dev) replayFiles(ctx context.Context, files []atlas.File) (*schema.Schema, error) {
+	return d.Replay(ctx, func() error {
+		for _, f := range files {
+			if err := d.Exec(ctx, f); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// isEmpty is an error if the database holds anything: all of it would be dropped
+// at the end.
+func (d *Dev) isEmpty(ctx context.Context) error {
+	_, err := d.db.Driver.Snapshot(ctx)
+	var dirty *atlas.NotCleanError
+	if errors.As(err, &dirty) {
+		table := ""
+		for _, s := range dirty.State.Schemas {
+			for _, t := range s.Tables {
+				table = t.Name
+			}
+		}
+		return fmt.Errorf("it must be empty, but holds table %q", table)
+	}
+	if err != nil {
+		return err
+	}
+	drops, err := d.listOthers(ctx)
+	if len(drops) > 0 {
+		return fmt.Errorf("it must be empty, but holds %s", strings.TrimPrefix(drops[0], "DROP "))
+	}
+	return err
+}

@@ -1,0 +1,98 @@
+package migrate
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"regexp"
+	"strings"
+
+	atlas "ariga.io/atlas/sql/migrate"
+
+	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/dbserver"
+)
+
+// inDoubtPrefix begins the error of a statement while it runs; the fingerprint
+// of the schema before it follows. It stays if the apply is cut off.
+const inDoubtPrefix = "running, or cut off before its outcome was recorded; schema before it: "
+
+// ranBefore reports whether the statement a record leaves in doubt took effect:
+// it did if the schema is no longer what it was before the statement.
+func ranBefore(ctx context.Context, db *atlasdb.DB, r *atlas.Revision) (bool, error) {
+	before, ok := strings.CutPrefix(r.Error, inDoubtPrefix)
+	if !ok {
+		return false, nil
+	}
+	now, err := fingerprint(ctx, db)
+	return err == nil && now != before, err
+}
+
+// autoIncrement is the one part of a definition that rows change.
+var autoIncrement = regexp.MustCompile(` AUTO_INCREMENT=\d+`)
+
+// The server words definitions by these variables, and a file may set them.
+const (
+	plainWording = "SET @authgraph_sql_mode = @@sql_mode, @authgraph_time_zone = @@time_zone, " +
+		"@authgraph_quote = @@sql_quote_show_create, @authgraph_results = @@character_set_results, " +
+		"sql_mode = '', time_zone = '+00:00', sql_quote_show_create = 1, character_set_results = utf8mb4"
+	ownWording = "SET sql_mode = @authgraph_sql_mode, time_zone = @authgraph_time_zone, " +
+		"sql_quote_show_create = @authgraph_quote, character_set_results = @authgraph_results"
+)
+
+// fingerprint is a digest of everything in a database that DDL can change and
+// that it does not change a second time. ALTER DATABASE may run twice.
+func fingerprint(ctx context.Context, db *atlasdb.DB) (_ string, err error) {
+	if _, err := db.Conn.ExecContext(ctx, plainWording); err != nil {
+		return "", fmt.Errorf("read the schema: %w", err)
+	}
+	defer func() {
+		if _, rerr := db.Conn.ExecContext(ctx, ownWording); err == nil && rerr != nil {
+			err = fmt.Errorf("read the schema: %w", rerr)
+		}
+	}()
+	h := sha256.New()
+	type object struct{ name, kind string }
+	var objects []object
+	err = db.Rows(ctx, "SHOW FULL TABLES", func(r []sql.NullString) {
+		if r[0].String != atlasdb.RevisionsTable {
+			objects = append(objects, object{r[0].String, r[1].String})
+		}
+	})
+	if err != nil {
+		return "", fmt.Errorf("read the schema: %w", err)
+	}
+	queries := []string{
+		"SELECT 'TRIGGER', TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT " +
+			"FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() " +
+			"UNION ALL SELECT ROUTINE_TYPE, ROUTINE_NAME, '', '', LAST_ALTERED, ROUTINE_DEFINITION " +
+			"FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() " +
+			"UNION ALL SELECT 'EVENT', EVENT_NAME, '', '', LAST_ALTERED, EVENT_DEFINITION " +
+			"FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY 1, 2",
+	}
+	for _, o := range objects {
+		kind := "TABLE"
+		switch o.kind {
+		case "VIEW":
+			kind = "VIEW"
+		case "SEQUENCE": // MariaDB
+			kind = "SEQUENCE"
+		}
+		queries = append(queries, "SHOW CREATE "+kind+" "+dbserver.Quote(o.name))
+	}
+	for _, q := range queries {
+		if err := db.Rows(ctx, q, func(r []sql.NullString) { hashRow(h, r) }); err != nil {
+			return "", fmt.Errorf("read the schema: %w", err)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func hashRow(h hash.Hash, row []sql.NullString) {
+	for _, v := range row {
+		fmt.Fprintf(h, "%q\x00", autoIncrement.ReplaceAllString(v.String, ""))
+	}
+}
