@@ -102,7 +102,8 @@ func (r *report) config(c Config) {
 	r.add(shortest < minKey, false, Finding{
 		Rule: "keys.length", Setting: "Keys", Value: value, Limit: fmt.Sprintf("≥ %d bytes each", minKey),
 		Source: "RFC 2104, 3; " + asvs + "11.2.3",
-		Text:   "Random, from a secret store, the same in every replica. A key shorter than the hash weakens the HMAC over codes.",
+		Text: "Random, from a secret store, the same in every replica. A key shorter than the hash weakens the HMAC " +
+			"over codes.",
 	})
 }
 
@@ -110,12 +111,14 @@ func (r *report) password(p PasswordPolicy, h Hasher) {
 	r.add(p.MinLength < 8, p.MinLength < 15, Finding{
 		Rule: "password.min_length", Setting: "Password.MinLength", Value: fmt.Sprint(p.MinLength), Limit: "≥ 15",
 		Source: nist + "3.1.1.2; " + asvs + "6.2.1",
-		Text:   "15 characters where the password is the only factor. From 8 on ASVS accepts it, and NIST where a second factor is always asked for.",
+		Text: "15 characters where the password is the only factor. From 8 on ASVS accepts it, and NIST where a " +
+			"second factor is always asked for.",
 	})
 	r.add(p.MaxLength < 64, false, Finding{
 		Rule: "password.max_length", Setting: "Password.MaxLength", Value: fmt.Sprint(p.MaxLength), Limit: "≥ 64",
 		Source: nist + "3.1.1.2; " + asvs + "6.2.9",
-		Text:   "Passphrases fit. That there is a limit keeps hashing affordable (" + authSheet + "Compare Password Hashes Using Safe Functions).",
+		Text: "Passphrases fit. That there is a limit keeps hashing affordable (" + authSheet +
+			"Compare Password Hashes Using Safe Functions).",
 	})
 	deny := "none"
 	if p.Deny != nil {
@@ -124,7 +127,8 @@ func (r *report) password(p PasswordPolicy, h Hasher) {
 	r.add(false, p.Deny == nil, Finding{
 		Rule: "password.deny", Setting: "Password.Deny", Value: deny, Limit: "given",
 		Source: nist + "3.1.1.2; " + asvs + "6.2.4",
-		Text:   "New passwords are held against a list of common and breached ones. Without it the most used ones are guessed first: give a function that knows them.",
+		Text: "New passwords are held against a list of common and breached ones. Without it the most used ones are " +
+			"guessed first: give a function that knows them.",
 	})
 	hash := Finding{
 		Rule: "password.hash", Setting: "Hasher", Limit: "≥ 19 MiB at t=2, p=1, or its equal",
@@ -143,7 +147,8 @@ func (r *report) password(p PasswordPolicy, h Hasher) {
 	params := a.params()
 	hash.Value = fmt.Sprintf("argon2id m=%d KiB, t=%d, p=%d", params.Memory, params.Iterations, params.Parallelism)
 	hash.Text = "As high as the servers can afford; passwords are hashed again at the next sign-in when it is raised."
-	r.add(params.Memory < leastMemory(params.Iterations, true), params.Memory < leastMemory(params.Iterations, false), hash)
+	r.add(params.Memory < leastMemory(params.Iterations, true), params.Memory < leastMemory(params.Iterations, false),
+		hash)
 }
 
 // leastMemory is how many KiB argon2id needs beside a number of iterations: by
@@ -166,7 +171,8 @@ func leastMemory(iterations uint32, sheet bool) uint32 {
 
 func (r *report) lockout(l LockoutPolicy) {
 	r.add(l.MaxFailures > maxGuesses, false, Finding{
-		Rule: "lockout.failures", Setting: "Lockout.MaxFailures", Value: fmt.Sprint(l.MaxFailures), Limit: fmt.Sprintf("≤ %d", maxGuesses),
+		Rule: "lockout.failures", Setting: "Lockout.MaxFailures", Value: fmt.Sprint(l.MaxFailures),
+		Limit:  fmt.Sprintf("≤ %d", maxGuesses),
 		Source: nist + "3.2.2; " + asvs + "6.3.1",
 		Text:   "Guesses in a row that are examined before the account is locked.",
 	})
@@ -177,9 +183,11 @@ func (r *report) lockout(l LockoutPolicy) {
 	})
 	daily := perDay(float64(l.MaxFailures), l.Duration)
 	r.add(false, daily > maxGuesses, Finding{
-		Rule: "lockout.rate", Setting: "Lockout.Duration", Value: fmt.Sprintf("%.0f guesses a day", daily), Limit: fmt.Sprintf("≤ %d in a row", maxGuesses),
+		Rule: "lockout.rate", Setting: "Lockout.Duration", Value: fmt.Sprintf("%.0f guesses a day", daily),
+		Limit:  fmt.Sprintf("≤ %d in a row", maxGuesses),
 		Source: nist + "3.2.2",
-		Text: "NIST has a password disabled after 100 failures in a row. Here a lock ends by itself and the count starts again, so that nobody can keep an owner out for good: " +
+		Text: "NIST has a password disabled after 100 failures in a row. Here a lock ends by itself and the count " +
+			"starts again, so that nobody can keep an owner out for good: " +
 			"watch for accounts that are locked again and again, and Lock them; a password reset opens them.",
 	})
 }
@@ -193,31 +201,38 @@ func (r *report) otp(o OTPPolicy) {
 	r.add(o.Lifetime > 10*time.Minute, false, Finding{
 		Rule: "otp.lifetime", Setting: "OTP.Lifetime", Value: period(o.Lifetime), Limit: "≤ 10m",
 		Source: nist + "3.1.3.2; " + asvs + "6.5.5",
-		Text:   "NIST allows a code by email for recovery and for verifying the address, up to 24 hours (4.2.1.2), and none for signing in (3.1.3.1).",
+		Text: "NIST allows a code by email for recovery and for verifying the address, up to 24 hours (4.2.1.2), " +
+			"and none for signing in (3.1.3.1).",
 	})
 	r.add(o.MaxAttempts > maxGuesses, false, Finding{
-		Rule: "otp.attempts", Setting: "OTP.MaxAttempts", Value: fmt.Sprint(o.MaxAttempts), Limit: fmt.Sprintf("≤ %d", maxGuesses),
+		Rule: "otp.attempts", Setting: "OTP.MaxAttempts", Value: fmt.Sprint(o.MaxAttempts),
+		Limit:  fmt.Sprintf("≤ %d", maxGuesses),
 		Source: nist + "3.2.2; " + asvs + "6.6.3",
 		Text:   "Guesses at one code that are examined.",
 	})
 	guesses := float64(o.Budget) * float64(o.MaxAttempts)
 	r.add(guesses > maxGuesses, false, Finding{
-		Rule: "otp.budget", Setting: "OTP.Budget", Value: fmt.Sprintf("%d codes, %.0f guesses", o.Budget, guesses), Limit: fmt.Sprintf("≤ %d guesses", maxGuesses),
+		Rule: "otp.budget", Setting: "OTP.Budget", Value: fmt.Sprintf("%d codes, %.0f guesses", o.Budget, guesses),
+		Limit:  fmt.Sprintf("≤ %d guesses", maxGuesses),
 		Source: nist + "3.1.3.2 and 3.2.2; " + resetSheet + "Forgot Password Request",
-		Text:   "For one address and purpose within OTP.BudgetWindow. A new code must not make the attempts endless, nor requests flood a mailbox.",
+		Text: "For one address and purpose within OTP.BudgetWindow. A new code must not make the attempts endless, " +
+			"nor requests flood a mailbox.",
 	})
 	chance := 1 - math.Pow(1-min(1, float64(o.MaxAttempts)/math.Pow10(o.Length)), float64(o.Budget))
 	// Rounding must not decide where the chance is exactly the one accepted.
 	r.add(chance > maxGuessing*(1+1e-9), false, Finding{
-		Rule: "otp.guessing", Setting: "OTP.BudgetWindow", Value: percent(chance) + " in " + period(o.BudgetWindow), Limit: "≤ " + percent(maxGuessing),
+		Rule: "otp.guessing", Setting: "OTP.BudgetWindow", Value: percent(chance) + " in " + period(o.BudgetWindow),
+		Limit:  "≤ " + percent(maxGuessing),
 		Source: nist + "3.2.2; " + asvs + "6.6.3",
-		Text: "The chance to guess a code for one address and purpose in one window, against that of 100 attempts at six digits. Guessing for a whole day makes it " +
+		Text: "The chance to guess a code for one address and purpose in one window, against that of 100 attempts at " +
+			"six digits. Guessing for a whole day makes it " +
 			percent(min(1, perDay(chance, o.BudgetWindow))) + ".",
 	})
 	r.add(false, o.ResendCooldown > o.Lifetime, Finding{
 		Rule: "otp.cooldown", Setting: "OTP.ResendCooldown", Value: period(o.ResendCooldown), Limit: "≤ OTP.Lifetime",
 		Source: resetSheet + "Forgot Password Request",
-		Text:   "The sheet asks for a limit by account and names none. Longer than a code lives, it keeps out whoever lost one.",
+		Text: "The sheet asks for a limit by account and names none. Longer than a code lives, it keeps out whoever " +
+			"lost one.",
 	})
 }
 
@@ -225,7 +240,8 @@ func (r *report) session(s SessionPolicy) {
 	r.add(s.Idle >= s.Absolute, s.Idle > 30*time.Minute, Finding{
 		Rule: "session.idle", Setting: "Session.Idle", Value: period(s.Idle), Limit: "≤ 30m, < Session.Absolute",
 		Source: sessSheet + "Session Expiration; " + asvs + "7.3.1",
-		Text:   "The sheet calls 15 to 30 minutes common at low risk. NIST requires none at AAL1 (2.1.3) and recommends 1h at AAL2 (2.2.3). ASVS 7.1.1 wants the choice written down.",
+		Text: "The sheet calls 15 to 30 minutes common at low risk. NIST requires none at AAL1 (2.1.3) and " +
+			"recommends 1h at AAL2 (2.2.3). ASVS 7.1.1 wants the choice written down.",
 	})
 	r.add(false, s.Absolute > 30*day, Finding{
 		Rule: "session.absolute", Setting: "Session.Absolute", Value: period(s.Absolute), Limit: "≤ 30 days",
@@ -233,7 +249,8 @@ func (r *report) session(s SessionPolicy) {
 		Text:   "Recommended at AAL1; 24h at AAL2 (2.2.3).",
 	})
 	r.add(false, s.TouchInterval > s.Idle/2, Finding{
-		Rule: "session.touch", Setting: "Session.TouchInterval", Value: period(s.TouchInterval), Limit: "≤ half of Session.Idle",
+		Rule: "session.touch", Setting: "Session.TouchInterval", Value: period(s.TouchInterval),
+		Limit:  "≤ half of Session.Idle",
 		Source: "this package",
 		Text:   "A session in use may end earlier than Session.Idle by this much, never later.",
 	})
@@ -257,12 +274,14 @@ func (r *report) refresh(p RefreshPolicy) {
 	r.add(false, p.Absolute > 30*day, Finding{
 		Rule: "refresh.absolute", Setting: "Refresh.Absolute", Value: period(p.Absolute), Limit: "≤ 30 days",
 		Source: asvs + "10.4.8; " + nist + "2.1.3",
-		Text:   "ASVS wants an absolute end. NIST recommends to authenticate again within 30 days, which a token that lives longer does without.",
+		Text: "ASVS wants an absolute end. NIST recommends to authenticate again within 30 days, which a token that " +
+			"lives longer does without.",
 	})
 	r.add(false, p.Grace > 0, Finding{
 		Rule: "refresh.grace", Setting: "Refresh.Grace", Value: period(p.Grace), Limit: "0s",
 		Source: asvs + "10.4.5; RFC 9700, 4.14.2",
-		Text:   "A used token is invalid at once. A grace spares clients that lose an answer, and gives a thief who is quick as much time.",
+		Text: "A used token is invalid at once. A grace spares clients that lose an answer, and gives a thief who " +
+			"is quick as much time.",
 	})
 	r.add(false, p.Grace > 0 && p.GraceUses > 1, Finding{
 		Rule: "refresh.grace_uses", Setting: "Refresh.GraceUses", Value: fmt.Sprint(p.GraceUses), Limit: "≤ 1",
@@ -273,7 +292,8 @@ func (r *report) refresh(p RefreshPolicy) {
 
 func (r *report) account(a AccountPolicy) {
 	r.add(false, a.ReactivateAfter > a.Retention, Finding{
-		Rule: "account.reactivate", Setting: "Account.ReactivateAfter", Value: period(a.ReactivateAfter), Limit: "≤ Account.Retention",
+		Rule: "account.reactivate", Setting: "Account.ReactivateAfter", Value: period(a.ReactivateAfter),
+		Limit:  "≤ Account.Retention",
 		Source: "this package",
 		Text:   "Later than the account is kept, it never comes back.",
 	})
