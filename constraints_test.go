@@ -26,14 +26,16 @@ func TestWhatMustBeUniqueIsRefusedTwice(t *testing.T) {
 		newUser(client, "google@example.com").SetProvider(schematype.ProviderGoogle).SetProviderID("1").SaveX(ctx)
 
 		for what, err := range map[string]error{
-			"email":                      newUser(client, "ada@example.com").Exec(ctx),
-			"email in another spelling":  newUser(client, " ADA@Example.com").Exec(ctx),
-			"token_hash of a session":    newSession(client, ada, "hash").Exec(ctx),
-			"token_hash of a token":      newRefreshToken(client, ada, "hash").Exec(ctx),
-			"an identity at a provider":  newUser(client, "x@example.com").SetProvider(schematype.ProviderGoogle).SetProviderID("1").Exec(ctx),
-			"email by plain SQL":         execErr(ctx, mysqltest.DB(t, url), fmt.Sprintf(plainUser, "ada@example.com")),
-			"a session's by plain SQL":   execErr(ctx, mysqltest.DB(t, url), fmt.Sprintf(plainSession, ada.ID, "hash")),
-			"a token's by plain SQL":     execErr(ctx, mysqltest.DB(t, url), fmt.Sprintf(plainRefreshToken, ada.ID, "hash")),
+			"email":                     newUser(client, "ada@example.com").Exec(ctx),
+			"email in another spelling": newUser(client, " ADA@Example.com").Exec(ctx),
+			"token_hash of a session":   newSession(client, ada, "hash").Exec(ctx),
+			"token_hash of a token":     newRefreshToken(client, ada, "hash").Exec(ctx),
+			"an identity at a provider": newUser(client, "x@example.com").SetProvider(schematype.ProviderGoogle).
+				SetProviderID("1").Exec(ctx),
+			"email by plain SQL":       execErr(ctx, mysqltest.DB(t, url), fmt.Sprintf(plainUser, "ada@example.com")),
+			"a session's by plain SQL": execErr(ctx, mysqltest.DB(t, url), fmt.Sprintf(plainSession, ada.ID, "hash")),
+			"a token's by plain SQL": execErr(ctx, mysqltest.DB(t, url),
+				fmt.Sprintf(plainRefreshToken, ada.ID, "hash")),
 			"email given to another one": client.User.Update().SetEmail("ada@example.com").Exec(ctx),
 		} {
 			if assert.Error(t, err, what) && !strings.Contains(what, "plain SQL") {
@@ -71,25 +73,28 @@ func TestTheClientRefusesValuesTheColumnsDoNotHold(t *testing.T) {
 		long := strings.Repeat("é", 256)
 
 		for what, err := range map[string]error{
-			"role":                     newUser(client, "a@example.com").SetRole("root").Exec(ctx),
-			"empty role":               newUser(client, "a@example.com").SetRole("").Exec(ctx),
-			"role by its number":       newUser(client, "a@example.com").SetRole("2").Exec(ctx),
-			"role in capitals":         newUser(client, "a@example.com").SetRole("ADMIN").Exec(ctx),
-			"provider":                 newUser(client, "a@example.com").SetProvider("gitlab").Exec(ctx),
-			"type":                     newOTP(client, "a@example.com").SetType("sign-in").Exec(ctx),
-			"long name":                newUser(client, "a@example.com").SetName(strings.Repeat("é", 101)).Exec(ctx),
-			"long email":               newUser(client, long+"@example.com").Exec(ctx),
-			"long email of an OTP":     newOTP(client, long+"@example.com").Exec(ctx),
-			"long password":            newUser(client, "a@example.com").SetPassword(strings.Repeat("x", 256)).Exec(ctx),
-			"password in clear":        newUser(client, "a@example.com").SetPassword("correct horse").Exec(ctx),
-			"empty password":           newUser(client, "a@example.com").SetPassword("").Exec(ctx),
-			"long provider_id":         newUser(client, "a@example.com").SetProviderID(long).Exec(ctx),
-			"empty provider_id":        newUser(client, "a@example.com").SetProviderID("").Exec(ctx),
-			"long otp_hash_code":       newOTP(client, "a@example.com").SetOtpHashCode(strings.Repeat("x", 256)).Exec(ctx),
-			"long token_hash":          newSession(client, ada, strings.Repeat("x", 256)).Exec(ctx),
-			"token_hash not ASCII":     newSession(client, ada, "é").Exec(ctx),
-			"token_hash with newline":  newRefreshToken(client, ada, "abc\n").Exec(ctx),
-			"long replaced_by":         newRefreshToken(client, ada, "r").SetReplacedByTokenHash(strings.Repeat("x", 256)).Exec(ctx),
+			"role":                 newUser(client, "a@example.com").SetRole("root").Exec(ctx),
+			"empty role":           newUser(client, "a@example.com").SetRole("").Exec(ctx),
+			"role by its number":   newUser(client, "a@example.com").SetRole("2").Exec(ctx),
+			"role in capitals":     newUser(client, "a@example.com").SetRole("ADMIN").Exec(ctx),
+			"provider":             newUser(client, "a@example.com").SetProvider("gitlab").Exec(ctx),
+			"type":                 newOTP(client, "a@example.com").SetType("sign-in").Exec(ctx),
+			"long name":            newUser(client, "a@example.com").SetName(strings.Repeat("é", 101)).Exec(ctx),
+			"long email":           newUser(client, long+"@example.com").Exec(ctx),
+			"long email of an OTP": newOTP(client, long+"@example.com").Exec(ctx),
+			"long password": newUser(client, "a@example.com").
+				SetPassword(strings.Repeat("x", 256)).Exec(ctx),
+			"password in clear": newUser(client, "a@example.com").SetPassword("correct horse").Exec(ctx),
+			"empty password":    newUser(client, "a@example.com").SetPassword("").Exec(ctx),
+			"long provider_id":  newUser(client, "a@example.com").SetProviderID(long).Exec(ctx),
+			"empty provider_id": newUser(client, "a@example.com").SetProviderID("").Exec(ctx),
+			"long otp_hash_code": newOTP(client, "a@example.com").SetOtpHashCode(strings.Repeat("x", 256)).
+				Exec(ctx),
+			"long token_hash":         newSession(client, ada, strings.Repeat("x", 256)).Exec(ctx),
+			"token_hash not ASCII":    newSession(client, ada, "é").Exec(ctx),
+			"token_hash with newline": newRefreshToken(client, ada, "abc\n").Exec(ctx),
+			"long replaced_by": newRefreshToken(client, ada, "r").
+				SetReplacedByTokenHash(strings.Repeat("x", 256)).Exec(ctx),
 			"negative attempts":        newOTP(client, "a@example.com").SetAttempts(-1).Exec(ctx),
 			"negative max_attempts":    newOTP(client, "a@example.com").SetMaxAttempts(-1).Exec(ctx),
 			"negative failed attempts": newUser(client, "a@example.com").SetFailedLoginAttempts(-1).Exec(ctx),
@@ -192,7 +197,8 @@ func TestChecksHoldForEveryWriter(t *testing.T) {
 		// An increment is not validated by the client. ent.IsConstraintError does
 		// not know MariaDB's number for it (4025), so the name must be there.
 		assert.ErrorContains(t, client.OTP.UpdateOne(otp).AddAttempts(1).Exec(ctx), "otps_attempts")
-		assert.ErrorContains(t, client.User.Update().AddFailedLoginAttempts(-1).Exec(ctx), "users_failed_login_attempts")
+		assert.ErrorContains(t, client.User.Update().AddFailedLoginAttempts(-1).Exec(ctx),
+			"users_failed_login_attempts")
 		assert.EqualValues(t, 5, client.OTP.GetX(ctx, otp.ID).Attempts)
 		assert.Zero(t, client.User.GetX(ctx, u.ID).FailedLoginAttempts)
 	})
@@ -203,15 +209,18 @@ func TestASessionOrTokenBelongsToAUserThatExists(t *testing.T) {
 		ctx := t.Context()
 		client := open(t, url)
 		for what, err := range map[string]error{
-			"session":       client.Session.Create().SetUserID(404).SetTokenHash("s").SetExpiresAt(tomorrow()).Exec(ctx),
-			"refresh token": client.RefreshToken.Create().SetUserID(404).SetTokenHash("r").SetExpiresAt(tomorrow()).Exec(ctx),
+			"session": client.Session.Create().SetUserID(404).SetTokenHash("s").
+				SetExpiresAt(tomorrow()).Exec(ctx),
+			"refresh token": client.RefreshToken.Create().SetUserID(404).SetTokenHash("r").
+				SetExpiresAt(tomorrow()).Exec(ctx),
 		} {
 			assert.True(t, ent.IsConstraintError(err), "%s: %v", what, err)
 		}
 		db := mysqltest.DB(t, url)
 		assert.Error(t, execErr(ctx, db, fmt.Sprintf(plainSession, 404, "s")))
 		assert.Error(t, execErr(ctx, db, fmt.Sprintf(plainRefreshToken, 404, "r")))
-		assert.True(t, ent.IsValidationError(client.Session.Create().SetTokenHash("s").SetExpiresAt(tomorrow()).Exec(ctx)),
+		assert.True(t, ent.IsValidationError(client.Session.Create().SetTokenHash("s").
+			SetExpiresAt(tomorrow()).Exec(ctx)),
 			"a session without a user")
 	})
 }
@@ -249,8 +258,10 @@ func TestDeletingAUserDeletesWhatItHolds(t *testing.T) {
 }
 
 func TestASessionHoldsAnAddressOfTheInternetProtocol(t *testing.T) {
-	valid := []string{"192.0.2.1", "2001:db8::1", "::1", "::ffff:192.0.2.1", "2001:0db8:0000:0000:0000:ffff:192.168.100.228"}
-	invalid := []string{"", "192.0.2.1:8080", "[::1]", "[::1]:443", "fe80::1%eth0", "localhost", "192.0.2", "192.0.2.256", "192.0.2.1, 10.0.0.1", " ::1"}
+	valid := []string{"192.0.2.1", "2001:db8::1", "::1", "::ffff:192.0.2.1",
+		"2001:0db8:0000:0000:0000:ffff:192.168.100.228"}
+	invalid := []string{"", "192.0.2.1:8080", "[::1]", "[::1]:443", "fe80::1%eth0", "localhost", "192.0.2",
+		"192.0.2.256", "192.0.2.1, 10.0.0.1", " ::1"}
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		client := open(t, url)
@@ -279,7 +290,8 @@ func TestAUserAgentIsCutNotRefused(t *testing.T) {
 		{"two bytes each", strings.Repeat("é", 300), strings.Repeat("é", 255)},
 		{"four bytes each", strings.Repeat("😀", 300), strings.Repeat("😀", 255)},
 		{"not UTF-8", "a\xff\xfeb", "a\uFFFDb"},
-		{"cut where it is not UTF-8", strings.Repeat("a", 254) + "\xe2\x82\xff\xff", strings.Repeat("a", 254) + "\uFFFD"},
+		{"cut where it is not UTF-8", strings.Repeat("a", 254) + "\xe2\x82\xff\xff",
+			strings.Repeat("a", 254) + "\uFFFD"},
 		{"longest that net/http takes", strings.Repeat("é", http.DefaultMaxHeaderBytes/2), strings.Repeat("é", 255)},
 	}
 	mysqltest.Each(t, func(t *testing.T, url string) {

@@ -168,10 +168,12 @@ func TestAPlainUpdateMovesUpdatedAtOnTheServer(t *testing.T) {
 			exec(t, writer, fmt.Sprintf("UPDATE %s SET %s", table, change))
 			w.close()
 			w.holds(single[string](t, db, "SELECT CAST(updated_at AS CHAR) FROM "+table), table)
-			assert.Equal(t, created, single[string](t, db, "SELECT CAST(created_at AS CHAR) FROM "+table), "created_at stays")
+			assert.Equal(t, created, single[string](t, db, "SELECT CAST(created_at AS CHAR) FROM "+table),
+				"created_at stays")
 		}
 		expires := single[string](t, db, "SELECT CAST(expires_at AS CHAR) FROM sessions")
-		assert.Equal(t, "2036-12-31 18:30:00.000000", expires, "no other time moves: MySQL's first TIMESTAMP column did, once")
+		assert.Equal(t, "2036-12-31 18:30:00.000000", expires,
+			"no other time moves: MySQL's first TIMESTAMP column did, once")
 	})
 }
 
@@ -264,6 +266,7 @@ func TestTimesFromAnotherZoneAreTheSameInstant(t *testing.T) {
 		s := newSession(client, ada, "s").SetExpiresAt(at.In(time.FixedZone("IST", 5*3600+1800))).SaveX(ctx)
 		assert.Equal(t, at, client.Session.GetX(ctx, s.ID).ExpiresAt)
 		assert.True(t, client.Session.Query().Where(session.ExpiresAt(at)).ExistX(ctx))
-		assert.False(t, client.Session.Query().Where(session.ExpiresAtGT(at.In(time.FixedZone("PST", -8*3600)))).ExistX(ctx))
+		assert.False(t, client.Session.Query().Where(session.ExpiresAtGT(at.In(time.FixedZone("PST", -8*3600)))).
+			ExistX(ctx))
 	})
 }

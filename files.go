@@ -8,6 +8,7 @@ import "embed"
 // entities print without their secrets. They are carried only by programs that
 // use the variable. Tests are among the files and are not installed.
 //
-//go:embed go.mod authgraph.go ent/schema/*.go ent/schema/schematype/*.go auth/*.go internal/dburl/*.go internal/mysqlconn/*.go internal/stmtcache/*.go
+//go:embed go.mod authgraph.go ent/schema/*.go ent/schema/schematype/*.go auth/*.go
+//go:embed internal/dburl/*.go internal/mysqlconn/*.go internal/stmtcache/*.go
 //go:embed internal/entgen/template/*.tmpl
 var Files embed.FS

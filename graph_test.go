@@ -33,7 +33,8 @@ func TestEdgesLeadFromEachEntityToTheOther(t *testing.T) {
 		assert.Equal(t, ada.ID, phone.QueryUser().OnlyIDX(ctx))
 		assert.Equal(t, ada.ID, token.QueryUser().OnlyIDX(ctx))
 		assert.Equal(t, []int{phone.ID, laptop.ID},
-			token.QueryUser().QuerySessions().Order(session.ByID()).IDsX(ctx), "from a token to the devices of its user")
+			token.QueryUser().QuerySessions().Order(session.ByID()).IDsX(ctx),
+			"from a token to the devices of its user")
 	})
 }
 

@@ -54,9 +54,10 @@ func openByHand(databaseURL string) (*ent.Client, error) {
 	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = 10*time.Second, 30*time.Second, 30*time.Second
 	cfg.RejectReadOnly = true
 	cfg.Params = map[string]string{
-		"autocommit":            "1",
-		"completion_type":       "0",
-		"sql_mode":              "'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+		"autocommit":      "1",
+		"completion_type": "0",
+		"sql_mode": "'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO," +
+			"NO_ENGINE_SUBSTITUTION'",
 		"time_zone":             "'+00:00'",
 		"character_set_client":  "'utf8mb4'",
 		"character_set_results": "'utf8mb4'",
@@ -88,7 +89,8 @@ func TestTheInstallPageShowsTheProgramThatIsRun(t *testing.T) {
 	require.NotNil(t, block, "docs/install.md has no program that connects")
 	program, err := os.ReadFile("open_by_hand_test.go")
 	require.NoError(t, err)
-	here := strings.NewReplacer("example.com/app/", "github.com/authgraph/authgraph/", "open takes", "openByHand takes", "func open(", "func openByHand(")
+	here := strings.NewReplacer("example.com/app/", "github.com/authgraph/authgraph/", "open takes", "openByHand takes",
+		"func open(", "func openByHand(")
 	const begin = "\n// openByHand takes "
 	imports, shown, _ := strings.Cut(here.Replace(string(block[1])), begin)
 	for line := range strings.Lines(imports) {
@@ -104,10 +106,12 @@ func TestTheInstallPageShowsTheProgramThatIsRun(t *testing.T) {
 // says reads and writes the same rows as one with Open.
 func TestAProgramThatConnectsByHandAgreesWithOpen(t *testing.T) {
 	t.Parallel()
-	server, err := testserver.StartOwn(t.Context(), testserver.MySQL, t.Output(), "--default-time-zone=+05:30", "--sql-mode=ANSI_QUOTES")
+	server, err := testserver.StartOwn(t.Context(), testserver.MySQL, t.Output(), "--default-time-zone=+05:30",
+		"--sql-mode=ANSI_QUOTES")
 	require.NoError(t, err)
 	t.Cleanup(server.Stop)
-	db, err := sql.Open("mysql", "root@tcp("+strings.TrimSuffix(strings.TrimPrefix(server.URL, "mysql://root@"), "/")+")/")
+	db, err := sql.Open("mysql", "root@tcp("+strings.TrimSuffix(strings.TrimPrefix(server.URL, "mysql://root@"),
+		"/")+")/")
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, db.Close()) })
 	exec(t, db, "CREATE DATABASE app")
@@ -124,14 +128,16 @@ func TestAProgramThatConnectsByHandAgreesWithOpen(t *testing.T) {
 		read := reader.Session.GetX(t.Context(), written.ID)
 		assert.Equal(t, expiry, read.ExpiresAt.UTC())
 		assert.Equal(t, written.CreatedAt.UTC(), read.CreatedAt.UTC())
-		assert.Equal(t, 1, writer.User.Update().SetUpdatedAt(u.UpdatedAt).SaveX(t.Context()), "a row that is left as it was counts")
+		assert.Equal(t, 1, writer.User.Update().SetUpdatedAt(u.UpdatedAt).SaveX(t.Context()),
+			"a row that is left as it was counts")
 
 		// What the server fills in, and what it refuses.
 		_, err := writer.ExecContext(t.Context(), fmt.Sprintf(plainUser, "bob@example.com"))
 		require.NoError(t, err)
 		bob := reader.User.Query().Where(user.Email("bob@example.com")).OnlyX(t.Context())
 		assert.WithinDuration(t, time.Now(), bob.CreatedAt, time.Minute)
-		_, err = writer.ExecContext(t.Context(), "INSERT INTO users (name, email) VALUES (REPEAT('a', 101), 'eve@example.com')")
+		_, err = writer.ExecContext(t.Context(),
+			"INSERT INTO users (name, email) VALUES (REPEAT('a', 101), 'eve@example.com')")
 		require.ErrorContains(t, err, "Data too long")
 		writer.User.Delete().ExecX(t.Context())
 	}

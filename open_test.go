@@ -99,11 +99,13 @@ func TestOpenNamesThePartThatTheServerRefuses(t *testing.T) {
 		for _, c := range []struct{ name, url, part string }{
 			{"wrong password", with(func(u *neturl.URL) { u.User = neturl.UserPassword(account, secret+"x") }), "user"},
 			{"no password", with(func(u *neturl.URL) { u.User = neturl.User(account) }), "user"},
-			{"unknown user", with(func(u *neturl.URL) { u.User = neturl.UserPassword("authgraph_nobody", secret) }), "user"},
+			{"unknown user", with(func(u *neturl.URL) { u.User = neturl.UserPassword("authgraph_nobody", secret) }),
+				"user"},
 			{"a database of others", with(func(u *neturl.URL) { u.Path = "/authgraph_nowhere" }), "database"},
 			{"unknown database", base.JoinPath("../authgraph_nowhere").String(), "database"},
 			{"unknown parameter", with(func(u *neturl.URL) { u.RawQuery = "no_such_variable=1" }), "parameter"},
-			{"wrong value", with(func(u *neturl.URL) { u.RawQuery = "transaction_isolation=%27SOMETIMES%27" }), "parameter"},
+			{"wrong value", with(func(u *neturl.URL) { u.RawQuery = "transaction_isolation=%27SOMETIMES%27" }),
+				"parameter"},
 			{"nothing listens", with(func(u *neturl.URL) { u.Host = closedPort(t) }), "host"},
 		} {
 			_, err := authgraph.Open(t.Context(), c.url)
@@ -120,7 +122,8 @@ func newAccount(t *testing.T, url, password string) string {
 	t.Helper()
 	db := mysqltest.DB(t, url)
 	name := "authgraph_" + strings.ToLower(rand.Text()[:12])
-	exec(t, db, fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY '%s'", name, strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(password)))
+	exec(t, db, fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY '%s'", name, strings.NewReplacer(`\`, `\\`, `'`,
+		`\'`).Replace(password)))
 	t.Cleanup(func() {
 		_, err := db.ExecContext(context.Background(), fmt.Sprintf("DROP USER '%s'@'%%'", name))
 		assert.NoError(t, err)
@@ -209,7 +212,8 @@ func TestASessionIsStrictAndInUTCWhateverTheAddressSays(t *testing.T) {
 			query(t, client, "SELECT @@time_zone, @@sql_mode", &zone, &mode)
 			assert.Equal(t, "+00:00", zone, params)
 			assert.ElementsMatch(t, []string{
-				"STRICT_TRANS_TABLES", "NO_ZERO_IN_DATE", "NO_ZERO_DATE", "ERROR_FOR_DIVISION_BY_ZERO", "NO_ENGINE_SUBSTITUTION",
+				"STRICT_TRANS_TABLES", "NO_ZERO_IN_DATE", "NO_ZERO_DATE", "ERROR_FOR_DIVISION_BY_ZERO",
+				"NO_ENGINE_SUBSTITUTION",
 			}, strings.Split(mode, ","), params)
 
 			_, err := client.ExecContext(t.Context(), "SELECT 1; SELECT 2")
@@ -293,7 +297,8 @@ func statements(ctx context.Context, client *ent.Client, ada *ent.User) []statem
 			return newUser(client, "ada@example.com").OnConflict().UpdateNewValues().Exec(ctx)
 		}},
 		{"update", 1, func() error { return client.User.Update().Where(user.ID(ada.ID)).SetName("Grace").Exec(ctx) }},
-		{"update one", 4, func() error { return ada.Update().SetName("Ada").Exec(ctx) }}, // in a transaction, and read back
+		// in a transaction, and read back
+		{"update one", 4, func() error { return ada.Update().SetName("Ada").Exec(ctx) }},
 		{"edge", 1, func() error { _, err := ada.QuerySessions().All(ctx); return err }},
 		{"eager loading", 2, func() error { _, err := client.User.Query().WithSessions().All(ctx); return err }},
 		{"delete", 1, func() error { _, err := client.Session.Delete().Exec(ctx); return err }},
@@ -306,7 +311,8 @@ func TestTextArrivesAsItIs(t *testing.T) {
 		ctx := t.Context()
 		client := open(t, url)
 		for i, name := range []string{
-			`'; DROP TABLE users; -- `, `\`, `\'`, `"`, "`", "a\x00b", "\n\r\t\x1a", "%_", "?", "😀", " trailing ", `\u0027`, "/* */ #",
+			`'; DROP TABLE users; -- `, `\`, `\'`, `"`, "`", "a\x00b", "\n\r\t\x1a", "%_", "?", "😀", " trailing ",
+			`\u0027`, "/* */ #",
 		} {
 			u := newUser(client, fmt.Sprintf("%d@example.com", i)).SetName(name).SaveX(ctx)
 			assert.Equal(t, name, client.User.Query().Where(user.Name(name)).OnlyX(ctx).Name)
@@ -317,8 +323,9 @@ func TestTextArrivesAsItIs(t *testing.T) {
 
 func TestRulesAreCheckedOnEveryConnectionToSQLite(t *testing.T) {
 	for _, params := range []string{
-		"", "?_pragma=foreign_keys(0)", "?_pragma=foreign_keys=0", "?_pragma=main.foreign_keys(0)", "?_foreign_keys=off", "?_fk=0",
-		"?_pragma=ignore_check_constraints(1)", "?_pragma=busy_timeout(1)%3BPRAGMA+ignore_check_constraints=on", "?_journal=wal&_fk=false",
+		"", "?_pragma=foreign_keys(0)", "?_pragma=foreign_keys=0", "?_pragma=main.foreign_keys(0)",
+		"?_foreign_keys=off", "?_fk=0", "?_journal=wal&_fk=false",
+		"?_pragma=ignore_check_constraints(1)", "?_pragma=busy_timeout(1)%3BPRAGMA+ignore_check_constraints=on",
 	} {
 		client := connect(t, mysqltest.SQLite(t)+params)
 		for range 8 {
@@ -338,7 +345,9 @@ func TestRulesAreCheckedOnEveryConnectionToSQLite(t *testing.T) {
 }
 
 func TestTimesOfSQLiteAreTextWhateverTheURLSays(t *testing.T) {
-	for _, params := range []string{"_time_format=datetime", "_time_integer_format=unix", "_timezone=Asia/Kolkata", "_inttotime=1&_texttotime=1"} {
+	for _, params := range []string{
+		"_time_format=datetime", "_time_integer_format=unix", "_timezone=Asia/Kolkata", "_inttotime=1&_texttotime=1",
+	} {
 		url := mysqltest.SQLite(t)
 		open(t, url)
 		client := connect(t, url+"?"+params)

@@ -77,8 +77,10 @@ var contract = []table{
 			{"name", "varchar(100) NOT NULL", "varchar(100) COLLATE utf8mb4_bin NOT NULL"},
 			{"email", seedText, exact},
 			{"password", seedOptText, optHash},
-			{"role", "enum('user','admin') NOT NULL DEFAULT 'user'", "enum('user','admin') COLLATE utf8mb4_bin NOT NULL DEFAULT 'user'"},
-			{"provider", "enum('local','google','github') NOT NULL DEFAULT 'local'", "enum('local','google','github') COLLATE utf8mb4_bin NOT NULL DEFAULT 'local'"},
+			{"role", "enum('user','admin') NOT NULL DEFAULT 'user'",
+				"enum('user','admin') COLLATE utf8mb4_bin NOT NULL DEFAULT 'user'"},
+			{"provider", "enum('local','google','github') NOT NULL DEFAULT 'local'",
+				"enum('local','google','github') COLLATE utf8mb4_bin NOT NULL DEFAULT 'local'"},
 			{"provider_id", seedOptText, optExact},
 			{"avatar", "json NULL", "json NULL"},
 			{"is_email_verified", isFalse, isFalse},
@@ -113,7 +115,8 @@ var contract = []table{
 			{"email", seedText, exact},
 			{"otp_hash_code", seedText, hash},
 			{"next_resend_allowed_at", seedTime, time6},
-			{"type", "enum('signin','email-verification','password-reset','password-change') NOT NULL", "enum('signin','email-verification','password-reset','password-change') COLLATE utf8mb4_bin NOT NULL"},
+			{"type", "enum('signin','email-verification','password-reset','password-change') NOT NULL",
+				"enum('signin','email-verification','password-reset','password-change') COLLATE utf8mb4_bin NOT NULL"},
 			{"expires_at", seedTime, time6},
 			{"is_used", isFalse, isFalse},
 			{"used_at", seedNull, timeNull},
@@ -187,7 +190,8 @@ var contract = []table{
 			"refreshtoken_user_id_is_revoked": "(user_id, is_revoked)",
 			"refreshtoken_expires_at":         "(expires_at)",
 		},
-		foreign: map[string]string{"refresh_tokens_users_refresh_tokens": "user_id REFERENCES users (id) ON DELETE CASCADE"},
+		foreign: map[string]string{"refresh_tokens_users_refresh_tokens": "user_id REFERENCES users " +
+			"(id) ON DELETE CASCADE"},
 	},
 }
 
@@ -234,7 +238,8 @@ func TestTheTablesOnTheServerAreThoseOfTheContract(t *testing.T) {
 		}
 		assert.Equal(t, registry.Tables(), column1(t, db, `SELECT table_name FROM information_schema.tables
 			WHERE table_schema = DATABASE() AND table_name <> 'atlas_schema_revisions' ORDER BY table_name`))
-		assert.Equal(t, []string{"InnoDB utf8mb4_bin"}, column1(t, db, `SELECT DISTINCT CONCAT(engine, ' ', table_collation) FROM information_schema.tables
+		assert.Equal(t, []string{"InnoDB utf8mb4_bin"}, column1(t, db, `SELECT DISTINCT CONCAT(engine, ' ',
+			table_collation) FROM information_schema.tables
 			WHERE table_schema = DATABASE() AND table_name <> 'atlas_schema_revisions'`))
 	})
 }
@@ -298,7 +303,8 @@ func TestEveryColumnOnSQLiteHasACheck(t *testing.T) {
 func liveColumns(t *testing.T, db *sql.DB, table string) map[string]string {
 	t.Helper()
 	columns := make(map[string]string)
-	for _, r := range rows(t, db, `SELECT column_name, column_type, COALESCE(collation_name, ''), is_nullable, COALESCE(column_default, 'NULL'), extra
+	for _, r := range rows(t, db, `SELECT column_name, column_type, COALESCE(collation_name, ''), is_nullable,
+		COALESCE(column_default, 'NULL'), extra
 		FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?`, table) {
 		columns[r[0]] = definition(r[1], r[2], r[3] == "YES", r[4], r[5])
 	}
@@ -338,8 +344,10 @@ func definition(typ, collation string, nullable bool, value, extra string) strin
 func liveIndexes(t *testing.T, db *sql.DB, table string) map[string]string {
 	t.Helper()
 	indexes := make(map[string]string)
-	for _, r := range rows(t, db, `SELECT index_name, MAX(non_unique), GROUP_CONCAT(CONCAT(column_name, COALESCE(CONCAT('[', sub_part, ']'), '')) ORDER BY seq_in_index SEPARATOR ', ')
-		FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = ? GROUP BY index_name`, table) {
+	for _, r := range rows(t, db, `SELECT index_name, MAX(non_unique), GROUP_CONCAT(CONCAT(column_name,
+		COALESCE(CONCAT('[', sub_part, ']'), '')) ORDER BY seq_in_index SEPARATOR ', ')
+		FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = ?
+		GROUP BY index_name`, table) {
 		indexes[r[0]] = "(" + r[2] + ")"
 		if r[1] == "0" {
 			indexes[r[0]] = "UNIQUE " + indexes[r[0]]
@@ -351,9 +359,11 @@ func liveIndexes(t *testing.T, db *sql.DB, table string) map[string]string {
 func liveForeignKeys(t *testing.T, db *sql.DB, table string) map[string]string {
 	t.Helper()
 	keys := make(map[string]string)
-	for _, r := range rows(t, db, `SELECT k.constraint_name, k.column_name, k.referenced_table_name, k.referenced_column_name, r.delete_rule, r.update_rule
+	for _, r := range rows(t, db, `SELECT k.constraint_name, k.column_name, k.referenced_table_name,
+		k.referenced_column_name, r.delete_rule, r.update_rule
 		FROM information_schema.key_column_usage k
-		JOIN information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema AND r.constraint_name = k.constraint_name
+		JOIN information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema
+		AND r.constraint_name = k.constraint_name
 		WHERE k.table_schema = DATABASE() AND k.table_name = ?`, table) {
 		keys[r[0]] = fmt.Sprintf("%s REFERENCES %s (%s) ON DELETE %s", r[1], r[2], r[3], r[4])
 		// One behaviour with two names in InnoDB; MySQL shows the one, MariaDB the other.
@@ -365,10 +375,12 @@ func liveForeignKeys(t *testing.T, db *sql.DB, table string) map[string]string {
 func liveChecks(t *testing.T, db *sql.DB, table string, mariaDB bool) map[string]string {
 	t.Helper()
 	query := `SELECT c.constraint_name, c.check_clause FROM information_schema.check_constraints c
-		JOIN information_schema.table_constraints t ON t.constraint_schema = c.constraint_schema AND t.constraint_name = c.constraint_name
+		JOIN information_schema.table_constraints t ON t.constraint_schema = c.constraint_schema
+		AND t.constraint_name = c.constraint_name
 		WHERE t.table_schema = DATABASE() AND t.table_name = ? AND t.enforced = 'YES'`
 	if mariaDB {
-		query = `SELECT constraint_name, check_clause FROM information_schema.check_constraints WHERE constraint_schema = DATABASE() AND table_name = ?`
+		query = `SELECT constraint_name, check_clause FROM information_schema.check_constraints
+			WHERE constraint_schema = DATABASE() AND table_name = ?`
 	}
 	checks := make(map[string]string)
 	for _, r := range rows(t, db, query, table) {
@@ -429,7 +441,8 @@ func TestAnIndexOfTheSeedIsKeptOrLeadsItsSuccessor(t *testing.T) {
 			here, ok := table.here[index.here]
 			if assert.True(t, ok, "%s.%s", table.name, index.here) {
 				columns := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(here, "UNIQUE "), "("), ")")
-				assert.True(t, strings.HasPrefix(columns+", ", strings.Join(index.columns, ", ")+", "), "%s.%s", table.name, index.name)
+				assert.True(t, strings.HasPrefix(columns+", ", strings.Join(index.columns, ", ")+", "),
+					"%s.%s", table.name, index.name)
 			}
 		}
 	}
@@ -465,14 +478,24 @@ func TestAWriterOfTheSeedsColumnsGoesOnWorking(t *testing.T) {
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		createTables(t, url)
 		db := mysqltest.DB(t, url)
-		exec(t, db, `INSERT INTO users (id, name, email, password, role, provider, provider_id, avatar, is_email_verified, last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at, created_at, updated_at)
-			VALUES (1, 'Ada', 'ada@example.com', 'hash', 'admin', 'github', '42', '{"public_id":"p","url":"https://example.com/a.png","size":7}', TRUE, '2030-01-01 00:00:00', 2, NULL, FALSE, NULL, NULL, '2030-01-01 00:00:00', '2030-01-01 00:00:00')`)
-		exec(t, db, `INSERT INTO otps (id, email, otp_hash_code, next_resend_allowed_at, type, expires_at, is_used, used_at, attempts, max_attempts, created_at, updated_at)
-			VALUES (1, 'ada@example.com', 'hash', '2030-01-01 00:00:00', 'password-change', '2030-01-01 00:00:00', FALSE, NULL, 1, 5, '2030-01-01 00:00:00', '2030-01-01 00:00:00')`)
-		exec(t, db, `INSERT INTO sessions (id, user_id, token_hash, ip, user_agent, is_active, last_used_at, expires_at, created_at, updated_at)
-			VALUES (1, 1, 'hash', '::1', 'curl', TRUE, '2030-01-01 00:00:00', '2030-01-01 00:00:00', '2030-01-01 00:00:00', '2030-01-01 00:00:00')`)
-		exec(t, db, `INSERT INTO refresh_tokens (id, user_id, token_hash, expires_at, is_revoked, revoked_at, replaced_by_token_hash, created_at, updated_at)
-			VALUES (1, 1, 'hash', '2030-01-01 00:00:00', TRUE, '2030-01-01 00:00:00', 'next', '2030-01-01 00:00:00', '2030-01-01 00:00:00')`)
+		exec(t, db, `INSERT INTO users (id, name, email, password, role, provider, provider_id, avatar,
+				is_email_verified, last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at,
+				re_activate_available_at, created_at, updated_at)
+			VALUES (1, 'Ada', 'ada@example.com', 'hash', 'admin', 'github', '42',
+				'{"public_id":"p","url":"https://example.com/a.png","size":7}', TRUE, '2030-01-01 00:00:00', 2, NULL,
+				FALSE, NULL, NULL, '2030-01-01 00:00:00', '2030-01-01 00:00:00')`)
+		exec(t, db, `INSERT INTO otps (id, email, otp_hash_code, next_resend_allowed_at, type, expires_at, is_used,
+				used_at, attempts, max_attempts, created_at, updated_at)
+			VALUES (1, 'ada@example.com', 'hash', '2030-01-01 00:00:00', 'password-change', '2030-01-01 00:00:00',
+				FALSE, NULL, 1, 5, '2030-01-01 00:00:00', '2030-01-01 00:00:00')`)
+		exec(t, db, `INSERT INTO sessions (id, user_id, token_hash, ip, user_agent, is_active, last_used_at,
+				expires_at, created_at, updated_at)
+			VALUES (1, 1, 'hash', '::1', 'curl', TRUE, '2030-01-01 00:00:00',
+				'2030-01-01 00:00:00', '2030-01-01 00:00:00', '2030-01-01 00:00:00')`)
+		exec(t, db, `INSERT INTO refresh_tokens (id, user_id, token_hash, expires_at, is_revoked, revoked_at,
+				replaced_by_token_hash, created_at, updated_at)
+			VALUES (1, 1, 'hash', '2030-01-01 00:00:00', TRUE, '2030-01-01 00:00:00',
+				'next', '2030-01-01 00:00:00', '2030-01-01 00:00:00')`)
 
 		u := connect(t, url).User.Query().WithSessions().WithRefreshTokens().OnlyX(t.Context())
 		assert.Equal(t, schematype.RoleAdmin, u.Role)
@@ -500,7 +523,8 @@ func TestTheParityPageListsTheWholeContract(t *testing.T) {
 			if index.here != "" {
 				here = fmt.Sprintf("`%s` %s", index.here, table.here[index.here])
 			}
-			assert.Contains(t, section, fmt.Sprintf("\n| `%s` (%s) | %s |", index.name, strings.Join(index.columns, ", "), here))
+			row := fmt.Sprintf("\n| `%s` (%s) | %s |", index.name, strings.Join(index.columns, ", "), here)
+			assert.Contains(t, section, row)
 		}
 		for name := range table.here {
 			if name != "PRIMARY" {

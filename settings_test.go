@@ -44,7 +44,8 @@ func ownServer(t *testing.T, product *testserver.Product, flags ...string) *test
 // administrator whose session is in order whatever the server's defaults are.
 func onOwnServers(t *testing.T, flags []string, fn func(t *testing.T, url string, admin *sql.DB)) {
 	t.Helper()
-	for name, product := range map[string]*testserver.Product{"mysql": testserver.MySQL, "mariadb": testserver.MariaDB} {
+	for name, product := range map[string]*testserver.Product{"mysql": testserver.MySQL,
+		"mariadb": testserver.MariaDB} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if name == "mariadb" {
@@ -54,8 +55,10 @@ func onOwnServers(t *testing.T, flags []string, fn func(t *testing.T, url string
 			cfg, err := testserver.Config(server.URL)
 			require.NoError(t, err)
 			cfg.Params = map[string]string{
-				"autocommit": "1", "completion_type": "NO_CHAIN", "time_zone": "'+00:00'", "sql_mode": "'STRICT_ALL_TABLES'",
-				"character_set_client": "utf8mb4", "character_set_results": "utf8mb4", "character_set_connection": "utf8mb4",
+				"autocommit": "1", "completion_type": "NO_CHAIN", "time_zone": "'+00:00'",
+				"sql_mode":             "'STRICT_ALL_TABLES'",
+				"character_set_client": "utf8mb4", "character_set_results": "utf8mb4",
+				"character_set_connection": "utf8mb4",
 			}
 			connector, err := mysql.NewConnector(cfg)
 			require.NoError(t, err)
@@ -73,11 +76,14 @@ func onOwnServers(t *testing.T, flags []string, fn func(t *testing.T, url string
 	}
 }
 
+const strictMode = "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+
 // guarantees are the variables of a session on which an answer depends.
 func guarantees(url string) map[string]string {
 	want := map[string]string{
-		"autocommit": "1", "completion_type": "NO_CHAIN", "time_zone": "+00:00", "foreign_key_checks": "1", "unique_checks": "1",
-		"sql_mode":         "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION",
+		"autocommit": "1", "completion_type": "NO_CHAIN", "time_zone": "+00:00",
+		"foreign_key_checks": "1", "unique_checks": "1",
+		"sql_mode":         strictMode,
 		"sql_auto_is_null": "0", "sql_select_limit": "9223372036854775807", "sql_quote_show_create": "1",
 		"character_set_client": "utf8mb4", "character_set_connection": "utf8mb4", "character_set_results": "utf8mb4",
 		"collation_connection": "utf8mb4_general_ci",
@@ -93,7 +99,8 @@ func TestAnswersHoldWhateverTheServersDefaultsAre(t *testing.T) {
 	onOwnServers(t, hostile, func(t *testing.T, url string, admin *sql.DB) {
 		var out, problems bytes.Buffer
 		assert.Zero(t, cli.Run([]string{"migrate", "apply", "--url", url}, &out, &problems), problems.String())
-		assert.NotZero(t, single[int](t, admin, "SELECT COUNT(*) FROM app.atlas_schema_revisions"), "the history is stored")
+		assert.NotZero(t, single[int](t, admin, "SELECT COUNT(*) FROM app.atlas_schema_revisions"),
+			"the history is stored")
 
 		ours := connect(t, url)
 		byHand, err := openByHand(url)
@@ -106,7 +113,8 @@ func TestAnswersHoldWhateverTheServersDefaultsAre(t *testing.T) {
 			u, err := s.Register(t.Context(), "Ada 𝄞", "ada@example.com", password)
 			require.NoError(t, err, name)
 			stored := func(column string) string {
-				return single[string](t, admin, "SELECT COALESCE(MAX("+column+"), 'nothing') FROM app.users WHERE id = ?", u.ID)
+				return single[string](t, admin,
+					"SELECT COALESCE(MAX("+column+"), 'nothing') FROM app.users WHERE id = ?", u.ID)
 			}
 			assert.Equal(t, "Ada 𝄞", stored("name"), name)
 			// A write after a transaction on the same connection is no part of another one.
@@ -120,7 +128,8 @@ func TestAnswersHoldWhateverTheServersDefaultsAre(t *testing.T) {
 
 			_, err = s.SignIn(t.Context(), injection, password, auth.Device{})
 			require.ErrorIs(t, err, auth.ErrCredentials, "%s: an address is no SQL", name)
-			_, err = client.ExecContext(t.Context(), "INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (0, 'a', '2030-01-01')")
+			_, err = client.ExecContext(t.Context(),
+				"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (0, 'a', '2030-01-01')")
 			require.ErrorContains(t, err, "foreign key", name)
 			newUser(client, "bob@example.com").ExecX(t.Context())
 			assert.Len(t, client.User.Query().AllX(t.Context()), 2, name)
@@ -143,7 +152,8 @@ func TestNoParameterMakesAnAddressSQL(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		createTables(t, url)
 		for _, params := range []string{
-			"charset=gbk", "charset=utf8mb3,gbk", "Charset=big5", "character_set_client='gbk'", "CHARACTER_SET_CLIENT=sjis",
+			"charset=gbk", "charset=utf8mb3,gbk", "Charset=big5", "character_set_client='gbk'",
+			"CHARACTER_SET_CLIENT=sjis",
 			"character_set_connection=gbk", "character_set_results=gbk", "collation=gbk_chinese_ci",
 			"collation_connection='gbk_chinese_ci'", "max_sort_length=1024,character_set_client='gbk'",
 			"max_sort_length=1024,+NAMES+gbk", "time_zone='UTC',character_set_client=gbk", "foo=(SELECT+1)",

@@ -80,10 +80,13 @@ func newRefreshToken(client *ent.Client, user *ent.User, tokenHash string) *ent.
 // plainUser, plainSession, plainOTP and plainRefreshToken insert rows as a
 // program does that does not know the schema in Go: the required columns only.
 const (
-	plainUser         = "INSERT INTO users (name, email) VALUES ('Ada', '%s')"
-	plainOTP          = "INSERT INTO otps (email, otp_hash_code, next_resend_allowed_at, type, expires_at) VALUES ('%s', 'h', '2037-01-01 00:00:00', 'signin', '2037-01-01 00:00:00')"
-	plainSession      = "INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (%d, '%s', '2037-01-01 00:00:00')"
-	plainRefreshToken = "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES (%d, '%s', '2037-01-01 00:00:00')"
+	plainUser = "INSERT INTO users (name, email) VALUES ('Ada', '%s')"
+	plainOTP  = "INSERT INTO otps (email, otp_hash_code, next_resend_allowed_at, type, expires_at) VALUES " +
+		"('%s', 'h', '2037-01-01 00:00:00', 'signin', '2037-01-01 00:00:00')"
+	plainSession = "INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (%d, " +
+		"'%s', '2037-01-01 00:00:00')"
+	plainRefreshToken = "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES (%d, " +
+		"'%s', '2037-01-01 00:00:00')"
 )
 
 // insertUser inserts a user by plain SQL and returns its id.

@@ -104,8 +104,9 @@ func TestTheServerIsVerifiedByTheAuthorityOfTheAddress(t *testing.T) {
 		ca := func(file string) neturl.Values { return neturl.Values{"tls-ca": {file}} }
 		asClient := neturl.Values{"tls-ca": {ours.file}, "tls-cert": {clientCert}, "tls-key": {clientKey}}
 		for name, address := range map[string]string{
-			"the authority":                 at("ada", "localhost", ca(ours.file)),
-			"with tls=true":                 at("ada", "localhost", neturl.Values{"TLS-CA": {ours.file}, "tls": {"true"}}),
+			"the authority": at("ada", "localhost", ca(ours.file)),
+			"with tls=true": at("ada", "localhost",
+				neturl.Values{"TLS-CA": {ours.file}, "tls": {"true"}}),
 			"a client with its certificate": at("eve", "localhost", asClient),
 			"somebody who does not care":    at("ada", "127.0.0.1", neturl.Values{"tls": {"skip-verify"}}),
 		} {
@@ -115,17 +116,24 @@ func TestTheServerIsVerifiedByTheAuthorityOfTheAddress(t *testing.T) {
 		}
 
 		const user, host, parameter = "user", "host", "parameter"
-		system, clumsy := neturl.Values{"tls": {"true"}}, neturl.Values{"tls-cert": {clientCert}, "tls-key": {clientCert}}
+		system, clumsy := neturl.Values{"tls": {"true"}},
+			neturl.Values{"tls-cert": {clientCert}, "tls-key": {clientCert}}
 		none := folder + "/none.pem"
 		for name, c := range map[string]struct{ address, part, text string }{
-			"another name":             {at("ada", "127.0.0.1", ca(ours.file)), host, "certificate is not for 127.0.0.1: connect by"},
-			"another authority":        {at("ada", "localhost", ca(theirs.file)), parameter, "no authority of " + theirs.file},
-			"the system's authorities": {at("ada", "localhost", system), parameter, "name the authority's PEM file with tls-ca=FILE"},
-			"no encryption":            {at("ada", "localhost", nil), parameter, "add tls=true, and tls-ca=FILE where"},
-			"no file":                  {at("ada", "localhost", ca(none)), parameter, "tls-ca: open " + none + ": no such file"},
-			"a folder":                 {at("ada", "localhost", ca(folder)), parameter, "tls-ca: read " + folder},
-			"no certificate":           {at("ada", "localhost", ca(garbage)), parameter, garbage + " holds no certificate"},
-			"a key":                    {at("ada", "localhost", ca(key)), parameter, "tls-ca: " + key + " holds no certificate"},
+			"another name": {at("ada", "127.0.0.1", ca(ours.file)), host,
+				"certificate is not for 127.0.0.1: connect by"},
+			"another authority": {at("ada", "localhost", ca(theirs.file)), parameter,
+				"no authority of " + theirs.file},
+			"the system's authorities": {at("ada", "localhost", system), parameter,
+				"name the authority's PEM file with tls-ca=FILE"},
+			"no encryption": {at("ada", "localhost", nil), parameter, "add tls=true, and tls-ca=FILE where"},
+			"no file": {at("ada", "localhost", ca(none)), parameter, "tls-ca: open " +
+				none + ": no such file"},
+			"a folder": {at("ada", "localhost", ca(folder)), parameter, "tls-ca: read " + folder},
+			"no certificate": {at("ada", "localhost", ca(garbage)), parameter,
+				garbage + " holds no certificate"},
+			"a key": {at("ada", "localhost", ca(key)), parameter, "tls-ca: " + key +
+				" holds no certificate"},
 			"a client without":         {at("eve", "localhost", ca(ours.file)), user, ""},
 			"a certificate as its key": {at("eve", "localhost", clumsy), parameter, "tls-key " + clientCert},
 		} {
@@ -139,7 +147,8 @@ func TestTheServerIsVerifiedByTheAuthorityOfTheAddress(t *testing.T) {
 
 		var out, problems bytes.Buffer
 		status := []string{"migrate", "status", "--url"}
-		require.Zero(t, cli.Run(append(status, at("ada", "localhost", ca(ours.file))), &out, &problems), problems.String())
+		require.Zero(t, cli.Run(append(status, at("ada", "localhost", ca(ours.file))), &out,
+			&problems), problems.String())
 		require.Equal(t, 1, cli.Run(append(status, at("ada", "localhost", ca(theirs.file))), &out, &problems))
 		assert.Contains(t, problems.String(), "tls-ca: no authority of ")
 

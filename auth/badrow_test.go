@@ -87,7 +87,8 @@ func (p person) set(t *testing.T, table, assignments string) {
 func (p person) withProvider(t *testing.T) (*auth.Grant, error) {
 	t.Helper()
 	return p.svc.SignInWithProvider(t.Context(),
-		auth.Identity{Provider: schematype.ProviderGoogle, Subject: p.email, Email: p.email, EmailVerified: true}, auth.Device{})
+		auth.Identity{Provider: schematype.ProviderGoogle, Subject: p.email, Email: p.email, EmailVerified: true},
+		auth.Device{})
 }
 
 // An avatar that nothing can be made of is none: its user signs in in every way.
@@ -104,10 +105,12 @@ func TestAnAvatarOfAnotherShapeIsNone(t *testing.T) {
 		for written, want := range avatars {
 			label := written[:min(24, len(written))]
 			p := ps.next(t)
-			_, err := p.db.ExecContext(t.Context(), "UPDATE users SET avatar = ? WHERE id = ?", written, p.grant.User.ID)
+			_, err := p.db.ExecContext(t.Context(), "UPDATE users SET avatar = ? WHERE id = ?",
+				written, p.grant.User.ID)
 			require.NoError(t, err)
 			stored := func() (column string) {
-				require.NoError(t, p.db.QueryRowContext(t.Context(), "SELECT avatar FROM users WHERE id = ?", p.grant.User.ID).Scan(&column))
+				require.NoError(t, p.db.QueryRowContext(t.Context(), "SELECT avatar FROM users WHERE id = ?",
+					p.grant.User.ID).Scan(&column))
 				return column
 			}
 			before := stored()
@@ -157,27 +160,31 @@ func TestARowWithAValueOfNoMeaningIsRefusedLikeAnyOther(t *testing.T) {
 		table, set string
 		want       answers
 	}{
-		"a user deleted twice over":         {"users", "is_deleted = 2", gone},
-		"a user deleted less than not":      {"users", "is_deleted = -1", gone},
-		"an address verified twice over":    {"users", "is_email_verified = 2", fine},
-		"a session active twice over":       {"sessions", "is_active = 2", answers{check: auth.ErrSession}},
-		"a token revoked twice over":        {"refresh_tokens", "is_revoked = 2", answers{rotate: auth.ErrRefresh}},
-		"a code used twice over":            {"otps", "is_used = 2", answers{withCode: auth.ErrCode}},
-		"a role of no name":                 {"users", "role = 'root'", fine},
-		"a provider of no name":             {"users", "provider = 'x'", fine},
-		"a purpose of no name":              {"otps", "type = 'x'", answers{withCode: auth.ErrCode}},
-		"a last sign-in at no time":         {"users", "last_login_at = " + zero, fine},
-		"a lock until no time":              {"users", "lock_until = " + zero, fine},
-		"a user deleted at no time":         {"users", "deleted_at = " + zero + ", re_activate_available_at = " + zero, fine},
-		"a user made at no time":            {"users", "created_at = " + zero + ", updated_at = " + zero, fine},
-		"a session that ends at no time":    {"sessions", "expires_at = " + zero, answers{check: auth.ErrSession}},
-		"a session last used at no time":    {"sessions", "last_used_at = " + zero, answers{check: auth.ErrSession}},
-		"a session made at no time":         {"sessions", "created_at = " + zero, fine},
-		"a token that ends at no time":      {"refresh_tokens", "expires_at = " + zero, answers{rotate: auth.ErrRefresh}},
-		"a token made at no time":           {"refresh_tokens", "created_at = " + zero, answers{rotate: auth.ErrRefresh}},
-		"a code that ends at no time":       {"otps", "expires_at = " + zero, answers{withCode: auth.ErrCode}},
-		"a code used at no time":            {"otps", "used_at = " + zero, fine},
-		"a code resent and made at no time": {"otps", "next_resend_allowed_at = " + zero + ", created_at = " + zero, fine},
+		"a user deleted twice over":      {"users", "is_deleted = 2", gone},
+		"a user deleted less than not":   {"users", "is_deleted = -1", gone},
+		"an address verified twice over": {"users", "is_email_verified = 2", fine},
+		"a session active twice over":    {"sessions", "is_active = 2", answers{check: auth.ErrSession}},
+		"a token revoked twice over":     {"refresh_tokens", "is_revoked = 2", answers{rotate: auth.ErrRefresh}},
+		"a code used twice over":         {"otps", "is_used = 2", answers{withCode: auth.ErrCode}},
+		"a role of no name":              {"users", "role = 'root'", fine},
+		"a provider of no name":          {"users", "provider = 'x'", fine},
+		"a purpose of no name":           {"otps", "type = 'x'", answers{withCode: auth.ErrCode}},
+		"a last sign-in at no time":      {"users", "last_login_at = " + zero, fine},
+		"a lock until no time":           {"users", "lock_until = " + zero, fine},
+		"a user deleted at no time": {"users", "deleted_at = " + zero + ", re_activate_available_at = " + zero,
+			fine},
+		"a user made at no time":         {"users", "created_at = " + zero + ", updated_at = " + zero, fine},
+		"a session that ends at no time": {"sessions", "expires_at = " + zero, answers{check: auth.ErrSession}},
+		"a session last used at no time": {"sessions", "last_used_at = " + zero, answers{check: auth.ErrSession}},
+		"a session made at no time":      {"sessions", "created_at = " + zero, fine},
+		"a token that ends at no time": {"refresh_tokens", "expires_at = " + zero,
+			answers{rotate: auth.ErrRefresh}},
+		"a token made at no time": {"refresh_tokens", "created_at = " + zero,
+			answers{rotate: auth.ErrRefresh}},
+		"a code that ends at no time": {"otps", "expires_at = " + zero, answers{withCode: auth.ErrCode}},
+		"a code used at no time":      {"otps", "used_at = " + zero, fine},
+		"a code resent and made at no time": {"otps", "next_resend_allowed_at = " + zero +
+			", created_at = " + zero, fine},
 	}
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		ps := newPersons(t, url)
@@ -212,8 +219,10 @@ func TestAChainOfRefreshTokensThatIsNoFamilyIsLeft(t *testing.T) {
 		third, _, err := p.svc.Rotate(t.Context(), second)
 		require.NoError(t, err)
 		var hash string
-		require.NoError(t, p.db.QueryRowContext(t.Context(), "SELECT token_hash FROM refresh_tokens ORDER BY id LIMIT 1").Scan(&hash))
-		_, err = p.db.ExecContext(t.Context(), "UPDATE refresh_tokens SET replaced_by_token_hash = ? WHERE replaced_by_token_hash IS NULL", hash)
+		require.NoError(t, p.db.QueryRowContext(t.Context(),
+			"SELECT token_hash FROM refresh_tokens ORDER BY id LIMIT 1").Scan(&hash))
+		_, err = p.db.ExecContext(t.Context(),
+			"UPDATE refresh_tokens SET replaced_by_token_hash = ? WHERE replaced_by_token_hash IS NULL", hash)
 		require.NoError(t, err)
 
 		start := time.Now()
@@ -230,8 +239,11 @@ func TestAChainOfRefreshTokensThatIsNoFamilyIsLeft(t *testing.T) {
 		require.NoError(t, err)
 		mine, err := p.svc.IssueRefresh(t.Context(), p.grant.User.ID)
 		require.NoError(t, err)
-		require.NoError(t, p.db.QueryRowContext(t.Context(), "SELECT token_hash FROM refresh_tokens WHERE user_id = ?", other.ID).Scan(&hash))
-		_, err = p.db.ExecContext(t.Context(), "UPDATE refresh_tokens SET is_revoked = 1, replaced_by_token_hash = ? WHERE user_id = ? AND replaced_by_token_hash IS NULL", hash, p.grant.User.ID)
+		require.NoError(t, p.db.QueryRowContext(t.Context(), "SELECT token_hash FROM refresh_tokens WHERE user_id = ?",
+			other.ID).Scan(&hash))
+		_, err = p.db.ExecContext(t.Context(),
+			"UPDATE refresh_tokens SET is_revoked = 1, replaced_by_token_hash = ? WHERE user_id = ? AND "+
+				"replaced_by_token_hash IS NULL", hash, p.grant.User.ID)
 		require.NoError(t, err)
 		_, _, err = p.svc.Rotate(t.Context(), mine)
 		require.ErrorIs(t, err, auth.ErrReuse)
@@ -281,17 +293,22 @@ func TestAPasswordThatIsNoHashIsWrong(t *testing.T) {
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		ps := newPersons(t, url)
 		for _, stored := range []string{
-			"", "x", personPassword, strings.Repeat("$", 255), "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
-			"$argon2i$v=19$m=64,t=1,p=1" + salt + key, "$argon2id$v=16$m=64,t=1,p=1" + salt + key, "$argon2id$v=19$m=64,t=1,p=1" + salt + "$",
-			"$argon2id$v=19$m=64,t=0,p=1" + salt + key, "$argon2id$v=19$m=64,t=1,p=0" + salt + key, "$argon2id$v=19$m=-1,t=1,p=1" + salt + key,
+			"", "x", personPassword, strings.Repeat("$", 255),
+			"$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
+			"$argon2i$v=19$m=64,t=1,p=1" + salt + key, "$argon2id$v=16$m=64,t=1,p=1" + salt + key,
+			"$argon2id$v=19$m=64,t=1,p=1" + salt + "$",
+			"$argon2id$v=19$m=64,t=0,p=1" + salt + key, "$argon2id$v=19$m=64,t=1,p=0" + salt + key,
+			"$argon2id$v=19$m=-1,t=1,p=1" + salt + key,
 			"$argon2id$v=19$m=64,t=4294967295,p=1" + salt + key, "$argon2id$v=19$m=4294967295,t=1,p=1" + salt + key,
 		} {
 			p := ps.next(t)
-			_, err := p.db.ExecContext(t.Context(), "UPDATE users SET password = ? WHERE id = ?", stored, p.grant.User.ID)
+			_, err := p.db.ExecContext(t.Context(), "UPDATE users SET password = ? WHERE id = ?", stored,
+				p.grant.User.ID)
 			require.NoError(t, err)
 			_, err = p.svc.SignIn(t.Context(), p.email, personPassword, auth.Device{})
 			assert.ErrorIs(t, err, auth.ErrCredentials, stored)
-			assert.ErrorIs(t, p.svc.ChangePassword(t.Context(), p.grant.User.ID, personPassword, personPassword+"!"), auth.ErrCredentials, stored)
+			assert.ErrorIs(t, p.svc.ChangePassword(t.Context(), p.grant.User.ID, personPassword, personPassword+"!"),
+				auth.ErrCredentials, stored)
 			require.NoError(t, p.svc.Delete(t.Context(), p.grant.User.ID))
 			_, err = p.svc.Reactivate(t.Context(), p.email, personPassword, auth.Device{})
 			assert.ErrorIs(t, err, auth.ErrCredentials, stored)
@@ -307,7 +324,8 @@ func TestARowThatARuleOfTheDatabaseRefusesIsNoAddressThatIsTaken(t *testing.T) {
 		ps := newPersons(t, url)
 		rule := "ALTER TABLE users ADD CONSTRAINT no_eve CHECK (name <> 'Eve')"
 		if mysqltest.IsSQLite(url) {
-			rule = "CREATE TRIGGER no_eve BEFORE INSERT ON users WHEN new.name = 'Eve' BEGIN SELECT RAISE(ABORT, 'CHECK constraint failed: no_eve'); END"
+			rule = "CREATE TRIGGER no_eve BEFORE INSERT ON users WHEN new.name = 'Eve' BEGIN SELECT RAISE(ABORT, " +
+				"'CHECK constraint failed: no_eve'); END"
 		}
 		_, err := ps.db.ExecContext(t.Context(), rule)
 		require.NoError(t, err)
@@ -315,7 +333,8 @@ func TestARowThatARuleOfTheDatabaseRefusesIsNoAddressThatIsTaken(t *testing.T) {
 		assert.ErrorContains(t, err, "no_eve")
 		assert.NotErrorIs(t, err, auth.ErrEmailTaken)
 		_, err = ps.svc.SignInWithProvider(t.Context(),
-			auth.Identity{Provider: schematype.ProviderGoogle, Subject: "1", Email: "eve@example.com", EmailVerified: true, Name: "Eve"}, auth.Device{})
+			auth.Identity{Provider: schematype.ProviderGoogle, Subject: "1", Email: "eve@example.com",
+				EmailVerified: true, Name: "Eve"}, auth.Device{})
 		var away *auth.UnavailableError
 		assert.ErrorContains(t, err, "no_eve")
 		assert.False(t, errors.As(err, &away), "%v", err)

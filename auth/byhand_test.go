@@ -28,8 +28,8 @@ import (
 	"github.com/authgraph/authgraph/migrate"
 )
 
-// byHand is what the service does on its hot paths, written over database/sql as well as one can: each text prepared once
-// and for all, nothing scanned that is not used. It makes the same decisions, and retries nothing.
+// byHand is what the service does on its hot paths, written over database/sql as well as one can: each text prepared
+// once and for all, nothing scanned that is not used. It makes the same decisions, and retries nothing.
 type byHand struct {
 	db  *sql.DB
 	key []byte
@@ -47,19 +47,23 @@ func newByHand(t testing.TB, url string, key []byte) *byHand {
 	h := &byHand{db: sql.OpenDB(connector), key: key}
 	h.db.SetMaxIdleConns(25)
 	t.Cleanup(func() { assert.NoError(t, h.db.Close()) })
-	const owner = `u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at, u.created_at, u.is_deleted, u.lock_until`
+	const owner = `u.id, u.name, u.email, u.role, u.provider, u.avatar,
+		u.is_email_verified, u.last_login_at, u.created_at, u.is_deleted, u.lock_until`
 	for text, stmt := range map[string]**sql.Stmt{
 		`SELECT s.id, s.ip, s.user_agent, s.last_used_at, s.expires_at, s.created_at, s.is_active, ` + owner + `
 			FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`: &h.check,
-		`SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar, is_email_verified,
+		`SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar,
+			is_email_verified,
 			last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at
 			FROM users WHERE email = ? AND NOT is_deleted LIMIT 2`: &h.signIn,
 		`UPDATE refresh_tokens SET updated_at = ?, is_revoked = true, revoked_at = ?, replaced_by_token_hash = ?
 			WHERE token_hash = ? AND NOT is_revoked AND expires_at > ? AND created_at > ?`: &h.rotate,
-		`SELECT t.expires_at, ` + owner + ` FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`: &h.refresh,
+		`SELECT t.expires_at, ` + owner +
+			` FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`: &h.refresh,
 		`INSERT INTO refresh_tokens (created_at, updated_at, user_id, token_hash, expires_at, is_revoked, grace_uses)
 			VALUES (?, ?, ?, ?, ?, false, 0)`: &h.addRefresh,
-		`SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1`: &h.code,
+		`SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ?
+			ORDER BY id DESC LIMIT 1`: &h.code,
 		`UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?
 			WHERE id = ? AND NOT is_used AND expires_at > ? AND attempts < max_attempts`: &h.use,
 	} {
@@ -118,7 +122,8 @@ func (h *byHand) checkSession(ctx context.Context, token string) (*handSession, 
 		avatar sql.RawBytes
 	)
 	if err := rows.Scan(&s.ID, &s.IP, &s.UserAgent, &s.LastUsedAt, &s.ExpiresAt, &s.CreatedAt, &active,
-		&u.ID, &u.Name, &u.Email, &u.Role, &u.Provider, &avatar, &u.Verified, &u.LastLoginAt, &u.CreatedAt, &u.Deleted, &u.LockUntil); err != nil {
+		&u.ID, &u.Name, &u.Email, &u.Role, &u.Provider, &avatar, &u.Verified, &u.LastLoginAt, &u.CreatedAt, &u.Deleted,
+		&u.LockUntil); err != nil {
 		return nil, nil, err
 	}
 	if err := u.decode(avatar); err != nil {
@@ -126,7 +131,8 @@ func (h *byHand) checkSession(ctx context.Context, token string) (*handSession, 
 	}
 	s.UserID = u.ID
 	now := time.Now()
-	if !active || !s.ExpiresAt.After(now) || !s.LastUsedAt.Add(day).After(now) || u.Deleted || u.LockUntil.Valid && u.LockUntil.Time.After(now) {
+	if !active || !s.ExpiresAt.After(now) || !s.LastUsedAt.Add(day).After(now) || u.Deleted || u.LockUntil.Valid &&
+		u.LockUntil.Time.After(now) {
 		return nil, nil, errByHand
 	}
 	return &s, &u, rows.Close()
@@ -143,7 +149,8 @@ func (h *byHand) signInRead(ctx context.Context, email string) (*handUser, error
 	}
 	var u handUser
 	var avatar sql.RawBytes
-	if err := rows.Scan(&u.ID, &u.CreatedAt, &u.UpdatedAt, &u.Name, &u.Email, &u.Password, &u.Role, &u.Provider, &u.ProviderID, &avatar,
+	if err := rows.Scan(&u.ID, &u.CreatedAt, &u.UpdatedAt, &u.Name, &u.Email, &u.Password, &u.Role,
+		&u.Provider, &u.ProviderID, &avatar,
 		&u.Verified, &u.LastLoginAt, &u.Failed, &u.LockUntil, &u.Deleted, &u.DeletedAt, &u.ReactivateFrom); err != nil {
 		return nil, err
 	}
@@ -188,7 +195,8 @@ func (h *byHand) rotateToken(ctx context.Context, token string) (string, *handUs
 		expires time.Time
 	)
 	if err := in(h.refresh).QueryRowContext(ctx, hash).Scan(&expires,
-		&u.ID, &u.Name, &u.Email, &u.Role, &u.Provider, &avatar, &u.Verified, &u.LastLoginAt, &u.CreatedAt, &u.Deleted, &u.LockUntil); err != nil {
+		&u.ID, &u.Name, &u.Email, &u.Role, &u.Provider, &avatar, &u.Verified, &u.LastLoginAt, &u.CreatedAt, &u.Deleted,
+		&u.LockUntil); err != nil {
 		return "", nil, err
 	}
 	if err := u.decode(avatar); err != nil {
@@ -319,11 +327,15 @@ func hotPaths(t testing.TB, url string) []hotPath {
 		{
 			name: "verify a code",
 			arm: func(ctx context.Context) error {
-				_, err := db.ExecContext(ctx, `UPDATE otps SET is_used = false, used_at = NULL, attempts = 0 WHERE email = '`+email+`'`)
+				_, err := db.ExecContext(ctx,
+					`UPDATE otps SET is_used = false, used_at = NULL, attempts = 0 WHERE email = '`+email+`'`)
 				return err
 			},
-			hand:        func(ctx context.Context) error { return h.verifyCode(ctx, email, "signin", code) },
-			ours:        func(ctx context.Context) error { return s.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code) },
+			hand: func(ctx context.Context) error { return h.verifyCode(ctx, email, "signin", code) },
+			ours: func(ctx context.Context) error {
+				return s.VerifyCode(ctx, email,
+					schematype.OTPSignIn, issued.Code)
+			},
 			allocations: 8,
 		},
 		// The typed client builds each text anew and reads every column, an edge with a query of its own.

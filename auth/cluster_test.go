@@ -61,7 +61,8 @@ func TestGalera(t *testing.T) {
 			return err != nil
 		})
 		for name, err := range map[string]error{
-			"a check": checkSession(token)(t.Context(), w.honest), "a sign-in": signInWith(email, password)(t.Context(), w.honest),
+			"a check": checkSession(token)(t.Context(), w.honest), "a sign-in": signInWith(email,
+				password)(t.Context(), w.honest),
 			"a deletion": w.honest.Delete(t.Context(), id), "a sign-out": w.honest.SignOut(t.Context(), token),
 		} {
 			t.Log(name, err)
@@ -142,7 +143,8 @@ func rename(t *testing.T, here, there *world, id int, name string) {
 	})
 }
 
-// The statements after the first one of the transaction are texts the first time, prepared the second, executed the third.
+// The statements after the first one of the transaction are texts the first time, prepared the second, executed the
+// third.
 func testKeepsAPassword(t *testing.T, here, there *world) {
 	kept := 0
 	for round := range galeraRounds {
@@ -181,12 +183,16 @@ func testRefreshTokenWinsOnce(t *testing.T, here, there *world) {
 		var wonThere bool
 		client, arm := here.disturbed(t, "INSERT INTO refresh_tokens", func() {
 			mysqltest.Eventually(t, "the token is on the other node", func() bool {
-				return column[int](t, there.db, "SELECT COUNT(*) FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE u.email = ?", email)[0] == 1
+				return column[int](t, there.db,
+					"SELECT COUNT(*) FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE u.email = ?",
+					email)[0] == 1
 			})
 			_, _, err := there.honest.Rotate(t.Context(), token)
 			wonThere = err == nil
 			mysqltest.Eventually(t, "the exchange is here", func() bool {
-				return column[int](t, here.db, "SELECT COUNT(*) FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE u.email = ?", email)[0] == 2
+				return column[int](t, here.db,
+					"SELECT COUNT(*) FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE u.email = ?",
+					email)[0] == 2
 			})
 		})
 		s := here.service(t, client, 0)
@@ -219,7 +225,9 @@ func testManyRefreshes(t *testing.T, here, there *world) {
 		here.register(t, email)
 		token := here.signIn(t, email).Refresh
 		mysqltest.Eventually(t, "the token is on the other node", func() bool {
-			return column[int](t, there.db, "SELECT COUNT(*) FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE u.email = ?", email)[0] == 1
+			return column[int](t, there.db,
+				"SELECT COUNT(*) FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE u.email = ?",
+				email)[0] == 1
 		})
 		var won atomic.Int32
 		var group sync.WaitGroup
@@ -245,7 +253,8 @@ func testManyRefreshes(t *testing.T, here, there *world) {
 // Why 1295 and 1461 may be followed by the text within a transaction: the news of an abort comes in their place.
 func testTellsOfAnAbort(t *testing.T, here, there *world) {
 	id := here.register(t, here.email())
-	for text, limit := range map[string]int{"SELECT 1": 0, "PREPARE a FROM 'SELECT 1'": 16382, "SELECT no_such_column": 16382} {
+	for text, limit := range map[string]int{"SELECT 1": 0, "PREPARE a FROM 'SELECT 1'": 16382,
+		"SELECT no_such_column": 16382} {
 		t.Run(text, func(t *testing.T) {
 			_, err := here.db.Exec(fmt.Sprint("SET GLOBAL max_prepared_stmt_count = ", limit))
 			require.NoError(t, err)

@@ -241,7 +241,8 @@ func (c *Config) validate() error {
 	case c.OTP.Length < 4 || c.OTP.Length > 18:
 		return bad("OTP.Length", fmt.Sprintf("is %d", c.OTP.Length), "take 4 to 18 digits")
 	case c.Session.TouchInterval > c.Session.Idle/2:
-		return bad("Session.TouchInterval", "is more than half of Idle, so sessions in use would end", "take half of Idle or less")
+		return bad("Session.TouchInterval", "is more than half of Idle, so sessions in use would end",
+			"take half of Idle or less")
 	}
 	return nil
 }

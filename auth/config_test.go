@@ -184,7 +184,8 @@ func TestLongestLifetimeIsThatOfTheFarthestTime(t *testing.T) {
 	assert.Equal(t, 90*day, auth.Config{}.LongestLifetime(), "a family of refresh tokens by default")
 	assert.Equal(t, 365*day, auth.Config{Session: auth.SessionPolicy{Absolute: 365 * day}}.LongestLifetime())
 	assert.Equal(t, 400*day, auth.Config{Account: auth.AccountPolicy{ReactivateAfter: 400 * day}}.LongestLifetime())
-	assert.Equal(t, 90*day, auth.Config{Account: auth.AccountPolicy{Retention: 400 * day}}.LongestLifetime(), "no time is written for it")
+	assert.Equal(t, 90*day, auth.Config{Account: auth.AccountPolicy{Retention: 400 * day}}.LongestLifetime(),
+		"no time is written for it")
 }
 
 func TestUnknownAccountsCostTheSameHashing(t *testing.T) {

@@ -113,7 +113,8 @@ func (s *Service) explain(ctx context.Context, err error) error {
 		return err
 	case mysqlconn.IsServer(err, 3098) && !s.betweenPrimaries(ctx):
 		return err
-	case mayRepeat(err), mysqlconn.Connecting(err) != nil, mysqlconn.IsServer(err, stopped...), errors.Is(err, errRaced),
+	case mayRepeat(err), mysqlconn.Connecting(err) != nil, mysqlconn.IsServer(err, stopped...),
+		errors.Is(err, errRaced),
 		isSQLite(err, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN):
 		if ctx.Err() != nil { // while it was tried again
 			err = fmt.Errorf("%w: %w", ctx.Err(), err)

@@ -25,7 +25,8 @@ import (
 	"github.com/authgraph/authgraph/internal/testserver"
 )
 
-// late is what a call may take longer than its context. The guarantee is a second; the rest is for a machine under load.
+// late is what a call may take longer than its context. The guarantee is a second; the rest is for a machine under
+// load.
 const late = 3 * time.Second
 
 // silences are where a network may fall silent: nothing answers any more, and no connection ends.
@@ -49,15 +50,18 @@ func TestACallEndsWithItsContextWhereverTheServerFallsSilent(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		w := newWorld(t, url)
-		for _, name := range []string{"sign in", "rotate", "revoke all", "register", "sign out", "check a session", "list sessions"} {
+		for _, name := range []string{"sign in", "rotate", "revoke all", "register", "sign out",
+			"check a session", "list sessions"} {
 			for when, silence := range silences {
 				for _, byHand := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%s, %s, by hand %t", name, when, byHand), func(t *testing.T) {
 						t.Parallel()
 						tr := named(t, name)
-						// Each in a test of its own, at whose end the connection and with it the locks at the server go.
+						// Each in a test of its own, at whose end the connection and with it the locks at the server
+						// go.
 						for n, done := 1, false; !done; n++ {
-							t.Run(fmt.Sprint(n), func(t *testing.T) { done = w.endsInSilence(t, tr, n, silence, byHand) })
+							t.Run(fmt.Sprint(n),
+								func(t *testing.T) { done = w.endsInSilence(t, tr, n, silence, byHand) })
 						}
 					})
 				}
@@ -106,7 +110,9 @@ func named(t *testing.T, name string) transition {
 
 // behindSilence is a service whose server can fall silent at the nth statement from when fall is called. What fall
 // returns tells at which it did.
-func (w *world) behindSilence(t *testing.T, byHand bool, opts ...authgraph.Option) (s *auth.Service, fall func(n int, silence mysqltest.Action) func() string) {
+func (w *world) behindSilence(
+	t *testing.T, byHand bool, opts ...authgraph.Option,
+) (s *auth.Service, fall func(n int, silence mysqltest.Action) func() string) {
 	t.Helper()
 	var mu sync.Mutex
 	var left int
@@ -219,7 +225,8 @@ func TestCallsThatWereGivenUpDoNotStayAtTheServer(t *testing.T) {
 		ended := time.Now()
 		mysqltest.Eventually(t, "nothing of it waits at the server", func() bool {
 			var n int
-			require.NoError(t, w.db.QueryRow(`SELECT COUNT(*) FROM information_schema.innodb_trx x JOIN information_schema.processlist p ON p.id = x.trx_mysql_thread_id
+			require.NoError(t, w.db.QueryRow(`SELECT COUNT(*) FROM information_schema.innodb_trx x
+				JOIN information_schema.processlist p ON p.id = x.trx_mysql_thread_id
 				WHERE p.db = DATABASE() AND x.trx_state = 'LOCK WAIT'`).Scan(&n))
 			return n == 0
 		})
@@ -264,7 +271,8 @@ func TestAStatementThatADriverGaveUpMayHaveHappened(t *testing.T) {
 		for _, name := range []string{"register", "sign out", "restore"} {
 			tr := named(t, name)
 			email := w.email()
-			s, fall := w.behindSilence(t, false, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver { return impatient{d} }))
+			s, fall := w.behindSilence(t, false,
+				authgraph.WithDriver(func(d dialect.Driver) dialect.Driver { return impatient{d} }))
 			call := tr.arrange(t, w, email)
 			before := w.state(t, email)
 			fell := fall(1, mysqltest.SilenceAfter)

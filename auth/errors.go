@@ -139,7 +139,8 @@ type UnknownError struct {
 }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("the database did not answer, so the change may have happened: look before you repeat it: %v", e.Err)
+	return fmt.Sprintf("the database did not answer, so the change may have happened: look before you repeat it: %v",
+		e.Err)
 }
 
 // Unwrap returns Err.
@@ -155,7 +156,8 @@ type UnavailableError struct {
 }
 
 func (e *UnavailableError) Error() string {
-	return fmt.Sprintf("the database cannot be reached or takes no writes now: nothing was changed, try again later: %v", e.Err)
+	return fmt.Sprintf("the database cannot be reached or takes no writes now: nothing was changed, try again later: "+
+		"%v", e.Err)
 }
 
 // Unwrap returns Err.

@@ -46,7 +46,8 @@ func TestFailedStatementLeavesNothingHalfDone(t *testing.T) {
 				"connection lost after it ran":            {err: mysql.ErrInvalidConn, after: true},
 				"refused":                                 {err: errOrdinary},
 				"refused after it ran in the transaction": {err: errOrdinary, after: true},
-				"rolled back in favour of another":        {err: &mysql.MySQLError{Number: 1213, Message: "Deadlock found"}},
+				"rolled back in favour of another": {err: &mysql.MySQLError{Number: 1213,
+					Message: "Deadlock found"}},
 			} {
 				w.strikeEach(t, tr, name, func(n int, email string, call call) (strike, error) {
 					s.arm(n, f)
@@ -193,15 +194,16 @@ var transitions = []transition{
 		w.signIn(t, email)
 		return func(ctx context.Context, s *auth.Service) error { return s.RevokeAll(ctx, id) }
 	}},
-	{name: "sign in with a code for the first time", again: auth.ErrCode, arrange: func(t *testing.T, w *world, email string) call {
-		w.register(t, email)
-		w.signIn(t, email)
-		code := w.issue(t, email, schematype.OTPSignIn)
-		return func(ctx context.Context, s *auth.Service) error {
-			_, err := s.SignInWithCode(ctx, email, code, device)
-			return err
-		}
-	}},
+	{name: "sign in with a code for the first time", again: auth.ErrCode,
+		arrange: func(t *testing.T, w *world, email string) call {
+			w.register(t, email)
+			w.signIn(t, email)
+			code := w.issue(t, email, schematype.OTPSignIn)
+			return func(ctx context.Context, s *auth.Service) error {
+				_, err := s.SignInWithCode(ctx, email, code, device)
+				return err
+			}
+		}},
 	{name: "verify a code", again: auth.ErrCode, arrange: func(t *testing.T, w *world, email string) call {
 		code := w.issue(t, email, schematype.OTPSignIn)
 		return func(ctx context.Context, s *auth.Service) error {
@@ -221,14 +223,15 @@ var transitions = []transition{
 			return s.ResetPassword(ctx, email, code, newPassword)
 		}
 	}},
-	{name: "change a password with a code", again: auth.ErrCode, arrange: func(t *testing.T, w *world, email string) call {
-		w.register(t, email)
-		w.signIn(t, email)
-		code := w.issue(t, email, schematype.OTPPasswordChange)
-		return func(ctx context.Context, s *auth.Service) error {
-			return s.ChangePasswordWithCode(ctx, email, code, newPassword)
-		}
-	}},
+	{name: "change a password with a code", again: auth.ErrCode,
+		arrange: func(t *testing.T, w *world, email string) call {
+			w.register(t, email)
+			w.signIn(t, email)
+			code := w.issue(t, email, schematype.OTPPasswordChange)
+			return func(ctx context.Context, s *auth.Service) error {
+				return s.ChangePasswordWithCode(ctx, email, code, newPassword)
+			}
+		}},
 	{name: "change a password", again: auth.ErrCredentials, arrange: func(t *testing.T, w *world, email string) call {
 		id := w.register(t, email)
 		w.signIn(t, email)
@@ -253,17 +256,20 @@ var transitions = []transition{
 		w.register(t, email)
 		return rotate(w.signIn(t, email).Refresh)
 	}},
-	{name: "rotate in grace", again: auth.ErrReuse, grace: time.Hour, arrange: func(t *testing.T, w *world, email string) call {
-		w.register(t, email)
-		call := rotate(w.signIn(t, email).Refresh)
-		require.NoError(t, call(t.Context(), w.honest))
-		return call
-	}},
-	{name: "reuse", done: auth.ErrReuse, again: auth.ErrReuse, arrange: func(t *testing.T, w *world, email string) call {
-		w.register(t, email)
-		return rotate(w.rotatedTwice(t, email))
-	}},
-	{name: "reuse within the grace of a token whose successor was used", done: auth.ErrReuse, again: auth.ErrReuse, grace: time.Hour,
+	{name: "rotate in grace", again: auth.ErrReuse, grace: time.Hour,
+		arrange: func(t *testing.T, w *world, email string) call {
+			w.register(t, email)
+			call := rotate(w.signIn(t, email).Refresh)
+			require.NoError(t, call(t.Context(), w.honest))
+			return call
+		}},
+	{name: "reuse", done: auth.ErrReuse, again: auth.ErrReuse,
+		arrange: func(t *testing.T, w *world, email string) call {
+			w.register(t, email)
+			return rotate(w.rotatedTwice(t, email))
+		}},
+	{name: "reuse within the grace of a token whose successor was used", done: auth.ErrReuse,
+		again: auth.ErrReuse, grace: time.Hour,
 		arrange: func(t *testing.T, w *world, email string) call {
 			w.register(t, email)
 			return rotate(w.rotatedTwice(t, email))
@@ -305,11 +311,12 @@ var transitions = []transition{
 		w.register(t, email)
 		return issueCode(email)
 	}},
-	{name: "issue a code in place of another", again: errTooSoon, arrange: func(t *testing.T, w *world, email string) call {
-		_, err := w.at(t, -5*time.Minute).IssueCode(t.Context(), email, schematype.OTPSignIn)
-		require.NoError(t, err)
-		return issueCode(email)
-	}},
+	{name: "issue a code in place of another", again: errTooSoon,
+		arrange: func(t *testing.T, w *world, email string) call {
+			_, err := w.at(t, -5*time.Minute).IssueCode(t.Context(), email, schematype.OTPSignIn)
+			require.NoError(t, err)
+			return issueCode(email)
+		}},
 	{name: "purge codes", stepwise: true, arrange: func(t *testing.T, w *world, email string) call {
 		for _, kind := range []schematype.OTPType{schematype.OTPSignIn, schematype.OTPPasswordReset} {
 			_, err := w.at(t, -100*day).IssueCode(t.Context(), email, kind)
@@ -328,7 +335,8 @@ var transitions = []transition{
 func signInWithProvider(email string) call {
 	return func(ctx context.Context, s *auth.Service) error {
 		_, err := s.SignInWithProvider(ctx, auth.Identity{
-			Provider: schematype.ProviderGoogle, Subject: "sub-" + email, Email: email, EmailVerified: true, Name: "Ada",
+			Provider: schematype.ProviderGoogle, Subject: "sub-" + email, Email: email,
+			EmailVerified: true, Name: "Ada",
 		}, device)
 		return err
 	}
@@ -463,7 +471,9 @@ func (w *world) issue(t *testing.T, email string, kind schematype.OTPType) auth.
 }
 
 // strikeEach runs a transition again and again, the nth time with its nth statement struck, until it sends fewer.
-func (w *world) strikeEach(t *testing.T, tr transition, how string, run func(n int, email string, call call) (strike, error)) {
+func (w *world) strikeEach(
+	t *testing.T, tr transition, how string, run func(n int, email string, call call) (strike, error),
+) {
 	t.Helper()
 	clean := w.email()
 	call := tr.arrange(t, w, clean)
@@ -544,23 +554,29 @@ func (w *world) state(t *testing.T, email string) string {
 	var userID int
 	var password, provider string
 	var verified, deleted, signedIn bool
-	err := w.db.QueryRow(`SELECT id, COALESCE(password, ''), provider, is_email_verified, is_deleted, last_login_at IS NOT NULL
+	err := w.db.QueryRow(`SELECT id, COALESCE(password, ''), provider, is_email_verified, is_deleted,
+		last_login_at IS NOT NULL
 		FROM users WHERE email = ?`, email).Scan(&userID, &password, &provider, &verified, &deleted, &signedIn)
 	if !errors.Is(err, sql.ErrNoRows) {
 		require.NoError(t, err)
-		fmt.Fprintf(&b, "user: password %.12s, provider %s, verified %t, deleted %t, signed in %t\n", password, provider, verified, deleted, signedIn)
+		fmt.Fprintf(&b, "user: password %.12s, provider %s, verified %t, deleted %t, signed in %t\n", password,
+			provider, verified, deleted, signedIn)
 	}
-	for _, active := range column[bool](t, w.db, `SELECT is_active FROM sessions WHERE user_id = ? ORDER BY id`, userID) {
+	for _, active := range column[bool](t, w.db, `SELECT is_active FROM sessions WHERE user_id = ? ORDER BY id`,
+		userID) {
 		fmt.Fprintf(&b, "session: active %t\n", active)
 	}
-	tokens := w.tokens(t, `SELECT token_hash, COALESCE(replaced_by_token_hash, ''), is_revoked, revoked_at IS NOT NULL, grace_uses
+	tokens := w.tokens(t, `SELECT token_hash, COALESCE(replaced_by_token_hash, ''), is_revoked, revoked_at IS NOT NULL,
+		grace_uses
 		FROM refresh_tokens WHERE user_id = ? ORDER BY id`, userID)
 	for _, token := range tokens {
 		next := slices.IndexFunc(tokens, func(o refreshRow) bool { return o.hash == token.next })
-		fmt.Fprintf(&b, "token: revoked %t at a time %t, exchanged %t for %d, grace %d\n", token.revoked, token.timed, token.next != "", next, token.grace)
+		fmt.Fprintf(&b, "token: revoked %t at a time %t, exchanged %t for %d, grace %d\n", token.revoked, token.timed,
+			token.next != "", next, token.grace)
 	}
 	for _, code := range column[string](t, w.db,
-		`SELECT CONCAT(type, ' used ', is_used, ' at a time ', used_at IS NOT NULL) FROM otps WHERE email = ? ORDER BY id`, email) {
+		`SELECT CONCAT(type, ' used ', is_used, ' at a time ', used_at IS NOT NULL) FROM otps WHERE email = ?
+			ORDER BY id`, email) {
 		fmt.Fprintln(&b, "code:", code)
 	}
 	return b.String()
@@ -595,7 +611,8 @@ func (w *world) tokens(t *testing.T, query string, args ...any) (tokens []refres
 // that descend from one sign-in at most one is live.
 func (w *world) checkFamilies(t *testing.T) {
 	t.Helper()
-	tokens := w.tokens(t, `SELECT token_hash, COALESCE(replaced_by_token_hash, ''), is_revoked, revoked_at IS NOT NULL, grace_uses
+	tokens := w.tokens(t, `SELECT token_hash, COALESCE(replaced_by_token_hash, ''), is_revoked, revoked_at IS NOT NULL,
+		grace_uses
 		FROM refresh_tokens`)
 	require.NotEmpty(t, tokens)
 	next := map[string]refreshRow{}
@@ -848,10 +865,13 @@ func (d faultyDriver) ExecContext(ctx context.Context, query string, args ...any
 	return faultyResult(ctx, d.s, d.Driver.(*entsql.Driver), query, args)
 }
 
-func faultyRows(ctx context.Context, s *saboteur, below entsql.ExecQuerier, query string, args []any) (rows *sql.Rows, err error) {
+func faultyRows(
+	ctx context.Context, s *saboteur, below entsql.ExecQuerier, query string, args []any,
+) (rows *sql.Rows, err error) {
 	err = s.run(query,
 		func() error {
-			rows, err = below.QueryContext(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // the caller reads and closes the rows
+			//nolint:rowserrcheck,sqlclosecheck // the caller reads and closes the rows
+			rows, err = below.QueryContext(ctx, query, args...)
 			return err
 		},
 		func() error { return rows.Close() })
@@ -861,7 +881,9 @@ func faultyRows(ctx context.Context, s *saboteur, below entsql.ExecQuerier, quer
 	return rows, nil
 }
 
-func faultyResult(ctx context.Context, s *saboteur, below entsql.ExecQuerier, query string, args []any) (result sql.Result, err error) {
+func faultyResult(
+	ctx context.Context, s *saboteur, below entsql.ExecQuerier, query string, args []any,
+) (result sql.Result, err error) {
 	err = s.run(query, func() error { result, err = below.ExecContext(ctx, query, args...); return err }, nothing)
 	if err != nil {
 		return nil, err

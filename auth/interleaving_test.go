@@ -48,7 +48,8 @@ func newPair(t *testing.T, client *ent.Client) *pair {
 	p := &pair{client: client, clock: authtest.NewClock()}
 	service := func() *auth.Service {
 		svc, err := auth.New(client, auth.Config{
-			Keys: auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")), Hasher: authtest.NewHasher(), Clock: p.clock.Now,
+			Keys:   auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
+			Hasher: authtest.NewHasher(), Clock: p.clock.Now,
 		})
 		require.NoError(t, err)
 		return svc
@@ -139,7 +140,8 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 		require.Empty(t, list)
 	}
 	tests := map[string]func(t *testing.T, p *pair, u *auth.User){
-		"an account that is taken over refuses a sign-in with the provider that made it": func(t *testing.T, p *pair, _ *auth.User) {
+		"an account that is taken over refuses a sign-in with the provider that made " +
+			"it": func(t *testing.T, p *pair, _ *auth.User) {
 			squat := id("squatted@example.com")
 			squat.EmailVerified = false
 			g, err := p.first.SignInWithProvider(t.Context(), squat, auth.Device{})
@@ -150,7 +152,8 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 				return err
 			})
 			_, err = p.first.SignInWithProvider(t.Context(), squat, auth.Device{})
-			if !errors.Is(err, auth.ErrProviderEmail) { // MariaDB rolls the first try back, and the second finds no link
+			// MariaDB rolls the first try back, and the second finds no link
+			if !errors.Is(err, auth.ErrProviderEmail) {
 				require.ErrorIs(t, err, auth.ErrCredentials)
 			}
 			list, err := p.other.Sessions(t.Context(), g.User.ID)
@@ -168,7 +171,8 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			_, _, err = p.first.Rotate(t.Context(), g.Refresh)
 			require.ErrorIs(t, err, auth.ErrRefresh)
 		},
-		"the password that a sign-in with a code removes gives nothing that stays": func(t *testing.T, p *pair, u *auth.User) {
+		"the password that a sign-in with a code removes gives nothing that " +
+			"stays": func(t *testing.T, p *pair, u *auth.User) {
 			code := p.code(t, u.Email, schematype.OTPSignIn)
 			signedIn := p.during(t, sets(user.FieldLastLoginAt), func(ctx context.Context) error {
 				_, err := p.other.SignIn(ctx, u.Email, interleavedPassword, auth.Device{})
@@ -184,7 +188,8 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			require.Len(t, list, 1)
 			require.Equal(t, g.Session.ID, list[0].ID)
 		},
-		"a new password is not removed by a sign-in with a code that began before": func(t *testing.T, p *pair, u *auth.User) {
+		"a new password is not removed by a sign-in with a code that began " +
+			"before": func(t *testing.T, p *pair, u *auth.User) {
 			signIn, reset := p.code(t, u.Email, schematype.OTPSignIn), p.code(t, u.Email, schematype.OTPPasswordReset)
 			const next = "incorrect donkey charger pin"
 			done := p.during(t, sets(user.FieldLastLoginAt), func(ctx context.Context) error {
@@ -238,20 +243,23 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 		"a deletion refuses a reset": func(t *testing.T, p *pair, u *auth.User) {
 			code := p.code(t, u.Email, schematype.OTPPasswordReset)
 			p.before(t, sets(user.FieldPassword), func(ctx context.Context) error { return p.other.Delete(ctx, u.ID) })
-			require.ErrorIs(t, p.first.ResetPassword(t.Context(), u.Email, code, "incorrect donkey charger pin"), auth.ErrCode)
+			require.ErrorIs(t, p.first.ResetPassword(t.Context(), u.Email, code, "incorrect donkey charger pin"),
+				auth.ErrCode)
 			_, err := p.first.Reactivate(t.Context(), u.Email, interleavedPassword, auth.Device{})
 			require.NoError(t, err)
 		},
 		"an address that is verified keeps its password when it is linked": func(t *testing.T, p *pair, u *auth.User) {
 			code := p.code(t, u.Email, schematype.OTPEmailVerification)
-			p.before(t, sets(user.FieldProvider), func(ctx context.Context) error { return p.other.VerifyEmail(ctx, u.Email, code) })
+			p.before(t, sets(user.FieldProvider),
+				func(ctx context.Context) error { return p.other.VerifyEmail(ctx, u.Email, code) })
 			_, err := p.first.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
 			require.NoError(t, err)
 			_, err = p.first.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
 			require.NoError(t, err)
 		},
 		"an account that is linked keeps its link": func(t *testing.T, p *pair, u *auth.User) {
-			require.NoError(t, p.first.VerifyEmail(t.Context(), u.Email, p.code(t, u.Email, schematype.OTPEmailVerification)))
+			require.NoError(t, p.first.VerifyEmail(t.Context(), u.Email,
+				p.code(t, u.Email, schematype.OTPEmailVerification)))
 			github := id(u.Email)
 			github.Provider = schematype.ProviderGitHub
 			p.before(t, sets(user.FieldProvider), func(ctx context.Context) error {

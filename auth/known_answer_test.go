@@ -97,7 +97,8 @@ func TestWhatIsNoArgon2idHashIsThatOfNoPassword(t *testing.T) {
 	for _, hash := range []string{
 		"", "password", "$", "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
 		with(1, "argon2i"), with(1, "argon2d"), with(2, "v=16"), with(2, ""),
-		with(3, "m=64,t=1"), with(3, "m=64,t=0,p=1"), with(3, "m=64,t=1,p=0"), with(3, "m=-1,t=1,p=1"), with(3, "m=4294967295,t=1,p=1"), with(3, "m=64,t=4294967295,p=1"),
+		with(3, "m=64,t=1"), with(3, "m=64,t=0,p=1"), with(3, "m=64,t=1,p=0"), with(3, "m=-1,t=1,p=1"),
+		with(3, "m=4294967295,t=1,p=1"), with(3, "m=64,t=4294967295,p=1"),
 		with(4, "!"), with(5, "!"), with(5, ""), with(5, "AAAA"), good + "$",
 	} {
 		assert.NotPanics(t, func() {
@@ -143,7 +144,8 @@ func TestCodeIsKeptAsAnHMACOverPurposeAddressAndCode(t *testing.T) {
 	for _, v := range []struct{ key, data, want string }{
 		{strings.Repeat("\x0b", 20), "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
 		{"Jefe", "what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
-		{strings.Repeat("\xaa", 131), "Test Using Larger Than Block-Size Key - Hash Key First", "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+		{strings.Repeat("\xaa", 131), "Test Using Larger Than Block-Size Key - Hash Key First",
+			"60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
 	} {
 		require.Equal(t, v.want, sum([]byte(v.key), []byte(v.data)))
 	}
@@ -155,7 +157,8 @@ func TestCodeIsKeptAsAnHMACOverPurposeAddressAndCode(t *testing.T) {
 
 func TestCodeMatchesUnderAnyOfTheKeysAndNothingElse(t *testing.T) {
 	t.Parallel()
-	first, second, dropped := bytes.Repeat([]byte("1"), 32), bytes.Repeat([]byte("2"), 32), bytes.Repeat([]byte("3"), 32)
+	first, second, dropped := bytes.Repeat([]byte("1"), 32), bytes.Repeat([]byte("2"), 32),
+		bytes.Repeat([]byte("3"), 32)
 	s := &Service{cfg: Config{Keys: NewKeys(first, second)}}
 	const email = "ada@example.com"
 	code := ParseCode("012345")
@@ -171,7 +174,8 @@ func TestCodeMatchesUnderAnyOfTheKeysAndNothingElse(t *testing.T) {
 	assert.False(t, matches(first, schematype.OTPSignIn, email, ParseCode("12345")))
 	assert.False(t, s.matches("", schematype.OTPSignIn, email, code))
 	both := &Service{cfg: Config{Keys: NewKeys(first, first)}}
-	assert.True(t, both.matches(mac(first, schematype.OTPSignIn, email, code), schematype.OTPSignIn, email, code), "a key given twice")
+	assert.True(t, both.matches(mac(first, schematype.OTPSignIn, email, code), schematype.OTPSignIn, email,
+		code), "a key given twice")
 }
 
 func codes(length int, random io.Reader) *Service {

@@ -79,7 +79,8 @@ func TestTransitionIsToldOnceAndAfterItsCommit(t *testing.T) {
 			var actions []string
 			s := w.observed(t, w.client, op.grace, func(e auth.Event) {
 				actions = append(actions, string(e.Action))
-				assert.Equal(t, after, w.state(t, email), "%s: %s is told before another connection sees it", op.name, e.Action)
+				assert.Equal(t, after, w.state(t, email), "%s: %s is told before another connection sees it", op.name,
+					e.Action)
 				assert.WithinDuration(t, time.Now(), e.At, time.Minute)
 			})
 			require.ErrorIs(t, call(t.Context(), s), op.done, op.name)
@@ -99,7 +100,8 @@ func TestTransitionIsNotToldUnlessItIsKnownToHaveHappened(t *testing.T) {
 			for n, landed := 1, true; landed; n++ {
 				call := tr.arrange(t, w, w.email())
 				var actions []string
-				service := w.observed(t, client, tr.grace, func(e auth.Event) { actions = append(actions, string(e.Action)) })
+				service := w.observed(t, client, tr.grace,
+					func(e auth.Event) { actions = append(actions, string(e.Action)) })
 				s.arm(n, fault{err: mysql.ErrInvalidConn, after: after})
 				err := call(t.Context(), service)
 				hit := s.disarm()

@@ -24,8 +24,9 @@ import (
 
 // What each statement of the service finds its rows by, and which operation sends it, is written down in package
 // queryplan, for people to read: no scan, and no sort but that of the live sessions of one user. Those are a few rows,
-// sorted in memory. An index in their order would have to hold last_used_at, which the most frequent write of all moves;
-// for a user with four sessions the list is not faster by it, for one with a thousand it takes 16 ms instead of 22.
+// sorted in memory. An index in their order would have to hold last_used_at, which the most frequent write of all
+// moves; for a user with four sessions the list is not faster by it, for one with a thousand it takes 16 ms instead of
+// 22.
 func TestEveryQueryGoesByAnIndex(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
@@ -165,7 +166,8 @@ func (w *world) sent(t *testing.T) (all []statement) {
 	mu.Lock()
 	defer mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(all), func(s statement) bool {
-		return !strings.HasPrefix(s.query, "SELECT") && !strings.HasPrefix(s.query, "UPDATE") && !strings.HasPrefix(s.query, "DELETE")
+		return !strings.HasPrefix(s.query, "SELECT") && !strings.HasPrefix(s.query, "UPDATE") &&
+			!strings.HasPrefix(s.query, "DELETE")
 	})
 }
 
@@ -205,13 +207,15 @@ func load(t testing.TB, db *sql.DB) {
 		digits + ` a, ` + digits + ` b, ` + digits + ` c, ` + digits + ` d, (SELECT 0 d UNION ALL SELECT 1) e) numbers`
 	for _, statement := range []string{
 		`INSERT INTO users (id, name, email, is_deleted, deleted_at)
-			SELECT n + 1, 'Ada', CONCAT('load', n, '@example.com'), n % 50 = 0, IF(n % 50 = 0, NOW(6) - INTERVAL n % 7 DAY, NULL) FROM ` + numbers,
+			SELECT n + 1, 'Ada', CONCAT('load', n, '@example.com'), n % 50 = 0, IF(n % 50 = 0,
+			NOW(6) - INTERVAL n % 7 DAY, NULL) FROM ` + numbers,
 		`INSERT INTO sessions (user_id, token_hash, is_active, last_used_at, expires_at)
 			SELECT n DIV 4 + 1, SHA2(n, 256), n % 4 < 2, NOW(6), NOW(6) + INTERVAL 1 + n % 30 DAY FROM ` + numbers,
 		`INSERT INTO refresh_tokens (user_id, token_hash, is_revoked, expires_at)
 			SELECT n DIV 4 + 1, SHA2(n, 256), n % 4 < 2, NOW(6) + INTERVAL 1 + n % 90 DAY FROM ` + numbers,
 		`INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at, is_used)
-			SELECT CONCAT('load', n DIV 4, '@example.com'), SHA2(n, 256), 'signin', NOW(6), NOW(6) + INTERVAL n % 10 MINUTE, n % 4 < 3 FROM ` + numbers,
+			SELECT CONCAT('load', n DIV 4, '@example.com'), SHA2(n, 256), 'signin', NOW(6),
+			NOW(6) + INTERVAL n % 10 MINUTE, n % 4 < 3 FROM ` + numbers,
 		`ANALYZE TABLE users, sessions, refresh_tokens, otps`,
 	} {
 		_, err := db.ExecContext(t.Context(), statement)
@@ -237,10 +241,12 @@ func explain(t *testing.T, db *sql.DB, query string) (tables []queryplan.Access)
 		require.NoError(t, rows.Scan(dest...))
 		of := func(name string) string { return values[slices.Index(names, name)].String }
 		if of("table") == "" {
-			assert.Regexp(t, "Impossible WHERE noticed after reading const tables|no matching row in const table", of("Extra"), query)
+			assert.Regexp(t, "Impossible WHERE noticed after reading const tables|no matching row in const table",
+				of("Extra"), query)
 			continue
 		}
-		a := queryplan.Access{Table: tableOf(query, of("table")), Index: of("key"), Sorted: strings.Contains(of("Extra"), "Using filesort")}
+		a := queryplan.Access{Table: tableOf(query, of("table")), Index: of("key"),
+			Sorted: strings.Contains(of("Extra"), "Using filesort")}
 		if of("type") == "ALL" || of("type") == "index" {
 			a.Index = ""
 		}

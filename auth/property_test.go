@@ -133,7 +133,8 @@ type modelToken struct {
 var modelSerial atomic.Int64
 
 func newModel(t *rapid.T, client *ent.Client) *model {
-	m := &model{t: t, client: client, clock: authtest.NewClock(), users: map[string]*modelUser{}, codes: map[codeKey]*modelCode{}}
+	m := &model{t: t, client: client, clock: authtest.NewClock(), users: map[string]*modelUser{},
+		codes: map[codeKey]*modelCode{}}
 	n := modelSerial.Add(1)
 	for _, name := range []string{"ada", "bob"} {
 		m.emails = append(m.emails, fmt.Sprintf("%s%d@example.com", name, n))
@@ -147,7 +148,8 @@ func newModel(t *rapid.T, client *ent.Client) *model {
 			Length: 12, Lifetime: modelCodeLife, MaxAttempts: modelMaxAttempts,
 			ResendCooldown: modelCooldown, Budget: modelBudget, BudgetWindow: modelBudgetWindow,
 		},
-		Session: auth.SessionPolicy{Idle: modelIdle, Absolute: modelAbsolute, TouchInterval: modelTouch, MaxPerUser: modelMaxSessions},
+		Session: auth.SessionPolicy{Idle: modelIdle, Absolute: modelAbsolute, TouchInterval: modelTouch,
+			MaxPerUser: modelMaxSessions},
 		Refresh: auth.RefreshPolicy{
 			Idle: modelRefreshIdle, Absolute: modelRefreshLife,
 			Grace:     rapid.SampledFrom([]time.Duration{0, 30 * time.Second}).Draw(t, "grace"),
@@ -237,7 +239,8 @@ func (m *model) now() time.Time { return m.clock.Now().Truncate(time.Microsecond
 
 func (m *model) advance(t *rapid.T) {
 	m.clock.Advance(rapid.SampledFrom([]time.Duration{
-		time.Microsecond, 10 * time.Second, 30 * time.Second, time.Minute, 10 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour,
+		time.Microsecond, 10 * time.Second, 30 * time.Second, time.Minute, 10 * time.Minute, 15 * time.Minute,
+		time.Hour, 2 * time.Hour,
 	}).Draw(t, "by"))
 }
 

@@ -22,7 +22,9 @@ func TestLargestBatchLocksNoMoreThanItsRows(t *testing.T) {
 		load(t, w.db)
 		for _, stmt := range []string{
 			"INSERT INTO users (id, name, email) VALUES (900000, 'Ada', 'ada@example.com')",
-			"INSERT INTO sessions (user_id, token_hash, expires_at) SELECT user_id, SHA2(CONCAT(token_hash, n), 256), NOW(6) + INTERVAL 1 YEAR " +
+			"INSERT INTO sessions (user_id, token_hash, expires_at) SELECT user_id, " +
+				"SHA2(CONCAT(token_hash, n), 256), " +
+				"NOW(6) + INTERVAL 1 YEAR " +
 				"FROM sessions, (SELECT 1 AS n UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) copies",
 			"ANALYZE TABLE sessions",
 		} {
@@ -39,7 +41,8 @@ func TestLargestBatchLocksNoMoreThanItsRows(t *testing.T) {
 		client := w.spied(t, func(query string) {
 			if query == "COMMIT" {
 				for _, stmt := range []string{
-					"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (900000, UUID(), NOW(6) + INTERVAL 1 YEAR)",
+					"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (900000, UUID(), " +
+						"NOW(6) + INTERVAL 1 YEAR)",
 					"UPDATE sessions SET last_used_at = NOW(6) ORDER BY id DESC LIMIT 1",
 					"UPDATE users SET last_login_at = NOW(6) WHERE id = 900000",
 				} {
@@ -47,7 +50,8 @@ func TestLargestBatchLocksNoMoreThanItsRows(t *testing.T) {
 					assert.NoError(t, err, "a service waits for the purge: %s", stmt)
 				}
 			}
-			if !strings.Contains(query, " IN (") || strings.HasPrefix(query, "SELECT `users`") || strings.HasPrefix(query, "SELECT COUNT") {
+			if !strings.Contains(query, " IN (") || strings.HasPrefix(query, "SELECT `users`") ||
+				strings.HasPrefix(query, "SELECT COUNT") {
 				return
 			}
 			form := normalForm(query)
@@ -61,7 +65,8 @@ func TestLargestBatchLocksNoMoreThanItsRows(t *testing.T) {
 		config := w.config()
 		config.Account.Retention = day
 		config.Clock = func() time.Time { return time.Now().Add(20 * day) }
-		done, err := auth.Purge(t.Context(), client, config, auth.PurgeOptions{Batch: 1 << 20, Tables: []string{"sessions", "users"}})
+		done, err := auth.Purge(t.Context(), client, config, auth.PurgeOptions{Batch: 1 << 20,
+			Tables: []string{"sessions", "users"}})
 		require.NoError(t, err)
 		assert.Equal(t, 400, done.Users)
 		assert.Greater(t, done.Sessions, 2*auth.MaxPurgeBatch)

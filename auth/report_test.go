@@ -130,8 +130,10 @@ func TestReportJudgesEachSideOfALimit(t *testing.T) {
 		{"session.idle", session(auth.SessionPolicy{Idle: 31 * time.Minute}), auth.VerdictWarn},
 		{"session.idle", session(auth.SessionPolicy{Idle: time.Hour, Absolute: time.Hour}), auth.VerdictFail},
 		{"session.absolute", session(auth.SessionPolicy{Absolute: 31 * days}), auth.VerdictWarn},
-		{"session.touch", session(auth.SessionPolicy{Idle: time.Hour, TouchInterval: 31 * time.Minute}), auth.VerdictWarn},
-		{"config.valid", session(auth.SessionPolicy{Idle: time.Hour, TouchInterval: 31 * time.Minute}), auth.VerdictFail},
+		{"session.touch", session(auth.SessionPolicy{Idle: time.Hour, TouchInterval: 31 * time.Minute}),
+			auth.VerdictWarn},
+		{"config.valid", session(auth.SessionPolicy{Idle: time.Hour, TouchInterval: 31 * time.Minute}),
+			auth.VerdictFail},
 		{"config.valid", lockout(auth.LockoutPolicy{MaxFailures: -1}), auth.VerdictFail},
 		{"session.count", session(auth.SessionPolicy{MaxPerUser: 5}), auth.VerdictOK},
 		{"refresh.idle", refresh(auth.RefreshPolicy{Idle: days, Absolute: days}), auth.VerdictWarn},
@@ -159,7 +161,8 @@ func TestReportLeavesTheConfigurationAsItWas(t *testing.T) {
 // The table of the page is what Report says of the defaults.
 func TestPageShowsTheReportOfTheDefaults(t *testing.T) {
 	t.Parallel()
-	const begin, end = "<!-- defaults: generated from Config.Report, UPDATE_DOCS=1 go test ./auth -run PageShows -->\n", "<!-- /defaults -->\n"
+	const begin, end = "<!-- defaults: generated from Config.Report, UPDATE_DOCS=1 go test ./auth -run PageShows -->\n",
+		"<!-- /defaults -->\n"
 	const path = "../docs/auth.md"
 	page, err := os.ReadFile(path)
 	require.NoError(t, err)

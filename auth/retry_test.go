@@ -98,7 +98,8 @@ func TestWhatTheDatabaseRolledBackIsTriedAgain(t *testing.T) {
 func busy(t *testing.T) error {
 	t.Helper()
 	open := func() *sql.DB {
-		db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(t.TempDir(), "..", "busy.db"))+"?_txlock=immediate")
+		db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(t.TempDir(), "..",
+			"busy.db"))+"?_txlock=immediate")
 		require.NoError(t, err)
 		t.Cleanup(func() { assert.NoError(t, db.Close()) })
 		return db
@@ -175,7 +176,8 @@ func TestRealDeadlockIsTriedAgain(t *testing.T) {
 		require.NoError(t, err)
 		for range 20 {
 			_, err = other.ExecContext(t.Context(),
-				`INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('x@example.com', 'x', 'signin', NOW(6), NOW(6))`)
+				`INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at)
+					VALUES ('x@example.com', 'x', 'signin', NOW(6), NOW(6))`)
 			require.NoError(t, err)
 		}
 		done := make(chan error, 1)

@@ -20,46 +20,72 @@ import (
 // roundTrips are the commands of each operation as they cross the wire, each of them one wait for the server. A longer
 // list here is a slower sign-in for everybody.
 var roundTrips = map[string]string{
-	"change a password":                   "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, UPDATE sessions, UPDATE refresh_tokens, COMMIT",
-	"change a password with a code":       "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, UPDATE users, COMMIT",
+	"change a password": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, UPDATE " +
+		"sessions, UPDATE refresh_tokens, COMMIT",
+	"change a password with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, " +
+		"UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, UPDATE users, COMMIT",
 	"change a role":                       "UPDATE users",
 	"check a session":                     "SELECT sessions users",
 	"check a session that does not exist": "SELECT sessions users",
-	"delete":                              "START TRANSACTION, UPDATE users, UPDATE sessions, UPDATE refresh_tokens, COMMIT",
-	"issue a code":                        "START TRANSACTION, INSERT otps, SELECT otps, UPDATE otps, SELECT users, COMMIT",
-	"issue a code in place of another":    "START TRANSACTION, INSERT otps, SELECT otps, UPDATE otps, SELECT users, COMMIT",
-	"issue a code too soon":               "START TRANSACTION, INSERT otps, SELECT otps, ROLLBACK",
-	"list sessions":                       "SELECT sessions",
-	"lock":                                "UPDATE users",
-	"purge an account":                    "START TRANSACTION, SELECT otps, COMMIT, START TRANSACTION, SELECT sessions, COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT users, SELECT sessions, SELECT refresh_tokens, DELETE users, COMMIT",
-	"purge codes":                         "START TRANSACTION, SELECT otps, DELETE otps, COMMIT, START TRANSACTION, SELECT sessions, COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT users, COMMIT",
-	"reactivate":                          "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
-	"register":                            "INSERT users",
-	"reset a password":                    "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, UPDATE users, COMMIT",
-	"restore":                             "UPDATE users",
-	"reuse":                               "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, COMMIT",
-	"reuse within the grace of a token whose successor was used": "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, UPDATE refresh_tokens, UPDATE refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, COMMIT",
-	"revoke a family":                              "START TRANSACTION, SELECT refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, COMMIT",
-	"revoke sessions":                              "UPDATE sessions",
-	"rotate":                                       "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens users, INSERT refresh_tokens, COMMIT",
-	"rotate a token that does not exist":           "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens, ROLLBACK",
-	"rotate in grace":                              "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, UPDATE refresh_tokens, SELECT refresh_tokens users, INSERT refresh_tokens, COMMIT",
-	"sign in":                                      "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
-	"sign in to a locked account":                  "SELECT users",
-	"sign in with a code":                          "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
-	"sign in with a code for the first time":       "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
-	"start a session":                              "START TRANSACTION, SELECT users, INSERT sessions, COMMIT",
-	"issue a refresh token":                        "START TRANSACTION, SELECT users, INSERT refresh_tokens, COMMIT",
-	"revoke all":                                   "START TRANSACTION, SELECT users, UPDATE sessions, UPDATE refresh_tokens, COMMIT",
-	"sign in with a provider again":                "START TRANSACTION, SELECT users, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
-	"sign in with a provider for the first time":   "START TRANSACTION, SELECT users, SELECT users, INSERT users, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
-	"sign in with a wrong password":                "SELECT users, UPDATE users, UPDATE users",
-	"sign in without an account":                   "SELECT users",
-	"sign out":                                     "UPDATE sessions",
-	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
-	"verify a code":                                "SELECT otps, UPDATE otps",
-	"verify a wrong code":                          "SELECT otps, UPDATE otps",
-	"verify an email address":                      "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, UPDATE users, COMMIT",
+	"delete": "START TRANSACTION, UPDATE users, UPDATE sessions, " +
+		"UPDATE refresh_tokens, COMMIT",
+	"issue a code": "START TRANSACTION, INSERT otps, SELECT otps, UPDATE " +
+		"otps, SELECT users, COMMIT",
+	"issue a code in place of another": "START TRANSACTION, INSERT otps, SELECT otps, UPDATE " +
+		"otps, SELECT users, COMMIT",
+	"issue a code too soon": "START TRANSACTION, INSERT otps, SELECT otps, ROLLBACK",
+	"list sessions":         "SELECT sessions",
+	"lock":                  "UPDATE users",
+	"purge an account": "START TRANSACTION, SELECT otps, COMMIT, START TRANSACTION, SELECT " +
+		"sessions, COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT " +
+		"users, SELECT sessions, SELECT refresh_tokens, DELETE users, COMMIT",
+	"purge codes": "START TRANSACTION, SELECT otps, DELETE otps, COMMIT, START TRANSACTION, " +
+		"SELECT sessions, COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT " +
+		"users, SELECT users, COMMIT",
+	"reactivate": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT " +
+		"sessions, INSERT refresh_tokens, COMMIT",
+	"register": "INSERT users",
+	"reset a password": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, " +
+		"UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, UPDATE users, COMMIT",
+	"restore": "UPDATE users",
+	"reuse": "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens, SELECT " +
+		"refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, COMMIT",
+	"reuse within the grace of a token whose successor was used": "START TRANSACTION, UPDATE refresh_tokens, SELECT " +
+		"refresh_tokens, UPDATE refresh_tokens, UPDATE refresh_tokens, UPDATE refresh_tokens, SELECT refresh_tokens, " +
+		"SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, COMMIT",
+	"revoke a family": "START TRANSACTION, SELECT refresh_tokens, SELECT refresh_tokens, " +
+		"SELECT refresh_tokens, UPDATE refresh_tokens, COMMIT",
+	"revoke sessions": "UPDATE sessions",
+	"rotate": "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens " +
+		"users, INSERT refresh_tokens, COMMIT",
+	"rotate a token that does not exist": "START TRANSACTION, UPDATE refresh_tokens, SELECT " +
+		"refresh_tokens, ROLLBACK",
+	"rotate in grace": "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens, " +
+		"UPDATE refresh_tokens, UPDATE refresh_tokens, SELECT refresh_tokens users, INSERT refresh_tokens, COMMIT",
+	"sign in": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, " +
+		"INSERT sessions, INSERT refresh_tokens, COMMIT",
+	"sign in to a locked account": "SELECT users",
+	"sign in with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT " +
+		"users, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
+	"sign in with a code for the first time": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT " +
+		"users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
+	"start a session":       "START TRANSACTION, SELECT users, INSERT sessions, COMMIT",
+	"issue a refresh token": "START TRANSACTION, SELECT users, INSERT refresh_tokens, COMMIT",
+	"revoke all": "START TRANSACTION, SELECT users, UPDATE sessions, " +
+		"UPDATE refresh_tokens, COMMIT",
+	"sign in with a provider again": "START TRANSACTION, SELECT users, UPDATE users, INSERT sessions, " +
+		"INSERT refresh_tokens, COMMIT",
+	"sign in with a provider for the first time": "START TRANSACTION, SELECT users, SELECT users, INSERT users, " +
+		"UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
+	"sign in with a wrong password": "SELECT users, UPDATE users, UPDATE users",
+	"sign in without an account":    "SELECT users",
+	"sign out":                      "UPDATE sessions",
+	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, UPDATE users, " +
+		"UPDATE sessions, UPDATE refresh_tokens, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
+	"verify a code":       "SELECT otps, UPDATE otps",
+	"verify a wrong code": "SELECT otps, UPDATE otps",
+	"verify an email address": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE " +
+		"otps, UPDATE users, COMMIT",
 }
 
 // On a connection that has sent nothing before, all are texts; one that an operation sends again is prepared for it.
@@ -124,7 +150,8 @@ func (w *world) commands(t *testing.T, callsBefore int) map[string][]string {
 			sent = append(sent, command(query))
 			return mysqltest.Forward
 		}}
-		client, err := authgraph.Open(t.Context(), proxy.Start(t, w.url), authgraph.WithPool(authgraph.Pool{MaxOpen: 1}))
+		client, err := authgraph.Open(t.Context(), proxy.Start(t, w.url),
+			authgraph.WithPool(authgraph.Pool{MaxOpen: 1}))
 		require.NoError(t, err)
 		t.Cleanup(func() { assert.NoError(t, client.Close()) })
 		config := w.config()
@@ -177,9 +204,10 @@ var operations = []transition{
 		w.register(t, email)
 		return checkSession(w.signIn(t, email).Token)
 	}},
-	{name: "check a session that does not exist", done: auth.ErrSession, arrange: func(t *testing.T, w *world, email string) call {
-		return checkSession(auth.ParseToken("none"))
-	}},
+	{name: "check a session that does not exist", done: auth.ErrSession,
+		arrange: func(t *testing.T, w *world, email string) call {
+			return checkSession(auth.ParseToken("none"))
+		}},
 	{name: "list sessions", arrange: func(t *testing.T, w *world, email string) call {
 		id := w.register(t, email)
 		return func(ctx context.Context, s *auth.Service) error {
@@ -187,20 +215,24 @@ var operations = []transition{
 			return err
 		}
 	}},
-	{name: "sign in with a wrong password", done: auth.ErrCredentials, arrange: func(t *testing.T, w *world, email string) call {
-		w.register(t, email)
-		return signInWith(email, newPassword)
-	}},
-	{name: "sign in without an account", done: auth.ErrCredentials, arrange: func(t *testing.T, w *world, email string) call {
-		return signInWith(email, newPassword)
-	}},
-	{name: "sign in to a locked account", done: auth.ErrCredentials, arrange: func(t *testing.T, w *world, email string) call {
-		require.NoError(t, w.honest.Lock(t.Context(), w.register(t, email), time.Now().Add(time.Hour)))
-		return signInWith(email, password)
-	}},
-	{name: "rotate a token that does not exist", done: auth.ErrRefresh, arrange: func(t *testing.T, w *world, email string) call {
-		return rotate(auth.ParseToken("none"))
-	}},
+	{name: "sign in with a wrong password", done: auth.ErrCredentials,
+		arrange: func(t *testing.T, w *world, email string) call {
+			w.register(t, email)
+			return signInWith(email, newPassword)
+		}},
+	{name: "sign in without an account", done: auth.ErrCredentials,
+		arrange: func(t *testing.T, w *world, email string) call {
+			return signInWith(email, newPassword)
+		}},
+	{name: "sign in to a locked account", done: auth.ErrCredentials,
+		arrange: func(t *testing.T, w *world, email string) call {
+			require.NoError(t, w.honest.Lock(t.Context(), w.register(t, email), time.Now().Add(time.Hour)))
+			return signInWith(email, password)
+		}},
+	{name: "rotate a token that does not exist", done: auth.ErrRefresh,
+		arrange: func(t *testing.T, w *world, email string) call {
+			return rotate(auth.ParseToken("none"))
+		}},
 	{name: "issue a code too soon", done: errTooSoon, arrange: func(t *testing.T, w *world, email string) call {
 		w.issue(t, email, schematype.OTPSignIn)
 		return issueCode(email)

@@ -54,7 +54,8 @@ func (r *recorder) all(keys ...[]byte) []string {
 	defer r.mu.Unlock()
 	all := append([]string{password, newPassword}, r.secrets...)
 	for _, key := range keys {
-		all = append(all, string(key), hex.EncodeToString(key), base64.StdEncoding.EncodeToString(key), strings.Trim(fmt.Sprintf("%d", key), "[]"))
+		all = append(all, string(key), hex.EncodeToString(key), base64.StdEncoding.EncodeToString(key),
+			strings.Trim(fmt.Sprintf("%d", key), "[]"))
 	}
 	return all
 }
@@ -127,7 +128,8 @@ func refusedInputs(t *testing.T, w *world) error {
 		assert.Error(t, err)
 		errs = append(errs, err)
 	}
-	for _, email := range []string{taken, "none", "\xff@example.com", strings.Repeat("x", 300) + "@example.com", "a b@example.com"} {
+	for _, email := range []string{taken, "none", "\xff@example.com", strings.Repeat("x", 300) +
+		"@example.com", "a b@example.com"} {
 		_, err := s.Register(ctx, "Ada", email, password)
 		add(err)
 	}
@@ -144,7 +146,8 @@ func refusedInputs(t *testing.T, w *world) error {
 		add(err)
 	}
 	for _, id := range []auth.Identity{
-		{}, {Provider: schematype.ProviderLocal, Subject: password}, {Provider: "other", Subject: password, Email: w.email()},
+		{}, {Provider: schematype.ProviderLocal, Subject: password},
+		{Provider: "other", Subject: password, Email: w.email()},
 		{Provider: schematype.ProviderGoogle, Subject: "\xff", Email: w.email()},
 		{Provider: schematype.ProviderGoogle, Subject: strings.Repeat(password, 10), Email: w.email()},
 		{Provider: schematype.ProviderGoogle, Subject: password, Email: taken},
@@ -170,7 +173,8 @@ func refusedInputs(t *testing.T, w *world) error {
 func (w *world) tables(t *testing.T) []string {
 	t.Helper()
 	if strings.HasPrefix(w.url, "sqlite") {
-		return column[string](t, w.db, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`)
+		return column[string](t, w.db,
+			`SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`)
 	}
 	return column[string](t, w.db, `SHOW TABLES`)
 }
@@ -226,7 +230,8 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		"token": token, "*token": &token, "code": code, "*code": &code, "keys": config.Keys, "*keys": &config.Keys,
 		"grant": grant, "*grant": &grant, "issued": issued, "*issued": &issued,
 		"config": config, "*config": &config, "service": service,
-		"slice": []auth.Token{token}, "array": [1]auth.Code{code}, "map": map[string]auth.Token{"t": token}, "key of a map": map[auth.Token]int{token: 1},
+		"slice": []auth.Token{token}, "array": [1]auth.Code{code}, "map": map[string]auth.Token{"t": token},
+		"key of a map": map[auth.Token]int{token: 1},
 		"exported": struct {
 			Token auth.Token
 			Code  *auth.Code
@@ -246,7 +251,8 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		"error":    fmt.Errorf("wrapped: %v %s", token, code),
 	}
 	for name, v := range values {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%d", "%o", "%b", "%c", "%U", "%e", "%t", "%p", "%T", "%10.3v", "%!"} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%d", "%o", "%b", "%c", "%U",
+			"%e", "%t", "%p", "%T", "%10.3v", "%!"} {
 			assertNone(t, secrets, fmt.Sprintf(verb, v), name+" with "+verb)
 		}
 		assertNone(t, secrets, fmt.Sprintln(v)+fmt.Sprint(v, v), name+" with Sprint")

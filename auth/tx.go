@@ -34,7 +34,8 @@ func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.C
 		switch err := s.within(ctx, tx, (*ent.Tx).Commit); {
 		case err == nil:
 			return false, nil
-		case errors.Is(err, driver.ErrBadConn), mysqlconn.IsServer(err, conflicts...), mysqlconn.IsServer(err, refusesCommit...), isBusy(err):
+		case errors.Is(err, driver.ErrBadConn), mysqlconn.IsServer(err, conflicts...),
+			mysqlconn.IsServer(err, refusesCommit...), isBusy(err):
 			// The driver reports a bad connection only if it sent nothing.
 			return true, ended(ctx, err)
 		case errors.Is(err, sql.ErrTxDone), isEnded(ctx, err) && !mysqlconn.Lost(err) && !errors.Is(err, errNoAnswer):

@@ -163,7 +163,8 @@ func TestGroupReplicationBetweenTwoPrimariesIsUnavailable(t *testing.T) {
 		if strings.Contains(statement, "@@") {
 			return nil
 		}
-		return &mysql.MySQLError{Number: 3098, Message: "The table does not comply with the requirements by an external plugin."}
+		return &mysql.MySQLError{Number: 3098,
+			Message: "The table does not comply with the requirements by an external plugin."}
 	}), 0)
 	isUnavailable(t, s.Delete(t.Context(), 1))
 }
@@ -173,7 +174,8 @@ func TestALostChangeThatNoLaterTryMakesIsUnknown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mysqltest.SQLite(t))
 	id := w.register(t, w.email())
-	for _, first := range []error{mysql.ErrInvalidConn, &mysql.MySQLError{Number: 2013}, &mysql.MySQLError{Number: 1927}} {
+	for _, first := range []error{mysql.ErrInvalidConn, &mysql.MySQLError{Number: 2013},
+		&mysql.MySQLError{Number: 1927}} {
 		var tries atomic.Int32
 		s := w.service(t, w.always(t, func(string) error {
 			if tries.Add(1) == 1 {
@@ -326,7 +328,8 @@ func TestAServerThatTurnedReadOnly(t *testing.T) {
 			require.NoError(t, err)
 			t.Cleanup(server.Stop)
 			admin := mysqltest.DB(t, server.URL)
-			for _, text := range []string{"CREATE DATABASE app", "CREATE USER app@'127.0.0.1'", "GRANT ALL ON app.* TO app@'127.0.0.1'"} {
+			for _, text := range []string{"CREATE DATABASE app", "CREATE USER app@'127.0.0.1'",
+				"GRANT ALL ON app.* TO app@'127.0.0.1'"} {
 				_, err := admin.Exec(text)
 				require.NoError(t, err)
 			}

@@ -168,27 +168,30 @@ var accountRules = []scenario{
 			k.clock.Set(locked.Until)
 		}
 	}},
-	{name: "guesses at the current password of a change are counted with those of sign-ins", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		u := k.register(t, svc)
-		for range 10 {
-			require.ErrorIs(t, svc.ChangePassword(t.Context(), u.ID, wrongPassword, nextPassword), auth.ErrCredentials)
-		}
-		var locked *auth.LockedError
-		require.ErrorAs(t, svc.ChangePassword(t.Context(), u.ID, password, nextPassword), &locked)
-		_, err := svc.SignIn(t.Context(), u.Email, password, phone)
-		require.ErrorAs(t, err, &locked)
-	}},
-	{name: "a guess that was counted before a crash does not lock an account for ever", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		u := k.register(t, svc)
-		require.NoError(t, k.client.User.UpdateOneID(u.ID).SetFailedLoginAttempts(10).Exec(t.Context()))
-		var locked *auth.LockedError
-		_, err := svc.SignIn(t.Context(), u.Email, password, phone)
-		require.ErrorAs(t, err, &locked)
-		k.clock.Set(locked.Until)
-		signIn(t, svc, u.Email)
-	}},
+	{name: "guesses at the current password of a change are counted with those of sign-ins",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			u := k.register(t, svc)
+			for range 10 {
+				require.ErrorIs(t, svc.ChangePassword(t.Context(), u.ID, wrongPassword, nextPassword),
+					auth.ErrCredentials)
+			}
+			var locked *auth.LockedError
+			require.ErrorAs(t, svc.ChangePassword(t.Context(), u.ID, password, nextPassword), &locked)
+			_, err := svc.SignIn(t.Context(), u.Email, password, phone)
+			require.ErrorAs(t, err, &locked)
+		}},
+	{name: "a guess that was counted before a crash does not lock an account for ever",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			u := k.register(t, svc)
+			require.NoError(t, k.client.User.UpdateOneID(u.ID).SetFailedLoginAttempts(10).Exec(t.Context()))
+			var locked *auth.LockedError
+			_, err := svc.SignIn(t.Context(), u.Email, password, phone)
+			require.ErrorAs(t, err, &locked)
+			k.clock.Set(locked.Until)
+			signIn(t, svc, u.Email)
+		}},
 	{name: "no account and an account without a password are wrong credentials", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g, err := svc.SignInWithProvider(t.Context(), identity("subject", k.email()), phone)
@@ -445,17 +448,18 @@ var accountRules = []scenario{
 		_, _, err = grown.CheckSession(t.Context(), g.Token)
 		require.NoError(t, err)
 	}},
-	{name: "a hash that is renewed while a password is compared is compared with in turn", run: func(t *testing.T, k *kit) {
-		grown := NewHasher()
-		grown.Memory = 128
-		first := k.service(t, func(c *auth.Config) { c.Hasher = grown.Argon2id })
-		second := k.service(t, func(c *auth.Config) { c.Hasher = grown })
-		u := k.register(t, k.service(t))
-		var once sync.Once
-		grown.Before = func() { once.Do(func() { signIn(t, first, u.Email) }) }
-		signIn(t, second, u.Email)
-		require.Contains(t, *k.user(t, u.ID).Password, "m=128")
-	}},
+	{name: "a hash that is renewed while a password is compared is compared with in turn",
+		run: func(t *testing.T, k *kit) {
+			grown := NewHasher()
+			grown.Memory = 128
+			first := k.service(t, func(c *auth.Config) { c.Hasher = grown.Argon2id })
+			second := k.service(t, func(c *auth.Config) { c.Hasher = grown })
+			u := k.register(t, k.service(t))
+			var once sync.Once
+			grown.Before = func() { once.Do(func() { signIn(t, first, u.Email) }) }
+			signIn(t, second, u.Email)
+			require.Contains(t, *k.user(t, u.ID).Password, "m=128")
+		}},
 	{name: "a deleted account keeps its address and comes back when it may", run: func(t *testing.T, k *kit) {
 		svc := k.service(t, func(c *auth.Config) { c.Account.ReactivateAfter = 24 * time.Hour })
 		ctx := t.Context()

@@ -95,7 +95,8 @@ func races() []scenario {
 
 func rules() []scenario {
 	var all []scenario
-	for _, list := range [][]scenario{codeRules, refreshRules, accountRules, sessionRules, providerRules, purgeRules, grantRules, clockRules} {
+	for _, list := range [][]scenario{codeRules, refreshRules, accountRules, sessionRules, providerRules, purgeRules,
+		grantRules, clockRules} {
 		all = append(all, list...)
 	}
 	return all

@@ -25,7 +25,8 @@ var clockRules = []scenario{
 		email := k.register(t, svc).Email
 		wrong, err := ahead.IssueCode(t.Context(), email, schematype.OTPSignIn)
 		require.NoError(t, err)
-		require.ErrorIs(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, wrong.Code), auth.ErrCode, "it would live for a year")
+		require.ErrorIs(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, wrong.Code), auth.ErrCode,
+			"it would live for a year")
 
 		issued, err := svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
 		require.NoError(t, err)
@@ -64,18 +65,19 @@ var clockRules = []scenario{
 		require.ErrorAs(t, err, &soon)
 		require.NoError(t, svc.VerifyCode(t.Context(), u.Email, schematype.OTPSignIn, issued.Code))
 	}},
-	{name: "a code that asks for more patience than the window is waited for no longer", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		email := k.register(t, svc).Email
-		_, err := svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
-		require.NoError(t, err)
-		require.NoError(t, k.client.OTP.Update().SetNextResendAllowedAt(k.clock.Now().Add(year)).Exec(t.Context()))
-		var soon *auth.TooSoonError
-		_, err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
-		require.ErrorAs(t, err, &soon)
-		require.True(t, soon.RetryAt.Equal(k.clock.Now().Add(time.Hour)), soon.RetryAt)
-		k.clock.Advance(time.Hour)
-		_, err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
-		require.NoError(t, err)
-	}},
+	{name: "a code that asks for more patience than the window is waited for no longer",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			email := k.register(t, svc).Email
+			_, err := svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+			require.NoError(t, err)
+			require.NoError(t, k.client.OTP.Update().SetNextResendAllowedAt(k.clock.Now().Add(year)).Exec(t.Context()))
+			var soon *auth.TooSoonError
+			_, err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+			require.ErrorAs(t, err, &soon)
+			require.True(t, soon.RetryAt.Equal(k.clock.Now().Add(time.Hour)), soon.RetryAt)
+			k.clock.Advance(time.Hour)
+			_, err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+			require.NoError(t, err)
+		}},
 }

@@ -34,7 +34,8 @@ func otherCode(c auth.Code) auth.Code {
 
 func (k *kit) newestCode(t *testing.T, email string, kind schematype.OTPType) *ent.OTP {
 	t.Helper()
-	row, err := k.client.OTP.Query().Where(otp.Email(email), otp.TypeEQ(kind)).Order(ent.Desc(otp.FieldID)).First(t.Context())
+	row, err := k.client.OTP.Query().Where(otp.Email(email), otp.TypeEQ(kind)).
+		Order(ent.Desc(otp.FieldID)).First(t.Context())
 	require.NoError(t, err)
 	return row
 }
@@ -79,28 +80,30 @@ var codeRaces = []scenario{
 			return verify(svc, email, issued.Code)
 		})
 		require.Equal(t, 1, winners(t, errs, auth.ErrCode))
-		require.Equal(t, k.clock.Now().Truncate(time.Microsecond), k.newestCode(t, email, schematype.OTPEmailVerification).UsedAt.UTC())
+		require.Equal(t, k.clock.Now().Truncate(time.Microsecond),
+			k.newestCode(t, email, schematype.OTPEmailVerification).UsedAt.UTC())
 	})},
-	{name: "50 wrong guesses at once examine no more than the code allows", run: bothWays(func(t *testing.T, k *kit, verify verification) {
-		svc := k.service(t)
-		email := k.register(t, svc).Email
-		issued := issue(t, svc, email, schematype.OTPEmailVerification)
-		errs := atOnce(50, func(int) error {
-			return verify(svc, email, otherCode(issued.Code))
-		})
-		require.Zero(t, winners(t, errs, auth.ErrCode))
-		examined := 0
-		for _, err := range errs {
-			var wrong *auth.CodeError
-			if errors.As(err, &wrong) {
-				examined++
+	{name: "50 wrong guesses at once examine no more than the code allows",
+		run: bothWays(func(t *testing.T, k *kit, verify verification) {
+			svc := k.service(t)
+			email := k.register(t, svc).Email
+			issued := issue(t, svc, email, schematype.OTPEmailVerification)
+			errs := atOnce(50, func(int) error {
+				return verify(svc, email, otherCode(issued.Code))
+			})
+			require.Zero(t, winners(t, errs, auth.ErrCode))
+			examined := 0
+			for _, err := range errs {
+				var wrong *auth.CodeError
+				if errors.As(err, &wrong) {
+					examined++
+				}
 			}
-		}
-		require.Equal(t, 5, examined)
-		row := k.newestCode(t, email, schematype.OTPEmailVerification)
-		require.EqualValues(t, 5, row.Attempts)
-		require.ErrorIs(t, verify(svc, email, issued.Code), auth.ErrCode)
-	})},
+			require.Equal(t, 5, examined)
+			row := k.newestCode(t, email, schematype.OTPEmailVerification)
+			require.EqualValues(t, 5, row.Attempts)
+			require.ErrorIs(t, verify(svc, email, issued.Code), auth.ErrCode)
+		})},
 	{name: "of 32 calls for a code at once one gets it", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		email := k.email()
@@ -128,53 +131,55 @@ var codeRaces = []scenario{
 		require.NoError(t, err)
 		require.Equal(t, 2, n)
 	}},
-	{name: "a code that is replaced while it is verified does not outlive its successor", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		email := k.email()
-		older := issue(t, svc, email, schematype.OTPSignIn)
-		k.clock.Advance(time.Minute)
-		var newer *auth.Issued
-		verified, issued := both(
-			func() error { return svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, older.Code) },
-			func() (err error) {
-				newer, err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
-				return err
-			},
-		)
-		require.NoError(t, issued)
-		winners(t, []error{verified}, auth.ErrCode)
-		require.ErrorIs(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, older.Code), auth.ErrCode)
-		require.NoError(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, newer.Code))
-	}},
+	{name: "a code that is replaced while it is verified does not outlive its successor",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			email := k.email()
+			older := issue(t, svc, email, schematype.OTPSignIn)
+			k.clock.Advance(time.Minute)
+			var newer *auth.Issued
+			verified, issued := both(
+				func() error { return svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, older.Code) },
+				func() (err error) {
+					newer, err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+					return err
+				},
+			)
+			require.NoError(t, issued)
+			winners(t, []error{verified}, auth.ErrCode)
+			require.ErrorIs(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, older.Code), auth.ErrCode)
+			require.NoError(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, newer.Code))
+		}},
 }
 
 // errTooSoon stands for every [auth.TooSoonError].
 var errTooSoon = errors.New("too soon")
 
 var codeRules = []scenario{
-	{name: "a code is right once, until it expires, and not after a newer one", run: bothWays(func(t *testing.T, k *kit, verify verification) {
-		svc := k.service(t)
-		email := k.register(t, svc).Email
+	{name: "a code is right once, until it expires, and not after a newer one",
+		run: bothWays(func(t *testing.T, k *kit, verify verification) {
+			svc := k.service(t)
+			email := k.register(t, svc).Email
 
-		first := issue(t, svc, email, schematype.OTPEmailVerification)
-		require.NoError(t, verify(svc, email, first.Code))
-		require.ErrorIs(t, verify(svc, email, first.Code), auth.ErrCode)
+			first := issue(t, svc, email, schematype.OTPEmailVerification)
+			require.NoError(t, verify(svc, email, first.Code))
+			require.ErrorIs(t, verify(svc, email, first.Code), auth.ErrCode)
 
-		k.clock.Advance(time.Minute)
-		second := issue(t, svc, email, schematype.OTPEmailVerification)
-		k.clock.Advance(time.Minute)
-		third := issue(t, svc, email, schematype.OTPEmailVerification)
-		require.ErrorIs(t, verify(svc, email, second.Code), auth.ErrCode)
-		require.NoError(t, verify(svc, email, third.Code))
+			k.clock.Advance(time.Minute)
+			second := issue(t, svc, email, schematype.OTPEmailVerification)
+			k.clock.Advance(time.Minute)
+			third := issue(t, svc, email, schematype.OTPEmailVerification)
+			require.ErrorIs(t, verify(svc, email, second.Code), auth.ErrCode)
+			require.NoError(t, verify(svc, email, third.Code))
 
-		k.clock.Advance(time.Minute)
-		fourth := issue(t, svc, email, schematype.OTPEmailVerification)
-		k.clock.Set(fourth.ExpiresAt)
-		require.ErrorIs(t, verify(svc, email, fourth.Code), auth.ErrCode)
-		require.Zero(t, k.newestCode(t, email, schematype.OTPEmailVerification).Attempts)
-		k.clock.Advance(-time.Microsecond)
-		require.NoError(t, verify(svc, email, fourth.Code))
-	})},
+			k.clock.Advance(time.Minute)
+			fourth := issue(t, svc, email, schematype.OTPEmailVerification)
+			k.clock.Set(fourth.ExpiresAt)
+			require.ErrorIs(t, verify(svc, email, fourth.Code), auth.ErrCode)
+			require.Zero(t, k.newestCode(t, email, schematype.OTPEmailVerification).Attempts)
+			k.clock.Advance(-time.Microsecond)
+			require.NoError(t, verify(svc, email, fourth.Code))
+		})},
 	{name: "a code expires between the attempt and its use", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		email := k.register(t, svc).Email
@@ -200,17 +205,18 @@ var codeRules = []scenario{
 		require.ErrorIs(t, svc.VerifyEmail(t.Context(), email, older.Code), auth.ErrCode)
 		require.NoError(t, svc.VerifyEmail(t.Context(), email, newer.Code))
 	}},
-	{name: "a wrong code tells how many attempts are left", run: bothWays(func(t *testing.T, k *kit, verify verification) {
-		svc := k.service(t)
-		email := k.register(t, svc).Email
-		issued := issue(t, svc, email, schematype.OTPEmailVerification)
-		for left := 4; left >= 0; left-- {
-			var wrong *auth.CodeError
-			require.ErrorAs(t, verify(svc, email, otherCode(issued.Code)), &wrong)
-			assert.Equal(t, left, wrong.AttemptsLeft)
-		}
-		require.ErrorIs(t, verify(svc, email, issued.Code), auth.ErrCode)
-	})},
+	{name: "a wrong code tells how many attempts are left",
+		run: bothWays(func(t *testing.T, k *kit, verify verification) {
+			svc := k.service(t)
+			email := k.register(t, svc).Email
+			issued := issue(t, svc, email, schematype.OTPEmailVerification)
+			for left := 4; left >= 0; left-- {
+				var wrong *auth.CodeError
+				require.ErrorAs(t, verify(svc, email, otherCode(issued.Code)), &wrong)
+				assert.Equal(t, left, wrong.AttemptsLeft)
+			}
+			require.ErrorIs(t, verify(svc, email, issued.Code), auth.ErrCode)
+		})},
 	{name: "a refused code is not counted", run: bothWays(func(t *testing.T, k *kit, verify verification) {
 		svc := k.service(t)
 		email := k.register(t, svc).Email
@@ -231,15 +237,16 @@ var codeRules = []scenario{
 		assert.EqualValues(t, 1, k.newestCode(t, email, schematype.OTPEmailVerification).Attempts)
 		assert.Zero(t, k.newestCode(t, other, schematype.OTPEmailVerification).Attempts)
 	})},
-	{name: "the last attempt that is allowed may be right", run: bothWays(func(t *testing.T, k *kit, verify verification) {
-		svc := k.service(t)
-		email := k.register(t, svc).Email
-		issued := issue(t, svc, email, schematype.OTPEmailVerification)
-		for range 4 {
-			require.ErrorIs(t, verify(svc, email, otherCode(issued.Code)), auth.ErrCode)
-		}
-		require.NoError(t, verify(svc, email, issued.Code))
-	})},
+	{name: "the last attempt that is allowed may be right",
+		run: bothWays(func(t *testing.T, k *kit, verify verification) {
+			svc := k.service(t)
+			email := k.register(t, svc).Email
+			issued := issue(t, svc, email, schematype.OTPEmailVerification)
+			for range 4 {
+				require.ErrorIs(t, verify(svc, email, otherCode(issued.Code)), auth.ErrCode)
+			}
+			require.NoError(t, verify(svc, email, issued.Code))
+		})},
 	{name: "cooldown and budget hold over resends", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, email := t.Context(), k.email()
@@ -258,7 +265,8 @@ var codeRules = []scenario{
 		_, err := svc.IssueCode(ctx, email, schematype.OTPSignIn)
 		require.ErrorAs(t, err, &soon)
 		assert.Equal(t, start.Add(time.Hour), soon.RetryAt.UTC())
-		require.NoError(t, svc.VerifyCode(ctx, email, schematype.OTPSignIn, last.Code), "a refusal leaves the code that was sent")
+		require.NoError(t, svc.VerifyCode(ctx, email, schematype.OTPSignIn, last.Code),
+			"a refusal leaves the code that was sent")
 
 		k.clock.Set(soon.RetryAt.Add(-time.Microsecond))
 		_, err = svc.IssueCode(ctx, email, schematype.OTPSignIn)
@@ -285,22 +293,23 @@ var codeRules = []scenario{
 		require.NoError(t, k.client.OTP.Update().Where(otp.Email(other)).SetOtpHashCode(stolen).Exec(ctx))
 		require.ErrorIs(t, svc.VerifyCode(ctx, other, schematype.OTPSignIn, signin.Code), auth.ErrCode)
 	}},
-	{name: "keys rotate: a new one in front, the old one accepted until it is dropped", run: func(t *testing.T, k *kit) {
-		oldKey, newKey := key, []byte("another key that has 32 bytes or more")
-		with := func(keys ...[]byte) *auth.Service {
-			return k.service(t, func(c *auth.Config) { c.Keys = auth.NewKeys(keys...) })
-		}
-		before, during, after := with(oldKey), with(newKey, oldKey), with(newKey)
-		ctx, email := t.Context(), k.email()
+	{name: "keys rotate: a new one in front, the old one accepted until it is dropped",
+		run: func(t *testing.T, k *kit) {
+			oldKey, newKey := key, []byte("another key that has 32 bytes or more")
+			with := func(keys ...[]byte) *auth.Service {
+				return k.service(t, func(c *auth.Config) { c.Keys = auth.NewKeys(keys...) })
+			}
+			before, during, after := with(oldKey), with(newKey, oldKey), with(newKey)
+			ctx, email := t.Context(), k.email()
 
-		issued := issue(t, before, email, schematype.OTPSignIn)
-		require.ErrorIs(t, after.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code), auth.ErrCode)
-		require.NoError(t, during.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code))
-		k.clock.Advance(time.Minute)
-		issued = issue(t, during, email, schematype.OTPSignIn)
-		require.ErrorIs(t, before.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code), auth.ErrCode)
-		require.NoError(t, after.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code))
-	}},
+			issued := issue(t, before, email, schematype.OTPSignIn)
+			require.ErrorIs(t, after.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code), auth.ErrCode)
+			require.NoError(t, during.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code))
+			k.clock.Advance(time.Minute)
+			issued = issue(t, during, email, schematype.OTPSignIn)
+			require.ErrorIs(t, before.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code), auth.ErrCode)
+			require.NoError(t, after.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code))
+		}},
 	{name: "a code without an active account is issued and worth nothing", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, unknown := t.Context(), k.email()

@@ -43,27 +43,28 @@ var grantRules = []scenario{
 		checked(t, svc, token, auth.ErrSession)
 		checked(t, svc, bystander.Token, nil)
 	}},
-	{name: "StartSession and IssueRefresh are refused for a locked, deleted or unknown user", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		ctx, locked, deleted := t.Context(), k.register(t, svc), k.register(t, svc)
-		until := k.clock.Now().Add(time.Hour)
-		require.NoError(t, svc.Lock(ctx, locked.ID, until))
-		require.NoError(t, svc.Delete(ctx, deleted.ID))
-		k.register(t, svc) // one who may
-		for what, id := range map[string]int{"locked": locked.ID, "deleted": deleted.ID, "unknown": -1} {
-			_, _, err := svc.StartSession(ctx, id, phone)
-			assert.ErrorIs(t, err, auth.ErrNotFound, what)
-			_, err = svc.IssueRefresh(ctx, id)
-			assert.ErrorIs(t, err, auth.ErrNotFound, what)
-			assert.Zero(t, k.activeSessions(t, id), what)
-			assert.Zero(t, k.live(t, id), what)
-		}
-		k.clock.Set(until)
-		_, _, err := svc.StartSession(ctx, locked.ID, phone)
-		require.NoError(t, err)
-		_, err = svc.IssueRefresh(ctx, locked.ID)
-		require.NoError(t, err)
-	}},
+	{name: "StartSession and IssueRefresh are refused for a locked, deleted or unknown user",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			ctx, locked, deleted := t.Context(), k.register(t, svc), k.register(t, svc)
+			until := k.clock.Now().Add(time.Hour)
+			require.NoError(t, svc.Lock(ctx, locked.ID, until))
+			require.NoError(t, svc.Delete(ctx, deleted.ID))
+			k.register(t, svc) // one who may
+			for what, id := range map[string]int{"locked": locked.ID, "deleted": deleted.ID, "unknown": -1} {
+				_, _, err := svc.StartSession(ctx, id, phone)
+				assert.ErrorIs(t, err, auth.ErrNotFound, what)
+				_, err = svc.IssueRefresh(ctx, id)
+				assert.ErrorIs(t, err, auth.ErrNotFound, what)
+				assert.Zero(t, k.activeSessions(t, id), what)
+				assert.Zero(t, k.live(t, id), what)
+			}
+			k.clock.Set(until)
+			_, _, err := svc.StartSession(ctx, locked.ID, phone)
+			require.NoError(t, err)
+			_, err = svc.IssueRefresh(ctx, locked.ID)
+			require.NoError(t, err)
+		}},
 	{name: "RevokeAll ends every session and refresh token of one user", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, first := t.Context(), k.signIn(t, svc)
@@ -111,7 +112,10 @@ var grantRules = []scenario{
 	{name: "a reset ends a lock that guessing caused and not a longer one", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, byCode := t.Context(), map[schematype.OTPType]func(email string, c auth.Code) error{
-			schematype.OTPPasswordReset: func(email string, c auth.Code) error { return svc.ResetPassword(t.Context(), email, c, nextPassword) },
+			schematype.OTPPasswordReset: func(email string, c auth.Code) error {
+				return svc.ResetPassword(t.Context(),
+					email, c, nextPassword)
+			},
 			schematype.OTPPasswordChange: func(email string, c auth.Code) error {
 				return svc.ChangePasswordWithCode(t.Context(), email, c, nextPassword)
 			},
@@ -158,35 +162,37 @@ var grantRules = []scenario{
 		rotate(t, svc, bystander.Refresh)
 		signIn(t, svc, bystander.User.Email)
 	}},
-	{name: "a code takes over an account that a provider made with an unverified address", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		squat := identity("squatter", k.email())
-		squat.EmailVerified = false
-		squatter := providerSignIn(t, svc, squat)
-		email := squat.Email
-		owner, err := svc.SignInWithCode(t.Context(), email, issue(t, svc, email, schematype.OTPSignIn).Code, phone)
-		require.NoError(t, err)
-		assert.Equal(t, squatter.User.ID, owner.User.ID)
-		assert.Equal(t, schematype.ProviderLocal, owner.User.Provider)
-		checked(t, svc, squatter.Token, auth.ErrSession)
-		_, err = svc.SignInWithProvider(t.Context(), squat, phone)
-		require.ErrorIs(t, err, auth.ErrProviderEmail)
-	}},
-	{name: "a reset takes the link of an account that was never verified, and of no other", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		ctx := t.Context()
-		squat, kept := identity("squatter", k.email()), identity("owner", k.email())
-		squat.EmailVerified = false
-		providerSignIn(t, svc, squat)
-		providerSignIn(t, svc, kept)
-		for _, id := range []auth.Identity{squat, kept} {
-			code := issue(t, svc, id.Email, schematype.OTPPasswordReset).Code
-			require.NoError(t, svc.ResetPassword(ctx, id.Email, code, nextPassword))
-		}
-		_, err := svc.SignInWithProvider(ctx, squat, phone)
-		require.ErrorIs(t, err, auth.ErrProviderEmail)
-		providerSignIn(t, svc, kept)
-	}},
+	{name: "a code takes over an account that a provider made with an unverified address",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			squat := identity("squatter", k.email())
+			squat.EmailVerified = false
+			squatter := providerSignIn(t, svc, squat)
+			email := squat.Email
+			owner, err := svc.SignInWithCode(t.Context(), email, issue(t, svc, email, schematype.OTPSignIn).Code, phone)
+			require.NoError(t, err)
+			assert.Equal(t, squatter.User.ID, owner.User.ID)
+			assert.Equal(t, schematype.ProviderLocal, owner.User.Provider)
+			checked(t, svc, squatter.Token, auth.ErrSession)
+			_, err = svc.SignInWithProvider(t.Context(), squat, phone)
+			require.ErrorIs(t, err, auth.ErrProviderEmail)
+		}},
+	{name: "a reset takes the link of an account that was never verified, and of no other",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			ctx := t.Context()
+			squat, kept := identity("squatter", k.email()), identity("owner", k.email())
+			squat.EmailVerified = false
+			providerSignIn(t, svc, squat)
+			providerSignIn(t, svc, kept)
+			for _, id := range []auth.Identity{squat, kept} {
+				code := issue(t, svc, id.Email, schematype.OTPPasswordReset).Code
+				require.NoError(t, svc.ResetPassword(ctx, id.Email, code, nextPassword))
+			}
+			_, err := svc.SignInWithProvider(ctx, squat, phone)
+			require.ErrorIs(t, err, auth.ErrProviderEmail)
+			providerSignIn(t, svc, kept)
+		}},
 	{name: "a code leaves a verified account what it has", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, before := t.Context(), k.signIn(t, svc)

@@ -122,21 +122,22 @@ var providerRules = []scenario{
 		rotate(t, svc, owner.Refresh)
 		rotate(t, svc, bystander.Refresh)
 	}},
-	{name: "an account that another provider made with an unverified address is taken over", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		email := k.email()
-		squat := identity("squatter", email)
-		squat.Provider, squat.EmailVerified = schematype.ProviderGitHub, false
-		squatter := providerSignIn(t, svc, squat)
-		owner := providerSignIn(t, svc, identity("owner", email))
-		assert.Equal(t, squatter.User.ID, owner.User.ID)
-		assert.True(t, owner.User.EmailVerified)
-		checked(t, svc, squatter.Token, auth.ErrSession)
-		refused(t, svc, squatter.Refresh, auth.ErrRefresh)
-		_, err := svc.SignInWithProvider(t.Context(), squat, phone)
-		require.ErrorIs(t, err, auth.ErrProviderEmail)
-		assert.Equal(t, owner.User.ID, providerSignIn(t, svc, identity("owner", email)).User.ID)
-	}},
+	{name: "an account that another provider made with an unverified address is taken over",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			email := k.email()
+			squat := identity("squatter", email)
+			squat.Provider, squat.EmailVerified = schematype.ProviderGitHub, false
+			squatter := providerSignIn(t, svc, squat)
+			owner := providerSignIn(t, svc, identity("owner", email))
+			assert.Equal(t, squatter.User.ID, owner.User.ID)
+			assert.True(t, owner.User.EmailVerified)
+			checked(t, svc, squatter.Token, auth.ErrSession)
+			refused(t, svc, squatter.Refresh, auth.ErrRefresh)
+			_, err := svc.SignInWithProvider(t.Context(), squat, phone)
+			require.ErrorIs(t, err, auth.ErrProviderEmail)
+			assert.Equal(t, owner.User.ID, providerSignIn(t, svc, identity("owner", email)).User.ID)
+		}},
 	{name: "an account with a verified address is linked and keeps what it has", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g := k.signIn(t, svc)

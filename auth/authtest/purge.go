@@ -41,10 +41,12 @@ func (k *kit) children(t *testing.T, u *auth.User, sessions, tokens int) {
 	t.Helper()
 	end := k.clock.Now().Add(365 * 24 * time.Hour)
 	for range sessions {
-		require.NoError(t, k.client.Session.Create().SetUserID(u.ID).SetTokenHash(k.email()).SetExpiresAt(end).Exec(t.Context()))
+		require.NoError(t, k.client.Session.Create().SetUserID(u.ID).SetTokenHash(k.email()).
+			SetExpiresAt(end).Exec(t.Context()))
 	}
 	for range tokens {
-		require.NoError(t, k.client.RefreshToken.Create().SetUserID(u.ID).SetTokenHash(k.email()).SetExpiresAt(end).Exec(t.Context()))
+		require.NoError(t, k.client.RefreshToken.Create().SetUserID(u.ID).SetTokenHash(k.email()).
+			SetExpiresAt(end).Exec(t.Context()))
 	}
 }
 
@@ -108,22 +110,23 @@ var purgeRules = []scenario{
 		require.Equal(t, auth.Purged{Sessions: 1, Users: 1}, k.rows(t))
 		require.Equal(t, auth.Purged{Sessions: 1, Users: 1}, purge(t, svc, auth.PurgeOptions{}))
 	}},
-	{name: "an exchanged token is kept until its family ends so that a replay is recognised", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		g := k.signIn(t, svc)
-		end := k.clock.Now().Add(90 * 24 * time.Hour)
-		last := g.Refresh
-		for k.clock.Now().Before(end.Add(-14 * 24 * time.Hour)) {
-			k.clock.Advance(13 * 24 * time.Hour)
-			last = rotate(t, svc, last)
-		}
-		k.clock.Set(end.Add(-time.Second))
-		require.Zero(t, purge(t, svc, auth.PurgeOptions{}).RefreshTokens)
-		refused(t, svc, g.Refresh, auth.ErrReuse)
-		refused(t, svc, last, auth.ErrRefresh)
-		k.clock.Set(end.Add(time.Second))
-		require.Equal(t, 7, purge(t, svc, auth.PurgeOptions{}).RefreshTokens)
-	}},
+	{name: "an exchanged token is kept until its family ends so that a replay is recognised",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			g := k.signIn(t, svc)
+			end := k.clock.Now().Add(90 * 24 * time.Hour)
+			last := g.Refresh
+			for k.clock.Now().Before(end.Add(-14 * 24 * time.Hour)) {
+				k.clock.Advance(13 * 24 * time.Hour)
+				last = rotate(t, svc, last)
+			}
+			k.clock.Set(end.Add(-time.Second))
+			require.Zero(t, purge(t, svc, auth.PurgeOptions{}).RefreshTokens)
+			refused(t, svc, g.Refresh, auth.ErrReuse)
+			refused(t, svc, last, auth.ErrRefresh)
+			k.clock.Set(end.Add(time.Second))
+			require.Equal(t, 7, purge(t, svc, auth.PurgeOptions{}).RefreshTokens)
+		}},
 	{name: "a code is kept while it counts against the budget", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		email := k.email()
@@ -183,32 +186,34 @@ var purgeRules = []scenario{
 		_, err = svc.Register(ctx, "Another", gone.User.Email, password)
 		require.NoError(t, err)
 	}},
-	{name: "an account with more rows than a batch loses them in several before it goes", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		for _, batch := range []int{1, 4, 9, 1000} {
-			before := k.rows(t)
-			small := []*auth.User{k.register(t, svc), k.register(t, svc), k.register(t, svc)}
-			for i, large := range []*auth.User{k.register(t, svc), small[0], k.register(t, svc), small[1]} {
-				k.children(t, large, []int{7, 1, 2, 0}[i], []int{9, 0, 20, 2}[i])
-				require.NoError(t, svc.Delete(t.Context(), large.ID))
+	{name: "an account with more rows than a batch loses them in several before it goes",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			for _, batch := range []int{1, 4, 9, 1000} {
+				before := k.rows(t)
+				small := []*auth.User{k.register(t, svc), k.register(t, svc), k.register(t, svc)}
+				for i, large := range []*auth.User{k.register(t, svc), small[0], k.register(t, svc), small[1]} {
+					k.children(t, large, []int{7, 1, 2, 0}[i], []int{9, 0, 20, 2}[i])
+					require.NoError(t, svc.Delete(t.Context(), large.ID))
+				}
+				k.children(t, small[2], 1, 1)
+				k.clock.Advance(31 * 24 * time.Hour)
+				left, gone := k.rows(t), 0
+				done := purge(t, svc, auth.PurgeOptions{Batch: batch, Progress: func(auth.Purged) {
+					now := k.rows(t)
+					step := sum(left) - sum(now)
+					require.LessOrEqual(t, step, batch, "rows of one transaction, with what goes with an account")
+					left, gone = now, gone+step
+				}})
+				require.Equal(t, auth.Purged{Users: 4}, done, "what goes with an account is not counted")
+				require.Equal(t, 4+7+9+1+2+20+2, gone)
+				require.Equal(t, auth.Purged{Sessions: before.Sessions + 1, RefreshTokens: before.RefreshTokens + 1,
+					Users: before.Users + 1}, k.rows(t))
+				signIn(t, svc, small[2].Email)
+				k.clock.Advance(-31 * 24 * time.Hour)
+				require.NoError(t, svc.RevokeAll(t.Context(), small[2].ID))
 			}
-			k.children(t, small[2], 1, 1)
-			k.clock.Advance(31 * 24 * time.Hour)
-			left, gone := k.rows(t), 0
-			done := purge(t, svc, auth.PurgeOptions{Batch: batch, Progress: func(auth.Purged) {
-				now := k.rows(t)
-				step := sum(left) - sum(now)
-				require.LessOrEqual(t, step, batch, "rows of one transaction, with what goes with an account")
-				left, gone = now, gone+step
-			}})
-			require.Equal(t, auth.Purged{Users: 4}, done, "what goes with an account is not counted")
-			require.Equal(t, 4+7+9+1+2+20+2, gone)
-			require.Equal(t, auth.Purged{Sessions: before.Sessions + 1, RefreshTokens: before.RefreshTokens + 1, Users: before.Users + 1}, k.rows(t))
-			signIn(t, svc, small[2].Email)
-			k.clock.Advance(-31 * 24 * time.Hour)
-			require.NoError(t, svc.RevokeAll(t.Context(), small[2].ID))
-		}
-	}},
+		}},
 	{name: "an account whose rows are being deleted does not come back without them", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		u := k.register(t, svc)
@@ -256,26 +261,29 @@ var purgeRules = []scenario{
 		require.Equal(t, auth.Purged{Sessions: 2, RefreshTokens: 6, Users: 6}, k.rows(t))
 		require.Equal(t, auth.Purged{Sessions: 2, RefreshTokens: 6}, purge(t, svc, auth.PurgeOptions{Batch: 2}))
 	}},
-	{name: "a purge with a rate takes small batches and can be interrupted in between", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		for range 5 {
-			k.signIn(t, svc)
-		}
-		k.clock.Advance(91 * 24 * time.Hour)
-		ctx, cancel := context.WithCancel(t.Context())
-		done, err := svc.Purge(ctx, auth.PurgeOptions{Rate: 1, Progress: func(p auth.Purged) {
-			if p.Sessions == 1 {
-				cancel()
+	{name: "a purge with a rate takes small batches and can be interrupted in between",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			for range 5 {
+				k.signIn(t, svc)
 			}
-		}})
-		require.ErrorIs(t, err, context.Canceled)
-		require.Equal(t, auth.Purged{Sessions: 1}, done)
+			k.clock.Advance(91 * 24 * time.Hour)
+			ctx, cancel := context.WithCancel(t.Context())
+			done, err := svc.Purge(ctx, auth.PurgeOptions{Rate: 1, Progress: func(p auth.Purged) {
+				if p.Sessions == 1 {
+					cancel()
+				}
+			}})
+			require.ErrorIs(t, err, context.Canceled)
+			require.Equal(t, auth.Purged{Sessions: 1}, done)
 
-		var steps []auth.Purged
-		done = purge(t, svc, auth.PurgeOptions{Rate: 60, Progress: func(p auth.Purged) { steps = append(steps, p) }})
-		require.Equal(t, auth.Purged{Sessions: 4, RefreshTokens: 5}, done)
-		assert.Equal(t, auth.Purged{Sessions: 3}, steps[1], "the first step is of codes, a batch is 50 ms of the rate")
-	}},
+			var steps []auth.Purged
+			done = purge(t, svc,
+				auth.PurgeOptions{Rate: 60, Progress: func(p auth.Purged) { steps = append(steps, p) }})
+			require.Equal(t, auth.Purged{Sessions: 4, RefreshTokens: 5}, done)
+			assert.Equal(t, auth.Purged{Sessions: 3}, steps[1],
+				"the first step is of codes, a batch is 50 ms of the rate")
+		}},
 	{name: "an account that comes back while a purge selects it stays", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx := t.Context()
@@ -330,7 +338,8 @@ var purgeRules = []scenario{
 			}
 		})
 		var once sync.Once
-		done := purge(t, svc, auth.PurgeOptions{Batch: 10, Progress: func(auth.Purged) { once.Do(func() { close(batch) }) }})
+		done := purge(t, svc, auth.PurgeOptions{Batch: 10,
+			Progress: func(auth.Purged) { once.Do(func() { close(batch) }) }})
 		close(finished)
 		checks.Wait()
 		require.Equal(t, 400, done.Sessions)

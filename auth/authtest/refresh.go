@@ -114,17 +114,18 @@ var refreshRaces = []scenario{
 		}
 		require.Zero(t, k.live(t, g.User.ID))
 	}},
-	{name: "a grace use and a rotation of the token it replaces leave at most one live token", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, grace(1))
-		g := k.signIn(t, svc)
-		current := rotate(t, svc, g.Refresh)
-		errs := atOnce(2, func(i int) error {
-			_, _, err := svc.Rotate(t.Context(), []auth.Token{current, g.Refresh}[i])
-			return err
-		})
-		require.Equal(t, 1, winners(t, errs, auth.ErrReuse))
-		require.Zero(t, k.live(t, g.User.ID), "two holders of one family: it is revoked whoever comes first")
-	}},
+	{name: "a grace use and a rotation of the token it replaces leave at most one live token",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t, grace(1))
+			g := k.signIn(t, svc)
+			current := rotate(t, svc, g.Refresh)
+			errs := atOnce(2, func(i int) error {
+				_, _, err := svc.Rotate(t.Context(), []auth.Token{current, g.Refresh}[i])
+				return err
+			})
+			require.Equal(t, 1, winners(t, errs, auth.ErrReuse))
+			require.Zero(t, k.live(t, g.User.ID), "two holders of one family: it is revoked whoever comes first")
+		}},
 	{name: "what ends a user's tokens ends those of a rotation under way", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		for name, end := range endings(k, svc) {
@@ -156,31 +157,32 @@ var refreshRaces = []scenario{
 			}
 		}
 	}},
-	{name: "what ends a user's sessions ends those of a sign-in under way or refuses it", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		for name, end := range endings(k, svc) {
-			if name == "RevokeRefresh" || name == "RevokeAll" {
-				continue // it spares what is signed in to after it
+	{name: "what ends a user's sessions ends those of a sign-in under way or refuses it",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			for name, end := range endings(k, svc) {
+				if name == "RevokeRefresh" || name == "RevokeAll" {
+					continue // it spares what is signed in to after it
+				}
+				g := k.signIn(t, svc)
+				prepared := end(t, g)
+				var late *auth.Grant
+				signedIn, ended := both(
+					func() (err error) {
+						late, err = svc.SignIn(t.Context(), g.User.Email, password, phone)
+						return err
+					},
+					prepared,
+				)
+				require.NoError(t, ended, name)
+				winners(t, []error{signedIn}, auth.ErrCredentials)
+				if signedIn == nil {
+					_, _, err := svc.CheckSession(t.Context(), late.Token)
+					require.ErrorIs(t, err, auth.ErrSession, name)
+					refused(t, svc, late.Refresh, auth.ErrRefresh)
+				}
 			}
-			g := k.signIn(t, svc)
-			prepared := end(t, g)
-			var late *auth.Grant
-			signedIn, ended := both(
-				func() (err error) {
-					late, err = svc.SignIn(t.Context(), g.User.Email, password, phone)
-					return err
-				},
-				prepared,
-			)
-			require.NoError(t, ended, name)
-			winners(t, []error{signedIn}, auth.ErrCredentials)
-			if signedIn == nil {
-				_, _, err := svc.CheckSession(t.Context(), late.Token)
-				require.ErrorIs(t, err, auth.ErrSession, name)
-				refused(t, svc, late.Refresh, auth.ErrRefresh)
-			}
-		}
-	}},
+		}},
 }
 
 // endings are the calls that end what a user holds. Each is prepared for a

@@ -66,7 +66,8 @@ func (a *api) register(_ http.ResponseWriter, r *http.Request, in body) (any, er
 	_, err := a.auth.Register(r.Context(), in.Name, in.Email, in.Password)
 	switch {
 	case errors.Is(err, auth.ErrEmailTaken):
-		a.mail(r, in.Email, "You have an account already", "Somebody tried to register with your address. If you did: sign in, or reset your password.")
+		a.mail(r, in.Email, "You have an account already", "Somebody tried to register with your address. If you did: "+
+			"sign in, or reset your password.")
 	case err != nil:
 		return nil, err
 	default:
@@ -114,7 +115,8 @@ func (a *api) forgotPassword(_ http.ResponseWriter, r *http.Request, in body) (a
 func (a *api) resetPassword(_ http.ResponseWriter, r *http.Request, in body) (any, error) {
 	err := a.auth.ResetPassword(r.Context(), in.Email, auth.ParseCode(in.Code), in.Password)
 	if err == nil {
-		a.mail(r, in.Email, "Your password was changed", "All devices are signed out. If it was not you, reset your password now.")
+		a.mail(r, in.Email, "Your password was changed", "All devices are signed out. If it was not you, reset your "+
+			"password now.")
 	}
 	return nil, err
 }
@@ -252,7 +254,8 @@ func (a *api) input(h func(http.ResponseWriter, *http.Request, body) (any, error
 		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 16<<10))
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&in); err != nil {
-			return nil, errors.Join(err, &refusal{http.StatusBadRequest, "the body is not the JSON object that is expected"})
+			return nil, errors.Join(err, &refusal{http.StatusBadRequest,
+				"the body is not the JSON object that is expected"})
 		}
 		return h(w, r, in)
 	})

@@ -16,7 +16,8 @@ const (
 
 // setSession hands out a session, or takes it back with an empty token.
 func setSession(w http.ResponseWriter, t auth.Token, expires time.Time) {
-	setCookie(w, &http.Cookie{Name: sessionCookie, Value: t.Reveal(), Path: "/", Expires: expires, SameSite: http.SameSiteLaxMode})
+	setCookie(w, &http.Cookie{Name: sessionCookie, Value: t.Reveal(), Path: "/", Expires: expires,
+		SameSite: http.SameSiteLaxMode})
 }
 
 // setRefresh hands out a refresh token, or takes it back. The browser shows it
@@ -24,7 +25,8 @@ func setSession(w http.ResponseWriter, t auth.Token, expires time.Time) {
 func setRefresh(w http.ResponseWriter, t auth.Token) {
 	expires := time.Now().Add(14 * 24 * time.Hour) // RefreshPolicy.Idle
 	for _, path := range []string{"/refresh", "/sign-out"} {
-		setCookie(w, &http.Cookie{Name: refreshCookie, Value: t.Reveal(), Path: path, Expires: expires, SameSite: http.SameSiteStrictMode})
+		setCookie(w, &http.Cookie{Name: refreshCookie, Value: t.Reveal(), Path: path, Expires: expires,
+			SameSite: http.SameSiteStrictMode})
 	}
 }
 

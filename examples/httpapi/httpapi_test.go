@@ -194,7 +194,8 @@ func (b *browser) isSignedIn() bool {
 // register makes the account, with its address verified.
 func (b *browser) register() {
 	b.t.Helper()
-	require.Equal(b.t, http.StatusOK, b.post("/register", fields{"name": "Ada", "email": ada, "password": password}).status)
+	require.Equal(b.t, http.StatusOK, b.post("/register", fields{"name": "Ada", "email": ada, "password": password}).
+		status)
 	require.Equal(b.t, http.StatusNoContent, b.post("/verify-email", fields{"email": ada, "code": b.code()}).status)
 }
 
@@ -244,7 +245,8 @@ func TestRegistrationTellsNobodyThatAnAddressIsTaken(t *testing.T) {
 
 		short := b.post("/register", fields{"name": "Ada", "email": ada, "password": "short"})
 		assert.Equal(t, http.StatusUnprocessableEntity, short.status)
-		assert.Equal(t, http.StatusUnprocessableEntity, b.post("/register", fields{"name": "Ada", "email": "nobody", "password": password}).status)
+		assert.Equal(t, http.StatusUnprocessableEntity, b.post("/register", fields{"name": "Ada", "email": "nobody",
+			"password": password}).status)
 	})
 }
 
@@ -269,12 +271,14 @@ func TestCookiesAreKeptFromScriptsAndOtherSites(t *testing.T) {
 			assert.Len(t, got.Value, 43)
 		}
 
-		for _, headers := range [][]string{{"Origin", "https://evil.example"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}} {
+		for _, headers := range [][]string{{"Origin", "https://evil.example"}, {"Sec-Fetch-Site", "cross-site"},
+			{"Sec-Fetch-Site", "same-site"}} {
 			assert.Equal(t, http.StatusForbidden, b.send(http.MethodPost, "/sign-out", nil, headers...).status)
 			assert.Equal(t, http.StatusForbidden, b.send(http.MethodDelete, "/sessions/1", nil, headers...).status)
 		}
 		assert.True(t, b.isSignedIn())
-		assert.Equal(t, http.StatusNoContent, b.send(http.MethodPost, "/sign-out", nil, "Origin", s.server.URL, "Sec-Fetch-Site", "same-origin").status)
+		assert.Equal(t, http.StatusNoContent, b.send(http.MethodPost, "/sign-out", nil, "Origin", s.server.URL,
+			"Sec-Fetch-Site", "same-origin").status)
 		assert.False(t, b.isSignedIn())
 	})
 }
@@ -390,8 +394,10 @@ func TestResetEndsTheLockAndEverySession(t *testing.T) {
 		code := s.code()
 		wrong := eve.post("/password/reset", fields{"email": ada, "code": "000000x", "password": newPassword})
 		assert.Equal(t, http.StatusUnauthorized, wrong.status)
-		assert.Equal(t, wrong.same(), eve.post("/password/reset", fields{"email": "nobody@example.com", "code": code, "password": newPassword}).same())
-		assert.Equal(t, http.StatusNoContent, b.post("/password/reset", fields{"email": ada, "code": code, "password": newPassword}).status)
+		assert.Equal(t, wrong.same(), eve.post("/password/reset", fields{"email": "nobody@example.com", "code": code,
+			"password": newPassword}).same())
+		assert.Equal(t, http.StatusNoContent, b.post("/password/reset", fields{"email": ada, "code": code,
+			"password": newPassword}).status)
 		mails := s.mailed()
 		require.Len(t, mails, 1)
 		assert.Equal(t, mail{ada, "Your password was changed", mails[0].text}, mails[0])
@@ -400,17 +406,20 @@ func TestResetEndsTheLockAndEverySession(t *testing.T) {
 		assert.Equal(t, http.StatusUnauthorized, s.refreshWith(granted.cookies[1].Value).status)
 		assert.Equal(t, http.StatusUnauthorized, b.signIn(password).status)
 		assert.Equal(t, http.StatusOK, b.signIn(newPassword).status)
-		assert.Equal(t, wrong.same(), b.post("/password/reset", fields{"email": ada, "code": code, "password": password}).same(), "the code is used")
+		assert.Equal(t, wrong.same(), b.post("/password/reset", fields{"email": ada, "code": code,
+			"password": password}).same(), "the code is used")
 	})
 }
 
 func TestBodiesAreLimitedAndMustBeJSON(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		b := s.browser()
-		assert.Equal(t, http.StatusRequestEntityTooLarge, b.post("/sign-in", fields{"email": strings.Repeat("a", 20_000)}).status)
+		assert.Equal(t, http.StatusRequestEntityTooLarge,
+			b.post("/sign-in", fields{"email": strings.Repeat("a", 20_000)}).status)
 		assert.Equal(t, http.StatusBadRequest, b.post("/sign-in", fields{"role": "admin"}).status)
 		assert.Equal(t, http.StatusBadRequest, b.post("/sign-in", nil).status)
-		form := b.send(http.MethodPost, "/sign-in", fields{"email": ada}, "Content-Type", "application/x-www-form-urlencoded")
+		form := b.send(http.MethodPost, "/sign-in", fields{"email": ada}, "Content-Type",
+			"application/x-www-form-urlencoded")
 		assert.Equal(t, http.StatusUnsupportedMediaType, form.status)
 		assert.JSONEq(t, `{"error":"Content-Type must be application/json"}`, form.body)
 		assert.Equal(t, http.StatusMethodNotAllowed, b.send(http.MethodGet, "/sign-out", nil).status)

@@ -38,7 +38,8 @@ func (a *api) mailCode(r *http.Request, email string, kind schematype.OTPType) {
 		case err != nil || !issued.Known:
 			return err
 		}
-		return a.mailer.Send(ctx, email, "Your code", "Your code for "+string(kind)+" is "+issued.Code.Reveal()+". Tell it to nobody.")
+		text := "Your code for " + string(kind) + " is " + issued.Code.Reveal() + ". Tell it to nobody."
+		return a.mailer.Send(ctx, email, "Your code", text)
 	})
 }
 

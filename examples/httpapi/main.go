@@ -64,7 +64,8 @@ func run(ctx context.Context, addr string, log *slog.Logger) (err error) {
 		return err
 	}
 	if !listener.Addr().(*net.TCPAddr).IP.IsLoopback() {
-		return errors.Join(errors.New("logMailer prints codes to the log: put your own Mailer in its place before others can connect"), listener.Close())
+		return errors.Join(errors.New("logMailer prints codes to the log: put your own Mailer in its place before "+
+			"others can connect"), listener.Close())
 	}
 	a := &api{auth: svc, mailer: logMailer{log}, log: log}
 	server := &http.Server{
@@ -108,7 +109,8 @@ const usage = `listening, try (the codes are in the log):
 
 func readKey(log *slog.Logger) ([]byte, error) {
 	if os.Getenv("AUTHGRAPH_KEY") == "" {
-		log.Warn("AUTHGRAPH_KEY is not set: codes of this process are worth nothing to the next; make a key with: openssl rand -base64 32")
+		log.Warn("AUTHGRAPH_KEY is not set: codes of this process are worth nothing to the next; make a key with: " +
+			"openssl rand -base64 32")
 		key := make([]byte, 32)
 		_, _ = rand.Read(key) // never fails
 		return key, nil

@@ -35,7 +35,8 @@ func (u *URL) Connect(ctx context.Context) (*sql.DB, error) {
 	if u.Dialect == dialect.SQLite {
 		// The driver's own error does not name the folder.
 		if info, err := os.Stat(filepath.Dir(u.file)); err != nil || !info.IsDir() {
-			return nil, &Error{URL: u.String(), Part: PartFile, Err: fmt.Errorf("there is no folder %s", filepath.Dir(u.file))}
+			return nil, &Error{URL: u.String(), Part: PartFile, Err: fmt.Errorf("there is no folder %s",
+				filepath.Dir(u.file))}
 		}
 	}
 	db, err := u.OpenDB()
@@ -78,8 +79,10 @@ func (u *URL) explain(err error) error {
 		case erDBAccessDenied:
 			e.Part, e.Err = PartDatabase, fmt.Errorf("the user has no rights on it: %w", err)
 		case erBadDB:
-			e.Part, e.Err = PartDatabase, fmt.Errorf("it does not exist (create it with: CREATE DATABASE `%s`): %w", u.Database(), err)
-		case erUnknownSystemVariable, erSpecificAccessDenied, erGlobalVariable, erWrongValueForVar, erWrongTypeForVar, erReadOnlyVariable,
+			e.Part, e.Err = PartDatabase, fmt.Errorf("it does not exist (create it with: CREATE DATABASE `%s`): %w",
+				u.Database(), err)
+		case erUnknownSystemVariable, erSpecificAccessDenied, erGlobalVariable, erWrongValueForVar, erWrongTypeForVar,
+			erReadOnlyVariable,
 			erUnknownCollation:
 			e.Part = PartParameter
 		}

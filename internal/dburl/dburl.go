@@ -96,7 +96,8 @@ func Parse(raw string) (*URL, error) {
 	case "mysql", "mariadb", "maria", "mysql+unix", "mariadb+unix", "maria+unix":
 		return parseServer(scheme, rest)
 	default:
-		return nil, &Error{Part: PartScheme, Err: fmt.Errorf("%q is not supported: use mysql, mariadb or sqlite", scheme)}
+		return nil, &Error{Part: PartScheme, Err: fmt.Errorf("%q is not supported: use mysql, mariadb or sqlite",
+			scheme)}
 	}
 }
 
@@ -106,7 +107,8 @@ func Parse(raw string) (*URL, error) {
 // that the driver does not know are session variables, and their values SQL.
 func SetParameters(raw string, params url.Values) string {
 	start := 0
-	if scheme, _, ok := strings.Cut(raw, "://"); !strings.HasPrefix(raw, "file:") && (!ok || strings.ContainsAny(scheme, "@:/(")) {
+	if scheme, _, ok := strings.Cut(raw, "://"); !strings.HasPrefix(raw, "file:") &&
+		(!ok || strings.ContainsAny(scheme, "@:/(")) {
 		// A password in the driver's form may hold a question mark.
 		start = strings.LastIndexByte(raw, '/') + 1
 	}
@@ -117,7 +119,8 @@ func SetParameters(raw string, params url.Values) string {
 		if plain, err := url.QueryUnescape(name); err == nil {
 			name = plain
 		}
-		if pair != "" && !slices.ContainsFunc(slices.Collect(maps.Keys(params)), func(set string) bool { return strings.EqualFold(set, name) }) {
+		if pair != "" && !slices.ContainsFunc(slices.Collect(maps.Keys(params)),
+			func(set string) bool { return strings.EqualFold(set, name) }) {
 			pairs = append(pairs, pair)
 		}
 	}
@@ -138,13 +141,15 @@ func parseServer(scheme, rest string) (*URL, error) {
 	authority, path, _ := strings.Cut(rest, "/")
 	userinfo, host := "", authority
 	if at := strings.LastIndexByte(rest, '@'); at > len(authority) {
-		return nil, &Error{Part: PartPassword, Err: errors.New("has a / that must be written %2F (an @ in a database's name is written %40)")}
+		return nil, &Error{Part: PartPassword,
+			Err: errors.New("has a / that must be written %2F (an @ in a database's name is written %40)")}
 	}
 	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
 		userinfo, host = authority[:at], authority[at+1:]
 	}
 	if strings.Contains(query, "@") {
-		return nil, &Error{Part: PartPassword, Err: errors.New("has a ? that must be written %3F (an @ in a parameter is written %40)")}
+		return nil, &Error{Part: PartPassword,
+			Err: errors.New("has a ? that must be written %3F (an @ in a parameter is written %40)")}
 	}
 	user, password, _ := strings.Cut(userinfo, ":")
 	var err error
@@ -152,7 +157,8 @@ func parseServer(scheme, rest string) (*URL, error) {
 		return nil, &Error{Part: PartUser, Err: errors.New("is not percent-encoded right")}
 	}
 	if u.server.Passwd, err = url.PathUnescape(password); err != nil {
-		return nil, &Error{Part: PartPassword, Err: errors.New("is not percent-encoded right (a % in it is written %25)")}
+		return nil, &Error{Part: PartPassword,
+			Err: errors.New("is not percent-encoded right (a % in it is written %25)")}
 	}
 	params, err := url.ParseQuery(query)
 	if err != nil {
@@ -200,7 +206,8 @@ func hostPort(host string) (string, error) {
 func parseDSN(dsn string) (*URL, error) {
 	// The driver's parser leaves secrets in some of its errors.
 	if !strings.Contains(dsn, "/") {
-		return nil, &Error{Part: PartURL, Err: errors.New("is neither scheme://… nor user:password@tcp(host:3306)/database")}
+		return nil, &Error{Part: PartURL,
+			Err: errors.New("is neither scheme://… nor user:password@tcp(host:3306)/database")}
 	}
 	base, query := dsn, ""
 	if i := strings.LastIndexByte(dsn, '/'); strings.Contains(dsn[i:], "?") {
@@ -224,7 +231,8 @@ func parseDSN(dsn string) (*URL, error) {
 // transaction takes its lock when it begins so that it cannot fail half way,
 // readers do not block, times are UTC text that sorts. See also [check].
 var sqliteParams = url.Values{
-	"_pragma":      {fmt.Sprintf("busy_timeout(%d)", sqliteWait.Milliseconds()), "journal_mode(WAL)", "synchronous(NORMAL)"},
+	"_pragma": {fmt.Sprintf("busy_timeout(%d)", sqliteWait.Milliseconds()), "journal_mode(WAL)",
+		"synchronous(NORMAL)"},
 	"_txlock":      {"immediate"},
 	"_time_format": {"sqlite"},
 	"_timezone":    {"UTC"},
@@ -240,7 +248,8 @@ func parseSQLite(rest string) (*URL, error) {
 		return nil, &Error{Part: PartFile, Err: errors.New("is not percent-encoded right")}
 	}
 	if file == ":memory:" || params.Get("mode") == "memory" {
-		return nil, &Error{Part: PartFile, Err: errors.New("memory databases are not supported: every connection would see its own")}
+		return nil, &Error{Part: PartFile,
+			Err: errors.New("memory databases are not supported: every connection would see its own")}
 	}
 	if file == "" || strings.HasSuffix(file, "/") {
 		return nil, &Error{Part: PartFile, Err: errors.New("is missing")}
@@ -290,7 +299,8 @@ func (u *URL) Database() string {
 // NeedDatabase is an error if the address is that of a server as a whole.
 func (u *URL) NeedDatabase() error {
 	if u.Database() == "" {
-		return &Error{URL: u.String(), Part: PartDatabase, Err: errors.New("is missing: put its name after the host, as in …:3306/app")}
+		return &Error{URL: u.String(), Part: PartDatabase,
+			Err: errors.New("is missing: put its name after the host, as in …:3306/app")}
 	}
 	return nil
 }

@@ -22,22 +22,33 @@ func TestEveryFormOfAServersAddress(t *testing.T) {
 		user, password, net, addr, db string
 		text                          string
 	}{
-		{"mysql://ada:pw@db.example.com:3307/app", "ada", "pw", "tcp", "db.example.com:3307", "app", "mysql://ada:***@db.example.com:3307/app"},
-		{"mysql://ada:pw@db.example.com/app", "ada", "pw", "tcp", "db.example.com:3306", "app", "mysql://ada:***@db.example.com:3306/app"},
+		{"mysql://ada:pw@db.example.com:3307/app", "ada", "pw", "tcp", "db.example.com:3307", "app",
+			"mysql://ada:***@db.example.com:3307/app"},
+		{"mysql://ada:pw@db.example.com/app", "ada", "pw", "tcp", "db.example.com:3306", "app",
+			"mysql://ada:***@db.example.com:3306/app"},
 		{"MySQL://ada@localhost/app", "ada", "", "tcp", "localhost:3306", "app", "mysql://ada@localhost:3306/app"},
 		{"mariadb://ada:pw@localhost", "ada", "pw", "tcp", "localhost:3306", "", "mariadb://ada:***@localhost:3306/"},
 		{"maria://localhost/app", "", "", "tcp", "localhost:3306", "app", "maria://localhost:3306/app"},
 		{"mysql://ada:pw@[::1]/app", "ada", "pw", "tcp", "[::1]:3306", "app", "mysql://ada:***@[::1]:3306/app"},
-		{"mysql://ada:pw@[2001:db8::1]:3307/app", "ada", "pw", "tcp", "[2001:db8::1]:3307", "app", "mysql://ada:***@[2001:db8::1]:3307/app"},
-		{"mysql://a%40b:p%2F%3A%40%3F%25w@localhost/my%20app", "a@b", "p/:@?%w", "tcp", "localhost:3306", "my app", "mysql://a%40b:***@localhost:3306/my%20app"},
-		{"mysql://ada:p@s:s+w#@localhost/app", "ada", "p@s:s+w#", "tcp", "localhost:3306", "app", "mysql://ada:***@localhost:3306/app"},
+		{"mysql://ada:pw@[2001:db8::1]:3307/app", "ada", "pw", "tcp", "[2001:db8::1]:3307", "app",
+			"mysql://ada:***@[2001:db8::1]:3307/app"},
+		{"mysql://a%40b:p%2F%3A%40%3F%25w@localhost/my%20app", "a@b", "p/:@?%w", "tcp", "localhost:3306", "my app",
+			"mysql://a%40b:***@localhost:3306/my%20app"},
+		{"mysql://ada:p@s:s+w#@localhost/app", "ada", "p@s:s+w#", "tcp", "localhost:3306", "app",
+			"mysql://ada:***@localhost:3306/app"},
 		{"mysql://:pw@localhost/app", "", "pw", "tcp", "localhost:3306", "app", "mysql://localhost:3306/app"},
-		{"mysql+unix:///run/mysqld.sock?database=app", "", "", "unix", "/run/mysqld.sock", "app", "mysql+unix:///run/mysqld.sock?database=app"},
-		{"mariadb+unix://ada:pw@/run/mysqld.sock?database=app", "ada", "pw", "unix", "/run/mysqld.sock", "app", "mariadb+unix://ada:***@/run/mysqld.sock?database=app"},
-		{"ada:pw@tcp(localhost:3307)/app", "ada", "pw", "tcp", "localhost:3307", "app", "mysql://ada:***@localhost:3307/app"},
-		{"ada:p/w@x:y?z@tcp(localhost:3306)/app?timeout=1s", "ada", "p/w@x:y?z", "tcp", "localhost:3306", "app", "mysql://ada:***@localhost:3306/app"},
-		{"ada:a://b@tcp(localhost:3306)/app", "ada", "a://b", "tcp", "localhost:3306", "app", "mysql://ada:***@localhost:3306/app"},
-		{"ada@unix(/run/mysqld.sock)/app", "ada", "", "unix", "/run/mysqld.sock", "app", "mysql+unix://ada@/run/mysqld.sock?database=app"},
+		{"mysql+unix:///run/mysqld.sock?database=app", "", "", "unix", "/run/mysqld.sock", "app",
+			"mysql+unix:///run/mysqld.sock?database=app"},
+		{"mariadb+unix://ada:pw@/run/mysqld.sock?database=app", "ada", "pw", "unix", "/run/mysqld.sock", "app",
+			"mariadb+unix://ada:***@/run/mysqld.sock?database=app"},
+		{"ada:pw@tcp(localhost:3307)/app", "ada", "pw", "tcp", "localhost:3307", "app",
+			"mysql://ada:***@localhost:3307/app"},
+		{"ada:p/w@x:y?z@tcp(localhost:3306)/app?timeout=1s", "ada", "p/w@x:y?z", "tcp", "localhost:3306", "app",
+			"mysql://ada:***@localhost:3306/app"},
+		{"ada:a://b@tcp(localhost:3306)/app", "ada", "a://b", "tcp", "localhost:3306", "app",
+			"mysql://ada:***@localhost:3306/app"},
+		{"ada@unix(/run/mysqld.sock)/app", "ada", "", "unix", "/run/mysqld.sock", "app",
+			"mysql+unix://ada@/run/mysqld.sock?database=app"},
 		{"/app", "", "", "tcp", "127.0.0.1:3306", "app", "mysql://127.0.0.1:3306/app"},
 	} {
 		t.Run(c.raw, func(t *testing.T) {
@@ -53,11 +64,10 @@ func TestEveryFormOfAServersAddress(t *testing.T) {
 }
 
 func TestParametersAreTheDriversExceptThoseDecidedHere(t *testing.T) {
-	for _, raw := range []string{
-		"mysql://ada:pw@localhost/app?readTimeout=3s&max_execution_time=1000&parseTime=false&loc=Asia%2FKolkata&multiStatements=true&columnsWithAlias=true",
-		"ada:pw@tcp(localhost:3306)/app?readTimeout=3s&max_execution_time=1000&parseTime=false&loc=Asia%2FKolkata&multiStatements=true&columnsWithAlias=true",
-	} {
-		u, err := Parse(raw)
+	const params = "?readTimeout=3s&max_execution_time=1000&parseTime=false&loc=Asia%2FKolkata" +
+		"&multiStatements=true&columnsWithAlias=true"
+	for _, raw := range []string{"mysql://ada:pw@localhost/app", "ada:pw@tcp(localhost:3306)/app"} {
+		u, err := Parse(raw + params)
 		require.NoError(t, err)
 		assert.Equal(t, 3*time.Second, u.server.ReadTimeout)
 		assert.Equal(t, 10*time.Second, u.server.Timeout, "a host that does not answer is given up")
@@ -133,22 +143,23 @@ func TestASQLiteFileWithAnyNameIsTheFileItself(t *testing.T) {
 
 func TestParametersThatAreSet(t *testing.T) {
 	more := url.Values{"max_execution_time": {"1000"}, "tx_read_only": nil}
-	for raw, want := range map[string]string{
-		"mysql://ada:pw@localhost/app":                                             "mysql://ada:pw@localhost/app?max_execution_time=1000",
-		"mysql://ada:pw@localhost/app?timeout=3s":                                  "mysql://ada:pw@localhost/app?timeout=3s&max_execution_time=1000",
-		"mysql+unix:///run/sock?database=app":                                      "mysql+unix:///run/sock?database=app&max_execution_time=1000",
-		"ada:p?w://@tcp(localhost:3306)/app":                                       "ada:p?w://@tcp(localhost:3306)/app?max_execution_time=1000",
-		"ada:p?w@tcp(localhost:3306)/app?timeout=3s":                               "ada:p?w@tcp(localhost:3306)/app?timeout=3s&max_execution_time=1000",
-		"mysql://ada@localhost/app?Max_Execution_time=1&timeout=3s&tx_read_only=0": "mysql://ada@localhost/app?timeout=3s&max_execution_time=1000",
-		"sqlite://app.db":                                                          "sqlite://app.db?max_execution_time=1000",
-		"file:app.db?cache=private":                                                "file:app.db?cache=private&max_execution_time=1000",
+	for _, c := range []struct{ raw, want string }{
+		{"mysql://ada:pw@localhost/app", "mysql://ada:pw@localhost/app?"},
+		{"mysql://ada:pw@localhost/app?timeout=3s", "mysql://ada:pw@localhost/app?timeout=3s&"},
+		{"mysql+unix:///run/sock?database=app", "mysql+unix:///run/sock?database=app&"},
+		{"ada:p?w://@tcp(localhost:3306)/app", "ada:p?w://@tcp(localhost:3306)/app?"},
+		{"ada:p?w@tcp(localhost:3306)/app?timeout=3s", "ada:p?w@tcp(localhost:3306)/app?timeout=3s&"},
+		{"mysql://ada@localhost/app?Max_Execution_time=1&timeout=3s&tx_read_only=0",
+			"mysql://ada@localhost/app?timeout=3s&"},
+		{"sqlite://app.db", "sqlite://app.db?"},
+		{"file:app.db?cache=private", "file:app.db?cache=private&"},
 	} {
-		got := SetParameters(raw, more)
-		assert.Equal(t, want, got)
+		got := SetParameters(c.raw, more)
+		assert.Equal(t, c.want+"max_execution_time=1000", got)
 		u, err := Parse(got)
-		require.NoError(t, err, raw)
+		require.NoError(t, err, c.raw)
 		if u.Dialect == dialect.MySQL {
-			assert.Equal(t, "1000", u.server.Params["max_execution_time"], raw)
+			assert.Equal(t, "1000", u.server.Params["max_execution_time"], c.raw)
 			assert.Equal(t, "app", u.Database())
 		}
 	}

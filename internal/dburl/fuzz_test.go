@@ -11,8 +11,10 @@ import (
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "mysql://", "mysql://ada:pw@localhost:3306/app?tls=true", "mariadb+unix://ada:pw@/run/s.sock?database=app",
-		"ada:pw@tcp(localhost:3306)/app?parseTime=true", "sqlite:///app.db?_pragma=x", "file:app.db", "://", "mysql://[::1", "@/", "/?", "a:b@tcp(c",
-		"mysql://a:b@c/d?e=f;g", "mysql://%zz@h/d", "mysql://h:99999/d", "file:%00", "mysql://u:p@h/d?charset=,&collation=x", "u@(/)/?",
+		"ada:pw@tcp(localhost:3306)/app?parseTime=true", "sqlite:///app.db?_pragma=x", "file:app.db", "://",
+		"mysql://[::1", "@/", "/?", "a:b@tcp(c",
+		"mysql://a:b@c/d?e=f;g", "mysql://%zz@h/d", "mysql://h:99999/d", "file:%00",
+		"mysql://u:p@h/d?charset=,&collation=x", "u@(/)/?",
 	} {
 		f.Add(seed)
 	}
@@ -41,13 +43,15 @@ func FuzzParse(f *testing.F) {
 // Whatever part of an address a password ends up in, because it was encoded or
 // because it was not, it is not shown.
 func FuzzParseKeepsThePassword(f *testing.F) {
-	for _, seed := range []string{"hunter2!", "p@ssw0rd", "pass/word", "pass?word", "pass%word", "pass#word", "pa:ss:word", "12345678", "pass]word", "tcp(pass)/word", "://secret", "a=b@cdef", "%70assword"} {
+	for _, seed := range []string{"hunter2!", "p@ssw0rd", "pass/word", "pass?word", "pass%word", "pass#word",
+		"pa:ss:word", "12345678", "pass]word", "tcp(pass)/word", "://secret", "a=b@cdef", "%70assword"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, password string) {
 		const rest = "mysql://ada@db.example.com:3306/app?timeout=5s ada:***@tcp() mariadb"
 		for _, c := range []struct{ form, raw string }{
-			{"encoded", "mysql://" + url.UserPassword("ada", password).String() + "@db.example.com:3306/app?timeout=5s"},
+			{"encoded", "mysql://" + url.UserPassword("ada", password).String() +
+				"@db.example.com:3306/app?timeout=5s"},
 			{"raw", "mysql://ada:" + password + "@db.example.com:3306/app?timeout=5s"},
 			{"without a host", "mysql://ada:" + password},
 			{"without a host, with a database", "mysql://ada:" + password + "/app"},
@@ -66,7 +70,8 @@ func FuzzParseKeepsThePassword(f *testing.F) {
 				shown += u.NeedDatabase().Error()
 			}
 			// Rightly read as the port of a host ada, or as the host after an @.
-			if strings.HasPrefix(c.form, "without a host") && (strings.Contains(password, "@") || portFirst.MatchString(password)) {
+			if strings.HasPrefix(c.form, "without a host") && (strings.Contains(password, "@") ||
+				portFirst.MatchString(password)) {
 				continue
 			}
 			for _, piece := range pieces(password) {
@@ -83,7 +88,8 @@ var portFirst = regexp.MustCompile(`^[0-9]+([/?]|$)`)
 // pieces are the password and what it falls apart into where it is misread.
 func pieces(password string) []string {
 	var long []string
-	for _, p := range append(strings.FieldsFunc(password, func(r rune) bool { return strings.ContainsRune(":/@?#%&=()[];", r) }), password) {
+	for _, p := range append(strings.FieldsFunc(password,
+		func(r rune) bool { return strings.ContainsRune(":/@?#%&=()[];", r) }), password) {
 		if len(p) >= 4 {
 			long = append(long, p, url.PathEscape(p), url.QueryEscape(p))
 		}
@@ -94,7 +100,8 @@ func pieces(password string) []string {
 // isWording tells whether an error says s whatever the password is.
 func isWording(s string) bool {
 	for _, raw := range []string{
-		"", "x", "postgres://x", "mysql://", "mysql://h:x/app", "mysql://a:b/c@d", "mysql://a:b?c@d", "mysql://%@h", "mysql://a:%@h", "mysql://h?a;b",
+		"", "x", "postgres://x", "mysql://", "mysql://h:x/app", "mysql://a:b/c@d", "mysql://a:b?c@d", "mysql://%@h",
+		"mysql://a:%@h", "mysql://h?a;b",
 		"mysql://h/%", "mysql://::1", "mysql://h/app?timeout=soon", "a@tcp(/", "mysql://h",
 	} {
 		u, err := Parse(raw)

@@ -66,10 +66,12 @@ var fixed = map[string][]string{
 // address, and have no effect.
 var (
 	decided = []string{
-		"parseTime", "loc", "timeTruncate", "clientFoundRows", "interpolateParams", "multiStatements", "columnsWithAlias",
+		"parseTime", "loc", "timeTruncate", "clientFoundRows", "interpolateParams", "multiStatements",
+		"columnsWithAlias",
 	}
 	driverParameters = []string{
-		"allowAllFiles", "allowCleartextPasswords", "allowFallbackToPlaintext", "allowNativePasswords", "allowOldPasswords",
+		"allowAllFiles", "allowCleartextPasswords", "allowFallbackToPlaintext", "allowNativePasswords",
+		"allowOldPasswords",
 		"checkConnLiveness", "compress", "connectionAttributes", "maxAllowedPacket", "readTimeout", "rejectReadOnly",
 		"serverPubKey", "timeout", "tls", "writeTimeout",
 	}
@@ -161,7 +163,8 @@ func (p *parameters) add(name, lower, value string) error {
 	}
 	if lower == "collation" || lower == "collation_connection" {
 		if p.collation = plain(value); !utf8mb4Collation.MatchString(p.collation) {
-			return fmt.Errorf("%s is not a collation of utf8mb4, the only character set of a connection: take it out", name)
+			return fmt.Errorf("%s is not a collation of utf8mb4, the only character set of a connection: take it out",
+				name)
 		}
 		p.variables["collation_connection"] = "'" + p.collation + "'"
 		return nil
@@ -186,7 +189,8 @@ func (p *parameters) add(name, lower, value string) error {
 		return errors.New("has a name with other characters than letters, digits and underscores " +
 			"(a session variable is written without @@ and session.)")
 	case !literal.MatchString(value):
-		return fmt.Errorf("%s needs a number, a word, or a text in quotes (%%27) with neither a quote nor a backslash in it", name)
+		return fmt.Errorf("%s needs a number, a word, or a text in quotes (%%27) with neither a quote nor a backslash "+
+			"in it", name)
 	}
 	p.variables[lower] = value
 	return nil
@@ -219,7 +223,8 @@ func (u *URL) tune(given url.Values) (*URL, error) {
 	if err != nil {
 		return nil, &Error{URL: u.String(), Part: PartParameter, Err: err}
 	}
-	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName = u.server.User, u.server.Passwd, u.server.Net, u.server.Addr, u.server.DBName
+	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName = u.server.User, u.server.Passwd, u.server.Net, u.server.Addr,
+		u.server.DBName
 	// ParseDSN made it for a host of its own; the connector makes it for Addr.
 	cfg.TLS = nil
 	cfg.ParseTime = true

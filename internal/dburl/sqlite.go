@@ -54,7 +54,8 @@ func check(ctx context.Context, conn driver.Conn) (driver.Conn, error) {
 		_ = conn.Close() // the error below says more
 		return nil, fmt.Errorf("a connection of type %T is not the driver's", conn)
 	}
-	if _, err := execer.ExecContext(ctx, "PRAGMA foreign_keys = on; PRAGMA ignore_check_constraints = off", nil); err != nil {
+	if _, err := execer.ExecContext(ctx, "PRAGMA foreign_keys = on; PRAGMA ignore_check_constraints = off",
+		nil); err != nil {
 		_ = conn.Close() // the error says more
 		return nil, err
 	}

@@ -40,7 +40,8 @@ func (u *URL) checkTLS() error {
 	}
 	switch setting := u.server.TLSConfig; {
 	case u.server.Net == "unix":
-		return errors.New("tls-ca, tls-cert and tls-key are for a host, whose name is verified: take them out for a socket")
+		return errors.New("tls-ca, tls-cert and tls-key are for a host, whose name is verified: take them out for a " +
+			"socket")
 	case setting != "" && setting != "true":
 		return errors.New("tls-ca, tls-cert and tls-key verify the server: take out tls, or set it to true")
 	case u.server.AllowFallbackToPlaintext:
@@ -140,12 +141,15 @@ func (u *URL) explainTLS(err error) (part string, explained error, ok bool) {
 	case errors.Is(err, mysql.ErrNoTLS):
 		return asPart(PartParameter, "the server offers no encryption, which tls asks for: give it a certificate")
 	case errors.As(err, &authority) && u.files.ca != "":
-		return asPart(PartParameter, "tls-ca: no authority of %s signed the server's certificate: name the file of the one that did", u.files.ca)
+		return asPart(PartParameter, "tls-ca: no authority of %s signed the server's certificate: name the file of "+
+			"the one that did", u.files.ca)
 	case errors.As(err, &authority):
-		return asPart(PartParameter, "tls: the server's certificate is of an authority that this machine does not know: "+
+		return asPart(PartParameter, "tls: the server's certificate is of an authority that this machine does not "+
+			"know: "+
 			"name the authority's PEM file with tls-ca=FILE")
 	case errors.As(err, &name):
-		return asPart(PartHost, "the server's certificate is not for %s: connect by a name that it is for, or have one made for this name", host)
+		return asPart(PartHost, "the server's certificate is not for %s: connect by a name that it is for, or have "+
+			"one made for this name", host)
 	case errors.As(err, &invalid):
 		return asPart(PartHost, "the server's certificate is not valid: renew it")
 	}

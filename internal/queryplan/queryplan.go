@@ -48,7 +48,8 @@ func All() ([]Query, error) { return parse(text) }
 func Format(queries []Query) string {
 	var b strings.Builder
 	for _, q := range queries {
-		fmt.Fprintf(&b, "%s\n%s%s\n%s%s\n%s%s\n", q.SQL, server, accesses(q.Server), sqlite, accesses(q.SQLite), sentBy, strings.Join(q.SentBy, "; "))
+		fmt.Fprintf(&b, "%s\n%s%s\n%s%s\n%s%s\n", q.SQL, server, accesses(q.Server), sqlite, accesses(q.SQLite), sentBy,
+			strings.Join(q.SentBy, "; "))
 	}
 	return b.String()
 }

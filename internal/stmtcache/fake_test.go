@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fake is a server that speaks as much of the MySQL protocol as the tests need, and says what it is told to say: no real
-// server can be brought to every error. It keeps no tables and runs nothing.
+// fake is a server that speaks as much of the MySQL protocol as the tests need, and says what it is told to say: no
+// real server can be brought to every error. It keeps no tables and runs nothing.
 type fake struct {
 	// answer is the number of the error that answers a command, or 0. Commands are query texts, and "PREPARE " and
 	// "EXECUTE " with the text of the statement.
@@ -60,7 +60,8 @@ func (f *fake) take() []string {
 // Parts of the protocol (MySQL internals, Client/Server Protocol).
 const (
 	protocol41, secureConnection, pluginAuth, transactions = 1 << 9, 1 << 15, 1 << 19, 1 << 13
-	capabilities                                           = protocol41 | secureConnection | pluginAuth | transactions | 1
+
+	capabilities = protocol41 | secureConnection | pluginAuth | transactions | 1
 )
 
 var okPacket = []byte{0, 0, 0, 2, 0, 0, 0}

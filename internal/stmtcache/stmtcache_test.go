@@ -169,7 +169,8 @@ func TestATextIsPreparedOnceWhenItComesAgain(t *testing.T) {
 		for i := range 3 {
 			pickOne(t, db, i)
 		}
-		assert.Equal(t, []string{"SELECT id + 0 FROM fruit", "PREPARE " + pick, "EXECUTE " + pick, "EXECUTE " + pick}, w.take())
+		assert.Equal(t, []string{"SELECT id + 0 FROM fruit", "PREPARE " + pick, "EXECUTE " + pick, "EXECUTE " + pick},
+			w.take())
 	})
 }
 
@@ -292,7 +293,8 @@ func TestANewConnectionBeginsWithNone(t *testing.T) {
 		require.NoError(t, err)
 		mysqltest.Eventually(t, "the connection is gone", func() bool {
 			var n int
-			require.NoError(t, direct.QueryRow(`SELECT COUNT(*) FROM information_schema.processlist WHERE id = ?`, id).Scan(&n))
+			require.NoError(t, direct.QueryRow(`SELECT COUNT(*) FROM information_schema.processlist WHERE id = ?`, id).
+				Scan(&n))
 			return n == 0
 		})
 		w.take()
@@ -315,7 +317,8 @@ func TestATransactionUsesTheStatementsOfItsConnection(t *testing.T) {
 		var w wire
 		db := openOne(t, w.start(t, url), stmtcache.Options{Size: 8})
 		w.take()
-		for i, end := range []func(*sql.Tx) error{(*sql.Tx).Commit, (*sql.Tx).Rollback, (*sql.Tx).Commit, (*sql.Tx).Rollback} {
+		for i, end := range []func(*sql.Tx) error{(*sql.Tx).Commit, (*sql.Tx).Rollback,
+			(*sql.Tx).Commit, (*sql.Tx).Rollback} {
 			tx, err := db.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 			require.NoError(t, err)
 			_, err = tx.ExecContext(t.Context(), add, "fig")
@@ -323,7 +326,8 @@ func TestATransactionUsesTheStatementsOfItsConnection(t *testing.T) {
 			require.NoError(t, end(tx))
 			assert.Equal(t, (i+2)/2, countFruits(t, direct))
 		}
-		isolation, begin, execute := "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION", "EXECUTE "+add
+		isolation, begin, execute := "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+			"START TRANSACTION", "EXECUTE "+add
 		assert.Equal(t, []string{
 			isolation, begin, "INSERT INTO fruit (name) VALUES ('fig')", "COMMIT",
 			isolation, begin, "PREPARE " + add, execute, "ROLLBACK",
@@ -372,30 +376,38 @@ func TestBothFormsGiveTheSameValues(t *testing.T) {
 		at := time.Date(2031, 2, 3, 4, 5, 6, 789000, time.UTC)
 		tables := map[string]map[string]any{
 			"users": {
-				"name": "Ada 'the \\ first' ☃", "email": "josé@example.com", "password": "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA", "role": "admin",
-				"provider": "google", "provider_id": "1", "avatar": `{"url": "https://example.com/a?b='c'", "size": 5}`, "is_email_verified": true,
-				"last_login_at": at, "failed_login_attempts": int32(3), "lock_until": at.Add(time.Hour), "is_deleted": true,
+				"name": "Ada 'the \\ first' ☃", "email": "josé@example.com",
+				"password": "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA", "role": "admin",
+				"provider": "google", "provider_id": "1", "avatar": `{"url": "https://example.com/a?b='c'", "size": 5}`,
+				"is_email_verified": true,
+				"last_login_at":     at, "failed_login_attempts": int32(3),
+				"lock_until": at.Add(time.Hour), "is_deleted": true,
 				"deleted_at": at.Truncate(time.Second), "re_activate_available_at": at,
 			},
 			"sessions": {
-				"user_id": 1, "token_hash": "abc", "ip": "2001:db8::1", "user_agent": strings.Repeat("é", 255), "is_active": false,
+				"user_id": 1, "token_hash": "abc", "ip": "2001:db8::1", "user_agent": strings.Repeat("é",
+					255), "is_active": false,
 				"last_used_at": at, "expires_at": at,
 			},
 			"otps": {
-				"email": "ada@example.com", "otp_hash_code": "abc", "next_resend_allowed_at": at, "type": "password-reset", "expires_at": at,
+				"email": "ada@example.com", "otp_hash_code": "abc", "next_resend_allowed_at": at,
+				"type": "password-reset", "expires_at": at,
 				"is_used": true, "used_at": at, "attempts": 2, "max_attempts": 5,
 			},
 			"refresh_tokens": {
-				"user_id": 1, "token_hash": "abc", "expires_at": at, "is_revoked": true, "revoked_at": at, "replaced_by_token_hash": "def", "grace_uses": 1,
+				"user_id": 1, "token_hash": "abc", "expires_at": at, "is_revoked": true, "revoked_at": at,
+				"replaced_by_token_hash": "def", "grace_uses": 1,
 			},
 		}
 		optional := []string{
-			"password", "provider_id", "avatar", "last_login_at", "lock_until", "deleted_at", "re_activate_available_at", "ip", "user_agent",
+			"password", "provider_id", "avatar", "last_login_at", "lock_until", "deleted_at",
+			"re_activate_available_at", "ip", "user_agent",
 			"used_at", "revoked_at", "replaced_by_token_hash",
 		}
 		unique := map[string]func(i int) any{
-			"email":      func(i int) any { return fmt.Sprintf("josé%d@example.com", i) },
-			"token_hash": func(i int) any { return fmt.Sprint("hash", i) }, "provider_id": func(i int) any { return fmt.Sprint(i) },
+			"email":       func(i int) any { return fmt.Sprintf("josé%d@example.com", i) },
+			"token_hash":  func(i int) any { return fmt.Sprint("hash", i) },
+			"provider_id": func(i int) any { return fmt.Sprint(i) },
 		}
 		plain, cached := openOne(t, url, stmtcache.Options{}), openOne(t, url, stmtcache.Options{Size: 16})
 		var w wire
@@ -405,7 +417,8 @@ func TestBothFormsGiveTheSameValues(t *testing.T) {
 			for name := range tables[table] {
 				names, marks = append(names, name), append(marks, "?")
 			}
-			insert := fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", table, strings.Join(names, ", "), strings.Join(marks, ", "))
+			insert := fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", table, strings.Join(names, ", "),
+				strings.Join(marks, ", "))
 			args := func(i int, null bool) (args []any) {
 				for _, name := range names {
 					value := tables[table][name]
@@ -421,7 +434,8 @@ func TestBothFormsGiveTheSameValues(t *testing.T) {
 				}
 				return args
 			}
-			for i, db := range []*sql.DB{plain, plain, cached, cached, cached, cached, watched, watched, watched, watched} {
+			for i, db := range []*sql.DB{plain, plain, cached, cached, cached, cached, watched,
+				watched, watched, watched} {
 				_, err := db.ExecContext(t.Context(), insert, args(i, i%2 == 1)...)
 				require.NoError(t, err, table)
 			}
@@ -434,7 +448,8 @@ func TestBothFormsGiveTheSameValues(t *testing.T) {
 					distinct = append(distinct, name)
 				}
 			}
-			assert.Len(t, read(t, plain, fmt.Sprintf("SELECT DISTINCT %s FROM %s", strings.Join(distinct, ", "), table)), 1+2, table)
+			assert.Len(t, read(t, plain, fmt.Sprintf("SELECT DISTINCT %s FROM %s",
+				strings.Join(distinct, ", "), table)), 1+2, table)
 
 			query := "SELECT * FROM " + table + " WHERE id > ? ORDER BY id"
 			want := read(t, plain, query, 0)
@@ -460,7 +475,8 @@ func TestUnsignedNumbersOfEverySizeAreRead(t *testing.T) {
 				_, err := db.ExecContext(t.Context(), "REPLACE INTO big VALUES (?)", want)
 				require.NoError(t, err)
 				var got uint64
-				require.NoError(t, db.QueryRowContext(t.Context(), "SELECT n FROM big WHERE n = ? LIMIT 1", want).Scan(&got))
+				require.NoError(t, db.QueryRowContext(t.Context(), "SELECT n FROM big WHERE n = ? LIMIT 1", want).
+					Scan(&got))
 				assert.Equal(t, want, got)
 			}
 		}
@@ -701,7 +717,8 @@ func TestBigResults(t *testing.T) {
 		plain, db := openOne(t, url, stmtcache.Options{}), openOne(t, proxied, stmtcache.Options{Size: 8})
 		const digits = "(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 " +
 			"UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
-		const query = "SELECT a.d + 10 * b.d + 100 * c.d + 1000 * d.d AS n, REPEAT('x', a.d * b.d * ?) AS filling FROM " +
+		const query = "SELECT a.d + 10 * b.d + 100 * c.d + 1000 * d.d AS n, REPEAT('x', a.d * " +
+			"b.d * ?) AS filling FROM " +
 			digits + " a, " + digits + " b, " + digits + " c, " + digits + " d ORDER BY n"
 		want := read(t, plain, query, 40)
 		require.Len(t, want, 1+10_000)

@@ -21,10 +21,12 @@ import (
 var refusals = map[uint16]string{
 	1020: "MariaDB, changed since the snapshot", 1040: "too many connections", 1045: "access denied",
 	1047: "unknown command, or a node without a quorum", 1053: "shutting down", 1054: "unknown column",
-	1064: "syntax", 1105: "unknown error", 1142: "no right", 1146: "no such table", 1180: "COMMIT failed", 1205: "lock wait",
+	1064: "syntax", 1105: "unknown error", 1142: "no right", 1146: "no such table",
+	1180: "COMMIT failed", 1205: "lock wait",
 	1213: "deadlock", 1235: "not supported", 1243: "unknown statement", 1290: "read-only", 1295: "cannot be prepared",
 	1317: "interrupted", 1461: "too many statements", 1615: "to be prepared again", 1792: "read-only transaction",
-	1836: "read-only mode", 1927: "killed", 2006: "a proxy lost its server", 2013: "a proxy lost its server in the middle",
+	1836: "read-only mode", 1927: "killed", 2006: "a proxy lost its server",
+	2013: "a proxy lost its server in the middle",
 	3100: "hook failed", 3101: "rolled back by the plugin", 3168: "server is not available", 9001: "no server in time",
 }
 
@@ -87,7 +89,8 @@ func TestAnErrorOfPreparingIsFollowedByTheTextOnlyWhereItMeansTheSame(t *testing
 				f.take()
 
 				err = way.run(t.Context(), db, update)
-				asText := slices.Contains([]uint16{1295, 1461}, number) || !way.inTx && slices.Contains([]uint16{1047, 1235}, number)
+				asText := slices.Contains([]uint16{1295, 1461}, number) || !way.inTx &&
+					slices.Contains([]uint16{1047, 1235}, number)
 				assert.Equal(t, asText, slices.Contains(f.take(), "UPDATE fruit SET ripe = 1"), "sent as text")
 				if asText {
 					assert.NoError(t, err)
@@ -135,7 +138,8 @@ func TestAnErrorOfExecutingIsFollowedByTheTextOnlyOutsideOfATransaction(t *testi
 
 func fakeDB(t *testing.T, f *fake) *sql.DB {
 	t.Helper()
-	return openOne(t, f.start(t), stmtcache.Options{Size: 8, Retry: time.Hour}, func(c *mysql.Config) { c.MaxAllowedPacket = 1 << 20 })
+	return openOne(t, f.start(t), stmtcache.Options{Size: 8, Retry: time.Hour},
+		func(c *mysql.Config) { c.MaxAllowedPacket = 1 << 20 })
 }
 
 // A statement is bound to the database in which it was prepared.
@@ -154,10 +158,12 @@ func TestAfterAnotherDatabaseIsUsedItAnswers(t *testing.T) {
 		_, err = there.Exec("INSERT INTO `" + second + "`.fruit (name) VALUES ('fig'), ('date')")
 		require.NoError(t, err)
 
-		for _, use := range []string{"USE %s", "use`%s`", " \n\tUSE %s;", "/*c*/ use %s", "/* a *//* b */USE %s", "/*!50000 USE %s */", "-- c\nUSE %s", "#c\nUSE %s"} {
+		for _, use := range []string{"USE %s", "use`%s`", " \n\tUSE %s;", "/*c*/ use %s", "/* a *//* b */USE %s",
+			"/*!50000 USE %s */", "-- c\nUSE %s", "#c\nUSE %s"} {
 			db := openOne(t, url, stmtcache.Options{Size: 8})
 			count := func() (n int) {
-				require.NoError(t, db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM fruit WHERE id > ?", 0).Scan(&n))
+				require.NoError(t, db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM fruit WHERE id > ?", 0).
+					Scan(&n))
 				return n
 			}
 			for range 3 {
@@ -185,7 +191,9 @@ func TestAfterAStatementOfTheCallersUsedAnotherDatabaseItAnswers(t *testing.T) {
 	fruits(t, url)
 	db := openOne(t, url, stmtcache.Options{Size: 8})
 	count := func() (n int) {
-		require.NoError(t, db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?", "fruit").Scan(&n))
+		require.NoError(t, db.QueryRowContext(t.Context(),
+			"SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?",
+			"fruit").Scan(&n))
 		return n
 	}
 	for range 3 {
@@ -213,7 +221,8 @@ func TestWhatTellsOfTheSessionOnlyKeepsTheStatements(t *testing.T) {
 	for range 4 {
 		_, err := db.ExecContext(t.Context(), add, "fig")
 		require.NoError(t, err)
-		for _, text := range []string{"SHOW TABLES", "EXPLAIN SELECT 1", "(SELECT 1)", "/* why */ SELECT 1;", "SAVEPOINT a", "SELECT 1", "COMMIT"} {
+		for _, text := range []string{"SHOW TABLES", "EXPLAIN SELECT 1", "(SELECT 1)", "/* why */ SELECT 1;",
+			"SAVEPOINT a", "SELECT 1", "COMMIT"} {
 			_, err := db.ExecContext(t.Context(), text)
 			require.NoError(t, err, text)
 		}
