@@ -193,7 +193,7 @@ func repository(t *testing.T) string {
 // seed makes the tables that Drizzle makes of the seed's schema.
 func seed(t *testing.T, url string) {
 	t.Helper()
-	content, err := os.ReadFile("../../migrate/testdata/drizzle/seed.sql")
+	content, err := os.ReadFile("../drizzletest/testdata/drizzle/seed.sql")
 	require.NoError(t, err)
 	for stmt := range strings.SplitSeq(string(content), "--> statement-breakpoint") {
 		_, err := mysqltest.DB(t, url).Exec(stmt)

@@ -162,7 +162,7 @@ func db(ts *testscript.TestScript, _ bool, args []string) {
 // drizzle runs what drizzle-kit generates for the seed's schema, up to the index
 // that MySQL refuses.
 func drizzle(ts *testscript.TestScript, _ bool, args []string) {
-	content, err := os.ReadFile(filepath.Join("..", "..", "migrate", "testdata", "drizzle", args[0]))
+	content, err := os.ReadFile(filepath.Join("..", "drizzletest", "testdata", "drizzle", args[0]))
 	ts.Check(err)
 	conn := ts.Value(pool{}).(func() *sql.DB)()
 	for stmt := range strings.SplitSeq(string(content), "--> statement-breakpoint") {
