@@ -61,7 +61,7 @@ func TestTheReadmeShowsTheSpeedThatWasMeasured(t *testing.T) {
 	}
 }
 
-func TestThePagesLinkToWhatIsThere(t *testing.T) {
+func TestDocumentsLinkToWhatIsThere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	code := regexp.MustCompile("(?s)\n```.*?\n```|`[^`\n]+`")
 	for _, page := range pages(t) {
@@ -92,7 +92,7 @@ func anchors(page string) (names []string) {
 	return names
 }
 
-func TestThePagesNameWhatCanBeMade(t *testing.T) {
+func TestDocumentsNameWhatCanBeMade(t *testing.T) {
 	makefile := read(t, "Makefile")
 	for _, page := range pages(t) {
 		for _, found := range regexp.MustCompile("(?m)(?:`|^\\$ )make ([a-z-]+)").FindAllStringSubmatch(read(t, page), -1) {
@@ -125,7 +125,7 @@ func _(ctx context.Context, client *ent.Client, key []byte, url, email, password
 }
 `
 
-func TestTheGoOnThePagesCompiles(t *testing.T) {
+func TestTheGoInDocumentsCompiles(t *testing.T) {
 	list := osexec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-f", "{{.ImportPath}}={{.Export}}",
 		".", "./auth", "./ent/runtime", "./migrate")
 	out, err := list.Output()

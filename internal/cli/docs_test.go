@@ -46,7 +46,7 @@ var happens = map[string]string{
 	"README.md: authgraph adopt --apply --normalize-emails":        toldApart,
 	"adopt.md: authgraph adopt":                                    twoAccounts,
 	"adopt.md: authgraph adopt --out adopt.sql --normalize-emails": toldApart,
-	"inspect.md: authgraph diff migrate sqlite://app.db":           "ALTER TABLE users ADD COLUMN phone varchar NULL",
+	"inspect.md: authgraph diff migrate sqlite://app.db":           "ALTER TABLE users ADD COLUMN nickname varchar NULL",
 }
 
 const (
@@ -133,7 +133,7 @@ func runAdvice(t *testing.T, page string, list []advice) {
 	}
 	set := map[string]string{
 		"migrations.md": `git init -q -b main && git add . && git commit -qm base && git update-ref refs/remotes/origin/main HEAD &&
-			sed -i.was '/otps_max_attempts/!s/^  .name. varchar(100) NOT NULL,$/&\n  ` + "`phone`" + ` varchar(20) NULL,/' ent/schema.sql ent/schema.sqlite.sql`,
+			sed -i.was '/otps_max_attempts/!s/^  .name. varchar(100) NOT NULL,$/&\n  shoe_size varchar(20) NULL,/' ent/schema.sql ent/schema.sqlite.sql`,
 		"doctor.md":  `authgraph migrate apply`,
 		"inspect.md": `authgraph migrate apply; authgraph migrate apply --url sqlite://app.db`,
 	}
