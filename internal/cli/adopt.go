@@ -9,12 +9,12 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"entgo.io/ent/dialect"
 	"github.com/spf13/cobra"
 
 	"github.com/authgraph/authgraph/internal/adopt"
+	"github.com/authgraph/authgraph/internal/history"
 	"github.com/authgraph/authgraph/internal/planner"
 	"github.com/authgraph/authgraph/internal/registry"
 	"github.com/authgraph/authgraph/migrate"
@@ -56,7 +56,7 @@ The definitions are tried out in a scratch database on the same server.`,
 	flags.BoolVar(&o.Apply, "apply", false, "change the database, and write the baseline")
 	flags.StringVar(&o.out, "out", "", "write the migration to a new `file`, to be reviewed")
 	flags.BoolVar(&o.NormalizeEmails, "normalize-emails", false, "rewrite addresses that are not normalised, which would not be found any more")
-	flags.DurationVar(&o.LockTimeout, "lock-timeout", time.Minute, "how long to wait for another apply, or for a transaction that uses a table")
+	flags.DurationVar(&o.LockTimeout, "lock-timeout", history.DefaultLockTimeout, "how long to wait for another apply, or for a transaction that uses a table")
 	return cmd
 }
 

@@ -18,7 +18,7 @@ const DefaultLockTimeout = time.Minute
 // LockTimeout is the timeout that an option stands for: 0 is the default.
 func LockTimeout(d time.Duration) (time.Duration, error) {
 	if d < 0 {
-		return 0, fmt.Errorf("the lock timeout %s is negative: leave it out to wait a minute", d)
+		return 0, fmt.Errorf("the lock timeout %s is negative: leave it out to wait %s", d, DefaultLockTimeout)
 	}
 	if d == 0 {
 		return DefaultLockTimeout, nil
