@@ -16,44 +16,59 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
+// defaultBatch is PurgeOptions.Batch where it is not given.
+const defaultBatch = 1000
+
 // PurgeOptions configure [Purge].
 type PurgeOptions struct {
-	// Batch is how many rows one transaction deletes at the most, with the sessions
-	// and refresh tokens that go with an account; default 1000. Readers are not
-	// blocked, and little is lost to an interrupt. What is above [MaxPurgeBatch]
-	// counts as that.
+	// Batch is how many rows one transaction deletes at most, with the sessions and
+	// refresh tokens that go with an account; default 1000. More than [MaxPurgeBatch]
+	// counts as that. Readers are not blocked, and an interrupt loses little.
 	Batch int
-	// Rate, if set, is the most rows a second, counted as for Batch. A batch is then no more than
-	// 50 ms of it, and the time that is left until the next one is the readers':
-	// without a rate a purge takes all that the server can give it.
+	// Rate, if set, is the most rows a second, counted as for Batch. A batch is then
+	// no more than 50 ms of it, and readers get the time until the next one. Without
+	// a rate a purge takes all that the server can give it.
 	Rate int
 	// DryRun counts and deletes nothing.
 	DryRun bool
 	// Tables are those that are purged, for a database that has only some of those
-	// of [Purged.PerTable]. Nil is all of them, a list that is empty none, and
-	// another name an error. What goes with an account is counted in these only.
+	// of [Purged.PerTable]. Nil is all of them and an empty list none. Another name
+	// is an error. What goes with an account is counted in these only.
 	Tables []string
-	// Progress, if set, is called after every batch.
+	// Progress, if set, is called after every batch, in the goroutine of the purge.
 	Progress func(Purged)
 }
 
+func (o *PurgeOptions) setDefaults() {
+	if o.Batch <= 0 {
+		o.Batch = defaultBatch
+	}
+	o.Batch = min(o.Batch, MaxPurgeBatch)
+	if o.Rate > 0 {
+		o.Batch = min(o.Batch, max(1, o.Rate/20))
+	}
+	if o.Progress == nil {
+		o.Progress = func(Purged) {}
+	}
+}
+
 // MaxPurgeBatch is the largest [PurgeOptions.Batch]. The server finds the rows of a
-// batch one by one as long as the list of their ids fits into its optimizer's
-// memory (MySQL manual, Limiting Memory Use for Range Optimization: about 230 bytes
-// an id, of 8 MiB); beyond it, it reads and locks the whole table. A batch also has
-// to be a small part of what a cluster replicates as one transaction.
+// batch one by one as long as the list of their ids fits into the memory of its
+// optimizer, which is 8 MiB at about 230 bytes an id (MySQL manual, Limiting Memory Use
+// for Range Optimization). Beyond that it reads and locks the whole table. A batch also
+// has to be a small part of what a cluster replicates as one transaction.
 const MaxPurgeBatch = 5000
 
-// maxAccounts is how many accounts are looked at in one statement. From 1000 ids
-// on MariaDB makes a table of them (in_predicate_conversion_threshold).
+// maxAccounts is how many accounts are looked at in one statement. From 1000 ids on
+// MariaDB makes a table of them (in_predicate_conversion_threshold).
 const maxAccounts = 500
 
-// never is the last second that a TIMESTAMP holds: an account that may come back
-// then is being purged.
+// never is the last second that a TIMESTAMP holds. An account that may come back then
+// is being purged.
 var never = time.Unix(1<<31-1, 0)
 
-// Purged counts the rows of each table that were deleted, or would be. What goes
-// with an account is not counted.
+// Purged counts the rows of each table that were deleted, or would be in a dry run.
+// What goes with an account is not counted.
 type Purged struct {
 	OTPs          int `json:"otps"`
 	Sessions      int `json:"sessions"`
@@ -61,7 +76,7 @@ type Purged struct {
 	Users         int `json:"users"`
 }
 
-// PerTable are the rows of each table by its name, in the order of the purge.
+// PerTable returns the rows of each table by its name, in the order of the purge.
 func (p Purged) PerTable() iter.Seq2[string, int] {
 	return func(yield func(table string, rows int) bool) {
 		_ = yield(otp.Table, p.OTPs) && yield(session.Table, p.Sessions) &&
@@ -69,7 +84,7 @@ func (p Purged) PerTable() iter.Seq2[string, int] {
 	}
 }
 
-// Total is the number of rows of all tables.
+// Total returns the number of rows of all tables.
 func (p Purged) Total() (rows int) {
 	for _, n := range p.PerTable() {
 		rows += n
@@ -77,26 +92,28 @@ func (p Purged) Total() (rows int) {
 	return rows
 }
 
-// Purge deletes what has ended, for a program that has no keys, such as one
-// that cron runs. Of cfg, which needs no Keys, only OTP and Account matter, and
-// Clock: they should be those of the services on the same database.
+// Purge deletes what has ended. It is for a program that has no keys, such as one that
+// cron runs: cfg needs no Keys. Of cfg only OTP, Account and Clock matter. They should
+// be those of the services on the same database.
 //
-// It deletes codes that are past both their life and the budget's window,
-// sessions past their absolute end, refresh tokens past the end of their
-// family, and accounts deleted for longer than AccountPolicy.Retention, with
-// all that is theirs. The retention of accounts that another program deleted
-// without a time begins with the first purge that finds them, up to a batch in
-// each.
+// It deletes
+//   - codes that are past both their life and the budget's window,
+//   - sessions past their absolute end,
+//   - refresh tokens past the end of their family, but not before: until then a token
+//     that was exchanged has to be recognised when it is presented again,
+//   - accounts deleted for longer than AccountPolicy.Retention, with all that is theirs.
 //
-// A refresh token that was exchanged is kept until its family ends: until then
-// its being presented again has to be recognised.
+// If another program deleted an account without a time, its retention begins with the
+// first purge that finds it. Each purge finds up to a batch of them.
 //
-// It works in batches along the indexes of expires_at and (is_deleted,
-// deleted_at), and can run beside another one. An account with more sessions and
-// refresh tokens than a batch loses them in several, before it goes itself; from
-// the first of them on it cannot come back. Cancelling ctx ends it: the
-// batch under way is undone, what was deleted before stays deleted and is
-// returned with the error.
+// It works in batches along the indexes of expires_at and (is_deleted, deleted_at), and
+// may run beside another purge. An account with more sessions and refresh tokens than a
+// batch loses them in several batches before it goes itself. From the first of them on it
+// cannot come back.
+//
+// Cancelling ctx ends the purge: the batch under way is undone. What was deleted before
+// stays deleted and is returned with the error, as after any error. Errors of the
+// database are those of the package.
 func Purge(ctx context.Context, client *ent.Client, cfg Config, opts PurgeOptions) (Purged, error) {
 	cfg.setDefaults()
 	if err := cfg.problem(); err != nil {
@@ -107,82 +124,88 @@ func Purge(ctx context.Context, client *ent.Client, cfg Config, opts PurgeOption
 
 // Purge is [Purge] with the service's client and policies.
 func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) {
-	if opts.Batch <= 0 {
-		opts.Batch = 1000
-	}
-	opts.Batch = min(opts.Batch, MaxPurgeBatch)
-	if opts.Rate > 0 {
-		opts.Batch = min(opts.Batch, max(1, opts.Rate/20))
-	}
-	if opts.Progress == nil {
-		opts.Progress = func(Purged) {}
-	}
+	opts.setDefaults()
 	var done Purged
+	var names []string
+	for name := range done.PerTable() {
+		names = append(names, name)
+	}
+	for _, name := range opts.Tables {
+		if !slices.Contains(names, name) {
+			return done, fmt.Errorf("purge: PurgeOptions.Tables has %q, which is none of the tables: take of %s",
+				name, strings.Join(names, ", "))
+		}
+	}
 	pace := pace{rate: opts.Rate, next: time.Now()}
 	now := s.now()
-	tables := []struct {
-		name   string
-		count  *int
-		before time.Time
-		purge  func(context.Context, *ent.Client, span) (deleted int, after span, err error)
-	}{
+	for _, table := range s.purgedTables(&done, now) {
+		if opts.Tables != nil && !slices.Contains(opts.Tables, table.name) {
+			continue
+		}
+		first := span{PurgeOptions: opts, from: earliest, before: table.before, now: now}
+		if err := s.purgeTable(ctx, table, first, &pace, func() { opts.Progress(done) }); err != nil {
+			return done, fmt.Errorf("purge %s: %w", table.name, err)
+		}
+	}
+	return done, nil
+}
+
+// purgedTable is a table as a purge goes through it.
+type purgedTable struct {
+	name  string
+	count *int
+	// before is the time before which its rows go.
+	before time.Time
+	batch  func(context.Context, *ent.Client, span) (deleted int, after span, err error)
+}
+
+func (s *Service) purgedTables(done *Purged, now time.Time) []purgedTable {
+	return []purgedTable{
 		// A code counts against the budget for longer than it can be used.
 		{otp.Table, &done.OTPs, now.Add(-max(0, s.cfg.OTP.BudgetWindow-s.cfg.OTP.Lifetime)), purgeOTPs},
 		{session.Table, &done.Sessions, now, purgeSessions},
 		{refreshtoken.Table, &done.RefreshTokens, now, purgeRefreshTokens},
 		{user.Table, &done.Users, now.Add(-s.cfg.Account.Retention), purgeUsers},
 	}
-	var names []string
-	for _, table := range tables {
-		names = append(names, table.name)
-	}
-	for _, name := range opts.Tables {
-		if !slices.Contains(names, name) {
-			return done, fmt.Errorf("purge: PurgeOptions.Tables has %q, which is none of the tables: take of %s", name, strings.Join(names, ", "))
+}
+
+// purgeTable purges a table in batches, of which b is the first.
+func (s *Service) purgeTable(ctx context.Context, table purgedTable, b span, pace *pace, report func()) error {
+	for {
+		var n int
+		var after span
+		err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+			n, after, err = table.batch(ctx, tx, b)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		b = after
+		*table.count += n
+		report()
+		if b.DryRun || b.found < b.Batch && len(b.accounts) == 0 {
+			return nil
+		}
+		if err := pace.rest(ctx, n+b.children); err != nil {
+			return err
 		}
 	}
-	for _, table := range tables {
-		if opts.Tables != nil && !slices.Contains(opts.Tables, table.name) {
-			continue
-		}
-		batch := span{PurgeOptions: opts, from: earliest, before: table.before, now: now}
-		for {
-			var n int
-			var after span
-			err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-				n, after, err = table.purge(ctx, tx, batch)
-				return err
-			})
-			if err != nil {
-				return done, fmt.Errorf("purge %s: %w", table.name, err)
-			}
-			batch = after
-			*table.count += n
-			opts.Progress(done)
-			if opts.DryRun || batch.found < opts.Batch && len(batch.accounts) == 0 {
-				break
-			}
-			if err := pace.rest(ctx, n+batch.children); err != nil {
-				return done, fmt.Errorf("purge %s: %w", table.name, err)
-			}
-		}
-	}
-	return done, nil
 }
 
 // earliest is the first moment that a TIMESTAMP holds.
 var earliest = time.Unix(1, 0)
 
-// span is where the next batch of a table is. It begins at the time at which the
-// one before it ended: the server keeps what was deleted until no reader can see
-// it, and whoever begins at the oldest row passes all of it again.
+// span is where the next batch of a table is. It begins at the time at which the last
+// one ended. The server keeps what was deleted until no reader can see it, so that a
+// batch from the oldest row on would pass all of it again.
 type span struct {
 	PurgeOptions
 	from, before time.Time
 	// now is when the purge began.
 	now time.Time
-	// found is how many rows the last batch saw. Another purge beside this one
-	// may have deleted some of them.
+	// found is how many rows the last batch saw. Another purge may have deleted some
+	// of them.
 	found int
 	// accounts are those that were seen and are still to go, by their ids.
 	accounts []int
@@ -193,9 +216,9 @@ type span struct {
 // has reports whether a table is one of those that are purged.
 func (b *span) has(table string) bool { return b.Tables == nil || slices.Contains(b.Tables, table) }
 
-// next takes over the rows of a batch, which are in the order of time. The batch
-// after it begins a second before its last row: SQLite compares times as texts,
-// and another client may have written the same time in a shorter way.
+// next takes over the rows of a batch, which are in the order of time. The next batch
+// begins a second before the last row, because SQLite compares times as texts and
+// another client may have written the same time in a shorter way.
 func next[T any](b *span, rows []T, row func(T) (id int, at time.Time)) []int {
 	ids := make([]int, len(rows))
 	var last time.Time
@@ -215,8 +238,8 @@ type pace struct {
 	next time.Time // when the next batch is due
 }
 
-// rest waits after a batch of n rows until the next one is due. One that is late
-// is made up for, but not a longer stall.
+// rest waits after a batch of n rows until the next one is due. It makes up for a batch
+// that was late, but not for a longer stall.
 func (p *pace) rest(ctx context.Context, n int) error {
 	if p.rate <= 0 {
 		return ctx.Err()
@@ -258,7 +281,8 @@ func purgeSessions(ctx context.Context, tx *ent.Client, b span) (int, span, erro
 		n, err := q.Count(ctx)
 		return n, b, err
 	}
-	rows, err := q.Order(ent.Asc(session.FieldExpiresAt)).Limit(b.Batch).Select(session.FieldID, session.FieldExpiresAt).All(ctx)
+	rows, err := q.Order(ent.Asc(session.FieldExpiresAt)).Limit(b.Batch).
+		Select(session.FieldID, session.FieldExpiresAt).All(ctx)
 	if err != nil {
 		return 0, b, err
 	}
@@ -276,7 +300,8 @@ func purgeRefreshTokens(ctx context.Context, tx *ent.Client, b span) (int, span,
 		n, err := q.Count(ctx)
 		return n, b, err
 	}
-	rows, err := q.Order(ent.Asc(refreshtoken.FieldExpiresAt)).Limit(b.Batch).Select(refreshtoken.FieldID, refreshtoken.FieldExpiresAt).All(ctx)
+	rows, err := q.Order(ent.Asc(refreshtoken.FieldExpiresAt)).Limit(b.Batch).
+		Select(refreshtoken.FieldID, refreshtoken.FieldExpiresAt).All(ctx)
 	if err != nil {
 		return 0, b, err
 	}
@@ -302,7 +327,8 @@ func purgeUsers(ctx context.Context, tx *ent.Client, b span) (int, span, error) 
 				return 0, b, err
 			}
 		}
-		rows, err := q.Order(ent.Asc(user.FieldDeletedAt)).Limit(b.Batch).Select(user.FieldID, user.FieldDeletedAt).All(ctx)
+		rows, err := q.Order(ent.Asc(user.FieldDeletedAt)).Limit(b.Batch).
+			Select(user.FieldID, user.FieldDeletedAt).All(ctx)
 		if err != nil {
 			return 0, b, err
 		}
@@ -326,12 +352,12 @@ func purgeUsers(ctx context.Context, tx *ent.Client, b span) (int, span, error) 
 	return n, b, err
 }
 
-// fitting are the first of the accounts that are no larger than a batch together
-// with what goes with them, which are children.
+// fitting returns the first of the accounts that fit into a batch together with what
+// goes with them, which are children.
 func fitting(ctx context.Context, tx *ent.Client, b span) (ids []int, children int, err error) {
 	some := b.accounts[:min(len(b.accounts), b.Batch, maxAccounts)]
-	// Owners come in the order of the accounts: where the limit cuts them off, the
-	// batch is full.
+	// Owners come in the order of the accounts, so the batch is full where the limit
+	// cuts them off.
 	var owners []int
 	if b.has(session.Table) {
 		owners, err = tx.Session.Query().Where(session.UserIDIn(some...)).
@@ -361,8 +387,8 @@ func fitting(ctx context.Context, tx *ent.Client, b span) (ids []int, children i
 	return some, children, nil
 }
 
-// emptyAccount deletes a batch of what goes with the first account. It first has
-// the account not come back, which would else be without a part of its rows.
+// emptyAccount deletes a batch of what goes with the first account. It first keeps the
+// account from coming back without a part of its rows.
 func emptyAccount(ctx context.Context, tx *ent.Client, b span, gone predicate.User) (int, span, error) {
 	id := b.accounts[0]
 	n, err := tx.User.Update().Where(user.ID(id), gone).SetReActivateAvailableAt(never).Save(ctx)
@@ -396,8 +422,8 @@ func emptyAccount(ctx context.Context, tx *ent.Client, b span, gone predicate.Us
 	return 0, b, nil
 }
 
-// dateDeletions has the retention of accounts begin now that another program
-// deleted without saying when: without a time they would be kept for ever.
+// dateDeletions begins the retention of accounts that another program deleted without
+// a time. They would be kept for ever otherwise.
 func dateDeletions(ctx context.Context, tx *ent.Client, b span) error {
 	undated := user.And(isTrue(user.FieldIsDeleted), user.Or(user.DeletedAtIsNil(), user.DeletedAtLT(earliest)))
 	ids, err := tx.User.Query().Where(undated).Limit(b.Batch).IDs(ctx)
