@@ -50,7 +50,8 @@ type contender struct {
 	of     map[peers.Op]*figures
 }
 
-// figures are of one operation: microseconds with all connections busy and with one, the cost in terms of the reference's
+// figures are of one operation: microseconds with all connections busy and with one, the
+// cost in terms of the reference's
 // in the same round, and what one operation takes.
 type figures struct {
 	busy, alone, ratio   []float64
@@ -97,7 +98,8 @@ func (s *server) open(ctx context.Context, size load.Size, connections int, spec
 }
 
 // run does one round and puts back what it used up; it returns the microseconds an operation took.
-func (b *bench) run(ctx context.Context, runner peers.Runner, op peers.Op, seed uint64, n, workers int, limit time.Duration) (float64, error) {
+func (b *bench) run(ctx context.Context, runner peers.Runner, op peers.Op, seed uint64, n, workers int,
+	limit time.Duration) (float64, error) {
 	keys := b.tokens.Keys(op, b.size, seed, n)
 	done, elapsed, err := runner.Run(ctx, op, keys, workers, limit)
 	b.tokens.Used(op, keys)
@@ -116,7 +118,8 @@ func enough(limit time.Duration, workers int) int {
 }
 
 // rounds measures op in interleaved rounds, the peers in another random order each time.
-func (b *bench) rounds(ctx context.Context, op peers.Op, n, workers int, limit time.Duration, note func(c *contender, µs, reference float64)) error {
+func (b *bench) rounds(ctx context.Context, op peers.Op, n, workers int, limit time.Duration,
+	note func(c *contender, µs, reference float64)) error {
 	for round := range n + 1 {
 		took := map[*contender]float64{}
 		for _, i := range rand.Perm(len(b.all)) {
@@ -187,10 +190,12 @@ func compare(ctx context.Context, s *settings) error {
 	}
 	text, panels := b.report()
 	plot := "benchmarks-comparison.svg"
-	if err := report.Bars(filepath.Join(filepath.Dir(s.doc), plot), "Microseconds an operation", "µs", panels); err != nil {
+	if err := report.Bars(filepath.Join(filepath.Dir(s.doc), plot), "Microseconds an operation", "µs",
+		panels); err != nil {
 		return err
 	}
-	text = setting + fmt.Sprintf("Rows: %s. %d connections, %d rounds of %s a peer.\n\n![Microseconds an operation](%s)\n\n",
+	text = setting + fmt.Sprintf("Rows: %s. %d connections, %d rounds of %s a peer.\n\n![Microseconds an "+
+		"operation](%s)\n\n",
 		rowsText(size), s.connections, s.rounds, s.round, plot) + text
 	fmt.Println(text)
 	return report.Section(s.doc, "comparison", text)
@@ -199,7 +204,8 @@ func compare(ctx context.Context, s *settings) error {
 // comparePeers are the peers that take part, and the versions of all.
 func comparePeers(ctx context.Context, s *settings) ([]peers.Spec, []string) {
 	specs := peers.All()
-	versions := goVersions("github.com/go-sql-driver/mysql", "entgo.io/ent", "github.com/uptrace/bun", "gorm.io/gorm", "gorm.io/driver/mysql")
+	versions := goVersions("github.com/go-sql-driver/mysql", "entgo.io/ent", "github.com/uptrace/bun", "gorm.io/gorm",
+		"gorm.io/driver/mysql")
 	versions = append(versions, peers.SqlcVersion())
 	drizzle, err := peers.Drizzle(ctx, os.Stderr)
 	if err != nil {
@@ -279,7 +285,8 @@ func (b *bench) report() (text string, panels []report.Panel) {
 	}
 	fmt.Fprintf(&out, "%s", goals.String())
 	for _, op := range peers.Ops {
-		table := report.Table{Head: []string{string(op), "µs", "× prepared", "quartiles", "µs alone", "round trips", "allocations", "kB"}}
+		table := report.Table{Head: []string{string(op), "µs", "× prepared", "quartiles", "µs alone", "round trips",
+			"allocations", "kB"}}
 		panel := report.Panel{Title: string(op), Top: 5 * measure.SpreadOf(b.all[0].of[op].busy).Median}
 		for _, c := range b.all {
 			f := c.of[op]
@@ -288,7 +295,8 @@ func (b *bench) report() (text string, panels []report.Panel) {
 			}
 			busy, ratio := measure.SpreadOf(f.busy), measure.SpreadOf(f.ratio)
 			table.Add(c.Name, fmt.Sprintf("%.0f", busy.Median), fmt.Sprintf("%.2f", ratio.Median),
-				fmt.Sprintf("%.2f to %.2f", ratio.Low, ratio.High), fmt.Sprintf("%.0f", measure.SpreadOf(f.alone).Median),
+				fmt.Sprintf("%.2f to %.2f", ratio.Low, ratio.High), fmt.Sprintf("%.0f",
+					measure.SpreadOf(f.alone).Median),
 				fmt.Sprintf("%.3g", f.trips), number(f.allocs), number(f.bytes/1000))
 			panel.Bars = append(panel.Bars, report.Bar{
 				Label: c.Name, Low: busy.Low, Value: busy.Median, High: busy.High,
@@ -329,5 +337,6 @@ func number(v float64) string {
 }
 
 func rowsText(size load.Size) string {
-	return fmt.Sprintf("%d sessions, %d users and %d locked ones, %d refresh tokens, %d codes", size.Sessions, size.Users, size.Locked, size.RefreshTokens, size.Codes)
+	return fmt.Sprintf("%d sessions, %d users and %d locked ones, %d refresh tokens, %d codes", size.Sessions,
+		size.Users, size.Locked, size.RefreshTokens, size.Codes)
 }

@@ -82,7 +82,8 @@ func (l *line) measure(ctx context.Context, s *settings, sizes []*bench, peer in
 	for round := range s.rounds + 1 {
 		took := make([]float64, len(sizes))
 		for _, i := range rand.Perm(len(sizes)) {
-			µs, err := sizes[i].run(ctx, sizes[i].all[peer].runner, l.op, uint64(round), enough(s.round, s.connections), s.connections, s.round)
+			µs, err := sizes[i].run(ctx, sizes[i].all[peer].runner, l.op, uint64(round), enough(s.round, s.connections),
+				s.connections, s.round)
 			if err != nil {
 				return err
 			}
@@ -112,7 +113,8 @@ func growthReport(s *settings, sizes []*bench, lines []*line) (string, error) {
 	last := len(sizes) - 1
 	for _, l := range lines {
 		row := []string{fmt.Sprintf("%s, %s", l.op, l.peer)}
-		series := report.Series{Label: string(l.op) + ", " + strings.TrimPrefix(strings.TrimPrefix(l.peer, "authgraph, "), "database/sql, ")}
+		series := report.Series{Label: string(l.op) + ", " +
+			strings.TrimPrefix(strings.TrimPrefix(l.peer, "authgraph, "), "database/sql, ")}
 		for i := range sizes {
 			µs, ratio := measure.SpreadOf(l.µs[i]), measure.SpreadOf(l.ratio[i])
 			row = append(row, fmt.Sprintf("%.0f (%.2f)", µs.Median, ratio.Median))
@@ -124,13 +126,15 @@ func growthReport(s *settings, sizes []*bench, lines []*line) (string, error) {
 		if slices.Contains(peers.Ours, l.peer) {
 			plotted = append(plotted, series)
 			if l.op == peers.CheckSession {
-				goals.Add(fmt.Sprintf("%s, %s, %s ÷ %s", l.op, l.peer, steps[last], steps[0]), fmt.Sprintf("%.2f", growthLimit),
+				goals.Add(fmt.Sprintf("%s, %s, %s ÷ %s", l.op, l.peer, steps[last], steps[0]),
+					fmt.Sprintf("%.2f", growthLimit),
 					fmt.Sprintf("%.2f", r.Median), quartiles, met(r.Median <= growthLimit))
 			}
 		}
 	}
 	const plot = "benchmarks-growth.svg"
-	err := report.Lines(filepath.Join(filepath.Dir(s.doc), plot), "Microseconds an operation, by sessions in the table", "µs", steps, plotted)
+	err := report.Lines(filepath.Join(filepath.Dir(s.doc), plot), "Microseconds an operation, by sessions in the table",
+		"µs", steps, plotted)
 	return fmt.Sprintf("A size is the number of sessions. Users, refresh tokens and codes are a quarter of it each. "+
 		"One server holds all sizes at once. %d connections, %d rounds of %s a size.\n\n%s\n%s\n"+
 		"![Microseconds an operation by size](%s)\n",

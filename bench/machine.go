@@ -29,8 +29,10 @@ func (s *server) setting(ctx context.Context, set *settings, versions []string) 
 		// The folder of the file is of no use to a reader.
 		command = strings.ReplaceAll(command, set.atlas, filepath.Base(set.atlas))
 	}
-	return fmt.Sprintf("Measured on %s with `%s` on %s. MySQL %s%s, the clients on the same machine over TCP; %s. %s.\n\n",
-		time.Now().UTC().Format(time.DateOnly), command, machine(), s.Version, files(set), variables, strings.Join(versions, ", ")), nil
+	return fmt.Sprintf("Measured on %s with `%s` on %s. MySQL %s%s, the clients on the same machine over TCP; "+
+		"%s. %s.\n\n",
+		time.Now().UTC().Format(time.DateOnly), command, machine(), s.Version, files(set), variables,
+		strings.Join(versions, ", ")), nil
 }
 
 // files says on what kind of file system a server of the program's own has its files; TMPDIR decides it.
@@ -114,7 +116,8 @@ func commit() string {
 		return "of an unknown commit"
 	}
 	name := strings.TrimSpace(string(out))
-	if out, err = exec.Command("git", "status", "--porcelain", "--", ":(top)", ":(top,exclude)docs").Output(); err != nil || len(out) > 0 {
+	if out, err = exec.Command("git", "status", "--porcelain", "--", ":(top)",
+		":(top,exclude)docs").Output(); err != nil || len(out) > 0 {
 		name += "-dirty"
 	}
 	return name

@@ -15,7 +15,8 @@ import (
 
 func TestACommandThatDoesNotExistIsRefusedWithThoseThatDo(t *testing.T) {
 	t.Parallel()
-	for code, calls := range map[int][][]string{2: {{}, {"nonsense"}, {"growht", "-rows", "10k"}}, 0: {{"-h"}, {"--help"}, {"purge", "-h"}}} {
+	for code, calls := range map[int][][]string{2: {{}, {"nonsense"}, {"growht", "-rows", "10k"}},
+		0: {{"-h"}, {"--help"}, {"purge", "-h"}}} {
 		for _, args := range calls {
 			var stderr bytes.Buffer
 			assert.Equal(t, code, command(t.Context(), args, &stderr), "%q", args)

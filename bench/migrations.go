@@ -122,9 +122,11 @@ func (c *timed) run(ctx context.Context) (float64, error) {
 	return float64(took.Microseconds()) / 1000, err
 }
 
-func (s *server) timedCommands(ctx context.Context, set *settings, work string) (commands []*timed, versions []string, err error) {
+func (s *server) timedCommands(ctx context.Context, set *settings, work string) (commands []*timed, versions []string,
+	err error) {
 	binary := filepath.Join(work, "authgraph")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-C", "..", "-trimpath", "-o", binary, "./cmd/authgraph").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "go", "build", "-C", "..", "-trimpath", "-o", binary,
+		"./cmd/authgraph").CombinedOutput(); err != nil {
 		return nil, nil, fmt.Errorf("build the binary: %w\n%s", err, out)
 	}
 	project := filepath.Join(work, "project")
@@ -171,7 +173,8 @@ func (s *server) timedCommands(ctx context.Context, set *settings, work string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := (&timed{dir: project, args: []string{binary, "migrate", "apply"}, env: same(ours)}).run(ctx); err != nil {
+	if _, err := (&timed{dir: project, args: []string{binary, "migrate", "apply"},
+		env: same(ours)}).run(ctx); err != nil {
 		return nil, nil, err
 	}
 	add(toolOurs, project, unchanged, map[string][]string{
@@ -194,7 +197,8 @@ func (s *server) timedCommands(ctx context.Context, set *settings, work string) 
 			return nil, nil, err
 		}
 		for _, command := range []string{"generate", "migrate"} {
-			if _, err := (&timed{dir: drizzle, args: append(slices.Clone(kit), command), env: same(url)}).run(ctx); err != nil {
+			if _, err := (&timed{dir: drizzle, args: append(slices.Clone(kit), command),
+				env: same(url)}).run(ctx); err != nil {
 				return nil, nil, fmt.Errorf("drizzle-kit %s: %w", command, err)
 			}
 		}
@@ -235,7 +239,8 @@ func (s *server) timedCommands(ctx context.Context, set *settings, work string) 
 		}
 		add(toolAtlas, project, unchanged, map[string][]string{
 			taskStart: {atlas, "version"},
-			taskDiff:  {atlas, "migrate", "diff", "nothing", "--dir", "file://migrate", "--to", "file://ent/schema.sql", "--dev-url", dev},
+			taskDiff: {atlas, "migrate", "diff", "nothing", "--dir", "file://migrate", "--to", "file://ent/schema.sql",
+				"--dev-url", dev},
 			taskApply: shell(apply), taskPending: shell(apply),
 		}, url)
 	}

@@ -72,7 +72,8 @@ func purge(ctx context.Context, s *settings) error {
 	}
 	for _, rate := range s.limits {
 		parts = append(parts, &part{
-			name: fmt.Sprintf("purge at a rate of %d", rate), readers: readers, purge: &auth.PurgeOptions{Batch: s.batch, Rate: rate},
+			name: fmt.Sprintf("purge at a rate of %d", rate), readers: readers,
+			purge: &auth.PurgeOptions{Batch: s.batch, Rate: rate},
 		})
 	}
 	parts = append(parts, &part{name: "purge without a rate, no readers", purge: &auth.PurgeOptions{Batch: s.batch}})
@@ -108,7 +109,8 @@ func purge(ctx context.Context, s *settings) error {
 	return report.Section(s.doc, s.section, text)
 }
 
-// purgeCodes deletes the codes that have ended, which a purge begins with: only sessions, the dearest rows, are measured.
+// purgeCodes deletes the codes that have ended, which a purge begins with: only sessions, the
+// dearest rows, are measured.
 func purgeCodes(ctx context.Context, svc *auth.Service) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -133,7 +135,8 @@ func settle(ctx context.Context, db *sql.DB) error {
 	before, same := -1, 0
 	for {
 		var history, dirty int
-		if err := db.QueryRowContext(ctx, `SELECT MAX(IF(NAME = 'trx_rseg_history_len', COUNT, 0)), MAX(IF(NAME = 'buffer_pool_pages_dirty', COUNT, 0))
+		if err := db.QueryRowContext(ctx, `SELECT MAX(IF(NAME = 'trx_rseg_history_len', COUNT, 0)),
+		MAX(IF(NAME = 'buffer_pool_pages_dirty', COUNT, 0))
 			FROM information_schema.INNODB_METRICS`).Scan(&history, &dirty); err != nil {
 			return err
 		}
@@ -147,7 +150,8 @@ func settle(ctx context.Context, db *sql.DB) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limit:
-			return fmt.Errorf("the server does not come to rest, does somebody else write to it? Its history is %d transactions, %d pages are not written", history, dirty)
+			return fmt.Errorf("the server does not come to rest, does somebody else write to it? Its history is %d "+
+				"transactions, %d pages are not written", history, dirty)
 		case <-tick.C:
 		}
 	}
@@ -200,7 +204,8 @@ func spin() {
 
 // service is package auth on a pool of its own.
 func service(ctx context.Context, url string, connections int) (*auth.Service, func(), error) {
-	client, err := authgraph.Open(ctx, url, authgraph.WithPool(authgraph.Pool{MaxOpen: connections, MaxLifetime: time.Hour}))
+	client, err := authgraph.Open(ctx, url,
+		authgraph.WithPool(authgraph.Pool{MaxOpen: connections, MaxLifetime: time.Hour}))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -279,7 +284,8 @@ func purgeReport(s *settings, size load.Size, parts []*part) (string, error) {
 		v := measure.SpreadOf(values)
 		return fmt.Sprintf(verb+" ("+verb+" to "+verb+")", v.Median, v.Low, v.High)
 	}
-	table := report.Table{Head: []string{"median, with quartiles", "rows purged a second", "readers' p50, µs", "readers' p99, µs", "p99 ÷ alone", ""}}
+	table := report.Table{Head: []string{"median, with quartiles", "rows purged a second", "readers' p50, µs",
+		"readers' p99, µs", "p99 ÷ alone", ""}}
 	table.Add("target", fmt.Sprintf("≥ %d", purgeRate), "", "", fmt.Sprintf("≤ %.1f", readersP99), "")
 	var lines []report.Series
 	quiet := parts[0].percentiles(0.99)
@@ -301,7 +307,8 @@ func purgeReport(s *settings, size load.Size, parts []*part) (string, error) {
 			}
 			row[4] = cell("%.2f", times)
 			if p.purge != nil && (p.purge.Rate == 0 || p.purge.Rate >= purgeRate) {
-				row[5] = met(measure.SpreadOf(p.rates()).Median >= purgeRate && measure.SpreadOf(times).Median <= readersP99)
+				row[5] = met(measure.SpreadOf(p.rates()).Median >= purgeRate &&
+					measure.SpreadOf(times).Median <= readersP99)
 			}
 		}
 		table.Add(row...)
@@ -311,7 +318,8 @@ func purgeReport(s *settings, size load.Size, parts []*part) (string, error) {
 	for i := range s.rounds {
 		steps = append(steps, fmt.Sprint(i+1))
 	}
-	err := report.Lines(filepath.Join(filepath.Dir(s.doc), plot), "Rows purged a second, round by round", "rows/s", steps, lines)
+	err := report.Lines(filepath.Join(filepath.Dir(s.doc), plot), "Rows purged a second, round by round", "rows/s",
+		steps, lines)
 	return fmt.Sprintf("Rows: %s. %d %% of the sessions have ended. %d readers check %d random live sessions a second "+
 		"between them. %d rounds of %d parts of %s each.\n\n%s\n![Rows purged a second](%s)\n",
 		rowsText(size), size.Expired, s.readers, s.rate, s.rounds, len(parts), s.part, table.String(), plot), err

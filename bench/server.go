@@ -110,7 +110,8 @@ func openDB(url string) (*sql.DB, error) {
 func (s *server) variables(ctx context.Context) (string, error) {
 	var parts []string
 	for _, name := range []string{
-		"innodb_buffer_pool_size", "innodb_flush_log_at_trx_commit", "innodb_doublewrite", "log_bin", "innodb_fill_factor",
+		"innodb_buffer_pool_size", "innodb_flush_log_at_trx_commit", "innodb_doublewrite", "log_bin",
+		"innodb_fill_factor",
 		"innodb_redo_log_capacity", "innodb_adaptive_hash_index", "transaction_isolation",
 	} {
 		var got, value string

@@ -36,7 +36,8 @@ func parse(args []string) (*settings, error) {
 	name := args[0]
 	flags := flag.NewFlagSet("bench "+name, flag.ContinueOnError)
 	flags.SetOutput(os.Stderr)
-	flags.StringVar(&s.url, "url", "", "a MySQL server to use, as mysql://user:password@host:3306/, instead of one of its own")
+	flags.StringVar(&s.url, "url", "",
+		"a MySQL server to use, as mysql://user:password@host:3306/, instead of one of its own")
 	flags.StringVar(&s.doc, "doc", "../docs/benchmarks.md", "the `file` whose section is written")
 	rows := map[string]string{"compare": "300k", "growth": "10k,100k,1M", "purge": "1M"}[name]
 	rounds := 15
@@ -51,7 +52,8 @@ func parse(args []string) (*settings, error) {
 		flags.IntVar(&s.rate, "rate", 1000, "session checks a second, of all readers together")
 		flags.IntVar(&s.batch, "batch", 0, "rows a statement deletes; default that of auth.PurgeOptions")
 		s.limits = []int{21_000, 5000}
-		flags.Func("limits", "PurgeOptions.Rate of the parts that have one, `numbers` with commas between (default 21000,5000)", func(text string) (err error) {
+		flags.Func("limits", "PurgeOptions.Rate of the parts that have one, `numbers` with commas between (default "+
+			"21000,5000)", func(text string) (err error) {
 			s.limits = nil
 			for number := range strings.SplitSeq(text, ",") {
 				n, err := strconv.Atoi(number)
@@ -62,7 +64,8 @@ func parse(args []string) (*settings, error) {
 			}
 			return nil
 		})
-		flags.IntVar(&s.expired, "expired", 0, "how many sessions, tokens and codes in a hundred have ended; default 25, and 90 below 5M rows")
+		flags.IntVar(&s.expired, "expired", 0,
+			"how many sessions, tokens and codes in a hundred have ended; default 25, and 90 below 5M rows")
 		flags.DurationVar(&s.part, "part", 4*time.Second, "how long each part takes")
 		flags.StringVar(&s.section, "section", s.section, "the `name` of the section of the file that is written")
 		rounds = 6
@@ -71,7 +74,9 @@ func parse(args []string) (*settings, error) {
 		rounds = 20
 	}
 	if rows != "" {
-		flags.StringVar(&rows, "rows", rows, "sessions to load, such as 300k or 10M"+map[bool]string{true: ", and further sizes after commas"}[name == "growth"])
+		flags.StringVar(&rows, "rows", rows,
+			"sessions to load, such as 300k or 10M"+map[bool]string{true: ", and further sizes " +
+				"after commas"}[name == "growth"])
 		flags.StringVar(&s.pool, "buffer-pool", "", "innodb_buffer_pool_size of its own server; default by rows")
 	}
 	if rounds > 0 {

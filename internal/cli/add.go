@@ -36,7 +36,8 @@ or is interrupted leaves everything as it was.`,
 				return err
 			}
 			if a.format == formatText && result != nil && result.Migration != "" {
-				fmt.Fprintln(a.stderr, "next: review the migration, set DATABASE_URL as in .env.example, then: authgraph migrate apply")
+				fmt.Fprintln(a.stderr, "next: review the migration, set DATABASE_URL as in .env.example, then: "+
+					"authgraph migrate apply")
 			}
 			return nil
 		}),
@@ -44,7 +45,9 @@ or is interrupted leaves everything as it was.`,
 	i.addFlags(cmd)
 	flags := cmd.Flags()
 	flags.BoolVar(&i.Auth, "with-auth", false, "install package auth and Open too, as source")
-	flags.StringVar(&i.devURL, "dev-url", "", "an empty database to plan a later migration in, as a `URL` (default a scratch database beside the one of --url, dropped afterwards)")
+	flags.StringVar(&i.devURL, "dev-url", "",
+		"an empty database to plan a later migration in, as a `URL` (default a scratch database beside the one of "+
+			"--url, dropped afterwards)")
 	flags.BoolVar(&i.noMigration, "no-migration", false, "plan no migration")
 	return cmd
 }

@@ -64,8 +64,10 @@ func pageShowsTheTableThatIsChosen(t *testing.T, b *browser) {
 	b.eval(shown, "sessions")
 	b.eval(`location.hash`, "#sessions")
 	b.eval(`document.activeElement.textContent`, "sessions")
-	b.eval(`[...document.querySelectorAll("[aria-current]")].map((e) => e.tagName + " " + e.dataset.table).join(", ")`, "A sessions, a sessions")
-	b.eval(`[...document.querySelectorAll(".relation.current title")].map((e) => e.textContent).join()`, "sessions (user_id) refers to users (id)")
+	b.eval(`[...document.querySelectorAll("[aria-current]")].map((e) => e.tagName + " " + e.dataset.table).join(", ")`,
+		"A sessions, a sessions")
+	b.eval(`[...document.querySelectorAll(".relation.current title")].map((e) => e.textContent).join()`,
+		"sessions (user_id) refers to users (id)")
 	b.eval(`document.querySelector("section.current h2").getBoundingClientRect().top < innerHeight`, true)
 	b.press(kb.Escape)
 	b.eval(shown, "otps refresh_tokens sessions users")
@@ -124,12 +126,15 @@ func pageOpensTablesThatAreNamedAsItsParts(t *testing.T, b *browser) {
 
 func pageTellsWhatIsKnownOfATable(t *testing.T, b *browser) {
 	b.visit("#sessions")
-	const index = `[...document.querySelectorAll("#sessions ul.cards > li")].find((e) => e.innerText.includes("session_user_id_is_active_expires_at"))`
-	b.eval(index+`.querySelector(".title").innerText`, "session_user_id_is_active_expires_at (user_id, is_active, expires_at)")
+	const index = `[...document.querySelectorAll("#sessions ul.cards > li")].
+		find((e) => e.innerText.includes("session_user_id_is_active_expires_at"))`
+	b.eval(index+`.querySelector(".title").innerText`,
+		"session_user_id_is_active_expires_at (user_id, is_active, expires_at)")
 	b.eval(index+`.querySelectorAll(".queries li").length`, 6.0)
 	b.eval(index+`.textContent.includes("list sessions")`, true)
 	b.eval(`document.querySelector("#sessions tbody").rows.length`, 10.0)
-	b.eval(`[...document.querySelector("#sessions tbody").rows].find((r) => r.innerText.startsWith("token_hash")).innerText.replace(/\n/g, "").split("\t").join("|")`, "token_hash|UK|varchar(255)|not null||ascii_bin")
+	b.eval(`[...document.querySelector("#sessions tbody").rows].find((r) => r.innerText.startsWith("token_hash")).
+		innerText.replace(/\n/g, "").split("\t").join("|")`, "token_hash|UK|varchar(255)|not null||ascii_bin")
 	b.eval(`[...document.querySelectorAll("#refresh_tokens pre")].map((e) => e.textContent.split(" (")[0]).join("; ")`,
 		"CREATE TABLE `refresh_tokens`; ALTER TABLE `refresh_tokens` ADD COLUMN `grace_uses` int NOT NULL DEFAULT 0;")
 }
@@ -139,22 +144,26 @@ func pageFitsAPhone(t *testing.T, b *browser) {
 	for _, at := range []string{"", "#users", "#sessions", "#refresh_tokens", "#otps"} {
 		b.visit(at)
 		b.eval(`innerWidth`, 375.0)
-		b.eval(`document.querySelectorAll("details").forEach((d) => { d.open = true; }), document.documentElement.scrollWidth <= innerWidth`, true)
+		b.eval(`document.querySelectorAll("details").forEach((d) => { d.open = true; }),
+		document.documentElement.scrollWidth <= innerWidth`, true)
 		b.picture("phone" + strings.TrimPrefix(at, "#"))
 	}
-	b.eval(`document.querySelector("#otps .wide").scrollWidth > document.querySelector("#otps .wide").clientWidth`, true)
+	b.eval(`document.querySelector("#otps .wide").scrollWidth > document.querySelector("#otps .wide").clientWidth`,
+		true)
 }
 
 func pageIsReadableInLightAndDark(t *testing.T, b *browser) {
 	grounds := map[string]bool{}
 	for _, scheme := range []string{"light", "dark"} {
-		call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+		media := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
+		call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: media})
 		for _, at := range []string{"", "#users"} {
 			b.visit(at)
 			b.eval(`document.querySelectorAll("details").forEach((d) => { d.open = true; }), `+faint, "")
 			b.picture(scheme + strings.TrimPrefix(at, "#"))
 		}
-		grounds[evaluate[string](b, `getComputedStyle(document.body).backgroundColor + getComputedStyle(document.querySelector(".card")).fill`)] = true
+		grounds[evaluate[string](b, `getComputedStyle(document.body).backgroundColor +
+			getComputedStyle(document.querySelector(".card")).fill`)] = true
 	}
 	assert.Len(t, grounds, 2, "dark is not light")
 }
@@ -170,7 +179,8 @@ func pageIsADocumentWithoutItsScript(t *testing.T, b *browser) {
 
 const (
 	// shown are the tables whose sections can be seen.
-	shown = `[...document.querySelectorAll("section.table")].filter((s) => s.checkVisibility()).map((s) => s.id).join(" ")`
+	shown = `[...document.querySelectorAll("section.table")].
+		filter((s) => s.checkVisibility()).map((s) => s.id).join(" ")`
 	// faint are the texts whose contrast with what is behind them is below 4.5 (WCAG 2, success criterion 1.4.3).
 	faint = `(() => {
 		const rgb = (c) => c.match(/[\d.]+/g).map(Number);
@@ -179,21 +189,25 @@ const (
 			return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 		};
 		const ground = (e) => {
-			if (e.closest("svg")) return getComputedStyle(e.parentElement.querySelector(e.matches(".name") ? ".head" : ".card")).fill;
+			if (e.closest("svg")) {
+				return getComputedStyle(e.parentElement.querySelector(e.matches(".name") ? ".head" : ".card")).fill;
+			}
 			for (; e; e = e.parentElement) {
 				const c = getComputedStyle(e).backgroundColor;
 				if (rgb(c)[3] !== 0) return c;
 			}
 			return "rgb(255, 255, 255)";
 		};
-		const texts = [...document.querySelectorAll("body *")].filter((e) => !e.matches("script, title, desc") && e.checkVisibility() &&
+		const texts = [...document.querySelectorAll("body *")].filter((e) =>
+			!e.matches("script, title, desc") && e.checkVisibility() &&
 			[...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()));
 		if (texts.length < 100) return "only " + texts.length + " texts were found";
 		return texts.map((e) => {
 			const style = getComputedStyle(e);
 			const [a, b] = [light(e.closest("svg") ? style.fill : style.color), light(ground(e))].sort((a, b) => b - a);
 			return [(a + 0.05) / (b + 0.05), e];
-		}).filter(([ratio]) => ratio < 4.5).map(([ratio, e]) => ratio.toFixed(2) + " " + e.tagName + "." + e.className + " " + e.textContent.slice(0, 30)).join("\n");
+		}).filter(([ratio]) => ratio < 4.5).map(([ratio, e]) =>
+			ratio.toFixed(2) + " " + e.tagName + "." + e.className + " " + e.textContent.slice(0, 30)).join("\n");
 	})()`
 )
 
@@ -254,7 +268,8 @@ func findChromium(t *testing.T) string {
 			return path
 		}
 	}
-	t.Fatalf("no Chromium is on PATH: install it (on Debian: apt-get install chromium), or leave its tests out with %s=1", withoutChromium)
+	t.Fatalf("no Chromium is on PATH: install it (on Debian: apt-get install chromium), or leave its tests out "+
+		"with %s=1", withoutChromium)
 	return ""
 }
 

@@ -234,13 +234,16 @@ func (d *demo) walk() error {
 	if err != nil {
 		return err
 	}
-	d.add(&d.walked, "client.User.Query().Where(user.ID(u.ID),\nuser.HasSessionsWith(session.IsActive(true))).Count(ctx)", count(n, "user"))
+	d.add(&d.walked, "client.User.Query().Where(user.ID(u.ID),\n"+
+		"user.HasSessionsWith(session.IsActive(true))).Count(ctx)",
+		count(n, "user"))
 
 	n, err = u.QueryRefreshTokens().Where(refreshtoken.IsRevoked(false)).Count(ctx)
 	if err != nil {
 		return err
 	}
-	d.add(&d.walked, "u.QueryRefreshTokens().\nWhere(refreshtoken.IsRevoked(false)).Count(ctx)", count(n, "token")+" of 2")
+	d.add(&d.walked, "u.QueryRefreshTokens().\nWhere(refreshtoken.IsRevoked(false)).Count(ctx)",
+		count(n, "token")+" of 2")
 
 	n, err = client.OTP.Delete().Where(otp.Email(u.Email)).Exec(ctx)
 	if err != nil {
@@ -274,7 +277,8 @@ func devices(sessions []*ent.Session) string {
 func demoText(r demoResult, name string, unnamed bool) string {
 	var b strings.Builder
 	if len(r.Applied) > 0 {
-		fmt.Fprintf(&b, "Made the tables users, otps, sessions and refresh_tokens (%s).\n", count(len(r.Applied), "migration"))
+		fmt.Fprintf(&b, "Made the tables users, otps, sessions and refresh_tokens (%s).\n",
+			count(len(r.Applied), "migration"))
 	} else {
 		fmt.Fprintf(&b, "The tables are there already, at version %s.\n", r.Current)
 	}

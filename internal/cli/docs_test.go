@@ -16,12 +16,19 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
 
+// The reasons of notRun that are given more than once.
+const (
+	changesPrograms = "it changes the programs of whoever runs the test"
+	compiles        = "it compiles a client; the scripts of testdata/install run it"
+	notInstalled    = "nothing is installed here; the scripts of testdata/install run it"
+)
+
 // notRun are the commands of the pages that the test does not run, and why.
 var notRun = map[string]string{
 	"go run ./cmd/authgraph demo":           "it needs this repository; the script demo runs it",
 	"make test":                             "it is this test, with all others",
 	"go get github.com/authgraph/authgraph": "it needs a release on a module proxy",
-	"go install github.com/authgraph/authgraph/cmd/authgraph@latest": "it changes the programs of whoever runs the test",
+	"go install github.com/authgraph/authgraph/cmd/authgraph@latest": changesPrograms,
 	"go generate ./ent":     "it needs this repository; the pipeline requires a clean tree after it",
 	"make bench":            "it takes hours",
 	"make bench-growth":     "it takes hours",
@@ -29,12 +36,12 @@ var notRun = map[string]string{
 	"make bench-migrations": "it takes hours, npm and the Atlas CLI",
 	"make bench ROWS=10M BENCHFLAGS='-rounds 30'":                      "it takes hours",
 	"go mod init example.com/app":                                      "the folder is a module already",
-	"authgraph init --db mysql":                                        "it compiles a client; the scripts of testdata/install run it",
-	"authgraph add schema auth --db mysql":                             "it compiles a client; the scripts of testdata/install run it",
-	"authgraph add schema auth/session --db mysql":                     "it compiles a client; the scripts of testdata/install run it",
-	"authgraph add schema auth/user --url mysql://root@localhost:3306": "it compiles a client; the scripts of testdata/install run it",
-	"authgraph upgrade":                                                "nothing is installed here; the scripts of testdata/install run it",
-	"authgraph upgrade --dry-run":                                      "nothing is installed here; the scripts of testdata/install run it",
+	"authgraph init --db mysql":                                        compiles,
+	"authgraph add schema auth --db mysql":                             compiles,
+	"authgraph add schema auth/session --db mysql":                     compiles,
+	"authgraph add schema auth/user --url mysql://root@localhost:3306": compiles,
+	"authgraph upgrade":                                                notInstalled,
+	"authgraph upgrade --dry-run":                                      notInstalled,
 }
 
 // finds are the commands of which exit code 3 is an answer.
@@ -132,8 +139,10 @@ func runAdvice(t *testing.T, page string, list []advice) {
 		return out, 0
 	}
 	set := map[string]string{
-		"migrations.md": `git init -q -b main && git add . && git commit -qm base && git update-ref refs/remotes/origin/main HEAD &&
-			sed -i.was '/otps_max_attempts/!s/^  .name. varchar(100) NOT NULL,$/&\n  shoe_size varchar(20) NULL,/' ent/schema.sql ent/schema.sqlite.sql`,
+		"migrations.md": `git init -q -b main && git add . && git commit -qm base &&
+			git update-ref refs/remotes/origin/main HEAD &&
+			sed -i.was '/otps_max_attempts/!s/^  .name. varchar(100) NOT NULL,$/&\n  shoe_size varchar(20) NULL,/' \
+			ent/schema.sql ent/schema.sqlite.sql`,
 		"doctor.md":  `authgraph migrate apply`,
 		"inspect.md": `authgraph migrate apply; authgraph migrate apply --url sqlite://app.db`,
 	}

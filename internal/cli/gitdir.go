@@ -28,7 +28,8 @@ func dirAtBase(ctx context.Context, path, ref string) (directory.Dir, error) {
 	base, err := git(ctx, path, "merge-base", strings.TrimSpace(string(tip)), "HEAD")
 	switch {
 	case isNo(err):
-		return nil, fmt.Errorf("git knows no commit from which both HEAD and %q come: fetch the whole history, as with git fetch --unshallow, or correct --git-base", ref)
+		return nil, fmt.Errorf("git knows no commit from which both HEAD and %q come: fetch the whole history, as "+
+			"with git fetch --unshallow, or correct --git-base", ref)
 	case err != nil:
 		return nil, err
 	}
@@ -62,16 +63,19 @@ func isNo(err error) bool {
 
 // git runs git in a folder and returns what it prints.
 func git(ctx context.Context, folder string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", folder, "-c", "safe.bareRepository=explicit"}, args...)...)
+	cmd := exec.CommandContext(ctx, "git",
+		append([]string{"-C", folder, "-c", "safe.bareRepository=explicit"}, args...)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C") // its errors are read below
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return nil, errors.New("--git-base needs git, which is not installed: use --base with a checkout of the base instead")
+		return nil, errors.New("--git-base needs git, which is not installed: use --base with a checkout of the " +
+			"base instead")
 	case strings.Contains(stderr.String(), "not a git repository"):
-		return nil, fmt.Errorf("--git-base needs a git repository, and %s is in none: use --base with a checkout of the base instead", folder)
+		return nil, fmt.Errorf("--git-base needs a git repository, and %s is in none: use --base with a checkout of "+
+			"the base instead", folder)
 	case err != nil:
 		return nil, fmt.Errorf("git %s in %s: %w: %s", args[0], folder, err, strings.TrimSpace(stderr.String()))
 	}

@@ -49,14 +49,17 @@ func (h home) link(t *testing.T, name, to string) {
 // record is the one of an installation into these folders, with more of the file's lines.
 func (h home) record(t *testing.T, dir, migrations, more string) {
 	t.Helper()
-	h.put(t, ".authgraph/installed.txtar", fmt.Sprintf("version v0.0.1\ndb sqlite\ndir %s\nmigrations %s\ngenerator yes\nentities user\nauth no\n\n%s", dir, migrations, more))
+	h.put(t, ".authgraph/installed.txtar",
+		fmt.Sprintf("version v0.0.1\ndb sqlite\ndir %s\nmigrations %s\ngenerator yes\nentities user\nauth no\n\n%s",
+			dir, migrations, more))
 }
 
 // journal is one that restores a file.
 func (h home) journal(t *testing.T, name string) {
 	t.Helper()
 	planted := base64.StdEncoding.EncodeToString([]byte("planted"))
-	h.put(t, ".authgraph/undo.json", fmt.Sprintf(`{"Paths":[%q],"Files":{%[1]q:{"Mode":493,"Data":%q}},"Folders":[]}`, name, planted))
+	h.put(t, ".authgraph/undo.json",
+		fmt.Sprintf(`{"Paths":[%q],"Files":{%[1]q:{"Mode":493,"Data":%q}},"Folders":[]}`, name, planted))
 }
 
 // everything is each file below the home folder with its content, each link with what
@@ -88,10 +91,12 @@ func (h home) everything(t *testing.T) map[string]string {
 // of the user's is shown.
 func TestAHostileModuleIsRefused(t *testing.T) {
 	t.Parallel()
-	install := [][]string{{"upgrade"}, {"upgrade", "--dry-run"}, {"add", "schema", "auth", "--db", "sqlite", "--force"}, {"init", "--db", "sqlite"}}
+	install := [][]string{{"upgrade"}, {"upgrade", "--dry-run"}, {"add", "schema", "auth", "--db", "sqlite", "--force"},
+		{"init", "--db", "sqlite"}}
 	reads := [][]string{{"list"}, {"view", "schema", "auth"}}
 	migrate := [][]string{
-		{"migrate", "new", "x"}, {"migrate", "hash"}, {"migrate", "validate"}, {"migrate", "diff", "x"}, {"migrate", "check"},
+		{"migrate", "new", "x"}, {"migrate", "hash"}, {"migrate", "validate"}, {"migrate", "diff", "x"},
+		{"migrate", "check"},
 		{"migrate", "lint"}, {"migrate", "status"}, {"migrate", "apply"}, {"inspect", "migrate"},
 	}
 	all := append(append(append([][]string{}, install...), reads...), migrate...)
@@ -145,20 +150,25 @@ func TestAHostileModuleIsRefused(t *testing.T) {
 		"a link for the sum of a directory that is named": {func(t *testing.T, h home) {
 			h.put(t, "db/1_x.sql", "SELECT 1;\n")
 			h.link(t, "db/atlas.sum", "../"+keys)
-		}, [][]string{{"migrate", "hash", "--dir", "db"}, {"migrate", "new", "x", "--dir", "db"}}, "db/atlas.sum is a symbolic link"},
+		}, [][]string{{"migrate", "hash", "--dir", "db"}, {"migrate", "new", "x", "--dir", "db"}},
+			"db/atlas.sum is a symbolic link"},
 	}
-	for _, name := range []string{keys, "/.ssh/authorized_keys", ".git/hooks/pre-commit", "Makefile", ".github/workflows/x.yml", `..\..\.ssh\authorized_keys`} {
+	for _, name := range []string{keys, "/.ssh/authorized_keys", ".git/hooks/pre-commit", "Makefile",
+		".github/workflows/x.yml", `..\..\.ssh\authorized_keys`} {
 		tests["a journal with "+name] = test{func(t *testing.T, h home) {
 			h.record(t, "ent", "migrate", "")
 			h.journal(t, name)
 		}, install, foreign}
 	}
 	for _, dir := range []string{
-		"../../.ssh", "/tmp", ".", "ent/../../..", `..\..\.ssh`, `C:\Users`, ".git/hooks", ".GIT/hooks", "sub/.git/hooks", "git~1/hooks", ".git./hooks", ".g\u200cit/hooks",
+		"../../.ssh", "/tmp", ".", "ent/../../..", `..\..\.ssh`, `C:\Users`, ".git/hooks", ".GIT/hooks",
+		"sub/.git/hooks", "git~1/hooks", ".git./hooks", ".g\u200cit/hooks",
 	} {
 		names := fmt.Sprintf("names the path %q", dir)
-		tests["a record with the client in "+dir] = test{func(t *testing.T, h home) { h.record(t, dir, "migrate", "") }, all, names}
-		tests["a record with the migrations in "+dir] = test{func(t *testing.T, h home) { h.record(t, "ent", dir, "") }, all, names}
+		tests["a record with the client in "+dir] = test{func(t *testing.T, h home) { h.record(t, dir, "migrate", "") },
+			all, names}
+		tests["a record with the migrations in "+dir] = test{func(t *testing.T, h home) { h.record(t, "ent", dir, "") },
+			all, names}
 	}
 	tests["a record of a file outside"] = test{func(t *testing.T, h home) {
 		h.record(t, "ent", "migrate", "-- "+keys+" --\nplanted\n")
@@ -178,7 +188,8 @@ func TestAHostileModuleIsRefused(t *testing.T) {
 			for _, args := range test.commands {
 				cmd := exec.CommandContext(t.Context(), program, args...)
 				cmd.Dir = h.app
-				cmd.Env = append(os.Environ(), "HOME="+h.root, "XDG_CACHE_HOME=", "DATABASE_URL=sqlite://app.db", "GORACE="+goRace)
+				cmd.Env = append(os.Environ(), "HOME="+h.root, "XDG_CACHE_HOME=", "DATABASE_URL=sqlite://app.db",
+					"GORACE="+goRace)
 				out, err := cmd.CombinedOutput()
 				assert.Error(t, err, "%v: %s", args, out)
 				assert.Contains(t, string(out), test.says, args)
@@ -197,14 +208,17 @@ func TestAFolderThatPosesAsARepositoryRunsNothing(t *testing.T) {
 	require.NoError(t, os.RemoveAll(filepath.Join(h.app, ".git")))
 	ran := filepath.Join(h.root, "ran")
 	h.put(t, "HEAD", "ref: refs/heads/main\n")
-	h.put(t, "config", fmt.Sprintf("[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n\tfsmonitor = \"touch %s; false\"\n", ran))
+	h.put(t, "config", fmt.Sprintf("[core]\n\trepositoryformatversion = 0\n\tbare = false\n"+
+		"\tworktree = .\n\tfsmonitor = \"touch %s; false\"\n", ran))
 	h.put(t, "objects/x", "")
 	h.put(t, "refs/x", "")
 	h.put(t, "migrate/sqlite/1_x.sql", "SELECT 1;\n")
-	for _, args := range [][]string{{"migrate", "hash"}, {"migrate", "lint", "--git-base", "main"}, {"add", "schema", "auth", "--no-migration"}} {
+	for _, args := range [][]string{{"migrate", "hash"}, {"migrate", "lint", "--git-base", "main"},
+		{"add", "schema", "auth", "--no-migration"}} {
 		cmd := exec.CommandContext(t.Context(), installed(t), args...)
 		cmd.Dir = h.app
-		cmd.Env = append(os.Environ(), "HOME="+h.root, "XDG_CACHE_HOME=", "DATABASE_URL=sqlite://app.db", "PATH="+os.Getenv("PATH"), "GOFLAGS=-mod=mod", "GOPROXY=off", "GORACE="+goRace)
+		cmd.Env = append(os.Environ(), "HOME="+h.root, "XDG_CACHE_HOME=", "DATABASE_URL=sqlite://app.db",
+			"PATH="+os.Getenv("PATH"), "GOFLAGS=-mod=mod", "GOPROXY=off", "GORACE="+goRace)
 		out, _ := cmd.CombinedOutput() // git refuses, which is as good as a folder without a repository
 		assert.NoFileExists(t, ran, "%v: %s", args, out)
 	}

@@ -39,14 +39,17 @@ func newInstallation(a *app) *installation {
 
 func (i *installation) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&i.DB, "db", "", "the `database`: mysql, mariadb or sqlite (default as set up before, else that of the database URL, else asked for on a terminal)")
+	flags.StringVar(&i.DB, "db", "",
+		"the `database`: mysql, mariadb or sqlite (default as set up before, else that of the database URL, else "+
+			"asked for on a terminal)")
 	flags.StringVar(&i.Dir, "dir", "", "the ent `folder`, relative to go.mod (default as set up before, else ent)")
 	flags.BoolVar(&i.Force, "force", false, "replace files that are in the way, and bring back those that you deleted")
 	i.addSafetyFlags(cmd)
 	cmd.PreRunE = func(*cobra.Command, []string) error { return i.Check() }
-	_ = cmd.RegisterFlagCompletionFunc("db", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return install.Databases, cobra.ShellCompDirectiveNoFileComp
-	}) // it fails only for a flag that does not exist
+	_ = cmd.RegisterFlagCompletionFunc("db",
+		func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return install.Databases, cobra.ShellCompDirectiveNoFileComp
+		}) // it fails only for a flag that does not exist
 }
 
 func (i *installation) addSafetyFlags(cmd *cobra.Command) {
@@ -84,7 +87,8 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 		return nil, err
 	}
 	if i.Upgrade && project.DB() == "" {
-		return nil, errors.New("nothing was installed here: " + install.RecordFile + " is missing; begin with authgraph add schema auth")
+		return nil, errors.New("nothing was installed here: " + install.RecordFile +
+			" is missing; begin with authgraph add schema auth")
 	}
 	if err := i.chooseDatabase(ctx, project); err != nil {
 		return nil, err
@@ -141,7 +145,8 @@ func (i *installation) lock(ctx context.Context) (*install.Journal, error) {
 	if journal.Recovered {
 		fmt.Fprintln(i.stderr, "a run that was killed had left changes behind: they were undone")
 		if journal.Undone != "" {
-			fmt.Fprintf(i.stderr, "what was there until now is in %s: take from it what is yours, then remove it\n", journal.Undone)
+			fmt.Fprintf(i.stderr, "what was there until now is in %s: take from it what is yours, then remove it\n",
+				journal.Undone)
 		}
 	}
 	return journal, nil
@@ -157,7 +162,8 @@ func (i *installation) conflicts(plan *install.Plan) error {
 	if i.dryRun {
 		return &findings{files + ", as shown between the markers <<<<<<< and >>>>>>>"}
 	}
-	return &findings{fmt.Sprintf("%s: edit between the markers <<<<<<< and >>>>>>>, then run go generate ./%s", files, plan.Dir)}
+	return &findings{fmt.Sprintf("%s: edit between the markers <<<<<<< and >>>>>>>, then run go generate ./%s", files,
+		plan.Dir)}
 }
 
 // chooseDatabase settles --db where the project does not know it yet.
@@ -293,7 +299,8 @@ func (i *installation) refused(plan *install.Plan) error {
 	if len(paths) == 1 {
 		differ = "differs"
 	}
-	return errors.Join(err, fmt.Errorf("%s already there and %s from what would be written: rename or remove what is yours, or replace it with --force; nothing was changed",
+	return errors.Join(err, fmt.Errorf("%s already there and %s from what would be written: rename or remove what is "+
+		"yours, or replace it with --force; nothing was changed",
 		strings.Join(paths, ", "), differ))
 }
 
@@ -314,7 +321,9 @@ func (i *installation) steps(dev func(context.Context) (*planner.Dev, error)) in
 	s := install.Steps{NoMigration: i.noMigration, Dev: dev}
 	if i.format == formatText {
 		begin := time.Now()
-		s.Progress = func(step string) { fmt.Fprintf(i.stderr, "%5s  %s\n", time.Since(begin).Round(time.Second), step) }
+		s.Progress = func(step string) {
+			fmt.Fprintf(i.stderr, "%5s  %s\n", time.Since(begin).Round(time.Second), step)
+		}
 	}
 	return s
 }
@@ -340,7 +349,8 @@ func (i *installation) dev(db string) (func(context.Context) (*planner.Dev, erro
 	if (u.Dialect == dialect.SQLite) != (db == "sqlite") {
 		kind := strings.TrimSuffix(u.Dialect, "3") // sqlite3 is the driver's name
 		if i.urlFrom != "DATABASE_URL" {
-			return nil, fmt.Errorf("%s names a %s database, and this project is set up for %s: correct it, or leave it out; nothing was changed", flag, kind, db)
+			return nil, fmt.Errorf("%s names a %s database, and this project is set up for %s: correct it, or leave "+
+				"it out; nothing was changed", flag, kind, db)
 		}
 		i.unused(fmt.Sprintf("it names a %s database, and this project is set up for %s", kind, db))
 		return nil, nil
@@ -405,7 +415,8 @@ func (i *installation) printPlanned(plan *install.Plan) {
 func entities(cmd *cobra.Command, args []string) ([]string, error) {
 	example := cmd.CommandPath() + " schema auth"
 	if len(args) < 2 || args[0] != "schema" {
-		return nil, fmt.Errorf("%s takes schema and what of it, as in: %s or %s/session", cmd.CommandPath(), example, example)
+		return nil, fmt.Errorf("%s takes schema and what of it, as in: %s or %s/session", cmd.CommandPath(), example,
+			example)
 	}
 	var all, names []string
 	for _, e := range install.Entities {
@@ -448,7 +459,8 @@ func nearest(word string, known []string) []string {
 	for _, k := range known {
 		words.AddCommand(&cobra.Command{Use: k, Run: func(*cobra.Command, []string) {}})
 	}
-	return slices.DeleteFunc(words.SuggestionsFor(word), func(s string) bool { return s == "auth" && strings.HasPrefix(word, "auth/") })
+	return slices.DeleteFunc(words.SuggestionsFor(word),
+		func(s string) bool { return s == "auth" && strings.HasPrefix(word, "auth/") })
 }
 
 // completeEntities are the arguments that can follow.

@@ -33,7 +33,8 @@ func TestInstallAsksOnATerminal(t *testing.T) {
 	t.Parallel()
 	inModule := func(t *testing.T, args ...string) *running {
 		r := start(t, installed(t), "", args...)
-		require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"),
+			0o644))
 		return r
 	}
 	for typed, db := range map[string]string{"\n": "mysql", "2\n": "mariadb", "x\n4\nSQLite\n": "sqlite"} {
@@ -62,7 +63,8 @@ func TestInstallAsksOnATerminal(t *testing.T) {
 		return "y\n"
 	})
 	require.Error(t, err)
-	assert.Contains(t, shown, "authgraph: ent/schema/user.go was changed after authgraph had read it: run this again; nothing was changed")
+	assert.Contains(t, shown, "authgraph: ent/schema/user.go was changed after authgraph had read it: run this "+
+		"again; nothing was changed")
 	text, err := os.ReadFile(schema)
 	require.NoError(t, err)
 	assert.Equal(t, "package schema\n\n// Mine.\n", string(text))
@@ -96,14 +98,17 @@ func TestInterruptedInstall(t *testing.T) {
 			}
 			dry := again("upgrade", "--dry-run")
 			require.Error(t, dry.Run())
-			assert.Contains(t, dry.stderr.String(), "authgraph: a run that was killed left changes behind, or one is at work: without --dry-run they are undone first\n")
+			assert.Contains(t, dry.stderr.String(),
+				"authgraph: a run that was killed left changes behind, or one is at work: without --dry-run they are "+
+					"undone first\n")
 			next := again("add", "schema", "auth", "--db", "mariadb", "--force")
 			// It finds the module, undoes, and then stops at what it was asked for.
 			require.NoError(t, os.MkdirAll(filepath.Join(r.Dir, "vendor"), 0o755))
 			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "vendor", "modules.txt"), nil, 0o644))
 			require.Error(t, next.Run())
 			assert.Contains(t, next.stderr.String(), "a run that was killed had left changes behind: they were undone")
-			assert.Regexp(t, `what was there until now is in \.authgraph/undone-\S+: take from it what is yours`, next.stderr.String())
+			assert.Regexp(t, `what was there until now is in \.authgraph/undone-\S+: take from it what is yours`,
+				next.stderr.String())
 			kept, err := filepath.Glob(filepath.Join(r.Dir, ".authgraph", "undone-*", "ent", "schema", "user.go"))
 			require.NoError(t, err)
 			assert.Len(t, kept, 1)
@@ -120,7 +125,8 @@ func TestInterruptedInstall(t *testing.T) {
 			// The go command ignores a go.mod in the folder for temporary files.
 			r.Env = append(r.Env, "TMPDIR="+t.TempDir())
 			r.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"), 0o644))
+			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"),
+				[]byte("module example.com/app\n\ngo 1.26\n"), 0o644))
 			// Then go.mod is as the last go command left it, and known for that. How long it
 			// takes depends on what else the machine does.
 			seen := make(chan string, 1)

@@ -20,12 +20,14 @@ import (
 // the proxy of this run.
 func goEnvironment() map[string]string {
 	env := map[string]string{}
-	out, err := exec.Command("go", "env", "GOMODCACHE", "GOCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOFLAGS", "GOTOOLCHAIN").Output()
+	out, err := exec.Command("go", "env", "GOMODCACHE", "GOCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOFLAGS",
+		"GOTOOLCHAIN").Output()
 	if err != nil {
 		panic(err)
 	}
 	values := strings.Split(string(out), "\n")
-	for i, name := range []string{"GOMODCACHE", "GOCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOFLAGS", "GOTOOLCHAIN"} {
+	for i, name := range []string{"GOMODCACHE", "GOCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOFLAGS",
+		"GOTOOLCHAIN"} {
 		env[name] = values[i]
 	}
 	// What one script has compiled is not compiled again for another one in another folder.
@@ -81,7 +83,8 @@ func TestInstall(t *testing.T) {
 						if err != nil {
 							return err
 						}
-						text = bytes.Replace(text, []byte("module github.com/authgraph/authgraph\n"), []byte("module example.com/blog\n"), 1)
+						text = bytes.Replace(text, []byte("module github.com/authgraph/authgraph\n"),
+							[]byte("module example.com/blog\n"), 1)
 						if err := os.WriteFile(env.Getenv("WORK")+"/own."+name[3:], text, 0o644); err != nil {
 							return err
 						}

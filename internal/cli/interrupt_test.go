@@ -31,7 +31,8 @@ func installed(t *testing.T) string {
 func build(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "authgraph")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", program, "../../cmd/authgraph").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", program,
+		"../../cmd/authgraph").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return program
 }
@@ -131,7 +132,8 @@ func interruptedDiff(t *testing.T, program string) {
 				r.interrupt(t, signal)
 
 				var left int
-				require.NoError(t, server.QueryRow("SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = ?", scratch).Scan(&left))
+				require.NoError(t, server.QueryRow("SELECT COUNT(*) FROM information_schema.schemata "+
+					"WHERE schema_name = ?", scratch).Scan(&left))
 				assert.Zero(t, left)
 				assert.Empty(t, r.stdout.String())
 			})
@@ -176,19 +178,22 @@ func interruptedApply(t *testing.T, program string) {
 		files := t.TempDir()
 		r := apply()
 		r.Dir = files
-		require.NoError(t, os.WriteFile(filepath.Join(files, "1_pick.sql"), []byte("ALTER TABLE fruit ADD COLUMN picked int NULL;\n"), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(files, "1_pick.sql"),
+			[]byte("ALTER TABLE fruit ADD COLUMN picked int NULL;\n"), 0o644))
 		hash := start(t, program, url, "migrate", "hash", "--dir", ".")
 		hash.Dir = files
 		require.NoError(t, hash.Run())
 		require.NoError(t, r.Start())
 		mysqltest.Eventually(t, "the statement waits", func() bool {
 			return slices.ContainsFunc(statements(t, server), func(s statement) bool {
-				return strings.HasPrefix(s.text, "ALTER TABLE") && s.database == database && strings.Contains(s.state, "metadata lock")
+				return strings.HasPrefix(s.text, "ALTER TABLE") && s.database == database &&
+					strings.Contains(s.state, "metadata lock")
 			})
 		})
 		r.interrupt(t, syscall.SIGINT)
 		assert.Contains(t, r.stderr.String(), "1_pick.sql:1: statement 1 of 1 failed, 0 stay applied")
-		assert.Contains(t, r.stderr.String(), "run authgraph migrate apply --dir . again: it finds out whether the statement took effect, and goes on")
+		assert.Contains(t, r.stderr.String(),
+			"run authgraph migrate apply --dir . again: it finds out whether the statement took effect, and goes on")
 
 		status := start(t, program, url, "migrate", "status", "--dir", ".")
 		status.Dir = files

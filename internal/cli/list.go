@@ -60,7 +60,8 @@ func (a *app) list() error {
 		result.Module, result.DB, result.Dir = project.Module, project.DB(), project.Dir()
 	}
 	for _, e := range install.Entities {
-		result.Schemas = append(result.Schemas, listSchema{e, "auth/" + e.Name, slices.Contains(project.Installed(), e.Name)})
+		result.Schemas = append(result.Schemas,
+			listSchema{e, "auth/" + e.Name, slices.Contains(project.Installed(), e.Name)})
 	}
 	if a.format == formatJSON {
 		return a.printJSON(result)

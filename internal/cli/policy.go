@@ -77,7 +77,8 @@ func (a *app) policy(path string, strict bool) error {
 	}
 	failed, warned := of[auth.VerdictFail], of[auth.VerdictWarn]
 	if failed > 0 || strict && warned > 0 {
-		return &findings{fmt.Sprintf("policy found %s and %s: change the settings, or write down why they are as they are",
+		return &findings{fmt.Sprintf("policy found %s and %s: change the settings, or "+
+			"write down why they are as they are",
 			count(failed, "failure"), count(warned, "warning"))}
 	}
 	return nil
@@ -93,7 +94,8 @@ func (a *app) printPolicy(found []auth.Finding) {
 	for _, f := range found {
 		if f.Verdict != auth.VerdictOK {
 			off++
-			fmt.Fprintf(a.stdout, "\n%s %s: %s, wanted %s\n%s\n", f.Verdict, f.Rule, f.Value, f.Limit, indent("  ", f.Text))
+			fmt.Fprintf(a.stdout, "\n%s %s: %s, wanted %s\n%s\n", f.Verdict, f.Rule, f.Value, f.Limit,
+				indent("  ", f.Text))
 		}
 	}
 	fmt.Fprintf(a.stderr, "looked at %s, found %s\n", count(len(found), "rule"), count(off, "problem"))
@@ -150,11 +152,13 @@ func (f *configFile) config() auth.Config {
 	}
 	return auth.Config{
 		Password: password,
-		Hasher:   auth.Argon2id{Memory: f.Argon2id.MemoryKiB, Iterations: f.Argon2id.Iterations, Parallelism: f.Argon2id.Parallelism},
-		Lockout:  auth.LockoutPolicy{MaxFailures: f.Lockout.MaxFailures, Duration: f.Lockout.Duration.Duration},
+		Hasher: auth.Argon2id{Memory: f.Argon2id.MemoryKiB, Iterations: f.Argon2id.Iterations,
+			Parallelism: f.Argon2id.Parallelism},
+		Lockout: auth.LockoutPolicy{MaxFailures: f.Lockout.MaxFailures, Duration: f.Lockout.Duration.Duration},
 		OTP: auth.OTPPolicy{
 			Length: f.OTP.Length, Lifetime: f.OTP.Lifetime.Duration, MaxAttempts: f.OTP.MaxAttempts,
-			ResendCooldown: f.OTP.ResendCooldown.Duration, Budget: f.OTP.Budget, BudgetWindow: f.OTP.BudgetWindow.Duration,
+			ResendCooldown: f.OTP.ResendCooldown.Duration, Budget: f.OTP.Budget,
+			BudgetWindow: f.OTP.BudgetWindow.Duration,
 		},
 		Session: auth.SessionPolicy{
 			Idle: f.Session.Idle.Duration, Absolute: f.Session.Absolute.Duration,
@@ -164,7 +168,8 @@ func (f *configFile) config() auth.Config {
 			Idle: f.Refresh.Idle.Duration, Absolute: f.Refresh.Absolute.Duration,
 			Grace: f.Refresh.Grace.Duration, GraceUses: f.Refresh.GraceUses,
 		},
-		Account: auth.AccountPolicy{ReactivateAfter: f.Account.ReactivateAfter.Duration, Retention: f.Account.Retention.Duration},
+		Account: auth.AccountPolicy{ReactivateAfter: f.Account.ReactivateAfter.Duration,
+			Retention: f.Account.Retention.Duration},
 	}
 }
 
@@ -189,7 +194,8 @@ func readConfig(path string) (auth.Config, error) {
 	dec := json.NewDecoder(bytes.NewReader(content))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&f); err != nil {
-		return auth.Config{}, fmt.Errorf("read the configuration: %s: %w (authgraph policy --help shows the form)", path, err)
+		return auth.Config{}, fmt.Errorf("read the configuration: %s: %w (authgraph policy --help shows the form)",
+			path, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return auth.Config{}, fmt.Errorf("read the configuration: %s: holds more than one JSON object", path)

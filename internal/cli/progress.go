@@ -33,7 +33,8 @@ type fileLine struct {
 
 func newApplyPrinter(a *app, verbose bool) *applyPrinter {
 	text := a.format == formatText
-	return &applyPrinter{app: a, text: text, verbose: text && verbose, onTerminal: text && !verbose && isTerminal(a.stderr)}
+	bar := text && !verbose && isTerminal(a.stderr)
+	return &applyPrinter{app: a, text: text, verbose: text && verbose, onTerminal: bar}
 }
 
 func (p *applyPrinter) progress(s migrate.Progress) {

@@ -87,7 +87,8 @@ func TestPullRequest(t *testing.T) {
 		_, err = db.Exec("INSERT INTO gadgets (name, user_id) SELECT 'lamp', id FROM users WHERE test_colour IS NULL")
 		assert.NoError(t, err)
 		var owner string
-		assert.NoError(t, db.QueryRow("SELECT users.email FROM users JOIN gadgets ON gadgets.user_id = users.id").Scan(&owner))
+		assert.NoError(t, db.QueryRow("SELECT users.email FROM users JOIN gadgets "+
+			"ON gadgets.user_id = users.id").Scan(&owner))
 		assert.Equal(t, "ada@example.com", owner, "the rows stay")
 	}
 }

@@ -46,7 +46,8 @@ func TestPagesShowWhatIsPrinted(t *testing.T) {
 			shown, err := transcript("../../"+c.page, c.command)
 			require.NoError(t, err)
 			r := start(t, installed(t), "", strings.Fields(c.run)...)
-			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"), 0o644))
+			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"),
+				[]byte("module example.com/app\n\ngo 1.26\n"), 0o644))
 			var printed bytes.Buffer
 			r.Stdout, r.Stderr = &printed, &printed
 			require.NoError(t, r.Run(), printed.String())

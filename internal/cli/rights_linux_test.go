@@ -26,7 +26,8 @@ func TestFoldersThatAreNotOnesOwn(t *testing.T) {
 			`^authgraph: the folder cannot be written, nothing was changed: .*permission denied\n$`},
 		"migrations": {"migrate/sqlite", 0, []string{"migrate", "validate"},
 			`^authgraph: migration directory migrate/sqlite: .*permission denied\n$`},
-		"migrations that are named": {"files", 0, []string{"migrate", "apply", "--dir", "files", "--url", "sqlite://app.db"},
+		"migrations that are named": {"files", 0,
+			[]string{"migrate", "apply", "--dir", "files", "--url", "sqlite://app.db"},
 			`^authgraph: migration directory files: .*permission denied\n$`},
 		"output": {"locked", 0o555, []string{"inspect", "--url", "sqlite://app.db", "--out", "locked/schema.sql"},
 			`\nauthgraph: --out locked/schema.sql cannot be written: .*permission denied\n$`},
@@ -41,7 +42,8 @@ func TestFoldersThatAreNotOnesOwn(t *testing.T) {
 			if os.Geteuid() == 0 {
 				r.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 			}
-			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"), 0o644))
+			require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"),
+				[]byte("module example.com/app\n\ngo 1.26\n"), 0o644))
 			folder := filepath.Join(r.Dir, c.folder)
 			require.NoError(t, os.MkdirAll(folder, 0o755))
 			require.NoError(t, os.Chmod(folder, c.mode))

@@ -36,10 +36,13 @@ that fails where it has a result to show; an error is a line on standard error.`
 	root.SetVersionTemplate(versionLine)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.url, "url", "", "the database, as a `URL` (default $DATABASE_URL; demo has one of its own)")
-	flags.StringVar(&a.format, "format", "", "text (the default) or json; check and lint also github; inspect sql (its default), hcl, json, mermaid, svg or html")
-	_ = root.RegisterFlagCompletionFunc("format", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return formats(cmd), cobra.ShellCompDirectiveNoFileComp
-	}) // it fails only for a flag that does not exist
+	flags.StringVar(&a.format, "format", "",
+		"text (the default) or json; check and lint also github; inspect sql (its default), hcl, json, mermaid, "+
+			"svg or html")
+	_ = root.RegisterFlagCompletionFunc("format",
+		func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return formats(cmd), cobra.ShellCompDirectiveNoFileComp
+		}) // it fails only for a flag that does not exist
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkFlags(cmd); err != nil {
 			return err
@@ -76,7 +79,8 @@ Exit codes:
        init, add and upgrade leave every file as it was
 {{end}}`)
 	root.AddCommand(
-		newAdd(a), newAdopt(a), newDemo(a), newDoctor(a), newInit(a), newInspect(a), newList(a), newMigrate(a), newPolicy(a),
+		newAdd(a), newAdopt(a), newDemo(a), newDoctor(a), newInit(a), newInspect(a), newList(a),
+		newMigrate(a), newPolicy(a),
 		newPurge(a), newSchemaDiff(a), newUpgrade(a), newVersion(a), newView(a),
 	)
 	checkHelp(root)
@@ -179,7 +183,8 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // oneName is for commands that take the name of a migration.
 func oneName(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("%s takes one argument, the name of the migration, as in: %s add_phone", cmd.CommandPath(), cmd.CommandPath())
+		return fmt.Errorf("%s takes one argument, the name of the migration, as in: %s add_phone", cmd.CommandPath(),
+			cmd.CommandPath())
 	}
 	return directory.CheckName(args[0])
 }

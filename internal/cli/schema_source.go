@@ -44,7 +44,8 @@ type schemaSource struct {
 
 // errSource does not repeat what was given: it may be an address that holds a
 // password.
-var errSource = errors.New("unknown source: it is schema, migrate, ent://folder, file://path of a directory or an SQL file, or a database URL such as mysql://user:password@host:3306/app")
+var errSource = errors.New("unknown source: it is schema, migrate, ent://folder, file://path of a directory or an " +
+	"SQL file, or a database URL such as mysql://user:password@host:3306/app")
 
 // checkSources refuses arguments that name no source of any kind.
 func checkSources(args []string) error {
@@ -121,7 +122,8 @@ func (m *migrations) bench(sources []schemaSource, replays bool) (*workshop, err
 			continue
 		}
 		if live != nil && live.url.Dialect != s.url.Dialect {
-			return nil, fmt.Errorf("%s cannot be compared with %s: they are databases of different kinds", live.name, s.name)
+			return nil, fmt.Errorf("%s cannot be compared with %s: they are databases of different kinds", live.name,
+				s.name)
 		}
 		live = &sources[i]
 	}
@@ -141,7 +143,8 @@ func (m *migrations) bench(sources []schemaSource, replays bool) (*workshop, err
 		return nil, err
 	}
 	if w.dialect != live.url.Dialect {
-		return nil, fmt.Errorf("%s cannot be compared with what is worked out on a %s: name a database of its kind with --url, or an empty one with --dev-url", live.name, w.name)
+		return nil, fmt.Errorf("%s cannot be compared with what is worked out on a %s: name a database of its kind "+
+			"with --url, or an empty one with --dev-url", live.name, w.name)
 	}
 	return w, nil
 }

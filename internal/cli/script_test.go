@@ -282,7 +282,8 @@ func everything(ts *testscript.TestScript) string {
 		fmt.Fprintf(&b, "%s %x\n", strings.TrimPrefix(path, root), sha256.Sum256(content))
 		return err
 	}))
-	tables := "SELECT table_name, column_name, column_type FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY 1, 2"
+	tables := "SELECT table_name, column_name, column_type FROM information_schema.columns " +
+		"WHERE table_schema = DATABASE() ORDER BY 1, 2"
 	if ts.Getenv("ENGINE") == "sqlite" {
 		tables = "SELECT name, sql FROM sqlite_master ORDER BY 1"
 	}

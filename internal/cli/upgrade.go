@@ -25,7 +25,8 @@ A run that fails or is interrupted leaves everything as it was.`,
 		Args: noArgs,
 		RunE: a.run(func(ctx context.Context, _ []string) error { return i.upgrade(ctx) }),
 	}
-	cmd.Flags().BoolVar(&i.Force, "force", false, "replace files that are in the way; those that you changed are merged all the same")
+	cmd.Flags().BoolVar(&i.Force, "force", false,
+		"replace files that are in the way; those that you changed are merged all the same")
 	i.addSafetyFlags(cmd)
 	return cmd
 }
@@ -36,7 +37,8 @@ func (i *installation) upgrade(ctx context.Context) error {
 		return err
 	}
 	if i.format == formatText && result != nil {
-		fmt.Fprintln(i.stderr, "next: look at git diff; where the schema changed, plan the migration with authgraph migrate diff NAME")
+		fmt.Fprintln(i.stderr, "next: look at git diff; where the schema changed, plan the migration with authgraph "+
+			"migrate diff NAME")
 	}
 	return nil
 }

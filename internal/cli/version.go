@@ -19,7 +19,8 @@ func newVersion(a *app) *cobra.Command {
 			if a.format == formatJSON {
 				return a.printJSON(v)
 			}
-			fmt.Fprintf(a.stdout, "authgraph  %s\ngo         %s\nent        %s\natlas      %s\n", v.Authgraph, v.Go, v.Ent, v.Atlas)
+			fmt.Fprintf(a.stdout, "authgraph  %s\ngo         %s\nent        %s\natlas      %s\n", v.Authgraph, v.Go,
+				v.Ent, v.Atlas)
 			return nil
 		}),
 	}

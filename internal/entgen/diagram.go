@@ -45,13 +45,15 @@ func document(tables []*schema.Table) *schemadoc.Schema {
 	for _, t := range tables {
 		table := schemadoc.Table{Name: t.Name, PrimaryKey: &schemadoc.Index{Unique: true, Parts: parts(t.PrimaryKey)}}
 		for _, c := range t.Columns {
-			table.Columns = append(table.Columns, schemadoc.Column{Name: c.Name, Type: columnType(c), Values: c.Enums, Null: c.Nullable})
+			table.Columns = append(table.Columns,
+				schemadoc.Column{Name: c.Name, Type: columnType(c), Values: c.Enums, Null: c.Nullable})
 			if c.Unique {
 				table.Indexes = append(table.Indexes, schemadoc.Index{Unique: true, Parts: parts([]*schema.Column{c})})
 			}
 		}
 		for _, fk := range t.ForeignKeys {
-			table.ForeignKeys = append(table.ForeignKeys, schemadoc.ForeignKey{Columns: names(fk.Columns), RefTable: fk.RefTable.Name, RefColumns: names(fk.RefColumns)})
+			table.ForeignKeys = append(table.ForeignKeys, schemadoc.ForeignKey{Columns: names(fk.Columns),
+				RefTable: fk.RefTable.Name, RefColumns: names(fk.RefColumns)})
 		}
 		doc.Tables = append(doc.Tables, table)
 	}

@@ -38,7 +38,8 @@ const NoWorkspace = "GOWORK=off"
 // no database.
 func Load(ctx context.Context, folder, name string, env ...string) (_ string, err error) {
 	if !HoldsGo(folder) {
-		return "", fmt.Errorf("the folder %s holds no Go files: name the one of the Ent schema, as in ent://ent/schema", folder)
+		return "", fmt.Errorf("the folder %s holds no Go files: name the one of the Ent schema, as in ent://ent/schema",
+			folder)
 	}
 	temp, err := os.MkdirTemp("", "authgraph_ent_")
 	if err != nil {
@@ -70,7 +71,8 @@ func Load(ctx context.Context, folder, name string, env ...string) (_ string, er
 }
 
 func goRun(ctx context.Context, env []string, program string, flags, args []string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", append(append(append([]string{"run"}, flags...), program), append(args, flags...)...)...)
+	cmd := exec.CommandContext(ctx, "go",
+		append(append(append([]string{"run"}, flags...), program), append(args, flags...)...)...)
 	cmd.Env = append(os.Environ(), env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -90,7 +92,8 @@ func goRun(ctx context.Context, env []string, program string, flags, args []stri
 // incomplete is what the go command says where go.mod does not list what the
 // generator imports: go mod tidy takes it out where only a build-ignored
 // entc.go, or go run -mod=mod, needs it.
-var incomplete = regexp.MustCompile(`missing go\.sum entry|updates to go\.mod needed|no required module provides package`)
+var incomplete = regexp.MustCompile(
+	`missing go\.sum entry|updates to go\.mod needed|no required module provides package`)
 
 // runApart runs the program with a copy of go.mod, to which the go command may add
 // what is missing; cause is the error without that.

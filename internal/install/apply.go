@@ -174,7 +174,8 @@ func (r *run) rememberGoMod() {
 // nothing is lost: they follow from other files.
 func (r *run) own(name, text string) bool {
 	wrote, ok := r.wrote[name]
-	return name == "go.sum" || name == path.Join(r.layout.migrations, "atlas.sum") || ok && text == wrote || generatedText.MatchString(text) ||
+	return name == "go.sum" || name == path.Join(r.layout.migrations, "atlas.sum") || ok && text == wrote ||
+		generatedText.MatchString(text) ||
 		name == RecordFile && text == string(r.record.format()) ||
 		slices.ContainsFunc(r.Files, func(f File) bool { return f.Path == name && f.Action.writes() && f.Text == text })
 }
@@ -182,7 +183,8 @@ func (r *run) own(name, text string) bool {
 // generatedText is the line that go help generate asks for, below nothing but other
 // comments and empty lines, which end before the package clause. A generator with a
 // header that lacks it leaves files that look as if somebody had written them.
-var generatedText = regexp.MustCompile(`\A(?:\s*\n|(?://|--|#).*\n|/\*(?:[^*]|\*+[^*/])*\*+/)*(?://|--|#) Code generated .* DO NOT EDIT\.\r?\n`)
+var generatedText = regexp.MustCompile(`\A(?:\s*\n|(?://|--|#).*\n|/\*(?:[^*]|\*+[^*/])*\*+/)*` +
+	`(?://|--|#) Code generated .* DO NOT EDIT\.\r?\n`)
 
 func (r *run) writeFile(name string, text []byte) error {
 	if err := r.project.files.MkdirAll(path.Dir(name), 0o755); err != nil {
@@ -200,7 +202,8 @@ func (r *run) compile(ctx context.Context, tidy bool) error {
 	}
 	packages := []string{"./" + r.layout.dir + "/..."}
 	for _, f := range r.Files {
-		if pkg := "./" + path.Dir(f.Path); strings.HasSuffix(f.Path, ".go") && !strings.HasPrefix(f.Path, r.layout.dir+"/") && !slices.Contains(packages, pkg) {
+		if pkg := "./" + path.Dir(f.Path); strings.HasSuffix(f.Path, ".go") &&
+			!strings.HasPrefix(f.Path, r.layout.dir+"/") && !slices.Contains(packages, pkg) {
 			packages = append(packages, pkg)
 		}
 	}

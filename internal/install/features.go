@@ -49,7 +49,8 @@ func (p *Plan) needFeatures(force bool) error {
 				strings.Join(constants, ", "), entc),
 		}
 	}
-	f := File{Path: generate, Reason: "package auth needs these features", Action: Differs, Text: text, was: texts["generate.go"]}
+	f := File{Path: generate, Reason: "package auth needs these features", Action: Differs, Text: text,
+		was: texts["generate.go"]}
 	if force {
 		f.Action = Update
 	}

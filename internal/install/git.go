@@ -15,7 +15,8 @@ import (
 // git knows were changed since the last commit, or if git cannot tell.
 func (p *Project) CheckClean(ctx context.Context) error {
 	// A folder that was cloned may pose as a repository, with settings that name programs.
-	cmd := exec.CommandContext(ctx, "git", "-c", "safe.bareRepository=explicit", "status", "--porcelain", "--untracked-files=no", "--", ".")
+	cmd := exec.CommandContext(ctx, "git", "-c", "safe.bareRepository=explicit", "status", "--porcelain",
+		"--untracked-files=no", "--", ".")
 	cmd.Dir = p.Root
 	cmd.Env = append(os.Environ(), "LC_ALL=C") // its errors are read below
 	var stderr bytes.Buffer

@@ -160,7 +160,8 @@ func TestEntitiesAreAllOfTheSchema(t *testing.T) {
 				return true
 			}
 			if s, ok := spec.Type.(*ast.StructType); ok && len(s.Fields.List) == 1 {
-				if sel, ok := s.Fields.List[0].Type.(*ast.SelectorExpr); ok && sel.X.(*ast.Ident).Name == "ent" && sel.Sel.Name == "Schema" {
+				if sel, ok := s.Fields.List[0].Type.(*ast.SelectorExpr); ok && sel.X.(*ast.Ident).Name == "ent" &&
+					sel.Sel.Name == "Schema" {
 					types = append(types, spec.Name.Name+" in "+name)
 				}
 			}
@@ -170,7 +171,8 @@ func TestEntitiesAreAllOfTheSchema(t *testing.T) {
 	var listed []string
 	for _, e := range Entities {
 		listed = append(listed, e.Type+" in "+e.File)
-		assert.NotEmpty(t, e.Text, "say in a schema.Comment in ent/schema/%s what the table holds, and run go generate ./ent", e.File)
+		assert.NotEmpty(t, e.Text, "say in a schema.Comment in ent/schema/%s what the table holds, and run go "+
+			"generate ./ent", e.File)
 	}
 	assert.ElementsMatch(t, types, listed)
 }
@@ -207,7 +209,8 @@ func TestASessionWithoutUsersHasNoEdge(t *testing.T) {
 	assert.NotContains(t, text, "edge")
 	assert.NotContains(t, text, "Edges")
 	assert.Contains(t, text, `field.Int("user_id")`)
-	assert.Equal(t, []string{"sessions.user_id has neither edge nor foreign key yet: installing the entity user wires it"}, notes(p))
+	assert.Equal(t, []string{"sessions.user_id has neither edge nor foreign key yet: installing the entity " +
+		"user wires it"}, notes(p))
 
 	p, err := plan(t, root, Options{Entities: []string{"user"}})
 	require.NoError(t, err)
@@ -251,7 +254,8 @@ func Last() {}
 	out, without, err := wire([]byte(src), []string{"A", "B"})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"C"}, without)
-	assert.Equal(t, strings.Replace(src, "\t\t// To C,\n\t\t// which has two lines.\n\t\tedge.To(\"c\", C.Type),\n", "", 1), string(out))
+	assert.Equal(t, strings.Replace(src, "\t\t// To C,\n\t\t// which has two lines.\n\t\tedge.To(\"c\", C.Type),\n", "",
+		1), string(out))
 
 	out, without, err = wire([]byte(src), []string{"A"})
 	require.NoError(t, err)
@@ -278,7 +282,8 @@ func TestAFolderOfAnotherName(t *testing.T) {
 	root := module(t, nil)
 	add(t, root, Options{Entities: all, Auth: true, Dir: "internal/store/db"})
 	assert.Contains(t, get(t, root, "internal/store/authgraph/authgraph.go"), `ent "example.com/app/internal/store/db"`)
-	assert.Contains(t, get(t, root, "internal/store/authgraph/authgraph.go"), `"example.com/app/internal/store/internal/dburl"`)
+	assert.Contains(t, get(t, root, "internal/store/authgraph/authgraph.go"),
+		`"example.com/app/internal/store/internal/dburl"`)
 	assert.Contains(t, get(t, root, "internal/store/auth/session.go"), `"example.com/app/internal/store/db/session"`)
 	assert.Contains(t, get(t, root, "internal/store/db/generate.go"), "\npackage db\n")
 	assert.Contains(t, get(t, root, "atlas.hcl"), "file://internal/store/db/schema.sql")
@@ -304,8 +309,10 @@ func TestWhatIsThereStays(t *testing.T) {
 	})
 	t.Run("a type of the same name in another file", func(t *testing.T) {
 		t.Parallel()
-		_, err := plan(t, module(t, map[string]string{"ent/schema/people.go": own}), Options{Entities: all, Force: true})
-		assert.EqualError(t, err, "ent/schema/people.go declares User, which ent/schema/user.go would declare again: rename it, or leave out that entity")
+		_, err := plan(t, module(t, map[string]string{"ent/schema/people.go": own}),
+			Options{Entities: all, Force: true})
+		assert.EqualError(t, err, "ent/schema/people.go declares User, which ent/schema/user.go would declare again: "+
+			"rename it, or leave out that entity")
 	})
 	t.Run("the environment and the settings of Atlas", func(t *testing.T) {
 		t.Parallel()
@@ -314,7 +321,8 @@ func TestWhatIsThereStays(t *testing.T) {
 			p := add(t, root, Options{Entities: all, Force: true})
 			assert.Equal(t, []string{
 				`atlas.hcl is yours and stays as it is: it needs "file://ent/schema.sql", "file://migrate"`,
-				".env.example is yours and stays as it is: it needs DATABASE_URL='mysql://user:password@localhost:3306/app'",
+				".env.example is yours and stays as it is: it needs " +
+					"DATABASE_URL='mysql://user:password@localhost:3306/app'",
 			}, notes(p))
 		}
 		assert.Equal(t, "PORT=1\n", get(t, root, ".env.example"))
@@ -337,7 +345,8 @@ func TestAChangedFileIsMergedWhenAnEdgeIsWired(t *testing.T) {
 	root := module(t, nil)
 	add(t, root, Options{Entities: []string{"session"}})
 	const own = "// Session is a signed-in device, or a browser."
-	put(t, root, "ent/schema/session.go", strings.Replace(get(t, root, "ent/schema/session.go"), "// Session is a signed-in device.", own, 1))
+	put(t, root, "ent/schema/session.go",
+		strings.Replace(get(t, root, "ent/schema/session.go"), "// Session is a signed-in device.", own, 1))
 	p := add(t, root, Options{Entities: []string{"user"}})
 	assert.Len(t, p.Has(Merge), 1)
 	text := get(t, root, "ent/schema/session.go")
@@ -351,7 +360,8 @@ func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	const file = "ent/schema/otp.go"
 	// What an older version installed had other lines.
-	older := strings.NewReplacer("Default(5)", "Default(3)", "// The newest code of an address and purpose.", "// Codes.")
+	older := strings.NewReplacer("Default(5)", "Default(3)", "// The newest code of an address and purpose.",
+		"// Codes.")
 	setUp := func(t *testing.T, edit func(string) string) string {
 		root := module(t, nil)
 		add(t, root, Options{Entities: all, Version: "v1"})
@@ -374,10 +384,14 @@ func TestUpgrade(t *testing.T) {
 		contains []string
 	}{
 		{"untouched", func(s string) string { return s }, Update, []string{"Default(5)", "// The newest code"}},
-		{"edited elsewhere", func(s string) string { return s + "\n// Mine.\n" }, Merge, []string{"Default(5)", "// The newest code", "// Mine."}},
-		{"edited the same", func(s string) string { return strings.Replace(s, "Default(3)", "Default(5)", 1) }, Merge, []string{"Default(5)", "// The newest code"}},
-		{"edited the same lines", func(s string) string { return strings.Replace(s, "Default(3)", "Default(9)", 1) }, Conflict,
-			[]string{"<<<<<<< yours\n", "Default(9)", "||||||| installed by authgraph v1\n", "Default(3)", "Default(5)", ">>>>>>> authgraph v2\n", "// The newest code"}},
+		{"edited elsewhere", func(s string) string { return s + "\n// Mine.\n" }, Merge,
+			[]string{"Default(5)", "// The newest code", "// Mine."}},
+		{"edited the same", func(s string) string { return strings.Replace(s, "Default(3)", "Default(5)", 1) }, Merge,
+			[]string{"Default(5)", "// The newest code"}},
+		{"edited the same lines", func(s string) string { return strings.Replace(s, "Default(3)", "Default(9)", 1) },
+			Conflict,
+			[]string{"<<<<<<< yours\n", "Default(9)", "||||||| installed by authgraph v1\n", "Default(3)", "Default(5)",
+				">>>>>>> authgraph v2\n", "// The newest code"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -418,7 +432,8 @@ func TestAFileThatIsNoLongerInstalledIsNotedOnce(t *testing.T) {
 	t.Parallel()
 	root := module(t, nil)
 	add(t, root, Options{Entities: all, Version: "v1.0.0"})
-	put(t, root, RecordFile, get(t, root, RecordFile)+"-- ent/schema/old.go --\npackage schema\n-- ent/schema/gone.go --\n")
+	put(t, root, RecordFile, get(t, root, RecordFile)+
+		"-- ent/schema/old.go --\npackage schema\n-- ent/schema/gone.go --\n")
 	put(t, root, "ent/schema/old.go", "package schema\n")
 	p := add(t, root, Options{Version: "v1.1.0", Upgrade: true})
 	assert.Equal(t, []string{"ent/schema/old.go is no longer part of authgraph: remove it if you like"}, notes(p))
@@ -460,7 +475,8 @@ func TestAFileThatWasDeletedComesBackOnRequestOnly(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(root, "atlas.hcl")))
 	p := add(t, root, Options{Entities: []string{"user"}})
 	assert.Len(t, p.Has(Deleted), 1)
-	assert.Equal(t, []string{"atlas.hcl was deleted here and stays so: it comes back where files are replaced"}, notes(p))
+	assert.Equal(t, []string{"atlas.hcl was deleted here and stays so: it comes back where files are replaced"},
+		notes(p))
 	assert.NoFileExists(t, filepath.Join(root, "atlas.hcl"))
 	add(t, root, Options{Entities: []string{"user"}, Force: true})
 	assert.FileExists(t, filepath.Join(root, "atlas.hcl"))
@@ -488,14 +504,17 @@ func TestFeaturesOfTheUsersGenerator(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, generate, want string }{
 		{"command", "package ent\n\n//go:generate go run -mod=mod entgo.io/ent/cmd/ent generate ./schema\n",
-			"//go:generate go run -mod=mod entgo.io/ent/cmd/ent generate --feature sql/execquery,sql/lock,sql/modifier,sql/upsert ./schema\n"},
+			"//go:generate go run -mod=mod entgo.io/ent/cmd/ent generate --feature " +
+				"sql/execquery,sql/lock,sql/modifier,sql/upsert ./schema\n"},
 		{"tool with a feature", "package ent\n\n//go:generate go tool ent generate --feature sql/lock ./schema\n",
 			"//go:generate go tool ent generate --feature sql/lock,sql/execquery,sql/modifier,sql/upsert ./schema\n"},
-		{"all", "package ent\n\n//go:generate go tool ent generate --feature sql/lock,sql/execquery,sql/modifier,sql/upsert ./schema\n", ""},
+		{"all", "package ent\n\n//go:generate go tool ent generate --feature " +
+			"sql/lock,sql/execquery,sql/modifier,sql/upsert ./schema\n", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p, err := plan(t, module(t, map[string]string{"ent/generate.go": c.generate}), Options{Entities: all, Auth: true})
+			p, err := plan(t, module(t, map[string]string{"ent/generate.go": c.generate}),
+				Options{Entities: all, Auth: true})
 			require.NoError(t, err)
 			if c.want == "" {
 				assert.Empty(t, p.Has(Differs))
@@ -505,9 +524,12 @@ func TestFeaturesOfTheUsersGenerator(t *testing.T) {
 			assert.Contains(t, p.Has(Differs)[0].Diff(), "\n+"+c.want)
 		})
 	}
-	_, err := plan(t, module(t, map[string]string{"ent/generate.go": "package ent\n\n//go:generate go run entc.go\n", "ent/entc.go": "//go:build ignore\n\npackage main\n\n// gen.FeatureLock\n"}),
+	_, err := plan(t, module(t, map[string]string{"ent/generate.go": "package ent\n\n//go:generate go run entc.go\n",
+		"ent/entc.go": "//go:build ignore\n\npackage main\n\n// gen.FeatureLock\n"}),
 		Options{Entities: all, Auth: true})
-	assert.EqualError(t, err, "package auth needs features of Ent that the generator does not have: put gen.FeatureExecQuery, gen.FeatureModifier, gen.FeatureUpsert into the Features of gen.Config in ent/entc.go, then run this again")
+	assert.EqualError(t, err, "package auth needs features of Ent that the generator does not have: put "+
+		"gen.FeatureExecQuery, gen.FeatureModifier, gen.FeatureUpsert into the Features of gen.Config in "+
+		"ent/entc.go, then run this again")
 }
 
 func TestAModuleInside(t *testing.T) {
@@ -518,7 +540,8 @@ func TestAModuleInside(t *testing.T) {
 
 func TestNothingIsWrittenThroughASymbolicLink(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"ent", "ent/schema", "ent/user", "ent/client.go", "auth", "auth/auth.go", "migrate", "migrate/atlas.sum", ".authgraph", "atlas.hcl"} {
+	for _, name := range []string{"ent", "ent/schema", "ent/user", "ent/client.go", "auth", "auth/auth.go", "migrate",
+		"migrate/atlas.sum", ".authgraph", "atlas.hcl"} {
 		root, elsewhere := module(t, nil), t.TempDir()
 		at := filepath.Join(root, filepath.FromSlash(name))
 		require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
@@ -533,7 +556,8 @@ func TestNothingIsWrittenThroughASymbolicLink(t *testing.T) {
 		assert.ErrorContains(t, err, name+" is a symbolic link, through which authgraph does not write: ", name)
 	}
 	// What is only read may lie elsewhere.
-	root := module(t, map[string]string{"common/post.go": "package schema\n", "ent/schema/mixin/x.go": "package mixin\n", "ent/template/x.tmpl": ""})
+	root := module(t, map[string]string{"common/post.go": "package schema\n",
+		"ent/schema/mixin/x.go": "package mixin\n", "ent/template/x.tmpl": ""})
 	for _, name := range []string{"ent/schema/post.go", "ent/template/post.tmpl"} {
 		require.NoError(t, os.Symlink("../../common/post.go", filepath.Join(root, filepath.FromSlash(name))))
 	}
@@ -579,7 +603,8 @@ func TestTheLockIsNotWrittenThroughASymbolicLink(t *testing.T) {
 		if err == nil {
 			require.NoError(t, j.Close())
 		}
-		assert.EqualError(t, err, name+" is a symbolic link, through which authgraph does not write: put what it leads to in its place; nothing was changed")
+		assert.EqualError(t, err, name+" is a symbolic link, through which authgraph does not write: put what it "+
+			"leads to in its place; nothing was changed")
 		assert.EqualError(t, CheckFinished(root), err.Error())
 		is, err := os.Readlink(at)
 		require.NoError(t, err)
@@ -624,7 +649,8 @@ func killed(t *testing.T, root string, paths ...string) {
 // A killed run is undone by the next, byte for byte, and what there was instead is moved aside.
 func TestAJournalRestoresEverything(t *testing.T) {
 	t.Parallel()
-	root := module(t, map[string]string{"ent/schema/post.go": "package schema\n", "ent/old.go": "package ent\n", "migrate/x.go": "package migrate\n"})
+	root := module(t, map[string]string{"ent/schema/post.go": "package schema\n", "ent/old.go": "package ent\n",
+		"migrate/x.go": "package migrate\n"})
 	want := tree(t, root)
 	killed(t, root, "go.mod", "go.sum", "ent", "migrate", filepath.FromSlash(RecordFile), "auth/auth.go")
 	put(t, root, "go.mod", "changed")
@@ -690,7 +716,8 @@ func TestAFileThatWasSavedAfterThePlanStays(t *testing.T) {
 			j, err := Lock(t.Context(), root, nil)
 			require.NoError(t, err)
 			_, err = p.Apply(t.Context(), j, Steps{})
-			assert.ErrorContains(t, err, ".go was changed after authgraph had read it: run this again; nothing was changed")
+			assert.ErrorContains(t, err, ".go was changed after authgraph had read it: run this again; nothing "+
+				"was changed")
 			require.NoError(t, j.Close())
 			assert.Equal(t, want, tree(t, root))
 		})
@@ -700,13 +727,15 @@ func TestAFileThatWasSavedAfterThePlanStays(t *testing.T) {
 // A run that fails takes back what it wrote. What somebody saved meanwhile is moved aside.
 func TestAFailedRunKeepsWhatWasSavedMeanwhile(t *testing.T) {
 	t.Parallel()
-	root := module(t, map[string]string{"ent/schema/post.go": "package schema\n", "ent/ent.go": "package ent\n", "ent/generate.go": "package ent\n"})
+	root := module(t, map[string]string{"ent/schema/post.go": "package schema\n", "ent/ent.go": "package ent\n",
+		"ent/generate.go": "package ent\n"})
 	want := tree(t, root)
 	saved := map[string]string{
 		"ent/schema/post.go":  "package schema\n\n// Mine.\n",
 		"ent/schema/draft.go": "package schema\n\n// A draft.\n",
 		"ent/schema/user.go":  "package schema\n\n// An edit of what was installed just now.\n",
-		"ent/schema/plan.go":  "// Code generated by a generator. DO NOT EDIT. Not yet, that is.\npackage schema\n\n// Code generated by hand. DO NOT EDIT.\n",
+		"ent/schema/plan.go": "// Code generated by a generator. DO NOT EDIT. Not yet, that is.\npackage " +
+			"schema\n\n// Code generated by hand. DO NOT EDIT.\n",
 		"ent/schema/boxes.go": "/* Boxes. */ package schema /*\n*/\n// Code generated by hand. DO NOT EDIT.\n",
 		"migrate/1_mine.sql":  "SELECT 1;\n",
 		"go.mod":              "module example.com/app\n\ngo 1.26\n\nreplace example.com/x => ./x\n",
@@ -722,19 +751,22 @@ func TestAFailedRunKeepsWhatWasSavedMeanwhile(t *testing.T) {
 		}
 		put(t, root, "ent/ent.go", "// Code generated by ent, DO NOT EDIT.\n\npackage ent\n")
 		for name, head := range map[string]string{
-			"ent/user/user.go":     "// Code generated by ent, DO NOT EDIT.\n",
-			"ent/user/where.go":    "\n// Code generated by ent, DO NOT EDIT.\n", // not formatted yet
-			"ent/user/licensed.go": "// Copyright of the blog.\n\n//go:build linux\n\n// Code generated by the blog's ent. DO NOT EDIT.\n",
-			"ent/user/boxed.go":    "/*\n * Copyright of the blog.\n **/\n\n// Code generated by ent, DO NOT EDIT.\r\n",
+			"ent/user/user.go":  "// Code generated by ent, DO NOT EDIT.\n",
+			"ent/user/where.go": "\n// Code generated by ent, DO NOT EDIT.\n", // not formatted yet
+			"ent/user/licensed.go": "// Copyright of the blog.\n\n//go:build linux\n\n// Code generated by the " +
+				"blog's ent. DO NOT EDIT.\n",
+			"ent/user/boxed.go": "/*\n * Copyright of the blog.\n **/\n\n// Code generated by ent, DO NOT EDIT.\r\n",
 		} {
 			put(t, root, name, head+"\npackage user\n")
 		}
 		put(t, root, "migrate/atlas.sum", "h1:\n")
-		put(t, root, "ent/user.graphql", "# Copyright of the blog.\n# Code generated by ent, DO NOT EDIT.\n\ntype User\n")
+		put(t, root, "ent/user.graphql",
+			"# Copyright of the blog.\n# Code generated by ent, DO NOT EDIT.\n\ntype User\n")
 		interrupt()
 	}})
 	require.ErrorIs(t, err, context.Canceled)
-	assert.ErrorContains(t, err, "; nothing was changed; what stood there instead is in "+j.Undone+": take from it what is yours, then remove it")
+	assert.ErrorContains(t, err, "; nothing was changed; what stood there instead is in "+
+		j.Undone+": take from it what is yours, then remove it")
 	require.NoError(t, j.Close())
 	require.NotEmpty(t, j.Undone)
 	assert.Equal(t, saved, tree(t, filepath.Join(root, filepath.FromSlash(j.Undone))))
@@ -744,7 +776,8 @@ func TestAFailedRunKeepsWhatWasSavedMeanwhile(t *testing.T) {
 
 func TestMigrationsOfAnotherToolAreRefusedBeforeTheRun(t *testing.T) {
 	t.Parallel()
-	root := module(t, map[string]string{"migrate/1_posts.up.sql": "CREATE TABLE posts (id int);\n", "migrate/1_posts.down.sql": "DROP TABLE posts;\n"})
+	root := module(t, map[string]string{"migrate/1_posts.up.sql": "CREATE TABLE posts (id int);\n",
+		"migrate/1_posts.down.sql": "DROP TABLE posts;\n"})
 	p, err := plan(t, root, Options{Entities: all})
 	require.NoError(t, err)
 	assert.EqualError(t, p.Check(Steps{}), "migrate holds SQL files and no atlas.sum: "+

@@ -124,12 +124,14 @@ func (p *Project) clash(l layout, sources []source) error {
 func (p *Project) mixed(l layout, sources []source) error {
 	packages := map[string][]string{}
 	for _, s := range sources {
-		if dir := path.Dir(s.path); strings.HasSuffix(s.path, ".go") && dir != l.dir && !strings.HasPrefix(dir, l.dir+"/") {
+		if dir := path.Dir(s.path); strings.HasSuffix(s.path, ".go") && dir != l.dir &&
+			!strings.HasPrefix(dir, l.dir+"/") {
 			packages[dir] = append(packages[dir], s.path)
 		}
 	}
 	for _, dir := range slices.Sorted(maps.Keys(packages)) {
-		if p.record != nil && slices.ContainsFunc(packages[dir], func(name string) bool { _, ok := p.record.files[name]; return ok }) {
+		if p.record != nil && slices.ContainsFunc(packages[dir],
+			func(name string) bool { _, ok := p.record.files[name]; return ok }) {
 			continue
 		}
 		entries, err := p.list(dir)

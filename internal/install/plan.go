@@ -104,7 +104,8 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Entities: []string{}, Module: p.Module, DB: l.db, Dir: l.dir, Auth: o.Auth, project: p, layout: l, upgrade: o.Upgrade}
+	plan := &Plan{Entities: []string{}, Module: p.Module, DB: l.db, Dir: l.dir, Auth: o.Auth, project: p, layout: l,
+		upgrade: o.Upgrade}
 	for _, e := range Entities {
 		before := slices.Contains(p.Installed(), e.Name)
 		if before || slices.Contains(o.Entities, e.Name) {
@@ -147,7 +148,8 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if err := p.linksIn(l); err != nil {
 		return nil, err
 	}
-	plan.record = &record{version: o.Version, layout: l, entities: plan.Entities, auth: plan.Auth, files: map[string]string{}}
+	plan.record = &record{version: o.Version, layout: l, entities: plan.Entities, auth: plan.Auth,
+		files: map[string]string{}}
 	for _, s := range sources {
 		if err := p.nested(s.path); err != nil {
 			return nil, err
@@ -187,7 +189,8 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 		return nil, err
 	}
 	if p.record != nil && !o.Upgrade && o.Version != "" && o.Version != p.Version() && plan.Changes() {
-		return nil, &Error{Reason: OtherVersion, found: versions(p.Version(), o.Version), fix: "upgrade the project first"}
+		return nil, &Error{Reason: OtherVersion, found: versions(p.Version(), o.Version),
+			fix: "upgrade the project first"}
 	}
 	return plan, nil
 }
@@ -225,7 +228,8 @@ func (p *Plan) sources() ([]source, error) {
 	sources = append(sources, schema...)
 	for _, e := range Entities {
 		if names := unwired[e.Name]; len(names) > 0 && e.Name != "user" {
-			p.note(Unwired, e.Table, ".user_id has neither edge nor foreign key yet", "installing the entity user wires it")
+			p.note(Unwired, e.Table, ".user_id has neither edge nor foreign key yet",
+				"installing the entity user wires it")
 		}
 	}
 	if p.Auth {

@@ -91,7 +91,8 @@ func (r *run) require(ctx context.Context) error {
 		had[q.Mod.Path] = q.Mod.Version
 	}
 	var get []string
-	if have := "go" + goVersion(was); r.language != "" && semver.Compare("v"+strings.TrimPrefix(have, "go"), "v"+r.language) < 0 {
+	if have := "go" + goVersion(was); r.language != "" &&
+		semver.Compare("v"+strings.TrimPrefix(have, "go"), "v"+r.language) < 0 {
 		get = append(get, "go@"+r.language)
 	}
 	for _, m := range r.Requirements {
@@ -159,4 +160,5 @@ func (r *run) get(ctx context.Context, args ...string) error {
 
 // unreachable is what the go command says where it does not get through to a
 // module proxy.
-var unreachable = regexp.MustCompile(`dial tcp|no such host|GOPROXY=off|connection refused|i/o timeout|network is unreachable|disabled by GOPROXY|proxyconnect`)
+var unreachable = regexp.MustCompile(`dial tcp|no such host|connection refused|i/o timeout|network is unreachable|` +
+	`proxyconnect|GOPROXY=off|disabled by GOPROXY`)

@@ -55,24 +55,29 @@ func (l layout) config() ([]source, error) {
 		var edits []string
 		if l.db == "sqlite" {
 			edits = []string{
-				`"schema.sql"`, `"schema.sqlite.sql"`, "dialect.MySQL", "dialect.SQLite", `"8.0.19"`, `"3.40.0"`, `"$1"`, `""`,
+				`"schema.sql"`, `"schema.sqlite.sql"`, "dialect.MySQL", "dialect.SQLite", `"8.0.19"`, `"3.40.0"`,
+				`"$1"`, `""`,
 			}
 		}
 		err := add(l.entFile("entc.go"), "entc.go", "generator", edits...)
 		if err != nil {
 			return nil, err
 		}
-		if err := add(l.entFile("generate.go"), "generate.go.txt", "generator", "Package ent ", "Package "+path.Base(l.dir)+" ", "\npackage ent\n", "\npackage "+path.Base(l.dir)+"\n"); err != nil {
+		if err := add(l.entFile("generate.go"), "generate.go.txt", "generator", "Package ent ",
+			"Package "+path.Base(l.dir)+" ", "\npackage ent\n", "\npackage "+path.Base(l.dir)+"\n"); err != nil {
 			return nil, err
 		}
 		template, err := authgraph.Files.ReadFile("internal/entgen/template/format.tmpl")
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, source{path: l.entFile("template/format.tmpl"), text: string(template), reason: "entities print without their secrets"})
+		out = append(out, source{path: l.entFile("template/format.tmpl"), text: string(template),
+			reason: "entities print without their secrets"})
 	}
-	dev := map[string]string{"mysql": "docker://mysql/9/dev", "mariadb": "docker://maria/latest/dev", "sqlite": "sqlite://dev?mode=memory"}
-	err := add("atlas.hcl", "atlas.hcl", "for the Atlas CLI", "{{dev}}", dev[l.db], "{{desired}}", desired, "{{migrations}}", l.migrations)
+	dev := map[string]string{"mysql": "docker://mysql/9/dev", "mariadb": "docker://maria/latest/dev",
+		"sqlite": "sqlite://dev?mode=memory"}
+	err := add("atlas.hcl", "atlas.hcl", "for the Atlas CLI", "{{dev}}", dev[l.db], "{{desired}}", desired,
+		"{{migrations}}", l.migrations)
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +88,10 @@ func (l layout) config() ([]source, error) {
 		"sqlite":  "DATABASE_URL='sqlite://app.db'",
 	}
 	out = append(out, source{
-		path: ".env.example", text: exampleHead + example[l.db] + "\n", reason: "the environment of authgraph and of the service",
-		need: []string{example[l.db]},
+		path:   ".env.example",
+		text:   exampleHead + example[l.db] + "\n",
+		reason: "the environment of authgraph and of the service",
+		need:   []string{example[l.db]},
 	})
 	return out, nil
 }
@@ -143,7 +150,8 @@ func (l layout) schema(entities []string) (out []source, unwired map[string][]st
 			if err != nil {
 				return nil, nil, err
 			}
-			if out, err = l.appendGo(out, l.entFile(path.Join(folder, name)), src, "what the entities share"); err != nil {
+			if out, err = l.appendGo(out, l.entFile(path.Join(folder, name)), src,
+				"what the entities share"); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -207,7 +215,8 @@ func goFiles(pkg string) ([]string, error) {
 
 // generated reports whether a package of this project is made by the generator.
 func generated(pkg string) bool {
-	return pkg == "ent" || strings.HasPrefix(pkg, "ent/") && pkg != "ent/schema" && !strings.HasPrefix(pkg, "ent/schema/")
+	return pkg == "ent" || strings.HasPrefix(pkg, "ent/") && pkg != "ent/schema" &&
+		!strings.HasPrefix(pkg, "ent/schema/")
 }
 
 // closure are the packages of this project that the named ones import, with them, but

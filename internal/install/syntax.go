@@ -27,13 +27,15 @@ func wire(src []byte, types []string) (_ []byte, without []string, err error) {
 	}
 	list, ok := returned(fn)
 	if !ok {
-		return nil, nil, fmt.Errorf("the method Edges at %s is not of the form return []ent.Edge{…}", fset.Position(fn.Pos()))
+		return nil, nil, fmt.Errorf("the method Edges at %s is not of the form return []ent.Edge{…}",
+			fset.Position(fn.Pos()))
 	}
 	var gone []span
 	for _, element := range list.Elts {
 		to := target(element)
 		if to == "" {
-			return nil, nil, fmt.Errorf("the edge at %s does not begin with edge.To or edge.From", fset.Position(element.Pos()))
+			return nil, nil, fmt.Errorf("the edge at %s does not begin with edge.To or edge.From",
+				fset.Position(element.Pos()))
 		}
 		if !slices.Contains(types, to) {
 			without = append(without, to)

@@ -75,7 +75,8 @@ func parse(line string) (mutation, error) {
 		fields = append(fields, strings.TrimSpace(field))
 	}
 	if len(fields) != 5 {
-		return mutation{}, fmt.Errorf("%s: %q has %d fields, not file | function | text | with | test", list, line, len(fields))
+		return mutation{}, fmt.Errorf("%s: %q has %d fields, not file | function | text | with | test", list, line,
+			len(fields))
 	}
 	return mutation{filepath.Join("auth", fields[0]), fields[1], fields[2], fields[3], fields[4]}, nil
 }
@@ -111,7 +112,8 @@ func (m mutation) try(ctx context.Context) (killed bool, err error) {
 		return false, err
 	}
 	pattern := "^" + strings.ReplaceAll(strings.ReplaceAll(m.test, " ", "_"), "/", "$/^") + "$"
-	output, err := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=2m", "-overlay", overlay, "-run", pattern, "./auth").CombinedOutput()
+	output, err := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=2m", "-overlay", overlay, "-run",
+		pattern, "./auth").CombinedOutput()
 	switch {
 	case strings.Contains(string(output), "no tests to run"):
 		return false, fmt.Errorf("there is no test %s", m.test)

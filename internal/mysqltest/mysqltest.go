@@ -177,7 +177,8 @@ func Eventually(t testing.TB, what string, fn func() bool) {
 func open(rawURL string) (*sql.DB, error) {
 	if path, ok := strings.CutPrefix(rawURL, "sqlite://"); ok {
 		path, _, _ = strings.Cut(path, "?")
-		file := url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)&_time_format=sqlite&_timezone=UTC"}
+		file := url.URL{Scheme: "file", Path: path,
+			RawQuery: "_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)&_time_format=sqlite&_timezone=UTC"}
 		return sql.Open("sqlite", file.String())
 	}
 	config, err := testserver.Config(rawURL)

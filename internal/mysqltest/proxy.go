@@ -197,7 +197,8 @@ func (s *session) passCommands() {
 				s.cut()
 				return
 			}
-			// Without this a client that gives up would end the connection before the server has carried out the command.
+			// Without this a client that gives up would end the connection before the server has
+			// carried out the command.
 			<-s.responsesEnded
 			return
 		}

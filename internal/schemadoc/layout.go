@@ -248,7 +248,8 @@ func (g *graph) place(layers, alone [][]*node) {
 		}
 		g.height = max(g.height, y-tableGap+margin)
 		right = x + w
-		if slices.ContainsFunc(g.lines, func(l line) bool { return l.from == l.to && slices.Contains(column, l.from) }) {
+		if slices.ContainsFunc(g.lines,
+			func(l line) bool { return l.from == l.to && slices.Contains(column, l.from) }) {
 			right += columnGap / 2
 		}
 	}

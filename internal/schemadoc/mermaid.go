@@ -21,7 +21,8 @@ func Mermaid(s *Schema) string {
 			if t.unique(fk) {
 				many = "o|"
 			}
-			fmt.Fprintf(&b, "    %s %s--%s %s : \"%s\"\n", entity(fk.RefTable), one, many, entity(t.Name), quotable(strings.Join(fk.Columns, ", ")))
+			fmt.Fprintf(&b, "    %s %s--%s %s : \"%s\"\n", entity(fk.RefTable), one, many, entity(t.Name),
+				quotable(strings.Join(fk.Columns, ", ")))
 		}
 	}
 	for _, t := range s.Tables {
@@ -65,9 +66,10 @@ func (c Column) shortType() string {
 var (
 	plainEntity = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	// keywords begin something else than the name of an entity.
-	keywords = []string{"class", "classdef", "direction", "end", "erdiagram", "many", "one", "only", "optionally", "style", "subgraph", "to", "u", "zero"}
-	notWord  = regexp.MustCompile(`[^A-Za-z0-9_()\[\]\x{C0}-\x{FFFF}-]`)
-	noWord   = regexp.MustCompile(`^[^A-Za-z_\x{C0}-\x{FFFF}]|^(?i:[pfu]k)$`)
+	keywords = []string{"class", "classdef", "direction", "end", "erdiagram", "many", "one", "only", "optionally",
+		"style", "subgraph", "to", "u", "zero"}
+	notWord = regexp.MustCompile(`[^A-Za-z0-9_()\[\]\x{C0}-\x{FFFF}-]`)
+	noWord  = regexp.MustCompile(`^[^A-Za-z_\x{C0}-\x{FFFF}]|^(?i:[pfu]k)$`)
 )
 
 func entity(name string) string {

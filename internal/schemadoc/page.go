@@ -76,7 +76,8 @@ func policy(css, js string) string {
 		sum := sha256.Sum256([]byte(text))
 		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	}
-	return "default-src 'none'; style-src " + hash(css) + "; script-src " + hash(js) + "; img-src data:; base-uri 'none'; form-action 'none'"
+	return "default-src 'none'; style-src " + hash(css) + "; script-src " + hash(js) +
+		"; img-src data:; base-uri 'none'; form-action 'none'"
 }
 
 // view is what the template sees.
@@ -174,7 +175,9 @@ func (p Page) assign(v *tableView) {
 			}
 			known = true
 			query := queryView{SQL: q.SQL, SentBy: q.SentBy, Sorted: a.Sorted, Index: a.Index}
-			i := slices.IndexFunc(v.Keys, func(i indexView) bool { return i.Primary && a.IsPrimary() || i.Name == a.Index })
+			i := slices.IndexFunc(v.Keys, func(i indexView) bool {
+				return i.Primary && a.IsPrimary() || i.Name == a.Index
+			})
 			if i < 0 {
 				v.Unplanned = append(v.Unplanned, query)
 			} else {

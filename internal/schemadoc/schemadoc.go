@@ -124,9 +124,10 @@ func (t *Table) keys(column string) (keys []string) {
 // unique reports whether at most one row refers to another by the foreign key.
 func (t *Table) unique(fk ForeignKey) bool {
 	covers := func(i *Index) bool {
-		return i != nil && i.Unique && i.Where == "" && len(i.Parts) > 0 && !slices.ContainsFunc(i.Parts, func(p Part) bool {
-			return p.Length > 0 || !slices.Contains(fk.Columns, p.Column)
-		})
+		return i != nil && i.Unique && i.Where == "" && len(i.Parts) > 0 &&
+			!slices.ContainsFunc(i.Parts, func(p Part) bool {
+				return p.Length > 0 || !slices.Contains(fk.Columns, p.Column)
+			})
 	}
 	return covers(t.PrimaryKey) || slices.ContainsFunc(t.Indexes, func(i Index) bool { return covers(&i) })
 }
@@ -263,7 +264,8 @@ func indexOf(i *schema.Index) Index {
 }
 
 func foreignKeyOf(fk *schema.ForeignKey) ForeignKey {
-	key := ForeignKey{Name: fk.Symbol, RefTable: fk.RefTable.Name, OnUpdate: string(fk.OnUpdate), OnDelete: string(fk.OnDelete)}
+	key := ForeignKey{Name: fk.Symbol, RefTable: fk.RefTable.Name, OnUpdate: string(fk.OnUpdate),
+		OnDelete: string(fk.OnDelete)}
 	for _, c := range fk.Columns {
 		key.Columns = append(key.Columns, c.Name)
 	}

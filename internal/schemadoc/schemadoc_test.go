@@ -32,8 +32,11 @@ func id(table, column string) schemadoc.Table {
 func TestMermaidWritesNamesThatAreKeywords(t *testing.T) {
 	t.Parallel()
 	one, many := id("one", "pk"), id("weird name", "2fa")
-	many.Columns = append(many.Columns, schemadoc.Column{Name: "one_id", Type: "int unsigned", Null: true}, schemadoc.Column{Name: "größe", Type: "enum('a\"','b')", Values: []string{`a"`, "b"}})
-	many.ForeignKeys = []schemadoc.ForeignKey{{Columns: []string{"one_id"}, RefTable: "one", RefColumns: []string{"pk"}}}
+	many.Columns = append(many.Columns, schemadoc.Column{Name: "one_id", Type: "int unsigned", Null: true},
+		schemadoc.Column{Name: "größe", Type: "enum('a\"','b')", Values: []string{`a"`, "b"}})
+	many.ForeignKeys = []schemadoc.ForeignKey{{
+		Columns: []string{"one_id"}, RefTable: "one", RefColumns: []string{"pk"},
+	}}
 	assert.Equal(t, `erDiagram
     "one" |o--o{ "weird name" : "one_id"
     "one" {
@@ -50,7 +53,9 @@ func TestMermaidWritesNamesThatAreKeywords(t *testing.T) {
 func TestMermaidTellsHowManyRowsRefer(t *testing.T) {
 	t.Parallel()
 	child := id("child", "id")
-	child.ForeignKeys = []schemadoc.ForeignKey{{Columns: []string{"id"}, RefTable: "parent", RefColumns: []string{"id"}}}
+	child.ForeignKeys = []schemadoc.ForeignKey{{
+		Columns: []string{"id"}, RefTable: "parent", RefColumns: []string{"id"},
+	}}
 	text := schemadoc.Mermaid(&schemadoc.Schema{Tables: []schemadoc.Table{id("parent", "id"), child}})
 	assert.Contains(t, text, `parent ||--o| child : "id"`)
 	assert.Contains(t, text, "bigint id PK, FK")
@@ -62,7 +67,9 @@ func TestHostileNamesStayText(t *testing.T) {
 	table.Comment = hostile
 	table.Columns[0].Comment = hostile
 	table.Checks = []schemadoc.Check{{Name: hostile, Expression: hostile}}
-	table.ForeignKeys = []schemadoc.ForeignKey{{Name: hostile, Columns: []string{hostile}, RefTable: hostile, RefColumns: []string{hostile}}}
+	table.ForeignKeys = []schemadoc.ForeignKey{{
+		Name: hostile, Columns: []string{hostile}, RefTable: hostile, RefColumns: []string{hostile},
+	}}
 	s := &schemadoc.Schema{Tables: []schemadoc.Table{table}}
 	page, err := schemadoc.HTML(schemadoc.Page{Source: hostile, Directory: hostile, Database: "MySQL", Schema: s,
 		Changes: []schemadoc.Change{{Table: hostile, File: hostile, Line: 1, SQL: hostile}}})
@@ -124,11 +131,15 @@ func TestTablesOfTheGraphDoNotOverlap(t *testing.T) {
 		for i := range n {
 			table := id(fmt.Sprint("t", i), "id")
 			for c := range rapid.IntRange(0, 5).Draw(t, "columns") {
-				table.Columns = append(table.Columns, schemadoc.Column{Name: fmt.Sprint("c", c), Type: rapid.StringN(0, 40, -1).Draw(t, "type")})
+				table.Columns = append(table.Columns, schemadoc.Column{
+					Name: fmt.Sprint("c", c), Type: rapid.StringN(0, 40, -1).Draw(t, "type"),
+				})
 			}
 			for range rapid.IntRange(0, 3).Draw(t, "foreign keys") {
 				to := fmt.Sprint("t", rapid.IntRange(0, n).Draw(t, "to")) // the last is no table
-				table.ForeignKeys = append(table.ForeignKeys, schemadoc.ForeignKey{Columns: []string{"id"}, RefTable: to, RefColumns: []string{"id"}})
+				table.ForeignKeys = append(table.ForeignKeys, schemadoc.ForeignKey{
+					Columns: []string{"id"}, RefTable: to, RefColumns: []string{"id"},
+				})
 			}
 			s.Tables = append(s.Tables, table)
 		}

@@ -18,8 +18,10 @@ var graphCSS string
 func SVG(s *Schema, title string) string {
 	g := layout(s)
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" class="graph" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" role="img" aria-labelledby="title desc">`+"\n", g.width, g.height)
-	fmt.Fprintf(&b, "<title id=\"title\">%s</title>\n<desc id=\"desc\">%s</desc>\n<style>\n%s</style>\n", text(title), text(describe(s)), graphCSS)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" class="graph" width="%d" height="%d" `+
+		`viewBox="0 0 %[1]d %[2]d" role="img" aria-labelledby="title desc">`+"\n", g.width, g.height)
+	fmt.Fprintf(&b, "<title id=\"title\">%s</title>\n<desc id=\"desc\">%s</desc>\n<style>\n%s</style>\n", text(title),
+		text(describe(s)), graphCSS)
 	fmt.Fprintf(&b, `<rect class="ground" width="%d" height="%d"/>`+"\n", g.width, g.height)
 	g.draw(&b, false)
 	b.WriteString("</svg>\n")
@@ -35,7 +37,8 @@ func linked(s *Schema) string {
 		large = " large" // it would be illegible if it were made to fit
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" class="graph%s" width="%d" height="%d" viewBox="0 0 %[2]d %[3]d" role="group" aria-label="Entity graph">`+"\n", large, g.width, g.height)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" class="graph%s" width="%d" height="%d" `+
+		`viewBox="0 0 %[2]d %[3]d" role="group" aria-label="Entity graph">`+"\n", large, g.width, g.height)
 	fmt.Fprintf(&b, "<desc>%s</desc>\n", text(describe(s)))
 	g.draw(&b, true)
 	b.WriteString("</svg>\n")
@@ -72,12 +75,14 @@ func (g *graph) draw(b *strings.Builder, links bool) {
 func (n *node) draw(b *strings.Builder, links bool) {
 	t := n.table
 	if links {
-		fmt.Fprintf(b, `<a class="entity" href="#%s" data-table="%s" aria-label="%s, %s">`+"\n", url.PathEscape(t.Name), text(t.Name), text(t.Name), count(len(t.Columns), "column"))
+		fmt.Fprintf(b, `<a class="entity" href="#%s" data-table="%s" aria-label="%s, %s">`+"\n", url.PathEscape(t.Name),
+			text(t.Name), text(t.Name), count(len(t.Columns), "column"))
 	} else {
 		b.WriteString("<g class=\"entity\">\n")
 	}
 	fmt.Fprintf(b, `<rect class="card" x="%d" y="%d" width="%d" height="%d" rx="8"/>`+"\n", n.x, n.y, n.w, n.h)
-	fmt.Fprintf(b, `<path class="head" d="M%d %dv-%dq0-8 8-8h%dq8 0 8 8v%dz"/>`+"\n", n.x, n.y+headerHeight, headerHeight-8, n.w-16, headerHeight-8)
+	fmt.Fprintf(b, `<path class="head" d="M%d %dv-%dq0-8 8-8h%dq8 0 8 8v%dz"/>`+"\n", n.x, n.y+headerHeight,
+		headerHeight-8, n.w-16, headerHeight-8)
 	fmt.Fprintf(b, `<text class="name" x="%d" y="%d">%s</text>`+"\n", n.x+sidePad, n.y+headerHeight/2+5, text(t.Name))
 	for _, c := range t.Columns {
 		y := n.row(c.Name) + 5
@@ -99,11 +104,14 @@ func (n *node) draw(b *strings.Builder, links bool) {
 // one is, a circle where there may be none.
 func (l line) draw(b *strings.Builder) {
 	from, to := l.from.row(l.fk.Columns[0]), l.to.row(l.fk.RefColumns[0])
-	fmt.Fprintf(b, `<g class="relation" data-from="%s" data-to="%s"><title>%s (%s) refers to %s (%s)</title>`, text(l.from.table.Name), text(l.to.table.Name),
-		text(l.from.table.Name), text(strings.Join(l.fk.Columns, ", ")), text(l.to.table.Name), text(strings.Join(l.fk.RefColumns, ", ")))
+	fmt.Fprintf(b, `<g class="relation" data-from="%s" data-to="%s"><title>%s (%s) refers to %s (%s)</title>`,
+		text(l.from.table.Name), text(l.to.table.Name),
+		text(l.from.table.Name), text(strings.Join(l.fk.Columns,
+			", ")), text(l.to.table.Name), text(strings.Join(l.fk.RefColumns, ", ")))
 	if l.from == l.to {
 		x := l.from.x + l.from.w
-		fmt.Fprintf(b, `<path d="M%d %dh%dC%d %[2]d %[4]d %[5]d %[6]d %[5]dH%[1]d"/>`, x, from, stub, x+columnGap/2, to, x+stub)
+		fmt.Fprintf(b, `<path d="M%d %dh%dC%d %[2]d %[4]d %[5]d %[6]d %[5]dH%[1]d"/>`, x, from, stub, x+columnGap/2, to,
+			x+stub)
 		l.ends(b, x, from, 1, x, to, 1)
 		b.WriteString("</g>\n")
 		return
@@ -146,7 +154,8 @@ func (l line) ends(b *strings.Builder, x1, y1, d1, x2, y2, d2 int) {
 	if t.unique(l.fk) {
 		fmt.Fprintf(b, `<path d="M%d %dv12"/><circle cx="%d" cy="%d" r="4"/>`, x1+8*d1, y1-6, x1+15*d1, y1)
 	} else {
-		fmt.Fprintf(b, `<path d="M%d %dl%d 6l%d 6"/><circle cx="%d" cy="%d" r="4"/>`, x1, y1-6, 12*d1, -12*d1, x1+16*d1, y1)
+		fmt.Fprintf(b, `<path d="M%d %dl%d 6l%d 6"/><circle cx="%d" cy="%d" r="4"/>`, x1, y1-6, 12*d1, -12*d1, x1+16*d1,
+			y1)
 	}
 	fmt.Fprintf(b, `<path d="M%d %dv12"/>`, x2+7*d2, y2-6)
 	if t.optional(l.fk) {

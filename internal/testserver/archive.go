@@ -153,7 +153,8 @@ func newApt(ctx context.Context, folder, suite string) (*apt, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, needed := range []string{"apt.conf.d", "preferences.d", "sources.list.d", "state/lists/partial", "cache/archives/partial"} {
+	for _, needed := range []string{"apt.conf.d", "preferences.d", "sources.list.d", "state/lists/partial",
+		"cache/archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(folder, needed), 0o700); err != nil {
 			return nil, err
 		}

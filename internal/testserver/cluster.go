@@ -21,8 +21,9 @@ import (
 // galeraRelease is the MariaDB whose suite also has galera-4.
 const galeraRelease = "11.8"
 
-// StartGalera starts a Galera cluster of n nodes of MariaDB and returns them in order. Stop ends one node, as a crash
-// would; one goroutine stops them all. It takes about five seconds a node, and the packages mariadb-server-core and galera-4 of the Debian archive.
+// StartGalera starts a Galera cluster of n nodes of MariaDB and returns them in order. Stop
+// ends one node, as a crash would; one goroutine stops them all. It takes about five seconds a
+// node, and the packages mariadb-server-core and galera-4 of the Debian archive.
 //
 // The nodes are copies of one data folder, which a node alone has given a position in a history: what was written
 // since they get as a cluster's events, and no program that copies data is needed.
@@ -124,7 +125,8 @@ fi
 
 // seed makes the data folder that the nodes begin with.
 func (c *galera) seed(ctx context.Context) error {
-	if err := os.WriteFile(filepath.Join(c.folder, "wsrep_sst_nothing"), []byte(transfer), 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(filepath.Join(c.folder, "wsrep_sst_nothing"), []byte(transfer),
+		0o700); err != nil { //nolint:gosec // it is a program
 		return err
 	}
 	data := filepath.Join(c.folder, "seed")
@@ -187,7 +189,8 @@ func (n *galeraNode) end(signal syscall.Signal) {
 }
 
 // run starts a node and waits until it belongs to the cluster.
-func (c *galera) run(ctx context.Context, data string, port, member, receive int, cluster string, flags ...string) (*galeraNode, error) {
+func (c *galera) run(ctx context.Context, data string, port, member, receive int, cluster string,
+	flags ...string) (*galeraNode, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	logFile := data + ".log"
@@ -201,7 +204,8 @@ func (c *galera) run(ctx context.Context, data string, port, member, receive int
 		"--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--max-connections=300",
 		"--wsrep-on=ON", "--wsrep-provider=" + c.provider, "--wsrep-cluster-address=" + cluster,
 		fmt.Sprint("--wsrep-node-address=127.0.0.1:", member), "--wsrep-sst-method=nothing",
-		fmt.Sprintf("--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:%d;ist.recv_addr=127.0.0.1:%d;gcache.size=32M", member, receive),
+		fmt.Sprintf("--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:%d;"+
+			"ist.recv_addr=127.0.0.1:%d;gcache.size=32M", member, receive),
 		"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2",
 	}, flags...)
 	// Not bound to ctx, which ends when the node is ready.
@@ -211,7 +215,8 @@ func (c *galera) run(ctx context.Context, data string, port, member, receive int
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	node := &galeraNode{url: fmt.Sprintf("%s://root@127.0.0.1:%d/", c.product.name, port), cmd: cmd, ended: make(chan struct{})}
+	node := &galeraNode{url: fmt.Sprintf("%s://root@127.0.0.1:%d/", c.product.name, port), cmd: cmd,
+		ended: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait() // the log says how it ended
 		close(node.ended)

@@ -35,7 +35,8 @@ func startCompose(ctx context.Context, product *Product, say func(string, ...any
 	stop := func() {
 		if running == "" {
 			// ctx may be what is ending the run.
-			_, err := docker(context.WithoutCancel(ctx), time.Minute, "compose", "--file", file, "rm", "--stop", "--force", product.name)
+			_, err := docker(context.WithoutCancel(ctx), time.Minute, "compose", "--file", file, "rm", "--stop",
+				"--force", product.name)
 			if err != nil {
 				say("docker compose rm: %v", err)
 			}
@@ -49,7 +50,8 @@ func startCompose(ctx context.Context, product *Product, say func(string, ...any
 	return server, nil
 }
 
-func composeServer(ctx context.Context, product *Product, compose func(time.Duration, ...string) (string, error)) (*Server, error) {
+func composeServer(ctx context.Context, product *Product,
+	compose func(time.Duration, ...string) (string, error)) (*Server, error) {
 	published, err := compose(10*time.Second, "port", product.name, "3306")
 	if err != nil {
 		return nil, err

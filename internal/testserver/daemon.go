@@ -202,7 +202,8 @@ func initialiseMariaDB(ctx context.Context, p program, data string) error {
 	// Names differ by version: mysql_… before 10.11 or so, mariadb_… since.
 	scripts := []string{"system_tables.sql", "performance_tables.sql", "system_tables_data.sql"}
 	// One statement a line is the bootstrap's rule. No socket authentication means that root has no password.
-	input := []io.Reader{strings.NewReader("CREATE DATABASE IF NOT EXISTS mysql;\nUSE mysql;\nSET @auth_root_socket=NULL;\n")}
+	input := []io.Reader{strings.NewReader("CREATE DATABASE IF NOT EXISTS mysql;\nUSE mysql;\nSET " +
+		"@auth_root_socket=NULL;\n")}
 	for _, script := range scripts {
 		text, err := os.ReadFile(filepath.Join(p.share, "mariadb_"+script))
 		if err != nil {

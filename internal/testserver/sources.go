@@ -61,7 +61,8 @@ func machineArchive(aptFolder, osRelease, keyring string) (source, error) {
 func debianArchive(sources []source, codename string) (source, bool) {
 	suites := []string{codename, "stable", "testing", "unstable", "sid"}
 	for _, s := range sources {
-		usesSuite := slices.ContainsFunc(s.suites, func(suite string) bool { return suite != "" && slices.Contains(suites, suite) })
+		usesSuite := slices.ContainsFunc(s.suites,
+			func(suite string) bool { return suite != "" && slices.Contains(suites, suite) })
 		debianKey := s.keyring == "" || strings.HasPrefix(filepath.Base(s.keyring), "debian-archive")
 		reachable := !strings.HasPrefix(s.uri, "cdrom:")
 		if s.enabled && usesSuite && debianKey && reachable && slices.Contains(s.components, "main") {

@@ -1,8 +1,9 @@
 // Package testserver brings up the real database servers that the tests run against, on a machine that may have
 // neither a server nor a container engine.
 //
-// It is no way to run a server for anything but tests: root has no password, nothing is flushed to disk, and the data is
-// removed at the end. It never touches a server that belongs to the machine.
+// It is no way to run a server for anything but tests: root has no password, nothing is
+// flushed to disk, and the data is removed at the end. It never touches a server that belongs
+// to the machine.
 //
 // The first call is the command that wraps another one:
 //
@@ -178,7 +179,8 @@ type way struct {
 	start func(context.Context, *Product, func(string, ...any)) (*Server, error)
 }
 
-func startBy(ctx context.Context, product *Product, say func(string, ...any), ways []way, failures []error) (*Server, error) {
+func startBy(ctx context.Context, product *Product, say func(string, ...any), ways []way, failures []error) (*Server,
+	error) {
 	began := time.Now()
 	for _, way := range ways {
 		server, err := way.start(ctx, product, say)
@@ -205,8 +207,8 @@ func sayer(name string, progress io.Writer) func(string, ...any) {
 	}
 }
 
-// Use returns the server of a URL, once it answers and is of the product, or the error of the last try when ctx ends. Stop
-// leaves it alone.
+// Use returns the server of a URL, once it answers and is of the product, or the error of the
+// last try when ctx ends. Stop leaves it alone.
 func Use(ctx context.Context, product *Product, url string) (*Server, error) {
 	version, err := waitReady(ctx, product, url, nil)
 	if err != nil {

@@ -59,11 +59,14 @@ deb [arch=amd64 signed-by=KEYRING] http://mirror.test/debian bookworm main contr
 		{
 			name: "other vendors with the same suite",
 			files: map[string]string{
-				"sources.list":                   "deb http://mirror.test/debian bookworm main\n",
-				"sources.list.d/a-vendor.list":   "deb [signed-by=/usr/share/keyrings/vendor.gpg] http://vendor.test bookworm main\n",
-				"sources.list.d/b-vendor.list":   "deb http://vendor.test bookworm stable\n",
-				"sources.list.d/vendor.sources":  "Types: deb\nURIs: http://vendor.test\nSuites: bookworm\nComponents: main\nSigned-By: /etc/apt/vendor.asc\n",
-				"sources.list.d/unused.sources":  "Types: deb\nURIs: http://off.test\nSuites: bookworm\nComponents: main\nEnabled: no\n",
+				"sources.list": "deb http://mirror.test/debian bookworm main\n",
+				"sources.list.d/a-vendor.list": "deb [signed-by=/usr/share/keyrings/vendor.gpg] http://vendor.test " +
+					"bookworm main\n",
+				"sources.list.d/b-vendor.list": "deb http://vendor.test bookworm stable\n",
+				"sources.list.d/vendor.sources": "Types: deb\nURIs: http://vendor.test\nSuites: " +
+					"bookworm\nComponents: main\nSigned-By: /etc/apt/vendor.asc\n",
+				"sources.list.d/unused.sources": "Types: deb\nURIs: http://off.test\nSuites: bookworm\nComponents: " +
+					"main\nEnabled: no\n",
 				"sources.list.d/ignored.disable": "deb http://ignored.test bookworm main\n",
 			},
 			want: source{
@@ -144,7 +147,8 @@ func TestConfig(t *testing.T) {
 	config, err := Config("mariadb://root:p%40ss@db.test/shop?tls=skip-verify")
 	require.NoError(t, err)
 	assert.Equal(t, "root:p@ss@tcp(db.test:3306)/shop?parseTime=true&tls=skip-verify&"+
-		"autocommit=1&sql_mode=REPLACE%28%40%40sql_mode%2C+%27ANSI_QUOTES%27%2C+%27%27%29&time_zone=%27%2B00%3A00%27", config.FormatDSN())
+		"autocommit=1&sql_mode=REPLACE%28%40%40sql_mode%2C+%27ANSI_QUOTES%27%2C+%27%27%29"+
+		"&time_zone=%27%2B00%3A00%27", config.FormatDSN())
 	_, err = Config("postgres://root:secret@db.test/")
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), "secret")

@@ -32,7 +32,8 @@ var tools = []tool{
 		debian: "chromium-headless-shell", needs: "chromium-|fonts-dejavu-core$",
 		executables: []string{"usr/lib/chromium/chromium-headless-shell", "usr/lib/chromium/chrome_crashpad_handler"},
 		commands: map[string]string{
-			"chromium": `FONTCONFIG_FILE="FOLDER/fonts.conf" exec "FOLDER/usr/lib/chromium/chromium-headless-shell" "$@"`,
+			"chromium": `FONTCONFIG_FILE="FOLDER/fonts.conf" ` +
+				`exec "FOLDER/usr/lib/chromium/chromium-headless-shell" "$@"`,
 		},
 	},
 	{
@@ -57,9 +58,10 @@ var tools = []tool{
 	},
 }
 
-// Debian's Node.js reads some of its own modules from a fixed folder when it starts. The folder's name in its library is
-// replaced by one of the same length, for a folder that the command has open. What Node.js starts by process.execPath has
-// not, and ends at once; tests start node by its name.
+// Debian's Node.js reads some of its own modules from a fixed folder when it starts. The
+// folder's name in its library is replaced by one of the same length, for a folder that the
+// command has open. What Node.js starts by process.execPath has not, and ends at once; tests
+// start node by its name.
 const (
 	nodeModules     = "/usr/share/nodejs/"
 	openNodeModules = "/proc/self/fd/9///"

@@ -18,7 +18,8 @@ func TestACommandFindsTheToolsThatPATHLacks(t *testing.T) {
 	t.Setenv("AUTHGRAPH_TEST_WITHOUT_CHROMIUM", "1")
 	t.Setenv("AUTHGRAPH_TEST_WITHOUT_NPM", "1")
 	var out, progress bytes.Buffer
-	code := Main([]string{"-mysql-only", "-tools", "sqlite3", ":memory:", "SELECT 'made by '||typeof(sqlite_version())"},
+	code := Main([]string{"-mysql-only", "-tools", "sqlite3", ":memory:",
+		"SELECT 'made by '||typeof(sqlite_version())"},
 		nil, &out, &progress)
 	assert.Equal(t, 0, code, progress.String())
 	assert.Equal(t, "made by text\n", out.String())
@@ -51,8 +52,10 @@ func TestAToolThatCannotBeHadSaysWhatToInstallInOneLine(t *testing.T) {
 	require.Error(t, err)
 	lines := strings.Split(err.Error(), "\n")
 	require.Len(t, lines, 3)
-	assert.Equal(t, "chromium is not on PATH: install it, or leave its tests out with AUTHGRAPH_TEST_WITHOUT_CHROMIUM=1; "+
-		"Debian package chromium-headless-shell: apt-get was not found: this way needs Debian or a system made from it", lines[0])
+	assert.Equal(t, "chromium is not on PATH: install it, or leave its tests out with "+
+		"AUTHGRAPH_TEST_WITHOUT_CHROMIUM=1; "+
+		"Debian package chromium-headless-shell: apt-get was not found: this way needs Debian or a system "+
+		"made from it", lines[0])
 	assert.Contains(t, lines[1], "sqlite3 is not on PATH: install it; Debian package sqlite3: ")
 	assert.Contains(t, lines[2], "python3 is not on PATH: install it; Debian package python3: ")
 }

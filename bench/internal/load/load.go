@@ -40,7 +40,8 @@ type Size struct {
 // sixteen, and expired percent.
 func Of(sessions, expired int) Size {
 	quarter := max(1, sessions/4)
-	return Size{Sessions: sessions, Users: quarter, RefreshTokens: quarter, Codes: quarter, Locked: max(1, quarter/4), Expired: expired}
+	return Size{Sessions: sessions, Users: quarter, RefreshTokens: quarter, Codes: quarter, Locked: max(1, quarter/4),
+		Expired: expired}
 }
 
 // Rows is how many there are in all.
@@ -99,11 +100,13 @@ func Fill(ctx context.Context, db *sql.DB, size Size, progress io.Writer) error 
 
 // numbers is a table of 0 to chunk-1.
 func numbers(ctx context.Context, db *sql.DB) error {
-	digits := `(SELECT 0 d` + strings.Join([]string{"", "1", "2", "3", "4", "5", "6", "7", "8", "9"}, " UNION ALL SELECT ") + `)`
+	digits := `(SELECT 0 d` + strings.Join([]string{"", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
+		" UNION ALL SELECT ") + `)`
 	for _, statement := range []string{
 		`CREATE TABLE numbers (n INT PRIMARY KEY)`,
 		fmt.Sprintf(`INSERT INTO numbers SELECT a.d + 10*b.d + 100*c.d + 1000*d.d + 10000*e.d FROM
-			%[1]s a, %[1]s b, %[1]s c, %[1]s d, (SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) e`, digits),
+			%[1]s a, %[1]s b, %[1]s c, %[1]s d,
+			(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) e`, digits),
 	} {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("make numbers: %w", err)
@@ -118,24 +121,29 @@ type table struct {
 	insert string // selects from numbers; a %d is the number of a chunk's first row
 }
 
-// tables are in the order in which they can be filled. Like in service, rows were made in the order of their ids and end
-// in that order, while users, addresses and hashes come in no order.
+// tables are in the order in which they can be filled. Like in service, rows were made in the
+// order of their ids and end in that order, while users, addresses and hashes come in no
+// order.
 func tables(size Size) []table {
 	expires := func(rows int) string {
 		return fmt.Sprintf(`NOW(6) + INTERVAL IF(r < %d, r - %d, 86400 + r DIV %d) SECOND`,
 			size.FirstLive(rows), rows+86400, rows/2_000_000+1)
 	}
-	lock := fmt.Sprintf(`IF(r < %d, NULL, CAST('%s' AS DATETIME) + INTERVAL r SECOND)`, size.Users, lockBase.Format(time.DateTime))
+	lock := fmt.Sprintf(`IF(r < %d, NULL, CAST('%s' AS DATETIME) + INTERVAL r SECOND)`, size.Users,
+		lockBase.Format(time.DateTime))
 	user := fmt.Sprintf(`(r * 7919) %% %d + 1`, size.Users)
 	return []table{
-		{name: "users", rows: size.Users + size.Locked, insert: `(id, name, email, password, is_email_verified, lock_until)
+		{name: "users", rows: size.Users + size.Locked, insert: `(id, name, email, password, is_email_verified,
+		lock_until)
 			SELECT r + 1, CONCAT('User ', r), CONCAT('user', r, '@example.com'),
 				'` + Password + `', 1, ` + lock},
-		{name: "sessions", rows: size.Sessions, insert: `(id, user_id, token_hash, ip, user_agent, last_used_at, created_at, expires_at)
+		{name: "sessions", rows: size.Sessions, insert: `(id, user_id, token_hash, ip, user_agent,
+		last_used_at, created_at, expires_at)
 			SELECT r + 1, ` + user + `, SHA2(CONCAT('session-', LPAD(r, 35, '0')), 256), CONCAT('203.0.113.', r % 256),
 				'` + UserAgent + `', NOW(6), NOW(6), ` + expires(size.Sessions)},
 		{name: "refresh_tokens", rows: size.RefreshTokens, insert: `(id, user_id, token_hash, created_at, expires_at)
-			SELECT r + 1, ` + user + `, SHA2(CONCAT('refresh-', LPAD(r, 35, '0')), 256), NOW(6), ` + expires(size.RefreshTokens)},
+			SELECT r + 1, ` + user + `, SHA2(CONCAT('refresh-', LPAD(r, 35, '0')), 256), NOW(6),
+			` + expires(size.RefreshTokens)},
 		{name: "otps", rows: size.Codes, insert: `(id, email, type, otp_hash_code, next_resend_allowed_at, expires_at)
 			SELECT r + 1, CONCAT('user', r, '@example.com'), 'signin', ` + mac + `, NOW(6), ` + expires(size.Codes)},
 	}
@@ -203,7 +211,8 @@ func (t table) insertAll(ctx context.Context, db *sql.DB, add func(int)) error {
 				}
 				n := min(chunk, t.rows-from)
 				if _, err := db.ExecContext(ctx, fmt.Sprintf(
-					`INSERT INTO %s %s FROM (SELECT n + %d AS r FROM numbers WHERE n < %d ORDER BY n) made`, t.name, t.insert, from, n)); err != nil {
+					`INSERT INTO %s %s FROM (SELECT n + %d AS r FROM numbers WHERE n < %d ORDER BY n) made`,
+					t.name, t.insert, from, n)); err != nil {
 					return err
 				}
 				add(n)

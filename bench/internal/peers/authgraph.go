@@ -44,7 +44,8 @@ var device = auth.Device{IP: "203.0.113.7", UserAgent: load.UserAgent}
 
 // openAuth is package auth over the client that Open gives.
 func openAuth(ctx context.Context, url string, connections int) (*Peer, error) {
-	client, err := authgraph.Open(ctx, url, authgraph.WithPool(authgraph.Pool{MaxOpen: connections, MaxLifetime: time.Hour}))
+	client, err := authgraph.Open(ctx, url,
+		authgraph.WithPool(authgraph.Pool{MaxOpen: connections, MaxLifetime: time.Hour}))
 	if err != nil {
 		return nil, err
 	}
@@ -59,9 +60,12 @@ func openAuth(ctx context.Context, url string, connections int) (*Peer, error) {
 				return Session{}, User{}, err
 			}
 			return Session{
-				ID: int64(s.ID), UserID: int64(s.UserID), IP: s.IP, UserAgent: s.UserAgent, Active: true,
-				LastUsedAt: s.LastUsedAt, ExpiresAt: s.ExpiresAt, CreatedAt: s.CreatedAt,
-			}, User{ID: int64(u.ID), Name: u.Name, Email: u.Email, Role: string(u.Role), Verified: u.EmailVerified, CreatedAt: u.CreatedAt}, nil
+					ID: int64(s.ID), UserID: int64(s.UserID), IP: s.IP, UserAgent: s.UserAgent, Active: true,
+					LastUsedAt: s.LastUsedAt, ExpiresAt: s.ExpiresAt, CreatedAt: s.CreatedAt,
+				}, User{
+					ID: int64(u.ID), Name: u.Name, Email: u.Email, Role: string(u.Role), Verified: u.EmailVerified,
+					CreatedAt: u.CreatedAt,
+				}, nil
 		},
 		// A sign-in that is refused after its read tells when the lock ends, and by that which row it has read.
 		Find: func(ctx context.Context, email string) (User, error) {
@@ -95,7 +99,8 @@ func openAuth(ctx context.Context, url string, connections int) (*Peer, error) {
 
 // openClient is the typed client that Open gives.
 func openClient(ctx context.Context, url string, connections int) (*Peer, error) {
-	client, err := authgraph.Open(ctx, url, authgraph.WithPool(authgraph.Pool{MaxOpen: connections, MaxLifetime: time.Hour}))
+	client, err := authgraph.Open(ctx, url,
+		authgraph.WithPool(authgraph.Pool{MaxOpen: connections, MaxLifetime: time.Hour}))
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +124,8 @@ func entPeer(client *ent.Client) *Peer {
 				return Session{}, User{}, err
 			}
 			s := Session{
-				ID: int64(e.ID), UserID: int64(e.UserID), IP: deref(e.IP), UserAgent: deref(e.UserAgent), Active: e.IsActive,
+				ID: int64(e.ID), UserID: int64(e.UserID), IP: deref(e.IP), UserAgent: deref(e.UserAgent),
+				Active:     e.IsActive,
 				LastUsedAt: e.LastUsedAt, ExpiresAt: e.ExpiresAt, CreatedAt: e.CreatedAt,
 			}
 			u := entUser(e.Edges.User)
@@ -133,7 +139,8 @@ func entPeer(client *ent.Client) *Peer {
 			return entUser(e), nil
 		},
 		Verify: func(ctx context.Context, email, code string) error {
-			row, err := client.OTP.Query().Where(otp.Email(email), otp.TypeEQ(schematype.OTPSignIn)).Order(ent.Desc(otp.FieldID)).First(ctx)
+			row, err := client.OTP.Query().Where(otp.Email(email),
+				otp.TypeEQ(schematype.OTPSignIn)).Order(ent.Desc(otp.FieldID)).First(ctx)
 			if err != nil {
 				return err
 			}
@@ -173,7 +180,8 @@ func entPeer(client *ent.Client) *Peer {
 			if u := entUser(t.Edges.User); !usable(&u, now) {
 				return "", errRefused
 			}
-			if err := tx.RefreshToken.Create().SetUserID(t.UserID).SetTokenHash(hash(next)).SetExpiresAt(t.ExpiresAt).Exec(ctx); err != nil {
+			if err := tx.RefreshToken.Create().SetUserID(t.UserID).SetTokenHash(hash(next)).SetExpiresAt(t.ExpiresAt).
+				Exec(ctx); err != nil {
 				return "", err
 			}
 			return next, tx.Commit()
@@ -184,7 +192,8 @@ func entPeer(client *ent.Client) *Peer {
 
 func entUser(e *ent.User) User {
 	return User{
-		ID: int64(e.ID), Name: e.Name, Email: e.Email, Role: string(e.Role), Verified: e.IsEmailVerified, Deleted: e.IsDeleted,
+		ID: int64(e.ID), Name: e.Name, Email: e.Email, Role: string(e.Role), Verified: e.IsEmailVerified,
+		Deleted:   e.IsDeleted,
 		CreatedAt: e.CreatedAt, LockUntil: deref(e.LockUntil), Password: deref(e.Password),
 		FailedAttempts: e.FailedLoginAttempts, LastLogin: deref(e.LastLoginAt), Updated: e.UpdatedAt,
 	}

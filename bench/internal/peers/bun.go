@@ -71,7 +71,8 @@ func openBun(_ context.Context, url string, connections int) (*Peer, error) {
 	return &Peer{
 		Check: func(ctx context.Context, token string) (Session, User, error) {
 			var r bunSession
-			if err := db.NewSelect().Model(&r).Relation("User").Where("bun_session.token_hash = ?", hash(token)).Scan(ctx); err != nil {
+			if err := db.NewSelect().Model(&r).Relation("User").Where("bun_session.token_hash = ?",
+				hash(token)).Scan(ctx); err != nil {
 				return Session{}, User{}, err
 			}
 			s := Session{
@@ -88,7 +89,8 @@ func openBun(_ context.Context, url string, connections int) (*Peer, error) {
 		},
 		Verify: func(ctx context.Context, email, code string) error {
 			var row bunCode
-			if err := db.NewSelect().Model(&row).Where("email = ? AND type = ?", email, "signin").Order("id DESC").Limit(1).Scan(ctx); err != nil {
+			if err := db.NewSelect().Model(&row).Where("email = ? AND type = ?", email,
+				"signin").Order("id DESC").Limit(1).Scan(ctx); err != nil {
 				return err
 			}
 			now, right := time.Now(), codeMatches(row.OtpHashCode, email, code)
@@ -103,19 +105,23 @@ func openBun(_ context.Context, url string, connections int) (*Peer, error) {
 			old, next, now := hash(token), newToken(), time.Now()
 			err := db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 				if err := one(tx.NewUpdate().Model((*bunToken)(nil)).
-					Set("is_revoked = ?", true).Set("revoked_at = ?", now).Set("replaced_by_token_hash = ?", hash(next)).
-					Where("token_hash = ? AND is_revoked = ? AND expires_at > ? AND created_at > ?", old, false, now, now.Add(-idle)).
+					Set("is_revoked = ?", true).Set("revoked_at = ?", now).Set("replaced_by_token_hash = ?",
+					hash(next)).
+					Where("token_hash = ? AND is_revoked = ? AND expires_at > ? AND created_at > ?", old, false, now,
+						now.Add(-idle)).
 					Exec(ctx)); err != nil {
 					return err
 				}
 				var t bunToken
-				if err := tx.NewSelect().Model(&t).Relation("User").Where("bun_token.token_hash = ?", old).Scan(ctx); err != nil {
+				if err := tx.NewSelect().Model(&t).Relation("User").Where("bun_token.token_hash = ?",
+					old).Scan(ctx); err != nil {
 					return err
 				}
 				if u := t.User.user(); !usable(&u, now) {
 					return errRefused
 				}
-				_, err := tx.NewInsert().Model(&bunToken{UserID: t.UserID, TokenHash: hash(next), ExpiresAt: t.ExpiresAt}).Exec(ctx)
+				_, err := tx.NewInsert().Model(&bunToken{UserID: t.UserID, TokenHash: hash(next),
+					ExpiresAt: t.ExpiresAt}).Exec(ctx)
 				return err
 			})
 			return next, err

@@ -89,7 +89,8 @@ type node struct {
 	out *bufio.Reader
 }
 
-func startNode(ctx context.Context, folder, mode, url string, connections int, progress io.Writer) (_ *node, err error) {
+func startNode(ctx context.Context, folder, mode, url string, connections int, progress io.Writer) (_ *node,
+	err error) {
 	n := &node{cmd: exec.CommandContext(ctx, "node", "peer.mjs", mode, url, fmt.Sprint(connections))}
 	n.cmd.Dir, n.cmd.Stderr = folder, progress
 	if n.in, err = n.cmd.StdinPipe(); err != nil {

@@ -123,7 +123,8 @@ func gormPeer(url string, connections int, config *gorm.Config) (*Peer, error) {
 	return &Peer{
 		Check: func(ctx context.Context, token string) (Session, User, error) {
 			var r gormSession
-			if err := db.WithContext(ctx).Joins("User").Where("sessions.token_hash = ?", hash(token)).Take(&r).Error; err != nil {
+			if err := db.WithContext(ctx).Joins("User").Where("sessions.token_hash = ?",
+				hash(token)).Take(&r).Error; err != nil {
 				return Session{}, User{}, err
 			}
 			s := Session{
@@ -140,7 +141,8 @@ func gormPeer(url string, connections int, config *gorm.Config) (*Peer, error) {
 		},
 		Verify: func(ctx context.Context, email, code string) error {
 			var row gormCode
-			if err := db.WithContext(ctx).Where("email = ? AND type = ?", email, "signin").Order("id DESC").Take(&row).Error; err != nil {
+			if err := db.WithContext(ctx).Where("email = ? AND type = ?", email,
+				"signin").Order("id DESC").Take(&row).Error; err != nil {
 				return err
 			}
 			now, right := time.Now(), codeMatches(row.OtpHashCode, email, code)
@@ -160,7 +162,8 @@ func gormPeer(url string, connections int, config *gorm.Config) (*Peer, error) {
 			old, next, now := hash(token), newToken(), time.Now()
 			err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 				r := tx.Model(&gormToken{}).
-					Where("token_hash = ? AND is_revoked = ? AND expires_at > ? AND created_at > ?", old, false, now, now.Add(-idle)).
+					Where("token_hash = ? AND is_revoked = ? AND expires_at > ? AND created_at > ?", old, false, now,
+						now.Add(-idle)).
 					Updates(map[string]any{"is_revoked": true, "revoked_at": now, "replaced_by_token_hash": hash(next)})
 				if r.Error != nil || r.RowsAffected != 1 {
 					return refused(r.Error)

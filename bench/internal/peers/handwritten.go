@@ -30,23 +30,29 @@ func openDB(url string, connections int, interpolate bool) (*sql.DB, error) {
 
 // The statements of a careful author: what is needed and no more.
 const (
-	checkQuery = `SELECT s.id, s.user_id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''), s.is_active, s.last_used_at, s.expires_at, s.created_at,
-		u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at, u.created_at, u.is_deleted, u.lock_until
+	checkQuery = `SELECT s.id, s.user_id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''), s.is_active,
+		s.last_used_at, s.expires_at, s.created_at,
+		u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at,
+		u.created_at, u.is_deleted, u.lock_until
 		FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`
-	findQuery = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar, is_email_verified,
+	findQuery = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar,
+		is_email_verified,
 		last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at
 		FROM users WHERE email = ? AND is_deleted = 0`
 	countGuess = `UPDATE users SET failed_login_attempts = failed_login_attempts + 1
 		WHERE id = ? AND lock_until IS NULL AND failed_login_attempts < ?`
 	signedIn = `UPDATE users SET last_login_at = ?, failed_login_attempts = 0, lock_until = NULL
 		WHERE id = ? AND password = ? AND is_deleted = 0 AND (lock_until IS NULL OR lock_until <= ?)`
-	addSession = `INSERT INTO sessions (user_id, token_hash, ip, user_agent, last_used_at, expires_at, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)`
-	newestCode = `SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1`
-	useCode    = `UPDATE otps SET attempts = attempts + 1, is_used = ?, used_at = ?
+	addSession = `INSERT INTO sessions (user_id, token_hash, ip, user_agent, last_used_at, expires_at,
+		created_at) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	newestCode = `SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ?
+		ORDER BY id DESC LIMIT 1`
+	useCode = `UPDATE otps SET attempts = attempts + 1, is_used = ?, used_at = ?
 		WHERE id = ? AND is_used = 0 AND expires_at > ? AND attempts < max_attempts`
 	takeToken = `UPDATE refresh_tokens SET is_revoked = 1, revoked_at = ?, replaced_by_token_hash = ?
 		WHERE token_hash = ? AND is_revoked = 0 AND expires_at > ? AND created_at > ?`
-	tokenOwner = `SELECT t.expires_at, u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at, u.created_at,
+	tokenOwner = `SELECT t.expires_at, u.id, u.name, u.email, u.role, u.provider, u.avatar,
+		u.is_email_verified, u.last_login_at, u.created_at,
 		u.is_deleted, u.lock_until FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`
 	addToken = `INSERT INTO refresh_tokens (user_id, token_hash, expires_at, created_at) VALUES (?, ?, ?, ?)`
 )
@@ -78,7 +84,8 @@ type prepared map[string]*sql.Stmt
 
 func prepare(ctx context.Context, db *sql.DB) (prepared, error) {
 	p := prepared{}
-	for _, query := range []string{checkQuery, findQuery, countGuess, signedIn, addSession, newestCode, useCode, takeToken, tokenOwner, addToken} {
+	for _, query := range []string{checkQuery, findQuery, countGuess, signedIn, addSession, newestCode, useCode,
+		takeToken, tokenOwner, addToken} {
 		stmt, err := db.PrepareContext(ctx, query) //nolint:sqlclosecheck // it lives as long as the pool
 		if err != nil {
 			return nil, err
@@ -139,7 +146,8 @@ func find(ctx context.Context, run statements, email string) (User, error) {
 	var avatar []byte
 	var lastLogin, lockUntil, deletedAt, reactivate sql.NullTime
 	err := run.row(ctx, nil, findQuery, email).Scan(
-		&u.ID, &u.CreatedAt, &u.Updated, &u.Name, &u.Email, &password, &u.Role, &provider, &providerID, &avatar, &u.Verified,
+		&u.ID, &u.CreatedAt, &u.Updated, &u.Name, &u.Email, &password, &u.Role, &provider, &providerID, &avatar,
+		&u.Verified,
 		&lastLogin, &u.FailedAttempts, &lockUntil, &u.Deleted, &deletedAt, &reactivate)
 	u.Password, u.LastLogin, u.LockUntil = password.String, lastLogin.Time, lockUntil.Time
 	return u, err
@@ -155,7 +163,8 @@ func handwritten(db *sql.DB, run statements) *Peer {
 			var lastLogin, lockUntil sql.NullTime
 			err := run.row(ctx, nil, checkQuery, hash(token)).Scan(
 				&s.ID, &s.UserID, &s.IP, &s.UserAgent, &s.Active, &s.LastUsedAt, &s.ExpiresAt, &s.CreatedAt,
-				&u.ID, &u.Name, &u.Email, &u.Role, &provider, &avatar, &u.Verified, &lastLogin, &u.CreatedAt, &u.Deleted, &lockUntil)
+				&u.ID, &u.Name, &u.Email, &u.Role, &provider, &avatar, &u.Verified, &lastLogin,
+				&u.CreatedAt, &u.Deleted, &lockUntil)
 			if err != nil {
 				return s, u, err
 			}
@@ -187,7 +196,8 @@ func handwritten(db *sql.DB, run statements) *Peer {
 				return 0, err
 			}
 			expires := now.Add(lifetime)
-			if _, err := run.exec(ctx, tx, addSession, u.ID, hash(newToken()), "203.0.113.7", load.UserAgent, now, expires, now); err != nil {
+			if _, err := run.exec(ctx, tx, addSession, u.ID, hash(newToken()), "203.0.113.7", load.UserAgent, now,
+				expires, now); err != nil {
 				return 0, err
 			}
 			if _, err := run.exec(ctx, tx, addToken, u.ID, hash(newToken()), expires, now); err != nil {
@@ -223,7 +233,8 @@ func handwritten(db *sql.DB, run statements) *Peer {
 			var avatar []byte
 			var lastLogin, lockUntil sql.NullTime
 			if err := run.row(ctx, tx, tokenOwner, old).Scan(&expires,
-				&u.ID, &u.Name, &u.Email, &u.Role, &provider, &avatar, &u.Verified, &lastLogin, &u.CreatedAt, &u.Deleted, &lockUntil); err != nil {
+				&u.ID, &u.Name, &u.Email, &u.Role, &provider, &avatar, &u.Verified, &lastLogin,
+				&u.CreatedAt, &u.Deleted, &lockUntil); err != nil {
 				return "", err
 			}
 			if u.LockUntil = lockUntil.Time; !usable(&u, now) {

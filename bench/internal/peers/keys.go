@@ -9,8 +9,8 @@ import (
 // Tokens are the refresh tokens that are live now, where they are not those that were loaded.
 type Tokens map[int]string
 
-// Keys are n random keys for op among the live rows, or as many as there are; the same seed gives the same rows. Where an
-// operation uses a row up, none comes twice.
+// Keys are n random keys for op among the live rows, or as many as there are; the same seed
+// gives the same rows. Where an operation uses a row up, none comes twice.
 func (t Tokens) Keys(op Op, size load.Size, seed uint64, n int) []Key {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var first, of int // the rows from first until before of

@@ -82,7 +82,8 @@ type Runner interface {
 	Has(Op) bool
 	// Run does op with keys, on so many workers at once, until they are used up or the time is over, and returns how
 	// many were done. Of Rotate it fills in Next.
-	Run(ctx context.Context, op Op, keys []Key, workers int, limit time.Duration) (done int, elapsed time.Duration, err error)
+	Run(ctx context.Context, op Op, keys []Key, workers int, limit time.Duration) (done int, elapsed time.Duration,
+		err error)
 	Close()
 }
 
@@ -121,7 +122,8 @@ func All() []Spec {
 	}
 }
 
-func local(open func(ctx context.Context, url string, connections int) (*Peer, error)) func(context.Context, string, int) (Runner, error) {
+func local(open func(ctx context.Context, url string, connections int) (*Peer, error)) func(context.Context, string,
+	int) (Runner, error) {
 	return func(ctx context.Context, url string, connections int) (Runner, error) {
 		p, err := open(ctx, url, connections)
 		if err != nil {
@@ -136,11 +138,14 @@ type runner struct{ *Peer }
 func (r runner) Close() { r.Peer.Close() }
 
 func (r runner) Has(op Op) bool {
-	return map[Op]bool{CheckSession: r.Check != nil, FindUser: r.Find != nil, SignIn: r.Peer.SignIn != nil, VerifyCode: r.Verify != nil, Rotate: r.Peer.Rotate != nil}[op]
+	return map[Op]bool{CheckSession: r.Check != nil, FindUser: r.Find != nil, SignIn: r.Peer.SignIn != nil,
+		VerifyCode: r.Verify != nil, Rotate: r.Peer.Rotate != nil}[op]
 }
 
-func (r runner) Run(ctx context.Context, op Op, keys []Key, workers int, limit time.Duration) (int, time.Duration, error) {
-	do := map[Op]func(context.Context, *Key) error{CheckSession: r.check, FindUser: r.find, SignIn: r.signIn, VerifyCode: r.verify, Rotate: r.rotate}[op]
+func (r runner) Run(ctx context.Context, op Op, keys []Key, workers int, limit time.Duration) (int, time.Duration,
+	error) {
+	do := map[Op]func(context.Context, *Key) error{CheckSession: r.check, FindUser: r.find, SignIn: r.signIn,
+		VerifyCode: r.verify, Rotate: r.rotate}[op]
 	var (
 		done  atomic.Int64
 		mu    sync.Mutex

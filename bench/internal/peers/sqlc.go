@@ -40,7 +40,8 @@ func sqlcPeer(db *sql.DB, q *sqlcgen.Queries) *Peer {
 				LastUsedAt: r.LastUsedAt, ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt,
 			}
 			u := User{
-				ID: r.UserID, Name: r.Name, Email: r.Email, Role: string(r.Role), Verified: r.IsEmailVerified, Deleted: r.IsDeleted,
+				ID: r.UserID, Name: r.Name, Email: r.Email, Role: string(r.Role), Verified: r.IsEmailVerified,
+				Deleted:   r.IsDeleted,
 				CreatedAt: r.UserCreatedAt, LockUntil: r.LockUntil.Time, LastLogin: r.LastLoginAt.Time,
 			}
 			return s, u, live(&s, &u)
@@ -48,7 +49,8 @@ func sqlcPeer(db *sql.DB, q *sqlcgen.Queries) *Peer {
 		Find: func(ctx context.Context, email string) (User, error) {
 			r, err := q.FindUser(ctx, email)
 			return User{
-				ID: r.ID, Name: r.Name, Email: r.Email, Role: string(r.Role), Verified: r.IsEmailVerified, Deleted: r.IsDeleted,
+				ID: r.ID, Name: r.Name, Email: r.Email, Role: string(r.Role), Verified: r.IsEmailVerified,
+				Deleted:   r.IsDeleted,
 				CreatedAt: r.CreatedAt, LockUntil: r.LockUntil.Time, Password: r.Password.String,
 				FailedAttempts: r.FailedLoginAttempts, LastLogin: r.LastLoginAt.Time, Updated: r.UpdatedAt,
 			}, err
@@ -76,7 +78,8 @@ func sqlcPeer(db *sql.DB, q *sqlcgen.Queries) *Peer {
 			q := q.WithTx(tx)
 			old, next, now := hash(token), newToken(), time.Now()
 			n, err := q.TakeRefreshToken(ctx, sqlcgen.TakeRefreshTokenParams{
-				RevokedAt: sql.NullTime{Time: now, Valid: true}, NextHash: sql.NullString{String: hash(next), Valid: true},
+				RevokedAt: sql.NullTime{Time: now, Valid: true}, NextHash: sql.NullString{String: hash(next),
+					Valid: true},
 				TokenHash: old, Now: now, IdleSince: now.Add(-idle),
 			})
 			if err != nil || n != 1 {

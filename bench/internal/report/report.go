@@ -21,7 +21,8 @@ func Section(path, name, text string) error {
 	if !ok || !closed {
 		return fmt.Errorf("%s has no section between %s and %s", path, bytes.TrimSpace(open), end)
 	}
-	return os.WriteFile(path, bytes.Join([][]byte{before, open, []byte(strings.TrimSpace(text) + "\n"), end, after}, nil), 0o644)
+	return os.WriteFile(path, bytes.Join([][]byte{before, open, []byte(strings.TrimSpace(text) + "\n"), end, after},
+		nil), 0o644)
 }
 
 // Table is a Markdown table; numbers stand right.

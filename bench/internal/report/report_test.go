@@ -30,13 +30,16 @@ func TestSectionReplacesItsOwnPartAlone(t *testing.T) {
 
 func TestPlotsAreWellFormed(t *testing.T) {
 	t.Parallel()
-	bars := []report.Bar{{Label: "a & b", Low: 90, Value: 100, High: 110, Ours: true}, {Label: "far beyond", Low: 900, Value: 1000, High: 1100}}
+	bars := []report.Bar{{Label: "a & b", Low: 90, Value: 100, High: 110, Ours: true},
+		{Label: "far beyond", Low: 900, Value: 1000, High: 1100}}
 	path := filepath.Join(t.TempDir(), "plot.svg")
 	require.NoError(t, report.Bars(path, "title", "µs", []report.Panel{{Title: "<op>", Top: 500, Bars: bars}}))
 	wellFormed(t, path)
-	require.NoError(t, report.Lines(path, "title", "µs", []string{"1k", "10k"}, []report.Series{{Label: "<one>", Points: bars}}))
+	require.NoError(t, report.Lines(path, "title", "µs", []string{"1k", "10k"},
+		[]report.Series{{Label: "<one>", Points: bars}}))
 	wellFormed(t, path)
-	require.NoError(t, report.Lines(path, "one step", "µs", []string{"1k"}, []report.Series{{Label: "one", Points: bars[:1]}}))
+	require.NoError(t, report.Lines(path, "one step", "µs", []string{"1k"},
+		[]report.Series{{Label: "one", Points: bars[:1]}}))
 	wellFormed(t, path)
 }
 

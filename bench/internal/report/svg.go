@@ -73,10 +73,13 @@ func Bars(path, title, unit string, panels []Panel) error {
 				class = "r"
 			}
 			mid := float64(y) + barRow/2
-			fmt.Fprintf(b, `<text x="%d" y="%.0f" text-anchor="end">%s</text>`, label, mid+4, html.EscapeString(bar.Label))
-			fmt.Fprintf(b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d"/>`, class, plotLeft, y+3, at(bar.Value)-plotLeft, barRow-6)
+			fmt.Fprintf(b, `<text x="%d" y="%.0f" text-anchor="end">%s</text>`, label, mid+4,
+				html.EscapeString(bar.Label))
+			fmt.Fprintf(b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d"/>`, class, plotLeft, y+3,
+				at(bar.Value)-plotLeft, barRow-6)
 			fmt.Fprintf(b, `<path class="w" d="M%.1f %.1fH%.1f"/>`, at(bar.Low), mid, at(bar.High))
-			fmt.Fprintf(b, `<text class="n" x="%.1f" y="%.0f">%.0f %s</text>`+"\n", math.Max(at(bar.High), at(bar.Value))+6, mid+4, bar.Value, unit)
+			fmt.Fprintf(b, `<text class="n" x="%.1f" y="%.0f">%.0f %s</text>`+"\n",
+				math.Max(at(bar.High), at(bar.Value))+6, mid+4, bar.Value, unit)
 			y += barRow
 		}
 		y += 12
@@ -109,12 +112,14 @@ func Lines(path, title, unit string, steps []string, series []Series) error {
 	y := func(v float64) float64 { return bottom - v/top*(bottom-head) }
 	for i := range 6 {
 		v := top * float64(i) / 5
-		fmt.Fprintf(b, `<path class="g" d="M60 %.1fH%d"/><text class="n" x="54" y="%.1f" text-anchor="end">%g</text>`+"\n",
+		fmt.Fprintf(b, `<path class="g" d="M60 %.1fH%d"/>`+
+			`<text class="n" x="54" y="%.1f" text-anchor="end">%g</text>`+"\n",
 			y(v), width-220, y(v)+4, v)
 	}
 	fmt.Fprintf(b, `<text class="n" x="54" y="%d" text-anchor="end">%s</text>`+"\n", head-8, html.EscapeString(unit))
 	for i, step := range steps {
-		fmt.Fprintf(b, `<text class="n" x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x(i), bottom+20, html.EscapeString(step))
+		fmt.Fprintf(b, `<text class="n" x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x(i), bottom+20,
+			html.EscapeString(step))
 	}
 	for n, s := range series {
 		var path strings.Builder
