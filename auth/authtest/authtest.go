@@ -1,15 +1,16 @@
-// Package authtest holds the behaviour of package auth as tests that run on
-// any database: races between requests, transitions that must cut each other,
-// and the rules of codes, sessions, tokens and accounts. A program that puts
-// the tables on a server of its own, or wraps the client, runs them there:
+// Package authtest tests the behaviour of package auth on a database of yours. Run it
+// if you put the tables on a server of your own, or wrap the client:
 //
 //	func TestAuth(t *testing.T) {
 //		authtest.Run(t, func(t *testing.T) *ent.Client { return openFresh(t) })
 //	}
 //
-// It judges outcomes by what the service answers and by the rows it leaves. It
-// mocks nothing: every scenario needs a database that holds the tables and no
-// rows.
+// Its scenarios are races between requests, transitions that must exclude each other,
+// and the rules of codes, sessions, tokens and accounts. They judge by what the service
+// answers and by the rows it leaves. Nothing is mocked: each scenario needs a database
+// that holds the tables and no rows.
+//
+// [Clock] and [Hasher] also serve other tests of a program that uses package auth.
 package authtest
 
 import (
@@ -33,14 +34,18 @@ type Option func(*options)
 
 type options struct{ rounds int }
 
-// Repeat is how often each race is run; default 3.
+// defaultRounds is how often each race is run without [Repeat].
+const defaultRounds = 3
+
+// Repeat sets how often each race is run; default 3. More rounds find rarer races.
 func Repeat(n int) Option { return func(o *options) { o.rounds = n } }
 
-// Run runs every scenario as a parallel subtest, each with a client of its own
-// from open, which closes it in a Cleanup.
+// Run runs every scenario as a parallel subtest. It calls open once for each, from
+// several goroutines: open returns a client for an empty database and closes it in a
+// Cleanup of the test that it gets.
 func Run(t *testing.T, open func(t *testing.T) *ent.Client, opts ...Option) {
 	t.Helper()
-	o := options{rounds: 3}
+	o := options{rounds: defaultRounds}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -58,8 +63,8 @@ func Run(t *testing.T, open func(t *testing.T) *ent.Client, opts ...Option) {
 	}
 }
 
-// Soak runs the races over and over on one database until the time is over,
-// and each of them at least once. It returns the number of rounds.
+// Soak runs the races over and over on one database until d is over, and each of them
+// at least once. It stops at the first failure. It returns how many races it ran.
 func Soak(t *testing.T, open func(t *testing.T) *ent.Client, d time.Duration) int {
 	t.Helper()
 	k := newKit(open(t))
@@ -102,8 +107,8 @@ func rules() []scenario {
 	return all
 }
 
-// Clock is a clock that stands still until it is moved. It is safe for
-// concurrent use.
+// Clock is a clock that stands still until it is moved, for Config.Clock. It is safe
+// for concurrent use.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -114,7 +119,7 @@ func NewClock() *Clock {
 	return &Clock{now: time.Date(2030, 1, 2, 3, 4, 5, 678901000, time.UTC)}
 }
 
-// Now is the time.
+// Now returns the time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,8 +141,8 @@ func (c *Clock) Set(now time.Time) {
 	c.now = now
 }
 
-// Hasher is a hasher so weak that a test can sign in often. It counts, by
-// hash, how many passwords it examined. It is safe for concurrent use.
+// Hasher is a hasher so weak that a test can sign in often, for Config.Hasher. It
+// counts, by hash, how many passwords it examined. It is safe for concurrent use.
 type Hasher struct {
 	auth.Argon2id
 	// Before, if set, is called before a password is compared with a hash:

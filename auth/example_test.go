@@ -1,0 +1,159 @@
+package auth_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/authgraph/authgraph"
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+const (
+	adasEmail    = "ada@example.com"
+	adasPassword = "correct horse battery staple"
+)
+
+func Example() {
+	svc, done := newService(auth.Config{})
+	defer done()
+	ctx := context.Background()
+
+	if _, err := svc.Register(ctx, "Ada", adasEmail, adasPassword); err != nil {
+		log.Fatal(err)
+	}
+	grant, err := svc.SignIn(ctx, adasEmail, adasPassword, auth.Device{IP: "192.0.2.1", UserAgent: "curl"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	cookie := grant.Token.Reveal() // what the client sends with each request
+
+	session, user, err := svc.CheckSession(ctx, auth.ParseToken(cookie))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(user.Name, user.Role, session.IP)
+
+	if err := svc.SignOut(ctx, auth.ParseToken(cookie)); err != nil {
+		log.Fatal(err)
+	}
+	_, _, err = svc.CheckSession(ctx, auth.ParseToken(cookie))
+	fmt.Println(err)
+	// Output:
+	// Ada user 192.0.2.1
+	// the session does not exist or has ended
+}
+
+// A guess at a password is an [auth.ErrCredentials], also while the account is locked.
+func ExampleService_SignIn() {
+	svc, done := newService(auth.Config{Lockout: auth.LockoutPolicy{MaxFailures: 1}})
+	defer done()
+	ctx := context.Background()
+	if _, err := svc.Register(ctx, "Ada", adasEmail, adasPassword); err != nil {
+		log.Fatal(err)
+	}
+
+	for range 2 {
+		_, err := svc.SignIn(ctx, adasEmail, "a wrong password", auth.Device{})
+		var locked *auth.LockedError
+		fmt.Println(errors.Is(err, auth.ErrCredentials), errors.As(err, &locked))
+	}
+	// Output:
+	// true false
+	// true true
+}
+
+// A client that lost its session gets a new one for its refresh token. A token that is
+// presented twice was stolen: no token of its family is valid after that.
+func ExampleService_Rotate() {
+	svc, done := newService(auth.Config{})
+	defer done()
+	ctx := context.Background()
+	user, err := svc.Register(ctx, "Ada", adasEmail, adasPassword)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	first, err := svc.IssueRefresh(ctx, user.ID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	second, user, err := svc.Rotate(ctx, first)
+	fmt.Println(user.Name, err)
+
+	_, _, err = svc.Rotate(ctx, first)
+	fmt.Println(errors.Is(err, auth.ErrReuse))
+	_, _, err = svc.Rotate(ctx, second)
+	fmt.Println(errors.Is(err, auth.ErrRefresh))
+	// Output:
+	// Ada <nil>
+	// true
+	// true
+}
+
+// A code proves that a person reads the mail of an address.
+func ExampleService_IssueCode() {
+	svc, done := newService(auth.Config{})
+	defer done()
+	ctx := context.Background()
+	if _, err := svc.Register(ctx, "Ada", adasEmail, adasPassword); err != nil {
+		log.Fatal(err)
+	}
+
+	issued, err := svc.IssueCode(ctx, adasEmail, schematype.OTPEmailVerification)
+	if err != nil {
+		log.Fatal(err)
+	}
+	mailed := issued.Code.Reveal()
+	fmt.Println(len(mailed), issued.Known, issued.Code)
+
+	fmt.Println(svc.VerifyEmail(ctx, adasEmail, auth.ParseCode(mailed)))
+	fmt.Println(svc.VerifyEmail(ctx, adasEmail, auth.ParseCode(mailed)))
+	// Output:
+	// 6 true ***
+	// <nil>
+	// the code is wrong or has expired
+}
+
+func ExampleConfig_Report() {
+	config := auth.Config{Refresh: auth.RefreshPolicy{Grace: 30 * time.Second}}
+	for _, f := range config.Report() {
+		if f.Verdict != auth.VerdictOK && f.Rule == "refresh.grace" {
+			fmt.Println(f.Verdict, f.Setting, f.Value, "instead of", f.Limit)
+		}
+	}
+	// Output: warn Refresh.Grace 30s instead of 0s
+}
+
+// newService makes a service on a database of its own.
+func newService(config auth.Config) (svc *auth.Service, done func()) {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "auth")
+	if err != nil {
+		log.Fatal(err)
+	}
+	url := "sqlite://" + filepath.ToSlash(dir) + "/app.db" // or mysql://user:password@host:3306/app
+	if _, err := migrate.Apply(ctx, url, migrate.ApplyOptions{}); err != nil {
+		log.Fatal(err)
+	}
+	client, err := authgraph.Open(ctx, url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	config.Keys = auth.NewKeys(bytes.Repeat([]byte("a secret"), 4))
+	if svc, err = auth.New(client, config); err != nil {
+		log.Fatal(err)
+	}
+	return svc, func() {
+		_ = svc.Close(ctx)
+		_ = client.Close()
+		_ = os.RemoveAll(dir)
+	}
+}
