@@ -59,6 +59,16 @@ func TestTheReadmeShowsTheSpeedThatWasMeasured(t *testing.T) {
 			assert.Equal(t, measured[way][column], value, "%s, %s, is not what docs/benchmarks.md has", way, column)
 		}
 	}
+	run := regexp.MustCompile(`(?s)<!-- comparison -->.*?\n\n!`).FindString(read(t, "docs/benchmarks.md"))
+	for said, measured := range map[string]string{
+		"300,000 sessions":  " 300000 sessions",
+		"MySQL 9.7":         "MySQL 9.7.",
+		"eight connections": " 8 connections",
+		"two cores":         " 2 cores",
+	} {
+		assert.Contains(t, read(t, "README.md"), said)
+		assert.Contains(t, run, measured)
+	}
 }
 
 func TestDocumentsLinkToWhatIsThere(t *testing.T) {
@@ -94,12 +104,15 @@ func anchors(page string) (names []string) {
 
 func TestDocumentsNameWhatCanBeMade(t *testing.T) {
 	makefile := read(t, "Makefile")
+	target := regexp.MustCompile("(?m)(?:`|^\\$ )make ([a-z-]+)")
 	for _, page := range pages(t) {
-		for _, found := range regexp.MustCompile("(?m)(?:`|^\\$ )make ([a-z-]+)").FindAllStringSubmatch(read(t, page), -1) {
+		for _, found := range target.FindAllStringSubmatch(read(t, page), -1) {
 			assert.Regexp(t, `(?m)^`+found[1]+`:`, makefile, "%s says make %s", page, found[1])
 		}
 	}
 }
+
+const module = "github.com/authgraph/authgraph/"
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
@@ -143,7 +156,7 @@ func TestTheGoInDocumentsCompiles(t *testing.T) {
 		for n, block := range goBlock.FindAllStringSubmatch(read(t, page), -1) {
 			text := fmt.Sprintf(around, block[1])
 			if strings.HasPrefix(block[1], "import ") {
-				text = "package page\n" + strings.ReplaceAll(block[1], "example.com/app/", "github.com/authgraph/authgraph/")
+				text = "package page\n" + strings.ReplaceAll(block[1], "example.com/app/", module)
 			}
 			file, err := parser.ParseFile(files, fmt.Sprintf("%s, block %d", page, n+1), text, 0)
 			require.NoError(t, err)
