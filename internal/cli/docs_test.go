@@ -47,18 +47,19 @@ var notRun = map[string]string{
 // finds are the commands of which exit code 3 is an answer.
 var finds = regexp.MustCompile(`^authgraph (diff|doctor)\b|^authgraph adopt$`)
 
-// happens is what has happened to the database when a page gives a command for the second time, or shows what it finds.
+// happens is what has happened to the database before a command of a page.
 var happens = map[string]string{
 	"README.md: authgraph adopt":                                   twoAccounts,
 	"README.md: authgraph adopt --apply --normalize-emails":        toldApart,
 	"adopt.md: authgraph adopt":                                    twoAccounts,
 	"adopt.md: authgraph adopt --out adopt.sql --normalize-emails": toldApart,
-	"inspect.md: authgraph diff migrate sqlite://app.db":           "ALTER TABLE users ADD COLUMN nickname varchar NULL",
+	"inspect.md: authgraph diff migrate sqlite://app.db":           nickname,
 }
 
 const (
 	twoAccounts = `INSERT INTO users (id, name, email, provider, provider_id)
 		VALUES (1, 'Ada', 'Ada@example.com', 'github', '42'), (2, 'Bob', 'bob@example.com', 'github', '42')`
+	nickname  = "ALTER TABLE users ADD COLUMN nickname varchar NULL"
 	toldApart = "UPDATE users SET provider_id = '43' WHERE id = 2"
 )
 
