@@ -223,7 +223,9 @@ func TestBaselineTakesEarlierFilesAsApplied(t *testing.T) {
 		var unknown *history.VersionError
 		_, err := baseline("2")
 		require.ErrorAs(t, err, &unknown)
-		_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, Baseline: "20240102000000", AllowDirty: true})
+		_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{
+			Dir: dir, Baseline: "20240102000000", AllowDirty: true,
+		})
 		require.ErrorContains(t, err, "exclude each other")
 		assert.Equal(t, before, mysqltest.Dump(t, url))
 
@@ -245,7 +247,9 @@ func TestBaselineTakesEarlierFilesAsApplied(t *testing.T) {
 func TestBaselineAtTheNewestVersionLeavesNothingToDo(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		report, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.New(t, dirtest.Three), Baseline: "20240103000000"})
+		report, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{
+			Dir: dirtest.New(t, dirtest.Three), Baseline: "20240103000000",
+		})
 		require.NoError(t, err)
 		assert.Empty(t, report.Applied)
 		assert.Equal(t, "20240103000000", report.Current)
@@ -272,12 +276,18 @@ func TestStatementsAreReadTheWayTheyAreWritten(t *testing.T) {
 		{"line feeds", "CREATE TABLE a (id int);\n\n-- why\nINSERT INTO nowhere VALUES (1);\n", 4},
 		{"carriage returns", "CREATE TABLE a (id int);\r\n\r\n-- why\r\nINSERT INTO nowhere\r\nVALUES (1);\r\n", 4},
 		{"byte order mark", bom + "CREATE TABLE a (\n  id int\n);\nINSERT INTO nowhere VALUES (1);", 4},
-		{"byte order mark and a short line", bom + "\n-- x\nCREATE TABLE a (id int);\n\nINSERT INTO nowhere VALUES (1);", 5},
-		{"comments", "/* one\ntwo */\nCREATE TABLE a (id int); -- ; no end\n/* ; */\nINSERT INTO nowhere -- ;\nVALUES (1);", 5},
-		{"quotes", "CREATE TABLE a (id int);\nINSERT INTO a SELECT 1 WHERE ';' = '\n;';\nINSERT INTO nowhere VALUES (';');", 4},
+		{"byte order mark and a short line",
+			bom + "\n-- x\nCREATE TABLE a (id int);\n\nINSERT INTO nowhere VALUES (1);", 5},
+		{"comments",
+			"/* one\ntwo */\nCREATE TABLE a (id int); -- ; no end\n/* ; */\nINSERT INTO nowhere -- ;\nVALUES (1);", 5},
+		{"quotes",
+			"CREATE TABLE a (id int);\nINSERT INTO a SELECT 1 WHERE ';' = '\n;';\nINSERT INTO nowhere VALUES (';');",
+			4},
 		{"delimiter", "DELIMITER //\nCREATE TABLE a (id int)//\nINSERT INTO nowhere\nVALUES (';')//\nDELIMITER ;\n", 3},
-		{"delimiter and carriage returns", "DELIMITER //\r\nCREATE TABLE a (id int)//\r\nINSERT INTO nowhere VALUES (1)//\r\nDELIMITER ;\r\n", 3},
-		{"directive", "-- atlas:delimiter \\n\\n\nCREATE TABLE a (\n  id int);\n\nINSERT INTO nowhere VALUES (1);\n\n", 5},
+		{"delimiter and carriage returns",
+			"DELIMITER //\r\nCREATE TABLE a (id int)//\r\nINSERT INTO nowhere VALUES (1)//\r\nDELIMITER ;\r\n", 3},
+		{"directive", "-- atlas:delimiter \\n\\n\nCREATE TABLE a (\n  id int);\n\nINSERT INTO nowhere VALUES (1);\n\n",
+			5},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -307,22 +317,33 @@ func TestStatementsAreReadTheWayTheyAreWritten(t *testing.T) {
 func TestApplyHasTheRowsChecked(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		for _, stmt := range []string{"ALTER TABLE c ADD FOREIGN KEY (p) REFERENCES p (id);", "ALTER TABLE c ADD CONSTRAINT few CHECK (p < 7);"} {
-			dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE p (id int PRIMARY KEY);\nCREATE TABLE c (p int);\nINSERT INTO c VALUES (7);\n" + stmt})
+		for _, stmt := range []string{
+			"ALTER TABLE c ADD FOREIGN KEY (p) REFERENCES p (id);", "ALTER TABLE c ADD CONSTRAINT few CHECK (p < 7);",
+		} {
+			dir := dirtest.New(t, dirtest.Files{
+				"1_a.sql": "CREATE TABLE p (id int PRIMARY KEY);\nCREATE TABLE c (p int);\n" +
+					"INSERT INTO c VALUES (7);\n" + stmt,
+			})
 			_, err := migrate.Apply(t.Context(), mysqltest.Another(t, url), migrate.ApplyOptions{Dir: dir})
 			var failed *migrate.StmtError
 			require.ErrorAs(t, err, &failed, stmt)
 			assert.Equal(t, stmt, failed.Stmt)
 		}
 		// A file may decide otherwise.
-		dirtest.Apply(t, url, dirtest.New(t, dirtest.Files{"1_a.sql": "SET foreign_key_checks = 0;\nCREATE TABLE c (p int, FOREIGN KEY (p) REFERENCES p (id));\nCREATE TABLE p (id int PRIMARY KEY);"}))
+		dirtest.Apply(t, url, dirtest.New(t, dirtest.Files{
+			"1_a.sql": "SET foreign_key_checks = 0;\nCREATE TABLE c (p int, FOREIGN KEY (p) REFERENCES p (id));\n" +
+				"CREATE TABLE p (id int PRIMARY KEY);",
+		}))
 	})
 }
 
 func TestFilesWithoutStatementsCountAsApplied(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		dir := dirtest.New(t, dirtest.Files{"1_empty.sql": "", "2_comment.sql": "-- nothing\n/* yet */\n", "3_mark.sql": "\ufeff", "4_space.sql": " \r\n\t"})
+		dir := dirtest.New(t, dirtest.Files{
+			"1_empty.sql": "", "2_comment.sql": "-- nothing\n/* yet */\n", "3_mark.sql": "\ufeff",
+			"4_space.sql": " \r\n\t",
+		})
 		report := dirtest.Apply(t, url, dir)
 		assert.Len(t, report.Applied, 4)
 		assert.Equal(t, "4", report.Current)
@@ -333,14 +354,18 @@ func TestFilesWithoutStatementsCountAsApplied(t *testing.T) {
 func TestTriggersMayHoldSeveralStatements(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
-		"delimiter": "DELIMITER $$\nCREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW BEGIN\n SET NEW.n = 1; SET NEW.m = 2;\nEND$$\nDELIMITER ;\n",
-		"plain":     "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW BEGIN\n SET NEW.n = 1; SET NEW.m = 2;\nEND;\n",
+		"delimiter": "DELIMITER $$\nCREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW BEGIN\n" +
+			" SET NEW.n = 1; SET NEW.m = 2;\nEND$$\nDELIMITER ;\n",
+		"plain": "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW BEGIN\n SET NEW.n = 1; SET NEW.m = 2;\nEND;\n",
 	}
 	for name, trigger := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			mysqltest.EachServer(t, func(t *testing.T, url string) {
-				dirtest.Apply(t, url, dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id int, n int, m int);\n" + trigger + "INSERT INTO a (id) VALUES (5);\n"}))
+				dirtest.Apply(t, url, dirtest.New(t, dirtest.Files{
+					"1_a.sql": "CREATE TABLE a (id int, n int, m int);\n" + trigger +
+						"INSERT INTO a (id) VALUES (5);\n",
+				}))
 				assert.Equal(t, "512", mysqltest.Value(t, mysqltest.DB(t, url), "SELECT CONCAT(id, n, m) FROM a"))
 			})
 		})
@@ -359,8 +384,11 @@ func TestSessionVariablesOfAFileDoNotConfuseApply(t *testing.T) {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()
 			mysqltest.EachServer(t, func(t *testing.T, url string) {
-				dir := dirtest.New(t, dirtest.Files{"1_a.sql": set + ";\nCREATE TABLE a (n int, at timestamp NOT NULL DEFAULT '2001-02-03 04:05:06') COMMENT 'größer';\n" +
-					"INSERT INTO a (n) VALUES (1);\nUPDATE a SET n = n + 1 WHERE n = 1;\n", "2_b.sql": "CREATE TABLE b (id int);"})
+				dir := dirtest.New(t, dirtest.Files{
+					"1_a.sql": set + ";\nCREATE TABLE a (n int, at timestamp NOT NULL DEFAULT '2001-02-03 04:05:06') " +
+						"COMMENT 'größer';\nINSERT INTO a (n) VALUES (1);\nUPDATE a SET n = n + 1 WHERE n = 1;\n",
+					"2_b.sql": "CREATE TABLE b (id int);",
+				})
 				assert.Len(t, dirtest.Apply(t, url, dir).Applied, 2)
 				assert.Equal(t, "2", mysqltest.Value(t, mysqltest.DB(t, url), "SELECT n FROM a"))
 				status, err := migrate.ReadStatus(t.Context(), url, dir)

@@ -77,7 +77,8 @@ func TestApplyDoesNotWaitForTheLockForever(t *testing.T) {
 		holder, id := hold(t, url)
 		var waiting int
 		opts := migrate.ApplyOptions{
-			Dir: dirtest.New(t, dirtest.Files{"1_a.sql": "", "2_b.sql": "CREATE TABLE b (id int);"}), LockTimeout: 100 * time.Millisecond,
+			Dir:         dirtest.New(t, dirtest.Files{"1_a.sql": "", "2_b.sql": "CREATE TABLE b (id int);"}),
+			LockTimeout: 100 * time.Millisecond,
 			Progress: func(p migrate.Progress) {
 				assert.Equal(t, migrate.Progress{Waiting: true}, p)
 				waiting++
@@ -140,7 +141,9 @@ func hold(t *testing.T, url string) (*sql.Conn, int64) {
 	}
 	var got int
 	var id int64
-	require.NoError(t, conn.QueryRowContext(t.Context(), "SELECT GET_LOCK(CONCAT('authgraph_migrate_', LEFT(SHA2(DATABASE(), 256), 32)), 60), CONNECTION_ID()").Scan(&got, &id))
+	require.NoError(t, conn.QueryRowContext(t.Context(),
+		"SELECT GET_LOCK(CONCAT('authgraph_migrate_', LEFT(SHA2(DATABASE(), 256), 32)), 60), CONNECTION_ID()",
+	).Scan(&got, &id))
 	require.Equal(t, 1, got)
 	return conn, id
 }
@@ -154,7 +157,8 @@ func TestWaitForTheLockCanBeCancelled(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		start := time.Now()
 		_, err := migrate.Apply(ctx, url, migrate.ApplyOptions{
-			Dir: dirtest.New(t, dirtest.Files{"1_a.sql": "", "2_b.sql": ""}), Progress: func(migrate.Progress) { cancel() },
+			Dir:      dirtest.New(t, dirtest.Files{"1_a.sql": "", "2_b.sql": ""}),
+			Progress: func(migrate.Progress) { cancel() },
 		})
 		require.ErrorIs(t, err, context.Canceled)
 		assert.Less(t, time.Since(start), 10*time.Second)
@@ -216,13 +220,16 @@ func TestCancelledStatementKeepsOthersOutUntilTheServerIsDoneWithIt(t *testing.T
 // copying reports whether the server runs the copy of the test's database.
 func copying(t *testing.T, db *sql.DB) bool {
 	t.Helper()
-	return mysqltest.Value(t, db, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND INFO LIKE 'CREATE TABLE b%'") == "1"
+	return mysqltest.Value(t, db, "SELECT COUNT(*) FROM information_schema.PROCESSLIST "+
+		"WHERE DB = DATABASE() AND INFO LIKE 'CREATE TABLE b%'") == "1"
 }
 
 func TestCancelledRowsAreRolledBack(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);\n"})
+		dir := dirtest.New(t, dirtest.Files{
+			"1_a.sql": "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);\n",
+		})
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := migrate.Apply(ctx, url, migrate.ApplyOptions{Dir: dir, Progress: func(p migrate.Progress) {
 			if p.Step == 3 && !p.Done {

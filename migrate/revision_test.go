@@ -18,14 +18,16 @@ import (
 // directory.
 var revisionColumns = map[string][]string{
 	"mysql": {
-		"version varchar(255) NO <nil>", "description varchar(255) NO <nil>", "type bigint unsigned NO 2", "applied bigint NO 0",
-		"total bigint NO 0", "executed_at timestamp NO <nil>", "execution_time bigint NO <nil>", "error longtext YES <nil>",
-		"error_stmt longtext YES <nil>", "hash varchar(255) NO <nil>", "partial_hashes json YES <nil>", "operator_version varchar(255) NO <nil>",
+		"version varchar(255) NO <nil>", "description varchar(255) NO <nil>", "type bigint unsigned NO 2",
+		"applied bigint NO 0", "total bigint NO 0", "executed_at timestamp NO <nil>", "execution_time bigint NO <nil>",
+		"error longtext YES <nil>", "error_stmt longtext YES <nil>", "hash varchar(255) NO <nil>",
+		"partial_hashes json YES <nil>", "operator_version varchar(255) NO <nil>",
 	},
 	"mariadb": {
-		"version varchar(255) NO <nil>", "description varchar(255) NO <nil>", "type bigint(20) unsigned NO 2", "applied bigint(20) NO 0",
-		"total bigint(20) NO 0", "executed_at timestamp NO <nil>", "execution_time bigint(20) NO <nil>", "error longtext YES NULL",
-		"error_stmt longtext YES NULL", "hash varchar(255) NO <nil>", "partial_hashes longtext YES NULL", "operator_version varchar(255) NO <nil>",
+		"version varchar(255) NO <nil>", "description varchar(255) NO <nil>", "type bigint(20) unsigned NO 2",
+		"applied bigint(20) NO 0", "total bigint(20) NO 0", "executed_at timestamp NO <nil>",
+		"execution_time bigint(20) NO <nil>", "error longtext YES NULL", "error_stmt longtext YES NULL",
+		"hash varchar(255) NO <nil>", "partial_hashes longtext YES NULL", "operator_version varchar(255) NO <nil>",
 	},
 }
 
@@ -38,12 +40,14 @@ func TestRevisionTableIsThatOfTheAtlasCLI(t *testing.T) {
 		if strings.HasPrefix(url, "mariadb") {
 			kind = "mariadb"
 		}
-		assert.Equal(t, revisionColumns[kind], mysqltest.Column(t, db, "SELECT CONCAT_WS(' ', COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COALESCE(COLUMN_DEFAULT, '<nil>')) "+
-			"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION", atlasdb.RevisionsTable))
-		assert.Equal(t, "utf8mb4_bin", mysqltest.Value(t, db,
-			"SELECT TABLE_COLLATION FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?", atlasdb.RevisionsTable))
-		assert.Equal(t, []string{"version"}, mysqltest.Column(t, db,
-			"SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?", atlasdb.RevisionsTable))
+		const ofTable = "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '" + atlasdb.RevisionsTable + "'"
+		assert.Equal(t, revisionColumns[kind], mysqltest.Column(t, db,
+			"SELECT CONCAT_WS(' ', COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COALESCE(COLUMN_DEFAULT, '<nil>')) "+
+				"FROM information_schema.COLUMNS "+ofTable+" ORDER BY ORDINAL_POSITION"))
+		assert.Equal(t, "utf8mb4_bin",
+			mysqltest.Value(t, db, "SELECT TABLE_COLLATION FROM information_schema.TABLES "+ofTable))
+		assert.Equal(t, []string{"version"},
+			mysqltest.Column(t, db, "SELECT COLUMN_NAME FROM information_schema.STATISTICS "+ofTable))
 	})
 }
 
@@ -63,9 +67,11 @@ func TestHistoryHoldsWhatTheAtlasCLIReads(t *testing.T) {
 			var version, description, stmtError, stmt, hash, operator string
 			var kind, applied, total, took int
 			var partial *string
-			require.NoError(t, db.QueryRow("SELECT version, description, type, applied, total, execution_time, error, error_stmt, hash, partial_hashes, operator_version "+
-				"FROM atlas_schema_revisions ORDER BY version LIMIT 1 OFFSET ?", i).
-				Scan(&version, &description, &kind, &applied, &total, &took, &stmtError, &stmt, &hash, &partial, &operator))
+			require.NoError(t, db.QueryRow("SELECT version, description, type, applied, total, execution_time, error, "+
+				"error_stmt, hash, partial_hashes, operator_version "+
+				"FROM atlas_schema_revisions ORDER BY version LIMIT 1 OFFSET ?", i,
+			).Scan(&version, &description, &kind, &applied, &total, &took,
+				&stmtError, &stmt, &hash, &partial, &operator))
 			assert.Equal(t, want.version, version)
 			assert.Equal(t, want.description, description)
 			assert.Equal(t, 2, kind)
@@ -102,8 +108,10 @@ func TestApplyGoesOnWhereTheAtlasCLIStopped(t *testing.T) {
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 		require.Error(t, err)
 		db := mysqltest.DB(t, url)
-		mysqltest.Exec(t, db, "UPDATE atlas_schema_revisions SET operator_version = 'Atlas CLI', error = 'Error 1062 (23000): Duplicate entry ''geheim'' for key ''a.one'''",
-			"INSERT INTO atlas_schema_revisions (version, description, executed_at, execution_time, hash, operator_version) "+
+		mysqltest.Exec(t, db, "UPDATE atlas_schema_revisions SET operator_version = 'Atlas CLI', "+
+			"error = 'Error 1062 (23000): Duplicate entry ''geheim'' for key ''a.one'''",
+			"INSERT INTO atlas_schema_revisions "+
+				"(version, description, executed_at, execution_time, hash, operator_version) "+
 				"VALUES ('.atlas_cloud_identifier', 'x', CURRENT_TIMESTAMP, 0, '', 'Atlas CLI')",
 			"UPDATE a SET id = n")
 		status, err := migrate.ReadStatus(t.Context(), url, dir)

@@ -24,21 +24,32 @@ var strangers = []struct {
 }{
 	{"scs", "", "CREATE TABLE sessions (token char(43) PRIMARY KEY, data blob NOT NULL, expiry timestamp(6) NOT NULL)",
 		[]string{"sessions"}, `"sessions" is a table as scs makes it`},
-	{"express-mysql-session", "", "CREATE TABLE sessions (session_id varchar(128) PRIMARY KEY, expires int NOT NULL, data text)",
+	{"express-mysql-session", "",
+		"CREATE TABLE sessions (session_id varchar(128) PRIMARY KEY, expires int NOT NULL, data text)",
 		[]string{"sessions"}, `"sessions" is a table as express-mysql-session makes it`},
-	{"Auth.js", "", "CREATE TABLE sessions (sessionToken varchar(255) PRIMARY KEY, userId varchar(255) NOT NULL, expires datetime NOT NULL)",
+	{"Auth.js", "",
+		"CREATE TABLE sessions (sessionToken varchar(255) PRIMARY KEY, userId varchar(255) NOT NULL, " +
+			"expires datetime NOT NULL)",
 		[]string{"sessions"}, `"sessions" is a table as Auth.js makes it`},
-	{"Better Auth", "", "CREATE TABLE sessions (id varchar(36) PRIMARY KEY, expires_at datetime, token varchar(255), created_at datetime, updated_at datetime, ip_address text, user_agent text, user_id varchar(36))",
+	{"Better Auth", "",
+		"CREATE TABLE sessions (id varchar(36) PRIMARY KEY, expires_at datetime, token varchar(255), " +
+			"created_at datetime, updated_at datetime, ip_address text, user_agent text, user_id varchar(36))",
 		[]string{"sessions"}, `"sessions" is a table as Better Auth makes it`},
-	{"Laravel", "", "CREATE TABLE users (id int PRIMARY KEY, name varchar(255), email varchar(255), password varchar(255), remember_token varchar(100), created_at datetime, updated_at datetime)",
+	{"Laravel", "",
+		"CREATE TABLE users (id int PRIMARY KEY, name varchar(255), email varchar(255), password varchar(255), " +
+			"remember_token varchar(100), created_at datetime, updated_at datetime)",
 		[]string{"users"}, `"users" is a table as Laravel makes it`},
-	{"somebody", "", "CREATE TABLE users (login varchar(20), mail varchar(20), phone varchar(20), city varchar(20), zip varchar(20))",
+	{"somebody", "",
+		"CREATE TABLE users (login varchar(20), mail varchar(20), phone varchar(20), city varchar(20), " +
+			"zip varchar(20))",
 		[]string{"users"}, `"users" is a table of somebody else (login, mail, phone, city, …)`},
-	{"tokens of somebody", "", "CREATE TABLE refresh_tokens (id int PRIMARY KEY, user_id int, token_hash varchar(64), revoked_at datetime)",
+	{"tokens of somebody", "",
+		"CREATE TABLE refresh_tokens (id int PRIMARY KEY, user_id int, token_hash varchar(64), revoked_at datetime)",
 		[]string{"refresh_tokens"}, `"refresh_tokens" is a table of somebody else`},
 	{"a view", "", "CREATE VIEW otps AS SELECT 1 AS code", []string{"otps"}, `"otps" is a view`},
 	{"a sequence", "mariadb", "CREATE SEQUENCE sessions", []string{"sessions"}, `"sessions" is a sequence`},
-	{"a history of rows", "mariadb", "CREATE TABLE users (id int PRIMARY KEY, login varchar(20)) WITH SYSTEM VERSIONING",
+	{"a history of rows", "mariadb",
+		"CREATE TABLE users (id int PRIMARY KEY, login varchar(20)) WITH SYSTEM VERSIONING",
 		[]string{"users"}, `"users" is a system-versioned table of somebody else`},
 	{"an index", "sqlite", "CREATE INDEX users ON atlas_other (id)", []string{"users"}, `"users" is an index`},
 }
@@ -55,7 +66,8 @@ func TestApplyNamesWhatTakesItsNamesBeforeItRuns(t *testing.T) {
 				mysqltest.Exec(t, mysqltest.DB(t, url), "CREATE TABLE atlas_other (id int)", s.make)
 				before := mysqltest.Dump(t, url)
 				for what, opts := range map[string]migrate.ApplyOptions{
-					"plain": {}, "dirty": {AllowDirty: true}, "dry": {DryRun: true}, "dirty and dry": {AllowDirty: true, DryRun: true},
+					"plain": {}, "dirty": {AllowDirty: true}, "dry": {DryRun: true},
+					"dirty and dry": {AllowDirty: true, DryRun: true},
 				} {
 					report, err := migrate.Apply(t.Context(), url, opts)
 					var taken *migrate.TakenError
@@ -126,9 +138,11 @@ func TestSystemVersionedTablesOfThePageAreNamed(t *testing.T) {
 	mysqltest.Exec(t, mysqltest.DB(t, url), "ALTER TABLE users ADD SYSTEM VERSIONING")
 	before := mysqltest.Dump(t, url)
 	_, err := adopted(t, url, adopt.Options{Apply: true})
-	assert.ErrorContains(t, err, "table users is system-versioned, which this schema is not: ALTER TABLE `users` DROP SYSTEM VERSIONING first")
+	assert.ErrorContains(t, err,
+		"table users is system-versioned, which this schema is not: ALTER TABLE `users` DROP SYSTEM VERSIONING first")
 	_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{AllowDirty: true})
-	assert.ErrorContains(t, err, "ALTER TABLE `users` DROP SYSTEM VERSIONING, with which its old rows go, then take it over")
+	assert.ErrorContains(t, err,
+		"ALTER TABLE `users` DROP SYSTEM VERSIONING, with which its old rows go, then take it over")
 	assert.Equal(t, before, mysqltest.Dump(t, url))
 
 	mysqltest.Exec(t, mysqltest.DB(t, url), "ALTER TABLE users DROP SYSTEM VERSIONING")
@@ -157,7 +171,8 @@ func TestLaterFilesNameWhatTakesTheirNamesToo(t *testing.T) {
 		dirtest.Apply(t, url, dirtest.New(t, first))
 		mysqltest.Exec(t, db, "CREATE TABLE audit (at int)", "CREATE TABLE old (id int)", "CREATE TABLE kept (id int)")
 		before := mysqltest.Dump(t, url)
-		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.New(t, first.With(dirtest.Files{"2_b.sql": "CREATE TABLE b (id int);\nCREATE TABLE `audit` (id int);"}))})
+		second := first.With(dirtest.Files{"2_b.sql": "CREATE TABLE b (id int);\nCREATE TABLE `audit` (id int);"})
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.New(t, second)})
 		var taken *migrate.TakenError
 		require.ErrorAs(t, err, &taken)
 		assert.Equal(t, []string{"audit"}, taken.Names())
@@ -165,8 +180,11 @@ func TestLaterFilesNameWhatTakesTheirNamesToo(t *testing.T) {
 		assert.Equal(t, before, mysqltest.Dump(t, url), "nothing ran, not even the first statement")
 
 		// What a file sets free itself, or leaves alone, is not in its way.
-		dirtest.Apply(t, url, dirtest.New(t, first.With(dirtest.Files{"2_c.sql": "DROP TABLE old;\nCREATE TABLE old (id int, more int);\n" +
-			"ALTER TABLE audit RENAME TO audit_2025;\nCREATE TABLE audit (id int);\nCREATE TABLE IF NOT EXISTS kept (id int);\n"})))
+		dirtest.Apply(t, url, dirtest.New(t, first.With(dirtest.Files{
+			"2_c.sql": "DROP TABLE old;\nCREATE TABLE old (id int, more int);\n" +
+				"ALTER TABLE audit RENAME TO audit_2025;\nCREATE TABLE audit (id int);\n" +
+				"CREATE TABLE IF NOT EXISTS kept (id int);\n",
+		})))
 	})
 }
 
@@ -175,7 +193,8 @@ func TestATableThatHasTheNameOfTheHistoryIsNamed(t *testing.T) {
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		mysqltest.Exec(t, mysqltest.DB(t, url), "CREATE TABLE atlas_schema_revisions (id int)")
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{AllowDirty: true})
-		assert.ErrorContains(t, err, "read table atlas_schema_revisions: it is not Atlas's, rename it or use another database: ")
+		assert.ErrorContains(t, err,
+			"read table atlas_schema_revisions: it is not Atlas's, rename it or use another database: ")
 	})
 }
 
@@ -189,7 +208,8 @@ func TestAHistoryWithoutTransactionsGetsThem(t *testing.T) {
 	mysqltest.Exec(t, db, "ALTER TABLE atlas_schema_revisions ENGINE = Aria")
 	report := dirtest.Apply(t, url, dirtest.New(t, first.With(dirtest.Files{"2_b.sql": "CREATE TABLE b (id int);"})))
 	assert.Len(t, report.Applied, 1)
-	assert.Equal(t, "InnoDB", mysqltest.Value(t, db, "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'atlas_schema_revisions'"))
+	assert.Equal(t, "InnoDB", mysqltest.Value(t, db, "SELECT ENGINE FROM information_schema.TABLES "+
+		"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'atlas_schema_revisions'"))
 }
 
 func TestHistoriesOfOtherDirectoriesAreNamed(t *testing.T) {
@@ -209,7 +229,9 @@ func TestHistoriesOfOtherDirectoriesAreNamed(t *testing.T) {
 					var got *migrate.HistoryError
 					require.ErrorAs(t, err, &got)
 					assert.Equal(t, migrate.HistoryError{Reason: history.Foreign, File: theirs.Names()[0]}, *got)
-					assert.ErrorContains(t, err, "is that of another directory, of which no file is in this one: name that directory, or use another database")
+					assert.ErrorContains(t, err,
+						"is that of another directory, of which no file is in this one: "+
+							"name that directory, or use another database")
 					assert.NotContains(t, err.Error(), "restore")
 					assert.NotContains(t, err.Error(), "rename")
 				}

@@ -24,12 +24,17 @@ func olderFile(t *testing.T) (url string, dir directory.Dir) {
 	url = mysqltest.SQLite(t)
 	all := dirtest.Embedded(t, mysqltest.Dialect(url))
 	names := all.Names()
-	last := names[slices.IndexFunc(names, func(name string) bool { return strings.HasSuffix(name, "_check_values.sql") })]
+	checks := func(name string) bool { return strings.HasSuffix(name, "_check_values.sql") }
+	last := names[slices.IndexFunc(names, checks)]
 	dirtest.Apply(t, url, dirtest.New(t, all.Without(last)))
 	return url, dirtest.New(t, all)
 }
 
-const addUser = "INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')"
+const (
+	addUser    = "INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')"
+	addSession = "INSERT INTO sessions (id, user_id, token_hash, expires_at, user_agent) "
+	addOTP     = "INSERT INTO otps (id, email, otp_hash_code, next_resend_allowed_at, type, expires_at, is_used) "
+)
 
 // What other programs wrote into a SQLite file and can be read in one way only is
 // written anew.
@@ -58,47 +63,56 @@ func TestOlderSQLiteFilesAreConverted(t *testing.T) {
 		{"1769860800250", "2026-01-31 12:00:00.250+00:00"},
 	}
 	for i, c := range times {
-		mysqltest.Exec(t, db, "INSERT INTO sessions (id, user_id, token_hash, expires_at) VALUES ("+strings.Join([]string{
-			strconv.Itoa(i + 1), "1", "'" + strconv.Itoa(i) + "'", c.written}, ", ")+")")
+		mysqltest.Exec(t, db, fmt.Sprintf(addSession+"VALUES (%d, 1, '%d', %s, '')", i+1, i, c.written))
 	}
 	words := map[string]string{"'true'": "1", "'FALSE'": "0", "'t'": "1", "'f'": "0", "'1'": "1", "true": "1"}
 	for i, word := range slices.Sorted(maps.Keys(words)) {
-		mysqltest.Exec(t, db, "INSERT INTO otps (id, email, otp_hash_code, next_resend_allowed_at, type, expires_at, is_used) VALUES ("+
-			strconv.Itoa(i+1)+", 'ada@example.com', 'x', '2026-01-31 12:00:00', 'signin', '2026-01-31 12:00:00', "+word+")")
+		mysqltest.Exec(t, db, fmt.Sprintf(addOTP+"VALUES (%d, 'ada@example.com', 'x', "+
+			"'2026-01-31 12:00:00', 'signin', '2026-01-31 12:00:00', %s)", i+1, word))
 	}
-	mysqltest.Exec(t, db, "INSERT INTO sessions (id, user_id, token_hash, expires_at) VALUES (900, 1, 'gone', '2026-01-31 12:00:00')", "DELETE FROM sessions WHERE id = 900")
+	mysqltest.Exec(t, db, addSession+"VALUES (900, 1, 'gone', '2026-01-31 12:00:00', '')",
+		"DELETE FROM sessions WHERE id = 900")
 
 	dirtest.Apply(t, url, dir)
 
 	for i, c := range times {
-		assert.Equal(t, c.want, mysqltest.Value(t, db, "SELECT CAST(expires_at AS text) FROM sessions WHERE id = ?", i+1), c.written)
+		now := mysqltest.Value(t, db, "SELECT CAST(expires_at AS text) FROM sessions WHERE id = ?", i+1)
+		assert.Equal(t, c.want, now, c.written)
 	}
 	for i, word := range slices.Sorted(maps.Keys(words)) {
-		assert.Equal(t, words[word], mysqltest.Value(t, db, "SELECT CAST(is_used AS text) FROM otps WHERE id = ?", i+1), word)
+		used := mysqltest.Value(t, db, "SELECT CAST(is_used AS text) FROM otps WHERE id = ?", i+1)
+		assert.Equal(t, words[word], used, word)
 	}
-	mysqltest.Exec(t, db, "INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'next', '2026-01-31 12:00:00')")
-	assert.Equal(t, "901", mysqltest.Value(t, db, "SELECT id FROM sessions WHERE token_hash = 'next'"), "an id is not given out twice")
+	mysqltest.Exec(t, db,
+		"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'next', '2026-01-31 12:00:00')")
+	assert.Equal(t, "901", mysqltest.Value(t, db, "SELECT id FROM sessions WHERE token_hash = 'next'"),
+		"an id is not given out twice")
 }
 
 // Anything else stops the migration before it changed something, with the rows.
 func TestOlderSQLiteFilesWithValuesOfNoMeaningAreLeftAsTheyAre(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ statement, check string }{
-		"a day that there is not":  {"UPDATE users SET lock_until = '2026-02-30 00:00:00' WHERE id = 1", "lock_until_is_utc"},
-		"a number too small":       {"UPDATE users SET lock_until = 17 WHERE id = 1", "lock_until_is_utc"},
-		"words for a time":         {"UPDATE users SET lock_until = 'now' WHERE id = 1", "lock_until_is_utc"},
-		"a boolean of 2":           {"UPDATE users SET is_deleted = 2 WHERE id = 1", "is_deleted_is_0_or_1"},
-		"yes":                      {"UPDATE users SET is_email_verified = 'yes' WHERE id = 1", "is_email_verified_is_0_or_1"},
+		"a day that there is not": {"UPDATE users SET lock_until = '2026-02-30 00:00:00' WHERE id = 1",
+			"lock_until_is_utc"},
+		"a number too small": {"UPDATE users SET lock_until = 17 WHERE id = 1", "lock_until_is_utc"},
+		"words for a time":   {"UPDATE users SET lock_until = 'now' WHERE id = 1", "lock_until_is_utc"},
+		"a boolean of 2":     {"UPDATE users SET is_deleted = 2 WHERE id = 1", "is_deleted_is_0_or_1"},
+		"yes": {"UPDATE users SET is_email_verified = 'yes' WHERE id = 1",
+			"is_email_verified_is_0_or_1"},
 		"a role that there is not": {"UPDATE users SET role = 'Admin' WHERE id = 1", "role_is_listed"},
 		"no JSON":                  {"UPDATE users SET avatar = '{' WHERE id = 1", "avatar_is_json"},
 		"an address in bytes":      {"UPDATE users SET email = x'616461' WHERE id = 1", "email_is_text"},
-		"a count in words":         {"UPDATE users SET failed_login_attempts = 'none' WHERE id = 1", "failed_login_attempts_is_int"},
+		"a count in words": {"UPDATE users SET failed_login_attempts = 'none' WHERE id = 1",
+			"failed_login_attempts_is_int"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url, dir := olderFile(t)
 			db := mysqltest.DB(t, url)
-			mysqltest.Exec(t, db, addUser, c.statement, "INSERT INTO users (id, name, email, created_at) VALUES (2, 'Bo', 'bo@example.com', '2026-01-31T12:00:00Z')")
+			mysqltest.Exec(t, db, addUser, c.statement,
+				"INSERT INTO users (id, name, email, created_at) "+
+					"VALUES (2, 'Bo', 'bo@example.com', '2026-01-31T12:00:00Z')")
 			before := mysqltest.Dump(t, url)
 			_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 			require.ErrorContains(t, err, c.check)
@@ -118,15 +132,18 @@ func TestTextsOfTimesOnSQLiteAreInTheirOrder(t *testing.T) {
 	db := mysqltest.DB(t, url)
 	mysqltest.Exec(t, db, addUser)
 	id := 0
-	for _, day := range []string{"1999-12-31 23:59:59", "2026-01-31 12:00:00", "2026-01-31 12:00:09", "2026-01-31 12:00:10"} {
+	for _, day := range []string{
+		"1999-12-31 23:59:59", "2026-01-31 12:00:00", "2026-01-31 12:00:09", "2026-01-31 12:00:10",
+	} {
 		for moment, fractions := range [][]string{
-			{"", ".0", ".000000"}, {".000000001"}, {".00001"}, {".000123"}, {".1", ".10", ".100000"}, {".100001"}, {".11"}, {".49"}, {".5", ".500"}, {".999999"}, {".999999999"},
+			{"", ".0", ".000000"}, {".000000001"}, {".00001"}, {".000123"}, {".1", ".10", ".100000"}, {".100001"},
+			{".11"}, {".49"}, {".5", ".500"}, {".999999"}, {".999999999"},
 		} {
 			for _, fraction := range fractions {
 				for _, offset := range []string{"", "+00:00"} {
 					id++
-					mysqltest.Exec(t, db, fmt.Sprintf("INSERT INTO sessions (id, user_id, token_hash, expires_at, user_agent) VALUES (%d, 1, '%d', '%s', '%s')",
-						id, id, day+fraction+offset, fmt.Sprintf("%s %02d", day, moment)))
+					mysqltest.Exec(t, db, fmt.Sprintf(addSession+"VALUES (%d, 1, '%[1]d', '%s', '%s %02d')",
+						id, day+fraction+offset, day, moment))
 				}
 			}
 		}
@@ -135,5 +152,6 @@ func TestTextsOfTimesOnSQLiteAreInTheirOrder(t *testing.T) {
 	_, err := db.Exec("UPDATE sessions SET expires_at = '2026-01-31 12:00:00' || char(0) || 'z' WHERE id = 1")
 	assert.ErrorContains(t, err, "expires_at_is_utc")
 	assert.Equal(t, strconv.Itoa(id), mysqltest.Value(t, db, "SELECT count(*) FROM sessions"))
-	assert.Equal(t, "0", mysqltest.Value(t, db, "SELECT count(*) FROM sessions a JOIN sessions b WHERE a.user_agent < b.user_agent AND NOT a.expires_at < b.expires_at"))
+	assert.Equal(t, "0", mysqltest.Value(t, db, "SELECT count(*) FROM sessions a JOIN sessions b "+
+		"WHERE a.user_agent < b.user_agent AND NOT a.expires_at < b.expires_at"))
 }

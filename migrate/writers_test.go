@@ -58,7 +58,8 @@ func TestOtherProgramsWriteIntoSQLiteWhatComparesRightly(t *testing.T) {
 // that the labels are those that are accepted.
 func assertComparable(t *testing.T, url string, accepted ...string) {
 	t.Helper()
-	rows, err := mysqltest.DB(t, url).QueryContext(t.Context(), "SELECT token_hash, expires_at, expires_at > ?, is_active FROM sessions", time.Now().UTC())
+	rows, err := mysqltest.DB(t, url).QueryContext(t.Context(),
+		"SELECT token_hash, expires_at, expires_at > ?, is_active FROM sessions", time.Now().UTC())
 	require.NoError(t, err)
 	defer rows.Close()
 	var stored []string
@@ -92,7 +93,8 @@ func shell(t *testing.T, file string) {
 	t.Helper()
 	var script strings.Builder
 	insert := func(label, columns, values string) {
-		fmt.Fprintf(&script, "INSERT INTO sessions (user_id, token_hash, %s) VALUES (1, 'shell %s', %s);\n", columns, label, values)
+		fmt.Fprintf(&script, "INSERT INTO sessions (user_id, token_hash, %s) VALUES (1, 'shell %s', %s);\n",
+			columns, label, values)
 	}
 	for when, shift := range map[string]string{"past": "'-1 minute'", "future": "'+1 minute'"} {
 		for label, value := range map[string]string{
@@ -115,9 +117,13 @@ func shell(t *testing.T, file string) {
 			insert(when+" "+label, "expires_at", value)
 		}
 	}
-	for when, values := range map[string][]string{"on": {"true", "1", "'true'", "'yes'", "x'01'", "2", "0.5"}, "off": {"false", "0", "'false'", "'no'", "x'00'", "''"}} {
+	for when, values := range map[string][]string{
+		"on":  {"true", "1", "'true'", "'yes'", "x'01'", "2", "0.5"},
+		"off": {"false", "0", "'false'", "'no'", "x'00'", "''"},
+	} {
 		for _, value := range values {
-			insert(when+" "+strings.ReplaceAll(value, "'", "''"), "expires_at, is_active", "'2026-01-31 12:00:00', "+value)
+			insert(when+" "+strings.ReplaceAll(value, "'", "''"), "expires_at, is_active",
+				"'2026-01-31 12:00:00', "+value)
 		}
 	}
 	cmd := exec.CommandContext(t.Context(), "sqlite3", "-cmd", ".timeout 10000", file)

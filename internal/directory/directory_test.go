@@ -45,7 +45,8 @@ func TestNamesThatAreNoPartOfAFileNameAreRefused(t *testing.T) {
 	dirtest.Put(t, path, "20240103000000_c.sql", "-- edited")
 	before := listing(t, path)
 	for _, name := range []string{
-		"", " ", "../x", "a/b", `a\b`, "a b", "add phone", ".", "..", "x.sql", "größe", "a\x00", "a\n", strings.Repeat("x", 300),
+		"", " ", "../x", "a/b", `a\b`, "a b", "add phone", ".", "..", "x.sql", "größe", "a\x00", "a\n",
+		strings.Repeat("x", 300),
 	} {
 		var refused *directory.NameError
 		_, err := directory.New(dir, name)
@@ -222,7 +223,9 @@ func TestDirectoryInMemoryIsCalledByItsName(t *testing.T) {
 	embedded := dirtest.EmbeddedDir(t, dialect.MySQL)
 	named := &atlas.MemDir{}
 	named.SetPath("main:migrate")
-	for name, dir := range map[string]directory.Dir{"embedded:mysql": embedded, "main:migrate": named, "in memory": &atlas.MemDir{}} {
+	for name, dir := range map[string]directory.Dir{
+		"embedded:mysql": embedded, "main:migrate": named, "in memory": &atlas.MemDir{},
+	} {
 		require.NoError(t, dir.WriteFile("1_a.sql", nil))
 		require.NoError(t, dir.WriteFile("1_b.sql", nil))
 		require.NoError(t, directory.Hash(dir))

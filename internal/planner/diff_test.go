@@ -38,7 +38,9 @@ func TestDiffFindsNothingToDoInTheEmbeddedDirectory(t *testing.T) {
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		dev, dir := dirtest.Scratch(t, url), embeddedCopy(t, url)
 		for range 2 {
-			for _, state := range []planner.State{planner.Tables(entmigrate.Tables...), planner.SQLFile(schemaFile(url))} {
+			for _, state := range []planner.State{
+				planner.Tables(entmigrate.Tables...), planner.SQLFile(schemaFile(url)),
+			} {
 				_, err := planner.Diff(t.Context(), dev, dir, state, "again")
 				require.ErrorIs(t, err, planner.ErrNoChanges)
 				require.NoError(t, planner.Check(t.Context(), dev, dir, state))
@@ -53,27 +55,47 @@ var edits = []struct {
 	name, old, new, want string
 	loses                string
 }{
-	{"column added", "  `name` varchar(100) NOT NULL,", "  `name` varchar(100) NOT NULL,\n  `nick` varchar(9) NULL,", "ADD COLUMN `nick` varchar(9)", ""},
+	{"column added", "  `name` varchar(100) NOT NULL,", "  `name` varchar(100) NOT NULL,\n  `nick` varchar(9) NULL,",
+		"ADD COLUMN `nick` varchar(9)", ""},
 	{"column removed", "  `avatar` json NULL,\n", "", "DROP COLUMN `avatar`", `drops column "avatar" of table "users"`},
 	{"column widened", "`ip` varchar(45)", "`ip` varchar(64)", "MODIFY COLUMN `ip` varchar(64)", ""},
-	{"column made null", "`name` varchar(100) NOT NULL", "`name` varchar(100) NULL", "MODIFY COLUMN `name` varchar(100) NULL", ""},
-	{"index added", "INDEX `user_role` (`role`)", "INDEX `user_role` (`role`), INDEX `user_name` (`name`)", "ADD INDEX `user_name` (`name`)", ""},
+	{"column made null", "`name` varchar(100) NOT NULL", "`name` varchar(100) NULL",
+		"MODIFY COLUMN `name` varchar(100) NULL", ""},
+	{"index added", "INDEX `user_role` (`role`)", "INDEX `user_role` (`role`), INDEX `user_name` (`name`)",
+		"ADD INDEX `user_name` (`name`)", ""},
 	{"index removed", "  INDEX `user_role` (`role`),\n", "", "DROP INDEX `user_role`", ""},
-	{"index made unique", "  INDEX `user_role` (`role`)", "  UNIQUE INDEX `user_role` (`role`)", "ADD UNIQUE INDEX `user_role`", ""},
-	{"index widened", "INDEX `user_role` (`role`)", "INDEX `user_role` (`role`, `id`)", "ADD INDEX `user_role` (`role`, `id`)", ""},
+	{"index made unique", "  INDEX `user_role` (`role`)", "  UNIQUE INDEX `user_role` (`role`)",
+		"ADD UNIQUE INDEX `user_role`", ""},
+	{"index widened", "INDEX `user_role` (`role`)", "INDEX `user_role` (`role`, `id`)",
+		"ADD INDEX `user_role` (`role`, `id`)", ""},
 	{"enum value added", "enum('user','admin')", "enum('user','admin','guest')", "enum('user','admin','guest')", ""},
 	{"enum value removed", "enum('local','google','github')", "enum('local','google')", "enum('local','google')", ""},
-	{"default changed", "`max_attempts` int NOT NULL DEFAULT 5", "`max_attempts` int NOT NULL DEFAULT 6", "DEFAULT 6", ""},
-	{"default removed", "`max_attempts` int NOT NULL DEFAULT 5", "`max_attempts` int NOT NULL", "MODIFY COLUMN `max_attempts` int NOT NULL", ""},
+	{"default changed", "`max_attempts` int NOT NULL DEFAULT 5", "`max_attempts` int NOT NULL DEFAULT 6",
+		"DEFAULT 6", ""},
+	{"default removed", "`max_attempts` int NOT NULL DEFAULT 5", "`max_attempts` int NOT NULL",
+		"MODIFY COLUMN `max_attempts` int NOT NULL", ""},
 	{"default added", "`ip` varchar(45) NULL", "`ip` varchar(45) NULL DEFAULT '::1'", "DEFAULT '::1'", ""},
-	{"check changed", "CHECK (failed_login_attempts >= 0)", "CHECK (failed_login_attempts >= 1)", "DROP CONSTRAINT `users_failed_login_attempts`, ADD CONSTRAINT `users_failed_login_attempts` CHECK (`failed_login_attempts` >= 1)", ""},
-	{"check removed", ",\n  CONSTRAINT `users_failed_login_attempts` CHECK (failed_login_attempts >= 0)", "", "DROP CONSTRAINT `users_failed_login_attempts`", ""},
-	{"check added", "CHECK (failed_login_attempts >= 0)", "CHECK (failed_login_attempts >= 0), CONSTRAINT `named` CHECK (name <> '')", "ADD CONSTRAINT `named` CHECK", ""},
-	{"collation changed", "`token_hash` varchar(255) NOT NULL COLLATE ascii_bin", "`token_hash` varchar(255) NOT NULL COLLATE ascii_general_ci", "COLLATE ascii_general_ci", ""},
-	{"collation removed", "`password` varchar(255) NULL COLLATE ascii_bin", "`password` varchar(255) NULL", "MODIFY COLUMN `password` varchar(255)", ""},
-	{"on update removed", "DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6)", "DEFAULT CURRENT_TIMESTAMP(6)", "MODIFY COLUMN `updated_at`", ""},
-	{"on update added", "`last_used_at` timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)", "`last_used_at` timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6)", "ON UPDATE CURRENT_TIMESTAMP(6)", ""},
-	{"on delete changed", "CONSTRAINT `sessions_users_sessions` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`) ON DELETE CASCADE", "CONSTRAINT `sessions_users_sessions` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`) ON DELETE RESTRICT", "FOREIGN KEY (`user_id`) REFERENCES `users` (`id`)", ""},
+	{"check changed", "CHECK (failed_login_attempts >= 0)", "CHECK (failed_login_attempts >= 1)",
+		"DROP CONSTRAINT `users_failed_login_attempts`, " +
+			"ADD CONSTRAINT `users_failed_login_attempts` CHECK (`failed_login_attempts` >= 1)", ""},
+	{"check removed", ",\n  CONSTRAINT `users_failed_login_attempts` CHECK (failed_login_attempts >= 0)", "",
+		"DROP CONSTRAINT `users_failed_login_attempts`", ""},
+	{"check added", "CHECK (failed_login_attempts >= 0)",
+		"CHECK (failed_login_attempts >= 0), CONSTRAINT `named` CHECK (name <> '')",
+		"ADD CONSTRAINT `named` CHECK", ""},
+	{"collation changed", "`token_hash` varchar(255) NOT NULL COLLATE ascii_bin",
+		"`token_hash` varchar(255) NOT NULL COLLATE ascii_general_ci", "COLLATE ascii_general_ci", ""},
+	{"collation removed", "`password` varchar(255) NULL COLLATE ascii_bin", "`password` varchar(255) NULL",
+		"MODIFY COLUMN `password` varchar(255)", ""},
+	{"on update removed", "DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6)", "DEFAULT CURRENT_TIMESTAMP(6)",
+		"MODIFY COLUMN `updated_at`", ""},
+	{"on update added", "`last_used_at` timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)",
+		"`last_used_at` timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6)",
+		"ON UPDATE CURRENT_TIMESTAMP(6)", ""},
+	{"on delete changed",
+		"CONSTRAINT `sessions_users_sessions` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`) ON DELETE CASCADE",
+		"CONSTRAINT `sessions_users_sessions` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`) ON DELETE RESTRICT",
+		"FOREIGN KEY (`user_id`) REFERENCES `users` (`id`)", ""},
 }
 
 func TestDiffPlansWhatWasEditedAndNothingAfterwards(t *testing.T) {
@@ -177,9 +199,11 @@ func TestSQLiteRowsSurviveAPlannedChange(t *testing.T) {
 	tests := []struct{ name, old, new, loses string }{
 		{"check changed", "CHECK (failed_login_attempts >= 0)", "CHECK (failed_login_attempts >= -1)", ""},
 		{"column added", "\n  `name` text ", "\n  `nick` text NULL,\n  `name` text ", ""},
-		{"column removed", "  `avatar` json constraint avatar_is_json check (json_valid(cast(avatar as text))) NULL,\n", "", `drops column "avatar" of table "users"`},
+		{"column removed", "  `avatar` json constraint avatar_is_json check (json_valid(cast(avatar as text))) NULL,\n",
+			"", `drops column "avatar" of table "users"`},
 		{"default changed", "DEFAULT ('user')", "DEFAULT ('admin')", ""},
-		{"index added", "CREATE INDEX `user_role`", "CREATE INDEX `user_name` ON `users` (`name`);\nCREATE INDEX `user_role`", ""},
+		{"index added", "CREATE INDEX `user_role`",
+			"CREATE INDEX `user_name` ON `users` (`name`);\nCREATE INDEX `user_role`", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -214,11 +238,15 @@ func TestDiffWorksBesideViewsAndRoutinesOfADirectory(t *testing.T) {
 		content := dirtest.Files{"1_a.sql": "CREATE TABLE a (id int);\nCREATE VIEW v AS SELECT id FROM a;\n" +
 			"CREATE VIEW w AS SELECT id FROM v;\n"}
 		if !mysqltest.IsSQLite(url) {
-			content["2_b.sql"] = "CREATE PROCEDURE p() SELECT 1;\nCREATE FUNCTION f() RETURNS int DETERMINISTIC RETURN 1;\n" +
-				"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1;\nCREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.id = 1;\n"
+			content["2_b.sql"] = "CREATE PROCEDURE p() SELECT 1;\n" +
+				"CREATE FUNCTION f() RETURNS int DETERMINISTIC RETURN 1;\n" +
+				"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1;\n" +
+				"CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.id = 1;\n"
 		}
 		dev, dir := dirtest.Scratch(t, url), dirtest.New(t, content)
-		path := dirtest.Folder(t, dirtest.Files{"schema.sql": "CREATE TABLE a (id int);\nCREATE VIEW v AS SELECT id FROM a;"})
+		path := dirtest.Folder(t, dirtest.Files{
+			"schema.sql": "CREATE TABLE a (id int);\nCREATE VIEW v AS SELECT id FROM a;",
+		})
 		for range 2 {
 			_, err := planner.Diff(t.Context(), dev, dir, planner.SQLFile(filepath.Join(path, "schema.sql")), "x")
 			require.ErrorIs(t, err, planner.ErrNoChanges)
@@ -230,7 +258,9 @@ func TestDiffReportsTheStatementThatDoesNotRun(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		dev := dirtest.Scratch(t, url)
-		dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id int);\nALTER TABLE nowhere ADD COLUMN x int;"})
+		dir := dirtest.New(t, dirtest.Files{
+			"1_a.sql": "CREATE TABLE a (id int);\nALTER TABLE nowhere ADD COLUMN x int;",
+		})
 		var failed *migrate.StmtError
 		_, err := planner.Diff(t.Context(), dev, dir, planner.SQLFile(schemaFile(url)), "x")
 		require.ErrorAs(t, err, &failed)

@@ -17,7 +17,8 @@ func TestDriftIsWhatSeparatesADatabaseFromItsHistory(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		dir := dirtest.New(t, dirtest.Files{
-			"1_a.sql": "CREATE TABLE a (id int PRIMARY KEY, name varchar(10) NOT NULL) CHARSET utf8mb4 COLLATE utf8mb4_bin;\n",
+			"1_a.sql": "CREATE TABLE a (id int PRIMARY KEY, name varchar(10) NOT NULL) " +
+				"CHARSET utf8mb4 COLLATE utf8mb4_bin;\n",
 			"2_b.sql": "CREATE TABLE b (id int PRIMARY KEY) CHARSET utf8mb4 COLLATE utf8mb4_bin;\n",
 		})
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
@@ -72,17 +73,26 @@ func TestIndexThatQueriesDoNotUseIsADeviation(t *testing.T) {
 			hide = "ALTER TABLE a ALTER INDEX by_name IGNORED"
 		}
 		for name, c := range map[string]struct{ faulty, text string }{
-			"hidden":              {hide, `index "by_name" is there, but hidden from queries (INVISIBLE, IGNORED)`},
-			"of a prefix":         {"ALTER TABLE a DROP INDEX by_name, ADD UNIQUE INDEX by_name (name(3))", `index "by_name" is not as in the migrations`},
-			"of other columns":    {"ALTER TABLE a DROP INDEX by_name, ADD UNIQUE INDEX by_name (id, name)", `index "by_name" is not as in the migrations`},
-			"of another type":     {"ALTER TABLE a DROP INDEX by_name, ADD FULLTEXT INDEX by_name (name)", `index "by_name" is not as in the migrations`},
-			"that is not unique":  {"ALTER TABLE a DROP INDEX by_name, ADD INDEX by_name (name)", `index "by_name" is not as in the migrations`},
-			"hidden and a prefix": {"ALTER TABLE a DROP INDEX by_name, ADD UNIQUE INDEX by_name (name(3)); " + hide, `index "by_name" is not as in the migrations`},
-			"an id of no counter": {"ALTER TABLE a MODIFY id int NOT NULL", `column "id": its AUTO_INCREMENT is another`},
+			"hidden": {hide, `index "by_name" is there, but hidden from queries (INVISIBLE, IGNORED)`},
+			"of a prefix": {"ALTER TABLE a DROP INDEX by_name, ADD UNIQUE INDEX by_name (name(3))",
+				`index "by_name" is not as in the migrations`},
+			"of other columns": {"ALTER TABLE a DROP INDEX by_name, ADD UNIQUE INDEX by_name (id, name)",
+				`index "by_name" is not as in the migrations`},
+			"of another type": {"ALTER TABLE a DROP INDEX by_name, ADD FULLTEXT INDEX by_name (name)",
+				`index "by_name" is not as in the migrations`},
+			"that is not unique": {"ALTER TABLE a DROP INDEX by_name, ADD INDEX by_name (name)",
+				`index "by_name" is not as in the migrations`},
+			"hidden and a prefix": {"ALTER TABLE a DROP INDEX by_name, ADD UNIQUE INDEX by_name (name(3)); " + hide,
+				`index "by_name" is not as in the migrations`},
+			"an id of no counter": {"ALTER TABLE a MODIFY id int NOT NULL",
+				`column "id": its AUTO_INCREMENT is another`},
 		} {
 			t.Run(name, func(t *testing.T) {
 				url := mysqltest.Another(t, url)
-				dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id int AUTO_INCREMENT PRIMARY KEY, name varchar(10) NOT NULL, UNIQUE INDEX by_name (name)) CHARSET utf8mb4 COLLATE utf8mb4_bin;\n"})
+				dir := dirtest.New(t, dirtest.Files{
+					"1_a.sql": "CREATE TABLE a (id int AUTO_INCREMENT PRIMARY KEY, name varchar(10) NOT NULL, " +
+						"UNIQUE INDEX by_name (name)) CHARSET utf8mb4 COLLATE utf8mb4_bin;\n",
+				})
 				dirtest.Apply(t, url, dir)
 				db := mysqltest.DB(t, url)
 				mysqltest.Exec(t, db, strings.Split(c.faulty, "; ")...)
@@ -109,8 +119,11 @@ func TestIndexThatAMigrationHidesIsHidden(t *testing.T) {
 			mysqltest.NeedsMariaDB(t, url, "10.6.0", "index that is IGNORED")
 			word, undo = "IGNORED", "NOT IGNORED"
 		}
-		create := "CREATE TABLE a (id int PRIMARY KEY, name varchar(10), KEY by_name (name)) CHARSET utf8mb4 COLLATE utf8mb4_bin;\n"
-		dir := dirtest.New(t, dirtest.Files{"1_a.sql": create, "2_hide.sql": "ALTER TABLE a ALTER INDEX by_name " + word + ";\n"})
+		create := "CREATE TABLE a (id int PRIMARY KEY, name varchar(10), KEY by_name (name)) " +
+			"CHARSET utf8mb4 COLLATE utf8mb4_bin;\n"
+		dir := dirtest.New(t, dirtest.Files{
+			"1_a.sql": create, "2_hide.sql": "ALTER TABLE a ALTER INDEX by_name " + word + ";\n",
+		})
 		dirtest.Apply(t, url, dir)
 		dev := dirtest.Scratch(t, url)
 		assert.Empty(t, compare(t, dev, planner.Files(dir), planner.Database(url)).Statements)
@@ -135,7 +148,10 @@ func TestIndexThatAMigrationHidesIsHidden(t *testing.T) {
 func TestColumnsThatSelectLeavesOutAreReadAsAnyOther(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id int PRIMARY KEY, name varchar(10) NULL INVISIBLE) CHARSET utf8mb4 COLLATE utf8mb4_bin;\n"})
+		dir := dirtest.New(t, dirtest.Files{
+			"1_a.sql": "CREATE TABLE a (id int PRIMARY KEY, name varchar(10) NULL INVISIBLE) " +
+				"CHARSET utf8mb4 COLLATE utf8mb4_bin;\n",
+		})
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 		require.NoError(t, err)
 		_, err = mysqltest.DB(t, url).ExecContext(t.Context(), "ALTER TABLE a ADD n int INVISIBLE DEFAULT 3, "+

@@ -48,7 +48,8 @@ func populate(t *testing.T, url string, dir directory.Dir) {
 	mysqltest.Exec(t, mysqltest.DB(t, url),
 		"INSERT INTO users (name, email) VALUES ('Ada', 'ada@example.com'), ('Eve', 'eve@example.com')",
 		"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '2030-01-01 00:00:00')",
-		"INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('a', 'b', 'signin', '2030-01-01 00:00:00', '2030-01-01 00:00:00')")
+		"INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) "+
+			"VALUES ('a', 'b', 'signin', '2030-01-01 00:00:00', '2030-01-01 00:00:00')")
 }
 
 func TestAllThatDescribeTheSchemaAreEqual(t *testing.T) {
@@ -106,7 +107,8 @@ func TestChangedOnUpdateIsADifference(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		dirtest.Apply(t, url, embeddedCopy(t, url))
-		mysqltest.Exec(t, mysqltest.DB(t, url), "ALTER TABLE users MODIFY updated_at timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)")
+		mysqltest.Exec(t, mysqltest.DB(t, url),
+			"ALTER TABLE users MODIFY updated_at timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)")
 		diff := compare(t, dirtest.Scratch(t, url), planner.Database(url), planner.SQLFile(schemaFile(url)))
 		assert.Contains(t, strings.ToUpper(diff.SQL), "ON UPDATE CURRENT_TIMESTAMP(6)")
 	})
@@ -134,7 +136,9 @@ func TestSQLMakesTheSchemaAgain(t *testing.T) {
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		dev, dir := dirtest.Scratch(t, url), embeddedCopy(t, url)
 		populate(t, url, dir)
-		for name, of := range map[string]planner.State{"directory": planner.Files(dir), "database": planner.Database(url)} {
+		for name, of := range map[string]planner.State{
+			"directory": planner.Files(dir), "database": planner.Database(url),
+		} {
 			s, err := planner.Inspect(t.Context(), dev, of)
 			require.NoError(t, err)
 			sql, err := planner.MarshalSQL(t.Context(), dev, s)
@@ -174,7 +178,8 @@ func TestHCLIsReadBackByAtlas(t *testing.T) {
 		}
 		require.NoError(t, err)
 		require.NoError(t, eval(text, &read, nil))
-		have, err := drv.InspectSchema(t.Context(), "", &schema.InspectOptions{Exclude: []string{atlasdb.RevisionsTable}})
+		others := &schema.InspectOptions{Exclude: []string{atlasdb.RevisionsTable}}
+		have, err := drv.InspectSchema(t.Context(), "", others)
 		require.NoError(t, err)
 		// What the tables do not say is said by their schema.
 		read.Name, have.Attrs = have.Name, read.Attrs
@@ -244,9 +249,11 @@ func TestTableChangesNameTheStatementsOfEachTable(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		dir := dirtest.New(t, dirtest.Files{
-			"1_a.sql": "CREATE TABLE a (id integer PRIMARY KEY, x integer);\n\nCREATE TABLE b (id integer PRIMARY KEY);\nINSERT INTO a (id) VALUES (1);\n",
+			"1_a.sql": "CREATE TABLE a (id integer PRIMARY KEY, x integer);\n\n" +
+				"CREATE TABLE b (id integer PRIMARY KEY);\nINSERT INTO a (id) VALUES (1);\n",
 			"2_b.sql": "-- a comment\nCREATE INDEX ax ON a (x);\nCREATE TABLE gone (id integer PRIMARY KEY);\n",
-			"3_c.sql": "DROP TABLE gone;\nALTER TABLE a RENAME TO c;\nALTER TABLE c ADD COLUMN y integer;\nUPDATE c SET y = 1;\n",
+			"3_c.sql": "DROP TABLE gone;\nALTER TABLE a RENAME TO c;\nALTER TABLE c ADD COLUMN y integer;\n" +
+				"UPDATE c SET y = 1;\n",
 		})
 		got, err := planner.TableChanges(t.Context(), dirtest.Scratch(t, url), dir)
 		require.NoError(t, err)
@@ -265,7 +272,8 @@ func TestTableChangesNameTheStatementsOfEachTable(t *testing.T) {
 func TestTableChangesReportAStatementThatIsRefused(t *testing.T) {
 	t.Parallel()
 	url := mysqltest.SQLite(t)
-	_, err := planner.TableChanges(t.Context(), dirtest.Scratch(t, url), dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id integer);\nnonsense;\n"}))
+	dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id integer);\nnonsense;\n"})
+	_, err := planner.TableChanges(t.Context(), dirtest.Scratch(t, url), dir)
 	var stmt *migrate.StmtError
 	require.ErrorAs(t, err, &stmt)
 	assert.Equal(t, 2, stmt.Line)

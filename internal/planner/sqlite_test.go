@@ -15,26 +15,62 @@ import (
 
 // readable are tables that SQLite takes, each with what is shown of their keys.
 var readable = map[string]struct{ sql, shown string }{
-	"key without a column list":       {"CREATE TABLE owners (id integer PRIMARY KEY); CREATE TABLE s (u int REFERENCES owners);", "(`u`) REFERENCES `owners` (`id`)"},
-	"before the table it refers to":   {"CREATE TABLE s (u int REFERENCES owners); CREATE TABLE owners (id integer PRIMARY KEY);", "(`u`) REFERENCES `owners` (`id`)"},
-	"to a table that is not there":    {"CREATE TABLE s (u int REFERENCES owners);", "(`u`) REFERENCES `owners` (`u`)"},
-	"to a column that is not there":   {"CREATE TABLE s (u int REFERENCES owners (id));", "(`u`) REFERENCES `owners` (`id`)"},
-	"to a table without primary key":  {"CREATE TABLE p (a int); CREATE TABLE s (u int REFERENCES p);", "(`u`) REFERENCES `p` (`u`)"},
-	"to the table itself":             {"CREATE TABLE s (id integer PRIMARY KEY, u int REFERENCES s);", "(`u`) REFERENCES `s` (`id`)"},
+	"key without a column list": {
+		"CREATE TABLE owners (id integer PRIMARY KEY); CREATE TABLE s (u int REFERENCES owners);",
+		"(`u`) REFERENCES `owners` (`id`)"},
+	"before the table it refers to": {
+		"CREATE TABLE s (u int REFERENCES owners); CREATE TABLE owners (id integer PRIMARY KEY);",
+		"(`u`) REFERENCES `owners` (`id`)"},
+	"to a table that is not there": {"CREATE TABLE s (u int REFERENCES owners);", "(`u`) REFERENCES `owners` (`u`)"},
+	"to a column that is not there": {"CREATE TABLE s (u int REFERENCES owners (id));",
+		"(`u`) REFERENCES `owners` (`id`)"},
+	"to a table without primary key": {"CREATE TABLE p (a int); CREATE TABLE s (u int REFERENCES p);",
+		"(`u`) REFERENCES `p` (`u`)"},
+	"to the table itself": {"CREATE TABLE s (id integer PRIMARY KEY, u int REFERENCES s);",
+		"(`u`) REFERENCES `s` (`id`)"},
 	"to itself without a primary key": {"CREATE TABLE s (a int, u int REFERENCES s);", "(`u`) REFERENCES `s` (`u`)"},
-	"to itself in other letters":      {"CREATE TABLE s (Id integer PRIMARY KEY, u int REFERENCES s (ID));", "(`u`) REFERENCES `s` (`Id`)"},
-	"to a composite key":              {"CREATE TABLE p (a int, b int, PRIMARY KEY (b, a)); CREATE TABLE s (x int, y int, FOREIGN KEY (x, y) REFERENCES p);", "(`x`, `y`) REFERENCES `p` (`b`, `a`)"},
-	"to part of a composite key":      {"CREATE TABLE p (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE s (x int REFERENCES p);", "(`x`) REFERENCES `p` (`a`)"},
-	"to fewer columns than it has":    {"CREATE TABLE p (a int PRIMARY KEY); CREATE TABLE s (x int, y int, FOREIGN KEY (x, y) REFERENCES p);", "(`x`, `y`) REFERENCES `p` (`a`, `y`)"},
-	"to a table without rowid":        {"CREATE TABLE p (a text PRIMARY KEY) WITHOUT ROWID; CREATE TABLE s (x text PRIMARY KEY REFERENCES p) WITHOUT ROWID;", "(`x`) REFERENCES `p` (`a`)"},
-	"of strict tables":                {"CREATE TABLE p (id integer PRIMARY KEY) STRICT; CREATE TABLE s (u int REFERENCES p) STRICT;", "(`u`) REFERENCES `p` (`id`)"},
-	"to a view":                       {"CREATE TABLE p (id int); CREATE VIEW v AS SELECT id FROM p; CREATE TABLE s (u int REFERENCES v);", "(`u`) REFERENCES `v` (`u`)"},
-	"to a virtual table":              {"CREATE VIRTUAL TABLE f USING fts5 (x); CREATE TABLE s (u int REFERENCES f);", "(`u`) REFERENCES `f` (`u`)"},
-	"from a generated column":         {"CREATE TABLE p (id integer PRIMARY KEY); CREATE TABLE s (u int, w int AS (u + 1) REFERENCES p);", "(`w`) REFERENCES `p` (`id`)"},
-	"of a table with a trigger":       {"CREATE TABLE p (id integer PRIMARY KEY); CREATE TABLE s (u int REFERENCES p); CREATE TRIGGER t AFTER INSERT ON s BEGIN UPDATE p SET id = id; END;", "(`u`) REFERENCES `p` (`id`)"},
-	"of two tables to each other":     {"CREATE TABLE a (id integer PRIMARY KEY, b int REFERENCES b); CREATE TABLE b (id integer PRIMARY KEY, a int REFERENCES a);", "(`a`) REFERENCES `a` (`id`)"},
-	"of names that need quotes":       {"CREATE TABLE \"a b\" (\"i d\" integer PRIMARY KEY); CREATE TABLE s (\"u v\" int REFERENCES \"a b\");", "(`u v`) REFERENCES `a b` (`i d`)"},
-	"to a table that is made again":   {"CREATE TABLE p (id integer PRIMARY KEY); CREATE TABLE s (u int REFERENCES p); ALTER TABLE p RENAME TO q; CREATE TABLE p (id integer PRIMARY KEY);", "(`u`) REFERENCES `q` (`id`)"},
+	"to itself in other letters": {"CREATE TABLE s (Id integer PRIMARY KEY, u int REFERENCES s (ID));",
+		"(`u`) REFERENCES `s` (`Id`)"},
+	"to a composite key": {
+		"CREATE TABLE p (a int, b int, PRIMARY KEY (b, a)); " +
+			"CREATE TABLE s (x int, y int, FOREIGN KEY (x, y) REFERENCES p);",
+		"(`x`, `y`) REFERENCES `p` (`b`, `a`)"},
+	"to part of a composite key": {
+		"CREATE TABLE p (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE s (x int REFERENCES p);",
+		"(`x`) REFERENCES `p` (`a`)"},
+	"to fewer columns than it has": {
+		"CREATE TABLE p (a int PRIMARY KEY); CREATE TABLE s (x int, y int, FOREIGN KEY (x, y) REFERENCES p);",
+		"(`x`, `y`) REFERENCES `p` (`a`, `y`)"},
+	"to a table without rowid": {
+		"CREATE TABLE p (a text PRIMARY KEY) WITHOUT ROWID; " +
+			"CREATE TABLE s (x text PRIMARY KEY REFERENCES p) WITHOUT ROWID;",
+		"(`x`) REFERENCES `p` (`a`)"},
+	"of strict tables": {
+		"CREATE TABLE p (id integer PRIMARY KEY) STRICT; CREATE TABLE s (u int REFERENCES p) STRICT;",
+		"(`u`) REFERENCES `p` (`id`)"},
+	"to a view": {
+		"CREATE TABLE p (id int); CREATE VIEW v AS SELECT id FROM p; CREATE TABLE s (u int REFERENCES v);",
+		"(`u`) REFERENCES `v` (`u`)"},
+	"to a virtual table": {"CREATE VIRTUAL TABLE f USING fts5 (x); CREATE TABLE s (u int REFERENCES f);",
+		"(`u`) REFERENCES `f` (`u`)"},
+	"from a generated column": {
+		"CREATE TABLE p (id integer PRIMARY KEY); CREATE TABLE s (u int, w int AS (u + 1) REFERENCES p);",
+		"(`w`) REFERENCES `p` (`id`)"},
+	"of a table with a trigger": {
+		"CREATE TABLE p (id integer PRIMARY KEY); CREATE TABLE s (u int REFERENCES p); " +
+			"CREATE TRIGGER t AFTER INSERT ON s BEGIN UPDATE p SET id = id; END;",
+		"(`u`) REFERENCES `p` (`id`)"},
+	"of two tables to each other": {
+		"CREATE TABLE a (id integer PRIMARY KEY, b int REFERENCES b); " +
+			"CREATE TABLE b (id integer PRIMARY KEY, a int REFERENCES a);",
+		"(`a`) REFERENCES `a` (`id`)"},
+	"of names that need quotes": {
+		"CREATE TABLE \"a b\" (\"i d\" integer PRIMARY KEY); CREATE TABLE s (\"u v\" int REFERENCES \"a b\");",
+		"(`u v`) REFERENCES `a b` (`i d`)"},
+	"to a table that is made again": {
+		"CREATE TABLE p (id integer PRIMARY KEY); CREATE TABLE s (u int REFERENCES p); " +
+			"ALTER TABLE p RENAME TO q; CREATE TABLE p (id integer PRIMARY KEY);",
+		"(`u`) REFERENCES `q` (`id`)"},
 }
 
 func TestSQLiteForeignKeysAreReadAsSQLiteTakesThem(t *testing.T) {
@@ -67,8 +103,10 @@ func TestSQLiteForeignKeysAreReadAsSQLiteTakesThem(t *testing.T) {
 func TestSQLiteTableThatCannotBeReadIsNamed(t *testing.T) {
 	t.Parallel()
 	for name, table := range map[string]string{
-		"key to a column it has not":   "CREATE TABLE fine (id int); CREATE TABLE odd (id int, u int REFERENCES odd (nope));",
-		"key to its rowid":             "CREATE TABLE odd (id int, u int REFERENCES odd (rowid)); CREATE TABLE zfine (id int);",
+		"key to a column it has not": "CREATE TABLE fine (id int); " +
+			"CREATE TABLE odd (id int, u int REFERENCES odd (nope));",
+		"key to its rowid": "CREATE TABLE odd (id int, u int REFERENCES odd (rowid)); " +
+			"CREATE TABLE zfine (id int);",
 		"generated column in brackets": "CREATE TABLE odd (id int, [b] int AS (id + 1));",
 		"column that is no pattern":    "CREATE TABLE odd (id int, \"b(\" int AS (id + 1));",
 	} {
@@ -91,7 +129,10 @@ func TestVirtualTablesAreDroppedWithTheTablesBehindThem(t *testing.T) {
 	t.Parallel()
 	url := mysqltest.SQLite(t)
 	dev := dirtest.Scratch(t, url)
-	dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id int); CREATE VIRTUAL TABLE f USING fts5 (x); CREATE VIRTUAL TABLE r USING rtree (id, a, b);"})
+	dir := dirtest.New(t, dirtest.Files{
+		"1_a.sql": "CREATE TABLE a (id int); CREATE VIRTUAL TABLE f USING fts5 (x); " +
+			"CREATE VIRTUAL TABLE r USING rtree (id, a, b);",
+	})
 	for range 2 {
 		s, err := planner.Inspect(t.Context(), dev, planner.Files(dir))
 		require.NoError(t, err)
@@ -116,6 +157,8 @@ func TestSQLiteKeyThatNoRowFulfilsIsNotApplied(t *testing.T) {
 	url := mysqltest.SQLite(t)
 	dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE p (a int);\nCREATE TABLE s (u int REFERENCES p);"})
 	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
-	require.ErrorContains(t, err, `1_a.sql was not applied: foreign keys cannot be checked: SQL logic error: foreign key mismatch - "s" referencing "p"`)
+	require.ErrorContains(t, err,
+		"1_a.sql was not applied: foreign keys cannot be checked: "+
+			`SQL logic error: foreign key mismatch - "s" referencing "p"`)
 	assert.Empty(t, mysqltest.Tables(t, url))
 }
