@@ -35,8 +35,7 @@ func (u *URL) Connect(ctx context.Context) (*sql.DB, error) {
 	if u.Dialect == dialect.SQLite {
 		// The driver's own error does not name the folder.
 		if info, err := os.Stat(filepath.Dir(u.file)); err != nil || !info.IsDir() {
-			return nil, &Error{URL: u.String(), Part: PartFile, Err: fmt.Errorf("there is no folder %s",
-				filepath.Dir(u.file))}
+			return nil, u.wrap(PartFile, fmt.Errorf("there is no folder %s", filepath.Dir(u.file)))
 		}
 	}
 	db, err := u.OpenDB()
@@ -69,18 +68,18 @@ func (u *URL) explain(err error) error {
 	if errors.As(err, &server) {
 		switch server.Number {
 		case erSecureTransport:
-			e.Part, e.Err = PartParameter, fmt.Errorf("the server takes encrypted connections only: add tls=true, "+
-				"and tls-ca=FILE where its certificate is of an authority of your own: %w", err)
+			e.Part, e.Err = PartParameter, fmt.Errorf("the server takes encrypted connections only: %w", err)
+			e.Fix = "add tls=true, and tls-ca=FILE where its certificate is of an authority of your own"
 		case erAccessDenied:
 			e.Part, e.Err = PartUser, fmt.Errorf("the server refused the user or the password: %w", err)
 			if u.Transport() == TransportPlain && !u.Local() {
-				e.Err = fmt.Errorf("%w (an account with REQUIRE SSL needs tls=true)", e.Err)
+				e.Fix = "correct them, or add tls=true if the account needs it (REQUIRE SSL)"
 			}
 		case erDBAccessDenied:
 			e.Part, e.Err = PartDatabase, fmt.Errorf("the user has no rights on it: %w", err)
 		case erBadDB:
-			e.Part, e.Err = PartDatabase, fmt.Errorf("it does not exist (create it with: CREATE DATABASE `%s`): %w",
-				u.Database(), err)
+			e.Part, e.Err = PartDatabase, fmt.Errorf("it does not exist: %w", err)
+			e.Fix = fmt.Sprintf("create it with: CREATE DATABASE `%s`", u.Database())
 		case erUnknownSystemVariable, erSpecificAccessDenied, erGlobalVariable, erWrongValueForVar, erWrongTypeForVar,
 			erReadOnlyVariable,
 			erUnknownCollation:
@@ -88,9 +87,8 @@ func (u *URL) explain(err error) error {
 		}
 		return e
 	}
-	if part, explained, ok := u.explainTLS(err); ok {
-		e.Part, e.Err = part, explained
-		return e
+	if ofTLS := u.explainTLS(err); ofTLS != nil {
+		return ofTLS
 	}
 	if connecting != nil && connecting.Op == "dial" {
 		e.Err = fmt.Errorf("no server answers there: %w", err)

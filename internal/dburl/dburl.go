@@ -1,5 +1,8 @@
-// Package dburl reads database URLs: what the rest of the project connects to
-// is decided here and nowhere else.
+// Package dburl reads database URLs and connects to what they name. No other package
+// decides how a connection is set up.
+//
+//	u, err := dburl.Parse("mysql://user:password@host:3306/app")
+//	db, err := u.Connect(ctx)
 package dburl
 
 import (
@@ -36,25 +39,41 @@ const (
 	PartParameter = "parameter"
 )
 
-// Error says which part of a database URL is at fault. It never holds the
-// password.
+// Error says which part of a database URL is at fault. It never holds the password.
 type Error struct {
 	// URL is the address without its password; empty if it could not be read.
 	URL string
 	// Part is the part at fault, one of the Part constants.
 	Part string
-	// Err is what is wrong with it.
+	// Err is what is wrong with it. It wraps the error of the server or the network,
+	// if there is one.
 	Err error
+	// Fix is what to do; empty if Err says it all.
+	Fix string
 }
 
 func (e *Error) Error() string {
-	if e.URL == "" {
-		return fmt.Sprintf("database URL: %s: %v", e.Part, e.Err)
+	text := "database URL"
+	if e.URL != "" {
+		text += " " + e.URL
 	}
-	return fmt.Sprintf("database URL %s: %s: %v", e.URL, e.Part, e.Err)
+	text = fmt.Sprintf("%s: %s: %v", text, e.Part, e.Err)
+	if e.Fix != "" {
+		text += ": " + e.Fix
+	}
+	return text
 }
 
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
+
+// wrong is an error of a part that could not be read.
+func wrong(part, found, fix string) *Error {
+	return &Error{Part: part, Err: errors.New(found), Fix: fix}
+}
+
+// errPairs is a query that is not one.
+func errPairs() *Error { return wrong(PartParameter, "are not of the form name=value&name=value", "") }
 
 // URL is the address of a database.
 type URL struct {
@@ -81,7 +100,7 @@ type URL struct {
 // Parameters are those of the driver. Errors are of type [*Error].
 func Parse(raw string) (*URL, error) {
 	if raw == "" {
-		return nil, &Error{Part: PartURL, Err: errors.New("is empty")}
+		return nil, wrong(PartURL, "is empty", "give one such as mysql://user:password@host:3306/database")
 	}
 	if strings.HasPrefix(raw, "file:") {
 		return parseSQLite(raw)
@@ -96,8 +115,7 @@ func Parse(raw string) (*URL, error) {
 	case "mysql", "mariadb", "maria", "mysql+unix", "mariadb+unix", "maria+unix":
 		return parseServer(scheme, rest)
 	default:
-		return nil, &Error{Part: PartScheme, Err: fmt.Errorf("%q is not supported: use mysql, mariadb or sqlite",
-			scheme)}
+		return nil, wrong(PartScheme, fmt.Sprintf("%q is not supported", scheme), "use mysql, mariadb or sqlite")
 	}
 }
 
@@ -107,8 +125,8 @@ func Parse(raw string) (*URL, error) {
 // that the driver does not know are session variables, and their values SQL.
 func SetParameters(raw string, params url.Values) string {
 	start := 0
-	if scheme, _, ok := strings.Cut(raw, "://"); !strings.HasPrefix(raw, "file:") &&
-		(!ok || strings.ContainsAny(scheme, "@:/(")) {
+	scheme, _, ok := strings.Cut(raw, "://")
+	if !strings.HasPrefix(raw, "file:") && (!ok || strings.ContainsAny(scheme, "@:/(")) {
 		// A password in the driver's form may hold a question mark.
 		start = strings.LastIndexByte(raw, '/') + 1
 	}
@@ -119,8 +137,8 @@ func SetParameters(raw string, params url.Values) string {
 		if plain, err := url.QueryUnescape(name); err == nil {
 			name = plain
 		}
-		if pair != "" && !slices.ContainsFunc(slices.Collect(maps.Keys(params)),
-			func(set string) bool { return strings.EqualFold(set, name) }) {
+		replaced := func(set string) bool { return strings.EqualFold(set, name) }
+		if pair != "" && !slices.ContainsFunc(slices.Collect(maps.Keys(params)), replaced) {
 			pairs = append(pairs, pair)
 		}
 	}
@@ -141,31 +159,28 @@ func parseServer(scheme, rest string) (*URL, error) {
 	authority, path, _ := strings.Cut(rest, "/")
 	userinfo, host := "", authority
 	if at := strings.LastIndexByte(rest, '@'); at > len(authority) {
-		return nil, &Error{Part: PartPassword,
-			Err: errors.New("has a / that must be written %2F (an @ in a database's name is written %40)")}
+		return nil, wrong(PartPassword, "has a /", "write it %2F (an @ in a database's name is written %40)")
 	}
 	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
 		userinfo, host = authority[:at], authority[at+1:]
 	}
 	if strings.Contains(query, "@") {
-		return nil, &Error{Part: PartPassword,
-			Err: errors.New("has a ? that must be written %3F (an @ in a parameter is written %40)")}
+		return nil, wrong(PartPassword, "has a ?", "write it %3F (an @ in a parameter is written %40)")
 	}
 	user, password, _ := strings.Cut(userinfo, ":")
 	var err error
 	if u.server.User, err = url.PathUnescape(user); err != nil {
-		return nil, &Error{Part: PartUser, Err: errors.New("is not percent-encoded right")}
+		return nil, wrong(PartUser, "is not percent-encoded right", "write a % in it %25")
 	}
 	if u.server.Passwd, err = url.PathUnescape(password); err != nil {
-		return nil, &Error{Part: PartPassword,
-			Err: errors.New("is not percent-encoded right (a % in it is written %25)")}
+		return nil, wrong(PartPassword, "is not percent-encoded right", "write a % in it %25")
 	}
 	params, err := url.ParseQuery(query)
 	if err != nil {
-		return nil, &Error{Part: PartParameter, Err: errors.New("are not of the form name=value&name=value")}
+		return nil, errPairs()
 	}
 	if path, err = url.PathUnescape(path); err != nil {
-		return nil, &Error{Part: PartDatabase, Err: errors.New("is not percent-encoded right")}
+		return nil, wrong(PartDatabase, "is not percent-encoded right", "write a % in it %25")
 	}
 	if strings.HasSuffix(scheme, "+unix") {
 		u.server.Net, u.server.Addr = "unix", "/"+path
@@ -206,8 +221,7 @@ func hostPort(host string) (string, error) {
 func parseDSN(dsn string) (*URL, error) {
 	// The driver's parser leaves secrets in some of its errors.
 	if !strings.Contains(dsn, "/") {
-		return nil, &Error{Part: PartURL,
-			Err: errors.New("is neither scheme://… nor user:password@tcp(host:3306)/database")}
+		return nil, wrong(PartURL, "is neither scheme://… nor user:password@tcp(host:3306)/database", "")
 	}
 	base, query := dsn, ""
 	if i := strings.LastIndexByte(dsn, '/'); strings.Contains(dsn[i:], "?") {
@@ -217,11 +231,11 @@ func parseDSN(dsn string) (*URL, error) {
 	cfg, err := mysql.ParseDSN(base)
 	// An @ after the last slash: the slash is one of the password.
 	if err != nil || strings.Contains(cfg.DBName, "@") {
-		return nil, &Error{Part: PartURL, Err: errors.New("is not of the form user:password@tcp(host:3306)/database")}
+		return nil, wrong(PartURL, "is not of the form user:password@tcp(host:3306)/database", "")
 	}
 	params, err := url.ParseQuery(query)
 	if err != nil {
-		return nil, &Error{Part: PartParameter, Err: errors.New("are not of the form name=value&name=value")}
+		return nil, errPairs()
 	}
 	u := &URL{Dialect: dialect.MySQL, scheme: "mysql", server: cfg}
 	return u.tune(params)
@@ -231,8 +245,9 @@ func parseDSN(dsn string) (*URL, error) {
 // transaction takes its lock when it begins so that it cannot fail half way,
 // readers do not block, times are UTC text that sorts. See also [check].
 var sqliteParams = url.Values{
-	"_pragma": {fmt.Sprintf("busy_timeout(%d)", sqliteWait.Milliseconds()), "journal_mode(WAL)",
-		"synchronous(NORMAL)"},
+	"_pragma": {
+		fmt.Sprintf("busy_timeout(%d)", sqliteWait.Milliseconds()), "journal_mode(WAL)", "synchronous(NORMAL)",
+	},
 	"_txlock":      {"immediate"},
 	"_time_format": {"sqlite"},
 	"_timezone":    {"UTC"},
@@ -242,17 +257,16 @@ func parseSQLite(rest string) (*URL, error) {
 	file, query, _ := strings.Cut(strings.TrimPrefix(rest, "file:"), "?")
 	params, err := url.ParseQuery(query)
 	if err != nil {
-		return nil, &Error{Part: PartParameter, Err: errors.New("are not of the form name=value&name=value")}
+		return nil, errPairs()
 	}
 	if file, err = url.PathUnescape(file); err != nil {
-		return nil, &Error{Part: PartFile, Err: errors.New("is not percent-encoded right")}
+		return nil, wrong(PartFile, "is not percent-encoded right", "write a % in it %25")
 	}
 	if file == ":memory:" || params.Get("mode") == "memory" {
-		return nil, &Error{Part: PartFile,
-			Err: errors.New("memory databases are not supported: every connection would see its own")}
+		return nil, wrong(PartFile, "is in memory, where every connection would see its own", "name a file")
 	}
 	if file == "" || strings.HasSuffix(file, "/") {
-		return nil, &Error{Part: PartFile, Err: errors.New("is missing")}
+		return nil, wrong(PartFile, "is missing", "")
 	}
 	for name, values := range sqliteParams {
 		params[name] = append(slices.Clone(values), params[name]...)
@@ -299,8 +313,10 @@ func (u *URL) Database() string {
 // NeedDatabase is an error if the address is that of a server as a whole.
 func (u *URL) NeedDatabase() error {
 	if u.Database() == "" {
-		return &Error{URL: u.String(), Part: PartDatabase,
-			Err: errors.New("is missing: put its name after the host, as in …:3306/app")}
+		return &Error{
+			URL: u.String(), Part: PartDatabase, Err: errors.New("is missing"),
+			Fix: "put its name after the host, as in …:3306/app",
+		}
 	}
 	return nil
 }
@@ -393,11 +409,19 @@ func (u *URL) WithStatementTimeout(d time.Duration) *URL {
 	return &c
 }
 
+// wrap returns an error for this address. An [*Error] keeps its part.
+func (u *URL) wrap(part string, err error) error {
+	e := &Error{Part: part, Err: err}
+	errors.As(err, &e)
+	e.URL = u.String()
+	return e
+}
+
 // OpenDB makes a pool for the address. It does not connect.
 func (u *URL) OpenDB() (*sql.DB, error) {
 	c, err := u.connector()
 	if err != nil {
-		return nil, &Error{URL: u.String(), Part: PartParameter, Err: err}
+		return nil, u.wrap(PartParameter, err)
 	}
 	return sql.OpenDB(c), nil
 }

@@ -1,8 +1,6 @@
 package dburl
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"net/url"
 	"regexp"
@@ -135,7 +133,7 @@ func readParameters(given url.Values) (*parameters, error) {
 		lower := strings.ToLower(name)
 		for _, value := range given[name] {
 			if before, twice := seen[lower]; twice && before != value {
-				return nil, fmt.Errorf("%s is there twice, with two values: take one out", printable(name))
+				return nil, wrong(PartParameter, printable(name)+" is there twice, with two values", "take one out")
 			}
 			seen[lower] = value
 			if err := p.add(name, lower, value); err != nil {
@@ -145,6 +143,8 @@ func readParameters(given url.Values) (*parameters, error) {
 	}
 	return p, nil
 }
+
+const takeOut = "take it out"
 
 func (p *parameters) add(name, lower, value string) error {
 	same := func(other string) bool { return strings.EqualFold(other, name) }
@@ -157,40 +157,40 @@ func (p *parameters) add(name, lower, value string) error {
 	}
 	if file := p.files.named(lower); file != nil {
 		if *file = value; value == "" {
-			return fmt.Errorf("%s names no file", lower)
+			return wrong(PartParameter, lower+" names no file", "")
 		}
 		return nil
 	}
 	if lower == "collation" || lower == "collation_connection" {
 		if p.collation = plain(value); !utf8mb4Collation.MatchString(p.collation) {
-			return fmt.Errorf("%s is not a collation of utf8mb4, the only character set of a connection: take it out",
-				name)
+			return wrong(PartParameter,
+				name+" is not a collation of utf8mb4, the only character set of a connection", takeOut)
 		}
 		p.variables["collation_connection"] = "'" + p.collation + "'"
 		return nil
 	}
 	if values, ok := fixed[lower]; ok {
 		if !slices.Contains(values, plain(value)) {
-			return fmt.Errorf("%s cannot be changed, every connection sets it to %s: take it out", name, values[0])
+			return wrong(PartParameter, name+" cannot be changed, every connection sets it to "+values[0], takeOut)
 		}
 		return nil
 	}
 	if why, ok := refused[lower]; ok {
-		return fmt.Errorf("%s cannot be set, %s: take it out", name, why)
+		return wrong(PartParameter, name+" cannot be set, "+why, takeOut)
 	}
 	for _, prefix := range []string{"ssl", "tls", "usessl", "requiressl"} {
 		if strings.HasPrefix(lower, prefix) {
-			return fmt.Errorf("%s is not known: use tls=true, or tls-ca=FILE for a certificate of your own authority",
-				printable(name))
+			return wrong(PartParameter, printable(name)+" is not known",
+				"use tls=true, or tls-ca=FILE for a certificate of your own authority")
 		}
 	}
 	switch {
 	case !variableName.MatchString(name):
-		return errors.New("has a name with other characters than letters, digits and underscores " +
-			"(a session variable is written without @@ and session.)")
+		return wrong(PartParameter, "has a name with other characters than letters, digits and underscores",
+			"write a session variable without @@ and session.")
 	case !literal.MatchString(value):
-		return fmt.Errorf("%s needs a number, a word, or a text in quotes (%%27) with neither a quote nor a backslash "+
-			"in it", name)
+		return wrong(PartParameter, name+" has a value that cannot be sent as it is",
+			"give a number, a word, or a text in quotes (%27) with neither a quote nor a backslash in it")
 	}
 	p.variables[lower] = value
 	return nil
@@ -204,6 +204,10 @@ func printable(name string) string {
 	return "one"
 }
 
+// connectTimeout is how long a connection may take to be made, if the address does not
+// say otherwise.
+const connectTimeout = "10s"
+
 // tune takes over the parameters and sets those this project decides, beside [session]:
 //   - times are read and written in UTC, to the microsecond;
 //   - one round trip a query: arguments are escaped by the client;
@@ -213,18 +217,18 @@ func printable(name string) string {
 func (u *URL) tune(given url.Values) (*URL, error) {
 	p, err := readParameters(given)
 	if err != nil {
-		return nil, &Error{URL: u.String(), Part: PartParameter, Err: err}
+		return nil, u.wrap(PartParameter, err)
 	}
 	if !p.driver.Has("timeout") {
-		p.driver.Set("timeout", "10s")
+		p.driver.Set("timeout", connectTimeout)
 	}
 	// The DSN parser is the only way to the driver's unexported settings.
 	cfg, err := mysql.ParseDSN("/?" + p.driver.Encode())
 	if err != nil {
-		return nil, &Error{URL: u.String(), Part: PartParameter, Err: err}
+		return nil, u.wrap(PartParameter, err)
 	}
-	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName = u.server.User, u.server.Passwd, u.server.Net, u.server.Addr,
-		u.server.DBName
+	cfg.User, cfg.Passwd = u.server.User, u.server.Passwd
+	cfg.Net, cfg.Addr, cfg.DBName = u.server.Net, u.server.Addr, u.server.DBName
 	// ParseDSN made it for a host of its own; the connector makes it for Addr.
 	cfg.TLS = nil
 	cfg.ParseTime = true
@@ -236,11 +240,11 @@ func (u *URL) tune(given url.Values) (*URL, error) {
 	// A lost connection is an error that is returned: the driver need not print it too.
 	cfg.Logger = &mysql.NopLogger{}
 	if err := cfg.Apply(mysql.TimeTruncate(time.Microsecond)); err != nil {
-		return nil, &Error{URL: u.String(), Part: PartParameter, Err: err}
+		return nil, u.wrap(PartParameter, err)
 	}
 	u.server, u.files = cfg, p.files
 	if err := u.checkTLS(); err != nil {
-		return nil, &Error{URL: u.String(), Part: PartParameter, Err: err}
+		return nil, u.wrap(PartParameter, err)
 	}
 	return u, nil
 }

@@ -38,16 +38,16 @@ func (u *URL) checkTLS() error {
 	if u.files == (tlsFiles{}) {
 		return nil
 	}
+	const files = "tls-ca, tls-cert and tls-key"
 	switch setting := u.server.TLSConfig; {
 	case u.server.Net == "unix":
-		return errors.New("tls-ca, tls-cert and tls-key are for a host, whose name is verified: take them out for a " +
-			"socket")
+		return wrong(PartParameter, files+" are for a host, whose name is verified", "take them out for a socket")
 	case setting != "" && setting != "true":
-		return errors.New("tls-ca, tls-cert and tls-key verify the server: take out tls, or set it to true")
+		return wrong(PartParameter, files+" verify the server", "take out tls, or set it to true")
 	case u.server.AllowFallbackToPlaintext:
-		return errors.New("allowFallbackToPlaintext would undo tls-ca, tls-cert and tls-key: take it out")
+		return wrong(PartParameter, "allowFallbackToPlaintext would undo "+files, "take it out")
 	case (u.files.cert == "") != (u.files.key == ""):
-		return errors.New("tls-cert and tls-key belong together: name both files")
+		return wrong(PartParameter, "tls-cert and tls-key belong together", "name both files")
 	}
 	return nil
 }
@@ -122,15 +122,15 @@ func (u *URL) SendsPassword() bool {
 	return u.server != nil && (u.server.AllowCleartextPasswords || u.server.AllowOldPasswords)
 }
 
-// explainTLS says what to do about a connection that failed for its encryption; it
-// reports false for any other error.
-func (u *URL) explainTLS(err error) (part string, explained error, ok bool) {
+// explainTLS is the error of a connection that failed for its encryption; nil for any
+// other.
+func (u *URL) explainTLS(err error) *Error {
 	host, _, splitErr := net.SplitHostPort(u.server.Addr)
 	if splitErr != nil {
 		host = u.server.Addr
 	}
-	asPart := func(part, format string, args ...any) (string, error, bool) {
-		return part, fmt.Errorf(format+": %w", append(args, err)...), true
+	because := func(part, found, fix string) *Error {
+		return &Error{URL: u.String(), Part: part, Err: fmt.Errorf("%s: %w", found, err), Fix: fix}
 	}
 	var (
 		authority x509.UnknownAuthorityError
@@ -139,19 +139,18 @@ func (u *URL) explainTLS(err error) (part string, explained error, ok bool) {
 	)
 	switch {
 	case errors.Is(err, mysql.ErrNoTLS):
-		return asPart(PartParameter, "the server offers no encryption, which tls asks for: give it a certificate")
+		return because(PartParameter, "the server offers no encryption, which tls asks for", "give it a certificate")
 	case errors.As(err, &authority) && u.files.ca != "":
-		return asPart(PartParameter, "tls-ca: no authority of %s signed the server's certificate: name the file of "+
-			"the one that did", u.files.ca)
+		return because(PartParameter, "tls-ca: no authority of "+u.files.ca+" signed the server's certificate",
+			"name the file of the one that did")
 	case errors.As(err, &authority):
-		return asPart(PartParameter, "tls: the server's certificate is of an authority that this machine does not "+
-			"know: "+
+		return because(PartParameter, "tls: this machine does not know the authority of the server's certificate",
 			"name the authority's PEM file with tls-ca=FILE")
 	case errors.As(err, &name):
-		return asPart(PartHost, "the server's certificate is not for %s: connect by a name that it is for, or have "+
-			"one made for this name", host)
+		return because(PartHost, "the server's certificate is not for "+host,
+			"connect by a name that it is for, or have one made for this name")
 	case errors.As(err, &invalid):
-		return asPart(PartHost, "the server's certificate is not valid: renew it")
+		return because(PartHost, "the server's certificate is not valid", "renew it")
 	}
-	return "", nil, false
+	return nil
 }
