@@ -219,7 +219,7 @@ func (i *installation) address() (string, *dburl.URL, error) {
 	u, err := dburl.Parse(raw)
 	var bad *dburl.Error
 	if errors.As(err, &bad) && i.urlFrom == "DATABASE_URL" {
-		i.unused(fmt.Sprintf("%s: %v", bad.Part, bad.Err))
+		i.unused(wrongInURL(bad))
 		return "", nil, nil
 	}
 	return raw, u, err

@@ -62,9 +62,17 @@ func (a *app) reworded(err error) string {
 // whatOfURL is the address that an error is about, where it could be read, and what is
 // wrong with it.
 func whatOfURL(e *dburl.Error) string {
-	text := fmt.Sprintf(": %s: %v", e.Part, e.Err)
 	if e.URL != "" {
-		text = " " + e.URL + text
+		return " " + e.URL + ": " + wrongInURL(e)
+	}
+	return ": " + wrongInURL(e)
+}
+
+// wrongInURL is the part at fault, what is wrong with it and what to do.
+func wrongInURL(e *dburl.Error) string {
+	text := fmt.Sprintf("%s: %v", e.Part, e.Err)
+	if e.Fix != "" {
+		text += ": " + e.Fix
 	}
 	return text
 }
