@@ -133,8 +133,8 @@ func printed(ts *testscript.TestScript, _ bool, args []string) {
 	_, shown, _ = strings.Cut(shown, question)
 	out := ts.ReadFile("stdout") + ts.ReadFile("stderr")
 	for line := range strings.Lines(shown) {
-		p := regexp.MustCompile(`[0-9]+`).ReplaceAllString(regexp.QuoteMeta(line), `[0-9]+`)
-		p = regexp.MustCompile(`^ +`).ReplaceAllString(p, ` +`)
+		p := regexp.MustCompile(`^ +[0-9]+s`).ReplaceAllString(regexp.QuoteMeta(line), ` *[0-9ms]+`)
+		p = version.ReplaceAllString(p, version.String())
 		if line != "…\n" && !regexp.MustCompile(`(?m)^`+p).MatchString(out) {
 			ts.Fatalf("%s shows for authgraph %s, and it did not print: %s", args[0], args[1], line)
 		}
