@@ -113,9 +113,8 @@ func (a *applier) execDDL(ctx context.Context, t *todo) error {
 	return a.record(ctx, t)
 }
 
-// execCall executes the next statement of t, of which only the server knows
-// what it does. Rows are committed together with its record; DDL, which ends the
-// transaction, is recognised by what it did to the schema.
+// execCall executes the next statement of t, of which only the server knows what it does. Rows are committed together
+// with its record; DDL, which ends the transaction, is recognised by what it did to the schema.
 func (a *applier) execCall(ctx context.Context, t *todo) error {
 	if err := a.recordDoubt(ctx, t); err != nil {
 		return err
@@ -123,15 +122,13 @@ func (a *applier) execCall(ctx context.Context, t *todo) error {
 	return a.execRows(ctx, t)
 }
 
-// execRows executes the next statement of t, one that changes rows only, and
-// commits it together with its record.
+// execRows executes the next statement of t, one that changes rows only, and commits it together with its record.
 func (a *applier) execRows(ctx context.Context, t *todo) error {
 	tx, err := a.db.Conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	// After a commit it fails always, and without one the connection's end
-	// rolls back all the same.
+	// After a commit it fails always, and without one the connection's end rolls back all the same.
 	defer func() { _ = tx.Rollback() }()
 	if _, err := tx.ExecContext(ctx, t.file.Stmts[t.rev.Applied].Text); err != nil {
 		return err
@@ -170,15 +167,13 @@ func (t *todo) next() *atlas.Revision {
 	return &next
 }
 
-// failed records why the next statement of t did not run and returns the error
-// to report.
+// failed records why the next statement of t did not run and returns the error to report.
 func (a *applier) failed(ctx context.Context, t *todo, err error) error {
 	e := t.file.Error(t.rev.Applied, t.rev.Applied, err)
 	var refused *mysql.MySQLError
 	var unrecorded *history.RecordError
 	if !errors.As(err, &refused) || errors.As(err, &unrecorded) {
-		// Whether the statement took effect is not known: the record that
-		// says so stays for the next apply.
+		// Whether the statement took effect is not known: the record that says so stays for the next apply.
 		return e
 	}
 	t.rev.Error, t.rev.ErrorStmt = e.Err.Error(), e.Stmt

@@ -16,8 +16,7 @@ import (
 	"github.com/authgraph/authgraph/internal/history"
 )
 
-// applySQLite applies on SQLite, one transaction a file: it is applied with its
-// record, or not at all.
+// applySQLite applies on SQLite, one transaction a file: it is applied with its record, or not at all.
 func (a *applier) applySQLite(ctx context.Context) (err error) {
 	if done, err := a.upToDate(ctx); done || err != nil {
 		return err
@@ -26,8 +25,8 @@ func (a *applier) applySQLite(ctx context.Context) (err error) {
 	if _, err := a.db.Conn.ExecContext(ctx, "PRAGMA busy_timeout = 50"); err != nil {
 		return err
 	}
-	// A table is changed by building it anew, during which foreign keys do not
-	// hold; they cannot be switched off within a transaction.
+	// A table is changed by building it anew, during which foreign keys do not hold; they cannot be switched off within
+	// a transaction.
 	if _, err := a.db.Conn.ExecContext(ctx, "PRAGMA foreign_keys = off"); err != nil {
 		return err
 	}
@@ -41,8 +40,7 @@ func (a *applier) applySQLite(ctx context.Context) (err error) {
 
 // applyNext applies the next pending file and reports whether there was one.
 func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
-	// The transaction takes the write lock when it begins: what is pending is
-	// read under it.
+	// The transaction takes the write lock when it begins: what is pending is read under it.
 	tx, err := a.begin(ctx)
 	if err != nil {
 		return false, err
@@ -95,9 +93,8 @@ func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
 // copying is the statement by which Atlas fills the table that takes another's place.
 var copying = regexp.MustCompile("(?s)^INSERT (INTO `new_(\\w+)` \\(.*\\) SELECT .* FROM `(\\w+)`);?$")
 
-// nameRows adds to the error of a copy the rows that a CHECK of the new table
-// refused: those that are missing where the others are copied. The transaction,
-// which the caller rolls back, has the empty new table.
+// nameRows adds to the error of a copy the rows that a CHECK of the new table refused: those that are missing where the
+// others are copied. The transaction, which the caller rolls back, has the empty new table.
 func (a *applier) nameRows(ctx context.Context, stmt string, err error) error {
 	var refused *sqlite.Error
 	m := copying.FindStringSubmatch(stmt)
@@ -109,12 +106,14 @@ func (a *applier) nameRows(ctx context.Context, stmt string, err error) error {
 	if _, failed := a.db.Conn.ExecContext(ctx, "INSERT OR IGNORE "+m[1]); failed != nil {
 		return err
 	}
-	missing := fmt.Sprintf("(SELECT rowid AS id FROM `%s` EXCEPT SELECT rowid FROM `new_%s`)", m[3], m[2])
-	if failed := a.db.Conn.QueryRowContext(ctx, fmt.Sprintf("SELECT group_concat(id, ', '), (SELECT count(*) FROM %s) FROM (SELECT id FROM %s LIMIT %d)",
-		missing, missing, most)).Scan(&rows, &n); failed != nil {
+	query := fmt.Sprintf("WITH missing AS (SELECT rowid AS id FROM `%s` EXCEPT SELECT rowid FROM `new_%s`) "+
+		"SELECT group_concat(id, ', '), (SELECT count(*) FROM missing) FROM (SELECT id FROM missing LIMIT %d)",
+		m[3], m[2], most)
+	if failed := a.db.Conn.QueryRowContext(ctx, query).Scan(&rows, &n); failed != nil {
 		return err
 	}
-	return fmt.Errorf("%w: the new table refuses %s rows of %q (the first ids: %s): correct or delete them and apply again", err, n, m[3], rows)
+	return fmt.Errorf("%w: the new table refuses %s rows of %q (the first ids: %s): "+
+		"correct or delete them and apply again", err, n, m[3], rows)
 }
 
 func (a *applier) checkForeignKeys(ctx context.Context, f *directory.File) error {
@@ -128,7 +127,8 @@ func (a *applier) checkForeignKeys(ctx context.Context, f *directory.File) error
 	case err != nil:
 		return fmt.Errorf("%s was not applied: foreign keys cannot be checked: %w: correct that key", f.Name(), err)
 	}
-	return fmt.Errorf("%s leaves rows of table %q that refer to no row of table %q: nothing of it was applied", f.Name(), table, parent)
+	return fmt.Errorf("%s leaves rows of table %q that refer to no row of table %q: nothing of it was applied",
+		f.Name(), table, parent)
 }
 
 // begin takes the write lock, for which it waits as long as the options say.

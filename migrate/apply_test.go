@@ -54,8 +54,7 @@ func TestApplyMakesTheTablesThatTheDirectoryDescribes(t *testing.T) {
 	})
 }
 
-// embeddedStatements are the statements of the files in this folder, split by
-// what ends a line in them.
+// embeddedStatements are the statements of the files in this folder, split by what ends a line in them.
 func embeddedStatements(t *testing.T, url string) []string {
 	t.Helper()
 	pattern := "*.sql"
@@ -372,8 +371,7 @@ func TestTriggersMayHoldSeveralStatements(t *testing.T) {
 	}
 }
 
-// What a file sets for its connection must not reach what Apply itself reads
-// and writes.
+// What a file sets for its connection must not reach what Apply itself reads and writes.
 func TestSessionVariablesOfAFileDoNotConfuseApply(t *testing.T) {
 	t.Parallel()
 	for _, set := range []string{

@@ -126,8 +126,8 @@ func TestApplyWithNothingToDoDoesNotWait(t *testing.T) {
 	})
 }
 
-// hold takes what keeps an apply out, until the connection is closed. It
-// returns the number by which the server knows the connection.
+// hold takes what keeps an apply out, until the connection is closed. It returns the number by which the server knows
+// the connection.
 func hold(t *testing.T, url string) (*sql.Conn, int64) {
 	t.Helper()
 	db := mysqltest.DB(t, url)

@@ -16,12 +16,12 @@ import (
 	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
-// inDoubtPrefix begins the error of a statement while it runs; the fingerprint
-// of the schema before it follows. It stays if the apply is cut off.
+// inDoubtPrefix begins the error of a statement while it runs; the fingerprint of the schema before it follows. It
+// stays if the apply is cut off.
 const inDoubtPrefix = "running, or cut off before its outcome was recorded; schema before it: "
 
-// ranBefore reports whether the statement a record leaves in doubt took effect:
-// it did if the schema is no longer what it was before the statement.
+// ranBefore reports whether the statement a record leaves in doubt took effect: it did if the schema is no longer what
+// it was before the statement.
 func ranBefore(ctx context.Context, db *atlasdb.DB, r *atlas.Revision) (bool, error) {
 	before, ok := strings.CutPrefix(r.Error, inDoubtPrefix)
 	if !ok {
@@ -43,8 +43,8 @@ const (
 		"sql_quote_show_create = @authgraph_quote, character_set_results = @authgraph_results"
 )
 
-// fingerprint is a digest of everything in a database that DDL can change and
-// that it does not change a second time. ALTER DATABASE may run twice.
+// fingerprint is a digest of everything in a database that DDL can change and that it does not change a second time.
+// ALTER DATABASE may run twice.
 func fingerprint(ctx context.Context, db *atlasdb.DB) (_ string, err error) {
 	if _, err := db.Conn.ExecContext(ctx, plainWording); err != nil {
 		return "", fmt.Errorf("read the schema: %w", err)

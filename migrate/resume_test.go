@@ -19,9 +19,8 @@ import (
 	"github.com/authgraph/authgraph/migrate"
 )
 
-// cutDirs are directories that together hold every kind of statement. Each is
-// short, because an apply is repeated for each command it sends; for most of
-// them, for each but those that only read and leave the server as it was.
+// cutDirs are directories that together hold every kind of statement. Each is short, because an apply is repeated for
+// each command it sends; for most of them, for each but those that only read and leave the server as it was.
 var cutDirs = []struct {
 	name  string
 	reads bool
@@ -116,9 +115,8 @@ func TestApplyGoesOnExactlyWhereItsConnectionWasCut(t *testing.T) {
 	}
 }
 
-// cutter is a proxy that cuts the connection when the server has carried out a
-// number of commands. Half the times the client has seen the answer to the last
-// of them, half the times it has not; to the server both are the same.
+// cutter is a proxy that cuts the connection when the server has carried out a number of commands. Half the times the
+// client has seen the answer to the last of them, half the times it has not; to the server both are the same.
 type cutter struct {
 	mysqltest.Proxy
 	cut atomic.Bool
@@ -127,8 +125,7 @@ type cutter struct {
 	seen []string
 }
 
-// newCutter cuts after k commands, those that only read counted or not; if k is
-// negative, never.
+// newCutter cuts after k commands, those that only read counted or not; if k is negative, never.
 func newCutter(k int, reads bool) *cutter {
 	c := &cutter{}
 	c.Hook = func(_ int, command string) mysqltest.Action {
@@ -158,8 +155,7 @@ func (c *cutter) commands() []string {
 	return slices.Clone(c.seen)
 }
 
-// cleanApply applies without a cut and returns what is then in the database and
-// how many commands it took.
+// cleanApply applies without a cut and returns what is then in the database and how many commands it took.
 func cleanApply(t *testing.T, url string, dir directory.Dir, reads bool) (content string, commands int) {
 	t.Helper()
 	counter := newCutter(-1, reads)

@@ -14,8 +14,7 @@ import (
 	"github.com/authgraph/authgraph/migrate"
 )
 
-// The definitions are what the Atlas CLI leaves behind when it has applied a
-// directory.
+// The definitions are what the Atlas CLI leaves behind when it has applied a directory.
 var revisionColumns = map[string][]string{
 	"mysql": {
 		"version varchar(255) NO <nil>", "description varchar(255) NO <nil>", "type bigint unsigned NO 2",

@@ -15,8 +15,7 @@ import (
 	"github.com/authgraph/authgraph/migrate"
 )
 
-// The variables that make the test binary an apply of its own, for tests that
-// end a whole process.
+// The variables that make the test binary an apply of its own, for tests that end a whole process.
 const (
 	childURL  = "AUTHGRAPH_TEST_CHILD_URL"
 	childDir  = "AUTHGRAPH_TEST_CHILD_DIR"
@@ -30,8 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child applies, prints a line for every call of Progress and, if asked to,
-// goes on only when it has read a line.
+// child applies, prints a line for every call of Progress and, if asked to, goes on only when it has read a line.
 func child() int {
 	opts := migrate.ApplyOptions{}
 	if path := os.Getenv(childDir); path != "" {
@@ -66,8 +64,7 @@ func child() int {
 	return 0
 }
 
-// applyInChild is a process that applies the directory at path; an empty path
-// is the embedded one.
+// applyInChild is a process that applies the directory at path; an empty path is the embedded one.
 func applyInChild(t *testing.T, url, path string, env ...string) *exec.Cmd {
 	t.Helper()
 	program, err := os.Executable()

@@ -43,22 +43,19 @@ type Partial struct {
 	File    string `json:"file"`
 	Applied int    `json:"applied"`
 	Total   int    `json:"total"`
-	// Stmt is the statement the file stopped at, as it was then, and Line where
-	// it begins; Line is 0 if the file holds another one there now, or none.
+	// Stmt is the statement the file stopped at, as it was then, and Line where it begins; Line is 0 if the file holds
+	// another one there now, or none.
 	Stmt string `json:"stmt"`
 	Line int    `json:"line"`
-	// Error is the database's answer to it, without the values of rows; empty if
-	// InDoubt.
+	// Error is the database's answer to it, without the values of rows; empty if InDoubt.
 	Error string `json:"error,omitempty"`
-	// InDoubt is set if the apply was cut off while the statement ran, or runs
-	// now. The next [Apply] finds out.
+	// InDoubt is set if the apply was cut off while the statement ran, or runs now. The next [Apply] finds out.
 	InDoubt bool `json:"in_doubt,omitempty"`
 }
 
-// ReadStatus compares the database at url with a directory; nil is the
-// embedded one. It changes nothing. Where directory and history disagree, the
-// error is the [*ChecksumError] or [*HistoryError] that [Apply] would return
-// and the status, read as far as it goes, is returned with it.
+// ReadStatus compares the database at url with a directory; nil is the embedded one. It changes nothing. Where
+// directory and history disagree, the error is the [*ChecksumError] or [*HistoryError] that [Apply] would return and
+// the status, read as far as it goes, is returned with it.
 func ReadStatus(ctx context.Context, url string, fsys fs.FS) (s *Status, err error) {
 	db, dir, err := open(ctx, url, fsys, true)
 	if err != nil {
@@ -107,8 +104,7 @@ func ReadStatus(ctx context.Context, url string, fsys fs.FS) (s *Status, err err
 	return s, compareHalf(ctx, db, dir, partly)
 }
 
-// half is the half-applied file of r; without a file if that is gone, and
-// without statements if it cannot be split.
+// half is the half-applied file of r; without a file if that is gone, and without statements if it cannot be split.
 func half(db *atlasdb.DB, files []atlas.File, r *atlas.Revision) (*todo, error) {
 	d := &todo{rev: r}
 	for _, f := range files {
@@ -134,8 +130,7 @@ func compareHalf(ctx context.Context, db *atlasdb.DB, dir directory.Dir, half *t
 	if err != nil {
 		return directory.Wrap(dir, err)
 	}
-	// Only of a file that was edited does it matter, and to look at the schema
-	// may have to wait for the statement.
+	// Only of a file that was edited does it matter, and to look at the schema may have to wait for the statement.
 	if hash != half.rev.Hash {
 		if half.ran, err = ranBefore(ctx, db, half.rev); err != nil {
 			return err

@@ -14,31 +14,34 @@ import (
 const plainName = "[`\"\\[]?([^`\"\\]\\s(.;]+)[`\"\\]]?"
 
 var (
-	// makes is a statement that fails where its name is taken.
-	makes = regexp.MustCompile(`(?is)^\s*CREATE\s+(?:TABLE|VIEW|SEQUENCE)\s+` + plainName + `\s*(?:\(|AS\b|LIKE\b|START\b|$)`)
+	// makes is a statement that fails if its name is taken.
+	makes = regexp.MustCompile(
+		`(?is)^\s*CREATE\s+(?:TABLE|VIEW|SEQUENCE)\s+` + plainName + `\s*(?:\(|AS\b|LIKE\b|START\b|$)`)
 	// frees is a statement that may set names free.
 	frees = regexp.MustCompile(`(?is)^\s*(?:DROP|RENAME|ALTER|CALL|EXECUTE|USE)\b`)
 )
 
-// makesNames are the names that statements make, and that have to be free when
-// they begin: one that an earlier statement may have set free is left out.
+// makesNames are the names that statements make and that have to be free before the first of them runs. A name that an
+// earlier statement may set free is left out.
 func makesNames(texts []string) (names []string) {
 	for i, text := range texts {
 		m := makes.FindStringSubmatch(text)
 		if m == nil || strings.EqualFold(m[1], "IF") {
 			continue
 		}
-		if !slices.ContainsFunc(texts[:i], func(before string) bool {
-			return frees.MatchString(before) && (strings.Contains(before, m[1]) || !strings.ContainsAny(before[:1], "DdRrAa"))
-		}) {
+		freed := func(before string) bool {
+			return frees.MatchString(before) &&
+				(strings.Contains(before, m[1]) || !strings.ContainsAny(before[:1], "DdRrAa"))
+		}
+		if !slices.ContainsFunc(texts[:i], freed) {
 			names = append(names, m[1])
 		}
 	}
 	return names
 }
 
-// taken is a [*TakenError] where a pending statement makes what is there already.
-// Tables that may be this schema's are left to a [*DirtyError] where one follows.
+// taken is a [*TakenError] if a pending statement makes something that is there already. If a [*DirtyError] follows, it
+// is the one that reports the tables of this schema.
 func (a *applier) taken(ctx context.Context, todos []*todo, dirty bool) error {
 	var texts []string
 	from := map[string]string{}
@@ -57,8 +60,8 @@ func (a *applier) taken(ctx context.Context, todos []*todo, dirty bool) error {
 	return a.refuse(ctx, makesNames(texts), func(o dbserver.Object) bool { return dirty && o.IsOurs() }, from)
 }
 
-// baselined is a [*TakenError] where a file that is to count as applied makes a
-// table that is known to be another library's, or no table at all.
+// baselined is a [*TakenError] if a file is to count as applied, but what has the name of its table is known to be
+// another library's table, or is no table.
 func (a *applier) baselined(ctx context.Context, version string) error {
 	files, err := a.dir.Files()
 	if err != nil {
@@ -89,9 +92,11 @@ func (a *applier) baselined(ctx context.Context, version string) error {
 	}, from)
 }
 
-// refuse is a [*TakenError] for the objects that have one of the names, apart from
-// those that may be there.
-func (a *applier) refuse(ctx context.Context, names []string, allowed func(dbserver.Object) bool, from map[string]string) error {
+// refuse is a [*TakenError] for the objects that have one of the names, except those that are allowed. from says which
+// file makes a name.
+func (a *applier) refuse(
+	ctx context.Context, names []string, allowed func(dbserver.Object) bool, from map[string]string,
+) error {
 	found, err := dbserver.Objects(ctx, a.db.Conn, a.db.URL.Dialect, names)
 	if err != nil {
 		return err

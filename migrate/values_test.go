@@ -17,8 +17,7 @@ import (
 	"github.com/authgraph/authgraph/migrate"
 )
 
-// olderFile is a SQLite file made by the migrations before the one with the
-// CHECKs, and that migration's directory.
+// olderFile is a SQLite file made by the migrations before the one with the CHECKs, and that migration's directory.
 func olderFile(t *testing.T) (url string, dir directory.Dir) {
 	t.Helper()
 	url = mysqltest.SQLite(t)
@@ -36,8 +35,7 @@ const (
 	addOTP     = "INSERT INTO otps (id, email, otp_hash_code, next_resend_allowed_at, type, expires_at, is_used) "
 )
 
-// What other programs wrote into a SQLite file and can be read in one way only is
-// written anew.
+// What other programs wrote into a SQLite file and can be read in one way only is written anew.
 func TestOlderSQLiteFilesAreConverted(t *testing.T) {
 	t.Parallel()
 	url, dir := olderFile(t)
@@ -123,8 +121,8 @@ func TestOlderSQLiteFilesWithValuesOfNoMeaningAreLeftAsTheyAre(t *testing.T) {
 	}
 }
 
-// Texts of times that the tables accept are in the order of the times: with and
-// without a fraction or an offset, also beside each other.
+// Texts of times that the tables accept are in the order of the times: with and without a fraction or an offset, also
+// beside each other.
 func TestTextsOfTimesOnSQLiteAreInTheirOrder(t *testing.T) {
 	t.Parallel()
 	url := mysqltest.SQLite(t)

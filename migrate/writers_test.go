@@ -17,8 +17,8 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
 
-// What a program of another language writes into a SQLite file either is refused or
-// compares as it should: as text with a time of ours, and as a boolean.
+// What a program of another language writes into a SQLite file either is refused or compares as it should: as text with
+// a time of ours, and as a boolean.
 func TestOtherProgramsWriteIntoSQLiteWhatComparesRightly(t *testing.T) {
 	t.Parallel()
 	url := mysqltest.SQLite(t)
@@ -54,8 +54,8 @@ func TestOtherProgramsWriteIntoSQLiteWhatComparesRightly(t *testing.T) {
 	)
 }
 
-// assertComparable checks every session of a file against what its label says, and
-// that the labels are those that are accepted.
+// assertComparable checks every session of a file against what its label says, and that the labels are those that are
+// accepted.
 func assertComparable(t *testing.T, url string, accepted ...string) {
 	t.Helper()
 	rows, err := mysqltest.DB(t, url).QueryContext(t.Context(),

@@ -12,11 +12,10 @@ import (
 	"ariga.io/atlas/sql/sqlite"
 )
 
-// sqliteDriver is Atlas's driver, over whose inspection (v1.3.0, inspect.addFKs)
-// it puts two things right. A foreign key that it cannot read is left with its
-// result open, and closing the connection then waits for ever. And it cannot read
-// two that SQLite takes: one without a column list, and one of a table to itself
-// that spells its column in other letters.
+// sqliteDriver is Atlas's driver, over whose inspection (v1.3.0, inspect.addFKs) it puts two things right. A foreign
+// key that it cannot read is left with its result open, and closing the connection then waits for ever. And it cannot
+// read two that SQLite takes: one without a column list, and one of a table to itself that spells its column in other
+// letters.
 type sqliteDriver struct {
 	*sqlite.Driver
 	conn *sqliteConn
@@ -35,9 +34,10 @@ func openSQLite(conn schema.ExecQuerier) (atlas.Driver, error) {
 	return &sqliteDriver{Driver: known, conn: own}, nil
 }
 
-// InspectSchema names the table that an error is about, which Atlas does not
-// always.
-func (d *sqliteDriver) InspectSchema(ctx context.Context, name string, opts *schema.InspectOptions) (*schema.Schema, error) {
+// InspectSchema names the table that an error is about, which Atlas does not always.
+func (d *sqliteDriver) InspectSchema(
+	ctx context.Context, name string, opts *schema.InspectOptions,
+) (*schema.Schema, error) {
 	defer d.conn.close()
 	s, err := d.Driver.InspectSchema(ctx, name, opts)
 	if err != nil && d.conn.table != "" {
@@ -51,8 +51,8 @@ func (d *sqliteDriver) Snapshot(ctx context.Context) (atlas.RestoreFunc, error) 
 	return d.Driver.Snapshot(ctx)
 }
 
-// sqliteConn is what Atlas reads a schema through. It closes each result when the
-// next is asked for: Atlas reads one at a time.
+// sqliteConn is what Atlas reads a schema through. It closes each result when the next is asked for: Atlas reads one at
+// a time.
 type sqliteConn struct {
 	schema.ExecQuerier
 	open *sql.Rows
@@ -77,8 +77,8 @@ func (c *sqliteConn) close() {
 	c.open = nil
 }
 
-// ownTables leaves virtual tables and those that they store their rows in out of
-// Atlas's list of tables: it would print them as plain ones.
+// ownTables leaves virtual tables and those that they store their rows in out of Atlas's list of tables: it would print
+// them as plain ones.
 func ownTables(query string) string {
 	const all = "sqlite_master.type = 'table'"
 	return strings.Replace(query, all, all+" AND pragma_table_list.type = 'table'", 1)
@@ -90,11 +90,9 @@ var tableOf = regexp.MustCompile(`pragma_table_xinfo\('(.*)'\)`)
 // keysOf is its query for the foreign keys of a table.
 var keysOf = regexp.MustCompile("(?s)^SELECT `id`, `from`, (`to`), .* FROM pragma_foreign_key_list\\(('.*')\\)")
 
-// legibleKeys has that query name a column wherever there is one: without a list
-// it is that of the primary key (https://www.sqlite.org/foreignkeys.html, section
-// 3), within one table the one of that name. A key without a list to what has no
-// primary key, which SQLite takes and then refuses every row of, gets the name of
-// its own column.
+// legibleKeys has that query name a column wherever there is one: without a list it is that of the primary key
+// (https://www.sqlite.org/foreignkeys.html, section 3), within one table the one of that name. A key without a list to
+// what has no primary key, which SQLite takes and then refuses every row of, gets the name of its own column.
 func legibleKeys(query string) string {
 	m := keysOf.FindStringSubmatchIndex(query)
 	if m == nil {
@@ -102,5 +100,6 @@ func legibleKeys(query string) string {
 	}
 	const columns = "(SELECT p.name FROM pragma_table_xinfo(`table`) AS p WHERE "
 	itself := "CASE WHEN `table` = " + query[m[4]:m[5]] + " THEN " + columns + "p.name = `to` COLLATE NOCASE) END"
-	return query[:m[2]] + "COALESCE(" + itself + ", `to`, " + columns + "p.pk = seq + 1), `from`) AS `to`" + query[m[3]:]
+	column := "COALESCE(" + itself + ", `to`, " + columns + "p.pk = seq + 1), `from`) AS `to`"
+	return query[:m[2]] + column + query[m[3]:]
 }

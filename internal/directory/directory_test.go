@@ -138,8 +138,7 @@ func TestDirectoryThatCannotBeWrittenIsLeftAsItIs(t *testing.T) {
 		t.Parallel()
 		path := t.TempDir()
 		dir := dirtest.Open(t, path)
-		// Root may write to any file, but nobody to a folder; without files
-		// there is nothing to check yet.
+		// Root may write to any file, but nobody to a folder; without files there is nothing to check yet.
 		require.NoError(t, os.Symlink(filepath.Join(path, "nowhere", "atlas.sum"), filepath.Join(path, "atlas.sum")))
 		var refused *directory.Error
 		_, err := directory.New(dir, "x")
@@ -194,8 +193,7 @@ func FuzzChecksumsNeverPanic(f *testing.F) {
 	})
 }
 
-// The total on the first line is right here, so that only the comparison with
-// the files can tell.
+// The total on the first line is right here, so that only the comparison with the files can tell.
 func TestChecksumsThatListAFileTwiceAreRefused(t *testing.T) {
 	t.Parallel()
 	path := dirtest.Folder(t, dirtest.Three)

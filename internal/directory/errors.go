@@ -21,26 +21,12 @@ func (e *NameError) Error() string {
 	return fmt.Sprintf("the name of a migration %s: %q", e.Reason, e.Name)
 }
 
-// Problem is what is wrong with a directory.
-type Problem string
-
-// The problems whose remedy a program can name.
-const (
-	// ProblemSameVersion is two files of one version, of which a history could hold only one.
-	ProblemSameVersion Problem = "same version"
-	// ProblemForeign is a directory of another tool.
-	ProblemForeign Problem = "of another tool"
-	// ProblemEmpty is a folder that holds neither a migration nor an atlas.sum.
-	ProblemEmpty Problem = "empty"
-)
-
 // Error is a migration directory that cannot be used.
 type Error struct {
 	// Path is where the directory lies.
 	Path string
-	// Problem is empty if the folder or a file in it cannot be read or written; Err says why.
-	Problem Problem
-	Err     error
+	// Err says what is wrong.
+	Err error
 
 	fix string
 }
@@ -65,7 +51,7 @@ func Wrap(dir Dir, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &Error{Path: Path(dir), Err: err}
+	return &Error{Path: pathOf(dir), Err: err}
 }
 
 // ChecksumError is a directory whose files are not those its atlas.sum was made for.

@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -11,8 +10,8 @@ import (
 	atlas "ariga.io/atlas/sql/migrate"
 )
 
-// NotForeign is an error for a directory that another tool wrote: read by Atlas's
-// rules, what undoes a migration would run as a part of it, in an order of its own.
+// NotForeign is an error for a directory that another tool wrote. By Atlas's rules the statements that undo a migration
+// would run as a part of it, and the files in another order.
 func NotForeign(dir Dir) error {
 	files, err := dir.Files()
 	if err != nil {
@@ -35,7 +34,7 @@ func NotForeign(dir Dir) error {
 	for _, e := range entries {
 		if ext := path.Ext(e.Name()); ext != ".sql" && strings.EqualFold(ext, ".sql") && !e.IsDir() {
 			return &Error{
-				Path: Path(dir), Err: fmt.Errorf("%s would not be run, as its name does not end in .sql", e.Name()),
+				Path: pathOf(dir), Err: fmt.Errorf("%s would not be run, as its name does not end in .sql", e.Name()),
 				fix: "rename it, or take it out",
 			}
 		}
@@ -58,18 +57,6 @@ func NotForeign(dir Dir) error {
 	return nil
 }
 
-// notBegun is an error for a directory that holds no migration and was not begun, such as one whose name is mistyped.
-func notBegun(dir Dir) error {
-	files, err := dir.Files()
-	if err != nil || len(files) > 0 || holds(dir, atlas.HashFileName) {
-		return Wrap(dir, err)
-	}
-	return &Error{
-		Path: Path(dir), Problem: ProblemEmpty, Err: errors.New("it holds no migration"),
-		fix: "name the folder of the .sql files, or plan a first migration",
-	}
-}
-
 func holds(dir Dir, name string) bool {
 	f, err := dir.Open(name)
 	if err != nil {
@@ -82,27 +69,28 @@ func holds(dir Dir, name string) bool {
 func toolError(dir Dir, name, tool string) error {
 	fix := "write the statements that go forward into a directory of their own"
 	if format, known := imports[tool]; known {
-		fix = fmt.Sprintf("convert the directory with: atlas migrate import --from 'file://%s?format=%s' --to 'file://%[1]s-atlas'",
-			Path(dir), format)
+		fix = fmt.Sprintf("convert the directory with: "+
+			"atlas migrate import --from 'file://%s?format=%s' --to 'file://%[1]s-atlas'", pathOf(dir), format)
 	}
 	return &Error{
-		Path: Path(dir), Problem: ProblemForeign,
-		Err: fmt.Errorf("%s is a file of %s, which authgraph does not read", name, tool), fix: fix,
+		Path: pathOf(dir),
+		Err:  fmt.Errorf("%s is a file of %s, which authgraph does not read", name, tool), fix: fix,
 	}
 }
 
-// imports are the tools whose directories the Atlas CLI converts, and what it
-// calls them (https://atlasgo.io/versioned/import).
+// imports are the tools whose directories the Atlas CLI converts, and what it calls them
+// (https://atlasgo.io/versioned/import).
 var imports = map[string]string{
-	"goose": "goose", "dbmate": "dbmate", "golang-migrate": "golang-migrate", "Flyway": "flyway", "Liquibase": "liquibase",
+	"goose": "goose", "dbmate": "dbmate", "golang-migrate": "golang-migrate",
+	"Flyway": "flyway", "Liquibase": "liquibase",
 }
 
-// noSQL are the tools whose migrations are programs or documents. They count
-// only in a directory without SQL.
+// noSQL are the tools whose migrations are programs or documents. They count only in a directory without SQL.
 var noSQL = map[string]string{
-	".rb": "Rails", ".php": "Laravel, Doctrine or Phinx", ".py": "Alembic or Django", ".js": "Knex, Sequelize or TypeORM",
-	".ts": "Knex, Sequelize or TypeORM", ".cs": "Entity Framework", ".xml": "Liquibase's XML", ".yaml": "Liquibase's YAML",
-	".yml": "Liquibase's YAML", ".exs": "Ecto", ".prisma": "Prisma",
+	".rb": "Rails", ".php": "Laravel, Doctrine or Phinx", ".py": "Alembic or Django",
+	".js": "Knex, Sequelize or TypeORM", ".ts": "Knex, Sequelize or TypeORM", ".cs": "Entity Framework",
+	".xml": "Liquibase's XML", ".yaml": "Liquibase's YAML", ".yml": "Liquibase's YAML",
+	".exs": "Ecto", ".prisma": "Prisma",
 }
 
 var (
@@ -114,8 +102,7 @@ var (
 	forward = []string{"up", "do", "deploy", ""}
 )
 
-// byName is the tool that gives its files such names, or "". The keys of all are in
-// small letters.
+// byName is the tool that gives its files such names, or "". The keys of all are in small letters.
 func byName(name string, all map[string]bool) string {
 	if flyway.MatchString(name) {
 		return "Flyway"
@@ -153,8 +140,7 @@ var first = []struct {
 	{"Play", regexp.MustCompile(`^(#|--)\s*---\s*!(Ups|Downs)\s*$`)},
 }
 
-// between are the marks between the statements that go forward and those that go
-// back.
+// between are the marks between the statements that go forward and those that go back.
 var between = []struct {
 	tool string
 	mark *regexp.Regexp
@@ -171,8 +157,8 @@ var (
 
 var blockComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
 
-// ToolOf is the tool whose marks the text of a file holds outside of statements,
-// or "". A comment that mentions one among other words is none.
+// ToolOf is the tool whose marks the text of a file holds outside of statements, or "". A mark among other words of a
+// comment does not count.
 func ToolOf(text string) string {
 	text = strings.TrimPrefix(text, "\ufeff")
 	parts := false
@@ -199,7 +185,7 @@ func ToolOf(text string) string {
 	return ""
 }
 
-// outside is what of a text is in no statement and no block comment.
+// outside is the part of a text that is in no statement and no block comment.
 func outside(text string) string {
 	stmts, err := atlas.Stmts(text)
 	if err != nil {

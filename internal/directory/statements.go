@@ -70,10 +70,12 @@ func (f *File) Error(i, kept int, err error) *StmtError {
 }
 
 var (
-	rowsOnly    = regexp.MustCompile(`(?is)^\s*(INSERT|UPDATE|DELETE|REPLACE|SELECT|WITH|TABLE|VALUES|DO|LOAD\s+(DATA|XML))\b`)
+	rowsOnly = regexp.MustCompile(
+		`(?is)^\s*(INSERT|UPDATE|DELETE|REPLACE|SELECT|WITH|TABLE|VALUES|DO|LOAD\s+(DATA|XML))\b`)
 	calls       = regexp.MustCompile(`(?is)^\s*(CALL|EXECUTE|BEGIN\s+NOT\s+ATOMIC)\b`)
-	sessionOnly = regexp.MustCompile(`(?is)^\s*(SET\s+(SESSION\s|LOCAL\s|@|NAMES\b|CHARACTER\b|CHARSET\b|[a-z_]+\s*:?=)|` +
-		`USE\s|((DEALLOCATE|DROP)\s+)?PREPARE\s)`)
+	sessionOnly = regexp.MustCompile(
+		`(?is)^\s*(SET\s+(SESSION\s|LOCAL\s|@|NAMES\b|CHARACTER\b|CHARSET\b|[a-z_]+\s*:?=)|` +
+			`USE\s|((DEALLOCATE|DROP)\s+)?PREPARE\s)`)
 	// delimiter is Atlas's directive, which counts on the first line only.
 	delimiter = regexp.MustCompile(`\A-- atlas:delimiter\b`)
 )
@@ -82,8 +84,8 @@ var (
 // calls, cannot commit.
 func ChangesRows(stmt string) bool { return rowsOnly.MatchString(stmt) }
 
-// Calls reports whether a statement either changes rows or commits, as what it calls does. Every statement that
-// neither changes rows nor calls commits on its own (MySQL manual, 15.3.3).
+// Calls reports whether a statement either changes rows or commits, as what it calls does. Every statement that neither
+// changes rows nor calls commits on its own (MySQL manual, 15.3.3).
 func Calls(stmt string) bool { return calls.MatchString(stmt) }
 
 // SetsSession reports whether the effect of a statement ends with the connection.

@@ -33,8 +33,8 @@ func lockName(database string) string {
 	return "authgraph_migrate_" + hex.EncodeToString(digest[:16])
 }
 
-// Lock takes the advisory lock of the database on a server, for which it waits for timeout, rounded up to whole seconds;
-// waiting is called when it begins to wait. The error is a [*LockError] if the lock was not free in time.
+// Lock takes the advisory lock of the database on a server. It waits for timeout, rounded up to whole seconds, and
+// calls waiting when it begins to wait. The error is a [*LockError] if the lock was not free in time.
 //
 // The lock is the connection's: a statement that outlives its client still holds it, so that no other writer can start
 // before that statement has ended.

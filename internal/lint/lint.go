@@ -30,12 +30,10 @@ import (
 
 // Options choose what [Run] looks at. The zero value looks at every file.
 type Options struct {
-	// Base is the directory as it was before, such as that of the main
-	// branch: files it does not have are new, and only they are analysed; the
-	// others must be as they were.
+	// Base is the directory as it was before, such as that of the main branch: files it does not have are new, and only
+	// they are analysed; the others must be as they were.
 	Base directory.Dir
-	// Latest, if positive, is how many of the newest files are analysed,
-	// whatever Base holds.
+	// Latest, if positive, is how many of the newest files are analysed, whatever Base holds.
 	Latest int
 }
 
@@ -86,10 +84,9 @@ var ownChecks = map[string]struct {
 	"AG111": {"out_of_order", SeverityError},
 }
 
-// Run executes the files of the directory one after the other on dev and
-// reports what is risky about those that are new. It runs the analyzers of
-// Atlas's library (destructive, data_depend, condrop, incompatible), whose
-// codes are explained at https://atlasgo.io/lint/analyzers, and its own:
+// Run executes the files of the directory one after the other on dev and reports what is risky about those that are
+// new. It runs the analyzers of Atlas's library (destructive, data_depend, condrop, incompatible), whose codes are
+// explained at https://atlasgo.io/lint/analyzers, and its own:
 //
 //	AG100 execution        The database refuses a statement. Neither the rest
 //	                       of the file nor later files are looked at.
@@ -114,20 +111,17 @@ var ownChecks = map[string]struct {
 //	AG111 out_of_order     A new file whose version is not after those of the
 //	                       base directory.
 //
-// On SQLite AG101, AG102 and AG104 do not arise. AG100, AG101, AG110, AG111 and
-// Atlas's destructive changes are errors, all others warnings. What a file
-// puts right itself is not reported, except by Atlas's analyzers.
+// On SQLite AG101, AG102 and AG104 do not arise. AG100, AG101, AG110, AG111 and Atlas's destructive changes are errors,
+// all others warnings. What a file puts right itself is not reported, except by Atlas's analyzers.
 //
 // The comment
 //
 //	-- atlas:nolint NAME…
 //
-// before a statement, or at the top of a file and followed by an empty line,
-// silences the codes and analyzers it names, or all if it names none. A
-// statement the database refuses and a changed history cannot be silenced.
+// before a statement, or at the top of a file and followed by an empty line, silences the codes and analyzers it names,
+// or all if it names none. A statement the database refuses and a changed history cannot be silenced.
 //
-// Findings are not errors. A directory that does not match its atlas.sum is a
-// [*directory.ChecksumError].
+// Findings are not errors. A directory that does not match its atlas.sum is a [*directory.ChecksumError].
 func Run(ctx context.Context, dev *planner.Dev, dir directory.Dir, opts Options) (*Report, error) {
 	if err := directory.Validate(dir); err != nil {
 		return nil, err
@@ -155,8 +149,7 @@ type linter struct {
 	report *Report
 }
 
-// history holds the files against the base directory and decides which of
-// them are new.
+// history compares the files with the base directory and decides which of them are new.
 func (l *linter) history(files []atlas.File, opts Options) (map[string]bool, error) {
 	isNew := make(map[string]bool)
 	for i, f := range files {
@@ -180,7 +173,8 @@ func (l *linter) history(files []atlas.File, opts Options) (map[string]bool, err
 		case !ok:
 			l.addOwn("AG110", old.Name(), 0, "was removed: restore it, and undo what it does in a new migration")
 		case string(f.Bytes()) != string(old.Bytes()):
-			l.addOwn("AG110", f.Name(), firstEdit(old.Bytes(), f.Bytes()), "was edited: restore it, and make the change in a new migration")
+			l.addOwn("AG110", f.Name(), firstEdit(old.Bytes(), f.Bytes()),
+				"was edited: restore it, and make the change in a new migration")
 		}
 		if ok && opts.Latest <= 0 {
 			isNew[f.Name()] = false
@@ -192,7 +186,8 @@ func (l *linter) history(files []atlas.File, opts Options) (map[string]bool, err
 	newest := base[len(base)-1].Version()
 	for _, f := range now {
 		if f.Version() <= newest {
-			l.addOwn("AG111", f.Name(), 1, fmt.Sprintf("comes before version %s, which may be applied already: rename it to a new version, then write the checksums anew", newest))
+			l.addOwn("AG111", f.Name(), 1, "comes before version "+newest+", which may be applied already: "+
+				"rename it to a new version, then write the checksums anew")
 		}
 	}
 	return isNew, nil
@@ -207,8 +202,8 @@ func firstEdit(a, b []byte) int {
 	return 1 + strings.Count(string(b[:i]), "\n")
 }
 
-// files executes the files and analyses the new ones. After a statement that
-// is refused there is no telling what the next would have done, so it ends.
+// files executes the files and analyses the new ones. It ends at a statement that is refused: what the next ones would
+// have done is not known.
 func (l *linter) files(ctx context.Context, files []atlas.File, isNew map[string]bool) error {
 	for _, f := range files {
 		run := l.dev.Exec
@@ -244,7 +239,8 @@ func (l *linter) refused(ctx context.Context, f atlas.File, err error) error {
 	}
 	code, text := "AG100", "does not run: "+stmt.Err.Error()
 	if server != nil && (server.Number == erBlobKeyWithoutLength || server.Number == erTooLongKey) {
-		code, text = "AG101", "an index on a column of this size needs a length, or the column a shorter type: "+stmt.Err.Error()
+		code = "AG101"
+		text = "an index on a column of this size needs a length, or the column a shorter type: " + stmt.Err.Error()
 	}
 	l.addOwn(code, f.Name(), stmt.Line, text+notLookedAt)
 	l.report.Diagnostics[len(l.report.Diagnostics)-1].Stmt = stmt.Stmt
@@ -339,7 +335,9 @@ func (l *linter) analyze(ctx context.Context, check *sqlcheck.File, file *direct
 				reported = true
 				for _, d := range r.Diagnostics {
 					i := slices.IndexFunc(file.Stmts, func(s *atlas.Stmt) bool { return s.Pos == d.Pos })
-					l.add(file, file.Stmts[i], Diagnostic{Code: d.Code, Analyzer: analyzer, Severity: severity, Text: d.Text})
+					l.add(file, file.Stmts[i], Diagnostic{
+						Code: d.Code, Analyzer: analyzer, Severity: severity, Text: d.Text,
+					})
 				}
 			}),
 		})

@@ -49,8 +49,8 @@ func codesOf(r *lint.Report) []string {
 	return codes
 }
 
-// fixtures is what the files under test find. "accounts" and "logins" have
-// no fault; "logins" is a child with a cascading foreign key.
+// fixtures is what the files under test find. "accounts" and "logins" have no fault; "logins" is a child with a
+// cascading foreign key.
 var fixtures = dirtest.Files{
 	"server": `CREATE TABLE accounts (
   id bigint PRIMARY KEY, name varchar(50) NULL, note text NULL,

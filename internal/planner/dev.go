@@ -6,20 +6,16 @@ package planner
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
 	"ariga.io/atlas/sql/schema"
 	"entgo.io/ent/dialect"
-	driver "github.com/go-sql-driver/mysql"
 
 	"github.com/authgraph/authgraph/internal/atlasdb"
 	"github.com/authgraph/authgraph/internal/dbserver"
@@ -27,8 +23,7 @@ import (
 	"github.com/authgraph/authgraph/internal/directory"
 )
 
-// Dev is an empty database in which migrations are tried out: directories and
-// schemas are replayed there to learn what they lead to. It is left empty.
+// Dev is an empty database in which directories and schemas are replayed to learn what they lead to. It is left empty.
 // A Dev must not be used by two goroutines at once.
 type Dev struct {
 	db   *atlasdb.DB
@@ -53,93 +48,6 @@ func OpenDev(ctx context.Context, url string) (*Dev, error) {
 	return d, nil
 }
 
-// Scratch makes a database of its own beside the one at url, whose database
-// name may be left out, and opens it: on a server a database
-// authgraph_dev_…, for which the user needs the right to create and drop
-// databases of that name; for SQLite a file in the folder for temporary files.
-// [Dev.Close] drops it.
-func Scratch(ctx context.Context, url string) (*Dev, error) {
-	u, err := dburl.Parse(url)
-	if err != nil {
-		return nil, err
-	}
-	if u.Dialect == dialect.SQLite {
-		return scratchFile(ctx)
-	}
-	server := u.WithDatabase("")
-	db, err := server.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := dbserver.Prepare(ctx, db); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", server, err), db.Close())
-	}
-	var id [6]byte
-	_, _ = rand.Read(id[:]) // never fails
-	// The name says when it was made: one that was left over shows its age.
-	name := fmt.Sprintf("authgraph_dev_%08x_%s", time.Now().Unix(), hex.EncodeToString(id[:]))
-	drop := func(ctx context.Context) error {
-		_, err := db.ExecContext(ctx, "DROP DATABASE IF EXISTS `"+name+"`")
-		if err != nil {
-			err = fmt.Errorf("drop the scratch database %s: %w", name, err)
-		}
-		return errors.Join(err, db.Close())
-	}
-	// The character set is that of the tables, so that a default of the
-	// server does not show up in a plan.
-	if _, err := db.ExecContext(ctx, "CREATE DATABASE `"+name+"` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"); err != nil {
-		var refused *driver.MySQLError
-		failed := &ScratchError{URL: server.String(), Err: err}
-		if errors.As(err, &refused) {
-			return nil, errors.Join(failed, db.Close())
-		}
-		return nil, errors.Join(failed, dropIn(ctx, drop)) // it may have been made all the same
-	}
-	d, err := openDev(ctx, u.WithDatabase(name))
-	if err != nil {
-		return nil, errors.Join(err, dropIn(ctx, drop))
-	}
-	d.drop = drop
-	return d, nil
-}
-
-// ScratchError is a server on which no scratch database could be made.
-type ScratchError struct {
-	// URL is the address of the server without its password.
-	URL string
-	Err error
-}
-
-// Found says where it was tried, and what the server answered.
-func (e *ScratchError) Found() string {
-	return fmt.Sprintf("make a scratch database on %s: %v", e.URL, e.Err)
-}
-
-// Fix says what to do.
-func (e *ScratchError) Fix() string { return "name an empty database to work in" }
-
-func (e *ScratchError) Error() string { return e.Found() + ": " + e.Fix() }
-func (e *ScratchError) Unwrap() error { return e.Err }
-
-func scratchFile(ctx context.Context) (*Dev, error) {
-	folder, err := os.MkdirTemp("", "authgraph_dev_")
-	if err != nil {
-		return nil, err
-	}
-	drop := func(context.Context) error { return os.RemoveAll(folder) }
-	// Without the parameters of the other file, which may be one to read only.
-	u, err := dburl.Parse("sqlite://scratch")
-	if err != nil {
-		return nil, errors.Join(err, drop(ctx))
-	}
-	d, err := openDev(ctx, u.WithDatabase(filepath.Join(folder, "dev.db")))
-	if err != nil {
-		return nil, errors.Join(err, drop(ctx))
-	}
-	d.drop = drop
-	return d, nil
-}
-
 func openDev(ctx context.Context, u *dburl.URL) (*Dev, error) {
 	db, err := atlasdb.Open(ctx, u)
 	if err != nil {
@@ -148,8 +56,7 @@ func openDev(ctx context.Context, u *dburl.URL) (*Dev, error) {
 	return &Dev{db: db}, nil
 }
 
-// Close closes the database and drops it if [Scratch] made it. It does so also
-// when the context the database was opened with is cancelled.
+// Close closes the database and drops it if [Scratch] made it, even if the context it was opened with is cancelled.
 func (d *Dev) Close() error {
 	err := d.db.Close()
 	if d.drop != nil {
@@ -158,24 +65,17 @@ func (d *Dev) Close() error {
 	return err
 }
 
-// dropIn gives clean-up its own time: it has to work after a Ctrl-C.
-func dropIn(ctx context.Context, drop func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
-	defer cancel()
-	return drop(ctx)
-}
-
 // DB is the database itself, for use within [Dev.Replay].
 func (d *Dev) DB() *atlasdb.DB { return d.db }
 
 // Dialect is dialect.MySQL (for MariaDB too) or dialect.SQLite.
 func (d *Dev) Dialect() string { return d.db.URL.Dialect }
 
-// Replay runs fn on the empty database, inspects what it made and empties the
-// database again.
+// Replay runs fn on the empty database, inspects what it made and empties the database again.
 func (d *Dev) Replay(ctx context.Context, fn func() error) (_ *schema.Schema, err error) {
 	if d.live {
-		return nil, fmt.Errorf("nothing is replayed on %s, which is in use: open a dev database (OpenDev, Scratch)", d.db.URL)
+		return nil, fmt.Errorf("nothing is replayed on %s, which is in use: open a dev database (OpenDev, Scratch)",
+			d.db.URL)
 	}
 	if err := d.isEmpty(ctx); err != nil {
 		return nil, err
@@ -195,14 +95,15 @@ func (d *Dev) Replay(ctx context.Context, fn func() error) (_ *schema.Schema, er
 // others lists what Atlas neither inspects nor drops.
 var others = map[string]string{
 	dialect.MySQL: "SELECT 'VIEW', TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE() " +
-		"UNION ALL SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() " +
+		"UNION ALL SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES " +
+		"WHERE ROUTINE_SCHEMA = DATABASE() " +
 		"UNION ALL SELECT 'EVENT', EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()",
 	dialect.SQLite: "SELECT 'VIEW', name FROM sqlite_master WHERE type = 'view' " +
 		"UNION ALL SELECT 'TABLE', name FROM pragma_table_list WHERE schema = 'main' AND type = 'virtual'",
 }
 
-// empty drops everything, on a new connection: the old one may be cut off, and
-// what a file set for it must not reach the next replay.
+// empty drops everything on a new connection. The old one may be cut off, and what a file set on it must not reach the
+// next replay.
 func (d *Dev) empty(ctx context.Context) error {
 	if err := d.db.Reconnect(ctx); err != nil {
 		return err
@@ -288,8 +189,7 @@ func (d *Dev) replayFiles(ctx context.Context, files []atlas.File) (*schema.Sche
 	})
 }
 
-// isEmpty is an error if the database holds anything: all of it would be dropped
-// at the end.
+// isEmpty is an error if the database holds anything: all of it would be dropped at the end.
 func (d *Dev) isEmpty(ctx context.Context) error {
 	_, err := d.db.Driver.Snapshot(ctx)
 	var dirty *atlas.NotCleanError
@@ -311,3 +211,27 @@ func (d *Dev) isEmpty(ctx context.Context) error {
 	}
 	return err
 }
+
+// OpenLive opens a database that is in use, to plan against. Nothing is executed there, so [Database] is the only state
+// that can be read with it.
+func OpenLive(ctx context.Context, url string) (*Dev, error) {
+	u, err := atlasdb.Parse(url)
+	if err != nil {
+		return nil, err
+	}
+	if u.Dialect == dialect.SQLite {
+		// To connect would make it.
+		if _, err := os.Stat(u.Database()); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no database %s: correct the path", u)
+		}
+	}
+	d, err := openDev(ctx, u.ReadOnly())
+	if err != nil {
+		return nil, err
+	}
+	d.live = true
+	return d, nil
+}
+
+// Flavour is the kind of the database; see [atlasdb.DB.Flavour].
+func (d *Dev) Flavour() string { return d.db.Flavour() }

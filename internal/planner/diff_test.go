@@ -49,8 +49,8 @@ func TestDiffFindsNothingToDoInTheEmbeddedDirectory(t *testing.T) {
 	})
 }
 
-// edits change the schema in one way each. Old text is replaced by new; want
-// is part of the plan that does it, loses what the plan says it destroys.
+// edits change the schema in one way each. Old text is replaced by new; want is part of the plan that does it, loses
+// what the plan says it destroys.
 var edits = []struct {
 	name, old, new, want string
 	loses                string
@@ -123,8 +123,7 @@ func TestDiffPlansWhatWasEditedAndNothingAfterwards(t *testing.T) {
 	})
 }
 
-// planned plans and writes the migration to an edited schema. Afterwards
-// nothing must be left to plan.
+// planned plans and writes the migration to an edited schema. Afterwards nothing must be left to plan.
 func planned(t *testing.T, dev *planner.Dev, dir directory.Dir, schema string) *planner.Plan {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "schema.sql")
@@ -192,8 +191,8 @@ func TestDiffPlansTheRemovalOfAnEntity(t *testing.T) {
 	})
 }
 
-// On SQLite a table is changed by copying it, which must neither lose its rows
-// nor, by a cascade, those of the tables that refer to it.
+// On SQLite a table is changed by copying it, which must neither lose its rows nor, by a cascade, those of the tables
+// that refer to it.
 func TestSQLiteRowsSurviveAPlannedChange(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, old, new, loses string }{

@@ -94,8 +94,8 @@ func begins(short, long *schema.Index) bool {
 
 var collate = regexp.MustCompile(`(?i)\bCOLLATE\b`)
 
-// plain reports whether an index is a sorted one of all rows that queries use. Of SQLite's
-// collations Atlas tells nothing but the statement.
+// plain reports whether an index is a sorted one of all rows that queries use. Of SQLite's collations Atlas tells
+// nothing but the statement.
 func plain(i *schema.Index) bool {
 	if isHidden(i) {
 		return false
@@ -114,14 +114,4 @@ func prefix(p *schema.IndexPart) int {
 		return s.Len
 	}
 	return 0
-}
-
-// Attr is the attribute of type T, or nil.
-func Attr[T schema.Attr](attrs []schema.Attr) (found T) {
-	for _, a := range attrs {
-		if t, ok := a.(T); ok {
-			return t
-		}
-	}
-	return found
 }

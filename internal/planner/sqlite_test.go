@@ -98,8 +98,7 @@ func TestSQLiteForeignKeysAreReadAsSQLiteTakesThem(t *testing.T) {
 	}
 }
 
-// Atlas leaves its result open where it cannot read a table, and a connection
-// waits for that when it is closed.
+// Atlas leaves its result open where it cannot read a table, and a connection waits for that when it is closed.
 func TestSQLiteTableThatCannotBeReadIsNamed(t *testing.T) {
 	t.Parallel()
 	for name, table := range map[string]string{

@@ -2,7 +2,7 @@ package planner
 
 import (
 	"context"
-	"errors"
+	"database/sql"
 	"fmt"
 	"slices"
 
@@ -13,9 +13,8 @@ import (
 	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
-// hidden marks an index that the server keeps up to date and that no query uses:
-// INVISIBLE on MySQL (manual, Invisible Indexes), IGNORED on MariaDB (documentation,
-// Ignored Indexes). Atlas knows neither.
+// hidden marks an index that the server keeps up to date and that no query uses: INVISIBLE on MySQL (manual, Invisible
+// Indexes), IGNORED on MariaDB (documentation, Ignored Indexes). Atlas knows neither.
 type hidden struct{ schema.Attr }
 
 // visibility is a change of whether queries use an index, into what it says.
@@ -26,39 +25,28 @@ type visibility struct {
 
 func isHidden(i *schema.Index) bool { return Attr[*hidden](i.Attrs) != nil }
 
-// markHidden marks the hidden indexes of a schema. An older server has no such
-// column and no such index.
-func (d *Dev) markHidden(ctx context.Context, s *schema.Schema) (err error) {
+// markHidden marks the hidden indexes of a schema. An older server has no such column and no such index.
+func (d *Dev) markHidden(ctx context.Context, s *schema.Schema) error {
 	var condition string
-	err = d.db.Conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(CASE COLUMN_NAME WHEN 'IS_VISIBLE' THEN 'IS_VISIBLE = "+
-		"''NO''' ELSE 'IGNORED = ''YES''' END), '') "+
+	err := d.db.Conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(CASE COLUMN_NAME "+
+		"WHEN 'IS_VISIBLE' THEN 'IS_VISIBLE = ''NO''' ELSE 'IGNORED = ''YES''' END), '') "+
 		"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'information_schema' AND TABLE_NAME = 'STATISTICS' "+
 		"AND COLUMN_NAME IN ('IS_VISIBLE', 'IGNORED')").Scan(&condition)
 	if err != nil || condition == "" {
 		return err
 	}
-	rows, err := d.db.Conn.QueryContext(ctx, "SELECT DISTINCT TABLE_NAME, INDEX_NAME FROM information_schema.STATISTICS "+
-		"WHERE TABLE_SCHEMA = DATABASE() AND "+condition)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var table, index string
-		if err := rows.Scan(&table, &index); err != nil {
-			return err
-		}
-		if t, ok := s.Table(table); ok {
-			if i, ok := t.Index(index); ok {
+	query := "SELECT DISTINCT TABLE_NAME, INDEX_NAME FROM information_schema.STATISTICS " +
+		"WHERE TABLE_SCHEMA = DATABASE() AND "
+	return d.db.Rows(ctx, query+condition, func(row []sql.NullString) {
+		if t, ok := s.Table(row[0].String); ok {
+			if i, ok := t.Index(row[1].String); ok {
 				i.AddAttrs(&hidden{})
 			}
 		}
-	}
-	return rows.Err()
+	})
 }
 
-// addVisibility adds the indexes that are hidden on one side only, where they are
-// not built anew for another reason.
+// addVisibility adds the indexes that are hidden on one side only, unless they are built anew for another reason.
 func addVisibility(changes []schema.Change, have, want *schema.Schema) []schema.Change {
 	for _, to := range want.Tables {
 		from, ok := have.Table(to.Name)
@@ -83,10 +71,11 @@ func addVisibility(changes []schema.Change, have, want *schema.Schema) []schema.
 	return changes
 }
 
-// planChanges is what Atlas plans, and after it what Atlas does not know. An index
-// that Atlas makes is visible.
-func (d *Dev) planChanges(ctx context.Context, name string, changes []schema.Change,
-	opts ...atlas.PlanOption) (*atlas.Plan, error) {
+// planChanges is Atlas's plan, followed by the statements that hide indexes or show them: Atlas knows no hidden index,
+// and each that it makes is visible.
+func (d *Dev) planChanges(
+	ctx context.Context, name string, changes []schema.Change, opts ...atlas.PlanOption,
+) (*atlas.Plan, error) {
 	var known []schema.Change
 	var rest []*atlas.Change
 	add := func(t *schema.Table, i *schema.Index) { rest = append(rest, d.setVisibility(t, i)) }
@@ -126,7 +115,7 @@ func (d *Dev) planChanges(ctx context.Context, name string, changes []schema.Cha
 	plan := &atlas.Plan{Name: name}
 	if len(known) > 0 {
 		var err error
-		if plan, err = d.db.Driver.PlanChanges(ctx, name, known, append([]atlas.PlanOption{unqualified}, opts...)...); err != nil {
+		if plan, err = d.db.Driver.PlanChanges(ctx, name, known, append(opts, unqualified)...); err != nil {
 			return nil, err
 		}
 	}
@@ -141,7 +130,8 @@ func (d *Dev) setVisibility(t *schema.Table, i *schema.Index) *atlas.Change {
 		words = map[bool]string{true: "IGNORED", false: "NOT IGNORED"}
 	}
 	return &atlas.Change{
-		Cmd:     fmt.Sprintf("ALTER TABLE %s ALTER INDEX %s %s", dbserver.Quote(t.Name), dbserver.Quote(i.Name), words[isHidden(i)]),
+		Cmd: fmt.Sprintf("ALTER TABLE %s ALTER INDEX %s %s",
+			dbserver.Quote(t.Name), dbserver.Quote(i.Name), words[isHidden(i)]),
 		Comment: fmt.Sprintf("let queries use index %q of table %q, or not", i.Name, t.Name),
 	}
 }

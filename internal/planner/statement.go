@@ -9,19 +9,27 @@ import (
 	"entgo.io/ent/dialect"
 )
 
-// ident matches a name, quoted or not.
-const ident = "(`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\\pL\\pN_$]+)"
+const (
+	// ident matches a name, quoted or not.
+	ident = "(`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\\pL\\pN_$]+)"
+	// inDatabase matches the database that a name may begin with.
+	inDatabase = `(?:` + ident + `\s*\.\s*)?`
+	ifExists   = `(?:IF\s+EXISTS\s+)?`
+)
 
 var (
-	alterTable   = regexp.MustCompile(`(?i)^\s*ALTER\s+(?:ONLINE\s+)?(?:IGNORE\s+)?TABLE\s+(?:IF\s+EXISTS\s+)?(?:` + ident + `\s*\.\s*)?` + ident)
+	alterTable = regexp.MustCompile(
+		`(?i)^\s*ALTER\s+(?:ONLINE\s+)?(?:IGNORE\s+)?TABLE\s+` + ifExists + inDatabase + ident)
 	renameTable  = regexp.MustCompile(`(?i)^\s*RENAME\s+TABLES?\s`)
-	renamePair   = regexp.MustCompile(`(?i)` + ident + `\s+TO\s+(?:` + ident + `\s*\.\s*)?` + ident)
-	renameTo     = regexp.MustCompile(`(?i)\bRENAME\s+(?:TO\s+|AS\s+|=\s*)?(?:` + ident + `\s*\.\s*)?` + ident)
-	renameColumn = regexp.MustCompile(`(?i)\b(?:RENAME\s+(?:COLUMN\s+)?(?:IF\s+EXISTS\s+)?` + ident + `\s+TO|CHANGE\s+(?:COLUMN\s+)?(?:IF\s+EXISTS\s+)?` + ident + `)\s+` + ident)
-	renameIndex  = regexp.MustCompile(`(?i)\bRENAME\s+(?:INDEX|KEY)\s+(?:IF\s+EXISTS\s+)?` + ident + `\s+TO\s+` + ident)
-	indexOn      = regexp.MustCompile(`(?is)^\s*(?:CREATE|DROP)\s.*?\bINDEX\s.*?\bON\s+(?:` + ident + `\s*\.\s*)?` + ident)
+	renamePair   = regexp.MustCompile(`(?i)` + ident + `\s+TO\s+` + inDatabase + ident)
+	renameTo     = regexp.MustCompile(`(?i)\bRENAME\s+(?:TO\s+|AS\s+|=\s*)?` + inDatabase + ident)
+	renameColumn = regexp.MustCompile(`(?i)\b(?:RENAME\s+(?:COLUMN\s+)?` + ifExists + ident + `\s+TO|` +
+		`CHANGE\s+(?:COLUMN\s+)?` + ifExists + ident + `)\s+` + ident)
+	renameIndex = regexp.MustCompile(`(?i)\bRENAME\s+(?:INDEX|KEY)\s+` + ifExists + ident + `\s+TO\s+` + ident)
+	indexOn     = regexp.MustCompile(`(?is)^\s*(?:CREATE|DROP)\s.*?\bINDEX\s.*?\bON\s+` + inDatabase + ident)
 	// notCode are the parts of a statement in which a word is not a keyword.
-	notCode = regexp.MustCompile("(?s)`[^`]*`|'(?:[^'\\\\]|\\\\.)*'|\"(?:[^\"\\\\]|\\\\.)*\"|/\\*.*?\\*/|--[^\n]*|#[^\n]*")
+	notCode = regexp.MustCompile("(?s)`[^`]*`|'(?:[^'\\\\]|\\\\.)*'|" +
+		"\"(?:[^\"\\\\]|\\\\.)*\"|/\\*.*?\\*/|--[^\n]*|#[^\n]*")
 )
 
 // code is a statement without its comments and strings.
@@ -73,8 +81,8 @@ func ParseAlter(stmt string) *Alter {
 	return a
 }
 
-// Changes is what a statement did to the schema. Two schemas do not tell a
-// rename from a drop and an addition, so the statement is asked.
+// Changes is what a statement did to the schema, which was from and is to. Two schemas do not tell a rename from a drop
+// and an addition: the text of the statement does.
 func (d *Dev) Changes(s *atlas.Stmt, from, to *schema.Schema) (schema.Changes, error) {
 	sql := code(d.Dialect(), s.Text)
 	if renameTable.MatchString(sql) {
@@ -173,7 +181,8 @@ func (d *Dev) renameTable(changes schema.Changes, from, to string) (schema.Chang
 	m := &schema.ModifyTable{T: b}
 	for _, c := range diff {
 		switch c.(type) {
-		case *schema.AddColumn, *schema.DropColumn, *schema.ModifyColumn, *schema.AddIndex, *schema.DropIndex, *schema.ModifyIndex:
+		case *schema.AddColumn, *schema.DropColumn, *schema.ModifyColumn,
+			*schema.AddIndex, *schema.DropIndex, *schema.ModifyIndex:
 			m.Changes = append(m.Changes, c)
 		}
 	}
@@ -203,7 +212,8 @@ func renameColumnIn(t *schema.ModifyTable, from, to string) {
 	if drop < 0 || add < 0 {
 		return
 	}
-	changes[min(drop, add)] = &schema.ModifyColumn{From: changes[drop].(*schema.DropColumn).C, To: changes[add].(*schema.AddColumn).C}
+	old, renamed := changes[drop].(*schema.DropColumn).C, changes[add].(*schema.AddColumn).C
+	changes[min(drop, add)] = &schema.ModifyColumn{From: old, To: renamed}
 	changes.RemoveIndex(max(drop, add))
 	t.Changes = changes
 }
@@ -214,7 +224,8 @@ func renameIndexIn(t *schema.ModifyTable, from, to string) {
 	if drop < 0 || add < 0 {
 		return
 	}
-	changes[min(drop, add)] = &schema.RenameIndex{From: changes[drop].(*schema.DropIndex).I, To: changes[add].(*schema.AddIndex).I}
+	old, renamed := changes[drop].(*schema.DropIndex).I, changes[add].(*schema.AddIndex).I
+	changes[min(drop, add)] = &schema.RenameIndex{From: old, To: renamed}
 	changes.RemoveIndex(max(drop, add))
 	t.Changes = changes
 }

@@ -15,30 +15,26 @@ import (
 	"github.com/authgraph/authgraph/internal/directory"
 )
 
-// Deviation is one way in which a database departs from its migrations.
+// Deviation is one difference between a database and its migrations.
 type Deviation struct {
 	Table string
 	// Text says what differs, as in: column "phone" is missing.
 	Text string
-	// Object and Name say which part of the table is Extra: column, index, check or
-	// foreign key.
+	// Object and Name say which part of the table is Extra: column, index, check or foreign key.
 	Object, Name string
-	// SQL is the statement that undoes it; empty where one is not enough, and for
-	// what is Extra.
+	// SQL is the statement that undoes it; empty if one is not enough, and if it is Extra.
 	SQL string
-	// Extra is set for a column, an index, a CHECK or a foreign key that no
-	// migration makes. To undo it may lose data, and [Adopt] keeps it.
+	// Extra is set for a column, an index, a CHECK or a foreign key that no migration makes. Dropping it may lose data,
+	// so adopting keeps it.
 	Extra bool
-	// Collation is set where nothing but character set and collation differ.
+	// Collation is set if only character set and collation differ.
 	Collation bool
 }
 
-// Deviations compares the tables of the database at url with what the directory leads
-// to up to and including a version, the empty one being the newest, as replayed
-// on dev. Tables that the directory does not make belong to others and are left
-// alone. Where a file leaves the collation of a table to its database, that of
-// dev counts, which is utf8mb4_bin in a scratch database. The database at url is
-// only read.
+// Deviations compares the tables of the database at url with those that the directory makes when it is replayed on dev,
+// up to and including a version; an empty version is the newest. Tables that the directory does not make belong to
+// others and are ignored. If a file leaves the collation of a table to its database, that of dev counts, which is
+// utf8mb4_bin in a scratch database. The database at url is only read.
 func Deviations(ctx context.Context, dev *Dev, dir directory.Dir, version, url string) ([]Deviation, error) {
 	if err := directory.Validate(dir); err != nil {
 		return nil, err
@@ -100,7 +96,10 @@ func describe(c schema.Change) (found []described) {
 			text, collation := describeIn(sub)
 			object, name := extra(sub)
 			found = append(found, described{
-				Deviation{Table: c.T.Name, Text: text, Collation: collation, Extra: object != "", Object: object, Name: name},
+				Deviation{
+					Table: c.T.Name, Text: text, Collation: collation,
+					Extra: object != "", Object: object, Name: name,
+				},
 				&schema.ModifyTable{T: c.T, Changes: []schema.Change{sub}},
 			})
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	atlas "ariga.io/atlas/sql/migrate"
@@ -13,20 +14,20 @@ import (
 	"github.com/authgraph/authgraph/internal/planner"
 )
 
-// Server errors that say what is wrong with a migration (MySQL manual, Server
-// Error Message Reference).
+// Server errors that say what is wrong with a migration (MySQL manual, Server Error Message Reference).
 const (
-	erTooLongKey                       = 1071
-	erBlobKeyWithoutLength             = 1170
-	erAlterOperationNotSupported       = 1845
-	erAlterOperationNotSupportedReason = 1846
+	erTooLongKey           = 1071
+	erBlobKeyWithoutLength = 1170
 )
+
+// cannotAlter are the errors of a server that cannot change a table in the way that was asked for:
+// ER_ALTER_OPERATION_NOT_SUPPORTED and the same with a reason.
+var cannotAlter = []uint16{1845, 1846}
 
 var statesLock = regexp.MustCompile(
 	`(?i)\b(?:LOCK|ALGORITHM)\s*=?\s*(?:DEFAULT|NONE|SHARED|EXCLUSIVE|INPLACE|INSTANT|NOCOPY|COPY)\b`)
 
-// exec executes a statement. If the server cannot do so while others write to
-// the table, blocking says why.
+// exec executes a statement. If the server cannot do so while others write to the table, blocking says why.
 func (l *linter) exec(ctx context.Context, s *atlas.Stmt, track *tracker) (blocking string, err error) {
 	if online := l.online(s, track); online != "" {
 		var server *mysql.MySQLError
@@ -34,7 +35,7 @@ func (l *linter) exec(ctx context.Context, s *atlas.Stmt, track *tracker) (block
 		switch {
 		case err == nil:
 			return "", nil
-		case errors.As(err, &server) && (server.Number == erAlterOperationNotSupported || server.Number == erAlterOperationNotSupportedReason):
+		case errors.As(err, &server) && slices.Contains(cannotAlter, server.Number):
 			blocking = "blocks writes to the table while it runs: " + server.Message
 		}
 	}
@@ -42,9 +43,8 @@ func (l *linter) exec(ctx context.Context, s *atlas.Stmt, track *tracker) (block
 	return blocking, err
 }
 
-// online is the statement on condition that it does not block writes; empty if
-// there is nothing to ask. Asked on an empty table it costs nothing: the server
-// decides by what the statement does, not by the rows.
+// online is the statement on condition that it does not block writes; empty if there is nothing to ask. Asked on an
+// empty table it costs nothing: the server decides by what the statement does, not by the rows.
 func (l *linter) online(s *atlas.Stmt, track *tracker) string {
 	if l.dev.Dialect() == dialect.SQLite {
 		return ""

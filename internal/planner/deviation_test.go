@@ -62,8 +62,7 @@ func TestDriftIsWhatSeparatesADatabaseFromItsHistory(t *testing.T) {
 	})
 }
 
-// An index is of use only as the one it was made as, and only where queries may
-// read it.
+// An index is of use only as the one it was made as, and only where queries may read it.
 func TestIndexThatQueriesDoNotUseIsADeviation(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {

@@ -1,0 +1,199 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	atlas "ariga.io/atlas/sql/migrate"
+
+	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/history"
+)
+
+// todo is a pending file, split into statements, and its record.
+type todo struct {
+	file *directory.File
+	sums []string
+	rev  *atlas.Revision
+	// ran is set if the first statement that is not recorded ran all the same.
+	ran bool
+	// began is when this apply began with the file, earlier how long the ones before it took.
+	began   time.Time
+	earlier time.Duration
+}
+
+// plan works out what is to be done. It changes nothing in the database.
+func (a *applier) plan(ctx context.Context) (todos []*todo, baseline *atlas.Revision, err error) {
+	revs, err := a.store.Read(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var dirty *DirtyError
+	if len(revs) == 0 {
+		if baseline, err = a.firstRun(ctx); err != nil && !errors.As(err, &dirty) {
+			return nil, nil, err
+		}
+		if baseline != nil {
+			revs = append(revs, baseline)
+		}
+	}
+	files, err := a.pending(revs)
+	if err != nil {
+		return nil, nil, err
+	}
+	if todos, err = a.split(ctx, files, revs); err != nil {
+		return nil, nil, err
+	}
+	// A name that is taken comes before a DirtyError: no option helps against it.
+	if err := a.taken(ctx, todos, dirty != nil); err != nil {
+		return nil, nil, err
+	}
+	if baseline != nil {
+		if err := a.baselined(ctx, baseline.Version); err != nil {
+			return nil, nil, err
+		}
+	}
+	if dirty != nil {
+		return nil, nil, dirty
+	}
+	return todos, baseline, nil
+}
+
+// firstRun decides what to do with a database that has no history.
+func (a *applier) firstRun(ctx context.Context) (*atlas.Revision, error) {
+	if v := a.opts.Baseline; v != "" {
+		files, err := a.dir.Files()
+		if err != nil {
+			return nil, directory.Wrap(a.dir, err)
+		}
+		i := slices.IndexFunc(files, func(f atlas.File) bool { return f.Version() == v })
+		if i < 0 {
+			return nil, &history.VersionError{Version: v}
+		}
+		return history.Baseline(files[i]), nil
+	}
+	if a.opts.AllowDirty {
+		return nil, nil
+	}
+	s, err := a.db.Driver.InspectSchema(ctx, "", nil)
+	if err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", a.db.URL, err)
+	}
+	for _, t := range s.Tables {
+		if t.Name != atlasdb.RevisionsTable {
+			return nil, &DirtyError{Table: t.Name}
+		}
+	}
+	return nil, nil
+}
+
+// pending are the files to apply, of a directory that continues the history.
+func (a *applier) pending(revs []*atlas.Revision) ([]atlas.File, error) {
+	if err := history.Verify(a.dir, revs); err != nil {
+		return nil, err
+	}
+	for _, r := range revs {
+		if r.Applied >= r.Total {
+			a.report.Current = r.Version
+		}
+	}
+	files, err := history.Pending(a.dir, revs)
+	if err != nil || a.opts.To == "" {
+		return files, err
+	}
+	return a.upTo(files)
+}
+
+// upTo cuts the files after version opts.To.
+func (a *applier) upTo(files []atlas.File) ([]atlas.File, error) {
+	all, err := a.dir.Files()
+	if err != nil {
+		return nil, directory.Wrap(a.dir, err)
+	}
+	if !slices.ContainsFunc(all, func(f atlas.File) bool { return f.Version() == a.opts.To }) {
+		return nil, &history.VersionError{Version: a.opts.To}
+	}
+	n := slices.IndexFunc(files, func(f atlas.File) bool { return f.Version() > a.opts.To })
+	if n < 0 {
+		return files, nil
+	}
+	return files[:n], nil
+}
+
+// split splits the files into statements and puts their records beside them.
+func (a *applier) split(ctx context.Context, files []atlas.File, revs []*atlas.Revision) (todos []*todo, err error) {
+	sum, err := a.dir.Checksum()
+	if err != nil {
+		return nil, directory.Wrap(a.dir, err)
+	}
+	a.steps = a.step
+	for _, f := range files {
+		file, err := directory.Split(a.db.Driver, f)
+		if err != nil {
+			return nil, err
+		}
+		hash, err := sum.SumByName(f.Name())
+		if err != nil {
+			return nil, directory.Wrap(a.dir, err)
+		}
+		t := &todo{file: file, sums: file.Sums()}
+		if i := slices.IndexFunc(revs, func(r *atlas.Revision) bool { return r.Version == f.Version() }); i >= 0 {
+			t.rev = revs[i]
+			if t.ran, err = ranBefore(ctx, a.db, t.rev); err != nil {
+				return nil, err
+			}
+			if err := t.compare(hash, a.opts.AcceptEdit); err != nil {
+				return nil, err
+			}
+		} else {
+			t.rev = &atlas.Revision{
+				Version: f.Version(), Description: f.Desc(), Type: atlas.RevisionTypeExecute, ExecutedAt: time.Now(),
+			}
+		}
+		t.rev.Total, t.rev.Hash = len(file.Stmts), hash
+		a.steps += len(file.Stmts) - t.rev.Applied
+		todos = append(todos, t)
+	}
+	return todos, nil
+}
+
+// compare holds a half-applied file, whose checksum is hash, against its record.
+func (t *todo) compare(hash string, acceptEdit bool) error {
+	done := t.rev.Applied
+	if len(t.rev.PartialHashes) < done {
+		return fmt.Errorf(
+			"table %s: version %s counts %d applied statements but holds %d hashes: repair the row by hand",
+			atlasdb.RevisionsTable, t.rev.Version, done, len(t.rev.PartialHashes))
+	}
+	edited := func(reason history.Reason, n int) error {
+		return &HistoryError{Reason: reason, File: t.file.Name(), Applied: n, Total: t.rev.Total}
+	}
+	for i := range done {
+		if i >= len(t.sums) || t.sums[i] != t.rev.PartialHashes[i] {
+			return edited(history.AppliedPartEdited, done)
+		}
+	}
+	// A statement that ran without being recorded must not be edited either.
+	if t.ran && (done >= len(t.file.Stmts) || t.file.Stmts[done].Text != t.rev.ErrorStmt) {
+		return edited(history.AppliedPartEdited, done+1)
+	}
+	if t.rev.Hash != hash && done > 0 && !acceptEdit {
+		return edited(history.PendingPartEdited, done)
+	}
+	return nil
+}
+
+// upToDate reports, without a lock, whether there is nothing to do: a replica that starts need not wait for what others
+// apply elsewhere in time. Whatever else it finds is looked at again under the lock.
+func (a *applier) upToDate(ctx context.Context) (bool, error) {
+	revs, err := a.store.Read(ctx)
+	if err != nil || len(revs) == 0 || revs[len(revs)-1].Applied < revs[len(revs)-1].Total {
+		return false, err
+	}
+	todos, baseline, err := a.plan(ctx)
+	return err == nil && len(todos) == 0 && baseline == nil, ctx.Err()
+}
