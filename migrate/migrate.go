@@ -25,17 +25,9 @@ import (
 //go:embed *.sql atlas.sum sqlite/*.sql sqlite/atlas.sum
 var embedded embed.FS
 
-// Embedded is the directory compiled into this package for a dialect, which is dialect.MySQL (for MariaDB too) or
-// dialect.SQLite. It is a copy that the caller may change.
+// Embedded is the directory compiled into this package for a dialect: dialect.MySQL (for MariaDB too) or dialect.SQLite
+// of package entgo.io/ent/dialect. Another dialect is an error. Each call returns a copy of its own.
 func Embedded(name string) (fs.FS, error) {
-	dir, err := embeddedDir(name)
-	if err != nil {
-		return nil, err
-	}
-	return dir, nil
-}
-
-func embeddedDir(name string) (*atlas.MemDir, error) {
 	root := "."
 	switch name {
 	case dialect.MySQL:

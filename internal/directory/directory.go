@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"reflect"
 
 	atlas "ariga.io/atlas/sql/migrate"
 )
@@ -35,6 +36,9 @@ func Of(fsys fs.FS) (Dir, error) {
 		return dir, nil
 	}
 	dir := &readOnly{fsys: fsys}
+	if folder := reflect.ValueOf(fsys); folder.Kind() == reflect.String { // os.DirFS
+		dir.SetPath(folder.String())
+	}
 	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil {
 		return nil, &Error{Path: pathOf(dir), Err: err}

@@ -1,11 +1,13 @@
 package directory_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
@@ -228,5 +230,54 @@ func TestDirectoryInMemoryIsCalledByItsName(t *testing.T) {
 		require.NoError(t, dir.WriteFile("1_b.sql", nil))
 		require.NoError(t, directory.Hash(dir))
 		require.ErrorContains(t, directory.Validate(dir), "migration directory "+name+": 1_a.sql and 1_b.sql")
+	}
+}
+
+func TestFileSystemIsADirectoryThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	fsys := fstest.MapFS{"README.md": {Data: []byte("# migrations")}, "more/4_d.sql": {Data: []byte("nonsense")}}
+	for name, text := range dirtest.Three {
+		fsys[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	sum, err := dirtest.New(t, dirtest.Three).Checksum()
+	require.NoError(t, err)
+	text, err := sum.MarshalText()
+	require.NoError(t, err)
+	fsys[atlas.HashFileName] = &fstest.MapFile{Data: text}
+
+	dir, err := directory.Of(fsys)
+	require.NoError(t, err)
+	require.NoError(t, directory.Validate(dir))
+	files, err := dir.Files()
+	require.NoError(t, err)
+	assert.Len(t, files, len(dirtest.Three))
+	assert.Len(t, dirtest.Apply(t, mysqltest.SQLite(t), fsys).Applied, len(dirtest.Three))
+
+	_, err = directory.New(dir, "x")
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	require.ErrorIs(t, directory.Hash(dir), errors.ErrUnsupported)
+	assert.Len(t, fsys, len(dirtest.Three)+3)
+	again, err := directory.Of(dir)
+	require.NoError(t, err)
+	assert.Same(t, dir, again)
+}
+
+func TestFileSystemIsRefusedAsAFolderIs(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "nowhere")
+	var missing *directory.Error
+	_, err := directory.Of(os.DirFS(path))
+	require.ErrorAs(t, err, &missing)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	assert.Equal(t, path, missing.Path)
+	_, err = migrate.Apply(t.Context(), mysqltest.SQLite(t), migrate.ApplyOptions{Dir: os.DirFS(path)})
+	require.ErrorAs(t, err, &missing)
+
+	for name, tool := range foreign {
+		path := plain(t, tool.content)
+		_, err := migrate.Apply(t.Context(), mysqltest.SQLite(t), migrate.ApplyOptions{Dir: os.DirFS(path)})
+		var refused *directory.Error
+		require.ErrorAs(t, err, &refused, name)
+		assert.ErrorContains(t, err, tool.refusal, name)
 	}
 }
