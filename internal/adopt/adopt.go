@@ -24,6 +24,7 @@ import (
 	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/history"
 	"github.com/authgraph/authgraph/internal/planner"
+	"github.com/authgraph/authgraph/internal/registry"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -309,10 +310,10 @@ func (a *adopter) apply(ctx context.Context, plan *adoptPlan, report *Adoption) 
 	if _, err := a.db.Conn.ExecContext(ctx, fmt.Sprintf("SET lock_wait_timeout = %d", max(1, int(a.opts.LockTimeout/time.Second)))); err != nil {
 		return fmt.Errorf("prepare the connection: %w", err)
 	}
-	for _, at := range addressColumns {
-		if report.Addresses[at[0]] > 0 {
-			if err := a.normalize(ctx, plan.live[at[0]], at[1], report.Addresses[at[0]]); err != nil {
-				return fmt.Errorf("normalise the addresses of table %s: %w", at[0], err)
+	for _, table := range registry.With(addressColumn) {
+		if n := report.Addresses[table]; n > 0 {
+			if err := a.normalize(ctx, plan.live[table], addressColumn, n); err != nil {
+				return fmt.Errorf("normalise the addresses of table %s: %w", table, err)
 			}
 		}
 	}

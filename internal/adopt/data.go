@@ -15,6 +15,7 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/internal/atlasdb"
 	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/registry"
 )
 
 // ObstacleKind is why something stands in the way of an [Run].
@@ -63,8 +64,8 @@ type Obstacle struct {
 // shownRows is how many rows an [Obstacle] names, and how many of each group.
 const shownRows = 10
 
-// addressColumns hold addresses, which are found in one spelling only.
-var addressColumns = [][2]string{{"users", "email"}, {"otps", "email"}}
+// addressColumn holds an address in each table that has it, which is found in one spelling only.
+const addressColumn = "email"
 
 // dataCheck looks for rows that stand in the way of a plan.
 type dataCheck struct {
@@ -502,8 +503,8 @@ func noFlush() error { return nil }
 // equal if they were. What is kept in memory grows with these alone.
 func (d *dataCheck) addresses(ctx context.Context, rewrite bool) (counts map[string]int64, err error) {
 	counts = map[string]int64{}
-	for _, at := range addressColumns {
-		table, column := at[0], at[1]
+	const column = addressColumn
+	for _, table := range registry.With(column) {
 		live := d.live[table]
 		if live == nil || live.columns.index(column) < 0 || d.want[table] == nil || d.key(table) != dbserver.Quote("id") {
 			continue

@@ -26,6 +26,7 @@ import (
 	"github.com/authgraph/authgraph/internal/doctor"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/internal/planner"
+	"github.com/authgraph/authgraph/internal/registry"
 	"github.com/authgraph/authgraph/internal/testserver"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -188,13 +189,13 @@ var faults = []fault{
 	},
 	{
 		name: "a column more", code: "drift", severity: doctor.Info, on: servers,
-		faulty: []string{"ALTER TABLE users ADD phone varchar(30)"},
-		text:   `table "users": column "phone" is in no migration, and is kept`,
+		faulty: []string{"ALTER TABLE users ADD shoe_size varchar(30)"},
+		text:   `table "users": column "shoe_size" is in no migration, and is kept`,
 	},
 	{
 		name: "a column more", code: "drift", severity: doctor.Info, on: "sqlite",
-		faulty: []string{"ALTER TABLE users ADD phone text"},
-		text:   `table "users": column "phone" is in no migration, and is kept`,
+		faulty: []string{"ALTER TABLE users ADD shoe_size text"},
+		text:   `table "users": column "shoe_size" is in no migration, and is kept`,
 	},
 	{
 		name: "a shorter column", round: 1, code: "drift", severity: doctor.Error, on: servers,
@@ -625,7 +626,10 @@ func TestDatabaseWithoutTables(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		findings := run(t, url, doctor.Options{})
-		f := find(t, findings, "migrations", doctor.Error, "nothing is applied, 2 files pending")
+		files, err := dirtest.EmbeddedDir(t, mysqltest.Dialect(url)).Files()
+		require.NoError(t, err)
+		f := find(t, findings, "migrations", doctor.Error,
+			fmt.Sprintf("nothing is applied, %d files pending", len(files)))
 		assert.Equal(t, "authgraph migrate apply", f.Fix)
 		for _, f := range findings {
 			assert.NotContains(t, []string{"drift", "collation", "purge", "email"}, f.Code, "there is nothing to look at")
@@ -705,10 +709,10 @@ func TestLifetimesThatReachTheEndOfTimestamp(t *testing.T) {
 			config := auth.Config{Clock: func() time.Time { return at }, Refresh: auth.RefreshPolicy{Absolute: c.absolute}}
 			find(t, run(t, url, doctor.Options{Config: config}), "timestamp-range", c.severity, c.text)
 		}
-		for _, column := range []string{"otps", "sessions", "refresh_tokens", "users"} {
+		for _, table := range registry.Tables() {
 			exec(t, db, "SET foreign_key_checks = 0")
-			for _, name := range timestamps(t, db, column) {
-				exec(t, db, "ALTER TABLE "+column+" MODIFY "+name+" datetime(6) NULL")
+			for _, name := range timestamps(t, db, table) {
+				exec(t, db, "ALTER TABLE "+table+" MODIFY "+name+" datetime(6) NULL")
 			}
 		}
 		find(t, run(t, url, doctor.Options{}), "timestamp-range", doctor.OK, "no column is a TIMESTAMP")
@@ -805,9 +809,14 @@ func TestPrivileges(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		db := healthy(t, url)
 		const lacks, excess, migrates, scratch = "on table", "which a service does not need", "may not migrate: it lacks ", "may not make a scratch database"
-		var three []string
-		for _, table := range []string{"users", "otps", "sessions"} {
-			three = append(three, "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}."+table+" TO {user}")
+		const history = "GRANT SELECT ON {db}.atlas_schema_revisions TO {user}"
+		var each, allButOne []string
+		for _, table := range registry.Tables() {
+			grant := "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}." + table + " TO {user}"
+			each = append(each, grant)
+			if table != "refresh_tokens" {
+				allButOne = append(allButOne, grant)
+			}
 		}
 		// Of accounts without rights beside these, all are told whether they may migrate.
 		for _, c := range []struct {
@@ -826,20 +835,15 @@ func TestPrivileges(t *testing.T) {
 				[]string{"may SELECT, INSERT, UPDATE, DELETE on the tables"}, []string{lacks, excess, migrates, scratch},
 			},
 			{
-				"table by table",
-				[]string{
-					"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.users TO {user}", "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.otps TO {user}",
-					"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.sessions TO {user}", "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.refresh_tokens TO {user}",
-					"GRANT SELECT ON {db}.atlas_schema_revisions TO {user}",
-				},
+				"table by table", append(each, history),
 				[]string{"may SELECT, INSERT, UPDATE, DELETE on the tables"}, []string{lacks, excess},
 			},
 			{
-				"table by table, and one forgotten", append(slices.Clone(three), "GRANT SELECT ON {db}.atlas_schema_revisions TO {user}"),
+				"table by table, and one forgotten", append(slices.Clone(allButOne), history),
 				[]string{`may not SELECT, INSERT, UPDATE, DELETE on table "refresh_tokens"`}, []string{`on table "users"`, excess, "may SELECT"},
 			},
 			{
-				"table by table, and one and the history forgotten", three,
+				"table by table, and one and the history forgotten", allButOne,
 				[]string{`may not SELECT, INSERT, UPDATE, DELETE on table "refresh_tokens"`}, []string{`on table "users"`, excess, "may SELECT"},
 			},
 			{
@@ -944,13 +948,15 @@ func TestWhatAServiceAccountCannotSee(t *testing.T) {
 
 		// A table that it has no right on need not be missing, nor a history.
 		var grants []string
-		for _, table := range []string{"users", "otps", "sessions", "atlas_schema_revisions"} {
+		seen := slices.DeleteFunc(registry.Tables(), func(table string) bool { return table == "refresh_tokens" })
+		for _, table := range seen {
 			grants = append(grants, "GRANT SELECT ON {db}."+table+" TO {user}")
 		}
-		findings = run(t, account(t, url, db, grants[:3]...), doctor.Options{})
-		f := find(t, findings, "migrations", doctor.Error, "there are tables (otps, sessions, users) but no history, or this account has no right on it")
+		findings = run(t, account(t, url, db, grants...), doctor.Options{})
+		f := find(t, findings, "migrations", doctor.Error, fmt.Sprintf(
+			"there are tables (%s) but no history, or this account has no right on it", strings.Join(seen, ", ")))
 		assert.Contains(t, f.Fix, "where it is there, GRANT SELECT ON ")
-		service = account(t, url, db, grants...)
+		service = account(t, url, db, append(grants, "GRANT SELECT ON {db}.atlas_schema_revisions TO {user}")...)
 		for _, opts := range []doctor.Options{{}, opts} {
 			findings := run(t, service, opts)
 			f := find(t, findings, "drift", doctor.Error, `table "refresh_tokens": the table is missing, or this account has no right on it`)

@@ -86,7 +86,13 @@ func tree(t *testing.T, root string) map[string]string {
 	return files
 }
 
-var all = []string{"user", "otp", "session", "refresh-token"}
+// all are the names of the entities, with those of the seed first.
+var all = func() (names []string) {
+	for _, e := range Entities {
+		names = append(names, e.Name)
+	}
+	return names
+}()
 
 func permutations(of []string) (found [][]string) {
 	if len(of) < 2 {
@@ -104,9 +110,10 @@ func permutations(of []string) (found [][]string) {
 func TestEveryOrderOfSingleInstallsEndsAsTheFullInstall(t *testing.T) {
 	t.Parallel()
 	full := module(t, nil)
-	add(t, full, Options{Entities: all})
+	some := all[:4] // more would be more orders than is worth it
+	add(t, full, Options{Entities: some})
 	want := tree(t, full)
-	orders := permutations(all)
+	orders := permutations(some)
 	require.Len(t, orders, 24)
 	for _, order := range orders {
 		t.Run(strings.Join(order, " "), func(t *testing.T) {

@@ -82,16 +82,16 @@ func TestDatabaseThatWasChangedByHandDiffers(t *testing.T) {
 		dev, dir := dirtest.Scratch(t, url), embeddedCopy(t, url)
 		dirtest.Apply(t, url, dir)
 		mysqltest.Exec(t, mysqltest.DB(t, url),
-			"ALTER TABLE users ADD COLUMN phone varchar(20) NULL",
+			"ALTER TABLE users ADD COLUMN shoe_size varchar(20) NULL",
 			"CREATE TABLE left_over (id integer PRIMARY KEY)")
 		there := compare(t, dev, planner.Files(dir), planner.Database(url))
 		assert.Len(t, there.Statements, 2)
-		assert.Contains(t, there.SQL, "ADD COLUMN `phone`")
+		assert.Contains(t, there.SQL, "ADD COLUMN `shoe_size`")
 		assert.Contains(t, there.SQL, "CREATE TABLE `left_over`")
 		assert.Empty(t, there.Destructive)
 		back := compare(t, dev, planner.Database(url), planner.Files(dir))
 		assert.Contains(t, back.Destructive, `drops table "left_over"`)
-		assert.Contains(t, back.Destructive, `drops column "phone" of table "users"`)
+		assert.Contains(t, back.Destructive, `drops column "shoe_size" of table "users"`)
 
 		// What is printed does it.
 		clean := mysqltest.Another(t, url)
@@ -121,10 +121,10 @@ func TestDatabasesInUseAreComparedWithoutADevDatabase(t *testing.T) {
 		for _, u := range []string{url, other} {
 			dirtest.Apply(t, u, embeddedCopy(t, url))
 		}
-		mysqltest.Exec(t, mysqltest.DB(t, other), "ALTER TABLE users ADD COLUMN phone varchar(20) NULL")
+		mysqltest.Exec(t, mysqltest.DB(t, other), "ALTER TABLE users ADD COLUMN shoe_size varchar(20) NULL")
 		before := mysqltest.Dump(t, url) + mysqltest.Dump(t, other)
 		dev := live(t, url)
-		assert.Contains(t, compare(t, dev, planner.Database(url), planner.Database(other)).SQL, "phone")
+		assert.Contains(t, compare(t, dev, planner.Database(url), planner.Database(other)).SQL, "shoe_size")
 		_, err := planner.Inspect(t.Context(), dev, planner.Files(embeddedCopy(t, url)))
 		require.ErrorContains(t, err, "nothing is replayed on ")
 		assert.Equal(t, before, mysqltest.Dump(t, url)+mysqltest.Dump(t, other))
