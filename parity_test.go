@@ -293,8 +293,8 @@ func TestEveryColumnOnSQLiteHasACheck(t *testing.T) {
 		definition := single[string](t, db, "SELECT sql FROM sqlite_master WHERE name = ?", table)
 		for _, c := range registry.Table(table).Columns {
 			if c.Type != field.TypeInt { // ids, which the keys keep right
-				assert.Regexp(t, "CONSTRAINT `"+c.Name+"_is_[a-z0-9_]+` CHECK ", definition, "%s: return strict(…) from "+
-					"its Fields in ent/schema", table)
+				assert.Regexp(t, "CONSTRAINT `"+c.Name+"_is_[a-z0-9_]+` CHECK ", definition,
+					"%s: return strict(…) from its Fields in ent/schema", table)
 			}
 		}
 	}

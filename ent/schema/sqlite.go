@@ -34,7 +34,8 @@ func check(d *field.Descriptor) *field.Descriptor {
 		return d
 	}
 	types := map[string]string{
-		dialect.SQLite: fmt.Sprintf("%s constraint %s_is_%s check (%s)", column, d.Name, is, strings.ReplaceAll(condition, "{}", d.Name)),
+		dialect.SQLite: fmt.Sprintf("%s constraint %s_is_%s check (%s)", column, d.Name, is,
+			strings.ReplaceAll(condition, "{}", d.Name)),
 	}
 	maps.Copy(types, d.SchemaType)
 	d.SchemaType = types
@@ -53,11 +54,13 @@ func onSQLite(d *field.Descriptor) (column, is, condition string) {
 		// functions that look at it, and not for the comparison.
 		return "datetime", "utc", "{} glob '????-??-?? ??:??:??*' and instr({}, char(0)) = 0" +
 			" and datetime(substr({}, 1, 19), '+0 days') is substr({}, 1, 19)" +
-			" and (substr({}, 20) in ('', '+00:00') or substr({}, 20) glob '.[0-9]*' and ltrim(substr({}, 21), '0123456789') in ('', '+00:00'))"
+			" and (substr({}, 20) in ('', '+00:00')" +
+			" or substr({}, 20) glob '.[0-9]*' and ltrim(substr({}, 21), '0123456789') in ('', '+00:00'))"
 	case field.TypeBool:
 		return "bool", "0_or_1", "{} in (0, 1)" // the text 'true' is more than either
 	case field.TypeInt32:
-		return "integer", "int", "typeof({}) = 'integer' and {} between -2147483648 and 2147483647" // any text is more than a limit
+		// Any text is more than a limit.
+		return "integer", "int", "typeof({}) = 'integer' and {} between -2147483648 and 2147483647"
 	case field.TypeEnum:
 		var values []string
 		for _, e := range d.Enums {

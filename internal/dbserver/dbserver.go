@@ -145,7 +145,8 @@ func Prepare(ctx context.Context, conn Conn) error {
 	}
 	const need = "the tables need InnoDB"
 	if forced := set["enforce_storage_engine"]; forced != "" && !strings.EqualFold(forced, "InnoDB") {
-		return &Error{fmt.Sprintf("the server makes every table with the engine %s (enforce_storage_engine)", forced), need}
+		return &Error{fmt.Sprintf("the server makes every table with the engine %s (enforce_storage_engine)", forced),
+			need}
 	}
 	for engine := range strings.SplitSeq(set["disabled_storage_engines"], ",") {
 		if strings.EqualFold(strings.TrimSpace(engine), "InnoDB") {
@@ -162,7 +163,8 @@ func Prepare(ctx context.Context, conn Conn) error {
 	// A server that has no such variable any more has no such defaults either.
 	if on, ok := set["explicit_defaults_for_timestamp"]; ok && !strings.EqualFold(on, "ON") && on != "1" {
 		if _, err := conn.ExecContext(ctx, "SET explicit_defaults_for_timestamp = 1"); isServers(err) {
-			return &Error{fmt.Sprintf("explicit_defaults_for_timestamp is OFF on the server, and it may not be set for a session (%v)", err),
+			found := "explicit_defaults_for_timestamp is OFF on the server, and it may not be set for a session"
+			return &Error{fmt.Sprintf("%s (%v)", found, err),
 				"start the server with --explicit-defaults-for-timestamp=ON"}
 		} else if err != nil {
 			return err

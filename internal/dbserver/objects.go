@@ -37,7 +37,8 @@ var objects = map[string]string{
 	dialect.MySQL: "SELECT t.TABLE_NAME, t.TABLE_TYPE, COALESCE(c.COLUMN_NAME, '') FROM information_schema.TABLES t " +
 		"LEFT JOIN information_schema.COLUMNS c ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME " +
 		"WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_NAME IN (%s) ORDER BY t.TABLE_NAME, c.ORDINAL_POSITION",
-	dialect.SQLite: "SELECT m.name, m.type, COALESCE(c.name, '') FROM sqlite_master m LEFT JOIN pragma_table_info(m.name) c " +
+	dialect.SQLite: "SELECT m.name, m.type, COALESCE(c.name, '') FROM sqlite_master m " +
+		"LEFT JOIN pragma_table_info(m.name) c " +
 		"WHERE m.type IN ('table', 'view', 'index') AND m.name COLLATE NOCASE IN (%s) ORDER BY m.name, c.cid",
 }
 

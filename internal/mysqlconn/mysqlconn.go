@@ -1,7 +1,7 @@
-// Package mysqlconn makes the connections of go-sql-driver/mysql say what
-// happened: whether anything was sent before an error, and whether the
-// connection is of use after it. COMMIT and ROLLBACK end with the context of
-// their transaction, for which the driver waits without a bound.
+// Package mysqlconn makes the connections of go-sql-driver/mysql say what happened:
+// whether anything was sent before an error, and whether the connection is of use after
+// it. COMMIT and ROLLBACK end with the context of their transaction; the driver alone
+// waits for them without a bound.
 //
 //	db := sql.OpenDB(mysqlconn.New(connector, 10*time.Second))
 //
@@ -112,9 +112,9 @@ type conn struct {
 // the server said that it is of no use.
 func (c *conn) IsValid() bool { return !c.useless && c.Conn.IsValid() }
 
-// uselessAfter are the server's errors after which another connection may do
-// what this one cannot: the server takes no writes, or is about to end (MySQL
-// manual, Server Error Message Reference; MariaDB, Error Codes).
+// uselessAfter are the server's errors after which another connection may do what this
+// one cannot, because the server takes no writes or is about to end (MySQL manual, Server
+// Error Message Reference; MariaDB, Error Codes).
 var uselessAfter = []uint16{
 	1047, // Galera: the node has no quorum
 	1053, // shutdown in progress
@@ -209,10 +209,10 @@ type tx struct {
 	conn *conn
 }
 
-// Commit sends COMMIT, unless the context has ended, and waits for the answer
-// until it does. Where COMMIT was sent the error is then a lost connection's, as
-// it is: the transaction may have been committed. Where it was not it is
-// [driver.ErrBadConn], and the server rolls back at the connection's end.
+// Commit sends COMMIT, unless the context has ended, and waits for the answer until it
+// does. If the context ends after COMMIT was sent, the transaction may have been
+// committed, and the error is that of a lost connection. If it was not sent, the error is
+// [driver.ErrBadConn], and the server rolls back at the end of the connection.
 func (t *tx) Commit() error {
 	if err := t.ctx.Err(); err != nil {
 		t.conn.useless = true

@@ -29,12 +29,15 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
+// DefaultRetry is [Options].Retry where it is not given.
+const DefaultRetry = time.Minute
+
 // Options bound a cache.
 type Options struct {
 	// Size is the most statements kept on one connection; below 1 none is. The
 	// server counts those of all connections against max_prepared_stmt_count.
 	Size int
-	// Retry is how long a refusal to prepare is remembered; default 1 minute.
+	// Retry is how long a refusal to prepare is remembered; default [DefaultRetry].
 	Retry time.Duration
 }
 
@@ -57,7 +60,7 @@ func New(c driver.Connector, o Options) driver.Connector {
 		return c
 	}
 	if o.Retry == 0 {
-		o.Retry = time.Minute
+		o.Retry = DefaultRetry
 	}
 	return &connector{Connector: c, options: o, seed: maphash.MakeSeed(), refused: map[uint64]time.Time{}}
 }
