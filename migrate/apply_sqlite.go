@@ -93,8 +93,8 @@ func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
 // copying is the statement by which Atlas fills the table that takes another's place.
 var copying = regexp.MustCompile("(?s)^INSERT (INTO `new_(\\w+)` \\(.*\\) SELECT .* FROM `(\\w+)`);?$")
 
-// nameRows adds to the error of a copy the rows that a CHECK of the new table refused: those that are missing where the
-// others are copied. The transaction, which the caller rolls back, has the empty new table.
+// nameRows adds to the error of a copy the rows that a CHECK of the new table refused. It copies the rows that can be
+// copied, and names those that are missing. The caller rolls the transaction back.
 func (a *applier) nameRows(ctx context.Context, stmt string, err error) error {
 	var refused *sqlite.Error
 	m := copying.FindStringSubmatch(stmt)

@@ -5,10 +5,11 @@ import (
 	"github.com/authgraph/authgraph/internal/history"
 )
 
-// The errors that a caller may branch on. All of them end an Apply before it executes anything, but for [StmtError].
+// The errors that a caller may branch on. Except for a [StmtError], nothing was executed. Their methods Found and Fix
+// are the two parts of their text: what is wrong, and what to do.
 type (
-	// ChecksumError is a directory that does not match its atlas.sum. File is the first file that differs, Reason what
-	// was done to it.
+	// ChecksumError is a directory that does not match its atlas.sum. File is the first file that differs, empty if
+	// atlas.sum itself is wrong. Reason says what was done to it.
 	ChecksumError = directory.ChecksumError
 	// HistoryError is a directory that does not continue the history of the database. Reason says how they disagree,
 	// File which file is at fault.
@@ -21,6 +22,6 @@ type (
 	// the lock, 0 if it is not known.
 	LockError = history.LockError
 	// StmtError is a statement that the database refused, or whose outcome is not known. File, Line and Stmt say which
-	// one, Kept how many statements of the file stay applied, Err what the database answered.
+	// one it is, Kept how many statements of the file stay applied, and Err what the database answered. It has no Fix.
 	StmtError = directory.StmtError
 )

@@ -4,12 +4,12 @@
 //
 //	report, err := migrate.Apply(ctx, os.Getenv("DATABASE_URL"), migrate.ApplyOptions{})
 //
-// The directory is in Atlas's format and the history is kept in Atlas's table atlas_schema_revisions, so the Atlas CLI
-// can take over at any point, and back. The migrations for MySQL and MariaDB lie in this folder, those for SQLite in
-// sqlite/; both are compiled into the package.
+// The migrations for MySQL and MariaDB are the .sql files of this folder, those for SQLite are in sqlite/. Both are
+// compiled into the package. The directory has Atlas's format and the history is Atlas's table atlas_schema_revisions,
+// so the Atlas CLI can go on with both at any time.
 //
-// The package neither plans migrations nor reverts them: the command authgraph migrate plans, and a change is undone by
-// a further migration.
+// The package neither plans migrations nor reverts them. The command authgraph migrate plans them, and a further
+// migration undoes a change.
 package migrate
 
 import (

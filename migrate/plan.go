@@ -161,7 +161,7 @@ func (a *applier) split(ctx context.Context, files []atlas.File, revs []*atlas.R
 	return todos, nil
 }
 
-// compare holds a half-applied file, whose checksum is hash, against its record.
+// compare is a [*HistoryError] if a half-applied file, whose checksum is hash, does not fit its record.
 func (t *todo) compare(hash string, acceptEdit bool) error {
 	done := t.rev.Applied
 	if len(t.rev.PartialHashes) < done {

@@ -15,7 +15,7 @@ import (
 	"github.com/authgraph/authgraph/internal/history"
 )
 
-// Status is how far a database has followed a directory.
+// Status is how much of a directory is applied to a database.
 type Status struct {
 	// Current is the newest version that is wholly applied; empty if none.
 	Current string `json:"current"`
@@ -29,10 +29,13 @@ type Status struct {
 
 // Revision is one entry of the history.
 type Revision struct {
-	Version     string    `json:"version"`
-	Description string    `json:"description"`
-	Type        string    `json:"type"`
-	ExecutedAt  time.Time `json:"executed_at"`
+	// Version and Description are the two parts of the file's name.
+	Version     string `json:"version"`
+	Description string `json:"description"`
+	// Type is Atlas's word for how it came about, such as "applied" or "baseline".
+	Type string `json:"type"`
+	// ExecutedAt is in UTC, to the second.
+	ExecutedAt time.Time `json:"executed_at"`
 	// Operator is the program that applied it.
 	Operator string        `json:"operator"`
 	Duration time.Duration `json:"duration_ns"`
@@ -40,11 +43,12 @@ type Revision struct {
 
 // Partial is a file of which only the first statements are applied.
 type Partial struct {
-	File    string `json:"file"`
-	Applied int    `json:"applied"`
-	Total   int    `json:"total"`
-	// Stmt is the statement the file stopped at, as it was then, and Line where it begins; Line is 0 if the file holds
-	// another one there now, or none.
+	File string `json:"file"`
+	// Applied of the Total statements are applied.
+	Applied int `json:"applied"`
+	Total   int `json:"total"`
+	// Stmt is the statement at which the file stopped, as it was then. Line is the line on which it begins, 0 if the
+	// file has changed there.
 	Stmt string `json:"stmt"`
 	Line int    `json:"line"`
 	// Error is the database's answer to it, without the values of rows; empty if InDoubt.
@@ -53,9 +57,10 @@ type Partial struct {
 	InDoubt bool `json:"in_doubt,omitempty"`
 }
 
-// ReadStatus compares the database at url with a directory; nil is the embedded one. It changes nothing. Where
-// directory and history disagree, the error is the [*ChecksumError] or [*HistoryError] that [Apply] would return and
-// the status, read as far as it goes, is returned with it.
+// ReadStatus compares the database at url with a directory; nil is the embedded one. It changes nothing, and may be
+// called while an [Apply] runs. If directory and history disagree, the error is the [*ChecksumError] or [*HistoryError]
+// that Apply would return, and what could be read of the status is returned with it. With any other error the status is
+// nil or incomplete.
 func ReadStatus(ctx context.Context, url string, fsys fs.FS) (s *Status, err error) {
 	db, dir, err := open(ctx, url, fsys, true)
 	if err != nil {
@@ -104,7 +109,7 @@ func ReadStatus(ctx context.Context, url string, fsys fs.FS) (s *Status, err err
 	return s, compareHalf(ctx, db, dir, partly)
 }
 
-// half is the half-applied file of r; without a file if that is gone, and without statements if it cannot be split.
+// half is the half-applied file of r. It has no file if that is gone, and no statements if it cannot be split.
 func half(db *atlasdb.DB, files []atlas.File, r *atlas.Revision) (*todo, error) {
 	d := &todo{rev: r}
 	for _, f := range files {
@@ -120,7 +125,7 @@ func half(db *atlasdb.DB, files []atlas.File, r *atlas.Revision) (*todo, error) 
 	return d, nil
 }
 
-// compareHalf holds the half-applied file against its record as [Apply] would.
+// compareHalf compares the half-applied file with its record as [Apply] would.
 func compareHalf(ctx context.Context, db *atlasdb.DB, dir directory.Dir, half *todo) error {
 	sum, err := dir.Checksum()
 	if err != nil {
@@ -130,7 +135,7 @@ func compareHalf(ctx context.Context, db *atlasdb.DB, dir directory.Dir, half *t
 	if err != nil {
 		return directory.Wrap(dir, err)
 	}
-	// Only of a file that was edited does it matter, and to look at the schema may have to wait for the statement.
+	// It matters only if the file was edited. Looking at the schema may have to wait for the statement.
 	if hash != half.rev.Hash {
 		if half.ran, err = ranBefore(ctx, db, half.rev); err != nil {
 			return err
@@ -149,7 +154,7 @@ func (t *todo) partial() *Partial {
 	if p.InDoubt = strings.HasPrefix(r.Error, inDoubtPrefix); p.InDoubt {
 		p.Error = ""
 	}
-	// Between two statements none is recorded: it stopped at the next one.
+	// Between two statements no statement is recorded: the file stopped at the next one.
 	if t.file != nil && r.Applied < len(t.file.Stmts) && (p.Stmt == "" || p.Stmt == t.file.Stmts[r.Applied].Text) {
 		p.Stmt, p.Line = t.file.Stmts[r.Applied].Text, t.file.Line(r.Applied)
 	}

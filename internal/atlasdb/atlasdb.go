@@ -1,5 +1,5 @@
-// Package atlasdb opens a database for migrations: one connection, and on it Atlas's driver, put right where it
-// misreads what servers and SQLite hold.
+// Package atlasdb opens a database for migrations: a [DB] is one connection with Atlas's driver on it. It corrects what
+// that driver misreads: columns that SELECT * leaves out, foreign keys and virtual tables of SQLite.
 //
 // It knows nothing of directories and plans. Services connect through package authgraph instead.
 package atlasdb
@@ -142,8 +142,8 @@ func (db *DB) Rows(ctx context.Context, query string, fn func([]sql.NullString),
 	return rows.Err()
 }
 
-// ChecksOn, in a SET, has the server look at the rows when a key or a check is added to a table, also where a file
-// turned that off before on the connection. MySQL takes what only MariaDB has for a comment.
+// ChecksOn is the part of a SET after which the server checks the rows when a key or a CHECK is added to a table, even
+// if a file turned that off on the connection. The variable that only MariaDB has is in a comment for MySQL.
 const ChecksOn = "foreign_key_checks = 1, unique_checks = 1 /*M!100201 , check_constraint_checks = 1 */"
 
 func openDriver(ctx context.Context, name string, conn schema.ExecQuerier) (atlas.Driver, error) {
@@ -156,9 +156,9 @@ func openDriver(ctx context.Context, name string, conn schema.ExecQuerier) (atla
 	return mysql.Open(legibleColumns{conn})
 }
 
-// legibleColumns has Atlas (v1.3.0, parseExtra) read a column that SELECT * leaves out as any other: it fails at the
-// words that servers add for one (MySQL manual, Invisible Columns; MariaDB documentation, Invisible Columns,
-// System-Versioned Tables).
+// legibleColumns lets Atlas read a column that SELECT * leaves out like any other. Atlas (v1.3.0, parseExtra) fails at
+// the words that servers add for such a column (MySQL manual, Invisible Columns; MariaDB documentation, Invisible
+// Columns, System-Versioned Tables).
 type legibleColumns struct{ schema.ExecQuerier }
 
 func (c legibleColumns) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {

@@ -12,10 +12,10 @@ import (
 	"ariga.io/atlas/sql/sqlite"
 )
 
-// sqliteDriver is Atlas's driver, over whose inspection (v1.3.0, inspect.addFKs) it puts two things right. A foreign
-// key that it cannot read is left with its result open, and closing the connection then waits for ever. And it cannot
-// read two that SQLite takes: one without a column list, and one of a table to itself that spells its column in other
-// letters.
+// sqliteDriver is Atlas's driver with two corrections to how it reads foreign keys (v1.3.0, inspect.addFKs). Atlas
+// leaves the result open if it cannot read a key, and closing the connection then waits for ever. And Atlas cannot read
+// two kinds of key that SQLite takes: one without a column list, and one of a table to itself that spells its column in
+// other letters.
 type sqliteDriver struct {
 	*sqlite.Driver
 	conn *sqliteConn
@@ -69,7 +69,7 @@ func (c *sqliteConn) QueryContext(ctx context.Context, query string, args ...any
 	return c.open, err
 }
 
-// close ends the last result. Its reader is done with it: no error there is news.
+// close ends the last result. Its reader is done with it, so an error does not matter.
 func (c *sqliteConn) close() {
 	if c.open != nil {
 		_ = c.open.Close()

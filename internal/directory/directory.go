@@ -1,7 +1,8 @@
-// Package directory reads and writes migration directories: versioned SQL files and atlas.sum, in the format of Atlas
-// (https://atlasgo.io/concepts/migration-directory).
+// Package directory reads and writes migration directories: versioned SQL files and their checksums in atlas.sum, in
+// the format of Atlas (https://atlasgo.io/concepts/migration-directory). It splits files into statements and refuses
+// the directories of other tools.
 //
-// It splits files into statements and checks what stands in the folder. It opens no database.
+// It opens no database and plans nothing.
 package directory
 
 import (
@@ -71,7 +72,7 @@ func (d *readOnly) WriteFile(name string, _ []byte) error {
 	return &fs.PathError{Op: "write", Path: name, Err: errors.ErrUnsupported}
 }
 
-// pathOf is where the directory lies, for messages.
+// pathOf is what messages call the directory: its path, or what it is.
 func pathOf(dir Dir) string {
 	if named, ok := dir.(interface{ Path() string }); ok && named.Path() != "" {
 		return named.Path()

@@ -23,7 +23,7 @@ func (e *NameError) Error() string {
 
 // Error is a migration directory that cannot be used.
 type Error struct {
-	// Path is where the directory lies.
+	// Path is the directory's path, or another name if it is in no folder.
 	Path string
 	// Err says what is wrong.
 	Err error

@@ -161,13 +161,13 @@ func (e *VersionError) Error() string { return fmt.Sprintf("no migration has ver
 
 // LockError is another writer that held the lock for longer than the timeout.
 type LockError struct {
-	// Timeout is how long it was waited for: on a server, whole seconds.
+	// Timeout is how long the wait was: on a server, whole seconds.
 	Timeout time.Duration
 	// Connection is the id of the server's connection that holds the lock; 0 if it is not known.
 	Connection int64
 }
 
-// Found says who holds the lock, and for how long it was waited.
+// Found says who holds the lock, and how long the wait was.
 func (e *LockError) Found() string {
 	holder := ""
 	if e.Connection != 0 {

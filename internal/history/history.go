@@ -1,7 +1,7 @@
-// Package history keeps the record of what was applied to a database, in Atlas's table atlas_schema_revisions, and the
-// lock that one writer of it holds at a time. It says how a directory and a history agree.
+// Package history keeps the record of what was applied to a database in Atlas's table atlas_schema_revisions, which is
+// a [Store], and the lock that only one writer holds at a time. [Verify] says whether a directory continues a history.
 //
-// It executes no migration: package migrate does, and adopt begins a history with a baseline.
+// It executes no migration: package migrate does. Package adopt begins a history with a baseline.
 package history
 
 import (
@@ -38,7 +38,7 @@ func Verify(dir directory.Dir, revs []*atlas.Revision) error {
 	for _, r := range revs {
 		byVersion[r.Version] = r
 	}
-	// A baseline stands for the files before it.
+	// A baseline also counts for the files before it.
 	first, last := "", revs[len(revs)-1].Version
 	if revs[0].Type == atlas.RevisionTypeBaseline {
 		first = revs[0].Version

@@ -15,7 +15,7 @@ import (
 // DefaultLockTimeout is how long one writer waits for another.
 const DefaultLockTimeout = time.Minute
 
-// LockTimeout is the timeout that an option stands for: 0 is the default.
+// LockTimeout is the timeout of an option: 0 is the default, a negative one is an error.
 func LockTimeout(d time.Duration) (time.Duration, error) {
 	if d < 0 {
 		return 0, fmt.Errorf("the lock timeout %s is negative: leave it out to wait %s", d, DefaultLockTimeout)

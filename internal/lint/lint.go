@@ -250,11 +250,11 @@ func (l *linter) refused(ctx context.Context, f atlas.File, err error) error {
 // scanError is a file whose statements cannot be told apart.
 type scanError struct{ error }
 
-// line is where Atlas's scanner stopped: its errors begin with line:column.
+// line is the line at which Atlas's scanner stopped: its errors begin with line:column.
 func (e *scanError) line() int {
 	n := 1
 	if err := errors.Unwrap(e.error); err != nil {
-		_, _ = fmt.Sscanf(err.Error(), "%d:", &n) // line 1 where it is not so
+		_, _ = fmt.Sscanf(err.Error(), "%d:", &n) // line 1 if this one does not
 	}
 	return n
 }

@@ -46,7 +46,7 @@ func Compare(ctx context.Context, dev *Dev, from, to State) (*Comparison, error)
 	return diff, err
 }
 
-// compare is what takes the schema have to the schema want.
+// compare are the changes that take the schema have to the schema want.
 func (d *Dev) compare(have, want *schema.Schema) ([]schema.Change, error) {
 	want.Name, want.Attrs = have.Name, have.Attrs
 	// Both come from the database: without the option a changed CHECK would count as the same one.
@@ -122,7 +122,7 @@ func onUpdate(c *schema.Column) string {
 	return ""
 }
 
-// counts reports whether the server gives the column its value.
+// counts reports whether a column is AUTO_INCREMENT.
 func counts(c *schema.Column) bool { return Attr[*mysql.AutoIncrement](c.Attrs) != nil }
 
 // Attr is the attribute of type T, or nil.

@@ -1,7 +1,8 @@
-// Package planner works out what migrations and schemas lead to, by replaying them on an empty database, and plans what
-// takes one to the other: new migrations, differences, drift.
+// Package planner compares schemas and plans migrations: [Diff] plans the next file of a directory, [Compare] says what
+// separates two states, and [Deviations] what separates a database from its migrations. It learns what a directory or a
+// schema file leads to by replaying it on an empty database, a [Dev].
 //
-// It writes nothing but a planned file into a directory, and changes no database that is in use.
+// It applies nothing and changes no database in use. All that it writes is the file of a [Plan].
 package planner
 
 import (
@@ -220,7 +221,7 @@ func OpenLive(ctx context.Context, url string) (*Dev, error) {
 		return nil, err
 	}
 	if u.Dialect == dialect.SQLite {
-		// To connect would make it.
+		// Connecting would make the file.
 		if _, err := os.Stat(u.Database()); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("there is no database %s: correct the path", u)
 		}

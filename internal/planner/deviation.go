@@ -86,7 +86,7 @@ type described struct {
 	change schema.Change
 }
 
-// describe says of a change that leads back to the migrations what it undoes.
+// describe says what a change undoes that leads back to the migrations.
 func describe(c schema.Change) (found []described) {
 	switch c := c.(type) {
 	case *schema.AddTable:
@@ -109,7 +109,7 @@ func describe(c schema.Change) (found []described) {
 	}
 }
 
-// extra names what a change takes away that no migration makes.
+// extra names the part that a change drops because no migration makes it.
 func extra(c schema.Change) (object, name string) {
 	switch c := c.(type) {
 	case *schema.DropColumn:

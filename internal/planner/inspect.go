@@ -28,7 +28,7 @@ func Inspect(ctx context.Context, dev *Dev, of State) (*schema.Schema, error) {
 	return s, nil
 }
 
-// dropState takes out what a database in use has beside its schema: the table of the history and the next ids.
+// dropState removes what a database in use holds beside its schema: the history table and the next ids.
 func dropState(s *schema.Schema) {
 	s.Tables = slices.DeleteFunc(s.Tables, func(t *schema.Table) bool { return t.Name == atlasdb.RevisionsTable })
 	for _, t := range s.Tables {
@@ -41,7 +41,7 @@ func dropState(s *schema.Schema) {
 	}
 }
 
-// forgetNext takes the next id out of an attribute, and reports whether it is of the kind that holds one.
+// forgetNext removes the next id from an attribute, and reports whether the attribute is AUTO_INCREMENT.
 func forgetNext(a schema.Attr) bool {
 	next, ok := a.(*mysql.AutoIncrement)
 	if ok {

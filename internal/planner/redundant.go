@@ -15,7 +15,7 @@ import (
 // RedundantIndex is an index that costs writes and serves no query.
 type RedundantIndex struct {
 	Table, Index string
-	// Text says which other index does all it does.
+	// Text names the index that makes it redundant.
 	Text string
 }
 
@@ -52,7 +52,7 @@ func Redundant(t *schema.Table) (found []RedundantIndex) {
 			if short.Unique && !(same && longUnique) {
 				continue
 			}
-			// Of two that are the same the later is to go.
+			// The later one of two equal indexes is redundant.
 			if same && short.Unique == longUnique && n < m {
 				continue
 			}
@@ -94,8 +94,8 @@ func begins(short, long *schema.Index) bool {
 
 var collate = regexp.MustCompile(`(?i)\bCOLLATE\b`)
 
-// plain reports whether an index is a sorted one of all rows that queries use. Of SQLite's collations Atlas tells
-// nothing but the statement.
+// plain reports whether queries use an index, and it is sorted and holds all rows. Atlas reports a collation of SQLite
+// only in the text of the statement.
 func plain(i *schema.Index) bool {
 	if isHidden(i) {
 		return false

@@ -71,7 +71,7 @@ func scratchFile(ctx context.Context) (*Dev, error) {
 		return nil, err
 	}
 	drop := func(context.Context) error { return os.RemoveAll(folder) }
-	// Without the parameters of the other file, which may be one to read only.
+	// The parameters of the other URL are left out: they may say read-only.
 	u, err := dburl.Parse("sqlite://scratch")
 	if err != nil {
 		return nil, errors.Join(err, drop(ctx))
@@ -98,7 +98,7 @@ type ScratchError struct {
 	Err error
 }
 
-// Found says where it was tried, and what the server answered.
+// Found names the server and says what it answered.
 func (e *ScratchError) Found() string {
 	return fmt.Sprintf("make a scratch database on %s: %v", e.URL, e.Err)
 }

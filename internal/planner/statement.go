@@ -48,7 +48,7 @@ func code(name, stmt string) string {
 	})
 }
 
-// unquote is the name that an identifier stands for.
+// unquote is an identifier without its quotes.
 func unquote(id string) string {
 	if q := id[:1]; q == "`" || q == `"` {
 		return strings.ReplaceAll(id[1:len(id)-1], q+q, q)
@@ -129,8 +129,7 @@ func newTableName(sql string) string {
 	return ""
 }
 
-// renamedTables are the changes of a RENAME TABLE statement, which is executed
-// from left to right and may swap tables.
+// renamedTables are the changes of a RENAME TABLE statement, which is executed from left to right and may swap tables.
 func renamedTables(sql string, from, to *schema.Schema) (changes schema.Changes) {
 	type pair struct{ from, to string }
 	var pairs []pair
@@ -138,7 +137,7 @@ next:
 	for _, m := range renamePair.FindAllStringSubmatch(sql, -1) {
 		p := pair{unquote(m[1]), unquote(m[3])}
 		if m[2] != "" && unquote(m[2]) != to.Name {
-			p.to = m[2] + "." + m[3] // which no table here is called
+			p.to = m[2] + "." + m[3] // no table here has such a name
 		}
 		for i := range pairs {
 			if pairs[i].to == p.from {
@@ -162,8 +161,8 @@ next:
 	return changes
 }
 
-// renameTable replaces the drop of table from and the addition of table to by
-// a rename and by what else the statement did to the table's columns.
+// renameTable replaces the drop of table from and the addition of table to by a rename and by the statement's changes
+// to columns and indexes.
 func (d *Dev) renameTable(changes schema.Changes, from, to string) (schema.Changes, error) {
 	i, j := changes.IndexDropTable(from), changes.IndexAddTable(to)
 	if i < 0 || j < 0 {
@@ -192,8 +191,8 @@ func (d *Dev) renameTable(changes schema.Changes, from, to string) (schema.Chang
 	return changes, nil
 }
 
-// renameColumnIn is for CHANGE too, which can also make the column NOT NULL:
-// hence a modification from one name to another, not a schema.RenameColumn.
+// renameColumnIn makes a modification from one name to another, not a schema.RenameColumn: CHANGE can also make the
+// column NOT NULL.
 func renameColumnIn(t *schema.ModifyTable, from, to string) {
 	changes := schema.Changes(t.Changes)
 	drop, add := -1, -1

@@ -15,7 +15,7 @@ import (
 type TableChange struct {
 	// Table is the name that the table has at the end of the directory.
 	Table string `json:"table"`
-	// File is the migration, Line where the statement begins in it.
+	// File is the migration, Line the line of it on which the statement begins.
 	File string `json:"file"`
 	Line int    `json:"line"`
 	Stmt string `json:"stmt"`

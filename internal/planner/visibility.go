@@ -17,7 +17,7 @@ import (
 // Indexes), IGNORED on MariaDB (documentation, Ignored Indexes). Atlas knows neither.
 type hidden struct{ schema.Attr }
 
-// visibility is a change of whether queries use an index, into what it says.
+// visibility is the change that makes queries use index I, or not, as the index itself says.
 type visibility struct {
 	schema.Change
 	I *schema.Index
