@@ -98,7 +98,7 @@ func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
 	}
 	result := adoptResult{source: source{Database: u.String(), Directory: dir.String()}}
 	m.announce(result.source)
-	if err := dir.filled(); err != nil {
+	if err := m.filled(dir); err != nil {
 		return err
 	}
 	o.Dir = dir.Dir
@@ -119,12 +119,14 @@ func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
 			if m.format == formatJSON {
 				err = errors.Join(err, m.printJSON(result))
 			}
-			return fmt.Errorf("%w; authgraph adopt shows what is left and what stands in the way, and authgraph adopt --apply goes on", err)
+			return fmt.Errorf("%w; %[2]s shows what is left and what stands in the way, and %[2]s --apply goes on",
+				err, m.command("adopt"))
 		}
 		return err
 	}
 	if n := len(result.Obstacles); n > 0 {
-		err = &findings{fmt.Sprintf("%s in the way, nothing was changed: put them right, then run authgraph adopt again", stands(n))}
+		err = &findings{fmt.Sprintf("%s in the way, nothing was changed: put them right, then run %s again",
+			stands(n), m.command("adopt"))}
 	} else if o.out != "" {
 		if err := writeNew(o.out, adoptSQL(result)); err != nil {
 			return err
@@ -171,11 +173,10 @@ func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
 		}
 		return
 	}
-	next := "next: authgraph adopt --apply"
+	next := "next: " + m.command("adopt") + " --apply"
 	if o.NormalizeEmails && len(r.Addresses) > 0 {
 		next += " --normalize-emails"
 	}
-	next = m.hint(next)
 	wrote, statements := "", count(len(r.Statements), "statement")
 	if r.Out != "" {
 		wrote = "wrote " + r.Out + ": "

@@ -1,7 +1,8 @@
 // Package cli is the command line of authgraph, one file a command: that of
 // authgraph diff is diff.go, that of authgraph migrate diff is migrate_diff.go.
-// It parses, prints and decides the exit code; the work is done by package
-// migrate and the client.
+// It parses, asks, prints, words what to do about an error in flags and commands, and
+// decides the exit code. It does none of the work: packages install, adopt, lint, doctor,
+// planner and migrate do.
 package cli
 
 import (
@@ -102,6 +103,8 @@ type app struct {
 	format         string
 	// urlFrom is where the database URL comes from; empty for --url.
 	urlFrom string
+	// dirPath is the migration directory of --dir; empty where that is the default one.
+	dirPath string
 	// answers reads the terminal, once something was asked.
 	answers *bufio.Reader
 }
@@ -116,15 +119,6 @@ func (a *app) run(fn func(ctx context.Context, args []string) error) func(*cobra
 		return &failure{err}
 	}
 }
-
-// reworded is an error with a text that says more than its own.
-type reworded struct {
-	error
-	text string
-}
-
-func (e *reworded) Error() string { return e.text }
-func (e *reworded) Unwrap() error { return e.error }
 
 // oneLine keeps a text to one printable line, whatever a server or a file put
 // into it.

@@ -74,7 +74,7 @@ func (a *app) demo(ctx context.Context) (err error) {
 	report, err := migrate.Apply(ctx, raw, migrate.ApplyOptions{})
 	var dirty *migrate.DirtyError
 	if errors.As(err, &dirty) {
-		return fmt.Errorf("%w (both are flags of authgraph migrate apply; the demo can follow it)", err)
+		return &advised{dirty, a.remedy(dirty) + " (both are flags of authgraph migrate apply; the demo can follow it)"}
 	}
 	if err != nil {
 		return err

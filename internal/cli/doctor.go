@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -79,6 +80,16 @@ type doctorSummary struct {
 	OK       int `json:"ok"`
 	// Unchecked are those of them that say why a check could not be made.
 	Unchecked int `json:"unchecked"`
+}
+
+// named is a command in a finding that says what to run next.
+var named = regexp.MustCompile(`\bauthgraph (adopt|migrate (apply|diff|hash|status))\b`)
+
+// hint adds the --dir that was given to the commands a finding names.
+func (o doctorOptions) hint(text string) string {
+	return named.ReplaceAllStringFunc(text, func(command string) string {
+		return o.command(strings.TrimPrefix(command, "authgraph "))
+	})
 }
 
 func (o doctorOptions) doctor(ctx context.Context) error {
@@ -176,13 +187,7 @@ type doctorBar struct{ bar *progressbar.ProgressBar }
 
 func (b *doctorBar) show(a *app, code string, n, total int) {
 	if b.bar == nil {
-		b.bar = progressbar.NewOptions(total,
-			progressbar.OptionSetWriter(a.stderr),
-			progressbar.OptionSetWidth(24),
-			progressbar.OptionSetPredictTime(false),
-			progressbar.OptionShowCount(),
-			progressbar.OptionClearOnFinish(),
-		)
+		b.bar = a.newBar(total, progressbar.OptionSetPredictTime(false))
 	}
 	b.bar.Describe(code)
 	_ = b.bar.Set(n - 1) // it fails only where the terminal does

@@ -107,6 +107,7 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	if err != nil {
 		return nil, err
 	}
+	i.dirPath = plan.Migrations // a command that an error names works there
 	if err := plan.Check(i.steps(dev)); err != nil {
 		return nil, err
 	}
@@ -210,15 +211,15 @@ func (i *installation) chooseDatabase(ctx context.Context, project *install.Proj
 func (i *installation) address() (string, *dburl.URL, error) {
 	raw := i.url
 	if raw == "" {
-		raw = os.Getenv("DATABASE_URL")
-		i.urlFrom = "DATABASE_URL"
+		raw = os.Getenv(databaseURL)
+		i.urlFrom = databaseURL
 	}
 	if raw == "" {
 		return "", nil, nil
 	}
 	u, err := dburl.Parse(raw)
 	var bad *dburl.Error
-	if errors.As(err, &bad) && i.urlFrom == "DATABASE_URL" {
+	if errors.As(err, &bad) && i.urlFrom == databaseURL {
 		i.unused(wrongInURL(bad))
 		return "", nil, nil
 	}
@@ -348,7 +349,7 @@ func (i *installation) dev(db string) (func(context.Context) (*planner.Dev, erro
 	}
 	if (u.Dialect == dialect.SQLite) != (db == "sqlite") {
 		kind := strings.TrimSuffix(u.Dialect, "3") // sqlite3 is the driver's name
-		if i.urlFrom != "DATABASE_URL" {
+		if i.urlFrom != databaseURL {
 			return nil, fmt.Errorf("%s names a %s database, and this project is set up for %s: correct it, or leave "+
 				"it out; nothing was changed", flag, kind, db)
 		}

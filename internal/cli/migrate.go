@@ -53,31 +53,8 @@ kind only: hash, new and validate, for SQLite also check, diff and lint.`,
 // migrations is what the commands below migrate share.
 type migrations struct {
 	*app
-	dirPath string
-	devURL  string
-	to      string
-}
-
-// run is that of app; the commands that an error names get the --dir of this one.
-func (m *migrations) run(fn func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
-	return m.app.run(func(ctx context.Context, args []string) error {
-		err := fn(ctx, args)
-		if err == nil {
-			return nil
-		}
-		return &reworded{err, m.hint(err.Error())}
-	})
-}
-
-// named is a command in a text that says what to run next.
-var named = regexp.MustCompile(`\bauthgraph (adopt|migrate (apply|diff|hash|status))\b`)
-
-// hint adds the --dir that was given to the commands a text names.
-func (m *migrations) hint(text string) string {
-	if m.dirPath == "" {
-		return text
-	}
-	return named.ReplaceAllStringFunc(text, func(command string) string { return command + " --dir " + shellWord(m.dirPath) })
+	devURL string
+	to     string
 }
 
 // shellWord quotes a text where a shell would not take it as it is.
@@ -111,7 +88,7 @@ func (m *migrations) addToFlag(cmd *cobra.Command) {
 func (a *app) database() (*dburl.URL, string, error) {
 	raw := a.url
 	if raw == "" {
-		raw, a.urlFrom = os.Getenv("DATABASE_URL"), "DATABASE_URL"
+		raw, a.urlFrom = os.Getenv(databaseURL), databaseURL
 	}
 	if raw == "" {
 		return nil, "", errNoDatabase
@@ -119,6 +96,9 @@ func (a *app) database() (*dburl.URL, string, error) {
 	u, err := dburl.Parse(raw)
 	return u, raw, err
 }
+
+// databaseURL is the environment variable that names the database.
+const databaseURL = "DATABASE_URL"
 
 var errNoDatabase = errors.New("no database is named: set DATABASE_URL, as in mysql://user:password@localhost:3306/app, or use --url (a file .env is not read)")
 
@@ -233,7 +213,7 @@ func notEmbedded(name string) error {
 }
 
 // filled is an error for a directory without a migration, of which there is nothing to say.
-func (d migrationDir) filled() error {
+func (a *app) filled(d migrationDir) error {
 	files, err := d.Files()
 	if err != nil || len(files) > 0 {
 		return err
@@ -241,7 +221,8 @@ func (d migrationDir) filled() error {
 	if err := directory.Validate(d.Dir); err != nil {
 		return err
 	}
-	return fmt.Errorf("%s holds no migrations: plan the first with authgraph migrate diff NAME, or correct --dir", d)
+	return fmt.Errorf("%s holds no migrations: plan the first with %s NAME, or correct --dir", d,
+		a.command("migrate diff"))
 }
 
 // holdsMigrations reports whether a folder is meant to be a directory, although

@@ -80,12 +80,12 @@ func (m *migrations) apply(ctx context.Context, opts migrate.ApplyOptions, verbo
 	if err != nil {
 		return err
 	}
-	if err := checkVersions(dir, opts.To, opts.Baseline); err != nil {
+	if err := m.checkVersions(dir, opts.To, opts.Baseline); err != nil {
 		return err
 	}
 	src := source{Database: u.String(), Directory: dir.String()}
 	m.announce(src)
-	if err := dir.filled(); err != nil {
+	if err := m.filled(dir); err != nil {
 		return err
 	}
 	opts.Dir = dir.Dir
@@ -112,14 +112,14 @@ func (m *migrations) apply(ctx context.Context, opts migrate.ApplyOptions, verbo
 		m.printReport(report)
 	}
 	if isStmt {
-		return fmt.Errorf("%w; %s", err, advice(err, u.Dialect))
+		return fmt.Errorf("%w; %s", err, m.advice(err, u.Dialect))
 	}
 	return err
 }
 
 // checkVersions looks for versions that the directory does not have before the
 // database is opened, which would leave an empty SQLite file.
-func checkVersions(dir migrationDir, versions ...string) error {
+func (m *migrations) checkVersions(dir migrationDir, versions ...string) error {
 	if err := directory.Validate(dir.Dir); err != nil {
 		return err
 	}
@@ -129,27 +129,33 @@ func checkVersions(dir migrationDir, versions ...string) error {
 	}
 	for _, v := range versions {
 		if v != "" && !slices.ContainsFunc(files, func(f atlas.File) bool { return f.Version() == v }) {
-			return fmt.Errorf("%w: authgraph migrate status lists them", &history.VersionError{Version: v})
+			return fmt.Errorf("%w: %s lists them", &history.VersionError{Version: v}, m.command("migrate status"))
 		}
 	}
 	return nil
 }
 
-// correctFile is what to do where the statement itself is wrong.
-const correctFile = " (to correct the file, edit only what has not run, then authgraph migrate hash and authgraph migrate apply --accept-edit)"
+// goOn is what to do about a statement that a server refused.
+func (m *migrations) goOn() string {
+	apply := m.command("migrate apply")
+	return fmt.Sprintf("fix the cause, then run %s again: it goes on at this statement "+
+		"(to correct the file, edit only what has not run, then %s and %s --accept-edit)",
+		apply, m.command("migrate hash"), apply)
+}
 
 // advice is what to do about a statement that stopped an apply.
-func advice(err error, name string) string {
+func (m *migrations) advice(err error, name string) string {
 	var refused *mysql.MySQLError
+	again := "run " + m.command("migrate apply") + " again"
 	switch {
 	case name == dialect.SQLite && errors.Is(err, context.Canceled):
-		return "nothing of the file stays applied: run authgraph migrate apply again"
+		return "nothing of the file stays applied: " + again
 	case name == dialect.SQLite:
-		return "nothing of the file stays applied: fix the cause, then run authgraph migrate apply again"
+		return "nothing of the file stays applied: fix the cause, then " + again
 	case !errors.As(err, &refused):
-		return "run authgraph migrate apply again: it finds out whether the statement took effect, and goes on"
+		return again + ": it finds out whether the statement took effect, and goes on"
 	default:
-		return "fix the cause, then run authgraph migrate apply again: it goes on at this statement" + correctFile
+		return m.goOn()
 	}
 }
 

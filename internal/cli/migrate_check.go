@@ -65,7 +65,7 @@ func (m *migrations) check(ctx context.Context) error {
 		return err
 	}
 	if drift != nil {
-		return &findings{drift.Error()}
+		return &findings{m.line(drift)}
 	}
 	return nil
 }
@@ -78,7 +78,7 @@ func (m *migrations) printCheck(r checkResult, dir migrationDir) error {
 		fmt.Fprintln(m.stderr, "in step: the directory leads to the desired schema")
 	case m.format == formatGitHub:
 		m.annotation("error", dir.file("atlas.sum"), 0, "migration missing",
-			m.hint("no migration leads to the schema; plan it with authgraph migrate diff NAME, which would write:\n")+r.SQL)
+			"no migration leads to the schema; plan it with "+m.command("migrate diff")+" NAME, which would write:\n"+r.SQL)
 	default:
 		fmt.Fprint(m.stdout, r.SQL)
 	}

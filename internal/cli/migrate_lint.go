@@ -77,7 +77,7 @@ func (m *migrations) lint(ctx context.Context, o lintOptions) error {
 		return err
 	}
 	m.announce(src)
-	if err := dir.filled(); err != nil {
+	if err := m.filled(dir); err != nil {
 		return err
 	}
 	opts := lint.Options{Latest: o.latest}
@@ -96,7 +96,7 @@ func (m *migrations) lint(ctx context.Context, o lintOptions) error {
 		report.Files[i] = dir.file(name)
 	}
 	for i, d := range report.Diagnostics {
-		report.Diagnostics[i].File, report.Diagnostics[i].Text = dir.file(d.File), m.hint(d.Text)
+		report.Diagnostics[i].File, report.Diagnostics[i].Text = dir.file(d.File), d.Text
 	}
 	if err := m.printLint(lintResult{src, report}); err != nil {
 		return err

@@ -43,7 +43,7 @@ func (m *migrations) status(ctx context.Context) error {
 	}
 	src := source{Database: u.String(), Directory: dir.String()}
 	m.announce(src)
-	if err := dir.filled(); err != nil {
+	if err := m.filled(dir); err != nil {
 		return err
 	}
 	s, err := migrate.ReadStatus(ctx, raw, dir.Dir)
@@ -79,16 +79,17 @@ func (m *migrations) printStatus(s *migrate.Status, err error) {
 	switch {
 	case s.Partial != nil || err != nil:
 	case len(s.Pending) > 0:
-		fmt.Fprintln(m.stdout, m.hint("next: authgraph migrate apply"))
+		fmt.Fprintln(m.stdout, "next: "+m.command("migrate apply"))
 	default:
 		fmt.Fprintln(m.stdout, "up to date")
 	}
 }
 
 func (m *migrations) printPartial(p *migrate.Partial, err error) {
-	answer, next := oneLine(p.Error), "fix the cause, then run authgraph migrate apply again: it goes on at this statement"+correctFile
+	answer, next := oneLine(p.Error), m.goOn()
 	if p.InDoubt {
-		answer, next = "none: it is running now, or was cut off while running", "run authgraph migrate apply: it waits, finds out whether the statement took effect, and goes on"
+		answer = "none: it is running now, or was cut off while running"
+		next = "run " + m.command("migrate apply") + ": it waits, finds out whether the statement took effect, and goes on"
 	}
 	fmt.Fprintf(m.stdout, "half applied  %s: %d of %d statements\n", p.File, p.Applied, p.Total)
 	if p.Stmt != "" {
@@ -102,7 +103,7 @@ func (m *migrations) printPartial(p *migrate.Partial, err error) {
 		fmt.Fprintf(m.stdout, "  answer      %s\n", answer)
 	}
 	if err == nil {
-		fmt.Fprintf(m.stdout, "  next        %s\n", m.hint(next))
+		fmt.Fprintf(m.stdout, "  next        %s\n", next)
 	}
 }
 

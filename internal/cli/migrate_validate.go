@@ -27,7 +27,7 @@ func newValidate(m *migrations) *cobra.Command {
 			if err := directory.Validate(dir.Dir); err != nil {
 				return err
 			}
-			if err := dir.filled(); err != nil {
+			if err := m.filled(dir); err != nil {
 				return err
 			}
 			return m.printFiles(src, dir, "valid: atlas.sum matches")

@@ -31,6 +31,16 @@ type fileLine struct {
 	took      time.Duration
 }
 
+// newBar is a bar on standard error of which nothing is left once it is full.
+func (a *app) newBar(total int, options ...progressbar.Option) *progressbar.ProgressBar {
+	return progressbar.NewOptions(total, append(options,
+		progressbar.OptionSetWriter(a.stderr),
+		progressbar.OptionSetWidth(24),
+		progressbar.OptionShowCount(),
+		progressbar.OptionClearOnFinish(),
+	)...)
+}
+
 func newApplyPrinter(a *app, verbose bool) *applyPrinter {
 	text := a.format == formatText
 	bar := text && !verbose && isTerminal(a.stderr)
@@ -62,13 +72,7 @@ func (p *applyPrinter) begin(s migrate.Progress) {
 		return
 	}
 	if p.bar == nil {
-		p.bar = progressbar.NewOptions(s.Steps,
-			progressbar.OptionSetWriter(p.stderr),
-			progressbar.OptionSetWidth(24),
-			progressbar.OptionSetPredictTime(false),
-			progressbar.OptionShowCount(),
-			progressbar.OptionClearOnFinish(),
-		)
+		p.bar = p.newBar(s.Steps, progressbar.OptionSetPredictTime(false))
 	}
 	p.bar.Describe(fmt.Sprintf("%s %d/%d", s.File, s.Index, s.Total))
 }

@@ -194,13 +194,7 @@ const everyBatches = 10
 func (p *purgePrinter) begin(total int, onTerminal bool) {
 	p.total = total
 	if total > 0 && onTerminal {
-		p.bar = progressbar.NewOptions(total,
-			progressbar.OptionSetWriter(p.stderr),
-			progressbar.OptionSetWidth(24),
-			progressbar.OptionShowCount(),
-			progressbar.OptionClearOnFinish(),
-			progressbar.OptionSetDescription("deleting"),
-		)
+		p.bar = p.newBar(total, progressbar.OptionSetDescription("deleting"))
 	}
 }
 

@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/history"
 	"github.com/authgraph/authgraph/internal/install"
+	"github.com/authgraph/authgraph/internal/planner"
 )
 
 // remedied is an error of a library that keeps what was found apart from what to do about
@@ -47,8 +51,6 @@ func (a *app) reworded(err error) string {
 		if a.urlFrom != "" {
 			return "database URL (from " + a.urlFrom + ")" + whatOfURL(e)
 		}
-	case *reworded:
-		return e.text
 	case *advised:
 		return e.Found() + ": " + e.advice
 	case remedied:
@@ -100,8 +102,69 @@ func (a *app) remedy(err remedied) string {
 		return "run authgraph there"
 	case *install.Error:
 		return installRemedy(e)
+	case *directory.Error:
+		return a.directoryRemedy(e)
+	case *directory.ChecksumError:
+		return "undo the change, or accept it with: " + a.command("migrate hash")
+	case *history.Error:
+		return a.historyRemedy(e)
+	case *history.DirtyError:
+		return "use --allow-dirty to add the tables beside it, or --baseline VERSION if that migration's tables are " +
+			"already there; tables that Drizzle made of the ServerCN schema are taken over by " + a.command("adopt")
+	case *history.TakenError:
+		return a.takenRemedy(e)
+	case *planner.DriftError:
+		return "plan what is missing with: " + a.command("migrate diff") + " NAME"
+	case *planner.FlavourError:
+		return "name an empty database of " + e.Flavour + " with --dev-url"
+	case *planner.ScratchError:
+		return "name an empty database with --dev-url"
 	}
 	return ""
+}
+
+// command is a command of authgraph, to be run next, with the --dir of this one.
+func (a *app) command(name string) string {
+	command := "authgraph " + name
+	if a.dirPath != "" {
+		command += " --dir " + shellWord(a.dirPath)
+	}
+	return command
+}
+
+func (a *app) directoryRemedy(e *directory.Error) string {
+	switch e.Problem {
+	case directory.ProblemSameVersion:
+		return "rename one, then run: " + a.command("migrate hash")
+	case directory.ProblemRewrite:
+		return e.Fix() + " (authgraph migrate new NAME --dir FOLDER)"
+	case directory.ProblemEmpty:
+		return "name the folder of the .sql files, or begin one with: " + a.command("migrate diff") + " NAME"
+	}
+	return ""
+}
+
+func (a *app) historyRemedy(e *history.Error) string {
+	switch e.Reason {
+	case history.Foreign:
+		return "name that directory with --dir, or use another database"
+	case history.OutOfOrder:
+		return "rename it to a new version, then run: " + a.command("migrate hash")
+	case history.PendingPartEdited:
+		return "if the edit repairs what did not run, go on with: " + a.command("migrate apply") + " --accept-edit"
+	}
+	return ""
+}
+
+func (a *app) takenRemedy(e *history.TakenError) string {
+	switch versioned := e.Versioned(); {
+	case !e.Ours():
+		return ""
+	case versioned != "":
+		return fmt.Sprintf("ALTER TABLE %s DROP SYSTEM VERSIONING, with which its old rows go, then %s",
+			dbserver.Quote(versioned), a.command("adopt"))
+	}
+	return "take it over with " + a.command("adopt") + ", or with --baseline VERSION if a migration made it"
 }
 
 func installRemedy(e *install.Error) string {

@@ -133,7 +133,7 @@ func (m *migrations) bench(sources []schemaSource, replays bool) (*workshop, err
 	case !replays:
 		open := func(ctx context.Context) (*planner.Dev, error) { return planner.OpenLive(ctx, live.live) }
 		return &workshop{dialect: live.url.Dialect, name: live.name, open: open}, nil
-	case m.url == "" && m.devURL == "" && os.Getenv("DATABASE_URL") == "":
+	case m.url == "" && m.devURL == "" && os.Getenv(databaseURL) == "":
 		beside := *m.app
 		beside.url = live.live
 		return (&migrations{app: &beside}).workshop()

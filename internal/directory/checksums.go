@@ -55,9 +55,10 @@ func ValidateNew(dir Dir) error {
 	for _, f := range files {
 		if other, ok := seen[f.Version()]; ok {
 			return &Error{
-				Path: pathOf(dir),
-				Err:  fmt.Errorf("%s and %s have the same version", other, f.Name()),
-				fix:  "rename one, then write the checksums anew",
+				Path:    pathOf(dir),
+				Problem: ProblemSameVersion,
+				Err:     fmt.Errorf("%s and %s have the same version", other, f.Name()),
+				fix:     "rename one, then write the checksums anew",
 			}
 		}
 		seen[f.Version()] = f.Name()
@@ -100,7 +101,7 @@ func notBegun(dir Dir) error {
 		return Wrap(dir, err)
 	}
 	return &Error{
-		Path: pathOf(dir), Err: errors.New("it holds no migration"),
+		Path: pathOf(dir), Problem: ProblemEmpty, Err: errors.New("it holds no migration"),
 		fix: "name the folder of the .sql files, or plan a first migration",
 	}
 }

@@ -21,10 +21,25 @@ func (e *NameError) Error() string {
 	return fmt.Sprintf("the name of a migration %s: %q", e.Reason, e.Name)
 }
 
+// Problem is what is wrong with a directory.
+type Problem string
+
+// The problems whose remedy a program can name.
+const (
+	// ProblemSameVersion is two files of one version, of which a history could hold only one.
+	ProblemSameVersion Problem = "same version"
+	// ProblemRewrite is a directory of another tool whose statements are to be written anew.
+	ProblemRewrite Problem = "of another tool, to be written anew"
+	// ProblemEmpty is a folder that holds neither a migration nor an atlas.sum.
+	ProblemEmpty Problem = "empty"
+)
+
 // Error is a migration directory that cannot be used.
 type Error struct {
 	// Path is the directory's path, or another name if it is in no folder.
 	Path string
+	// Problem is empty where Err and Fix say all.
+	Problem Problem
 	// Err says what is wrong.
 	Err error
 

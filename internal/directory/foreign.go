@@ -67,14 +67,15 @@ func holds(dir Dir, name string) bool {
 
 // toolError says what to do with the directory of another tool.
 func toolError(dir Dir, name, tool string) error {
-	fix := "write the statements that go forward into a directory of their own"
+	problem, fix := ProblemRewrite, "write the statements that go forward into a directory of their own"
 	if format, known := imports[tool]; known {
+		problem = ""
 		fix = fmt.Sprintf("convert the directory with: "+
 			"atlas migrate import --from 'file://%s?format=%s' --to 'file://%[1]s-atlas'", pathOf(dir), format)
 	}
 	return &Error{
-		Path: pathOf(dir),
-		Err:  fmt.Errorf("%s is a file of %s, which authgraph does not read", name, tool), fix: fix,
+		Path: pathOf(dir), Problem: problem,
+		Err: fmt.Errorf("%s is a file of %s, which authgraph does not read", name, tool), fix: fix,
 	}
 }
 

@@ -36,8 +36,7 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 	var useless *directory.Error
 	var unreadable *fs.PathError
 	if errors.As(err, &useless) && !errors.As(err, &unreadable) {
-		reason, fix, _ := strings.Cut(useless.Err.Error(), ": ")
-		return []Finding{found(Error, fix, "%s: %s", useless.Path, reason)}, nil
+		return []Finding{found(Error, useless.Fix(), "%s: %v", useless.Path, useless.Err)}, nil
 	}
 	if s == nil {
 		return nil, err

@@ -1,11 +1,9 @@
 package install
 
 import (
-	"path"
 	"slices"
 	"strings"
 
-	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/ent/entity"
 	"github.com/authgraph/authgraph/internal/registry"
 )
@@ -18,21 +16,9 @@ var Entities = registry.Entities
 
 // authNeeds are the names of the entities whose generated packages package auth imports.
 func authNeeds() (names []string, err error) {
-	files, err := goFiles("auth")
+	all, err := importsOf("auth")
 	if err != nil {
 		return nil, err
-	}
-	var all []string
-	for _, file := range files {
-		src, err := authgraph.Files.ReadFile(path.Join("auth", file))
-		if err != nil {
-			return nil, err
-		}
-		paths, err := imports(src)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, paths...)
 	}
 	for _, e := range Entities {
 		if slices.Contains(all, origin+"/ent/"+strings.ToLower(e.Type)) {

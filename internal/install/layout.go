@@ -49,8 +49,8 @@ func (l layout) desiredFile() string {
 	return "schema.sql"
 }
 
-// layout combines what was asked for with what was installed.
-func (p *Project) layout(o Options) (layout, error) {
+// chooseLayout combines what was asked for with what was installed.
+func (p *Project) chooseLayout(o Options) (layout, error) {
 	l := layout{module: p.Module, db: o.DB, dir: o.Dir}
 	if r := p.record; r != nil {
 		if o.DB != "" && o.DB != r.layout.db {

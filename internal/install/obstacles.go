@@ -12,6 +12,30 @@ import (
 	"unicode"
 )
 
+// obstacles refuses a project in which what is to be installed has no place.
+func (p *Project) obstacles(l layout, sources []source) error {
+	if err := p.clash(l, sources); err != nil {
+		return err
+	}
+	if err := p.mixed(l, sources); err != nil {
+		return err
+	}
+	for _, name := range []string{"go.mod", "go.sum", l.dir, path.Join(l.migrations, "atlas.sum"), RecordFile} {
+		if err := p.link(name); err != nil {
+			return err
+		}
+	}
+	if err := p.linksIn(l); err != nil {
+		return err
+	}
+	for _, s := range sources {
+		if err := p.nested(s.path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // link refuses a path that is a symbolic link or below one: what was written
 // through it could not be undone.
 func (p *Project) link(name string) error {

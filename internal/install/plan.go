@@ -62,6 +62,8 @@ type Plan struct {
 	Entities []string `json:"entities"`
 	Auth     bool     `json:"auth"`
 	Files    []File   `json:"files"`
+	// Migrations is the folder of the migrations.
+	Migrations string `json:"-"`
 	// Requirements are the modules that go.mod has to hold.
 	Requirements []Requirement `json:"requirements"`
 	// Notes are what the user should know.
@@ -100,23 +102,60 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if was := p.Version(); semver.IsValid(was) && semver.IsValid(o.Version) && semver.Compare(o.Version, was) < 0 {
 		return nil, &Error{found: versions(was, o.Version), fix: "install the newer one"}
 	}
-	l, err := p.layout(o)
+	l, err := p.chooseLayout(o)
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Entities: []string{}, Module: p.Module, DB: l.db, Dir: l.dir, Auth: o.Auth, project: p, layout: l,
-		upgrade: o.Upgrade}
-	for _, e := range Entities {
-		before := slices.Contains(p.Installed(), e.Name)
-		if before || slices.Contains(o.Entities, e.Name) {
-			plan.Entities = append(plan.Entities, e.Name)
-		}
-		if !before && slices.Contains(o.Entities, e.Name) {
-			plan.added = append(plan.added, e.Name)
+	plan, err := p.newPlan(o, l)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := plan.sources()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.obstacles(l, sources); err != nil {
+		return nil, err
+	}
+	for _, s := range sources {
+		if err := plan.add(ctx, s, o); err != nil {
+			return nil, err
 		}
 	}
-	if p.record != nil {
-		plan.Auth = plan.Auth || p.record.auth
+	plan.noteGone(sources)
+	if plan.Auth && !l.generator {
+		if err := plan.needFeatures(o.Force); err != nil {
+			return nil, err
+		}
+	}
+	if plan.Requirements, err = requirements(sources); err != nil {
+		return nil, err
+	}
+	if p.record != nil && !o.Upgrade && o.Version != "" && o.Version != p.Version() && plan.Changes() {
+		return nil, &Error{
+			Reason: OtherVersion,
+			found:  versions(p.Version(), o.Version),
+			fix:    "upgrade the project first",
+		}
+	}
+	return plan, nil
+}
+
+// newPlan is a plan without files yet. Its entities are those installed before and those asked for.
+func (p *Project) newPlan(o Options, l layout) (*Plan, error) {
+	plan := &Plan{
+		Module: p.Module, DB: l.db, Dir: l.dir, Migrations: l.migrations, Entities: []string{},
+		Auth:    o.Auth || p.was().auth,
+		project: p, layout: l, upgrade: o.Upgrade,
+	}
+	for _, e := range Entities {
+		before, asked := slices.Contains(p.Installed(), e.Name), slices.Contains(o.Entities, e.Name)
+		if before || asked {
+			plan.Entities = append(plan.Entities, e.Name)
+		}
+		if asked && !before {
+			plan.added = append(plan.added, e.Name)
+		}
 	}
 	needs, err := authNeeds()
 	if err != nil {
@@ -130,69 +169,40 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 			fix:    "install them with it",
 		}
 	}
-	sources, err := plan.sources()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.clash(l, sources); err != nil {
-		return nil, err
-	}
-	if err := p.mixed(l, sources); err != nil {
-		return nil, err
-	}
-	for _, name := range []string{"go.mod", "go.sum", l.dir, path.Join(l.migrations, "atlas.sum"), RecordFile} {
-		if err := p.link(name); err != nil {
-			return nil, err
-		}
-	}
-	if err := p.linksIn(l); err != nil {
-		return nil, err
-	}
-	plan.record = &record{version: o.Version, layout: l, entities: plan.Entities, auth: plan.Auth,
-		files: map[string]string{}}
-	for _, s := range sources {
-		if err := p.nested(s.path); err != nil {
-			return nil, err
-		}
-		f, err := p.classify(ctx, s, o)
-		if err != nil {
-			return nil, err
-		}
-		if f.Action.writes() && !(s.need != nil && f.Action == Replace) {
-			if err := p.link(s.path); err != nil {
-				return nil, err
-			}
-		}
-		if s.need != nil && (f.Action == Differs || f.Action == Replace) {
-			// It is as common as it is harmless: it is not in the way, and not ours.
-			f.Action, f.Text = Keep, f.was
-			if !s.met(f.was) {
-				plan.note("", s.path, " is yours and stays as it is", "it needs "+strings.Join(s.need, ", "))
-			}
-			plan.Files = append(plan.Files, f)
-			continue
-		}
-		if f.Action == Deleted && !o.Upgrade {
-			plan.note(DeletedFile, s.path, " was deleted here and stays so", "it comes back where files are replaced")
-		}
-		plan.Files = append(plan.Files, f)
-		plan.record.files[s.path] = s.text
-		plan.record.order = append(plan.record.order, s.path)
-	}
-	plan.noteGone(sources)
-	if plan.Auth && !l.generator {
-		if err := plan.needFeatures(o.Force); err != nil {
-			return nil, err
-		}
-	}
-	if plan.Requirements, err = requirements(sources); err != nil {
-		return nil, err
-	}
-	if p.record != nil && !o.Upgrade && o.Version != "" && o.Version != p.Version() && plan.Changes() {
-		return nil, &Error{Reason: OtherVersion, found: versions(p.Version(), o.Version),
-			fix: "upgrade the project first"}
+	plan.record = &record{
+		version: o.Version, layout: l, entities: plan.Entities, auth: plan.Auth, files: map[string]string{},
 	}
 	return plan, nil
+}
+
+// add adds a file that belongs into the project, with what happens to it.
+func (p *Plan) add(ctx context.Context, s source, o Options) error {
+	f, err := p.project.classify(ctx, s, o)
+	if err != nil {
+		return err
+	}
+	users := s.need != nil && (f.Action == Differs || f.Action == Replace)
+	if f.Action.writes() && !users {
+		if err := p.project.link(s.path); err != nil {
+			return err
+		}
+	}
+	switch {
+	case users:
+		// A file of the user's is as common there as it is harmless: it stays, and is not ours.
+		f.Action, f.Text = Keep, f.was
+		if !s.met(f.was) {
+			p.note("", s.path, " is yours and stays as it is", "it needs "+strings.Join(s.need, ", "))
+		}
+	case f.Action == Deleted && !o.Upgrade:
+		p.note(DeletedFile, s.path, " was deleted here and stays so", "it comes back where files are replaced")
+	}
+	p.Files = append(p.Files, f)
+	if !users {
+		p.record.files[s.path] = s.text
+		p.record.order = append(p.record.order, s.path)
+	}
+	return nil
 }
 
 // noteGone notes the files that were installed and are not any more: they

@@ -1,11 +1,12 @@
 // Package install puts the entities of the auth graph, and package auth, into the
-// module of somebody else, as source.
+// module of a user, as source. It asks and prints nothing and knows no flags: that is
+// package cli's.
 //
-// What is installed are this project's own files, embedded, with their import
-// paths rewritten and the edges to entities that are not there taken out.
-// [Project.Plan] works out what to do and changes nothing; [Plan.Apply] does it,
-// or leaves the project as it was. What was installed is recorded with its
-// text, so that later versions can be merged with what the user made of it.
+// The files are this project's own. They are embedded, and get the module's import paths;
+// edges to entities that the module does not have are left out. [Open] finds the module,
+// [Project.Plan] works out what to do and changes nothing, [Plan.Apply] does it or leaves
+// the module as it was. The text of what was installed is recorded, so that a later version
+// can be merged with what the user made of it.
 package install
 
 import (
@@ -76,46 +77,28 @@ func noModule(root string) error {
 	return ErrNoModule
 }
 
+// was is what is recorded of the last run; empty where nothing was installed, or there is no project.
+func (p *Project) was() record {
+	if p == nil || p.record == nil {
+		return record{}
+	}
+	return *p.record
+}
+
 // Installed are the names of the entities that were installed.
-func (p *Project) Installed() []string {
-	if p == nil || p.record == nil {
-		return nil
-	}
-	return p.record.entities
-}
+func (p *Project) Installed() []string { return p.was().entities }
 
-// DB is the database the project was set up for, Dir its ent folder; both are empty
-// where none was.
-func (p *Project) DB() string {
-	if p == nil || p.record == nil {
-		return ""
-	}
-	return p.record.layout.db
-}
+// DB is the database that the project was set up for; empty where it was not.
+func (p *Project) DB() string { return p.was().layout.db }
 
-// Dir is the ent folder the project was set up with; empty where none was.
-func (p *Project) Dir() string {
-	if p == nil || p.record == nil {
-		return ""
-	}
-	return p.record.layout.dir
-}
-
-// Version is that of the authgraph that installed last; empty where none did.
-func (p *Project) Version() string {
-	if p == nil || p.record == nil {
-		return ""
-	}
-	return p.record.version
-}
+// Dir is the ent folder that the project was set up with; empty where it was not.
+func (p *Project) Dir() string { return p.was().layout.dir }
 
 // Migrations is the folder of the migrations; empty where the project was not set up.
-func (p *Project) Migrations() string {
-	if p == nil || p.record == nil {
-		return ""
-	}
-	return p.record.layout.migrations
-}
+func (p *Project) Migrations() string { return p.was().layout.migrations }
+
+// Version is that of the authgraph that installed last; empty where none did.
+func (p *Project) Version() string { return p.was().version }
 
 // file is the path of a file for what works with paths only.
 func (p *Project) file(name string) string { return filepath.Join(p.Root, filepath.FromSlash(name)) }

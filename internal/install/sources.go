@@ -137,26 +137,12 @@ func (l layout) schema(entities []string) (out []source, unwired map[string][]st
 	isEntity := func(name string) bool {
 		return slices.ContainsFunc(Entities, func(e Entity) bool { return e.File == name })
 	}
-	for _, folder := range []string{"schema", "schema/schematype"} {
-		names, err := goFiles("ent/" + folder)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, name := range names {
-			if folder == "schema" && isEntity(name) {
-				continue
-			}
-			src, err := authgraph.Files.ReadFile(path.Join("ent", folder, name))
-			if err != nil {
-				return nil, nil, err
-			}
-			if out, err = l.appendGo(out, l.entFile(path.Join(folder, name)), src,
-				"what the entities share"); err != nil {
-				return nil, nil, err
-			}
-		}
+	const shared = "what the entities share"
+	if out, err = l.appendPackage(out, "ent/schema", l.entFile("schema"), shared, isEntity); err != nil {
+		return nil, nil, err
 	}
-	return out, unwired, nil
+	out, err = l.appendPackage(out, "ent/schema/schematype", l.entFile("schema/schematype"), shared, nil)
+	return out, unwired, err
 }
 
 // auth is package auth, Open and what they import of this project.
@@ -166,25 +152,36 @@ func (l layout) auth() (out []source, err error) {
 		return nil, err
 	}
 	for _, pkg := range packages {
-		names, err := goFiles(pkg)
+		var without func(name string) bool
+		to := pkg
+		if pkg == "." {
+			to, without = "authgraph", func(name string) bool { return name != "authgraph.go" }
+		}
+		if out, err = l.appendPackage(out, pkg, l.beside(to), "package "+path.Base(to), without); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// appendPackage appends the files of a package of this project, those left out that without names.
+func (l layout) appendPackage(
+	out []source, pkg, to, reason string, without func(name string) bool,
+) ([]source, error) {
+	names, err := goFiles(pkg)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if without != nil && without(name) {
+			continue
+		}
+		src, err := authgraph.Files.ReadFile(path.Join(pkg, name))
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range names {
-			if pkg == "." && name != "authgraph.go" {
-				continue
-			}
-			src, err := authgraph.Files.ReadFile(path.Join(pkg, name))
-			if err != nil {
-				return nil, err
-			}
-			to := pkg
-			if pkg == "." {
-				to = "authgraph"
-			}
-			if out, err = l.appendGo(out, l.beside(path.Join(to, name)), src, "package "+path.Base(to)); err != nil {
-				return nil, err
-			}
+		if out, err = l.appendGo(out, path.Join(to, name), src, reason); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
@@ -213,6 +210,26 @@ func goFiles(pkg string) ([]string, error) {
 	return names, nil
 }
 
+// importsOf are the paths that a package of this project imports; one that several files import comes more than once.
+func importsOf(pkg string) (all []string, err error) {
+	names, err := goFiles(pkg)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		src, err := authgraph.Files.ReadFile(path.Join(pkg, name))
+		if err != nil {
+			return nil, err
+		}
+		paths, err := imports(src)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all = append(all, paths...)
+	}
+	return all, nil
+}
+
 // generated reports whether a package of this project is made by the generator.
 func generated(pkg string) bool {
 	return pkg == "ent" || strings.HasPrefix(pkg, "ent/") && pkg != "ent/schema" &&
@@ -223,24 +240,14 @@ func generated(pkg string) bool {
 // neither what is generated nor the schema, which every project has already.
 func closure(packages ...string) ([]string, error) {
 	for i := 0; i < len(packages); i++ {
-		names, err := goFiles(packages[i])
+		paths, err := importsOf(packages[i])
 		if err != nil {
 			return nil, fmt.Errorf("package %s is imported and not embedded: %w", packages[i], err)
 		}
-		for _, name := range names {
-			src, err := authgraph.Files.ReadFile(path.Join(packages[i], name))
-			if err != nil {
-				return nil, err
-			}
-			paths, err := imports(src)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-			for _, p := range paths {
-				pkg, ok := strings.CutPrefix(p, origin+"/")
-				if ok && !generated(pkg) && !strings.HasPrefix(pkg, "ent/schema") && !slices.Contains(packages, pkg) {
-					packages = append(packages, pkg)
-				}
+		for _, p := range paths {
+			pkg, ok := strings.CutPrefix(p, origin+"/")
+			if ok && !generated(pkg) && !strings.HasPrefix(pkg, "ent/schema") && !slices.Contains(packages, pkg) {
+				packages = append(packages, pkg)
 			}
 		}
 	}

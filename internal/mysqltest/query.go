@@ -63,7 +63,8 @@ func Tables(t testing.TB, url string) []string {
 	db := DB(t, url)
 	defer db.Close()
 	if IsSQLite(url) {
-		return Column(t, db, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY 1")
+		return Column(t, db, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "+
+			"ORDER BY 1")
 	}
 	return Column(t, db, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1")
 }
@@ -86,11 +87,13 @@ func Dump(t testing.TB, url string) string {
 		Write(t, &b, db, "SELECT type, name, sql FROM sqlite_master ORDER BY type, name")
 		tables = Column(t, db, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
 	} else {
-		tables = Column(t, db, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1")
+		tables = Column(t, db, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() "+
+			"ORDER BY 1")
 		for _, name := range tables {
 			Write(t, &b, db, "SHOW CREATE TABLE `"+name+"`")
 		}
-		Write(t, &b, db, "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT, SQL_MODE "+
+		Write(t, &b, db, "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, "+
+			"ACTION_STATEMENT, SQL_MODE "+
 			"FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1")
 		Write(t, &b, db, "SELECT ROUTINE_TYPE, ROUTINE_NAME, ROUTINE_DEFINITION, SQL_MODE "+
 			"FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() ORDER BY 1, 2")
@@ -98,7 +101,8 @@ func Dump(t testing.TB, url string) string {
 	for _, name := range tables {
 		columns := "*"
 		if name == revisionsTable {
-			columns = "version, description, type, applied, total, error, error_stmt, hash, partial_hashes, operator_version"
+			columns = "version, description, type, applied, total, error, error_stmt, hash, partial_hashes, " +
+				"operator_version"
 		}
 		Write(t, &b, db, "SELECT "+columns+" FROM `"+name+"` ORDER BY 1")
 	}
