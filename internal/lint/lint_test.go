@@ -296,7 +296,7 @@ CREATE INDEX accounts_note ON accounts (note);`,
 		require.Equal(t, "redundant_index", redundant.Analyzer)
 		require.Equal(t, lint.SeverityWarning, redundant.Severity)
 		require.Contains(t, redundant.Text,
-			`index "logins_account_2" of table "logins" does nothing that index "logins_account" does not do`)
+			`index "logins_account_2" of table "logins" only repeats index "logins_account"`)
 		require.Equal(t, "text_key", key.Analyzer)
 		require.Equal(t, lint.SeverityError, key.Severity)
 		require.Equal(t, 4, key.Line)

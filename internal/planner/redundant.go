@@ -62,7 +62,7 @@ func Redundant(t *schema.Table) (found []RedundantIndex) {
 			}
 			found = append(found, RedundantIndex{
 				Table: t.Name, Index: short.Name,
-				Text: fmt.Sprintf("index %q of table %q does nothing that %s does not do", short.Name, t.Name, what),
+				Text: fmt.Sprintf("index %q of table %q only repeats %s", short.Name, t.Name, what),
 			})
 			break
 		}
