@@ -32,10 +32,14 @@ func ownServer(t *testing.T, product *testserver.Product, flags ...string) strin
 func onServer(t *testing.T, server, name string) string {
 	t.Helper()
 	db := mysqltest.DB(t, server)
-	mysqltest.Exec(t, db, "CREATE DATABASE "+name+" CHARACTER SET utf8mb4", "CREATE USER IF NOT EXISTS u", "GRANT ALL ON "+name+".* TO u", "GRANT ALL ON `authgraph\\_dev\\_%`.* TO u")
+	mysqltest.Exec(t, db, "CREATE DATABASE "+name+" CHARACTER SET utf8mb4", "CREATE USER IF NOT EXISTS u",
+		"GRANT ALL ON "+name+".* TO u", "GRANT ALL ON `authgraph\\_dev\\_%`.* TO u")
 	require.NoError(t, db.Close())
 	return strings.Replace(server, "//root@", "//u@", 1) + name
 }
+
+// products are the servers that a test starts, by their flavour.
+var products = map[string]*testserver.Product{"mysql": testserver.MySQL, "mariadb": testserver.MariaDB}
 
 // Until MariaDB 10.10 and MySQL 8.0 servers gave a TIMESTAMP defaults of their own.
 // What that leads to is what it leads to everywhere, and needs no privilege.
@@ -43,7 +47,7 @@ func TestServersThatGiveTimesADefaultOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	// So that they take the zero times that such servers were run with.
 	flags := []string{"--explicit-defaults-for-timestamp=OFF", "--sql-mode=NO_ENGINE_SUBSTITUTION"}
-	for name, product := range map[string]*testserver.Product{"mysql": testserver.MySQL, "mariadb": testserver.MariaDB} {
+	for name, product := range products {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if name == "mariadb" {
@@ -56,10 +60,13 @@ func TestServersThatGiveTimesADefaultOfTheirOwn(t *testing.T) {
 				dirtest.Apply(t, url, nil)
 				for name, text := range mysqltest.Definitions(t, url) {
 					assert.NotContains(t, text, "0000-00-00", name)
-					assert.Equal(t, 1, strings.Count(strings.ToUpper(text), "ON UPDATE CURRENT_TIMESTAMP"), "%s: only updated_at\n%s", name, text)
+					updates := strings.Count(strings.ToUpper(text), "ON UPDATE CURRENT_TIMESTAMP")
+					assert.Equal(t, 1, updates, "%s: only updated_at\n%s", name, text)
 				}
-				history := mysqltest.Value(t, mysqltest.DB(t, url), "SELECT CONCAT(EXTRA, COALESCE(COLUMN_DEFAULT, '')) FROM information_schema.COLUMNS "+
-					"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'atlas_schema_revisions' AND COLUMN_NAME = 'executed_at'")
+				history := mysqltest.Value(t, mysqltest.DB(t, url),
+					"SELECT CONCAT(EXTRA, COALESCE(COLUMN_DEFAULT, '')) FROM information_schema.COLUMNS "+
+						"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'atlas_schema_revisions' "+
+						"AND COLUMN_NAME = 'executed_at'")
 				assert.Empty(t, history)
 				dir := dirtest.EmbeddedDir(t, dialect.MySQL)
 				found, err := planner.Deviations(t.Context(), dirtest.Scratch(t, url), dir, "", url)
@@ -76,11 +83,17 @@ func TestServersThatGiveTimesADefaultOfTheirOwn(t *testing.T) {
 				url := onServer(t, server, "teams")
 				team(t, url)
 				db := mysqltest.DB(t, url)
-				mysqltest.Exec(t, db, "ALTER TABLE orders ADD COLUMN paid timestamp NOT NULL, ADD COLUMN shipped timestamp", "ALTER TABLE users ADD COLUMN seen timestamp NOT NULL DEFAULT 0")
+				mysqltest.Exec(t, db,
+					"ALTER TABLE orders ADD COLUMN paid timestamp NOT NULL, ADD COLUMN shipped timestamp",
+					"ALTER TABLE users ADD COLUMN seen timestamp NOT NULL DEFAULT 0")
 				_, err := run(t, url, adopt.Options{Apply: true})
 				require.NoError(t, err)
-				assert.Equal(t, "2", mysqltest.Value(t, db, "SELECT COUNT(*) FROM orders WHERE UNIX_TIMESTAMP(shipped) = 0"))
-				assert.Equal(t, "3", mysqltest.Value(t, db, "SELECT COUNT(*) FROM users WHERE UNIX_TIMESTAMP(seen) = 0"))
+				for query, want := range map[string]string{
+					"SELECT COUNT(*) FROM orders WHERE UNIX_TIMESTAMP(shipped) = 0": "2",
+					"SELECT COUNT(*) FROM users WHERE UNIX_TIMESTAMP(seen) = 0":     "3",
+				} {
+					assert.Equal(t, want, mysqltest.Value(t, db, query))
+				}
 			})
 			t.Run("adopt does not invent a time that has to be there", func(t *testing.T) {
 				url := onServer(t, server, "needed")
@@ -102,9 +115,12 @@ func adoptZeroTimes(t *testing.T, url string) {
 	fill(t, url)
 	db := mysqltest.DB(t, url)
 	// As a client writes that leaves out what it does not know.
-	mysqltest.Exec(t, db, "INSERT INTO otps (id, email, otp_hash_code, next_resend_allowed_at, type, expires_at) VALUES (9, 'Ada@example.com', 'x', '2026-01-01', 'signin', '2026-01-01')")
-	assert.Equal(t, "1", mysqltest.Value(t, db, "SELECT COUNT(*) FROM otps WHERE id = 9 AND UNIX_TIMESTAMP(used_at) = 0"))
-	const times = "SELECT GROUP_CONCAT(CONCAT_WS(' ', id, UNIX_TIMESTAMP(next_resend_allowed_at), UNIX_TIMESTAMP(expires_at), UNIX_TIMESTAMP(created_at), UNIX_TIMESTAMP(updated_at)) ORDER BY id) FROM otps"
+	mysqltest.Exec(t, db, "INSERT INTO otps (id, email, otp_hash_code, next_resend_allowed_at, type, expires_at) "+
+		"VALUES (9, 'Ada@example.com', 'x', '2026-01-01', 'signin', '2026-01-01')")
+	const zero = "SELECT COUNT(*) FROM otps WHERE id = 9 AND UNIX_TIMESTAMP(used_at) = 0"
+	assert.Equal(t, "1", mysqltest.Value(t, db, zero))
+	const times = "SELECT GROUP_CONCAT(CONCAT_WS(' ', id, UNIX_TIMESTAMP(next_resend_allowed_at), " +
+		"UNIX_TIMESTAMP(expires_at), UNIX_TIMESTAMP(created_at), UNIX_TIMESTAMP(updated_at)) ORDER BY id) FROM otps"
 	before := mysqltest.Value(t, db, times)
 
 	report, err := run(t, url, adopt.Options{NormalizeEmails: true})
@@ -121,7 +137,8 @@ func adoptZeroTimes(t *testing.T, url string) {
 	_, err = run(t, url, adopt.Options{Apply: true, NormalizeEmails: true})
 	require.NoError(t, err)
 	assert.Equal(t, "0", mysqltest.Value(t, db, "SELECT COUNT(*) FROM otps WHERE used_at IS NOT NULL"))
-	assert.Equal(t, strings.ReplaceAll(before, ".000000", ""), strings.ReplaceAll(mysqltest.Value(t, db, times), ".000000", ""))
+	after := mysqltest.Value(t, db, times)
+	assert.Equal(t, strings.ReplaceAll(before, ".000000", ""), strings.ReplaceAll(after, ".000000", ""))
 	again, err := run(t, url, adopt.Options{Apply: true})
 	require.NoError(t, err)
 	assert.Empty(t, again.Differences)
@@ -140,7 +157,8 @@ func TestTablesAreInnoDBsWhateverTheServersEngineIs(t *testing.T) {
 				_ = mysqltest.MariaDB(t)
 			}
 			root := ownServer(t, server.product, "--default-storage-engine="+server.engine)
-			const engines = "SELECT GROUP_CONCAT(DISTINCT ENGINE) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+			const engines = "SELECT GROUP_CONCAT(DISTINCT ENGINE) FROM information_schema.TABLES " +
+				"WHERE TABLE_SCHEMA = DATABASE()"
 			fresh := onServer(t, root, "fresh")
 			dirtest.Apply(t, fresh, nil)
 			assert.Equal(t, "InnoDB", mysqltest.Value(t, mysqltest.DB(t, fresh), engines))
@@ -161,7 +179,8 @@ func TestTablesAreInnoDBsWhateverTheServersEngineIs(t *testing.T) {
 			}
 			forced := onServer(t, root, "forced")
 			mysqltest.Exec(t, mysqltest.DB(t, root), "SET GLOBAL enforce_storage_engine = Aria")
-			refusedBeforeAnything(t, forced, "the server makes every table with the engine Aria (enforce_storage_engine): the tables need InnoDB")
+			refusedBeforeAnything(t, forced, "the server makes every table with the engine Aria "+
+				"(enforce_storage_engine): the tables need InnoDB")
 		})
 	}
 }
@@ -170,7 +189,8 @@ func TestServersThatAreTooOldAreRefusedBeforeAnythingIsMade(t *testing.T) {
 	t.Parallel()
 	_ = mysqltest.MariaDB(t)
 	url := onServer(t, ownServer(t, testserver.MariaDB, "--version=10.4.34-MariaDB"), "old")
-	refusedBeforeAnything(t, url, "the server is MariaDB 10.4.34-MariaDB, which is too old: MySQL 8.0.16 or MariaDB 10.5 is needed at least")
+	refusedBeforeAnything(t, url, "the server is MariaDB 10.4.34-MariaDB, which is too old: "+
+		"MySQL 8.0.16 or MariaDB 10.5 is needed at least")
 }
 
 // refusedBeforeAnything holds that whatever makes tables is refused with one line,
@@ -192,7 +212,8 @@ func refusedBeforeAnything(t *testing.T, url, text string) {
 		assert.NotContains(t, err.Error(), "\n", what)
 	}
 	assert.Empty(t, mysqltest.Tables(t, url))
-	assert.Equal(t, "0", mysqltest.Value(t, db, `SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE 'authgraph\_dev\_%'`))
+	assert.Equal(t, "0", mysqltest.Value(t, db,
+		`SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE 'authgraph\_dev\_%'`))
 }
 
 func second[T any](_ T, err error) error { return err }

@@ -52,11 +52,14 @@ The definitions are tried out in a scratch database on the same server.`,
 	}
 	m.addDevFlag(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&m.dirPath, "dir", "", "migration directory, a `path` or file://path (default migrate, else the embedded one)")
+	flags.StringVar(&m.dirPath, "dir", "",
+		"migration directory, a `path` or file://path (default migrate, else the embedded one)")
 	flags.BoolVar(&o.Apply, "apply", false, "change the database, and write the baseline")
 	flags.StringVar(&o.out, "out", "", "write the migration to a new `file`, to be reviewed")
-	flags.BoolVar(&o.NormalizeEmails, "normalize-emails", false, "rewrite addresses that are not normalised, which would not be found any more")
-	flags.DurationVar(&o.LockTimeout, "lock-timeout", history.DefaultLockTimeout, "how long to wait for another apply, or for a transaction that uses a table")
+	flags.BoolVar(&o.NormalizeEmails, "normalize-emails", false,
+		"rewrite addresses that are not normalised, which would not be found any more")
+	flags.DurationVar(&o.LockTimeout, "lock-timeout", history.DefaultLockTimeout,
+		"how long to wait for another apply, or for a transaction that uses a table")
 	return cmd
 }
 
@@ -94,7 +97,8 @@ func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
 		return err
 	}
 	if w.dialect == dialect.SQLite {
-		return errors.New("--dev-url names a SQLite file: name an empty database on a server of the same kind and version")
+		return errors.New("--dev-url names a SQLite file: " +
+			"name an empty database on a server of the same kind and version")
 	}
 	result := adoptResult{source: source{Database: u.String(), Directory: dir.String()}}
 	m.announce(result.source)
@@ -113,21 +117,21 @@ func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
 		return err
 	}
 	var blocked *adopt.ObstacleError
-	if err != nil && !errors.As(err, &blocked) {
-		var stmt *adopt.StmtError
-		if errors.As(err, &stmt) {
-			if m.format == formatJSON {
-				err = errors.Join(err, m.printJSON(result))
-			}
-			return fmt.Errorf("%w; %[2]s shows what is left and what stands in the way, and %[2]s --apply goes on",
-				err, m.command("adopt"))
-		}
+	var stmt *adopt.StmtError
+	switch n := len(result.Obstacles); {
+	case errors.As(err, &stmt) && m.format == formatJSON:
+		return errors.Join(err, m.printJSON(result))
+	case err != nil && !errors.As(err, &blocked):
 		return err
-	}
-	if n := len(result.Obstacles); n > 0 {
-		err = &findings{fmt.Sprintf("%s in the way, nothing was changed: put them right, then run %s again",
-			stands(n), m.command("adopt"))}
-	} else if o.out != "" {
+	case n > 0:
+		for i, o := range result.Obstacles {
+			if o.Kind == adopt.ObstacleAddress {
+				result.Obstacles[i].Fix = "--normalize-emails rewrites them"
+			}
+		}
+		found := (&adopt.ObstacleError{Obstacles: n}).Found()
+		err = &findings{found + ": put them right, then run " + m.command("adopt") + " again"}
+	case o.out != "":
 		if err := writeNew(o.out, adoptSQL(result)); err != nil {
 			return err
 		}
@@ -138,13 +142,6 @@ func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
 	}
 	m.printAdoption(result, o)
 	return err
-}
-
-func stands(n int) string {
-	if n == 1 {
-		return "1 obstacle stands"
-	}
-	return fmt.Sprintf("%d obstacles stand", n)
 }
 
 func (m *migrations) adoptProgress(p migrate.Progress) {
@@ -181,6 +178,7 @@ func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
 	if r.Out != "" {
 		wrote = "wrote " + r.Out + ": "
 	}
+	tables := fmt.Sprintf("%sthe tables are those of version %s, ", wrote, r.Version)
 	same := len(r.Statements) == 0
 	done := same && len(r.Addresses) == 0
 	switch {
@@ -189,11 +187,11 @@ func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
 	case r.Applied:
 		fmt.Fprintln(m.stdout, "adopted: the database is at version", r.Version)
 	case done:
-		fmt.Fprintf(m.stdout, "%sthe tables are those of version %s, only the baseline is missing; %s\n", wrote, r.Version, next)
+		fmt.Fprintf(m.stdout, "%sonly the baseline is missing; %s\n", tables, next)
 	case same && !r.Baselined:
-		fmt.Fprintf(m.stdout, "%sthe tables are those of version %s, the baseline is missing and addresses are not normalised; %s\n", wrote, r.Version, next)
+		fmt.Fprintf(m.stdout, "%sthe baseline is missing and addresses are not normalised; %s\n", tables, next)
 	case same:
-		fmt.Fprintf(m.stdout, "%sthe tables are those of version %s, only addresses are not normalised; %s\n", wrote, r.Version, next)
+		fmt.Fprintf(m.stdout, "%sonly addresses are not normalised; %s\n", tables, next)
 	case r.Out != "":
 		fmt.Fprintf(m.stdout, "%s%s; %s\n", wrote, statements, next)
 	default:
@@ -240,7 +238,11 @@ func describe(o adopt.Obstacle) string {
 		at += "." + strings.Join(o.Columns, ", ")
 	}
 	if o.Rows == 0 {
-		return oneLine(fmt.Sprintf("%s: %s", at, o.Text))
+		return oneLine(at + ": " + o.String())
+	}
+	noun := "row"
+	if o.Kind == adopt.ObstacleDuplicate || o.Kind == adopt.ObstacleSameAddress {
+		noun = "group"
 	}
 	var ids []string
 	for _, group := range o.IDs {
@@ -250,19 +252,14 @@ func describe(o adopt.Obstacle) string {
 		}
 		ids = append(ids, strings.Join(members, " and "))
 	}
-	noun := "row"
-	if o.Kind == adopt.ObstacleDuplicate || o.Kind == adopt.ObstacleSameAddress {
-		noun = "group"
-	}
 	shown := ""
 	if len(ids) > 0 {
-		shown = " (id " + strings.Join(ids, ", ")
 		if o.Rows > int64(len(ids)) {
-			shown += ", …"
+			ids = append(ids, "…")
 		}
-		shown += ")"
+		shown = " (id " + strings.Join(ids, ", ") + ")"
 	}
-	return oneLine(fmt.Sprintf("%s: %s: %s%s: %s", at, o.Kind, count(int(o.Rows), noun), shown, o.Text))
+	return oneLine(fmt.Sprintf("%s: %s: %s%s: %s", at, o.Kind, count(int(o.Rows), noun), shown, o))
 }
 
 // adoptSQL is the migration as a file that a database's own client can run.
@@ -273,7 +270,8 @@ func adoptSQL(r adoptResult) string {
 	fmt.Fprintln(&b, "-- hand, stop at the first error, and run it afterwards all the same. Make a backup first.")
 	for _, table := range registry.With("email") {
 		if n := r.Addresses[table]; n > 0 {
-			fmt.Fprintf(&b, "-- Before them, --normalize-emails rewrites the address of %s of table %s.\n", count(int(n), "row"), table)
+			fmt.Fprintf(&b, "-- Before them, --normalize-emails rewrites the address of %s of table %s.\n",
+				count(int(n), "row"), table)
 		}
 	}
 	fmt.Fprintln(&b, "\n-- Types, keys and checks hold for every row, an id of 0 is kept, times are UTC.")

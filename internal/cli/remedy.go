@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/authgraph/authgraph/internal/adopt"
 	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/dburl"
 	"github.com/authgraph/authgraph/internal/directory"
@@ -119,6 +120,11 @@ func (a *app) remedy(err remedied) string {
 		return "name an empty database of " + e.Flavour + " with --dev-url"
 	case *planner.ScratchError:
 		return "name an empty database with --dev-url"
+	case *adopt.Error:
+		return a.adoptRemedy(e)
+	case *adopt.StmtError:
+		return fmt.Sprintf("%s shows what is left and what stands in the way, and %[1]s --apply goes on",
+			a.command("adopt"))
 	}
 	return ""
 }
@@ -165,6 +171,20 @@ func (a *app) takenRemedy(e *history.TakenError) string {
 			dbserver.Quote(versioned), a.command("adopt"))
 	}
 	return "take it over with " + a.command("adopt") + ", or with --baseline VERSION if a migration made it"
+}
+
+func (a *app) adoptRemedy(e *adopt.Error) string {
+	switch e.Reason {
+	case adopt.OnSQLite:
+		return "on SQLite start with " + a.command("migrate apply")
+	case adopt.Nothing:
+		return "make the tables with " + a.command("migrate apply")
+	case adopt.Taken:
+		return "rename it, or use another database with " + a.command("migrate apply")
+	case adopt.HasHistory:
+		return "there is nothing to adopt, go on with " + a.command("migrate status") + " and " + a.command("migrate apply")
+	}
+	return ""
 }
 
 func installRemedy(e *install.Error) string {

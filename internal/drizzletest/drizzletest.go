@@ -1,5 +1,5 @@
-// Package drizzletest has the ServerCN schema as a project of Drizzle, for tests: what drizzle-kit makes of it, and npm's
-// packages to run it.
+// Package drizzletest has the ServerCN schema as a project of Drizzle, for tests: what drizzle-kit makes of it, and
+// npm's packages to run it.
 package drizzletest
 
 import (
@@ -76,7 +76,8 @@ func Statements() []string { return strings.Split(SeedSQL, "--> statement-breakp
 func NodeModules(t testing.TB, project string) string {
 	t.Helper()
 	npm, err := exec.LookPath("npm")
-	require.NoError(t, err, "npm is missing: install Node.js 20 or later, or leave the tests of Drizzle out with %s=1", WithoutNPM)
+	require.NoError(t, err,
+		"npm is missing: install Node.js 20 or later, or leave the tests of Drizzle out with %s=1", WithoutNPM)
 	cache, err := os.UserCacheDir()
 	require.NoError(t, err)
 	h := sha256.New()
@@ -92,7 +93,8 @@ func NodeModules(t testing.TB, project string) string {
 		return filepath.Join(home, "node_modules")
 	}
 	require.NoError(t, os.MkdirAll(root, 0o755))
-	work, err := os.MkdirTemp(root, "npm-installing-") //nolint:usetesting // it is renamed, which a folder of the test may be too far away for
+	//nolint:usetesting // it is renamed, which a folder of the test may be too far away for
+	work, err := os.MkdirTemp(root, "npm-installing-")
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(work)) })
 	for _, name := range names {
