@@ -65,7 +65,10 @@ type FolderError struct {
 	Root string
 }
 
+// Found says where the module is.
 func (e *FolderError) Found() string { return "this is a folder of the module in " + e.Root }
+
+// Fix says what to do.
 func (e *FolderError) Fix() string   { return "open that folder instead" }
 func (e *FolderError) Error() string { return e.Found() + ": " + e.Fix() }
 func (e *FolderError) Unwrap() error { return ErrNoModule }
