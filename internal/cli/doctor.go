@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -82,16 +81,6 @@ type doctorSummary struct {
 	Unchecked int `json:"unchecked"`
 }
 
-// named is a command in a finding that says what to run next.
-var named = regexp.MustCompile(`\bauthgraph (adopt|migrate (apply|diff|hash|status))\b`)
-
-// hint adds the --dir that was given to the commands a finding names.
-func (o doctorOptions) hint(text string) string {
-	return named.ReplaceAllStringFunc(text, func(command string) string {
-		return o.command(strings.TrimPrefix(command, "authgraph "))
-	})
-}
-
 func (o doctorOptions) doctor(ctx context.Context) error {
 	config, err := readConfig(o.config)
 	if err != nil {
@@ -107,7 +96,9 @@ func (o doctorOptions) doctor(ctx context.Context) error {
 	}
 	result := doctorResult{source: source{Database: u.String(), Directory: dir.String()}}
 	o.announce(result.source)
-	opts := doctor.Options{Dir: dir.Dir, Config: config, Connections: o.connections, Timeout: o.timeout}
+	opts := doctor.Options{
+		Dir: dir.Dir, Config: config, Connections: o.connections, Timeout: o.timeout, Command: o.command,
+	}
 	if o.devURL != "" {
 		opts.Dev = func(ctx context.Context) (*planner.Dev, error) { return planner.OpenDev(ctx, o.devURL) }
 	}
@@ -121,7 +112,10 @@ func (o doctorOptions) doctor(ctx context.Context) error {
 		return err
 	}
 	for i, f := range result.Findings {
-		result.Findings[i].Text, result.Findings[i].Fix = o.hint(f.Text), o.hint(f.Fix)
+		var known remedied
+		if errors.As(f.Err, &known) {
+			result.Findings[i].Fix = cmp.Or(o.remedy(known), f.Fix)
+		}
 		result.Summary.add(f)
 	}
 	if o.format == formatJSON {

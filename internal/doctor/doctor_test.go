@@ -40,13 +40,14 @@ func TestHealthyDatabase(t *testing.T) {
 		exec(t, db, "INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')")
 		exec(t, db, "INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', ?)", later)
 		exec(t, db, "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES (1, 'a', ?)", later)
-		exec(t, db, "INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', ?, ?)", later, later)
+		exec(t, db, "INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES "+
+			"('ada@example.com', 'a', 'signin', ?, ?)", later, later)
 		assertHealthy(t, run(t, url, doctor.Options{}))
 	})
 }
 
-// ofTheServer reports whether a finding is of what the server is set to, where the tests run on one server by itself: its
-// settings may be anything.
+// ofTheServer reports whether a finding is of what the server is set to, where the tests run on one server by itself:
+// its settings may be anything.
 func ofTheServer(f doctor.Finding) bool {
 	settings := []string{"autocommit", "prepared-statements", "sql-mode", "time-zone", "timestamp-defaults"}
 	return os.Getenv(testserver.OnlyVariable) != "" && slices.Contains(settings, f.Code)
@@ -99,28 +100,35 @@ func ago(d time.Duration) string { return time.Now().UTC().Add(-d).Format(time.D
 var faults = []fault{
 	{
 		name: "a hash column that ignores case", code: "collation", severity: doctor.Error, on: servers,
-		faulty: []string{"ALTER TABLE sessions MODIFY token_hash varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL"},
-		text:   "sessions.token_hash is compared by utf8mb4_general_ci, to which different values can be equal, not by ascii_bin", cured: true,
+		faulty: []string{"ALTER TABLE sessions MODIFY token_hash varchar(255) CHARACTER SET utf8mb4 COLLATE " +
+			"utf8mb4_general_ci NOT NULL"},
+		text: "sessions.token_hash is compared by utf8mb4_general_ci, to which different values can be equal, not " +
+			"by ascii_bin", cured: true,
 	},
 	{
 		name: "a hash column that can be null", code: "collation", severity: doctor.Error, on: servers,
-		faulty: []string{"ALTER TABLE users MODIFY password varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NULL"},
-		text:   "users.password is compared by utf8mb4_unicode_ci", cured: true,
+		faulty: []string{"ALTER TABLE users MODIFY password varchar(255) CHARACTER SET utf8mb4 COLLATE " +
+			"utf8mb4_unicode_ci NULL"},
+		text: "users.password is compared by utf8mb4_unicode_ci", cured: true,
 	},
 	{
 		name: "an address that ignores accents", code: "collation", severity: doctor.Error, on: servers,
-		faulty: []string{"ALTER TABLE users MODIFY email varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL"},
-		text:   "users.email is compared by utf8mb4_unicode_ci", cured: true,
+		faulty: []string{"ALTER TABLE users MODIFY email varchar(255) CHARACTER SET utf8mb4 COLLATE " +
+			"utf8mb4_unicode_ci NOT NULL"},
+		text: "users.email is compared by utf8mb4_unicode_ci", cured: true,
 	},
 	{
-		name: "a hash column that is exact and four times as wide", round: 1, code: "collation", severity: doctor.Warning, on: servers,
-		faulty: []string{"ALTER TABLE sessions MODIFY token_hash varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL"},
-		text:   "sessions.token_hash is compared by utf8mb4_bin, not by ascii_bin", cured: true,
+		name: "a hash column that is exact and four times as wide", round: 1, code: "collation",
+		severity: doctor.Warning, on: servers,
+		faulty: []string{"ALTER TABLE sessions MODIFY token_hash varchar(255) CHARACTER SET utf8mb4 COLLATE " +
+			"utf8mb4_bin NOT NULL"},
+		text: "sessions.token_hash is compared by utf8mb4_bin, not by ascii_bin", cured: true,
 	},
 	{
 		name: "a name that ignores case", code: "collation", severity: doctor.Warning, on: servers,
-		faulty: []string{"ALTER TABLE users MODIFY name varchar(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL"},
-		text:   "users.name is compared by utf8mb4_general_ci, not by utf8mb4_bin", cured: true,
+		faulty: []string{"ALTER TABLE users MODIFY name varchar(100) CHARACTER SET utf8mb4 COLLATE " +
+			"utf8mb4_general_ci NOT NULL"},
+		text: "users.name is compared by utf8mb4_general_ci, not by utf8mb4_bin", cured: true,
 	},
 	{
 		name: "a table with another default", code: "collation", severity: doctor.Warning, on: servers,
@@ -139,8 +147,9 @@ var faults = []fault{
 	},
 	{
 		name: "a table of MyISAM", round: 1, code: "engine", severity: doctor.Error, on: servers,
-		faulty: []string{"DROP INDEX otp_email_type ON otps", "ALTER TABLE otps ENGINE = MyISAM"}, // its keys are shorter
-		text:   `table "otps" is kept by MyISAM`, cured: true,
+		faulty: []string{"DROP INDEX otp_email_type ON otps", "ALTER TABLE otps ENGINE = MyISAM"},
+		// its keys are shorter
+		text: `table "otps" is kept by MyISAM`, cured: true,
 	},
 	{
 		name: "an index twice", code: "redundant-index", severity: doctor.Warning, on: all,
@@ -154,23 +163,27 @@ var faults = []fault{
 	},
 	{
 		name: "an index that queries do not use", code: "drift", severity: doctor.Error, on: "mysql",
-		faulty: []string{"ALTER TABLE sessions ALTER INDEX session_expires_at INVISIBLE", "SET optimizer_switch = 'use_invisible_indexes=on'"},
-		text:   `table "sessions": index "session_expires_at" is there, but hidden from queries`, cured: true,
+		faulty: []string{"ALTER TABLE sessions ALTER INDEX session_expires_at INVISIBLE",
+			"SET optimizer_switch = 'use_invisible_indexes=on'"},
+		text: `table "sessions": index "session_expires_at" is there, but hidden from queries`, cured: true,
 	},
 	{
-		name: "an index that queries do not use", code: "drift", severity: doctor.Error, on: "mariadb", mariadb: "10.6.0",
-		faulty: []string{"ALTER TABLE sessions ALTER INDEX session_expires_at IGNORED"},
-		text:   `table "sessions": index "session_expires_at" is there, but hidden from queries`, cured: true,
+		name: "an index that queries do not use", code: "drift", severity: doctor.Error, on: "mariadb",
+		mariadb: "10.6.0",
+		faulty:  []string{"ALTER TABLE sessions ALTER INDEX session_expires_at IGNORED"},
+		text:    `table "sessions": index "session_expires_at" is there, but hidden from queries`, cured: true,
 	},
 	{
 		name: "an index that begins at the other end", round: 1, code: "drift", severity: doctor.Error, on: "mysql",
-		faulty: []string{"ALTER TABLE sessions DROP INDEX session_expires_at, ADD INDEX session_expires_at (expires_at DESC)"},
-		text:   `table "sessions": index "session_expires_at" is not as in the migrations`, cured: true,
+		faulty: []string{"ALTER TABLE sessions DROP INDEX session_expires_at, ADD INDEX session_expires_at " +
+			"(expires_at DESC)"},
+		text: `table "sessions": index "session_expires_at" is not as in the migrations`, cured: true,
 	},
 	{
 		name: "an index of an expression", round: 2, code: "drift", severity: doctor.Error, on: "mysql",
-		faulty: []string{"ALTER TABLE sessions DROP INDEX session_expires_at, ADD INDEX session_expires_at ((date(expires_at)))"},
-		text:   `table "sessions": index "session_expires_at" is not as in the migrations`, cured: true,
+		faulty: []string{"ALTER TABLE sessions DROP INDEX session_expires_at, ADD INDEX session_expires_at " +
+			"((date(expires_at)))"},
+		text: `table "sessions": index "session_expires_at" is not as in the migrations`, cured: true,
 	},
 	{
 		name: "an id that nobody counts up", round: 1, code: "drift", severity: doctor.Error, on: "mysql",
@@ -229,18 +242,21 @@ var faults = []fault{
 	},
 	{
 		name: "int ids that go to their end", round: 2, code: "id-headroom", severity: doctor.Error, on: servers,
-		faulty: []string{"ALTER TABLE otps MODIFY id int NOT NULL AUTO_INCREMENT", "ALTER TABLE otps AUTO_INCREMENT = 1800000000"},
-		text:   "84 % of otps.id (int) is used: the last id was 1800000000 of 2147483647",
+		faulty: []string{"ALTER TABLE otps MODIFY id int NOT NULL AUTO_INCREMENT",
+			"ALTER TABLE otps AUTO_INCREMENT = 1800000000"},
+		text: "84 % of otps.id (int) is used: the last id was 1800000000 of 2147483647",
 	},
 	{
 		name: "int ids past the half", round: 3, code: "id-headroom", severity: doctor.Warning, on: servers,
-		faulty: []string{"ALTER TABLE otps MODIFY id int NOT NULL AUTO_INCREMENT", "ALTER TABLE otps AUTO_INCREMENT = 1200000000"},
-		text:   "56 % of otps.id (int) is used",
+		faulty: []string{"ALTER TABLE otps MODIFY id int NOT NULL AUTO_INCREMENT",
+			"ALTER TABLE otps AUTO_INCREMENT = 1200000000"},
+		text: "56 % of otps.id (int) is used",
 	},
 	{
 		name: "unsigned int ids past the half of int", round: 4, code: "id-headroom", severity: doctor.OK, on: servers,
-		faulty: []string{"ALTER TABLE otps MODIFY id int unsigned NOT NULL AUTO_INCREMENT", "ALTER TABLE otps AUTO_INCREMENT = 1200000000"},
-		text:   "28 % of otps.id (int unsigned) is used",
+		faulty: []string{"ALTER TABLE otps MODIFY id int unsigned NOT NULL AUTO_INCREMENT",
+			"ALTER TABLE otps AUTO_INCREMENT = 1200000000"},
+		text: "28 % of otps.id (int unsigned) is used",
 	},
 	{
 		name: "a huge id", code: "id-headroom", severity: doctor.Warning, on: servers,
@@ -255,22 +271,28 @@ var faults = []fault{
 	{
 		name: "rows that no purge took", round: 2, code: "purge", severity: doctor.Warning, on: all,
 		faulty: []string{
-			"INSERT INTO users (id, name, email, is_deleted, deleted_at) VALUES (1, 'Ada', 'ada@example.com', 0, NULL), (2, 'Eve', 'eve@example.com', 1, '" + ago(40*24*time.Hour) + "')",
-			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '" + ago(10*24*time.Hour) + "'), (1, 'b', '" + ago(time.Hour) + "')",
-			"INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', '2026-01-01 00:00:00', '" + ago(20*24*time.Hour) + "')",
+			"INSERT INTO users (id, name, email, is_deleted, deleted_at) VALUES (1, 'Ada', 'ada@example.com', 0, " +
+				"NULL), (2, 'Eve', 'eve@example.com', 1, '" + ago(40*24*time.Hour) + "')",
+			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES " +
+				"(1, 'a', '" + ago(10*24*time.Hour) + "'), (1, 'b', '" + ago(time.Hour) + "')",
+			"INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES " +
+				"('ada@example.com', 'a', 'signin', '2026-01-01 00:00:00', '" + ago(20*24*time.Hour) + "')",
 		},
-		text: "4 rows wait for a purge (1 otps, 2 sessions, 0 refresh_tokens, 1 users), the oldest ended 20 days ago; 3 wait for more than 2 days",
+		text: "4 rows wait for a purge (1 otps, 2 sessions, 0 refresh_tokens, 1 users), the oldest ended 20 days " +
+			"ago; 3 wait for more than 2 days",
 	},
 	{
 		name: "rows that the next purge takes", round: 3, code: "purge", severity: doctor.OK, on: all,
 		faulty: []string{
 			"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
-			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'b', '" + ago(5*time.Hour+time.Minute) + "')",
+			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES " +
+				"(1, 'b', '" + ago(5*time.Hour+time.Minute) + "')",
 		},
 		text: "1 row waits for a purge (0 otps, 1 sessions, 0 refresh_tokens, 0 users), the oldest ended 5 hours ago",
 	},
 	{
-		name: "an expiry at the end of TIMESTAMP", round: 4, code: "timestamp-range", severity: doctor.Warning, on: "mysql",
+		name: "an expiry at the end of TIMESTAMP", round: 4, code: "timestamp-range", severity: doctor.Warning,
+		on: "mysql",
 		faulty: []string{
 			"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
 			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '2037-06-01 00:00:00')",
@@ -278,7 +300,8 @@ var faults = []fault{
 		text: "a row expires on 2037-06-01, and TIMESTAMP ends on 2038-01-19",
 	},
 	{
-		name: "an expiry at the end of TIMESTAMP", round: 4, code: "timestamp-range", severity: doctor.Warning, on: "mariadb", mariadb: "11.5.0",
+		name: "an expiry at the end of TIMESTAMP", round: 4, code: "timestamp-range", severity: doctor.Warning,
+		on: "mariadb", mariadb: "11.5.0",
 		faulty: []string{
 			"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
 			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '2105-06-01')",
@@ -287,28 +310,35 @@ var faults = []fault{
 	},
 	{
 		name: "users as another client writes them", round: 1, code: "email", severity: doctor.Error, on: all,
-		faulty: []string{"INSERT INTO users (id, name, email) VALUES (7, 'Ada', 'Ada@Example.com'), (8, 'Bob', 'bob@example.com'), (9, 'Eve', ' eve@example.com')"},
-		text:   "2 of the newest 3 rows of users hold an address that is not normalised, so a sign-in does not find them, and the same person can register twice (ids 9, 7)",
+		faulty: []string{"INSERT INTO users (id, name, email) VALUES (7, 'Ada', 'Ada@Example.com'), (8, 'Bob', " +
+			"'bob@example.com'), (9, 'Eve', ' eve@example.com')"},
+		text: "2 of the newest 3 rows of users hold an address that is not normalised, so a sign-in does not find " +
+			"them, and the same person can register twice (ids 9, 7)",
 	},
 	{
 		name: "a code as another client writes it", round: 3, code: "email", severity: doctor.Warning, on: all,
-		faulty: []string{"INSERT INTO otps (id, email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES (3, 'Ada@example.com', 'a', 'signin', '2030-01-01 00:00:00', '2030-01-01 00:00:00')"},
-		text:   "1 of the newest 1 row of otps hold an address that is not normalised, so no attempt finds them (ids 3)",
+		faulty: []string{"INSERT INTO otps (id, email, otp_hash_code, type, next_resend_allowed_at, expires_at) " +
+			"VALUES (3, 'Ada@example.com', 'a', 'signin', '2030-01-01 00:00:00', '2030-01-01 00:00:00')"},
+		text: "1 of the newest 1 row of otps hold an address that is not normalised, so no attempt finds " +
+			"them (ids 3)",
 	},
 	{
 		name: "sessions of nobody", code: "orphans", severity: doctor.Error, on: servers,
-		faulty: []string{"SET foreign_key_checks = 0", "INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (99, 'a', '2030-01-01 00:00:00')"},
-		text:   "1 of the newest 1 row of sessions belong to no user", cured: true,
+		faulty: []string{"SET foreign_key_checks = 0", "INSERT INTO sessions (user_id, token_hash, expires_at) " +
+			"VALUES (99, 'a', '2030-01-01 00:00:00')"},
+		text: "1 of the newest 1 row of sessions belong to no user", cured: true,
 	},
 	{
 		name: "tokens of nobody", code: "orphans", severity: doctor.Error, on: "sqlite",
-		faulty: []string{"PRAGMA foreign_keys = off", "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES (99, 'a', '2030-01-01 00:00:00')"},
-		text:   "1 of the newest 1 row of refresh_tokens belong to no user", cured: true,
+		faulty: []string{"PRAGMA foreign_keys = off", "INSERT INTO refresh_tokens (user_id, token_hash, expires_at) " +
+			"VALUES (99, 'a', '2030-01-01 00:00:00')"},
+		text: "1 of the newest 1 row of refresh_tokens belong to no user", cured: true,
 	},
 	{
 		name: "a column that every insert would have to name", code: "inserts", severity: doctor.Error, on: servers,
 		faulty: []string{"ALTER TABLE users ADD tenant int NOT NULL"},
-		text:   `column "tenant" of table "users" is NOT NULL without a default, and no migration makes it: every insert`, cured: true,
+		text: `column "tenant" of table "users" is NOT NULL without a default, ` +
+			"and no migration makes it: every insert", cured: true,
 	},
 	{
 		name: "a text that every insert would have to name", code: "inserts", severity: doctor.Error, on: servers,
@@ -323,7 +353,8 @@ var faults = []fault{
 	{
 		name: "a unique index on what repeats", round: 5, code: "inserts", severity: doctor.Error, on: all,
 		faulty: []string{"CREATE UNIQUE INDEX one_name ON users (name)"},
-		text:   `index "one_name" of table "users" is UNIQUE, and no migration makes it: a second row with the same name is refused`, cured: true,
+		text: `index "one_name" of table "users" is UNIQUE, and no migration makes it: ` +
+			"a second row with the same name is refused", cured: true,
 	},
 	{
 		name: "a foreign key on what clients write", code: "inserts", severity: doctor.Error, on: servers,
@@ -331,7 +362,8 @@ var faults = []fault{
 			"CREATE TABLE contacts (email varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY)",
 			"ALTER TABLE otps ADD CONSTRAINT known_email FOREIGN KEY (email) REFERENCES contacts (email)",
 		},
-		text: `foreign key "known_email" of table "otps" is made by no migration: a row whose email is not in table "contacts" is refused`, cured: true,
+		text: `foreign key "known_email" of table "otps" is made by no migration: ` +
+			`a row whose email is not in table "contacts" is refused`, cured: true,
 	},
 	{
 		name: "a CHECK more", code: "inserts", severity: doctor.Warning, on: servers,
@@ -340,13 +372,15 @@ var faults = []fault{
 	},
 	{
 		name: "a column that is computed now", round: 1, code: "drift", severity: doctor.Error, on: "mysql",
-		faulty: []string{"ALTER TABLE users DROP COLUMN avatar, ADD avatar json AS (json_object()) VIRTUAL AFTER provider_id"},
-		text:   `table "users": column "avatar": what it is generated from is another`,
+		faulty: []string{"ALTER TABLE users DROP COLUMN avatar, ADD avatar json AS (json_object()) VIRTUAL AFTER " +
+			"provider_id"},
+		text: `table "users": column "avatar": what it is generated from is another`,
 	},
 	{
 		name: "a column that may not be null any more", round: 5, code: "drift", severity: doctor.Error, on: servers,
-		faulty: []string{"ALTER TABLE users MODIFY password varchar(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL"},
-		text:   `table "users": column "password": it is NOT NULL`, cured: true,
+		faulty: []string{"ALTER TABLE users MODIFY password varchar(255) CHARACTER SET ascii COLLATE ascii_bin " +
+			"NOT NULL"},
+		text: `table "users": column "password": it is NOT NULL`, cured: true,
 	},
 	{
 		name: "a trigger on a table", code: "triggers", severity: doctor.Warning, on: servers,
@@ -355,13 +389,15 @@ var faults = []fault{
 	},
 	{
 		name: "a trigger on a table", code: "triggers", severity: doctor.Warning, on: "sqlite",
-		faulty: []string{"CREATE TRIGGER spy AFTER INSERT ON users BEGIN UPDATE users SET name = 'x' WHERE id = NEW.id; END"},
-		text:   `trigger "spy" on table "users" runs `, cured: true,
+		faulty: []string{"CREATE TRIGGER spy AFTER INSERT ON users BEGIN UPDATE users SET name = 'x' WHERE id = " +
+			"NEW.id; END"},
+		text: `trigger "spy" on table "users" runs `, cured: true,
 	},
 	{
 		name: "an event on a table", code: "triggers", severity: doctor.Warning, on: servers,
-		faulty: []string{"CREATE EVENT sweep ON SCHEDULE EVERY 1 YEAR STARTS '2037-01-01' DO DELETE FROM `sessions` WHERE id = 0"},
-		text:   `event "sweep" names table "sessions"`, cured: true,
+		faulty: []string{"CREATE EVENT sweep ON SCHEDULE EVERY 1 YEAR STARTS '2037-01-01' DO DELETE FROM `sessions` " +
+			"WHERE id = 0"},
+		text: `event "sweep" names table "sessions"`, cured: true,
 	},
 	{
 		name: "a database that takes no writes", round: 7, code: "read-only", severity: doctor.Error, on: "mysql",
@@ -394,7 +430,8 @@ func TestFaults(t *testing.T) {
 			of[where{engine, c.round}] = append(of[where{engine, c.round}], c)
 		}
 	}
-	fresh := map[string]func(testing.TB) string{"mysql": mysqltest.MySQL, "mariadb": mysqltest.MariaDB, "sqlite": mysqltest.SQLite}
+	fresh := map[string]func(testing.TB) string{"mysql": mysqltest.MySQL, "mariadb": mysqltest.MariaDB,
+		"sqlite": mysqltest.SQLite}
 	for at, together := range of {
 		t.Run(fmt.Sprintf("%s/%d", at.engine, at.round), func(t *testing.T) {
 			t.Parallel()
@@ -457,9 +494,11 @@ func TestAdditionsThatRefuseNothing(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		db := healthy(t, url)
 		exec(t, db, "CREATE TABLE tenants (id int PRIMARY KEY)")
-		exec(t, db, "ALTER TABLE users ADD tenant int, ADD plan varchar(8) NOT NULL DEFAULT 'free', ADD UNIQUE by_tenant (tenant, name), "+
+		exec(t, db, "ALTER TABLE users ADD tenant int, ADD plan varchar(8) NOT NULL DEFAULT 'free', ADD UNIQUE "+
+			"by_tenant (tenant, name), "+
 			"ADD UNIQUE by_plan (id, plan), ADD FOREIGN KEY (tenant) REFERENCES tenants (id)")
-		exec(t, db, "INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com'), (2, 'Ada', 'eve@example.com')")
+		exec(t, db, "INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com'), (2, 'Ada', "+
+			"'eve@example.com')")
 		find(t, run(t, url, doctor.Options{}), "inserts", doctor.OK, "nothing was added by hand that refuses rows")
 	})
 }
@@ -472,11 +511,14 @@ func TestInsertsThatFailForAServiceAccount(t *testing.T) {
 		db := healthy(t, url)
 		service := account(t, url, db, "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user}")
 		find(t, run(t, service, doctor.Options{}), "inserts", doctor.OK, "")
-		exec(t, db, "ALTER TABLE users ADD tenant int NOT NULL, MODIFY name varchar(50) COLLATE utf8mb4_bin NOT NULL, MODIFY password varchar(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL")
+		exec(t, db, "ALTER TABLE users ADD tenant int NOT NULL, MODIFY name varchar(50) COLLATE utf8mb4_bin NOT "+
+			"NULL, MODIFY password varchar(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL")
 		findings := run(t, service, doctor.Options{})
 		find(t, findings, "inserts", doctor.Error, `column "tenant" of table "users" is NOT NULL without a default`)
-		find(t, findings, "inserts", doctor.Warning, `column "name" of table "users" holds 50 characters, and 100 in the schema`)
-		find(t, findings, "inserts", doctor.Warning, `column "password" of table "users" is NOT NULL, and NULL in the schema`)
+		find(t, findings, "inserts", doctor.Warning,
+			`column "name" of table "users" holds 50 characters, and 100 in the schema`)
+		find(t, findings, "inserts", doctor.Warning,
+			`column "password" of table "users" is NOT NULL, and NULL in the schema`)
 	})
 }
 
@@ -490,12 +532,14 @@ func TestWhatAMigrationMakesIsNotAdvisedAway(t *testing.T) {
 			trigger = "CREATE TRIGGER by_plan AFTER INSERT ON users BEGIN SELECT 1; END"
 		}
 		// A comment is enough to name it: its body has a delimiter of its own.
-		opts := doctor.Options{Dir: dirtest.Open(t, files(t, url, map[string]string{"30000101000000_more.sql": more + "-- by_plan is made by the deployment\n"}))}
+		opts := doctor.Options{Dir: dirtest.Open(t, files(t, url,
+			map[string]string{"30000101000000_more.sql": more + "-- by_plan is made by the deployment\n"}))}
 		db := applied(t, url, opts.Dir)
 		exec(t, db, trigger)
 		urls := []string{url}
 		if !mysqltest.IsSQLite(url) {
-			urls = append(urls, account(t, url, db, "GRANT SELECT, INSERT, UPDATE, DELETE, TRIGGER ON {db}.* TO {user}"))
+			urls = append(urls, account(t, url, db, "GRANT SELECT, INSERT, UPDATE, DELETE, TRIGGER ON {db}.* "+
+				"TO {user}"))
 		}
 		for _, url := range urls {
 			findings := run(t, url, opts)
@@ -521,7 +565,8 @@ func TestTablesWithoutAHistory(t *testing.T) {
 		off := problems(run(t, url, doctor.Options{}), "drift")
 		require.Len(t, off, 1)
 		assert.True(t, off[0].Unchecked)
-		assert.Equal(t, "could not be checked: without a history it is not known what the tables should be, see migrations", off[0].Text)
+		assert.Equal(t, "could not be checked: without a history it is not known what the tables should be, see "+
+			"migrations", off[0].Text)
 	})
 }
 
@@ -542,8 +587,10 @@ func TestOneFaultIsOneFinding(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		db := healthy(t, url)
-		exec(t, db, "ALTER TABLE sessions MODIFY token_hash varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL")
-		exec(t, db, "CREATE TABLE invoices (id int AUTO_INCREMENT PRIMARY KEY, a int, KEY x (a), KEY y (a), token_hash varchar(20) COLLATE utf8mb4_general_ci) ENGINE = MyISAM, AUTO_INCREMENT = 2000000000")
+		exec(t, db, "ALTER TABLE sessions MODIFY token_hash varchar(255) CHARACTER SET utf8mb4 COLLATE "+
+			"utf8mb4_general_ci NOT NULL")
+		exec(t, db, "CREATE TABLE invoices (id int AUTO_INCREMENT PRIMARY KEY, a int, KEY x (a), KEY y (a), "+
+			"token_hash varchar(20) COLLATE utf8mb4_general_ci) ENGINE = MyISAM, AUTO_INCREMENT = 2000000000")
 		findings := run(t, url, doctor.Options{})
 		assert.Len(t, problems(findings, "collation"), 1)
 		for _, code := range []string{"drift", "engine", "redundant-index", "id-headroom"} {
@@ -557,7 +604,8 @@ func TestSomeOfTheTables(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		db := mysqltest.DB(t, url)
-		exec(t, db, "CREATE TABLE users (id bigint NOT NULL PRIMARY KEY, email varchar(255) NOT NULL, provider int, provider_id int, is_email_verified int, failed_login_attempts int)")
+		exec(t, db, "CREATE TABLE users (id bigint NOT NULL PRIMARY KEY, email varchar(255) NOT NULL, provider int, "+
+			"provider_id int, is_email_verified int, failed_login_attempts int)")
 		findings := run(t, url, doctor.Options{})
 		find(t, findings, "email", doctor.OK, "0 rows, the newest of users, hold normalised addresses")
 		find(t, findings, "orphans", doctor.OK, "no table that refers to users is there")
@@ -572,7 +620,8 @@ func TestSomeOfTheEntities(t *testing.T) {
 	t.Parallel()
 	// As authgraph add leaves it out where there is no entity User.
 	wired := entmigrate.SessionsTable
-	sessions := &schema.Table{Name: wired.Name, Columns: wired.Columns, PrimaryKey: wired.PrimaryKey, Indexes: wired.Indexes, Annotation: wired.Annotation}
+	sessions := &schema.Table{Name: wired.Name, Columns: wired.Columns, PrimaryKey: wired.PrimaryKey,
+		Indexes: wired.Indexes, Annotation: wired.Annotation}
 	for name, tables := range map[string][]*schema.Table{
 		"codes":                {entmigrate.OtpsTable},
 		"sessions of nobody":   {sessions},
@@ -593,7 +642,8 @@ func TestSomeOfTheEntities(t *testing.T) {
 				assertHealthy(t, run(t, url, opts))
 				if mysqltest.IsSQLite(url) {
 					exec(t, db, "DROP TABLE "+tables[0].Name)
-					find(t, run(t, url, opts), "drift", doctor.Error, `table "`+tables[0].Name+`": the table is missing`)
+					find(t, run(t, url, opts), "drift", doctor.Error,
+						`table "`+tables[0].Name+`": the table is missing`)
 					return
 				}
 
@@ -604,12 +654,14 @@ func TestSomeOfTheEntities(t *testing.T) {
 				}
 				service := account(t, url, db, grants...)
 				for _, service := range []string{service, account(t, url, db, grants[1:]...)} {
-					find(t, run(t, service, opts), "privileges", doctor.OK, "may SELECT, INSERT, UPDATE, DELETE on the tables")
+					find(t, run(t, service, opts), "privileges", doctor.OK,
+						"may SELECT, INSERT, UPDATE, DELETE on the tables")
 				}
 
 				exec(t, db, "DROP TABLE "+tables[0].Name)
 				for _, url := range []string{url, service} {
-					find(t, run(t, url, opts), "drift", doctor.Error, `table "`+tables[0].Name+`": the table is missing`)
+					find(t, run(t, url, opts), "drift", doctor.Error,
+						`table "`+tables[0].Name+`": the table is missing`)
 				}
 			})
 		})
@@ -632,7 +684,8 @@ func TestDatabaseWithoutTables(t *testing.T) {
 			fmt.Sprintf("nothing is applied, %d files pending", len(files)))
 		assert.Equal(t, "authgraph migrate apply", f.Fix)
 		for _, f := range findings {
-			assert.NotContains(t, []string{"drift", "collation", "purge", "email"}, f.Code, "there is nothing to look at")
+			assert.NotContains(t, []string{"drift", "collation", "purge", "email"}, f.Code,
+				"there is nothing to look at")
 		}
 	})
 }
@@ -651,11 +704,13 @@ func TestPendingFile(t *testing.T) {
 func TestHalfAppliedFile(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		path := files(t, url, map[string]string{"30000101000000_later.sql": "CREATE TABLE later (id int);\nALTER TABLE nowhere ADD x int;\n"})
+		path := files(t, url, map[string]string{"30000101000000_later.sql": "CREATE TABLE later (id int);\nALTER " +
+			"TABLE nowhere ADD x int;\n"})
 		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dirtest.Open(t, path)})
 		require.Error(t, err)
 		findings := run(t, url, doctor.Options{Dir: dirtest.Open(t, path)})
-		find(t, findings, "migrations", doctor.Error, "30000101000000_later.sql is half applied: 1 of 2 statements, the next one failed: ")
+		find(t, findings, "migrations", doctor.Error, "30000101000000_later.sql is half applied: 1 of 2 statements, "+
+			"the next one failed: ")
 		f := find(t, findings, "drift", doctor.Warning, "could not be checked: a file is half applied, see migrations")
 		assert.True(t, f.Unchecked)
 	})
@@ -670,19 +725,23 @@ func TestEditedAndMissingFiles(t *testing.T) {
 		later := filepath.Join(path, "30000101000000_later.sql")
 
 		require.NoError(t, os.WriteFile(later, []byte("CREATE TABLE later (id bigint);\n"), 0o644))
-		f := find(t, run(t, url, doctor.Options{Dir: dirtest.Open(t, path)}), "migrations", doctor.Error, "atlas.sum does not match")
+		f := find(t, run(t, url, doctor.Options{Dir: dirtest.Open(t, path)}), "migrations", doctor.Error,
+			"atlas.sum does not match")
 		assert.Contains(t, f.Fix, "authgraph migrate hash")
 
 		require.NoError(t, directory.Hash(dirtest.Open(t, path)))
-		f = find(t, run(t, url, doctor.Options{Dir: dirtest.Open(t, path)}), "migrations", doctor.Error, "30000101000000_later.sql was edited after it was applied")
+		f = find(t, run(t, url, doctor.Options{Dir: dirtest.Open(t, path)}), "migrations", doctor.Error,
+			"30000101000000_later.sql was edited after it was applied")
 		assert.Equal(t, "restore it, and make the change in a new migration", f.Fix)
 
 		require.NoError(t, os.Remove(later))
 		require.NoError(t, directory.Hash(dirtest.Open(t, path)))
 		findings := run(t, url, doctor.Options{Dir: dirtest.Open(t, path)})
-		f = find(t, findings, "migrations", doctor.Error, "30000101000000_later.sql was applied to this database but is not in the directory")
+		f = find(t, findings, "migrations", doctor.Error,
+			"30000101000000_later.sql was applied to this database but is not in the directory")
 		assert.Equal(t, "restore it", f.Fix)
-		assert.True(t, find(t, findings, "drift", doctor.Warning, "could not be checked: directory and history disagree").Unchecked)
+		assert.True(t, find(t, findings, "drift", doctor.Warning,
+			"could not be checked: directory and history disagree").Unchecked)
 	})
 }
 
@@ -699,14 +758,16 @@ func TestLifetimesThatReachTheEndOfTimestamp(t *testing.T) {
 			text     string
 		}{
 			{"2026-11-01", 0, doctor.OK, "TIMESTAMP ends on 2038-01-19, in 11 years; the longest lifetime is 90 days"},
-			{"2026-11-01", 20 * 365 * 24 * time.Hour, doctor.Error, "what lives for 20 years from now ends later: it cannot be written (error 1292)"},
+			{"2026-11-01", 20 * 365 * 24 * time.Hour, doctor.Error,
+				"what lives for 20 years from now ends later: it cannot be written (error 1292)"},
 			{"2036-01-01", 0, doctor.Warning, "TIMESTAMP ends on 2038-01-19, in 2 years"},
 			{"2037-12-01", 0, doctor.Error, "what lives for 90 days from now ends later"},
 			{"2039-01-01", 0, doctor.Error, "what lives for 90 days from now ends later"},
 		} {
 			at, err := time.Parse(time.DateOnly, c.at)
 			require.NoError(t, err)
-			config := auth.Config{Clock: func() time.Time { return at }, Refresh: auth.RefreshPolicy{Absolute: c.absolute}}
+			config := auth.Config{Clock: func() time.Time { return at },
+				Refresh: auth.RefreshPolicy{Absolute: c.absolute}}
 			find(t, run(t, url, doctor.Options{Config: config}), "timestamp-range", c.severity, c.text)
 		}
 		for _, table := range registry.Tables() {
@@ -721,7 +782,8 @@ func TestLifetimesThatReachTheEndOfTimestamp(t *testing.T) {
 
 func timestamps(t *testing.T, db *sql.DB, table string) (names []string) {
 	t.Helper()
-	rows, err := db.QueryContext(t.Context(), "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND DATA_TYPE = 'timestamp'", table)
+	rows, err := db.QueryContext(t.Context(), "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE "+
+		"TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND DATA_TYPE = 'timestamp'", table)
 	require.NoError(t, err)
 	defer rows.Close()
 	for rows.Next() {
@@ -763,7 +825,8 @@ func TestConnectionInTheClear(t *testing.T) {
 		require.NoError(t, err)
 		find(t, run(t, raw, doctor.Options{}), "tls", doctor.OK, "does not leave this machine")
 		u.Host = "0.0.0.0:" + u.Port()
-		find(t, run(t, u.String(), doctor.Options{}), "tls", doctor.Warning, "the connection leaves this machine and is not encrypted")
+		find(t, run(t, u.String(), doctor.Options{}), "tls", doctor.Warning,
+			"the connection leaves this machine and is not encrypted")
 		for params, text := range map[string]string{
 			"tls=skip-verify": "encrypted to whoever answers",
 			"tls=preferred":   "encrypted only if whoever answers offers it",
@@ -774,7 +837,8 @@ func TestConnectionInTheClear(t *testing.T) {
 			assert.Contains(t, f.Fix, "tls-ca=FILE")
 			assert.NotContains(t, f.Fix, "skip-verify")
 		}
-		// It says so where the server then refuses the account, and keeps a password for itself that would go in the clear.
+		// It says so where the server then refuses the account, and keeps a password for itself that would go in the
+		// clear.
 		u.RawQuery, u.User = "tls=skip-verify", url.UserPassword("authgraph_nobody", "pw")
 		_, err = doctor.Run(t.Context(), u.String(), doctor.Options{})
 		require.ErrorContains(t, err, "encrypted to whoever answers")
@@ -808,7 +872,8 @@ func TestPrivileges(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		db := healthy(t, url)
-		const lacks, excess, migrates, scratch = "on table", "which a service does not need", "may not migrate: it lacks ", "may not make a scratch database"
+		const lacks, excess, migrates, scratch = "on table", "which a service does not need",
+			"may not migrate: it lacks ", "may not make a scratch database"
 		const history = "GRANT SELECT ON {db}.atlas_schema_revisions TO {user}"
 		var each, allButOne []string
 		for _, table := range registry.Tables() {
@@ -827,12 +892,14 @@ func TestPrivileges(t *testing.T) {
 		}{
 			{
 				"what a service needs", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user}"},
-				[]string{migrates + "CREATE, ALTER, DROP, INDEX, REFERENCES", scratch, "may SELECT, INSERT, UPDATE, DELETE on the tables"}, []string{lacks, excess},
+				[]string{migrates + "CREATE, ALTER, DROP, INDEX, REFERENCES", scratch,
+					"may SELECT, INSERT, UPDATE, DELETE on the tables"}, []string{lacks, excess},
 			},
 			{
 				"what a service and its migrations need",
 				[]string{"GRANT ALL ON {db}.* TO {user}", "GRANT ALL ON `authgraph\\_dev\\_%`.* TO {user}"},
-				[]string{"may SELECT, INSERT, UPDATE, DELETE on the tables"}, []string{lacks, excess, migrates, scratch},
+				[]string{"may SELECT, INSERT, UPDATE, DELETE on the tables"},
+				[]string{lacks, excess, migrates, scratch},
 			},
 			{
 				"table by table", append(each, history),
@@ -840,26 +907,34 @@ func TestPrivileges(t *testing.T) {
 			},
 			{
 				"table by table, and one forgotten", append(slices.Clone(allButOne), history),
-				[]string{`may not SELECT, INSERT, UPDATE, DELETE on table "refresh_tokens"`}, []string{`on table "users"`, excess, "may SELECT"},
+				[]string{`may not SELECT, INSERT, UPDATE, DELETE on table "refresh_tokens"`},
+				[]string{`on table "users"`, excess, "may SELECT"},
 			},
 			{
 				"table by table, and one and the history forgotten", allButOne,
-				[]string{`may not SELECT, INSERT, UPDATE, DELETE on table "refresh_tokens"`}, []string{`on table "users"`, excess, "may SELECT"},
+				[]string{`may not SELECT, INSERT, UPDATE, DELETE on table "refresh_tokens"`},
+				[]string{`on table "users"`, excess, "may SELECT"},
 			},
 			{
-				"too little", []string{"GRANT SELECT, INSERT, UPDATE ON {db}.* TO {user}", "GRANT DELETE ON {db}.otps TO {user}"},
-				[]string{`may not DELETE on table "users"`, `may not DELETE on table "sessions"`}, []string{excess, `on table "otps"`, "may SELECT"},
+				"too little", []string{"GRANT SELECT, INSERT, UPDATE ON {db}.* TO {user}",
+					"GRANT DELETE ON {db}.otps TO {user}"},
+				[]string{`may not DELETE on table "users"`, `may not DELETE on table "sessions"`},
+				[]string{excess, `on table "otps"`, "may SELECT"},
 			},
 			{
-				"columns only", []string{"GRANT SELECT, DELETE ON {db}.* TO {user}", "GRANT INSERT, UPDATE (name, email) ON {db}.users TO {user}"},
-				[]string{`may not UPDATE on table "users"`, `may not INSERT, UPDATE on table "otps"`}, []string{`INSERT on table "users"`},
+				"columns only", []string{"GRANT SELECT, DELETE ON {db}.* TO {user}",
+					"GRANT INSERT, UPDATE (name, email) ON {db}.users TO {user}"},
+				[]string{`may not UPDATE on table "users"`, `may not INSERT, UPDATE on table "otps"`},
+				[]string{`INSERT on table "users"`},
 			},
 			{
-				"everything", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user}", "GRANT FILE, CREATE USER, PROCESS ON *.* TO {user}"},
+				"everything", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user}",
+					"GRANT FILE, CREATE USER, PROCESS ON *.* TO {user}"},
 				[]string{"holds CREATE USER, FILE on *.*, which a service does not need"}, []string{lacks},
 			},
 			{
-				"the right to grant", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user} WITH GRANT OPTION"},
+				"the right to grant", []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user} WITH " +
+					"GRANT OPTION"},
 				[]string{"holds GRANT OPTION, which a service does not need"}, []string{lacks},
 			},
 		} {
@@ -899,10 +974,12 @@ func TestPrivilegesOfARole(t *testing.T) {
 		if strings.HasPrefix(url, "mariadb:") {
 			makeDefault = "SET DEFAULT ROLE " + role + " FOR {user}"
 		}
-		grant := []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO " + role, "GRANT SELECT ON {db}.* TO {user}", "GRANT " + role + " TO {user}"}
+		grant := []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO " + role,
+			"GRANT SELECT ON {db}.* TO {user}", "GRANT " + role + " TO {user}"}
 
 		idle := account(t, url, db, grant...)
-		find(t, run(t, idle, doctor.Options{}), "privileges", doctor.Error, `may not INSERT, UPDATE, DELETE on table "users"`)
+		find(t, run(t, idle, doctor.Options{}), "privileges", doctor.Error,
+			`may not INSERT, UPDATE, DELETE on table "users"`)
 		active := account(t, url, db, append(grant, makeDefault)...)
 		findings := run(t, active, doctor.Options{})
 		find(t, findings, "privileges", doctor.OK, "may SELECT, INSERT, UPDATE, DELETE on the tables")
@@ -928,7 +1005,8 @@ func TestWhatAServiceAccountCannotSee(t *testing.T) {
 			}
 		}
 		assert.ElementsMatch(t, []string{"drift", "replica", "triggers", "unused-index"}, unchecked)
-		for code, right := range map[string]string{"replica": "GRANT REPLICA", "triggers": "GRANT TRIGGER, EVENT ON `"} {
+		for code, right := range map[string]string{"replica": "GRANT REPLICA",
+			"triggers": "GRANT TRIGGER, EVENT ON `"} {
 			f := find(t, findings, code, doctor.Info, "could not be looked at: ")
 			assert.Contains(t, strings.ReplaceAll(f.Fix, "REPLICATION CLIENT", "REPLICA"), right)
 			exec(t, db, strings.TrimSuffix(f.Fix, ", or look with an account that may"))
@@ -943,7 +1021,10 @@ func TestWhatAServiceAccountCannotSee(t *testing.T) {
 			own = mysqltest.MariaDB
 		}
 		dev := own(t)
-		opts := doctor.Options{Dev: func(ctx context.Context) (*planner.Dev, error) { return planner.OpenDev(ctx, dev) }}
+		opts := doctor.Options{Dev: func(ctx context.Context) (*planner.Dev,
+			error) {
+			return planner.OpenDev(ctx, dev)
+		}}
 		find(t, run(t, service, opts), "drift", doctor.OK, "the tables are those of ")
 
 		// A table that it has no right on need not be missing, nor a history.
@@ -959,7 +1040,8 @@ func TestWhatAServiceAccountCannotSee(t *testing.T) {
 		service = account(t, url, db, append(grants, "GRANT SELECT ON {db}.atlas_schema_revisions TO {user}")...)
 		for _, opts := range []doctor.Options{{}, opts} {
 			findings := run(t, service, opts)
-			f := find(t, findings, "drift", doctor.Error, `table "refresh_tokens": the table is missing, or this account has no right on it`)
+			f := find(t, findings, "drift", doctor.Error,
+				`table "refresh_tokens": the table is missing, or this account has no right on it`)
 			assert.Contains(t, f.Fix, "where it is there, see privileges; where not, make it a migration ")
 			for _, f := range problems(findings, "drift") {
 				assert.True(t, f.Unchecked || strings.Contains(f.Text, "refresh_tokens"), "%+v", f)
@@ -974,9 +1056,11 @@ func TestFilesThatRenameTables(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		name := url[strings.LastIndex(url, "/")+1:]
-		opts := doctor.Options{Dir: dirtest.Open(t, files(t, url, map[string]string{"20991231235959_rename.sql": fmt.Sprintf(
-			"RENAME TABLE `sessions` TO `%[1]s`.`visits`, refresh_tokens TO tickets;\n"+
-				"ALTER TABLE %[1]s.otps RENAME TO codes;\nCREATE TABLE `%[1]s`.`otps` (id int PRIMARY KEY);\n", name)}))}
+		rename := fmt.Sprintf("RENAME TABLE `sessions` TO `%[1]s`.`visits`, refresh_tokens TO tickets;\n"+
+			"ALTER TABLE %[1]s.otps RENAME TO codes;\n"+
+			"CREATE TABLE `%[1]s`.`otps` (id int PRIMARY KEY);\n", name)
+		path := files(t, url, map[string]string{"20991231235959_rename.sql": rename})
+		opts := doctor.Options{Dir: dirtest.Open(t, path)}
 		db := applied(t, url, opts.Dir)
 		service := account(t, url, db, "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user}")
 		off := problems(run(t, service, opts), "drift")
@@ -991,9 +1075,12 @@ func TestFilesThatRenameTables(t *testing.T) {
 func TestAccountWithTooFewConnections(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		service := account(t, url, healthy(t, url), "GRANT SELECT ON {db}.* TO {user}", "ALTER USER {user} WITH MAX_USER_CONNECTIONS 15")
-		find(t, run(t, service, doctor.Options{}), "connections", doctor.Error, "the services open up to 25 connections, the account may have 15")
-		find(t, run(t, service, doctor.Options{Connections: 15}), "connections", doctor.OK, "the services open up to 15")
+		service := account(t, url, healthy(t, url), "GRANT SELECT ON {db}.* TO {user}",
+			"ALTER USER {user} WITH MAX_USER_CONNECTIONS 15")
+		find(t, run(t, service, doctor.Options{}), "connections", doctor.Error,
+			"the services open up to 25 connections, the account may have 15")
+		find(t, run(t, service, doctor.Options{Connections: 15}), "connections", doctor.OK,
+			"the services open up to 15")
 	})
 }
 
@@ -1014,13 +1101,16 @@ func TestUnusedIndexes(t *testing.T) {
 		t.Parallel()
 		url := mysqltest.MySQL(t)
 		db := healthy(t, url)
-		f := find(t, run(t, url, doctor.Options{}), "unused-index", doctor.Info, "6 of 6: otps.otp_email_type, otps.otp_expires_at, ")
+		f := find(t, run(t, url, doctor.Options{}), "unused-index", doctor.Info,
+			"6 of 6: otps.otp_email_type, otps.otp_expires_at, ")
 		assert.Contains(t, f.Text, "since the server started ")
 		assert.NotContains(t, f.Text, "session_user_id", "it serves the foreign key")
 		assert.NotContains(t, f.Text, "token_hash", "it keeps them unique")
-		exec(t, db, "INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', '2030-01-01 00:00:00', '2030-01-01 00:00:00')")
+		exec(t, db, "INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES "+
+			"('ada@example.com', 'a', 'signin', '2030-01-01 00:00:00', '2030-01-01 00:00:00')")
 		var n int
-		require.NoError(t, db.QueryRow("SELECT COUNT(*) FROM otps FORCE INDEX (otp_email_type) WHERE email = 'ada@example.com'").Scan(&n))
+		require.NoError(t, db.QueryRow("SELECT COUNT(*) FROM otps FORCE INDEX (otp_email_type) WHERE email = "+
+			"'ada@example.com'").Scan(&n))
 		f = find(t, run(t, url, doctor.Options{}), "unused-index", doctor.Info, "otps.otp_expires_at")
 		assert.NotContains(t, f.Text, "otp_email_type")
 	})
@@ -1118,7 +1208,8 @@ func TestFilesThatSQLiteLeavesAreNoFinding(t *testing.T) {
 	db = mysqltest.DB(t, url)
 	exec(t, db, "INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')")
 	require.NoError(t, os.Chmod(path+"-wal", 0o604))
-	find(t, run(t, url, doctor.Options{}), "file", doctor.Warning, "everybody on this machine may read "+path+"-wal (mode 0604)")
+	find(t, run(t, url, doctor.Options{}), "file", doctor.Warning,
+		"everybody on this machine may read "+path+"-wal (mode 0604)")
 }
 
 func sum(t *testing.T, path string) [32]byte {

@@ -25,8 +25,9 @@ type grant struct {
 type grants []grant
 
 var (
-	grantLine = regexp.MustCompile("^(GRANT|REVOKE) (.+?) ON (`(?:[^`]|``)*`|\\*)\\.(`(?:[^`]|``)*`|\\*) (?:TO|FROM) (.*)$")
-	quoted    = regexp.MustCompile("`(?:[^`]|``)*`|'(?:[^'\\\\]|\\\\.)*'")
+	grantLine = regexp.MustCompile(
+		"^(GRANT|REVOKE) (.+?) ON (`(?:[^`]|``)*`|\\*)\\.(`(?:[^`]|``)*`|\\*) (?:TO|FROM) (.*)$")
+	quoted = regexp.MustCompile("`(?:[^`]|``)*`|'(?:[^'\\\\]|\\\\.)*'")
 	// columns are the columns that a privilege is limited to.
 	columns = regexp.MustCompile(`\([^)]*\)`)
 )
@@ -100,7 +101,10 @@ func (all grants) missing(privileges []string, db, table string) []string {
 
 // some reports whether they hold a privilege by which an account sees a table.
 func (all grants) some(db, table string) bool {
-	return slices.ContainsFunc(slices.Concat(runPrivileges, migratePrivileges), func(p string) bool { return all.may(p, db, table) })
+	return slices.ContainsFunc(
+		slices.Concat(runPrivileges, migratePrivileges),
+		func(p string) bool { return all.may(p, db, table) },
+	)
 }
 
 // like matches a database's name against a pattern with _, % and \ (MySQL
@@ -128,7 +132,14 @@ func like(pattern, name string) bool {
 
 // harmless are global privileges that a service account may well have: they show
 // how the server does.
-var harmless = []string{"PROCESS", "REPLICATION CLIENT", "BINLOG MONITOR", "SLAVE MONITOR", "REPLICA MONITOR", "SHOW DATABASES"}
+var harmless = []string{
+	"PROCESS",
+	"REPLICATION CLIENT",
+	"BINLOG MONITOR",
+	"SLAVE MONITOR",
+	"REPLICA MONITOR",
+	"SHOW DATABASES",
+}
 
 // excess says what they hold beyond what a service needs.
 func (all grants) excess() (what []string) {
@@ -214,28 +225,34 @@ func checkPrivileges(ctx context.Context, d *database) ([]Finding, error) {
 	switch missing := all.missing(runPrivileges, db, "*"); {
 	case len(missing) > 0 && len(d.tables) == 0:
 		short = true
-		off = append(off, found(Error, fmt.Sprintf("GRANT %s ON %s.* TO %s", strings.Join(missing, ", "), quote(db), to),
-			"%s may not %s", account, strings.Join(missing, ", ")))
+		off = append(off,
+			found(Error, fmt.Sprintf("GRANT %s ON %s.* TO %s", strings.Join(missing, ", "), quote(db), to),
+				"%s may not %s", account, strings.Join(missing, ", ")))
 	case len(missing) > 0:
 		// Granted table by table is enough, too.
 		for _, table := range d.expected() {
 			if missing := all.missing(runPrivileges, db, table); len(missing) > 0 {
 				short = true
-				off = append(off, found(Error, fmt.Sprintf("GRANT %s ON %s.%s TO %s", strings.Join(missing, ", "), quote(db), quote(table), to),
-					"%s may not %s on table %q", account, strings.Join(missing, ", "), table))
+				off = append(off, found(Error,
+					fmt.Sprintf("GRANT %s ON %s.%s TO %s", strings.Join(missing, ", "), quote(db), quote(table),
+						to), "%s may not %s on table %q", account, strings.Join(missing, ", "), table))
 			}
 		}
 	}
 	if excess := all.excess(); len(excess) > 0 {
-		off = append(off, found(Warning, fmt.Sprintf("give the service an account of its own: GRANT %s ON %s.* TO …", strings.Join(runPrivileges, ", "), quote(db)),
-			"%s holds %s, which a service does not need", account, strings.Join(excess, ", and ")))
+		off = append(off, found(Warning, fmt.Sprintf("give the service an account of its own: GRANT %s ON %s.* TO …",
+			strings.Join(runPrivileges, ", "), quote(db)), "%s holds %s, which a service does not need", account,
+			strings.Join(excess, ", and ")))
 	}
 	if missing := all.missing(migratePrivileges, db, "*"); len(missing) > 0 {
-		off = append(off, found(Info, fmt.Sprintf("use another account for authgraph migrate, or: GRANT %s ON %s.* TO %s", strings.Join(missing, ", "), quote(db), to),
-			"%s may not migrate: it lacks %s", account, strings.Join(missing, ", ")))
+		off = append(off,
+			found(Info, fmt.Sprintf("use another account for authgraph migrate, or: GRANT %s ON %s.* TO %s",
+				strings.Join(missing, ", "), quote(db), to), "%s may not migrate: it lacks %s", account,
+				strings.Join(missing, ", ")))
 	}
 	if missing := all.missing(migratePrivileges, scratchExample, "*"); len(missing) > 0 {
-		off = append(off, found(Info, fmt.Sprintf("name an empty database with --dev-url, or: GRANT %s ON %s.* TO %s", strings.Join(append(missing, runPrivileges...), ", "), quote(scratchPattern), to),
+		off = append(off, found(Info, fmt.Sprintf("name an empty database with --dev-url, or: GRANT %s ON %s.* TO %s",
+			strings.Join(append(missing, runPrivileges...), ", "), quote(scratchPattern), to),
 			"%s may not make a scratch database, which drift, migrate diff and migrate check work in", account))
 	}
 	if !short {

@@ -97,7 +97,8 @@ func TestServersVersions(t *testing.T) {
 		v, maria := parseVersion(release)
 		assert.Equal(t, want.version, v.String(), release)
 		assert.Equal(t, want.maria, maria, release)
-		found, err := checkVersion(t.Context(), &database{url: serverURL(t), release: release, version: v, maria: maria})
+		found, err := checkVersion(t.Context(), &database{url: serverURL(t), release: release, version: v,
+			maria: maria})
 		require.NoError(t, err)
 		require.Len(t, found, 1)
 		assert.Equal(t, want.old, found[0].Severity == Error, release)
@@ -167,25 +168,46 @@ func TestGrants(t *testing.T) {
 // Rows as nodes of groups of three have shown them.
 func TestNodesOfAGroup(t *testing.T) {
 	t.Parallel()
-	member := func(id, state, role string) map[string]string {
-		return map[string]string{"member_id": id, "member_host": id, "member_port": "3306", "member_state": state, "member_role": role}
+	// members are the nodes a, b and c in the states that are given.
+	members := func(states ...string) (all []map[string]string) {
+		for i, text := range states {
+			id := string(rune('a' + i))
+			state, role, _ := strings.Cut(text, " ")
+			all = append(all, map[string]string{
+				"member_id": id, "member_host": id, "member_port": "3306", "member_state": state, "member_role": role,
+			})
+		}
+		return all
 	}
+	const primary, secondary, lost = "ONLINE PRIMARY", "ONLINE SECONDARY", "UNREACHABLE SECONDARY"
 	for name, c := range map[string]struct {
 		members  []map[string]string
 		severity Severity
 		text     string
 		fix      string
 	}{
-		"primary":            {[]map[string]string{member("a", "ONLINE", "PRIMARY"), member("b", "ONLINE", "SECONDARY"), member("c", "ONLINE", "SECONDARY")}, OK, "", ""},
-		"one of primaries":   {[]map[string]string{member("a", "ONLINE", "PRIMARY"), member("b", "ONLINE", "PRIMARY"), member("c", "ONLINE", "PRIMARY")}, OK, "", ""},
-		"secondary":          {[]map[string]string{member("a", "ONLINE", "SECONDARY"), member("b", "ONLINE", "PRIMARY"), member("c", "ONLINE", "SECONDARY")}, Error, "is a secondary", "put the address of the primary into the URL: b:3306"},
-		"alone of three":     {[]map[string]string{member("a", "ONLINE", "PRIMARY"), member("b", "UNREACHABLE", "SECONDARY"), member("c", "UNREACHABLE", "SECONDARY")}, Error, "without quorum: it does not reach 2 of 3 members (b:3306, c:3306)", ""},
-		"one of two is lost": {[]map[string]string{member("a", "ONLINE", "PRIMARY"), member("b", "UNREACHABLE", "SECONDARY")}, Error, "without quorum", ""},
-		"one of three lost":  {[]map[string]string{member("a", "ONLINE", "PRIMARY"), member("b", "ONLINE", "SECONDARY"), member("c", "UNREACHABLE", "SECONDARY")}, Warning, "1 of 3 members of the group cannot be reached: c:3306", ""},
-		"expelled":           {[]map[string]string{member("a", "ERROR", "")}, Error, "is ERROR", ""},
-		"catching up":        {[]map[string]string{member("a", "RECOVERING", "SECONDARY"), member("b", "ONLINE", "PRIMARY")}, Error, "is RECOVERING", "put another node into the URL: b:3306"},
-		"stopped":            {[]map[string]string{member("a", "OFFLINE", "")}, Error, "does not run", ""},
-		"never started":      {nil, Error, "does not run", ""},
+		"primary":          {members(primary, secondary, secondary), OK, "", ""},
+		"one of primaries": {members(primary, primary, primary), OK, "", ""},
+		"secondary": {
+			members(secondary, primary, secondary), Error,
+			"is a secondary", "put the address of the primary into the URL: b:3306",
+		},
+		"alone of three": {
+			members(primary, lost, lost), Error,
+			"without quorum: it does not reach 2 of 3 members (b:3306, c:3306)", "",
+		},
+		"one of two is lost": {members(primary, lost), Error, "without quorum", ""},
+		"one of three lost": {
+			members(primary, secondary, lost), Warning,
+			"1 of 3 members of the group cannot be reached: c:3306", "",
+		},
+		"expelled": {members("ERROR"), Error, "is ERROR", ""},
+		"catching up": {
+			members("RECOVERING SECONDARY", primary), Error,
+			"is RECOVERING", "put another node into the URL: b:3306",
+		},
+		"stopped":       {members("OFFLINE"), Error, "does not run", ""},
+		"never started": {nil, Error, "does not run", ""},
 	} {
 		d := &database{version: version{9, 7, 0}}
 		off := d.group(map[string]string{"server_uuid": "a", "group_replication_consistency": "BEFORE"}, c.members)
@@ -199,11 +221,13 @@ func TestNodesOfAGroup(t *testing.T) {
 		assert.Contains(t, off[0].Fix, c.fix, name)
 	}
 	off := (&database{version: version{9, 7, 0}}).group(map[string]string{
-		"server_uuid": "a", "group_replication_consistency": "BEFORE_ON_PRIMARY_FAILOVER", "group_replication_enforce_update_everywhere_checks": "ON",
-	}, []map[string]string{member("a", "ONLINE", "PRIMARY")})
+		"server_uuid": "a", "group_replication_consistency": "BEFORE_ON_PRIMARY_FAILOVER",
+		"group_replication_enforce_update_everywhere_checks": "ON",
+	}, members(primary))
 	require.Len(t, off, 2)
 	assert.Contains(t, off[0].Text, "are refused (error 3098)")
-	assert.Equal(t, "SET PERSIST group_replication_consistency = 'BEFORE', where services use more than one node", off[1].Fix)
+	assert.Equal(t, "SET PERSIST group_replication_consistency = 'BEFORE', where services use more than one node",
+		off[1].Fix)
 }
 
 // Values as nodes of Galera have shown them.
@@ -215,17 +239,24 @@ func TestNodesOfGalera(t *testing.T) {
 		severity             Severity
 		text                 string
 	}{
-		"in order":        {"Primary", "ON", "Synced", "15", "NONE", OK, ""},
-		"without quorum":  {"non-Primary", "OFF", "Initialized", "15", "NONE", Error, "without quorum: wsrep_cluster_status is non-Primary"},
-		"cut off":         {"Disconnected", "OFF", "Initialized", "15", "NONE", Error, "without quorum: wsrep_cluster_status is Disconnected"},
-		"joining":         {"Primary", "OFF", "Joining", "15", "NONE", Error, "is not ready (Joining)"},
-		"giving its data": {"Primary", "ON", "Donor/Desynced", "15", "NONE", Warning, "is behind the others (Donor/Desynced)"},
-		"taken out":       {"Primary", "ON", "Synced", "15", "ALL", Error, "wsrep_reject_queries is ALL"},
-		"not waiting":     {"Primary", "ON", "Synced", "0", "NONE", Info, "wsrep_sync_wait is 0: what was revoked on one node"},
-		"reads only":      {"Primary", "ON", "Synced", "1", "NONE", Info, "wsrep_sync_wait is 1"},
+		"in order": {"Primary", "ON", "Synced", "15", "NONE", OK, ""},
+		"without quorum": {"non-Primary", "OFF", "Initialized", "15", "NONE", Error,
+			"without quorum: wsrep_cluster_status is non-Primary"},
+		"cut off": {"Disconnected", "OFF", "Initialized", "15", "NONE", Error,
+			"without quorum: wsrep_cluster_status is Disconnected"},
+		"joining": {"Primary", "OFF", "Joining", "15", "NONE", Error, "is not ready (Joining)"},
+		"giving its data": {"Primary", "ON", "Donor/Desynced", "15", "NONE", Warning,
+			"is behind the others (Donor/Desynced)"},
+		"taken out": {"Primary", "ON", "Synced", "15", "ALL", Error, "wsrep_reject_queries is ALL"},
+		"not waiting": {"Primary", "ON", "Synced", "0", "NONE", Info,
+			"wsrep_sync_wait is 0: what was revoked on one node"},
+		"reads only": {"Primary", "ON", "Synced", "1", "NONE", Info, "wsrep_sync_wait is 1"},
 	} {
-		off := (&database{maria: true}).galera(map[string]string{"wsrep_sync_wait": c.wait, "wsrep_reject_queries": c.reject},
-			map[string]string{"wsrep_cluster_status": c.status, "wsrep_ready": c.ready, "wsrep_local_state_comment": c.state})
+		off := (&database{maria: true}).galera(
+			map[string]string{"wsrep_sync_wait": c.wait, "wsrep_reject_queries": c.reject},
+			map[string]string{
+				"wsrep_cluster_status": c.status, "wsrep_ready": c.ready, "wsrep_local_state_comment": c.state,
+			})
 		if c.severity == OK {
 			assert.Empty(t, off, name)
 			continue

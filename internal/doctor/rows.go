@@ -68,7 +68,8 @@ func checkOrphans(ctx context.Context, d *database) (off []Finding, err error) {
 		}
 		var rows, orphans int
 		query := fmt.Sprintf("SELECT COUNT(*), COUNT(*) - COUNT(u.id) FROM (SELECT %s AS user_id FROM %s "+
-			"ORDER BY id DESC LIMIT %d) s LEFT JOIN users u ON u.id = s.user_id", quote(of.Column), quote(of.Table), orphanSample)
+			"ORDER BY id DESC LIMIT %d) s LEFT JOIN users u ON u.id = "+
+			"s.user_id", quote(of.Column), quote(of.Table), orphanSample)
 		if err := d.db.QueryRowContext(ctx, query).Scan(&rows, &orphans); err != nil {
 			return off, err
 		}

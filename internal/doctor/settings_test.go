@@ -26,14 +26,17 @@ func TestSettingsOfTheServer(t *testing.T) {
 		testSettings(t, url)
 		testWrites(t, url, []provoked{
 			{"SET GLOBAL autocommit = 0", "autocommit", doctor.Error, "the global autocommit is off"},
-			{"SET GLOBAL explicit_defaults_for_timestamp = 0", "timestamp-defaults", doctor.Warning, "explicit_defaults_for_timestamp is off"},
-			{"SET GLOBAL default_storage_engine = MyISAM", "default-engine", doctor.Warning, "the default engine is MyISAM"},
+			{"SET GLOBAL explicit_defaults_for_timestamp = 0", "timestamp-defaults", doctor.Warning,
+				"explicit_defaults_for_timestamp is off"},
+			{"SET GLOBAL default_storage_engine = MyISAM", "default-engine", doctor.Warning,
+				"the default engine is MyISAM"},
 			{"SET GLOBAL transaction_read_only = 1", "read-only", doctor.Error, "transaction_read_only is on"},
 			{"SET GLOBAL offline_mode = 1", "read-only", doctor.Error, "offline_mode is on"},
 			{"SET GLOBAL read_only = 1", "read-only", doctor.Error, "read_only is on"},
 		})
 		testWrites(t, url, []provoked{
-			{"SET GLOBAL init_connect = 'SET autocommit = 0'", "autocommit", doctor.Warning, "init_connect sets autocommit"},
+			{"SET GLOBAL init_connect = 'SET autocommit = 0'", "autocommit", doctor.Warning,
+				"init_connect sets autocommit"},
 			{"SET GLOBAL super_read_only = 1", "read-only", doctor.Error, "super_read_only is on"},
 		})
 		testReplica(t, url, "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1")
@@ -47,8 +50,10 @@ func TestSettingsOfTheServer(t *testing.T) {
 		testSettings(t, url)
 		testWrites(t, url, []provoked{
 			{"SET GLOBAL autocommit = 0", "autocommit", doctor.Error, "the global autocommit is off"},
-			{"SET GLOBAL default_storage_engine = Aria", "default-engine", doctor.Warning, "the default engine is Aria"},
-			{"SET GLOBAL enforce_storage_engine = MyISAM", "default-engine", doctor.Error, "enforce_storage_engine is MyISAM"},
+			{"SET GLOBAL default_storage_engine = Aria", "default-engine", doctor.Warning,
+				"the default engine is Aria"},
+			{"SET GLOBAL enforce_storage_engine = MyISAM", "default-engine", doctor.Error,
+				"enforce_storage_engine is MyISAM"},
 			{"SET GLOBAL tx_read_only = 1", "read-only", doctor.Error, "tx_read_only is on"},
 			{"SET GLOBAL read_only = 1", "read-only", doctor.Error, "read_only is on"},
 		})
@@ -57,13 +62,16 @@ func TestSettingsOfTheServer(t *testing.T) {
 
 		db := healthy(t, url)
 		exec(t, db, "SET GLOBAL explicit_defaults_for_timestamp = 0")
-		find(t, run(t, url, doctor.Options{}), "timestamp-defaults", doctor.Warning, "explicit_defaults_for_timestamp is off")
+		find(t, run(t, url, doctor.Options{}), "timestamp-defaults", doctor.Warning,
+			"explicit_defaults_for_timestamp is off")
 		exec(t, db, "SET GLOBAL explicit_defaults_for_timestamp = 1")
 		exec(t, db, "SET GLOBAL userstat = 1")
-		exec(t, db, "INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', '2030-01-01', '2030-01-01')")
+		exec(t, db, "INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES "+
+			"('ada@example.com', 'a', 'signin', '2030-01-01', '2030-01-01')")
 		reader := mysqltest.DB(t, url) // it counts for connections made since
 		var n int
-		require.NoError(t, reader.QueryRow("SELECT COUNT(*) FROM otps FORCE INDEX (otp_email_type) WHERE email = 'ada@example.com'").Scan(&n))
+		require.NoError(t, reader.QueryRow("SELECT COUNT(*) FROM otps FORCE INDEX (otp_email_type) WHERE email = "+
+			"'ada@example.com'").Scan(&n))
 		require.NoError(t, reader.Close()) // its reads are added up at its end
 		mysqltest.Eventually(t, "the read is counted", func() bool {
 			f := find(t, run(t, url, doctor.Options{}), "unused-index", doctor.Info, "otps.otp_expires_at")
@@ -113,7 +121,8 @@ func testReplica(t *testing.T, url, follow string) {
 	t.Helper()
 	db := mysqltest.DB(t, url)
 	exec(t, db, follow)
-	f := find(t, run(t, url, doctor.Options{}), "replica", doctor.Warning, "this server is a replica of 127.0.0.1:1, and has stopped following it (IO No, SQL No)")
+	f := find(t, run(t, url, doctor.Options{}), "replica", doctor.Warning,
+		"this server is a replica of 127.0.0.1:1, and has stopped following it (IO No, SQL No)")
 	_, promoted, _ := strings.Cut(f.Fix, "where this server was promoted: ")
 	for stmt := range strings.SplitSeq(promoted, "; ") {
 		exec(t, db, stmt)
@@ -128,7 +137,8 @@ func testScratch(t *testing.T, url string) {
 		return fmt.Sprintf("authgraph_dev_%08x_%s", time.Now().Add(-ago).Unix(), rest)
 	}
 	old, used := name(3*time.Hour, "0123456789ab"), name(5*time.Hour, "000000000000")
-	for _, name := range []string{old, used, name(time.Minute, "111111111111"), "authgraph_dev_ffffffffffff", "authgraph_dev_222222222222", "authgraph_dev_mine"} {
+	for _, name := range []string{old, used, name(time.Minute, "111111111111"), "authgraph_dev_ffffffffffff",
+		"authgraph_dev_222222222222", "authgraph_dev_mine"} {
 		exec(t, db, "CREATE DATABASE "+name)
 		t.Cleanup(func() {
 			_, err := db.ExecContext(context.Background(), "DROP DATABASE IF EXISTS "+name)
@@ -143,9 +153,11 @@ func testScratch(t *testing.T, url string) {
 	findings := run(t, url, doctor.Options{})
 	found := problems(findings, "scratch-databases")
 	require.Len(t, found, 2, "%+v", found)
-	f := find(t, findings, "scratch-databases", doctor.Info, `scratch database "`+old+`" was left over: it was made 3 hours ago, and no connection is to it`)
+	f := find(t, findings, "scratch-databases", doctor.Info,
+		`scratch database "`+old+`" was left over: it was made 3 hours ago, and no connection is to it`)
 	exec(t, db, f.Fix)
-	exec(t, db, find(t, findings, "scratch-databases", doctor.Info, `"authgraph_dev_ffffffffffff" was left over: its age is not known, and no connection is to it`).Fix)
+	exec(t, db, find(t, findings, "scratch-databases", doctor.Info,
+		`"authgraph_dev_ffffffffffff" was left over: its age is not known, and no connection is to it`).Fix)
 	find(t, run(t, url, doctor.Options{}), "scratch-databases", doctor.OK, "none was left over")
 	require.NoError(t, conn.Close())
 }
@@ -153,9 +165,11 @@ func testScratch(t *testing.T, url string) {
 // A group of one node is a real one: it is a primary, or in no group.
 func TestNodeOfGroupReplication(t *testing.T) {
 	t.Parallel()
-	url := ownServer(t, testserver.MySQL, "--server-id=1", "--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--log-bin=binlog", "--report-host=127.0.0.1",
+	url := ownServer(t, testserver.MySQL, "--server-id=1", "--gtid-mode=ON", "--enforce-gtid-consistency=ON",
+		"--log-bin=binlog", "--report-host=127.0.0.1",
 		"--plugin-load-add=group_replication.so", "--group-replication-group-name=6f1b0f0e-7c7e-4a52-9d4e-3b0f4c1d2e3f",
-		"--group-replication-start-on-boot=OFF", "--group-replication-communication-stack=MYSQL", "--group-replication-consistency=EVENTUAL")
+		"--group-replication-start-on-boot=OFF", "--group-replication-communication-stack=MYSQL",
+		"--group-replication-consistency=EVENTUAL")
 	db := healthy(t, url)
 	find(t, run(t, url, doctor.Options{}), "cluster", doctor.Error, "Group Replication is set up here and does not run")
 	at := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(url)
@@ -169,17 +183,20 @@ func TestNodeOfGroupReplication(t *testing.T) {
 	})
 	mysqltest.Eventually(t, "the node is online", func() bool {
 		var state string
-		return db.QueryRow("SELECT MEMBER_STATE FROM performance_schema.replication_group_members").Scan(&state) == nil && state == "ONLINE"
+		err := db.QueryRow("SELECT MEMBER_STATE FROM performance_schema.replication_group_members").Scan(&state)
+		return err == nil && state == "ONLINE"
 	})
 	findings := run(t, url, doctor.Options{})
 	find(t, findings, "cluster", doctor.OK, "this node takes writes for its group")
 	find(t, findings, "replica", doctor.OK, "this server is the replica of no other")
-	exec(t, db, statement(find(t, findings, "cluster", doctor.Info, "group_replication_consistency is EVENTUAL: what was revoked on one node")))
+	exec(t, db, statement(find(t, findings, "cluster", doctor.Info,
+		"group_replication_consistency is EVENTUAL: what was revoked on one node")))
 	assert.Empty(t, problems(run(t, url, doctor.Options{}), "cluster"))
 
 	// What an account may not look at, it is told.
 	service := account(t, url, db, "GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user}")
-	f := find(t, run(t, service, doctor.Options{}), "cluster", doctor.Info, "could not be looked at: whether this node of Group Replication is a secondary or without quorum")
+	f := find(t, run(t, service, doctor.Options{}), "cluster", doctor.Info,
+		"could not be looked at: whether this node of Group Replication is a secondary or without quorum")
 	assert.True(t, f.Unchecked)
 	exec(t, db, strings.TrimSuffix(f.Fix, ", or look with an account that may"))
 	find(t, run(t, service, doctor.Options{}), "cluster", doctor.OK, "this node takes writes for its group")
@@ -194,7 +211,8 @@ func testSettings(t *testing.T, url string) {
 			assert.Equal(t, doctor.OK, f.Severity, "%+v", f)
 		}
 	}
-	f := find(t, run(t, url, doctor.Options{}), "unused-index", doctor.Info, "it cannot be known: the server does not count it")
+	f := find(t, run(t, url, doctor.Options{}), "unused-index", doctor.Info,
+		"it cannot be known: the server does not count it")
 	assert.True(t, f.Unchecked)
 	assert.NotEmpty(t, f.Fix)
 
@@ -207,14 +225,18 @@ func testSettings(t *testing.T, url string) {
 	for _, settings := range [][]setting{
 		{
 			{"sql_mode", "''", "sql-mode", doctor.Info, "the global sql_mode is not strict: what is too long is cut"},
-			{"time_zone", "'+05:30'", "time-zone", doctor.Warning, "the global time zone is +05:30, its clock is +05:30 from UTC today"},
+			{"time_zone", "'+05:30'", "time-zone", doctor.Warning,
+				"the global time zone is +05:30, its clock is +05:30 from UTC today"},
 			{"innodb_flush_log_at_trx_commit", "2", "durability", doctor.Info, "innodb_flush_log_at_trx_commit is 2"},
 			{"foreign_key_checks", "0", "foreign-keys", doctor.Error, "foreign_key_checks is 0"},
-			{"max_connections", "20", "connections", doctor.Error, "the services open up to 25 connections, the server allows 20"},
-			{"max_prepared_stmt_count", "0", "prepared-statements", doctor.Warning, "no client may prepare a statement"},
+			{"max_connections", "20", "connections", doctor.Error,
+				"the services open up to 25 connections, the server allows 20"},
+			{"max_prepared_stmt_count", "0", "prepared-statements", doctor.Warning,
+				"no client may prepare a statement"},
 		},
 		{
-			{"sql_mode", "'ANSI_QUOTES,STRICT_ALL_TABLES'", "sql-mode", doctor.Info, "the global sql_mode has ANSI_QUOTES: "},
+			{"sql_mode", "'ANSI_QUOTES,STRICT_ALL_TABLES'", "sql-mode", doctor.Info,
+				"the global sql_mode has ANSI_QUOTES: "},
 			{"time_zone", "'-08:00'", "time-zone", doctor.Warning, "its clock is -08:00 from UTC today"},
 		},
 		{
@@ -238,11 +260,13 @@ func testSettings(t *testing.T, url string) {
 
 	exec(t, db, "SET GLOBAL max_prepared_stmt_count = 10")
 	holdStatements(t, db, 8)
-	find(t, run(t, url, doctor.Options{}), "prepared-statements", doctor.Warning, "8 of 10 prepared statements are held")
+	find(t, run(t, url, doctor.Options{}), "prepared-statements", doctor.Warning,
+		"8 of 10 prepared statements are held")
 
 	exec(t, db, "SET GLOBAL max_connections = 100")
 	holdConnections(t, mysqltest.DB(t, url), 91)
-	find(t, run(t, url, doctor.Options{Connections: 10}), "connections", doctor.Warning, "of 100 connections have been in use at once")
+	find(t, run(t, url, doctor.Options{Connections: 10}), "connections", doctor.Warning,
+		"of 100 connections have been in use at once")
 	exec(t, db, "SET GLOBAL max_connections = 500")
 	exec(t, db, "SET GLOBAL max_prepared_stmt_count = 16382")
 }

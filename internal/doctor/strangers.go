@@ -18,7 +18,8 @@ func (d *database) strangers(ctx context.Context) (off []Finding, err error) {
 	for _, o := range objects {
 		fix := "use another database for one of the two, or rename it"
 		switch {
-		case o.IsOurs() && o.Kind == dbserver.KindTable, o.Kind == dbserver.KindTable && len(o.Columns) == 0: // the account may not see them
+		case o.IsOurs() && o.Kind == dbserver.KindTable,
+			o.Kind == dbserver.KindTable && len(o.Columns) == 0: // the account may not see them
 			continue
 		case o.IsOurs():
 			fix = "ALTER TABLE " + quote(o.Name) + " DROP SYSTEM VERSIONING, with which its old rows go"

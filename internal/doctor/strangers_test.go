@@ -16,7 +16,8 @@ func TestTablesOfOthersAreNamed(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		db := mysqltest.DB(t, url)
-		exec(t, db, "CREATE TABLE sessions (token char(43) PRIMARY KEY, data blob NOT NULL, expiry timestamp(6) NOT NULL)")
+		exec(t, db, "CREATE TABLE sessions (token char(43) PRIMARY KEY, data blob NOT NULL, expiry timestamp(6) "+
+			"NOT NULL)")
 		exec(t, db, "CREATE VIEW otps AS SELECT 1 AS code")
 		findings := run(t, url, doctor.Options{})
 		f := find(t, findings, "migrations", doctor.Error, `the name is taken: "sessions" is a table as scs makes it`)
@@ -39,7 +40,8 @@ func TestHistoriesOfOtherDirectoriesAreNamed(t *testing.T) {
 		require.NoError(t, directory.Hash(dir))
 		_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
 		require.NoError(t, err)
-		f := find(t, run(t, url, doctor.Options{}), "migrations", doctor.Error, "is that of another directory, of which no file is in this one")
-		assert.Equal(t, "name that directory with --dir (Dir), or use another database", f.Fix)
+		f := find(t, run(t, url, doctor.Options{}), "migrations", doctor.Error,
+			"is that of another directory, of which no file is in this one")
+		assert.Equal(t, "name that directory with --dir, or use another database", f.Fix)
 	})
 }

@@ -143,7 +143,8 @@ func (d *database) avatars(ctx context.Context) ([]Finding, error) {
 		return nil, err
 	}
 	return []Finding{found(Warning, correct, "%s of the newest of users: avatar is not of the form "+
-		`{"url": text, "public_id": text, "size": number} or longer than 64 KiB; what does not fit is left out (ids %s)`,
+		`{"url": text, "public_id": text, "size": number} or longer than 64 KiB; `+
+		"what does not fit is left out (ids %s)",
 		plural(len(ids), "row"), enumerate(ids))}, nil
 }
 

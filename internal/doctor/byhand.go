@@ -2,14 +2,11 @@ package doctor
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
 	"ariga.io/atlas/sql/mysql"
@@ -68,7 +65,9 @@ func checkInserts(ctx context.Context, d *database) (off []Finding, err error) {
 		if !slices.Contains(d.tables, t.Name) {
 			continue
 		}
-		for _, look := range []func(*schema.Table) ([]Finding, error){d.columnsByHand, d.uniqueByHand, d.foreignKeysByHand, d.checksByHand, d.stricter} {
+		for _, look := range []func(*schema.Table) ([]Finding, error){
+			d.columnsByHand, d.uniqueByHand, d.foreignKeysByHand, d.checksByHand, d.stricter,
+		} {
 			more, err := look(t)
 			if err != nil {
 				return off, err
@@ -99,15 +98,16 @@ func (d *database) columnsByHand(t *schema.Table) (off []Finding, err error) {
 		case !byHand:
 		case computed:
 			off = append(off, found(Warning, undo("ALTER TABLE %s DROP COLUMN %s", quote(t.Name), quote(c.Name)),
-				"column %q of table %q is computed at each write, and no migration makes it: a row for which that fails is "+
-					"refused", c.Name, t.Name))
+				"column %q of table %q is computed at each write, and no migration makes it: a row for which that "+
+					"fails is "+"refused", c.Name, t.Name))
 		case !c.Type.Null && c.Default == nil && !counted:
 			fix := "make it nullable, or give it a default"
 			if d.url.Dialect == dialect.MySQL {
 				fix = fmt.Sprintf("ALTER TABLE %s MODIFY %s NULL", quote(t.Name), definition(c))
 			}
-			off = append(off, found(Error, fix, "column %q of table %q is NOT NULL without a default, and no migration "+
-				"makes it: every insert by this project's clients fails (error 1364)", c.Name, t.Name))
+			off = append(off,
+				found(Error, fix, "column %q of table %q is NOT NULL without a default, and no migration "+
+					"makes it: every insert by this project's clients fails (error 1364)", c.Name, t.Name))
 		}
 	}
 	return off, nil
@@ -163,7 +163,8 @@ func (d *database) uniqueByHand(t *schema.Table) (off []Finding, err error) {
 				return false
 			}
 			parts := columns(other)
-			return parts != nil && !slices.ContainsFunc(parts, func(name string) bool { return !slices.Contains(of, name) })
+			return parts != nil &&
+				!slices.ContainsFunc(parts, func(name string) bool { return !slices.Contains(of, name) })
 		})
 		if !byHand || free || implied {
 			continue
@@ -177,8 +178,8 @@ func (d *database) uniqueByHand(t *schema.Table) (off []Finding, err error) {
 			what = strings.Join(of, ", ")
 		}
 		off = append(off, found(Error, undo("%s", fix),
-			"index %q of table %q is UNIQUE, and no migration makes it: a second row with the same %s is refused (error "+
-				"1062)", i.Name, t.Name, what))
+			"index %q of table %q is UNIQUE, and no migration makes it: a second row with the same %s is refused "+
+				"(error "+"1062)", i.Name, t.Name, what))
 	}
 	return off, nil
 }
@@ -227,8 +228,8 @@ func (d *database) foreignKeysByHand(t *schema.Table) (off []Finding, err error)
 			names = append(names, c.Name)
 		}
 		off = append(off, found(Error, undo("%s", fix),
-			"foreign key %q of table %q is made by no migration: a row whose %s is not in table %q is refused (error 1452)",
-			k.Symbol, t.Name, strings.Join(names, ", "), k.RefTable.Name))
+			"foreign key %q of table %q is made by no migration: a row whose %s is not in table %q is refused "+
+				"(error 1452)", k.Symbol, t.Name, strings.Join(names, ", "), k.RefTable.Name))
 	}
 	return off, nil
 }
@@ -272,145 +273,11 @@ func (d *database) stricter(t *schema.Table) (off []Finding, err error) {
 			off = append(off, found(Warning, fix, "column %q of table %q is NOT NULL, and NULL in the schema: rows "+
 				"without it are refused (error 1048)", c.Name, t.Name))
 		}
-		if text, ok := c.Type.Type.(*schema.StringType); ok && d.url.Dialect == dialect.MySQL && text.Size > 0 && int64(text.Size) < known.Size {
+		if text, ok := c.Type.Type.(*schema.StringType); ok && d.url.Dialect == dialect.MySQL && text.Size > 0 &&
+			int64(text.Size) < known.Size {
 			off = append(off, found(Warning, fix, "column %q of table %q holds %d characters, and %d in the schema: "+
 				"longer values are refused (error 1406)", c.Name, t.Name, text.Size, known.Size))
 		}
 	}
 	return off, nil
-}
-
-func checkTriggers(ctx context.Context, d *database) ([]Finding, error) {
-	if d.url.Dialect == dialect.SQLite {
-		return d.triggers(ctx, "SELECT name, tbl_name, 'on every write it is for', '' FROM sqlite_master WHERE type = "+
-			"'trigger' AND "+d.inTables("tbl_name")+" ORDER BY 1")
-	}
-	db := d.url.Database()
-	all, err := d.rights(ctx)
-	if err != nil {
-		return nil, err
-	}
-	off, err := d.triggers(ctx, "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, CONCAT(ACTION_TIMING, ' ', "+
-		"EVENT_MANIPULATION), DEFINER FROM information_schema.TRIGGERS "+
-		"WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND "+d.inTables("EVENT_OBJECT_TABLE")+" ORDER BY 1")
-	if err != nil {
-		return off, err
-	}
-	events, err := d.events(ctx)
-	if err != nil {
-		return off, err
-	}
-	off = append(off, events...)
-	// A server leaves out, without a word, what an account has no right on.
-	var lacks []string
-	if slices.ContainsFunc(d.tables, func(table string) bool { return !all.may("TRIGGER", db, table) }) {
-		lacks = append(lacks, "TRIGGER")
-	}
-	if !all.may("EVENT", db, "*") {
-		lacks = append(lacks, "EVENT")
-	}
-	if len(lacks) > 0 {
-		off = slices.DeleteFunc(off, func(f Finding) bool { return f.Severity == OK })
-		unseen, err := d.unseen(ctx, "triggers on the tables and events that name them", fmt.Sprintf("%s ON %s.*",
-			strings.Join(lacks, ", "), quote(db)))
-		return append(off, unseen...), err
-	}
-	return off, nil
-}
-
-// triggers judges what a query lists: name, table, when, and as whom it runs.
-func (d *database) triggers(ctx context.Context, query string) (off []Finding, err error) {
-	var name, table, when, definer string
-	var fault error
-	err = each(ctx, d.db, query, []any{&name, &table, &when, &definer}, func() {
-		named, err := d.named(name)
-		fault = errors.Join(fault, err)
-		if definer != "" {
-			when += " as " + definer
-		}
-		if named {
-			off = append(off, found(Info, "nothing, where it is meant",
-				"trigger %q on table %q runs %s; a migration names it", name, table, when))
-			return
-		}
-		off = append(off, found(Warning, undo("DROP TRIGGER %s", quote(name)),
-			"trigger %q on table %q runs %s, and no migration makes it: it can refuse, change and copy what is written, "+
-				"token hashes too", name, table, when))
-	})
-	if err := errors.Join(err, fault); err != nil || len(off) > 0 {
-		return off, err
-	}
-	return ok("none on the tables"), nil
-}
-
-// events are those of the database that name one of the tables.
-func (d *database) events(ctx context.Context) (off []Finding, err error) {
-	var name, body, definer string
-	var fault error
-	err = each(ctx, d.db, "SELECT EVENT_NAME, EVENT_DEFINITION, DEFINER FROM information_schema.EVENTS WHERE "+
-		"EVENT_SCHEMA = DATABASE() ORDER BY 1",
-		[]any{&name, &body, &definer}, func() {
-			i := slices.IndexFunc(d.tables, func(table string) bool { return word(table).MatchString(body) })
-			if i < 0 {
-				return
-			}
-			named, err := d.named(name)
-			fault = errors.Join(fault, err)
-			if !named {
-				off = append(off, found(Warning, undo("DROP EVENT %s", quote(name)),
-					"event %q names table %q, runs on the server's own clock as %s, and no migration makes it", name, d.tables[i], definer))
-			}
-		})
-	return off, errors.Join(err, fault)
-}
-
-// scratchName is the name of a scratch database, which since this release begins
-// with the second it was made in.
-var scratchName = regexp.MustCompile(`^authgraph_dev_(?:([0-9a-f]{8})_)?[0-9a-f]{12}$`)
-
-// scratchAge is how old a scratch database is before it can be a left-over one: what
-// works in one takes minutes.
-const scratchAge = time.Hour
-
-func checkScratch(ctx context.Context, d *database) (off []Finding, err error) {
-	all, err := d.rights(ctx)
-	if err != nil {
-		return nil, err
-	}
-	sees := all.may("PROCESS", "*", "*")
-	used, err := list(ctx, d.db, "SELECT DISTINCT DB FROM information_schema.PROCESSLIST WHERE DB IS NOT NULL")
-	if err != nil {
-		return nil, err
-	}
-	var name string
-	var filled sql.NullTime
-	err = each(ctx, d.db, "SELECT s.SCHEMA_NAME, MAX(t.CREATE_TIME) FROM information_schema.SCHEMATA s "+
-		"LEFT JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = s.SCHEMA_NAME "+
-		"WHERE s.SCHEMA_NAME LIKE 'authgraph\\_dev\\_%' GROUP BY s.SCHEMA_NAME ORDER BY 1", []any{&name, &filled}, func() {
-		m := scratchName.FindStringSubmatch(name)
-		if m == nil || slices.Contains(used, name) {
-			return
-		}
-		known := "no connection of this account is to it"
-		if sees {
-			known = "no connection is to it"
-		}
-		at := filled.Time
-		if seconds, err := strconv.ParseInt(m[1], 16, 64); err == nil {
-			at = time.Unix(seconds, 0)
-		}
-		switch {
-		case at.IsZero() && sees:
-			known = "its age is not known, and " + known
-		case at.IsZero() || d.now.Sub(at) < scratchAge:
-			return
-		default:
-			known = fmt.Sprintf("it was made %s ago, and %s", period(d.now.Sub(at)), known)
-		}
-		off = append(off, found(Info, "DROP DATABASE "+quote(name), "scratch database %q was left over: %s", name, known))
-	})
-	if err != nil || len(off) > 0 {
-		return off, err
-	}
-	return ok("none was left over that this account sees"), nil
 }

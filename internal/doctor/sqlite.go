@@ -42,9 +42,12 @@ func checkFile(_ context.Context, d *database) ([]Finding, error) {
 	for _, f := range d.files {
 		switch mode := f.mode.Perm(); {
 		case mode&0o002 != 0:
-			off = append(off, found(Error, "chmod o-rwx "+f.name, "everybody on this machine may write %s (mode %04o)", f.name, mode))
+			off = append(off,
+				found(Error, "chmod o-rwx "+f.name, "everybody on this machine may write %s (mode %04o)", f.name, mode))
 		case mode&0o004 != 0:
-			off = append(off, found(Warning, "chmod o-rwx "+f.name, "everybody on this machine may read %s (mode %04o)", f.name, mode))
+			off = append(off,
+				found(Warning, "chmod o-rwx "+f.name, "everybody on this machine may read %s (mode %04o)", f.name,
+					mode))
 		}
 	}
 	if len(off) > 0 {

@@ -1,0 +1,124 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/history"
+	"github.com/authgraph/authgraph/migrate"
+)
+
+// status is how far the database has followed the directory.
+type status struct {
+	*migrate.Status
+	// err is how the two disagree.
+	err error
+}
+
+func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
+	s, err := migrate.ReadStatus(ctx, d.raw, d.Dir)
+	var useless *directory.Error
+	var unreadable *fs.PathError
+	if errors.As(err, &useless) && !errors.As(err, &unreadable) {
+		f := foundIn(useless)
+		f.Text = fmt.Sprintf("%s: %v", useless.Path, useless.Err)
+		return []Finding{f}, nil
+	}
+	if s == nil {
+		return nil, err
+	}
+	d.history = &status{s, err}
+	var off []Finding
+	if s.Partial != nil {
+		off = append(off, d.halfApplied(s.Partial))
+	}
+	never := s.Current == "" && s.Partial == nil
+	var disagrees *migrate.HistoryError
+	if never || errors.As(err, &disagrees) && disagrees.Reason == history.Foreign {
+		taken, err := d.strangers(ctx)
+		if err != nil {
+			return off, err
+		}
+		off = append(off, taken...)
+	}
+	var sum *migrate.ChecksumError
+	switch apply := d.Command("migrate apply"); {
+	case errors.As(err, &sum):
+		f := foundIn(sum)
+		f.Fix = fmt.Sprintf("undo the change, or accept it with %s", d.Command("migrate hash"))
+		off = append(off, f)
+	case errors.As(err, &disagrees):
+		off = append(off, d.disagreement(disagrees))
+	case err != nil:
+		return off, err
+	case never && len(d.tables) > 0:
+		off = append(off, d.withoutHistory(ctx))
+	case never && len(off) > 0:
+	case never:
+		off = append(off, found(Error, apply, "nothing is applied, %s pending", plural(len(s.Pending), "file")))
+	case s.Partial == nil && len(s.Pending) > 0:
+		off = append(off, found(Warning, apply,
+			"%s pending: %s", plural(len(s.Pending), "file"), enumerate(s.Pending)))
+	}
+	if len(off) == 0 {
+		return ok("up to date with %s, %s applied", s.Current, plural(len(s.Applied), "file")), nil
+	}
+	return off, nil
+}
+
+// disagreement makes the finding of a directory that does not continue the history.
+func (d *database) disagreement(err *migrate.HistoryError) Finding {
+	f := foundIn(err)
+	switch err.Reason {
+	case history.Foreign:
+		f.Fix = "name that directory with --dir, or use another database"
+	case history.OutOfOrder:
+		f.Fix = "rename it to a new version, then run " + d.Command("migrate hash")
+	case history.PendingPartEdited:
+		f.Fix = "if the edit repairs what did not run, run " + d.Command("migrate apply") + " --accept-edit"
+	}
+	return f
+}
+
+// halfApplied makes the finding of a file that stopped half way.
+func (d *database) halfApplied(p *migrate.Partial) Finding {
+	what := fmt.Sprintf("%s is half applied: %d of %d statements", p.File, p.Applied, p.Total)
+	switch {
+	case p.InDoubt:
+		what += ", the next one is running or was cut off"
+	case p.Error != "":
+		what += ", the next one failed: " + p.Error
+	}
+	return found(Error, fmt.Sprintf("%s shows where; once the cause is gone, %s goes on there",
+		d.Command("migrate status"), d.Command("migrate apply")), "%s", what)
+}
+
+// withoutHistory makes the finding of tables without a history.
+func (d *database) withoutHistory(ctx context.Context) Finding {
+	text := fmt.Sprintf("there are tables (%s) but no history", enumerate(d.tables))
+	fix := fmt.Sprintf(
+		"%s, where another tool made them; %s --baseline VERSION, where they are those of that migration",
+		d.Command("adopt"), d.Command("migrate apply"))
+	if d.hidden(ctx, atlasdb.RevisionsTable) {
+		text += ", or this account has no right on it"
+		fix = fmt.Sprintf("where it is there, GRANT SELECT ON %s.%s; where not, %s",
+			quote(d.url.Database()), quote(atlasdb.RevisionsTable), fix)
+	}
+	return found(Error, fix, "%s", text)
+}
+
+// directory is the one that the database follows.
+func (d *database) directory() (directory.Dir, error) {
+	if d.Dir != nil {
+		return d.Dir, nil
+	}
+	embedded, err := migrate.Embedded(d.url.Dialect)
+	if err != nil {
+		return nil, err
+	}
+	return directory.Of(embedded)
+}
