@@ -154,7 +154,8 @@ var faults = []fault{
 	{
 		name: "an index twice", code: "redundant-index", severity: doctor.Warning, on: all,
 		faulty: []string{"CREATE INDEX again ON sessions (user_id)"},
-		text:   `index "again" of table "sessions" only repeats index "session_user_id_is_active_expires_at"`, cured: true,
+		text:   `index "again" of table "sessions" only repeats index "session_user_id_is_active_expires_at"`,
+		cured:  true,
 	},
 	{
 		name: "an index less", code: "drift", severity: doctor.Error, on: servers,

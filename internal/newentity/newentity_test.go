@@ -1,5 +1,5 @@
-// Package newentity proves that an entity and a column are added by declaring them in ent/schema and generating: it does
-// so in a copy of this repository, and has the copy build, migrate, purge, check and test itself.
+// Package newentity proves that an entity and a column are added by declaring them in ent/schema and generating. It
+// does so in a copy of this repository, and has the copy build, migrate, purge, check and test itself.
 package newentity
 
 import (
@@ -180,7 +180,8 @@ func commands(t *testing.T, authgraph, url string) {
 		assert.False(t, f.Unchecked && f.Severity == "warning", "%+v", f)
 	}
 
-	assert.JSONEq(t, `{"otps": 0, "sessions": 1, "refresh_tokens": 0, "users": 1}`, deleted(t, do("purge", "--format", "json")))
+	purged := deleted(t, do("purge", "--format", "json"))
+	assert.JSONEq(t, `{"otps": 0, "sessions": 1, "refresh_tokens": 0, "users": 1}`, purged)
 	var left string
 	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT MAX(credential_id) FROM passkeys").Scan(&left))
 	assert.Equal(t, "a", left, "the passkeys of an account go with it")

@@ -91,8 +91,8 @@ func To(table string) (from []Reference) {
 	return from
 }
 
-// Own are the columns by which a table is told from others of the same name: those that nobody else has on the page, and
-// all columns of a table that came later. It is nil for a name that is none of the tables.
+// Own are the columns by which a table is told from others of the same name: those of the page that nobody else has,
+// and all columns of a table that came later. It is nil for a name that is none of the tables.
 func Own(table string) (columns []string) {
 	if i := place(table); i < len(page) {
 		return page[i].own
