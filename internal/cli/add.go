@@ -20,8 +20,8 @@ built, and the migration is planned; the first one without a database.
 
 A file that is there and differs is shown, and replaced only with --force. Files that
 authgraph installed and you changed are merged; those that you deleted stay deleted.
-Where another version installed what is there, upgrade comes first. A run that fails
-or is interrupted leaves everything as it was.`,
+If another version installed the files, run upgrade first. A run that fails or is
+interrupted leaves everything as it was.`,
 		Example: `  authgraph add schema auth --db mysql
   authgraph add schema auth/user auth/session
   authgraph add schema auth --with-auth`,

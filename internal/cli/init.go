@@ -14,8 +14,8 @@ func newInit(a *app) *cobra.Command {
 		Short: "Set up a Go module for the auth graph, without entities yet",
 		Long: `Set up the Go module of the current folder: the generator of the Ent client, the
 configuration of the Atlas CLI, an example of the environment, and the requirements
-in go.mod. A generator that is there already stays. authgraph add does the same on
-its way; entities come only with it.
+in go.mod. A generator that is there already stays. authgraph add does all this too,
+and installs entities.
 
 A run that fails or is interrupted leaves everything as it was.`,
 		Example: `  authgraph init --db mysql

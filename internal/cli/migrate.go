@@ -34,13 +34,13 @@ func newMigrate(a *app) *cobra.Command {
 		Long: `Plan, check, apply and inspect versioned migrations.
 
 The directory is in Atlas's format. It is the folder migrate (for SQLite
-migrate/sqlite) if the current folder has one with an atlas.sum or SQL files, or
-that of the project if authgraph was installed into it, and the migrations compiled
-into this program otherwise; a folder inside of a module that has its own, and a
-database of another kind than the project's migrations, are refused.
+migrate/sqlite) if the current folder has one with an atlas.sum or SQL files, else
+the project's if authgraph was installed into it, else the migrations compiled into
+this program. Two cases are refused: the current folder lies inside a module that
+has migrations of its own, or the database is of another kind than the migrations.
 
-A command that opens no server needs no URL where the project has migrations of one
-kind only: hash, new and validate, for SQLite also check, diff and lint.`,
+Commands that open no server need no URL if the project has migrations of one kind:
+hash, new and validate, and for SQLite also check, diff and lint.`,
 		Example: `  authgraph migrate diff add_phone
   authgraph migrate lint --git-base origin/main
   authgraph migrate apply`,

@@ -48,7 +48,7 @@ Ctrl-C, running it again goes on exactly where it stopped.`,
 	flags.BoolVar(&verbose, "verbose", false, "print every statement with its duration")
 	flags.BoolVar(&opts.AllowDirty, "allow-dirty", false, "add the tables to a database that already holds others")
 	flags.StringVar(&opts.Baseline, "baseline", "", "take a database without history to be at this `version`")
-	flags.BoolVar(&opts.AcceptEdit, "accept-edit", false, "go on with a half-applied file of which only statements that have not run were edited")
+	flags.BoolVar(&opts.AcceptEdit, "accept-edit", false, "go on with a half-applied file if its edited statements have not run")
 	flags.DurationVar(&opts.LockTimeout, "lock-timeout", history.DefaultLockTimeout, "how long to wait for another apply")
 	return cmd
 }

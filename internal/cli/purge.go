@@ -30,11 +30,11 @@ func newPurge(a *app) *cobra.Command {
 refresh tokens past their absolute end, and accounts that were deleted longer
 ago than --retention, with all that is theirs. Meant to be run daily.
 
-It deletes in batches beside a service that goes on working. The sessions and tokens
-that go with an account are part of its batch, and of --rate; an account with more of
-them than a batch loses them in several, and cannot come back from the first on.
-Ctrl-C undoes the batch under way: what is deleted stays deleted, and the next run
-goes on.`,
+It deletes in batches, while the service goes on working. The sessions and tokens of
+an account count in its batch and in --rate. If an account has more of them than fit
+into a batch, several batches delete them, and from the first on it cannot be
+reactivated. Ctrl-C undoes the batch under way. What is deleted stays deleted, and
+the next run goes on.`,
 		Example: `  authgraph purge --dry-run
   authgraph purge --retention 2160h
   authgraph purge --rate 20000

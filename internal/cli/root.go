@@ -20,9 +20,9 @@ func newRoot(a *app) *cobra.Command {
 users, one-time passwords, sessions and refresh tokens, on MySQL, MariaDB or SQLite.
 
 Results go to standard output. What they were made from, progress, warnings and
-errors go to standard error. With --format json a command that succeeds writes one
-JSON object (help and completion aside). So does one that finds something, and one
-that fails where it has a result to show; an error is a line on standard error.`,
+errors go to standard error, an error as one line. With --format json a command
+writes one JSON object if it succeeds, if it finds something, or if it fails with a
+result to show (help and completion aside).`,
 		Example: `  authgraph demo
   authgraph add schema auth
   export DATABASE_URL='mysql://user:password@localhost:3306/app'

@@ -27,9 +27,9 @@ const schemaSources = `A SOURCE is one of these:
   a database URL  the tables of a database in use, which is only read; the table
                   of the migration history is left out
 
-What has to be worked out is worked out in a scratch database beside the one of
---url, whose kind decides whether that is MySQL, MariaDB or SQLite; without --url
-and DATABASE_URL, beside the database that is named.`
+Migrations and files are run in a scratch database beside the one of --url, so that
+database decides between MySQL, MariaDB and SQLite. Without --url and DATABASE_URL
+the scratch database is beside the database that is named.`
 
 // schemaSource is a schema as the command line names it.
 type schemaSource struct {

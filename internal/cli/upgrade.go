@@ -16,8 +16,8 @@ func newUpgrade(a *app) *cobra.Command {
 		Long: `Bring the files that authgraph installed to this version by a three-way merge of
 what was installed, what you made of it, and what this version would install. Where
 both changed the same lines, the file gets conflict markers, and the exit code is 3.
-A file that you deleted stays deleted; one of yours in the place of a new one is shown,
-and replaced only with --force. Needs git where there is something to merge.
+A file that you deleted stays deleted. If a file of yours is where a new one belongs,
+it is shown, and replaced only with --force. Merging needs git.
 
 A run that fails or is interrupted leaves everything as it was.`,
 		Example: `  authgraph upgrade --dry-run

@@ -72,10 +72,13 @@ func (d *readOnly) WriteFile(name string, _ []byte) error {
 	return &fs.PathError{Op: "write", Path: name, Err: errors.ErrUnsupported}
 }
 
+// inMemory is what messages call a directory without a path.
+const inMemory = "in memory"
+
 // pathOf is what messages call the directory: its path, or what it is.
 func pathOf(dir Dir) string {
 	if named, ok := dir.(interface{ Path() string }); ok && named.Path() != "" {
 		return named.Path()
 	}
-	return "in memory"
+	return inMemory
 }

@@ -68,7 +68,7 @@ func holds(dir Dir, name string) bool {
 // toolError says what to do with the directory of another tool.
 func toolError(dir Dir, name, tool string) error {
 	problem, fix := ProblemRewrite, "write the statements that go forward into a directory of their own"
-	if format, known := imports[tool]; known {
+	if format, known := imports[tool]; known && pathOf(dir) != inMemory {
 		problem = ""
 		fix = fmt.Sprintf("convert the directory with: "+
 			"atlas migrate import --from 'file://%s?format=%s' --to 'file://%[1]s-atlas'", pathOf(dir), format)

@@ -42,8 +42,8 @@ type Change struct {
 	SQL         string
 }
 
-// HTML is the page: one document that fetches nothing, and says so to the browser
-// by a policy that admits its own style and script alone.
+// HTML is the page: one document that fetches nothing. Its policy tells the browser to admit its own style and script
+// alone.
 func HTML(p Page) ([]byte, error) {
 	css := graphCSS + pageCSS
 	view := view{

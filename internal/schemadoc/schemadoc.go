@@ -290,7 +290,7 @@ func outer(expr string) string {
 	return expr
 }
 
-// closes is where the parenthesis closes that an expression begins with.
+// closes is the index at which the first parenthesis of an expression closes.
 func closes(expr string) int {
 	depth := 0
 	var quote rune
