@@ -24,10 +24,9 @@ import (
 	"github.com/authgraph/authgraph/internal/dburl"
 )
 
-// URLError is the error for a database URL that cannot be used. Its fields are URL, the
-// address without its password, or empty if it could not be read; Part, the part at
-// fault, one of the constants below; Err, what is wrong with it; and Fix, what to do, or
-// empty. None holds the password.
+// URLError is the error for a database URL that cannot be used. Its fields are URL, the address without its password,
+// or empty if it could not be read; Part, the part at fault, one of the constants below; Err, what is wrong with it;
+// and Fix, what to do, or empty. None holds the password.
 type URLError = dburl.Error
 
 // The parts of a database URL that [URLError] names.
@@ -80,11 +79,10 @@ func WithPool(p Pool) Option {
 	return func(o *options) { o.pool = p }
 }
 
-// WithStatements sets how many prepared statements each connection to MySQL or MariaDB
-// keeps, those used last; default 64, and 0 turns it off. The server counts the
-// statements of all connections against max_prepared_stmt_count, and keeps some kilobytes
-// for each. Turn it off behind a proxy that shares its connections among clients and does
-// not carry statements along.
+// WithStatements sets how many prepared statements each connection to MySQL or MariaDB keeps, those used last; default
+// 64, and 0 turns it off. The server counts the statements of all connections against max_prepared_stmt_count, and
+// keeps some kilobytes for each. Turn it off behind a proxy that shares its connections among clients and does not
+// carry statements along.
 func WithStatements(perConnection int) Option {
 	return func(o *options) { o.statements = max(0, perConnection) }
 }
@@ -93,26 +91,22 @@ func WithStatements(perConnection int) Option {
 // on MySQL or MariaDB, if the context does not end before; default 30 seconds, and 0 is
 // no bound. After it the connection is closed, and the statement may have run.
 //
-// With a bound, a statement waits at most 2 seconds for a lock at the server and then
-// fails with error 1205, so that a call that was given up does not stay there. Package
-// auth tries such a statement again. The parameters readTimeout, writeTimeout,
-// innodb_lock_wait_timeout and lock_wait_timeout of the address take precedence.
+// With a bound, a statement waits at most 2 seconds for a lock at the server and then fails with error 1205, so that a
+// call that was given up does not stay there. Package auth tries such a statement again. The parameters readTimeout,
+// writeTimeout, innodb_lock_wait_timeout and lock_wait_timeout of the address take precedence.
 func WithStatementTimeout(d time.Duration) Option {
 	return func(o *options) { o.timeout = d }
 }
 
-// WithDriver wraps the driver under the client, for tracing or counting what is sent.
-// Wrappers apply in order: the last one sees a query first. A wrapper must pass on
-// ExecContext, QueryContext and BeginTx, and its transactions the first two, where the
-// driver below has them: the client's methods of these names, and package auth, need
-// them.
+// WithDriver wraps the driver under the client, for tracing or counting what is sent. Wrappers apply in order: the last
+// one sees a query first. A wrapper must pass on ExecContext, QueryContext and BeginTx, and its transactions the first
+// two, where the driver below has them: the client's methods of these names, and package auth, need them.
 func WithDriver(wrap func(dialect.Driver) dialect.Driver) Option {
 	return func(o *options) { o.wrap = append(o.wrap, wrap) }
 }
 
-// Open connects to the database at url and returns a client for it. The client is safe
-// for concurrent use and meant to live as long as the program. Close it at the end. ctx
-// bounds the connecting only.
+// Open connects to the database at url and returns a client for it. The client is safe for concurrent use and meant to
+// live as long as the program. Close it at the end. ctx bounds the connecting only.
 //
 // The url has one of the forms
 //
@@ -121,9 +115,8 @@ func WithDriver(wrap func(dialect.Driver) dialect.Driver) Option {
 //	sqlite://file.db                            (sqlite:///absolute/file.db)
 //	file:file.db                                (the DSN of modernc.org/sqlite)
 //
-// It may have parameters of the driver, such as ?readTimeout=5s, and session variables of
-// the server, such as ?innodb_lock_wait_timeout=5, in whatever case. The value of a
-// variable is one number, one word or one text in quotes.
+// It may have parameters of the driver, such as ?readTimeout=5s, and session variables of the server, such as
+// ?innodb_lock_wait_timeout=5, in whatever case. The value of a variable is one number, one word or one text in quotes.
 //
 // # Settings
 //
@@ -138,19 +131,17 @@ func WithDriver(wrap func(dialect.Driver) dialect.Driver) Option {
 //   - On SQLite foreign keys are checked, and a transaction takes the write lock when it
 //     begins.
 //
-// The isolation level is the caller's. A query takes one round trip: the driver escapes
-// its arguments, and a connection that sends the same query again prepares it, see
-// [WithStatements]. The parameters parseTime, loc, timeTruncate, interpolateParams,
-// clientFoundRows, multiStatements and columnsWithAlias, which other programs may need in
-// the same URL, are accepted and have no effect.
+// The isolation level is the caller's. A query takes one round trip: the driver escapes its arguments, and a connection
+// that sends the same query again prepares it, see [WithStatements]. The parameters parseTime, loc, timeTruncate,
+// interpolateParams, clientFoundRows, multiStatements and columnsWithAlias, which other programs may need in the same
+// URL, are accepted and have no effect.
 //
 // # Encryption
 //
-// A connection to a server is encrypted only if the URL asks for it, and should be beyond
-// the machine. ?tls=true verifies the server's certificate and that it is for the host of
-// the URL. ?tls-ca=FILE does so against the authorities in a PEM file instead of the
-// system's. ?tls-cert=FILE&tls-key=FILE is the client's own certificate. tls=skip-verify
-// and tls=preferred encrypt too, but to whoever answers.
+// A connection to a server is encrypted only if the URL asks for it, and should be beyond the machine. ?tls=true
+// verifies the server's certificate and that it is for the host of the URL. ?tls-ca=FILE does so against the
+// authorities in a PEM file instead of the system's. ?tls-cert=FILE&tls-key=FILE is the client's own certificate.
+// tls=skip-verify and tls=preferred encrypt too, but to whoever answers.
 //
 // # Errors
 //

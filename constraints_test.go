@@ -126,8 +126,7 @@ func TestWhatFillsAColumnIsKeptWhole(t *testing.T) {
 	})
 }
 
-// SQLite keeps any text in any column, so this holds for servers only; there
-// the client is the guard.
+// SQLite keeps any text in any column, so this holds for servers only; there the client is the guard.
 func TestTheServerRefusesValuesTheColumnsDoNotHold(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		createTables(t, url)
@@ -164,8 +163,7 @@ func TestTimesEndIn2038OnMySQL(t *testing.T) {
 	assert.Error(t, execErr(t.Context(), db, "UPDATE users SET lock_until = '2038-01-19 03:14:08'"))
 }
 
-// An ENUM compares like its column: by bytes here, where the default collation
-// would take Admin for admin.
+// An ENUM compares like its column: by bytes here, where the default collation would take Admin for admin.
 func TestAnEnumValueHasOneSpellingOnTheServer(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		createTables(t, url)
@@ -279,8 +277,7 @@ func TestASessionHoldsAnAddressOfTheInternetProtocol(t *testing.T) {
 	})
 }
 
-// The header comes from the client of the client: it must not be what makes a
-// sign-in fail.
+// The header comes from the client of the client: it must not be what makes a sign-in fail.
 func TestAUserAgentIsCutNotRefused(t *testing.T) {
 	cases := []struct{ name, header, stored string }{
 		{"as it is", "curl/8.0", "curl/8.0"},

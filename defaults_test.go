@@ -57,8 +57,7 @@ func TestRowsOfPlainSQLGetTheDefaults(t *testing.T) {
 	})
 }
 
-// What the client writes and what the database fills in are the same, so that
-// rows do not tell who wrote them.
+// What the client writes and what the database fills in are the same, so that rows do not tell who wrote them.
 func TestTheClientAndTheDatabaseHaveTheSameDefaults(t *testing.T) {
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		ctx := t.Context()
@@ -103,8 +102,7 @@ func (w *window) holds(at string, what string) {
 	assert.LessOrEqual(w.t, at, w.last, what)
 }
 
-// Times are compared as the text that the server makes of them, so that no
-// driver's idea of a time zone comes between.
+// Times are compared as the text that the server makes of them, so that no driver's idea of a time zone comes between.
 func TestTheDatabaseFillsTimesInUTC(t *testing.T) {
 	columns := map[string][]string{
 		"users":          {"created_at", "updated_at"},

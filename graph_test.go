@@ -13,8 +13,7 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
 
-// The relations of the seed are edges: a user has many sessions and refresh
-// tokens, each of which has one user.
+// The relations of the seed are edges: a user has many sessions and refresh tokens, each of which has one user.
 func TestEdgesLeadFromEachEntityToTheOther(t *testing.T) {
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		ctx := t.Context()

@@ -129,9 +129,8 @@ func TestHashesThatDifferOnlyInCaseAreDifferent(t *testing.T) {
 	})
 }
 
-// utf8mb4_bin and ascii_bin pad with spaces when they compare: trailing spaces
-// do not count there. It cannot matter: the client stores no address or hash
-// that has any, and a lookup with them finds what it would without.
+// utf8mb4_bin and ascii_bin pad with spaces when they compare: trailing spaces do not count there. It cannot matter:
+// the client stores no address or hash that has any, and a lookup with them finds what it would without.
 func TestTrailingSpacesDoNotCountOnAServer(t *testing.T) {
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		ctx := t.Context()

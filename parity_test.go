@@ -25,8 +25,7 @@ import (
 // column is a column of the seed page and what became of it here.
 type column struct{ name, seed, here string }
 
-// seedIndex is an index of the seed page and the one that serves its purpose
-// here; none where it was dropped.
+// seedIndex is an index of the seed page and the one that serves its purpose here; none where it was dropped.
 type seedIndex struct {
 	name    string
 	columns []string
@@ -283,8 +282,7 @@ func TestTheParityPageListsTheAddedTables(t *testing.T) {
 	}
 }
 
-// On MySQL the types of the columns refuse what cannot be compared, on SQLite a CHECK
-// of each does.
+// On MySQL the types of the columns refuse what cannot be compared, on SQLite a CHECK of each does.
 func TestEveryColumnOnSQLiteHasACheck(t *testing.T) {
 	url := mysqltest.SQLite(t)
 	createTables(t, url)
@@ -472,8 +470,7 @@ var (
 	_ = []any{(*ent.UserCreate)(nil), (*ent.OTPCreate)(nil), (*ent.SessionCreate)(nil), (*ent.RefreshTokenCreate)(nil)}
 )
 
-// A program written for the seed's schema, in any language, finds its columns
-// and values here.
+// A program written for the seed's schema, in any language, finds its columns and values here.
 func TestAWriterOfTheSeedsColumnsGoesOnWorking(t *testing.T) {
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		createTables(t, url)

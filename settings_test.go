@@ -39,9 +39,8 @@ func ownServer(t *testing.T, product *testserver.Product, flags ...string) *test
 	return server
 }
 
-// onOwnServers runs fn on a MySQL and a MariaDB server of this test's own, with the
-// address of an account for which init_connect runs, and with a pool of an
-// administrator whose session is in order whatever the server's defaults are.
+// onOwnServers runs fn on a MySQL and a MariaDB server of this test's own, with the address of an account for which
+// init_connect runs, and with a pool of an administrator whose session is in order whatever the server's defaults are.
 func onOwnServers(t *testing.T, flags []string, fn func(t *testing.T, url string, admin *sql.DB)) {
 	t.Helper()
 	for name, product := range map[string]*testserver.Product{"mysql": testserver.MySQL,

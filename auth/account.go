@@ -16,10 +16,9 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// Register adds an account with a password. The address is not verified yet. Of any
-// number of calls for one address exactly one succeeds; the error of the others is
-// [ErrEmailTaken]. A password outside the policy is a [*PasswordError]. A name or
-// address that cannot be stored is an [*InputError].
+// Register adds an account with a password. The address is not verified yet. Of any number of calls for one address
+// exactly one succeeds; the error of the others is [ErrEmailTaken]. A password outside the policy is a
+// [*PasswordError]. A name or address that cannot be stored is an [*InputError].
 func (s *Service) Register(ctx context.Context, name, email, password string) (*User, error) {
 	if !utf8.ValidString(name) {
 		return nil, &InputError{Field: user.FieldName, Err: errUTF8}
@@ -41,9 +40,8 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 	return userOf(u), nil
 }
 
-// ChangePassword replaces the password of a signed-in user who knows the current
-// one, and ends every session and refresh token of theirs in the same transaction.
-// Guesses at the current password are counted, and errors are those of
+// ChangePassword replaces the password of a signed-in user who knows the current one, and ends every session and
+// refresh token of theirs in the same transaction. Guesses at the current password are counted, and errors are those of
 // [Service.SignIn]; a new password outside the policy is a [*PasswordError].
 func (s *Service) ChangePassword(ctx context.Context, userID int, current, next string) error {
 	hash, err := s.hash(next)
@@ -116,8 +114,7 @@ func (s *Service) holding(
 	})
 }
 
-// revokeAll ends every session and refresh token of a user, whose row the
-// transaction holds.
+// revokeAll ends every session and refresh token of a user, whose row the transaction holds.
 func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (int, error) {
 	n, err := tx.Session.Update().Where(session.UserID(userID), session.IsActive(true)).SetIsActive(false).Save(ctx)
 	if err != nil {
@@ -133,9 +130,8 @@ func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (in
 	return n + m, nil
 }
 
-// ChangeRole gives a user another role, which holds from the next session check. The
-// error is [ErrNotFound] if there is no active user of this id, and an [*InputError]
-// if there is no such role.
+// ChangeRole gives a user another role, which holds from the next session check. The error is [ErrNotFound] if there is
+// no active user of this id, and an [*InputError] if there is no such role.
 func (s *Service) ChangeRole(ctx context.Context, userID int, role schematype.Role) error {
 	n, err := insist(ctx, s, func(ctx context.Context) (int, error) {
 		return s.client.User.Update().Where(user.ID(userID), user.IsDeleted(false)).SetRole(role).Save(ctx)
@@ -150,10 +146,9 @@ func (s *Service) ChangeRole(ctx context.Context, userID int, role schematype.Ro
 	return nil
 }
 
-// Delete marks an account as deleted and ends its sessions and refresh tokens. The
-// row stays for AccountPolicy.Retention. During that time the address is taken, and
-// [Service.Reactivate] brings the account back. The error is [ErrNotFound] if there
-// is no active account.
+// Delete marks an account as deleted and ends its sessions and refresh tokens. The row stays for
+// AccountPolicy.Retention. During that time the address is taken, and [Service.Reactivate] brings the account back. The
+// error is [ErrNotFound] if there is no active account.
 func (s *Service) Delete(ctx context.Context, userID int) error {
 	revoked := 0
 	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
@@ -177,10 +172,9 @@ func (s *Service) Delete(ctx context.Context, userID int) error {
 	return nil
 }
 
-// Reactivate brings a deleted account back for whoever knows its password, and signs
-// them in. The error is a [*NotYetError] before AccountPolicy.ReactivateAfter has
-// passed. Guesses are counted, and other errors are those of [Service.SignIn]. For an
-// account without a password call [Service.Restore], then [Service.SignInWithCode].
+// Reactivate brings a deleted account back for whoever knows its password, and signs them in. The error is a
+// [*NotYetError] before AccountPolicy.ReactivateAfter has passed. Guesses are counted, and other errors are those of
+// [Service.SignIn]. For an account without a password call [Service.Restore], then [Service.SignInWithCode].
 func (s *Service) Reactivate(ctx context.Context, email, password string, d Device) (*Grant, error) {
 	u, _, err := s.prove(ctx, password, deletedByEmail, schematype.NormalizeEmail(email))
 	if err != nil {
@@ -205,9 +199,8 @@ func (s *Service) Reactivate(ctx context.Context, email, password string, d Devi
 	return g, nil
 }
 
-// Restore brings a deleted account back, for a caller who has other proof of who
-// the user is. The error is [ErrNotFound] unless the account is deleted and may come
-// back.
+// Restore brings a deleted account back, for a caller who has other proof of who the user is. The error is
+// [ErrNotFound] unless the account is deleted and may come back.
 func (s *Service) Restore(ctx context.Context, userID int) error {
 	n, err := statement(ctx, s, func(ctx context.Context) (int, error) {
 		up := s.client.User.Update().Where(user.ID(userID), user.IsDeleted(true), restorable(s.now()))

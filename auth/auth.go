@@ -1,33 +1,28 @@
-// Package auth is the behaviour of the auth graph: accounts, one-time codes,
-// sessions and refresh tokens on the tables of package ent. It stays correct when
-// many requests, replicas and crashes meet.
+// Package auth is the behaviour of the auth graph: accounts, one-time codes, sessions and refresh tokens on the tables
+// of package ent. It stays correct when many requests, replicas and crashes meet.
 //
 //	svc, err := auth.New(client, auth.Config{Keys: auth.NewKeys(key)}) // 32 random bytes or more
 //	grant, err := svc.SignIn(ctx, email, password, auth.Device{IP: ip, UserAgent: agent})
 //	session, user, err := svc.CheckSession(ctx, auth.ParseToken(cookie.Value))
 //
-// The package sends no mail and sets no cookie. It returns codes and tokens to
-// hand out, and stores only their hashes.
+// The package sends no mail and sets no cookie. It returns codes and tokens to hand out, and stores only their hashes.
 //
-// One conditional write takes every decision, by the number of rows it matched.
-// Nothing is read first and written later. What a caller's error must not undo,
-// such as a counted attempt or a revoked token family, is committed before the
-// error is returned.
+// One conditional write takes every decision, by the number of rows it matched. Nothing is read first and written
+// later. What a caller's error must not undo, such as a counted attempt or a revoked token family, is committed before
+// the error is returned.
 //
 // # Errors
 //
-// Branch on errors with [errors.Is] and [errors.As]. Errors for the outside world
-// do not tell whether an account exists. Two errors come from the database, and any
-// method with a context may return them: after [*UnavailableError] nothing was
-// changed and the call may be repeated; after [*UnknownError] the change may have
-// happened. Every method ends shortly after its context does.
+// Branch on errors with [errors.Is] and [errors.As]. Errors for the outside world do not tell whether an account
+// exists. Two errors come from the database, and any method with a context may return them: after [*UnavailableError]
+// nothing was changed and the call may be repeated; after [*UnknownError] the change may have happened. Every method
+// ends shortly after its context does.
 //
 // # Statements written by hand
 //
-// The statements of the paths that every request or sign-in takes are written by
-// hand: the check of a session, the read before a password is verified, a code, and
-// the rotation of a refresh token. Hooks and interceptors of the client do not see
-// them. An [Observer] is told of every transition.
+// The statements of the paths that every request or sign-in takes are written by hand: the check of a session, the read
+// before a password is verified, a code, and the rotation of a refresh token. Hooks and interceptors of the client do
+// not see them. An [Observer] is told of every transition.
 package auth
 
 import (
@@ -39,23 +34,20 @@ import (
 	"github.com/authgraph/authgraph/ent"
 )
 
-// Service carries out the transitions. Make one with [New] and share it: it is
-// safe for concurrent use.
+// Service carries out the transitions. Make one with [New] and share it: it is safe for concurrent use.
 type Service struct {
 	client *ent.Client
 	cfg    Config
 	touch  toucher
 	// decoy is the hash that a guess without an account is compared with.
 	decoy func() (string, error)
-	// watched is set once a connection was seen to be one of package authgraph. Such
-	// connections tell what they sent, and their COMMIT and ROLLBACK end with their
-	// context.
+	// watched is set once a connection was seen to be one of package authgraph. Such connections tell what they sent,
+	// and their COMMIT and ROLLBACK end with their context.
 	watched atomic.Bool
 }
 
-// New makes a service over client. It sends nothing to the database. The error is
-// a [*ConfigError] if cfg cannot be used. Call [Service.Close] to end what the
-// service runs in the background.
+// New makes a service over client. It sends nothing to the database. The error is a [*ConfigError] if cfg cannot be
+// used. Call [Service.Close] to end what the service runs in the background.
 func New(client *ent.Client, cfg Config) (*Service, error) {
 	if client == nil {
 		return nil, &ConfigError{Field: "client", Reason: "is nil", Fix: "pass the client of authgraph.Open"}
@@ -74,10 +66,9 @@ func New(client *ent.Client, cfg Config) (*Service, error) {
 // ctx is done, whose error it then returns. The client stays open.
 func (s *Service) Close(ctx context.Context) error { return s.touch.close(ctx) }
 
-// ClockTolerance is how far apart the clocks of replicas may be. What was created
-// later than that from now was written by a wrong clock, and so were its ends: such
-// a session, code or refresh token counts as ended, and such a code counts against
-// no budget.
+// ClockTolerance is how far apart the clocks of replicas may be. What was created later than that from now was written
+// by a wrong clock, and so were its ends: such a session, code or refresh token counts as ended, and such a code counts
+// against no budget.
 const ClockTolerance = 5 * time.Minute
 
 // ahead reports whether a row was created by a wrong clock.

@@ -64,8 +64,7 @@ func (ps *persons) next(t *testing.T) person {
 	return p
 }
 
-// set writes into the person's rows of a table, in a mode of MySQL that takes
-// anything.
+// set writes into the person's rows of a table, in a mode of MySQL that takes anything.
 func (p person) set(t *testing.T, table, assignments string) {
 	t.Helper()
 	where, arg := map[string]string{"users": "id", "otps": "email"}[table], any(p.grant.User.ID)
@@ -135,8 +134,7 @@ func TestAnAvatarOfAnotherShapeIsNone(t *testing.T) {
 	})
 }
 
-// answers are what the calls of a person end in: nil, or one of the errors of the
-// package.
+// answers are what the calls of a person end in: nil, or one of the errors of the package.
 type answers struct{ check, rotate, signIn, withCode, withProvider error }
 
 func (p person) answers(t *testing.T) (a answers) {
@@ -207,8 +205,7 @@ func TestARowWithAValueOfNoMeaningIsRefusedLikeAnyOther(t *testing.T) {
 	})
 }
 
-// A chain of refresh tokens that leads back to itself, or to another user, is
-// followed to there and no further.
+// A chain of refresh tokens that leads back to itself, or to another user, is followed to there and no further.
 func TestAChainOfRefreshTokensThatIsNoFamilyIsLeft(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
@@ -252,8 +249,7 @@ func TestAChainOfRefreshTokensThatIsNoFamilyIsLeft(t *testing.T) {
 	})
 }
 
-// An account that another program deleted without saying when is kept for the
-// retention, and no longer.
+// An account that another program deleted without saying when is kept for the retention, and no longer.
 func TestAnAccountDeletedAtNoTimeIsPurgedInTheEnd(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
@@ -316,8 +312,7 @@ func TestAPasswordThatIsNoHashIsWrong(t *testing.T) {
 	})
 }
 
-// Only a unique key says that an address is taken: a rule that somebody added to the
-// table says something else.
+// Only a unique key says that an address is taken: a rule that somebody added to the table says something else.
 func TestARowThatARuleOfTheDatabaseRefusesIsNoAddressThatIsTaken(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {

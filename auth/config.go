@@ -10,14 +10,12 @@ import (
 	"time"
 )
 
-// Config configures a [Service]. Every zero field but Keys takes the default that
-// its comment names; [Config.Report] holds all of them against their sources.
-// Replicas on one database should have the same configuration.
+// Config configures a [Service]. Every zero field but Keys takes the default that its comment names; [Config.Report]
+// holds all of them against their sources. Replicas on one database should have the same configuration.
 type Config struct {
-	// Keys authenticate one-time codes at rest (HMAC-SHA-256). Each has 32 bytes
-	// or more, and all replicas share them. New codes use the first one; the others
-	// are still accepted. To rotate, put a new key in front, and drop the last one
-	// once OTP.Lifetime has passed. There is no default.
+	// Keys authenticate one-time codes at rest (HMAC-SHA-256). Each has 32 bytes or more, and all replicas share them.
+	// New codes use the first one; the others are still accepted. To rotate, put a new key in front, and drop the last
+	// one once OTP.Lifetime has passed. There is no default.
 	Keys Keys
 
 	Password PasswordPolicy
@@ -31,11 +29,9 @@ type Config struct {
 	Hasher Hasher
 	// Observer is told of every transition; default none.
 	Observer Observer
-	// Clock gives the time, in whatever zone; default [time.Now]. It must be safe
-	// for concurrent use.
+	// Clock gives the time, in whatever zone; default [time.Now]. It must be safe for concurrent use.
 	Clock func() time.Time
-	// Random is the source of tokens and codes; default [rand.Reader]. It must be
-	// safe for concurrent use.
+	// Random is the source of tokens and codes; default [rand.Reader]. It must be safe for concurrent use.
 	Random io.Reader
 }
 
@@ -44,13 +40,11 @@ type PasswordPolicy struct {
 	// MinLength is in characters; default 15. That is the least where the password
 	// is the only factor (NIST SP 800-63B-4, 3.1.1.2; OWASP ASVS 5.0.0, 6.2.1).
 	MinLength int
-	// MaxLength is in characters; default 128, so that hashing stays affordable.
-	// NIST recommends to permit at least 64 (the same section), and ASVS 6.2.9
-	// requires it.
+	// MaxLength is in characters; default 128, so that hashing stays affordable. NIST recommends to permit at least 64
+	// (the same section), and ASVS 6.2.9 requires it.
 	MaxLength int
-	// Deny reports whether a password must not be used because it is common, was
-	// breached, or names the service (NIST SP 800-63B-4, 3.1.1.2). It gets the
-	// password in Unicode's form C and must be safe for concurrent use. The default
+	// Deny reports whether a password must not be used because it is common, was breached, or names the service (NIST
+	// SP 800-63B-4, 3.1.1.2). It gets the password in Unicode's form C and must be safe for concurrent use. The default
 	// nil denies none, which the report warns of.
 	Deny func(password string) bool
 }
@@ -61,9 +55,8 @@ type LockoutPolicy struct {
 	// locked; default 10. NIST SP 800-63B-4, 3.2.2 allows at most 100 and then has the
 	// password disabled; here the count starts again when a lock ends.
 	MaxFailures int
-	// Duration of the lock after them; default 15 minutes. The same section gives 30
-	// seconds to an hour as an example; OWASP's Authentication Cheat Sheet, Account
-	// Lockout, names no time.
+	// Duration of the lock after them; default 15 minutes. The same section gives 30 seconds to an hour as an example;
+	// OWASP's Authentication Cheat Sheet, Account Lockout, names no time.
 	Duration time.Duration
 }
 
@@ -72,18 +65,15 @@ type OTPPolicy struct {
 	// Length is in digits, from 4 to 18; default 6. That is the least of NIST SP
 	// 800-63B-4, 3.1.3.2 (for recovery 4.2.1.2) and OWASP ASVS 5.0.0, 6.5.4.
 	Length int
-	// Lifetime of a code; default 10 minutes, the most of NIST SP 800-63B-4, 3.1.3.2
-	// and ASVS 6.5.5.
+	// Lifetime of a code; default 10 minutes, the most of NIST SP 800-63B-4, 3.1.3.2 and ASVS 6.5.5.
 	Lifetime time.Duration
-	// MaxAttempts is how many guesses at one code are examined; default 5 (ASVS 6.6.3
-	// asks for a limit).
+	// MaxAttempts is how many guesses at one code are examined; default 5 (ASVS 6.6.3 asks for a limit).
 	MaxAttempts int
 	// ResendCooldown is the least time between two codes; default 1 minute.
 	ResendCooldown time.Duration
-	// Budget is the most codes issued for one address and purpose within
-	// BudgetWindow; default 5. It bounds the guesses of one window to Budget ×
-	// MaxAttempts, below the 100 of NIST SP 800-63B-4, 3.2.2: a new code does not
-	// make the attempts endless (3.1.3.2).
+	// Budget is the most codes issued for one address and purpose within BudgetWindow; default 5. It bounds the guesses
+	// of one window to Budget × MaxAttempts, below the 100 of NIST SP 800-63B-4, 3.2.2: a new code does not make the
+	// attempts endless (3.1.3.2).
 	Budget int
 	// BudgetWindow is the time that Budget is for; default 1 hour.
 	BudgetWindow time.Duration
@@ -91,9 +81,8 @@ type OTPPolicy struct {
 
 // SessionPolicy bounds sessions.
 type SessionPolicy struct {
-	// Idle ends a session that was not used for this long; default 24 hours. NIST SP
-	// 800-63B-4, 2.1.3 requires none at AAL1; OWASP's Session Management Cheat Sheet,
-	// Session Expiration, calls 15 to 30 minutes common.
+	// Idle ends a session that was not used for this long; default 24 hours. NIST SP 800-63B-4, 2.1.3 requires none at
+	// AAL1; OWASP's Session Management Cheat Sheet, Session Expiration, calls 15 to 30 minutes common.
 	Idle time.Duration
 	// Absolute ends a session this long after it began; default 30 days, the most
 	// that NIST SP 800-63B-4, 2.1.3 recommends at AAL1.
@@ -123,12 +112,10 @@ type RefreshPolicy struct {
 
 // AccountPolicy bounds deleted accounts.
 type AccountPolicy struct {
-	// ReactivateAfter is how long a deleted account cannot come back; default 0: it
-	// can at once.
+	// ReactivateAfter is how long a deleted account cannot come back; default 0: it can at once.
 	ReactivateAfter time.Duration
-	// Retention is how long a deleted account is kept before [Purge] deletes it;
-	// default 30 days (OWASP ASVS 5.0.0, 14.2.7 asks for a schedule and names no
-	// time).
+	// Retention is how long a deleted account is kept before [Purge] deletes it; default 30 days (OWASP ASVS 5.0.0,
+	// 14.2.7 asks for a schedule and names no time).
 	Retention time.Duration
 }
 

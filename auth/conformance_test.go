@@ -18,9 +18,8 @@ import (
 	"github.com/authgraph/authgraph/migrate"
 )
 
-// engines are the databases the behaviour must be the same on. The isolation
-// level is the server's default for the connection; a transaction of the
-// service may name its own.
+// engines are the databases the behaviour must be the same on. The isolation level is the server's default for the
+// connection; a transaction of the service may name its own.
 var engines = []struct {
 	name      string
 	database  func(testing.TB) string
@@ -34,9 +33,8 @@ var engines = []struct {
 	{"sqlite", mysqltest.SQLite, "", ""},
 }
 
-// onEngines runs fn on each engine with a function that opens empty databases
-// there. A database is emptied and used again when its test ends: to make the
-// tables takes longer than most tests.
+// onEngines runs fn on each engine with a function that opens empty databases there. A database is emptied and used
+// again when its test ends: to make the tables takes longer than most tests.
 func onEngines(t *testing.T, fn func(t *testing.T, open func(*testing.T) *ent.Client)) {
 	t.Helper()
 	for _, e := range engines {
@@ -69,8 +67,7 @@ func onEngines(t *testing.T, fn func(t *testing.T, open func(*testing.T) *ent.Cl
 	}
 }
 
-// openIsolated opens a database with a default isolation level, if it has such
-// a variable.
+// openIsolated opens a database with a default isolation level, if it has such a variable.
 func openIsolated(t *testing.T, address, variable, level string) *ent.Client {
 	t.Helper()
 	if variable != "" {

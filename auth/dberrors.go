@@ -13,9 +13,8 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
-// This file says what an error of the database means for a call. The lists hold the
-// server's errors (MySQL manual, Server Error Message Reference; MariaDB, Error Codes)
-// and those that proxies make in its place.
+// This file says what an error of the database means for a call. The lists hold the server's errors (MySQL manual,
+// Server Error Message Reference; MariaDB, Error Codes) and those that proxies make in its place.
 
 // conflicts are the errors of a transaction that lost against another one, or of a
 // statement in it that was not run. They leave no trace.
@@ -64,8 +63,7 @@ var refusals = []uint16{
 	9001, // ProxySQL reached no server in time
 }
 
-// refusesCommit are the refusals that, in answer to COMMIT, say that the server has
-// rolled the transaction back.
+// refusesCommit are the refusals that, in answer to COMMIT, say that the server has rolled the transaction back.
 var refusesCommit = []uint16{1290, 1836, 3100}
 
 // stopped are the errors of statements that were ended and undone, by an administrator
@@ -76,8 +74,7 @@ var stopped = []uint16{
 	3024, // MySQL: max_execution_time
 }
 
-// isBusy reports whether err means that another connection holds a lock of the
-// SQLite file.
+// isBusy reports whether err means that another connection holds a lock of the SQLite file.
 func isBusy(err error) bool { return isSQLite(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) }
 
 func isSQLite(err error, codes ...int) bool {
@@ -85,9 +82,8 @@ func isSQLite(err error, codes ...int) bool {
 	return errors.As(err, &file) && slices.Contains(codes, file.Code()&0xff)
 }
 
-// mayRepeat reports whether what failed may be tried again on another connection, if it
-// does no harm twice. That the server cannot be reached, or does not let this program
-// in, is reported at once.
+// mayRepeat reports whether what failed may be tried again on another connection, if it does no harm twice. That the
+// server cannot be reached, or does not let this program in, is reported at once.
 func mayRepeat(err error) bool {
 	if err == nil {
 		return false

@@ -11,8 +11,7 @@ import (
 // Errors a caller branches on. None holds a secret, and none of those returned for
 // a credential tells whether an account exists.
 var (
-	// ErrEmailTaken: another account has the address. Tell it to the address only,
-	// never to whoever asked.
+	// ErrEmailTaken: another account has the address. Tell it to the address only, never to whoever asked.
 	ErrEmailTaken = errors.New("the email address is taken")
 	// ErrCredentials: no active account has this email and password.
 	ErrCredentials = errors.New("email or password is wrong")
@@ -47,8 +46,7 @@ func (e *ConfigError) Error() string {
 	return fmt.Sprintf("auth: config: %s %s: %s", e.Field, e.Reason, e.Fix)
 }
 
-// PasswordError is a new password that the policy does not allow. It does not
-// repeat it.
+// PasswordError is a new password that the policy does not allow. It does not repeat it.
 type PasswordError struct {
 	// MinLength and MaxLength are the policy's, in characters.
 	MinLength, MaxLength int
@@ -76,8 +74,7 @@ func (e *InputError) Error() string { return fmt.Sprintf("%s: %v", e.Field, e.Er
 // Unwrap returns Err.
 func (e *InputError) Unwrap() error { return e.Err }
 
-// input makes an [*InputError] of what the schema does not take. Other errors stay
-// as they are.
+// input makes an [*InputError] of what the schema does not take. Other errors stay as they are.
 func input(err error) error {
 	var invalid *ent.ValidationError
 	if !errors.As(err, &invalid) {
@@ -94,9 +91,8 @@ func input(err error) error {
 // errUTF8 is what a server would refuse and SQLite would store.
 var errUTF8 = errors.New("is not valid UTF-8")
 
-// LockedError is an account that examines no passwords before Until. It unwraps to
-// [ErrCredentials]. Tell whoever is signing in no more than that: an email without
-// an account is never locked.
+// LockedError is an account that examines no passwords before Until. It unwraps to [ErrCredentials]. Tell whoever is
+// signing in no more than that: an email without an account is never locked.
 type LockedError struct{ Until time.Time }
 
 func (e *LockedError) Error() string {
@@ -130,9 +126,8 @@ func (e *NotYetError) Error() string {
 	return "the account can be reactivated from " + e.RetryAt.Format(time.RFC3339)
 }
 
-// UnknownError is a transition whose committing statement got no answer from the
-// database. It may or may not have happened: report it as neither, and read the
-// rows before you repeat it.
+// UnknownError is a transition whose committing statement got no answer from the database. It may or may not have
+// happened: report it as neither, and read the rows before you repeat it.
 type UnknownError struct {
 	// Err is the error of the database, the network or the context.
 	Err error
@@ -146,10 +141,9 @@ func (e *UnknownError) Error() string {
 // Unwrap returns Err.
 func (e *UnknownError) Unwrap() error { return e.Err }
 
-// UnavailableError is a call for which the database is not there now: it cannot be
-// reached, takes no writes, has no quorum, or goes on refusing. The call changed
-// nothing, except that a guess at a password or a code may be counted. Answer 503:
-// the same call may succeed later.
+// UnavailableError is a call for which the database is not there now: it cannot be reached, takes no writes, has no
+// quorum, or goes on refusing. The call changed nothing, except that a guess at a password or a code may be counted.
+// Answer 503: the same call may succeed later.
 type UnavailableError struct {
 	// Err is the last error of the database or the network.
 	Err error

@@ -18,8 +18,7 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// onServers is onEngines without SQLite, on which nothing is written while a
-// transaction is open.
+// onServers is onEngines without SQLite, on which nothing is written while a transaction is open.
 func onServers(t *testing.T, fn func(t *testing.T, open func(*testing.T) *ent.Client)) {
 	t.Helper()
 	onEngines(t, func(t *testing.T, open func(*testing.T) *ent.Client) {
@@ -35,8 +34,7 @@ func isSQLite(t *testing.T, client *ent.Client) bool {
 	return err == nil
 }
 
-// pair is a service, and another one that comes between what the first one
-// reads and what it writes.
+// pair is a service, and another one that comes between what the first one reads and what it writes.
 type pair struct {
 	client       *ent.Client
 	clock        *authtest.Clock
@@ -58,8 +56,7 @@ func newPair(t *testing.T, client *ent.Client) *pair {
 	return p
 }
 
-// patience is how long what comes between waits for a row: less than the server
-// would, which the retries multiply.
+// patience is how long what comes between waits for a row: less than the server would, which the retries multiply.
 const patience = 10 * time.Second
 
 // before calls fn once, just before the first write to users that match finds.
@@ -79,10 +76,9 @@ func (p *pair) before(t *testing.T, match func(*ent.UserMutation) bool, fn func(
 	})
 }
 
-// during starts fn once, just before the first write to users that match finds,
-// and lets the write go on only when fn has ended or had the time to: it may have
-// to wait for a row that the transaction holds. The function it returns waits for
-// fn and returns its error.
+// during starts fn once, just before the first write to users that match finds, and lets the write go on only when fn
+// has ended or had the time to: it may have to wait for a row that the transaction holds. The function it returns waits
+// for fn and returns its error.
 func (p *pair) during(t *testing.T, match func(*ent.UserMutation) bool, fn func(context.Context) error) func() error {
 	t.Helper()
 	ended := make(chan error, 1)

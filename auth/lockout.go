@@ -10,9 +10,8 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// countGuess counts a guess at u's password before it is examined. It is a
-// [*LockedError] if the guess must not be examined. Where the connection is lost a
-// guess is counted twice rather than not at all.
+// countGuess counts a guess at u's password before it is examined. It is a [*LockedError] if the guess must not be
+// examined. Where the connection is lost a guess is counted twice rather than not at all.
 func (s *Service) countGuess(ctx context.Context, u *ent.User) error {
 	now := s.now()
 	if locked(u, now) {

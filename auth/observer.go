@@ -36,8 +36,7 @@ const (
 	ActionRevokeRefresh  Action = "revoke_refresh"
 )
 
-// Event is a transition that happened. It is committed by the time it is told. It holds
-// no secret and no email address.
+// Event is a transition that happened. It is committed by the time it is told. It holds no secret and no email address.
 type Event struct {
 	Action Action
 	// At is the time of Config.Clock, in UTC.
@@ -52,9 +51,8 @@ type Event struct {
 	Detail string
 }
 
-// Observer is told of transitions, in the goroutine that made them, after they were
-// committed. It must be safe for concurrent use and should be quick: the caller waits
-// for it.
+// Observer is told of transitions, in the goroutine that made them, after they were committed. It must be safe for
+// concurrent use and should be quick: the caller waits for it.
 type Observer interface {
 	// Observe gets the context of the call that made the transition.
 	Observe(context.Context, Event)
@@ -66,8 +64,7 @@ type ObserverFunc func(context.Context, Event)
 // Observe calls f.
 func (f ObserverFunc) Observe(ctx context.Context, e Event) { f(ctx, e) }
 
-// LogTo returns an [Observer] that logs to l: failures, locks, a grace and reuse as
-// warnings, the rest as information.
+// LogTo returns an [Observer] that logs to l: failures, locks, a grace and reuse as warnings, the rest as information.
 func LogTo(l *slog.Logger) Observer {
 	return ObserverFunc(func(ctx context.Context, e Event) {
 		level := slog.LevelInfo

@@ -18,19 +18,17 @@ import (
 // Issued is a one-time code to send.
 type Issued struct {
 	Code Code
-	// Known is whether the address has an active account. A code is issued either
-	// way, so that whoever asks learns nothing. Send it only where it is meant to
-	// arrive.
+	// Known is whether the address has an active account. A code is issued either way, so that whoever asks learns
+	// nothing. Send it only where it is meant to arrive.
 	Known     bool
 	ExpiresAt time.Time
 	// RetryAt is when the next code can be issued.
 	RetryAt time.Time
 }
 
-// IssueCode makes a one-time code for an address and a purpose. Earlier codes for
-// them are worth nothing from then on. The error is a [*TooSoonError] within
-// OTPPolicy.ResendCooldown of the last code or when OTPPolicy.Budget is used up, and
-// an [*InputError] for what cannot be an address. Of calls at once, one succeeds.
+// IssueCode makes a one-time code for an address and a purpose. Earlier codes for them are worth nothing from then on.
+// The error is a [*TooSoonError] within OTPPolicy.ResendCooldown of the last code or when OTPPolicy.Budget is used up,
+// and an [*InputError] for what cannot be an address. Of calls at once, one succeeds.
 func (s *Service) IssueCode(ctx context.Context, email string, kind schematype.OTPType) (*Issued, error) {
 	email = schematype.NormalizeEmail(email)
 	code, err := s.newCode()
@@ -38,9 +36,8 @@ func (s *Service) IssueCode(ctx context.Context, email string, kind schematype.O
 		return nil, err
 	}
 	var issued *Issued
-	// Each call adds its code and only then looks for others, waiting for those
-	// that are not committed: of two calls at once one is rolled back, whatever
-	// the isolation level, and finds the other one's code.
+	// Each call adds its code and only then looks for others, waiting for those that are not committed: of two calls at
+	// once one is rolled back, whatever the isolation level, and finds the other one's code.
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		now := s.now()
 		added, err := s.addCode(ctx, tx, email, kind, code, now)
@@ -77,8 +74,7 @@ func (s *Service) addCode(
 	return added, wrap(input(err), "add a code")
 }
 
-// mayIssue is a [*TooSoonError] if the codes before the one that was added do not
-// allow for it yet.
+// mayIssue is a [*TooSoonError] if the codes before the one that was added do not allow for it yet.
 func (s *Service) mayIssue(ctx context.Context, tx *ent.Client, added *ent.OTP, now time.Time) error {
 	before := tx.OTP.Query().
 		Where(
@@ -142,9 +138,8 @@ func (s *Service) newestCode(ctx context.Context, email string, kind schematype.
 // left is how many attempts remain once a wrong one has been counted.
 func (c *newest) left() int { return max(0, c.maxAttempts-c.attempts-1) }
 
-// tryCode examines a guess at the newest code of an address and purpose and
-// returns its id if it is right. The attempt is counted, in a committed statement,
-// before the code is compared. Where the connection is lost it is counted twice
+// tryCode examines a guess at the newest code of an address and purpose and returns its id if it is right. The attempt
+// is counted, in a committed statement, before the code is compared. Where the connection is lost it is counted twice
 // rather than not at all.
 func (s *Service) tryCode(ctx context.Context, email string, kind schematype.OTPType, c Code) (int, error) {
 	code, err := s.newestCode(ctx, email, kind)
@@ -224,10 +219,9 @@ func (s *Service) withCode(
 	return err
 }
 
-// VerifyCode uses a code for a purpose of the caller's own. The error is [ErrCode]
-// if the code is wrong, expired, used, replaced by a newer one, or guessed at too
-// often; a [*CodeError] also tells how many attempts are left. Of any number of
-// calls with the right code, one succeeds.
+// VerifyCode uses a code for a purpose of the caller's own. The error is [ErrCode] if the code is wrong, expired, used,
+// replaced by a newer one, or guessed at too often; a [*CodeError] also tells how many attempts are left. Of any number
+// of calls with the right code, one succeeds.
 //
 // It takes two round trips. The code is compared in Go. One UPDATE then counts the
 // attempt and, if it was right, uses the code. The answer waits for its commit.
@@ -255,8 +249,7 @@ func (s *Service) VerifyCode(ctx context.Context, email string, kind schematype.
 	return nil
 }
 
-// countAndUse counts an attempt at a code that may still be guessed at, and uses
-// the code if it was right.
+// countAndUse counts an attempt at a code that may still be guessed at, and uses the code if it was right.
 func (s *Service) countAndUse(ctx context.Context, id int, right bool) (int, error) {
 	const query = `UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?` +
 		` WHERE ((id = ? AND NOT is_used) AND expires_at > ?) AND attempts < max_attempts`
@@ -281,12 +274,10 @@ func (s *Service) VerifyEmail(ctx context.Context, email string, c Code) error {
 	return err
 }
 
-// SignInWithCode uses a code of type signin and starts a session and a family of
-// refresh tokens. The code verifies the address. If the address was not verified
-// before, somebody else may have made the account in wait for its owner: its
-// password, link to a provider, sessions and refresh tokens are removed. Errors are
-// those of [Service.VerifyCode], which is [ErrCode] also for an account that is
-// locked or deleted.
+// SignInWithCode uses a code of type signin and starts a session and a family of refresh tokens. The code verifies the
+// address. If the address was not verified before, somebody else may have made the account in wait for its owner: its
+// password, link to a provider, sessions and refresh tokens are removed. Errors are those of [Service.VerifyCode],
+// which is [ErrCode] also for an account that is locked or deleted.
 func (s *Service) SignInWithCode(ctx context.Context, email string, c Code, d Device) (*Grant, error) {
 	email = schematype.NormalizeEmail(email)
 	var g *Grant
@@ -325,20 +316,17 @@ func (s *Service) SignInWithCode(ctx context.Context, email string, c Code, d De
 	return g, nil
 }
 
-// ResetPassword uses a code of type password-reset, replaces the password, and ends
-// every session and refresh token of the account, in one transaction. It ends a lock
-// that guessing caused, but not a longer one that [Service.Lock] set. The code
-// verifies the address. If the address was not verified before, a link to a provider
-// is removed too, since somebody else may have made the account.
+// ResetPassword uses a code of type password-reset, replaces the password, and ends every session and refresh token of
+// the account, in one transaction. It ends a lock that guessing caused, but not a longer one that [Service.Lock] set.
+// The code verifies the address. If the address was not verified before, a link to a provider is removed too, since
+// somebody else may have made the account.
 //
-// Errors are those of [Service.VerifyCode], and [*PasswordError], for which no attempt
-// is counted.
+// Errors are those of [Service.VerifyCode], and [*PasswordError], for which no attempt is counted.
 func (s *Service) ResetPassword(ctx context.Context, email string, c Code, password string) error {
 	return s.passwordByCode(ctx, email, schematype.OTPPasswordReset, c, password, ActionResetPassword)
 }
 
-// ChangePasswordWithCode is [Service.ResetPassword] with a code of type
-// password-change, for a signed-in user.
+// ChangePasswordWithCode is [Service.ResetPassword] with a code of type password-change, for a signed-in user.
 func (s *Service) ChangePasswordWithCode(ctx context.Context, email string, c Code, password string) error {
 	return s.passwordByCode(ctx, email, schematype.OTPPasswordChange, c, password, ActionChangePassword)
 }

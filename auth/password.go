@@ -14,10 +14,9 @@ type Hasher interface {
 	// Hash returns a hash of at most 255 printable ASCII characters that holds its
 	// own salt and parameters. The password is in Unicode's form C.
 	Hash(password string) (string, error)
-	// Verify reports whether hash is one of password and, if so, whether it was
-	// made with weaker parameters than Hash uses now. A hash that it cannot read is
-	// not an error: it matches no password, and should take as long as one that can
-	// be read.
+	// Verify reports whether hash is one of password and, if so, whether it was made with weaker parameters than Hash
+	// uses now. A hash that it cannot read is not an error: it matches no password, and should take as long as one that
+	// can be read.
 	Verify(password, hash string) (ok, weak bool, err error)
 }
 
@@ -102,8 +101,7 @@ func (s *Service) hash(password string) (string, error) {
 	return s.cfg.Hasher.Hash(normalizePassword(password))
 }
 
-// verify compares a password with a hash; a nil hash costs the same and never
-// matches.
+// verify compares a password with a hash; a nil hash costs the same and never matches.
 func (s *Service) verify(password string, hash *string) (ok, weak bool, err error) {
 	if utf8.RuneCountInString(password) > s.cfg.Password.MaxLength {
 		// Hashing without a limit is a way to exhaust the server.

@@ -19,8 +19,7 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
-// TestAnySequenceOfCallsIsAnsweredAsTheModelSays compares the service with a
-// model of it in memory, call by call.
+// TestAnySequenceOfCallsIsAnsweredAsTheModelSays compares the service with a model of it in memory, call by call.
 func TestAnySequenceOfCallsIsAnsweredAsTheModelSays(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, open func(*testing.T) *ent.Client) {
@@ -101,8 +100,7 @@ type codeKey struct {
 	kind  schematype.OTPType
 }
 
-// modelCode is the codes of an address and purpose: the newest, and when it and
-// those before it were issued.
+// modelCode is the codes of an address and purpose: the newest, and when it and those before it were issued.
 type modelCode struct {
 	code     auth.Code
 	expires  time.Time
@@ -430,8 +428,7 @@ func (m *model) issueCode(t *rapid.T) {
 	}
 }
 
-// guess is a code for a purpose: the right one, an older one or none. The error
-// is the one to expect for it.
+// guess is a code for a purpose: the right one, an older one or none. The error is the one to expect for it.
 func (m *model) guess(t *rapid.T, kind schematype.OTPType) (email string, code auth.Code, c *modelCode, want error) {
 	email = m.email(t)
 	c = m.codes[codeKey{email, kind}]

@@ -30,19 +30,16 @@ type Identity struct {
 	Avatar *schematype.Avatar
 }
 
-// SignInWithProvider signs in the person whom a provider identified. It finds their
-// account by provider and subject. The first time it finds it by the address, if the
-// provider has verified that, and links it; otherwise it adds an account. Any number
-// of first sign-ins at once make one account.
+// SignInWithProvider signs in the person whom a provider identified. It finds their account by provider and subject.
+// The first time it finds it by the address, if the provider has verified that, and links it; otherwise it adds an
+// account. Any number of first sign-ins at once make one account.
 //
-// Somebody else may have made an account in wait for the owner of an address that was
-// never verified here. Linking such an account takes it over: its password, an earlier
-// link, sessions and refresh tokens are removed. An account whose address is verified
-// keeps the link it has.
+// Somebody else may have made an account in wait for the owner of an address that was never verified here. Linking such
+// an account takes it over: its password, an earlier link, sessions and refresh tokens are removed. An account whose
+// address is verified keeps the link it has.
 //
-// The error is [ErrProviderEmail] if an account has the address but the provider has
-// not verified it, [ErrCredentials] if the account is locked or deleted, and an
-// [*InputError] for an address or subject that cannot be stored.
+// The error is [ErrProviderEmail] if an account has the address but the provider has not verified it, [ErrCredentials]
+// if the account is locked or deleted, and an [*InputError] for an address or subject that cannot be stored.
 func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device) (*Grant, error) {
 	if id.Provider == schematype.ProviderLocal || id.Subject == "" {
 		return nil, fmt.Errorf("sign in with a provider: needs a provider and a subject, has %q", id.Provider)
@@ -62,8 +59,7 @@ func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device)
 			return err
 		}
 		g, err = s.grantIn(ctx, tx, u, d, func(up *ent.UserUpdate) {
-			// The link must still be the one that was found: the owner of the
-			// address may have taken the account over.
+			// The link must still be the one that was found: the owner of the address may have taken the account over.
 			up.Where(usable(s.now()), sameLink(u))
 		})
 		return err
@@ -156,8 +152,7 @@ func (s *Service) addFromProvider(
 	return u, nil
 }
 
-// cutName makes a name fit, which the person did not enter here: a sign-in must not
-// fail on its length or its bytes.
+// cutName makes a name fit, which the person did not enter here: a sign-in must not fail on its length or its bytes.
 func cutName(name string) string {
 	const limit = 100
 	name = strings.ToValidUTF8(name, "\uFFFD")

@@ -25,15 +25,13 @@ type PurgeOptions struct {
 	// refresh tokens that go with an account; default 1000. More than [MaxPurgeBatch]
 	// counts as that. Readers are not blocked, and an interrupt loses little.
 	Batch int
-	// Rate, if set, is the most rows a second, counted as for Batch. A batch is then
-	// no more than 50 ms of it, and readers get the time until the next one. Without
-	// a rate a purge takes all that the server can give it.
+	// Rate, if set, is the most rows a second, counted as for Batch. A batch is then no more than 50 ms of it, and
+	// readers get the time until the next one. Without a rate a purge takes all that the server can give it.
 	Rate int
 	// DryRun counts and deletes nothing.
 	DryRun bool
-	// Tables are those that are purged, for a database that has only some of those
-	// of [Purged.PerTable]. Nil is all of them and an empty list none. Another name
-	// is an error. What goes with an account is counted in these only.
+	// Tables are those that are purged, for a database that has only some of those of [Purged.PerTable]. Nil is all of
+	// them and an empty list none. Another name is an error. What goes with an account is counted in these only.
 	Tables []string
 	// Progress, if set, is called after every batch, in the goroutine of the purge.
 	Progress func(Purged)
@@ -52,19 +50,17 @@ func (o *PurgeOptions) setDefaults() {
 	}
 }
 
-// MaxPurgeBatch is the largest [PurgeOptions.Batch]. The server finds the rows of a
-// batch one by one as long as the list of their ids fits into the memory of its
-// optimizer, which is 8 MiB at about 230 bytes an id (MySQL manual, Limiting Memory Use
-// for Range Optimization). Beyond that it reads and locks the whole table. A batch also
-// has to be a small part of what a cluster replicates as one transaction.
+// MaxPurgeBatch is the largest [PurgeOptions.Batch]. The server finds the rows of a batch one by one as long as the
+// list of their ids fits into the memory of its optimizer, which is 8 MiB at about 230 bytes an id (MySQL manual,
+// Limiting Memory Use for Range Optimization). Beyond that it reads and locks the whole table. A batch also has to be a
+// small part of what a cluster replicates as one transaction.
 const MaxPurgeBatch = 5000
 
 // maxAccounts is how many accounts are looked at in one statement. From 1000 ids on
 // MariaDB makes a table of them (in_predicate_conversion_threshold).
 const maxAccounts = 500
 
-// never is the last second that a TIMESTAMP holds. An account that may come back then
-// is being purged.
+// never is the last second that a TIMESTAMP holds. An account that may come back then is being purged.
 var never = time.Unix(1<<31-1, 0)
 
 // Purged counts the rows of each table that were deleted, or would be in a dry run.
@@ -92,9 +88,8 @@ func (p Purged) Total() (rows int) {
 	return rows
 }
 
-// Purge deletes what has ended. It is for a program that has no keys, such as one that
-// cron runs: cfg needs no Keys. Of cfg only OTP, Account and Clock matter. They should
-// be those of the services on the same database.
+// Purge deletes what has ended. It is for a program that has no keys, such as one that cron runs: cfg needs no Keys. Of
+// cfg only OTP, Account and Clock matter. They should be those of the services on the same database.
 //
 // It deletes
 //   - codes that are past both their life and the budget's window,
@@ -106,14 +101,12 @@ func (p Purged) Total() (rows int) {
 // If another program deleted an account without a time, its retention begins with the
 // first purge that finds it. Each purge finds up to a batch of them.
 //
-// It works in batches along the indexes of expires_at and (is_deleted, deleted_at), and
-// may run beside another purge. An account with more sessions and refresh tokens than a
-// batch loses them in several batches before it goes itself. From the first of them on it
-// cannot come back.
+// It works in batches along the indexes of expires_at and (is_deleted, deleted_at), and may run beside another purge.
+// An account with more sessions and refresh tokens than a batch loses them in several batches before it goes itself.
+// From the first of them on it cannot come back.
 //
-// Cancelling ctx ends the purge: the batch under way is undone. What was deleted before
-// stays deleted and is returned with the error, as after any error. Errors of the
-// database are those of the package.
+// Cancelling ctx ends the purge: the batch under way is undone. What was deleted before stays deleted and is returned
+// with the error, as after any error. Errors of the database are those of the package.
 func Purge(ctx context.Context, client *ent.Client, cfg Config, opts PurgeOptions) (Purged, error) {
 	cfg.setDefaults()
 	if err := cfg.problem(); err != nil {
@@ -196,16 +189,14 @@ func (s *Service) purgeTable(ctx context.Context, table purgedTable, b span, pac
 // earliest is the first moment that a TIMESTAMP holds.
 var earliest = time.Unix(1, 0)
 
-// span is where the next batch of a table is. It begins at the time at which the last
-// one ended. The server keeps what was deleted until no reader can see it, so that a
-// batch from the oldest row on would pass all of it again.
+// span is where the next batch of a table is. It begins at the time at which the last one ended. The server keeps what
+// was deleted until no reader can see it, so that a batch from the oldest row on would pass all of it again.
 type span struct {
 	PurgeOptions
 	from, before time.Time
 	// now is when the purge began.
 	now time.Time
-	// found is how many rows the last batch saw. Another purge may have deleted some
-	// of them.
+	// found is how many rows the last batch saw. Another purge may have deleted some of them.
 	found int
 	// accounts are those that were seen and are still to go, by their ids.
 	accounts []int
@@ -216,9 +207,8 @@ type span struct {
 // has reports whether a table is one of those that are purged.
 func (b *span) has(table string) bool { return b.Tables == nil || slices.Contains(b.Tables, table) }
 
-// next takes over the rows of a batch, which are in the order of time. The next batch
-// begins a second before the last row, because SQLite compares times as texts and
-// another client may have written the same time in a shorter way.
+// next takes over the rows of a batch, which are in the order of time. The next batch begins a second before the last
+// row, because SQLite compares times as texts and another client may have written the same time in a shorter way.
 func next[T any](b *span, rows []T, row func(T) (id int, at time.Time)) []int {
 	ids := make([]int, len(rows))
 	var last time.Time
@@ -356,8 +346,7 @@ func purgeUsers(ctx context.Context, tx *ent.Client, b span) (int, span, error) 
 // goes with them, which are children.
 func fitting(ctx context.Context, tx *ent.Client, b span) (ids []int, children int, err error) {
 	some := b.accounts[:min(len(b.accounts), b.Batch, maxAccounts)]
-	// Owners come in the order of the accounts, so the batch is full where the limit
-	// cuts them off.
+	// Owners come in the order of the accounts, so the batch is full where the limit cuts them off.
 	var owners []int
 	if b.has(session.Table) {
 		owners, err = tx.Session.Query().Where(session.UserIDIn(some...)).

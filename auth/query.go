@@ -31,10 +31,9 @@ func readUser(ctx context.Context, tx *ent.Client, which ...predicate.User) (*en
 	return q.Only(ctx)
 }
 
-// forUpdate makes a query read what is committed, wait for what is not, and lock the
-// rows until the transaction ends. Under repeatable read a plain query would show rows
-// as they were when the transaction first read. SQLite needs no lock of rows: a
-// transaction holds the whole file.
+// forUpdate makes a query read what is committed, wait for what is not, and lock the rows until the transaction ends.
+// Under repeatable read a plain query would show rows as they were when the transaction first read. SQLite needs no
+// lock of rows: a transaction holds the whole file.
 func forUpdate(sel *entsql.Selector) {
 	if sel.Dialect() == dialect.MySQL {
 		sel.ForUpdate()

@@ -16,9 +16,8 @@ import (
 // A family is the tokens descended from one sign-in. Each names its successor in
 // replaced_by_token_hash, and all end at the same expires_at. At most one is live.
 
-// IssueRefresh starts a family of refresh tokens for a user who has proved to the
-// caller who they are. It ends after RefreshPolicy.Absolute. The error is
-// [ErrNotFound] if there is no such account, or it is locked or deleted.
+// IssueRefresh starts a family of refresh tokens for a user who has proved to the caller who they are. It ends after
+// RefreshPolicy.Absolute. The error is [ErrNotFound] if there is no such account, or it is locked or deleted.
 func (s *Service) IssueRefresh(ctx context.Context, userID int) (Token, error) {
 	var token Token
 	err := s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
@@ -57,10 +56,9 @@ func (s *Service) addRefresh(ctx context.Context, tx *ent.Client, userID int, t 
 // A token that was exchanged before is a sign of theft. Its whole family is
 // revoked, which stays so, and the error is [ErrReuse].
 //
-// RefreshPolicy.Grace allows for a client that did not get the answer. Within that
-// time after the exchange, and at most RefreshPolicy.GraceUses times, the token may
-// be presented again. It then gets a new token in place of its successor, unless
-// the successor has been used.
+// RefreshPolicy.Grace allows for a client that did not get the answer. Within that time after the exchange, and at most
+// RefreshPolicy.GraceUses times, the token may be presented again. It then gets a new token in place of its successor,
+// unless the successor has been used.
 func (s *Service) Rotate(ctx context.Context, t Token) (Token, *User, error) {
 	next, err := s.newToken()
 	if err != nil {
@@ -181,14 +179,12 @@ func (s *Service) revokeReused(ctx context.Context, tx *ent.Client, r *rotation)
 	return err
 }
 
-// refreshQuery finds the token by the unique index of token_hash and the user
-// by the primary key.
+// refreshQuery finds the token by the unique index of token_hash and the user by the primary key.
 const refreshQuery = `SELECT t.expires_at, ` + ownerColumns + `
 	FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`
 
-// addNext adds the new token for the owner of the old one. If the owner is locked
-// or deleted the error rolls the exchange back, so that the old token works again
-// after the lock.
+// addNext adds the new token for the owner of the old one. If the owner is locked or deleted the error rolls the
+// exchange back, so that the old token works again after the lock.
 func (s *Service) addNext(ctx context.Context, tx *ent.Client, r *rotation) error {
 	var expires time.Time
 	o, err := loadOwned(ctx, tx, refreshQuery, r.from.hash(), &expires)
@@ -202,11 +198,9 @@ func (s *Service) addNext(ctx context.Context, tx *ent.Client, r *rotation) erro
 	return s.addRefresh(ctx, tx, o.user.ID, r.to, expires)
 }
 
-// revokeFrom revokes the token with a hash and all that descend from it, and
-// returns how many were live. A rotation at the same time holds the row of the live
-// token: either it commits first and its new token is followed, or it finds its own
-// token revoked. The walk ends at a token that was seen before or is another
-// user's: no rotation made such a link.
+// revokeFrom revokes the token with a hash and all that descend from it, and returns how many were live. A rotation at
+// the same time holds the row of the live token: either it commits first and its new token is followed, or it finds its
+// own token revoked. The walk ends at a token that was seen before or is another user's: no rotation made such a link.
 func (s *Service) revokeFrom(ctx context.Context, tx *ent.Client, hash string) (revoked int, err error) {
 	seen := map[int]bool{}
 	userID := 0
@@ -240,8 +234,7 @@ func (s *Service) revokeFrom(ctx context.Context, tx *ent.Client, hash string) (
 	return revoked, errors.New("revoke a family of refresh tokens: it is longer than any that was made here")
 }
 
-// findRefresh reads what a rotation needs of a token and locks its row until the
-// transaction ends.
+// findRefresh reads what a rotation needs of a token and locks its row until the transaction ends.
 func findRefresh(ctx context.Context, tx *ent.Client, hash string) (*ent.RefreshToken, error) {
 	q := tx.RefreshToken.Query().Where(refreshtoken.TokenHash(hash))
 	q.Modify(forUpdate, func(sel *entsql.Selector) {
@@ -252,8 +245,7 @@ func findRefresh(ctx context.Context, tx *ent.Client, hash string) (*ent.Refresh
 	return q.Only(ctx)
 }
 
-// maxFamily bounds the walk along a family: rotating every 15 seconds for 90
-// days makes half a million tokens.
+// maxFamily bounds the walk along a family: rotating every 15 seconds for 90 days makes half a million tokens.
 const maxFamily = 1 << 20
 
 // RevokeRefresh ends the family of a token, as on signing out (RFC 7009). Revoking

@@ -15,8 +15,7 @@ type Verdict string
 const (
 	// VerdictOK is within what the source asks for.
 	VerdictOK Verdict = "ok"
-	// VerdictWarn departs from what the source recommends: decide it
-	// knowingly.
+	// VerdictWarn departs from what the source recommends: decide it knowingly.
 	VerdictWarn Verdict = "warn"
 	// VerdictFail departs from what the source requires.
 	VerdictFail Verdict = "fail"
@@ -48,17 +47,15 @@ const (
 	resetSheet = "OWASP Forgot Password Cheat Sheet, "
 )
 
-// maxGuesses is how many failed attempts in a row NIST SP 800-63B-4, 3.2.2
-// allows, and maxGuessing the chance it accepts by that: 100 attempts at six
-// digits.
+// maxGuesses is how many failed attempts in a row NIST SP 800-63B-4, 3.2.2 allows, and maxGuessing the chance it
+// accepts by that: 100 attempts at six digits.
 const (
 	maxGuesses  = 100
 	maxGuessing = 1e-4
 )
 
-// Report holds every lifetime and cap of c, with the defaults applied, against
-// the standards that name one. It needs no Keys. A Config that [New] would
-// refuse has a finding that says so.
+// Report holds every lifetime and cap of c, with the defaults applied, against the standards that name one. It needs no
+// Keys. A Config that [New] would refuse has a finding that says so.
 func (c Config) Report() []Finding {
 	c.setDefaults()
 	r := &report{}
@@ -151,9 +148,8 @@ func (r *report) password(p PasswordPolicy, h Hasher) {
 		hash)
 }
 
-// leastMemory is how many KiB argon2id needs beside a number of iterations: by
-// ASVS 5.0.0, Appendix C, or by the Password Storage Cheat Sheet, which goes
-// lower for more iterations.
+// leastMemory is how many KiB argon2id needs beside a number of iterations: by ASVS 5.0.0, Appendix C, or by the
+// Password Storage Cheat Sheet, which goes lower for more iterations.
 func leastMemory(iterations uint32, sheet bool) uint32 {
 	switch {
 	case iterations < 2:

@@ -38,8 +38,7 @@ func (s *Service) retry(ctx context.Context, try func() (again bool, err error))
 	}
 }
 
-// repeat runs a query again if it was refused or the connection was lost. It also
-// serves counts that may be made twice.
+// repeat runs a query again if it was refused or the connection was lost. It also serves counts that may be made twice.
 func repeat[T any](ctx context.Context, s *Service, run func(context.Context) (T, error)) (v T, err error) {
 	err = s.retry(ctx, func() (bool, error) {
 		var err error
@@ -66,9 +65,8 @@ func insist[T any](ctx context.Context, s *Service, write func(context.Context) 
 	return v, err
 }
 
-// statement runs one write that is a transaction by itself. If the connection was
-// lost, or ctx ended, after it was sent it may have happened. It is then not run
-// again, and the error is an [*UnknownError].
+// statement runs one write that is a transaction by itself. If the connection was lost, or ctx ended, after it was sent
+// it may have happened. It is then not run again, and the error is an [*UnknownError].
 func statement[T any](ctx context.Context, s *Service, write func(context.Context) (T, error)) (v T, err error) {
 	err = s.retry(ctx, func() (bool, error) {
 		if err := ctx.Err(); err != nil {
@@ -95,9 +93,8 @@ func send[T any](
 	case err == nil, mysqlconn.Unsent(err):
 		return v, false, err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		// It is the error of ctx, or of a context that a driver below the client made.
-		// In the queue for a connection, for instance, nothing was sent. Only the
-		// connections of package authgraph can tell.
+		// It is the error of ctx, or of a context that a driver below the client made. In the queue for a connection,
+		// for instance, nothing was sent. Only the connections of package authgraph can tell.
 		return v, watch.Sent() || !s.watched.Load(), err
 	}
 	return v, mysqlconn.Lost(err), err

@@ -14,16 +14,14 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
-// Token is a bearer secret to hand to its owner. It prints as ***. Call
-// [Token.Reveal] where it leaves the process.
+// Token is a bearer secret to hand to its owner. It prints as ***. Call [Token.Reveal] where it leaves the process.
 type Token struct{ secret *string }
 
 // ParseToken takes a token that a client presented, whatever it is: a token that is
 // not one is refused where it is used.
 func ParseToken(s string) Token { return Token{secret: &s} }
 
-// Reveal returns the token itself: 43 characters of base64url (RFC 4648, 5) without
-// padding, which are 256 random bits.
+// Reveal returns the token itself: 43 characters of base64url (RFC 4648, 5) without padding, which are 256 random bits.
 func (t Token) Reveal() string { return reveal(t.secret) }
 
 // String hides the token.
@@ -62,8 +60,7 @@ func (s *Service) newToken() (Token, error) {
 	return ParseToken(base64.RawURLEncoding.EncodeToString(b[:])), nil
 }
 
-// Code is a one-time code to send to an address. It prints as ***. Call
-// [Code.Reveal] where it is sent.
+// Code is a one-time code to send to an address. It prints as ***. Call [Code.Reveal] where it is sent.
 type Code struct{ secret *string }
 
 // ParseCode takes a code that a person entered. Spaces are not removed.
@@ -108,15 +105,13 @@ func randomBelow(r io.Reader, limit *big.Int) (*big.Int, error) {
 	}
 }
 
-// Keys authenticate one-time codes at rest (HMAC-SHA-256). They print as ***, also
-// within another value.
+// Keys authenticate one-time codes at rest (HMAC-SHA-256). They print as ***, also within another value.
 type Keys struct {
 	// A function, because fmt follows a pointer to a slice if the verb is wrong.
 	secrets func() [][]byte
 }
 
-// NewKeys takes copies of the keys, the one for new codes first. [New] refuses a key
-// of less than 32 bytes.
+// NewKeys takes copies of the keys, the one for new codes first. [New] refuses a key of less than 32 bytes.
 func NewKeys(keys ...[]byte) Keys {
 	secrets := make([][]byte, len(keys))
 	for i, key := range keys {

@@ -20,8 +20,7 @@ type Session struct {
 	UserAgent string
 	// LastUsedAt is exact to SessionPolicy.TouchInterval.
 	LastUsedAt time.Time
-	// ExpiresAt is the absolute end. The session may end before, for instance when
-	// it is idle.
+	// ExpiresAt is the absolute end. The session may end before, for instance when it is idle.
 	ExpiresAt time.Time
 	CreatedAt time.Time
 }
@@ -37,9 +36,8 @@ func sessionOf(e *ent.Session) *Session {
 	return s
 }
 
-// StartSession starts a session for a user who has proved to the caller who they
-// are, for instance by a second factor. The error is [ErrNotFound] if there is no
-// such account, or it is locked or deleted.
+// StartSession starts a session for a user who has proved to the caller who they are, for instance by a second factor.
+// The error is [ErrNotFound] if there is no such account, or it is locked or deleted.
 func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Session, Token, error) {
 	var (
 		started *Session
@@ -99,8 +97,7 @@ func (s *Service) endBeyond(ctx context.Context, tx *ent.Client, userID, n int) 
 	return tx.Session.Update().Where(session.IDIn(ids...)).SetIsActive(false).Exec(ctx)
 }
 
-// live are the sessions that have not ended. The conditions are in the order of the
-// index that serves a user's devices.
+// live are the sessions that have not ended. The conditions are in the order of the index that serves a user's devices.
 func (s *Service) live() predicate.Session {
 	now := s.now()
 	return session.And(
@@ -111,10 +108,9 @@ func (s *Service) live() predicate.Session {
 	)
 }
 
-// CheckSession returns the live session of a token and its user, in one round trip.
-// The error is [ErrSession] if the token is unknown, the session was revoked, its idle
-// or absolute timeout has passed (OWASP Session Management Cheat Sheet, Session
-// Expiration), or the account is locked or deleted.
+// CheckSession returns the live session of a token and its user, in one round trip. The error is [ErrSession] if the
+// token is unknown, the session was revoked, its idle or absolute timeout has passed (OWASP Session Management Cheat
+// Sheet, Session Expiration), or the account is locked or deleted.
 //
 // The session's last use is written in the background, at most once in
 // SessionPolicy.TouchInterval. A failure of that write is left to the next call.
@@ -145,9 +141,8 @@ type check struct {
 	active  bool
 }
 
-// checkQuery is written by hand because Ent loads an edge with a query of its own.
-// It finds the session by the unique index of token_hash and the user by the primary
-// key.
+// checkQuery is written by hand because Ent loads an edge with a query of its own. It finds the session by the unique
+// index of token_hash and the user by the primary key.
 const checkQuery = `SELECT s.id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''),
 	s.last_used_at, s.expires_at, s.created_at, s.is_active = 1, ` + ownerColumns + `
 	FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`
@@ -168,8 +163,7 @@ func (s *Service) checkSession(ctx context.Context, hash string) (*check, error)
 // maxListed is how many sessions of a user are read at most.
 const maxListed = 1000
 
-// Sessions returns the live sessions of a user, the last used first, at most 1000. It
-// is empty for an unknown user.
+// Sessions returns the live sessions of a user, the last used first, at most 1000. It is empty for an unknown user.
 func (s *Service) Sessions(ctx context.Context, userID int) ([]*Session, error) {
 	rows, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.Session, error) {
 		return s.client.Session.Query().
@@ -193,20 +187,17 @@ func (s *Service) SignOut(ctx context.Context, t Token) error {
 	return s.revokeSessions(ctx, 0, session.TokenHash(t.hash()))
 }
 
-// RevokeSession ends one session of a user. It leaves another user's session alone,
-// without an error.
+// RevokeSession ends one session of a user. It leaves another user's session alone, without an error.
 func (s *Service) RevokeSession(ctx context.Context, userID, sessionID int) error {
 	return s.revokeSessions(ctx, userID, session.UserID(userID), session.ID(sessionID))
 }
 
-// RevokeOtherSessions ends all sessions of a user but the one to keep. Refresh tokens
-// stay.
+// RevokeOtherSessions ends all sessions of a user but the one to keep. Refresh tokens stay.
 func (s *Service) RevokeOtherSessions(ctx context.Context, userID, keepID int) error {
 	return s.revokeSessions(ctx, userID, session.UserID(userID), session.IDNEQ(keepID))
 }
 
-// RevokeSessions ends all sessions of a user. Refresh tokens stay: [Service.RevokeAll]
-// ends both.
+// RevokeSessions ends all sessions of a user. Refresh tokens stay: [Service.RevokeAll] ends both.
 func (s *Service) RevokeSessions(ctx context.Context, userID int) error {
 	return s.revokeSessions(ctx, userID, session.UserID(userID))
 }

@@ -10,8 +10,7 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// Grant is what a sign-in gives. Hand the tokens to the client: they cannot be read
-// again.
+// Grant is what a sign-in gives. Hand the tokens to the client: they cannot be read again.
 type Grant struct {
 	// User is as it was when the proof was examined.
 	User    *User
@@ -22,17 +21,14 @@ type Grant struct {
 	Refresh Token
 }
 
-// SignIn verifies a password and starts a session and a family of refresh tokens.
-// The error is [ErrCredentials] if the email has no active account or the password
-// is wrong; both cost the same hashing.
+// SignIn verifies a password and starts a session and a family of refresh tokens. The error is [ErrCredentials] if the
+// email has no active account or the password is wrong; both cost the same hashing.
 //
-// Each guess is counted, in a committed statement, before it is examined. No more
-// than LockoutPolicy.MaxFailures in a row are examined, however many come at once.
-// After them the error is a [*LockedError] for LockoutPolicy.Duration. Success or the
-// end of a lock starts the count again.
+// Each guess is counted, in a committed statement, before it is examined. No more than LockoutPolicy.MaxFailures in a
+// row are examined, however many come at once. After them the error is a [*LockedError] for LockoutPolicy.Duration.
+// Success or the end of a lock starts the count again.
 //
-// If a reset of the password commits first, the old password is wrong. If the sign-in
-// commits first, the reset ends it.
+// If a reset of the password commits first, the old password is wrong. If the sign-in commits first, the reset ends it.
 func (s *Service) SignIn(ctx context.Context, email, password string, d Device) (*Grant, error) {
 	grant, err := s.signIn(ctx, email, password, d)
 	if errors.Is(err, errMoved) {
@@ -45,8 +41,7 @@ func (s *Service) SignIn(ctx context.Context, email, password string, d Device) 
 	return grant, err
 }
 
-// errMoved is an account that changed while its password was verified, in a call
-// that was to renew the hash.
+// errMoved is an account that changed while its password was verified, in a call that was to renew the hash.
 var errMoved = errors.New("the account changed while its password was verified")
 
 func (s *Service) signIn(ctx context.Context, email, password string, d Device) (*Grant, error) {
@@ -94,9 +89,8 @@ func (s *Service) prove(
 	case err != nil:
 		return nil, "", fmt.Errorf("verify a password: %w", err)
 	case hash == nil:
-		// Only now: guesses that were counted before this one have had time to turn
-		// out right. If none did, such as after a crash, the account still needs a
-		// lock that ends.
+		// Only now: guesses that were counted before this one have had time to turn out right. If none did, such as
+		// after a crash, the account still needs a lock that ends.
 		var lock *LockedError
 		if errors.As(refused, &lock) && !locked(u, s.now()) {
 			if err := s.lockAfter(ctx, u.ID); err != nil {
@@ -119,10 +113,9 @@ func (s *Service) prove(
 	return u, rehashed, nil
 }
 
-// grant starts a session and a family of refresh tokens for a user who proved who
-// they are. It updates the user's row, which narrow restricts to the state in which
-// the proof holds. A change of the password, a lock or a deletion therefore either
-// comes first, and the grant is refused, or ends what the grant started.
+// grant starts a session and a family of refresh tokens for a user who proved who they are. It updates the user's row,
+// which narrow restricts to the state in which the proof holds. A change of the password, a lock or a deletion
+// therefore either comes first, and the grant is refused, or ends what the grant started.
 func (s *Service) grant(ctx context.Context, u *ent.User, d Device, narrow func(*ent.UserUpdate)) (*Grant, error) {
 	var g *Grant
 	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {

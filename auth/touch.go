@@ -38,8 +38,7 @@ func (t *toucher) later(sessionID int, now time.Time) {
 	t.group.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), touchTimeout)
 		defer cancel()
-		// Of several replicas the first one writes. After a failure the next request
-		// tries again.
+		// Of several replicas the first one writes. After a failure the next request tries again.
 		_ = t.s.client.Session.Update().
 			Where(
 				session.ID(sessionID), session.IsActive(true),

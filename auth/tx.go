@@ -12,11 +12,10 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
-// tx runs fn in a transaction and commits it unless fn returns an error. It runs fn
-// again where nothing of it can have happened: the database rolled the transaction
-// back in favour of another one, it refused a statement, or the connection was lost
-// before COMMIT was sent. If that goes on the error is an [*UnavailableError]. If the
-// answer to COMMIT is lost it is an [*UnknownError].
+// tx runs fn in a transaction and commits it unless fn returns an error. It runs fn again where nothing of it can have
+// happened: the database rolled the transaction back in favour of another one, it refused a statement, or the
+// connection was lost before COMMIT was sent. If that goes on the error is an [*UnavailableError]. If the answer to
+// COMMIT is lost it is an [*UnknownError].
 //
 // A change that must stay although the caller gets an error, such as a revoked family,
 // is committed: fn returns nil, and its caller makes the error.
@@ -39,8 +38,7 @@ func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.C
 			// The driver reports a bad connection only if it sent nothing.
 			return true, ended(ctx, err)
 		case errors.Is(err, sql.ErrTxDone), isEnded(ctx, err) && !mysqlconn.Lost(err) && !errors.Is(err, errNoAnswer):
-			// It was rolled back: database/sql sends no COMMIT then, and SQLite
-			// does not finish one.
+			// It was rolled back: database/sql sends no COMMIT then, and SQLite does not finish one.
 			return false, ended(ctx, err)
 		default:
 			return false, &UnknownError{Err: err}
@@ -61,9 +59,8 @@ func (s *Service) begin(ctx context.Context) (*ent.Tx, error) {
 	return tx, err
 }
 
-// within ends a transaction and waits until shortly after the end of ctx at most. The
-// connections of package authgraph see to that by themselves; the driver's own Commit
-// and Rollback do not.
+// within ends a transaction and waits until shortly after the end of ctx at most. The connections of package authgraph
+// see to that by themselves; the driver's own Commit and Rollback do not.
 func (s *Service) within(ctx context.Context, tx *ent.Tx, end func(*ent.Tx) error) error {
 	if ctx.Done() == nil || s.watched.Load() {
 		return end(tx)

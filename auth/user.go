@@ -8,8 +8,7 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
-// User is an account as callers see it, without its password. Times are UTC, to the
-// microsecond.
+// User is an account as callers see it, without its password. Times are UTC, to the microsecond.
 type User struct {
 	ID   int
 	Name string
@@ -35,8 +34,7 @@ func userOf(u *ent.User) *User {
 	return out
 }
 
-// leaveOutZero makes nil what other programs wrote in the place of nothing: an empty
-// avatar, and MySQL's zero date.
+// leaveOutZero makes nil what other programs wrote in the place of nothing: an empty avatar, and MySQL's zero date.
 func (u *User) leaveOutZero() {
 	if u.Avatar != nil && *u.Avatar == (schematype.Avatar{}) {
 		u.Avatar = nil
@@ -48,8 +46,7 @@ func (u *User) leaveOutZero() {
 
 // Device is where a request comes from, as far as it says so.
 type Device struct {
-	// IP is the client's address, IPv4 or IPv6 without a port. What does not parse
-	// is not kept, and no error.
+	// IP is the client's address, IPv4 or IPv6 without a port. What does not parse is not kept, and no error.
 	IP string
 	// UserAgent is the header of this name. It is cut at 255 characters.
 	UserAgent string

@@ -50,9 +50,8 @@ type contender struct {
 	of     map[peers.Op]*figures
 }
 
-// figures are of one operation: microseconds with all connections busy and with one, the
-// cost in terms of the reference's
-// in the same round, and what one operation takes.
+// figures are of one operation: microseconds with all connections busy and with one, the cost in terms of the
+// reference's in the same round, and what one operation takes.
 type figures struct {
 	busy, alone, ratio   []float64
 	trips, allocs, bytes float64

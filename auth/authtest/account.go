@@ -26,8 +26,7 @@ func (k *kit) user(t *testing.T, id int) *ent.User {
 	return row
 }
 
-// interrupted is a service that calls fn once between reading an account and
-// signing in to it, when armed.
+// interrupted is a service that calls fn once between reading an account and signing in to it, when armed.
 func (k *kit) interrupted(t *testing.T, change ...func(*auth.Config)) (svc *auth.Service, arm func(fn func())) {
 	t.Helper()
 	h := NewHasher()

@@ -5,10 +5,9 @@
 //		authtest.Run(t, func(t *testing.T) *ent.Client { return openFresh(t) })
 //	}
 //
-// Its scenarios are races between requests, transitions that must exclude each other,
-// and the rules of codes, sessions, tokens and accounts. They judge by what the service
-// answers and by the rows it leaves. Nothing is mocked: each scenario needs a database
-// that holds the tables and no rows.
+// Its scenarios are races between requests, transitions that must exclude each other, and the rules of codes, sessions,
+// tokens and accounts. They judge by what the service answers and by the rows it leaves. Nothing is mocked: each
+// scenario needs a database that holds the tables and no rows.
 //
 // [Clock] and [Hasher] also serve other tests of a program that uses package auth.
 package authtest
@@ -40,9 +39,8 @@ const defaultRounds = 3
 // Repeat sets how often each race is run; default 3. More rounds find rarer races.
 func Repeat(n int) Option { return func(o *options) { o.rounds = n } }
 
-// Run runs every scenario as a parallel subtest. It calls open once for each, from
-// several goroutines: open returns a client for an empty database and closes it in a
-// Cleanup of the test that it gets.
+// Run runs every scenario as a parallel subtest. It calls open once for each, from several goroutines: open returns a
+// client for an empty database and closes it in a Cleanup of the test that it gets.
 func Run(t *testing.T, open func(t *testing.T) *ent.Client, opts ...Option) {
 	t.Helper()
 	o := options{rounds: defaultRounds}
@@ -107,8 +105,7 @@ func rules() []scenario {
 	return all
 }
 
-// Clock is a clock that stands still until it is moved, for Config.Clock. It is safe
-// for concurrent use.
+// Clock is a clock that stands still until it is moved, for Config.Clock. It is safe for concurrent use.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -197,8 +194,7 @@ var (
 	phone = auth.Device{IP: "192.0.2.7", UserAgent: "phone"}
 )
 
-// service is a service on the kit's database and clock, which change configures
-// further. It is closed with the test.
+// service is a service on the kit's database and clock, which change configures further. It is closed with the test.
 func (k *kit) service(t *testing.T, change ...func(*auth.Config)) *auth.Service {
 	t.Helper()
 	cfg := auth.Config{Keys: auth.NewKeys(key), Hasher: NewHasher(), Clock: k.clock.Now}
@@ -262,8 +258,7 @@ func both(a, b func() error) (errA, errB error) {
 	return errs[0], errs[1]
 }
 
-// winners counts the calls that succeeded. Each of the others must have failed
-// with one of the errors.
+// winners counts the calls that succeeded. Each of the others must have failed with one of the errors.
 func winners(t *testing.T, errs []error, allowed ...error) int {
 	t.Helper()
 	n := 0

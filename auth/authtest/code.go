@@ -40,8 +40,7 @@ func (k *kit) newestCode(t *testing.T, email string, kind schematype.OTPType) *e
 	return row
 }
 
-// afterAttempt calls fn once, when the next attempt at a code is counted and
-// the code is not used yet.
+// afterAttempt calls fn once, when the next attempt at a code is counted and the code is not used yet.
 func (k *kit) afterAttempt(fn func()) {
 	var called atomic.Bool // fn may itself make an attempt
 	k.client.OTP.Use(func(next ent.Mutator) ent.Mutator {
@@ -57,9 +56,8 @@ func (k *kit) afterAttempt(fn func()) {
 
 type verification func(svc *auth.Service, email string, c auth.Code) error
 
-// bothWays runs a scenario with each way in which a code for the verification
-// of an address is used: by the statement that counts the attempt, and in a
-// transaction that comes after it.
+// bothWays runs a scenario with each way in which a code for the verification of an address is used: by the statement
+// that counts the attempt, and in a transaction that comes after it.
 func bothWays(run func(t *testing.T, k *kit, verify verification)) func(t *testing.T, k *kit) {
 	return func(t *testing.T, k *kit) {
 		run(t, k, func(svc *auth.Service, email string, c auth.Code) error {

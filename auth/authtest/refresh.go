@@ -185,8 +185,7 @@ var refreshRaces = []scenario{
 		}},
 }
 
-// endings are the calls that end what a user holds. Each is prepared for a
-// grant before it is raced.
+// endings are the calls that end what a user holds. Each is prepared for a grant before it is raced.
 func endings(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.Grant) func() error {
 	return map[string]func(*testing.T, *auth.Grant) func() error{
 		"RevokeRefresh": func(t *testing.T, g *auth.Grant) func() error {

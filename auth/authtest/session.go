@@ -282,8 +282,7 @@ var sessionRules = []scenario{
 	}},
 }
 
-// used checks a grant's session, with a service of its own so that the write
-// of its last use can be waited for.
+// used checks a grant's session, with a service of its own so that the write of its last use can be waited for.
 func (k *kit) used(t *testing.T, like *auth.Service, g *auth.Grant) {
 	t.Helper()
 	_, _, err := like.CheckSession(t.Context(), g.Token)

@@ -10,13 +10,11 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
-// emailColumn makes the database compare addresses exactly: under its default
-// collation JOSÉ@example.com finds jose@example.com, which hands one person's
-// password reset to another.
+// emailColumn makes the database compare addresses exactly: under its default collation JOSÉ@example.com finds
+// jose@example.com, which hands one person's password reset to another.
 var emailColumn = entsql.Annotation{Collation: "utf8mb4_bin"}
 
-// hashColumn is how a column that holds a hash is compared: byte by byte, and
-// at one byte a character in its index.
+// hashColumn is how a column that holds a hash is compared: byte by byte, and at one byte a character in its index.
 var hashColumn = entsql.Annotation{Collation: "ascii_bin"}
 
 // printableASCII is what hashes and their encodings are written in.
@@ -28,8 +26,7 @@ func normalizeEmail() ent.Hook {
 	return rewrite("email", schematype.NormalizeEmail)
 }
 
-// rewrite is a hook that passes a string field through fn before it is
-// validated and stored.
+// rewrite is a hook that passes a string field through fn before it is validated and stored.
 func rewrite(name string, fn func(string) string) ent.Hook {
 	return func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

@@ -11,9 +11,8 @@ import (
 	"entgo.io/ent/schema/mixin"
 )
 
-// timestamps adds created_at and updated_at. The database fills both for
-// writers that do not know this schema; on SQLite, which has no ON UPDATE,
-// such writers have to set updated_at themselves.
+// timestamps adds created_at and updated_at. The database fills both for writers that do not know this schema; on
+// SQLite, which has no ON UPDATE, such writers have to set updated_at themselves.
 type timestamps struct {
 	mixin.Schema
 }
@@ -37,9 +36,8 @@ func (timestamps) Fields() []ent.Field {
 // by the server (MySQL manual, 13.2.2). TIMESTAMP ends at 2038-01-19 03:14:07.
 var timestampType = map[string]string{dialect.MySQL: "timestamp(6)"}
 
-// defaultNow is the time at which the row is written. MySQL and MariaDB read
-// what /*! */ encloses (MySQL manual, 11.7), SQLite skips it: one default is
-// right on all of them.
+// defaultNow is the time at which the row is written. MySQL and MariaDB read what /*! */ encloses (MySQL manual, 11.7),
+// SQLite skips it: one default is right on all of them.
 var defaultNow = entsql.Default("CURRENT_TIMESTAMP/*!(6)*/")
 
 // Hooks of the entities with timestamps.

@@ -64,8 +64,7 @@ func (RefreshToken) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of the RefreshToken. The unique index of token_hash comes with its
-// field and serves rotation.
+// Indexes of the RefreshToken. The unique index of token_hash comes with its field and serves rotation.
 func (RefreshToken) Indexes() []ent.Index {
 	return []ent.Index{
 		// Revocation of all that a user holds; the foreign key.

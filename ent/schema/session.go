@@ -67,8 +67,7 @@ func (Session) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of the Session. The unique index of token_hash comes with its field
-// and serves the session check.
+// Indexes of the Session. The unique index of token_hash comes with its field and serves the session check.
 func (Session) Indexes() []ent.Index {
 	return []ent.Index{
 		// A user's devices; the foreign key.

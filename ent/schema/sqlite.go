@@ -10,9 +10,8 @@ import (
 	"entgo.io/ent/schema/field"
 )
 
-// strict has SQLite refuse what it cannot compare rightly, as MySQL's types
-// do: SQLite stores any value in any column and compares texts byte by byte. The
-// type of each column on SQLite carries a named CHECK there, which MySQL never
+// strict has SQLite refuse what it cannot compare rightly, as MySQL's types do: SQLite stores any value in any column
+// and compares texts byte by byte. The type of each column on SQLite carries a named CHECK there, which MySQL never
 // sees: Ent's annotation for CHECKs is for all databases.
 func strict(fields []ent.Field) []ent.Field {
 	for i, f := range fields {
@@ -42,15 +41,13 @@ func check(d *field.Descriptor) *field.Descriptor {
 	return d
 }
 
-// onSQLite is the type of a field's column there, and what its CHECK demands of a
-// value {} that is not NULL, which passes any CHECK (SQLite documentation, CREATE
-// TABLE, 3.7).
+// onSQLite is the type of a field's column there, and what its CHECK demands of a value {} that is not NULL, which
+// passes any CHECK (SQLite documentation, CREATE TABLE, 3.7).
 func onSQLite(d *field.Descriptor) (column, is, condition string) {
 	switch d.Info.Type {
 	case field.TypeTime:
-		// Such texts are in the order of their times: at the first byte that
-		// differs, the end of a text comes before '+', then '.', then digits. With a
-		// T, a Z or another offset they would not be. A NUL ends a text for the
+		// Such texts are in the order of their times: at the first byte that differs, the end of a text comes before
+		// '+', then '.', then digits. With a T, a Z or another offset they would not be. A NUL ends a text for the
 		// functions that look at it, and not for the comparison.
 		return "datetime", "utc", "{} glob '????-??-?? ??:??:??*' and instr({}, char(0)) = 0" +
 			" and datetime(substr({}, 1, 19), '+0 days') is substr({}, 1, 19)" +

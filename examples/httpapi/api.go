@@ -121,8 +121,7 @@ func (a *api) resetPassword(_ http.ResponseWriter, r *http.Request, in body) (an
 	return nil, err
 }
 
-// refresh is where a service that gives access tokens to others signs the next
-// one for the user.
+// refresh is where a service that gives access tokens to others signs the next one for the user.
 func (a *api) refresh(w http.ResponseWriter, r *http.Request) (any, error) {
 	next, u, err := a.auth.Rotate(r.Context(), token(r, refreshCookie))
 	if err != nil {
@@ -176,8 +175,7 @@ func (a *api) end(r *http.Request, s, refresh auth.Token) error {
 	return errors.Join(a.auth.SignOut(r.Context(), s), a.auth.RevokeRefresh(r.Context(), refresh))
 }
 
-// device is who asks. Behind a proxy, take the address from the header that the
-// proxy sets and lets nobody else set.
+// device is who asks. Behind a proxy, take the address from the header that the proxy sets and lets nobody else set.
 func device(r *http.Request) auth.Device {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr) // an address that is none is not kept
 	return auth.Device{IP: host, UserAgent: r.UserAgent()}
@@ -243,8 +241,7 @@ func (a *api) answer(h func(http.ResponseWriter, *http.Request) (any, error)) ht
 	}
 }
 
-// input reads the body for h. It must be called JSON, which a form of another
-// site cannot say.
+// input reads the body for h. It must be called JSON, which a form of another site cannot say.
 func (a *api) input(h func(http.ResponseWriter, *http.Request, body) (any, error)) http.HandlerFunc {
 	return a.answer(func(w http.ResponseWriter, r *http.Request) (any, error) {
 		if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {

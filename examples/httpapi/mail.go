@@ -16,8 +16,7 @@ type Mailer interface {
 	Send(ctx context.Context, to, subject, text string) error
 }
 
-// logMailer prints mails to the log, for development: who reads the log can
-// sign in as anybody.
+// logMailer prints mails to the log, for development: who reads the log can sign in as anybody.
 type logMailer struct{ log *slog.Logger }
 
 func (m logMailer) Send(ctx context.Context, to, subject, text string) error {

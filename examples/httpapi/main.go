@@ -1,12 +1,10 @@
-// Command httpapi is a small JSON service over package auth, made to be copied:
-// registration, sign-in by password and by code, sessions and refresh tokens in
-// cookies, password reset.
+// Command httpapi is a small JSON service over package auth, made to be copied: registration, sign-in by password and
+// by code, sessions and refresh tokens in cookies, password reset.
 //
 //	go run ./examples/httpapi
 //
-// It works on a SQLite file, or on the database of DATABASE_URL. AUTHGRAPH_KEY
-// is the key for one-time codes in base64. Left to you are a Mailer, TLS in
-// front of it, limits by client address, and running authgraph purge daily.
+// It works on a SQLite file, or on the database of DATABASE_URL. AUTHGRAPH_KEY is the key for one-time codes in base64.
+// Left to you are a Mailer, TLS in front of it, limits by client address, and running authgraph purge daily.
 package main
 
 import (
@@ -92,8 +90,7 @@ func run(ctx context.Context, addr string, log *slog.Logger) (err error) {
 	return errors.Join(err, svc.Close(ctx))
 }
 
-// The cookies are Secure. To localhost curl and browsers, Safari apart, send
-// them over plain HTTP too.
+// The cookies are Secure. To localhost curl and browsers, Safari apart, send them over plain HTTP too.
 const usage = `listening, try (the codes are in the log):
 
   api() { curl -sS -b jar -c jar -H 'Content-Type: application/json' http://localhost:%d"$@"; }

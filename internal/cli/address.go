@@ -10,12 +10,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// address is how a database is addressed, by a URL or by the driver's DSN: a
-// password may be in it.
+// address is how a database is addressed, by a URL or by the driver's DSN: a password may be in it.
 var address = regexp.MustCompile(`(?s)://|:.*@`)
 
-// isAddress reports whether an argument may be the address of a database. What
-// names a file or an Ent schema is none.
+// isAddress reports whether an argument may be the address of a database. What names a file or an Ent schema is none.
 func isAddress(arg string) bool {
 	return !strings.HasPrefix(arg, "file:") && !strings.HasPrefix(arg, entScheme) && address.MatchString(arg)
 }
@@ -42,8 +40,7 @@ func hide(text string, args []string) string {
 // instead annotates a flag with what to give it in the place of an address.
 const instead = "instead"
 
-// checkFlags refuses an address where a flag takes none, before it becomes the
-// path of a file in an error.
+// checkFlags refuses an address where a flag takes none, before it becomes the path of a file in an error.
 func checkFlags(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if f.Name == "url" || f.Name == "dev-url" || !isAddress(f.Value.String()) {

@@ -1,8 +1,7 @@
-// Package cli is the command line of authgraph, one file a command: that of
-// authgraph diff is diff.go, that of authgraph migrate diff is migrate_diff.go.
-// It parses, asks, prints, words what to do about an error in flags and commands, and
-// decides the exit code. It does none of the work: packages install, adopt, lint, doctor,
-// planner and migrate do.
+// Package cli is the command line of authgraph, one file a command: that of authgraph diff is diff.go, that of
+// authgraph migrate diff is migrate_diff.go. It parses, asks, prints, words what to do about an error in flags and
+// commands, and decides the exit code. It does none of the work: packages install, adopt, lint, doctor, planner and
+// migrate do.
 package cli
 
 import (
@@ -39,8 +38,7 @@ const twice = 500 * time.Millisecond
 // Run runs the command line args and returns the exit code. The first SIGINT
 // or SIGTERM cancels the command, which then cleans up; a second one kills.
 func Run(args []string, stdout, stderr io.Writer) int {
-	// stop is left to the timer: one signal that comes twice, the second time while
-	// the program ends, must not kill it.
+	// stop is left to the timer: one signal that comes twice, the second time while the program ends, must not kill it.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() { time.AfterFunc(twice, stop) })
 
@@ -85,8 +83,7 @@ func exitCode(ctx context.Context, err error) int {
 	}
 }
 
-// failure is an error of a command that was called right; any other error is
-// one of usage.
+// failure is an error of a command that was called right; any other error is one of usage.
 type failure struct{ error }
 
 func (e *failure) Unwrap() error { return e.error }
@@ -120,8 +117,7 @@ func (a *app) run(fn func(ctx context.Context, args []string) error) func(*cobra
 	}
 }
 
-// oneLine keeps a text to one printable line, whatever a server or a file put
-// into it.
+// oneLine keeps a text to one printable line, whatever a server or a file put into it.
 func oneLine(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {

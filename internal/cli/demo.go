@@ -193,9 +193,8 @@ func newTokenHash() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// newCodeHash makes a code of six digits and returns what the database keeps of
-// it. There are only a million codes, so the hash is keyed: who reads the table
-// cannot try them all.
+// newCodeHash makes a code of six digits and returns what the database keeps of it. There are only a million codes, so
+// the hash is keyed: who reads the table cannot try them all.
 func newCodeHash() (string, error) {
 	code, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
 	if err != nil {

@@ -85,10 +85,9 @@ func advised(page string) (list []advice, err error) {
 	return list, err
 }
 
-// What the pages advise is run as it is written, in the order of each page, in a folder
-// with the migrations and schemas of this repository. Only the addresses are others.
-// A command that is neither run nor in notRun fails, and so does one that prints
-// something else than the page shows.
+// What the pages advise is run as it is written, in the order of each page, in a folder with the migrations and schemas
+// of this repository. Only the addresses are others. A command that is neither run nor in notRun fails, and so does one
+// that prints something else than the page shows.
 func TestThePagesAdviseWhatWorks(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../../docs/*.md")

@@ -62,8 +62,7 @@ func (h home) journal(t *testing.T, name string) {
 		fmt.Sprintf(`{"Paths":[%q],"Files":{%[1]q:{"Mode":493,"Data":%q}},"Folders":[]}`, name, planted))
 }
 
-// everything is each file below the home folder with its content, each link with what
-// it leads to, and each folder.
+// everything is each file below the home folder with its content, each link with what it leads to, and each folder.
 func (h home) everything(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -86,9 +85,8 @@ func (h home) everything(t *testing.T) map[string]string {
 	return found
 }
 
-// What a clone brings along is not followed out of the module, nor into git's folder,
-// and a journal that came with it is not undone. Nothing at all changes, and nothing
-// of the user's is shown.
+// What a clone brings along is not followed out of the module, nor into git's folder, and a journal that came with it
+// is not undone. Nothing at all changes, and nothing of the user's is shown.
 func TestAHostileModuleIsRefused(t *testing.T) {
 	t.Parallel()
 	install := [][]string{{"upgrade"}, {"upgrade", "--dry-run"}, {"add", "schema", "auth", "--db", "sqlite", "--force"},
@@ -200,8 +198,7 @@ func TestAHostileModuleIsRefused(t *testing.T) {
 	}
 }
 
-// Outside of a repository's own .git, a folder can pose as a bare one: its settings
-// name programs, which git would run.
+// Outside of a repository's own .git, a folder can pose as a bare one: its settings name programs, which git would run.
 func TestAFolderThatPosesAsARepositoryRunsNothing(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)

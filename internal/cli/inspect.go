@@ -133,8 +133,7 @@ func (m *migrations) render(ctx context.Context, dev *planner.Dev, src schemaSou
 	return b.Bytes(), err
 }
 
-// history is the directory whose migrations the page shows: the source itself, or
-// the one in use.
+// history is the directory whose migrations the page shows: the source itself, or the one in use.
 func (m *migrations) history(src schemaSource, dialect string) (migrationDir, error) {
 	if src.live != "" || src.arg == "schema" || src.arg == "migrate" || isFile(src.name) {
 		return m.directory(dialect)

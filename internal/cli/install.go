@@ -329,9 +329,8 @@ func (i *installation) steps(dev func(context.Context) (*planner.Dev, error)) in
 	return s
 }
 
-// dev opens the database to plan a migration in; nil where no server is known,
-// and for SQLite, which needs none. A database of another kind is an error
-// where a flag names it; DATABASE_URL may be there for something else.
+// dev opens the database to plan a migration in; nil where no server is known, and for SQLite, which needs none. A
+// database of another kind is an error where a flag names it; DATABASE_URL may be there for something else.
 func (i *installation) dev(db string) (func(context.Context) (*planner.Dev, error), error) {
 	var raw string
 	var u *dburl.URL
@@ -411,8 +410,7 @@ func (i *installation) printPlanned(plan *install.Plan) {
 	}
 }
 
-// entities reads the arguments of add and view: schema auth, or schema
-// auth/NAME, once or more often.
+// entities reads the arguments of add and view: schema auth, or schema auth/NAME, once or more often.
 func entities(cmd *cobra.Command, args []string) ([]string, error) {
 	example := cmd.CommandPath() + " schema auth"
 	if len(args) < 2 || args[0] != "schema" {

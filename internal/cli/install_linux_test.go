@@ -75,8 +75,7 @@ func TestInstallAsksOnATerminal(t *testing.T) {
 	assert.Contains(t, shown, "authgraph: no answer was given, nothing was changed")
 }
 
-// A run that is interrupted restores everything; one that is killed is undone
-// by the next.
+// A run that is interrupted restores everything; one that is killed is undone by the next.
 func TestInterruptedInstall(t *testing.T) {
 	t.Parallel()
 	program := installed(t)

@@ -16,8 +16,7 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
 
-// goEnvironment is what the go command of a script works with: the caches and
-// the proxy of this run.
+// goEnvironment is what the go command of a script works with: the caches and the proxy of this run.
 func goEnvironment() map[string]string {
 	env := map[string]string{}
 	out, err := exec.Command("go", "env", "GOMODCACHE", "GOCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOFLAGS",
@@ -41,8 +40,7 @@ func goEnvironment() map[string]string {
 	return env
 }
 
-// The scripts that install into a module of their own run on every database, in an
-// empty folder with a DATABASE_URL.
+// The scripts that install into a module of their own run on every database, in an empty folder with a DATABASE_URL.
 func TestInstall(t *testing.T) {
 	t.Parallel()
 	golang := goEnvironment()
@@ -115,8 +113,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// sameSQL A B compares two generated schemas below their first line, which says
-// how each was generated.
+// sameSQL A B compares two generated schemas below their first line, which says how each was generated.
 func sameSQL(ts *testscript.TestScript, _ bool, args []string) {
 	_, a, _ := strings.Cut(ts.ReadFile(args[0]), "\n")
 	_, b, _ := strings.Cut(ts.ReadFile(args[1]), "\n")

@@ -157,8 +157,7 @@ func interruptedDiffOnSQLite(t *testing.T, program string) {
 	assert.NoFileExists(t, filepath.Join(r.Dir, "app.db"))
 }
 
-// An apply that is interrupted while a statement waits for a lock says how to
-// go on, and a further one does.
+// An apply that is interrupted while a statement waits for a lock says how to go on, and a further one does.
 func interruptedApply(t *testing.T, program string) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		server := mysqltest.DB(t, url)
@@ -217,8 +216,7 @@ func interruptedDemo(t *testing.T, program string) {
 		server := mysqltest.DB(t, url)
 		require.NoError(t, start(t, program, url, "demo").Run())
 		database := databaseOf(t, server)
-		// The gap before the first row is locked: users and sessions can be
-		// made, refresh tokens cannot.
+		// The gap before the first row is locked: users and sessions can be made, refresh tokens cannot.
 		tx, err := server.Begin()
 		require.NoError(t, err)
 		defer tx.Rollback()

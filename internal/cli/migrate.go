@@ -102,8 +102,7 @@ const databaseURL = "DATABASE_URL"
 
 var errNoDatabase = errors.New("no database is named: set DATABASE_URL, as in mysql://user:password@localhost:3306/app, or use --url (a file .env is not read)")
 
-// engine is the dialect that the project in the current folder has migrations for;
-// empty where that is not one.
+// engine is the dialect that the project in the current folder has migrations for; empty where that is not one.
 func engine() (string, error) {
 	var all, installed []string
 	for _, name := range []string{dialect.MySQL, dialect.SQLite} {
@@ -225,9 +224,8 @@ func (a *app) filled(d migrationDir) error {
 		a.command("migrate diff"))
 }
 
-// holdsMigrations reports whether a folder is meant to be a directory, although
-// its atlas.sum may be lost or the folder locked, or nothing is in it yet but a
-// .gitkeep, or its files are one folder deeper, as other tools have them. The
+// holdsMigrations reports whether a folder is meant to be a directory, although its atlas.sum may be lost or the folder
+// locked, or nothing is in it yet but a .gitkeep, or its files are one folder deeper, as other tools have them. The
 // folder sqlite is a directory of its own.
 func holdsMigrations(path string) bool {
 	entries, err := os.ReadDir(path)
@@ -252,8 +250,7 @@ func isMigration(e fs.DirEntry) bool {
 	return e.Name() == "atlas.sum" || strings.EqualFold(filepath.Ext(e.Name()), ".sql")
 }
 
-// writable is an error for the embedded directory, and for one whose atlas.sum lies
-// elsewhere.
+// writable is an error for the embedded directory, and for one whose atlas.sum lies elsewhere.
 func (d migrationDir) writable(command string) error {
 	if d.path != "" {
 		sum := filepath.Join(d.path, "atlas.sum")
@@ -265,8 +262,7 @@ func (d migrationDir) writable(command string) error {
 	return fmt.Errorf("the embedded migrations cannot be changed: run this where the folder migrate is, or name a directory, as in: %s --dir path/to/migrations", command)
 }
 
-// localPath is the path that a file:// URL, as the Atlas CLI takes it, or a
-// plain path means.
+// localPath is the path that a file:// URL, as the Atlas CLI takes it, or a plain path means.
 func localPath(s string) string {
 	if u, err := url.Parse(s); err == nil && u.Scheme == "file" {
 		return filepath.Join(u.Host, u.Path)
@@ -279,8 +275,7 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// desired is the schema that the directory is to lead to, and what it is called
-// in messages.
+// desired is the schema that the directory is to lead to, and what it is called in messages.
 func (m *migrations) desired(name string) (to planner.State, source string, err error) {
 	if folder, ok := strings.CutPrefix(m.to, entScheme); ok {
 		return entSchema(folder), m.to, nil
@@ -352,8 +347,7 @@ func foldersOf(root, name string) (folders, error) {
 	return f, err
 }
 
-// held is an error where a symbolic link, which may have come with the module, leads
-// from the folders out of it.
+// held is an error where a symbolic link, which may have come with the module, leads from the folders out of it.
 func (f folders) held(root string) error {
 	names := []string{f.ent, filepath.Join(f.ent, "schema"), f.migrations}
 	for _, pattern := range []string{filepath.Join(f.ent, "schema*.sql"), filepath.Join(f.migrations, "*")} {
@@ -385,8 +379,7 @@ func (f folders) held(root string) error {
 
 func (f folders) hasMigrations() bool { return f.installed || holdsMigrations(f.migrations) }
 
-// schema is the one that the folder of the Ent client holds, and what it is
-// called in messages; nil if it holds none.
+// schema is the one that the folder of the Ent client holds, and what it is called in messages; nil if it holds none.
 func (f folders) schema(name string) (to planner.State, source string) {
 	file := "schema.sql"
 	if name == dialect.SQLite {

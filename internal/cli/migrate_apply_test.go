@@ -13,8 +13,7 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
 
-// A statement that ran although its apply never heard so is not run again, and
-// is named.
+// A statement that ran although its apply never heard so is not run again, and is named.
 func TestApplyNamesRecoveredStatements(t *testing.T) {
 	t.Parallel()
 	program := installed(t)

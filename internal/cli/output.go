@@ -13,8 +13,7 @@ import (
 	"github.com/authgraph/authgraph/internal/english"
 )
 
-// output is standard output. It keeps the first error, which [Run] reports, so
-// that what prints need not.
+// output is standard output. It keeps the first error, which [Run] reports, so that what prints need not.
 type output struct {
 	w   io.Writer
 	err error
@@ -36,8 +35,7 @@ type source struct {
 	Schema string `json:"schema,omitempty"`
 }
 
-// announce names the database and the directory, in one line and in every format,
-// before the work begins.
+// announce names the database and the directory, in one line and in every format, before the work begins.
 func (a *app) announce(s source) {
 	var parts []string
 	switch {

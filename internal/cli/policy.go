@@ -101,8 +101,7 @@ func (a *app) printPolicy(found []auth.Finding) {
 	fmt.Fprintf(a.stderr, "looked at %s, found %s\n", count(len(found), "rule"), count(off, "problem"))
 }
 
-// configFile is the JSON form of [auth.Config]: what can be written down of it,
-// and no keys.
+// configFile is the JSON form of [auth.Config]: what can be written down of it, and no keys.
 type configFile struct {
 	Password struct {
 		MinLength int `json:"min_length"`

@@ -116,8 +116,7 @@ func (p *applyPrinter) printFile() {
 	p.printed = append(p.printed, f.name)
 }
 
-// finish prints what is left to print; the report of a failed apply is nil or
-// holds the files before the failure.
+// finish prints what is left to print; the report of a failed apply is nil or holds the files before the failure.
 func (p *applyPrinter) finish(r *migrate.Report) {
 	if p.bar != nil {
 		_ = p.bar.Clear() // it fails only where the terminal does

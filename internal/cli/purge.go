@@ -75,8 +75,7 @@ type purgeResult struct {
 	DryRun bool `json:"dry_run,omitempty"`
 	// Tables are those that are there, of which a project may have only some.
 	Tables []string `json:"tables"`
-	// NotSeen are the others, which are not there or which the account has no
-	// right on: their rows stay.
+	// NotSeen are the others, which are not there or which the account has no right on: their rows stay.
 	NotSeen []string `json:"not_seen,omitempty"`
 	// Complete is false if the purge was cut off.
 	Complete bool `json:"complete"`

@@ -13,8 +13,7 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
 
-// A purge that is interrupted while it waits for a row keeps what it deleted,
-// says so, and a further one does the rest.
+// A purge that is interrupted while it waits for a row keeps what it deleted, says so, and a further one does the rest.
 func TestInterruptedPurgeKeepsWhatItDeleted(t *testing.T) {
 	t.Parallel()
 	program := installed(t)

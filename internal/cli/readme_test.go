@@ -28,9 +28,8 @@ func TestThePageShowsTheHelp(t *testing.T) {
 	assert.Empty(t, stderr.String())
 }
 
-// What the pages show of a command is what it prints in an empty module; a line that
-// is … stands for lines left out. What takes the network, init and add, is held to
-// what it says it would do.
+// What the pages show of a command is what it prints in an empty module; a line that is … stands for lines left out.
+// What takes the network, init and add, is held to what it says it would do.
 func TestPagesShowWhatIsPrinted(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ page, command, run string }{

@@ -87,8 +87,7 @@ Exit codes:
 	return root
 }
 
-// reasons are why a flag does not take a value, by its type, for those whose own
-// reason repeats the value.
+// reasons are why a flag does not take a value, by its type, for those whose own reason repeats the value.
 var reasons = map[string]string{
 	"bool":     "it must be true or false",
 	"duration": "it must be a duration, as in 30s or 2m",

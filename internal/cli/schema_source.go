@@ -33,8 +33,7 @@ the scratch database is beside the database that is named.`
 
 // schemaSource is a schema as the command line names it.
 type schemaSource struct {
-	// name is what it turned out to be, for messages: a file, a directory, or
-	// an address without its password.
+	// name is what it turned out to be, for messages: a file, a directory, or an address without its password.
 	name string
 	// live is the URL of a database in use; empty for all others.
 	live string
@@ -42,8 +41,7 @@ type schemaSource struct {
 	arg  string
 }
 
-// errSource does not repeat what was given: it may be an address that holds a
-// password.
+// errSource does not repeat what was given: it may be an address that holds a password.
 var errSource = errors.New("unknown source: it is schema, migrate, ent://folder, file://path of a directory or an " +
 	"SQL file, or a database URL such as mysql://user:password@host:3306/app")
 
@@ -88,8 +86,7 @@ func (m *migrations) schemaSource(arg string) (schemaSource, error) {
 	return s, u.NeedDatabase()
 }
 
-// state is the source on a database of the given dialect. It gives the source
-// the name of what it found.
+// state is the source on a database of the given dialect. It gives the source the name of what it found.
 func (m *migrations) state(s *schemaSource, dialect string) (planner.State, error) {
 	switch {
 	case s.live != "":
@@ -112,8 +109,7 @@ func (m *migrations) state(s *schemaSource, dialect string) (planner.State, erro
 	}
 }
 
-// bench is where the schemas of the sources are worked out. Databases in use need
-// none, unless files are replayed too.
+// bench is where the schemas of the sources are worked out. Databases in use need none, unless files are replayed too.
 func (m *migrations) bench(sources []schemaSource, replays bool) (*workshop, error) {
 	var live *schemaSource
 	for i, s := range sources {

@@ -30,10 +30,9 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// Every script runs on every database, in a folder with the migrations and
-// schemas of this repository and a DATABASE_URL of its own. The engine is in
-// $ENGINE, the directory of its migrations in $DIR, its schema in $SCHEMA; how
-// many files the directory holds in $FILES, the last version in $NEWEST_VERSION.
+// Every script runs on every database, in a folder with the migrations and schemas of this repository and a
+// DATABASE_URL of its own. The engine is in $ENGINE, the directory of its migrations in $DIR, its schema in $SCHEMA;
+// how many files the directory holds in $FILES, the last version in $NEWEST_VERSION.
 func TestScripts(t *testing.T) {
 	engines := map[string]func(testing.TB) string{
 		"mysql":   mysqltest.MySQL,
@@ -76,8 +75,7 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// goRace keeps a program built with -race from sleeping for a second before it
-// exits.
+// goRace keeps a program built with -race from sleeping for a second before it exits.
 const goRace = "atexit_sleep_ms=10"
 
 func setUp(env *testscript.Env, engine, rawURL string) error {
@@ -159,8 +157,7 @@ func db(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 }
 
-// drizzle runs what drizzle-kit generates for the seed's schema, up to the index
-// that MySQL refuses.
+// drizzle runs what drizzle-kit generates for the seed's schema, up to the index that MySQL refuses.
 func drizzle(ts *testscript.TestScript, _ bool, args []string) {
 	content, err := os.ReadFile(filepath.Join("..", "drizzletest", "testdata", "drizzle", args[0]))
 	ts.Check(err)
@@ -259,8 +256,7 @@ func newestFile(ts *testscript.TestScript, dir string) string {
 	return dir + "/" + filepath.Base(slices.Max(files))
 }
 
-// remember notes the files of the folder and the tables of the database,
-// unchanged fails if they are others now.
+// remember notes the files of the folder and the tables of the database, unchanged fails if they are others now.
 func remember(ts *testscript.TestScript, _ bool, _ []string) {
 	*ts.Value(memory{}).(*string) = everything(ts)
 }
@@ -314,8 +310,7 @@ func readonly(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], ts.Getenv("ENGINE")+"://"+name+":geheim@"+ts.Getenv("HOST")+"/"+ts.Getenv("DATABASE"))
 }
 
-// mysql VARIABLE makes an empty database on the MySQL server, and sets the variable
-// to its URL.
+// mysql VARIABLE makes an empty database on the MySQL server, and sets the variable to its URL.
 func emptyMySQL(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], ts.Value(other{}).(func() string)())
 }

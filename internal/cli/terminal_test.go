@@ -17,8 +17,7 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
 
-// onTerminal runs a program whose standard output and error are a terminal,
-// and returns what it wrote there.
+// onTerminal runs a program whose standard output and error are a terminal, and returns what it wrote there.
 func onTerminal(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()
 	shown, err := typeInto(t, cmd, "")
@@ -44,8 +43,7 @@ func typeInto(t *testing.T, cmd *exec.Cmd, typed string) (string, error) {
 	return shown.String(), cmd.Wait()
 }
 
-// answerOn runs a program on a terminal into which the answer is typed once the
-// program asks.
+// answerOn runs a program on a terminal into which the answer is typed once the program asks.
 func answerOn(t *testing.T, cmd *exec.Cmd, question string, answer func() string) (string, error) {
 	t.Helper()
 	screen, terminal := openTerminal(t)

@@ -1,6 +1,5 @@
-// Package dbserver says which database servers this project's tables can be made
-// on, and prepares a session for making them. The limits are decided here and
-// nowhere else.
+// Package dbserver says which database servers this project's tables can be made on, and prepares a session for making
+// them. The limits are decided here and nowhere else.
 package dbserver
 
 import (
@@ -24,16 +23,14 @@ func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v[0], v[1], v[
 // Before reports whether v is older than other.
 func (v Version) Before(other Version) bool { return slices.Compare(v[:], other[:]) < 0 }
 
-// The oldest servers on which the tables are what the migrations say: MySQL
-// enforces CHECK constraints from 8.0.16 on (MySQL manual, CHECK Constraints), and
-// MariaDB 10.5 is the oldest release that the tests are run on.
+// The oldest servers on which the tables are what the migrations say: MySQL enforces CHECK constraints from 8.0.16 on
+// (MySQL manual, CHECK Constraints), and MariaDB 10.5 is the oldest release that the tests are run on.
 var (
 	OldestMySQL   = Version{8, 0, 16}
 	OldestMariaDB = Version{10, 5, 0}
 )
 
-// Product is a kind of server: MySQL, MariaDB, or one of those that only answer
-// MySQL's protocol.
+// Product is a kind of server: MySQL, MariaDB, or one of those that only answer MySQL's protocol.
 type Product string
 
 // The products that are supported.
@@ -42,9 +39,8 @@ const (
 	MariaDB Product = "MariaDB"
 )
 
-// imitations answer MySQL's protocol and give one of its versions as their own, but
-// differ in what the guarantees rest on: checks, foreign keys, locks, isolation.
-// Vitess is not among them: there it is MySQL that holds the rows.
+// imitations answer MySQL's protocol and give one of its versions as their own, but differ in what the guarantees rest
+// on: checks, foreign keys, locks, isolation. Vitess is not among them: there it is MySQL that holds the rows.
 var imitations = []Product{"TiDB", "OceanBase", "Dolt", "SingleStore", "MemSQL", "ClickHouse", "StarRocks", "Doris"}
 
 // Server is what a server says that it is.
@@ -82,8 +78,7 @@ func Parse(release, comment string) Server {
 	return s
 }
 
-// Error is a server, or a setting of one, on which tables would not be what the
-// migrations say. Nothing was made.
+// Error is a server, or a setting of one, on which tables would not be what the migrations say. Nothing was made.
 type Error struct {
 	found, need string
 }
@@ -128,12 +123,10 @@ type Conn interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// Prepare sets the session of conn so that a definition means the same on every
-// server, whatever its defaults are: tables are InnoDB's, and a TIMESTAMP has no
-// default that its definition does not name (MySQL manual, Server System Variables,
-// default_storage_engine, explicit_defaults_for_timestamp). Both can be set without
-// a privilege. Where that is not possible, or the server is not one of those that
-// are supported, the error is an [*Error].
+// Prepare sets the session of conn so that a definition means the same on every server, whatever its defaults are:
+// tables are InnoDB's, and a TIMESTAMP has no default that its definition does not name (MySQL manual, Server System
+// Variables, default_storage_engine, explicit_defaults_for_timestamp). Both can be set without a privilege. Where that
+// is not possible, or the server is not one of those that are supported, the error is an [*Error].
 func Prepare(ctx context.Context, conn Conn) error {
 	set, err := variables(ctx, conn, "version", "version_comment", "default_storage_engine",
 		"enforce_storage_engine", "disabled_storage_engines", "explicit_defaults_for_timestamp")
@@ -179,8 +172,7 @@ func isServers(err error) bool {
 	return errors.As(err, &refused)
 }
 
-// variables are the session's values of system variables; those that the server
-// does not know are missing.
+// variables are the session's values of system variables; those that the server does not know are missing.
 func variables(ctx context.Context, conn Conn, names ...string) (_ map[string]string, err error) {
 	rows, err := conn.QueryContext(ctx, "SHOW VARIABLES WHERE Variable_name IN ('"+strings.Join(names, "', '")+"')")
 	if err != nil {

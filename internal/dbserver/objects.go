@@ -15,8 +15,7 @@ import (
 // Object is what has a name among the tables of a database.
 type Object struct {
 	Name string
-	// Kind is table, view, sequence, index (of SQLite, where it takes the name of a
-	// table) or system-versioned table.
+	// Kind is table, view, sequence, index (of SQLite, where it takes the name of a table) or system-versioned table.
 	Kind string
 	// Columns are their names, in order.
 	Columns []string
@@ -31,8 +30,7 @@ const (
 // kinds are the kinds in the words of the server.
 var kinds = map[string]string{"BASE TABLE": KindTable, "SYSTEM VERSIONED": KindVersioned}
 
-// objects list names, kinds and columns. On a server only those are seen that the
-// user has some right on.
+// objects list names, kinds and columns. On a server only those are seen that the user has some right on.
 var objects = map[string]string{
 	dialect.MySQL: "SELECT t.TABLE_NAME, t.TABLE_TYPE, COALESCE(c.COLUMN_NAME, '') FROM information_schema.TABLES t " +
 		"LEFT JOIN information_schema.COLUMNS c ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME " +
@@ -91,8 +89,7 @@ func Tables(ctx context.Context, db Queryer, engine string, names []string) (the
 	return there, err
 }
 
-// Lacks are the columns of its own that a table of one of the names of this schema
-// has not.
+// Lacks are the columns of its own that a table of one of the names of this schema has not.
 func (o Object) Lacks() (missing []string) {
 	for _, c := range registry.Own(o.Name) {
 		if !o.has(c) {
@@ -114,8 +111,7 @@ func (o Object) has(columns ...string) bool {
 	})
 }
 
-// owners are libraries by the columns of their tables, whatever these are called;
-// the first that fits counts.
+// owners are libraries by the columns of their tables, whatever these are called; the first that fits counts.
 var owners = []struct {
 	name    string
 	columns []string

@@ -5,10 +5,9 @@ import (
 	"strings"
 )
 
-// withValue are the server's errors whose texts hold a value of a row, by their
-// numbers (MySQL manual, Server Error Message Reference; MariaDB documentation,
-// Error Codes), and what is said instead. What a SIGNAL says stays: whoever wrote
-// it decides.
+// withValue are the server's errors whose texts hold a value of a row, by their numbers (MySQL manual, Server Error
+// Message Reference; MariaDB documentation, Error Codes), and what is said instead. What a SIGNAL says stays: whoever
+// wrote it decides.
 var withValue = map[string]string{
 	"1062": "rows are equal in a unique index",
 	"1292": "a value is of another type",
@@ -36,8 +35,7 @@ var (
 	afterValue = regexp.MustCompile(`(?s)^(?:Duplicate entry '.*' for (key '[^']*')|Incorrect .* for (column \S+ at row \d+))$`)
 )
 
-// HideValue is the text of an error without the value of a row, which may be an
-// address or a hash.
+// HideValue is the text of an error without the value of a row, which may be an address or a hash.
 func HideValue(text string) string {
 	for _, m := range serverError.FindAllStringSubmatchIndex(text, -1) {
 		what, ok := withValue[text[m[2]:m[3]]]

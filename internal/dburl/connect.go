@@ -13,8 +13,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// Server errors that tell which part of an address is at fault (MySQL manual,
-// Server Error Message Reference).
+// Server errors that tell which part of an address is at fault (MySQL manual, Server Error Message Reference).
 const (
 	erDBAccessDenied        = 1044
 	erSecureTransport       = 3159

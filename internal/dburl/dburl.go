@@ -45,8 +45,7 @@ type Error struct {
 	URL string
 	// Part is the part at fault, one of the Part constants.
 	Part string
-	// Err is what is wrong with it. It wraps the error of the server or the network,
-	// if there is one.
+	// Err is what is wrong with it. It wraps the error of the server or the network, if there is one.
 	Err error
 	// Fix is what to do; empty if Err says it all.
 	Fix string
@@ -119,10 +118,9 @@ func Parse(raw string) (*URL, error) {
 	}
 }
 
-// SetParameters is the address raw, in any form that [Parse] reads, with these
-// parameters in the place of its own of the same names, in whatever case: a server
-// does not tell them apart. A name without a value is taken out. Those of a server
-// that the driver does not know are session variables, and their values SQL.
+// SetParameters is the address raw, in any form that [Parse] reads, with these parameters in the place of its own of
+// the same names, in whatever case: a server does not tell them apart. A name without a value is taken out. Those of a
+// server that the driver does not know are session variables, and their values SQL.
 func SetParameters(raw string, params url.Values) string {
 	start := 0
 	scheme, _, ok := strings.Cut(raw, "://")
@@ -151,8 +149,7 @@ func SetParameters(raw string, params url.Values) string {
 	return raw[:start] + last + "?" + strings.Join(pairs, "&")
 }
 
-// parseServer reads what follows mysql:// by hand where net/url would put a
-// part of the password into its error.
+// parseServer reads what follows mysql:// by hand where net/url would put a part of the password into its error.
 func parseServer(scheme, rest string) (*URL, error) {
 	u := &URL{Dialect: dialect.MySQL, scheme: strings.TrimSuffix(scheme, "+unix"), server: mysql.NewConfig()}
 	rest, query, _ := strings.Cut(rest, "?")
@@ -241,9 +238,8 @@ func parseDSN(dsn string) (*URL, error) {
 	return u.tune(params)
 }
 
-// sqliteParams are on every SQLite connection: a writer waits for another, a
-// transaction takes its lock when it begins so that it cannot fail half way,
-// readers do not block, times are UTC text that sorts. See also [check].
+// sqliteParams are on every SQLite connection: a writer waits for another, a transaction takes its lock when it begins
+// so that it cannot fail half way, readers do not block, times are UTC text that sorts. See also [check].
 var sqliteParams = url.Values{
 	"_pragma": {
 		fmt.Sprintf("busy_timeout(%d)", sqliteWait.Milliseconds()), "journal_mode(WAL)", "synchronous(NORMAL)",
@@ -321,8 +317,7 @@ func (u *URL) NeedDatabase() error {
 	return nil
 }
 
-// WithDatabase is the same address with another database on the server; for
-// SQLite, with another file.
+// WithDatabase is the same address with another database on the server; for SQLite, with another file.
 func (u *URL) WithDatabase(name string) *URL {
 	c := *u
 	if u.Dialect == dialect.SQLite {
@@ -334,8 +329,7 @@ func (u *URL) WithDatabase(name string) *URL {
 	return &c
 }
 
-// Local reports whether what is sent stays on this machine: to a file, over a
-// socket or to a loopback address.
+// Local reports whether what is sent stays on this machine: to a file, over a socket or to a loopback address.
 func (u *URL) Local() bool {
 	if u.Dialect == dialect.SQLite || u.server.Net == "unix" {
 		return true
@@ -345,10 +339,9 @@ func (u *URL) Local() bool {
 	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
-// ReadOnly is the same address for connections that only read. They leave a SQLite
-// file and its journal as they are, and take no lock to write: one that may write
-// moves the journal into the file when it is the last to close it. SQLite may leave
-// an empty -wal and a -shm beside the file. A server's address stays as it is.
+// ReadOnly is the same address for connections that only read. They leave a SQLite file and its journal as they are,
+// and take no lock to write: one that may write moves the journal into the file when it is the last to close it. SQLite
+// may leave an empty -wal and a -shm beside the file. A server's address stays as it is.
 func (u *URL) ReadOnly() *URL {
 	if u.Dialect != dialect.SQLite {
 		return u
@@ -364,11 +357,9 @@ func (u *URL) ReadOnly() *URL {
 	return &c
 }
 
-// DefaultStatements is how many prepared statements each connection to a server
-// keeps by default: room for the texts of every path that requests take. What is
-// sent rarely makes room for what is not.
-// Ten processes with full pools, 25 connections each, keep 16,000 statements:
-// below the server's max_prepared_stmt_count, by default 16,382.
+// DefaultStatements is how many prepared statements each connection to a server keeps by default: room for the texts of
+// every path that requests take. What is sent rarely makes room for what is not. Ten processes with full pools, 25
+// connections each, keep 16,000 statements: below the server's max_prepared_stmt_count, by default 16,382.
 const DefaultStatements = 64
 
 // WithStatements is the same address whose connections keep up to size prepared
@@ -379,20 +370,18 @@ func (u *URL) WithStatements(size int) *URL {
 	return &c
 }
 
-// DefaultStatementTimeout is how long a service waits for the answer to one
-// statement: longer than any of package auth takes, and no longer than clients
-// and proxies before a service commonly wait for it.
+// DefaultStatementTimeout is how long a service waits for the answer to one statement: longer than any of package auth
+// takes, and no longer than clients and proxies before a service commonly wait for it.
 const DefaultStatementTimeout = 30 * time.Second
 
 // lockWait is how long a statement of a service waits for the locks of others
 // at the server, in seconds: what a call that was given up leaves behind there.
 const lockWait = "2"
 
-// WithStatementTimeout is the same address for a service, whose connections give
-// up a statement that is not answered for d, and wait no longer than lockWait for
-// a lock; 0 bounds neither. The driver's readTimeout and writeTimeout in the
-// address, and the session variables innodb_lock_wait_timeout and
-// lock_wait_timeout, say otherwise. SQLite waits by itself.
+// WithStatementTimeout is the same address for a service, whose connections give up a statement that is not answered
+// for d, and wait no longer than lockWait for a lock; 0 bounds neither. The driver's readTimeout and writeTimeout in
+// the address, and the session variables innodb_lock_wait_timeout and lock_wait_timeout, say otherwise. SQLite waits by
+// itself.
 func (u *URL) WithStatementTimeout(d time.Duration) *URL {
 	if u.Dialect == dialect.SQLite || d <= 0 {
 		return u

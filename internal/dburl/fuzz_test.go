@@ -40,8 +40,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// Whatever part of an address a password ends up in, because it was encoded or
-// because it was not, it is not shown.
+// Whatever part of an address a password ends up in, because it was encoded or because it was not, it is not shown.
 func FuzzParseKeepsThePassword(f *testing.F) {
 	for _, seed := range []string{"hunter2!", "p@ssw0rd", "pass/word", "pass?word", "pass%word", "pass#word",
 		"pa:ss:word", "12345678", "pass]word", "tcp(pass)/word", "://secret", "a=b@cdef", "%70assword"} {

@@ -14,9 +14,8 @@ import (
 // sqlMode is MySQL's default without ONLY_FULL_GROUP_BY, which MariaDB's has not.
 const sqlMode = "'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
 
-// session are the variables that every connection to a server sets, whatever the
-// server's defaults and its init_connect are, because an answer depends on them (MySQL
-// manual, Server System Variables):
+// session are the variables that every connection to a server sets, whatever the server's defaults and its init_connect
+// are, because an answer depends on them (MySQL manual, Server System Variables):
 //   - a write is stored when it is acknowledged (autocommit), also the one after a
 //     transaction (completion_type);
 //   - nothing is cut or coerced, and quotes are MySQL's (sql_mode); times are UTC;
@@ -59,9 +58,8 @@ var fixed = map[string][]string{
 	"charset":                  {"utf8mb4", "utf8mb4,utf8"}, // a list, whose first one every server knows
 }
 
-// Parameters of the driver (its README, Parameters). Those that are decided here say how
-// the driver works for its caller: they are accepted, since other programs read the same
-// address, and have no effect.
+// Parameters of the driver (its README, Parameters). Those that are decided here say how the driver works for its
+// caller: they are accepted, since other programs read the same address, and have no effect.
 var (
 	decided = []string{
 		"parseTime", "loc", "timeTruncate", "clientFoundRows", "interpolateParams", "multiStatements",
@@ -99,8 +97,7 @@ var (
 	utf8mb4Collation = regexp.MustCompile(`^utf8mb4_[a-z0-9_]+$`)
 )
 
-// plain is a value as the server understands it: without quotes, in one case, and a
-// switch as 0 or 1.
+// plain is a value as the server understands it: without quotes, in one case, and a switch as 0 or 1.
 func plain(value string) string {
 	value = strings.ToLower(value)
 	if len(value) > 1 && (value[0] == '\'' || value[0] == '"') && value[len(value)-1] == value[0] {
@@ -123,9 +120,8 @@ type parameters struct {
 	files     tlsFiles
 }
 
-// readParameters sorts the parameters of a server's address. Names have one meaning in
-// whatever case: a server does not tell cases apart. An error names the parameter, and
-// does not repeat its value.
+// readParameters sorts the parameters of a server's address. Names have one meaning in whatever case: a server does not
+// tell cases apart. An error names the parameter, and does not repeat its value.
 func readParameters(given url.Values) (*parameters, error) {
 	p := &parameters{driver: url.Values{}, variables: maps.Clone(session)}
 	seen := make(map[string]string)
@@ -204,8 +200,7 @@ func printable(name string) string {
 	return "one"
 }
 
-// connectTimeout is how long a connection may take to be made, if the address does not
-// say otherwise.
+// connectTimeout is how long a connection may take to be made, if the address does not say otherwise.
 const connectTimeout = "10s"
 
 // tune takes over the parameters and sets those this project decides, beside [session]:

@@ -13,8 +13,7 @@ import (
 
 // tlsFiles are the PEM files that an address names.
 type tlsFiles struct {
-	// ca is tls-ca: the authorities one of which signed the server's certificate. Without
-	// it they are the system's.
+	// ca is tls-ca: the authorities one of which signed the server's certificate. Without it they are the system's.
 	ca string
 	// cert and key are tls-cert and tls-key: the client's own certificate.
 	cert, key string
@@ -122,8 +121,7 @@ func (u *URL) SendsPassword() bool {
 	return u.server != nil && (u.server.AllowCleartextPasswords || u.server.AllowOldPasswords)
 }
 
-// explainTLS is the error of a connection that failed for its encryption; nil for any
-// other.
+// explainTLS is the error of a connection that failed for its encryption; nil for any other.
 func (u *URL) explainTLS(err error) *Error {
 	host, _, splitErr := net.SplitHostPort(u.server.Addr)
 	if splitErr != nil {

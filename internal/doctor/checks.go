@@ -2,8 +2,7 @@ package doctor
 
 import "entgo.io/ent/dialect"
 
-// checks are all checks, in the order in which they are made: what migrations
-// reads, privileges and drift go by.
+// checks are all checks, in the order in which they are made: what migrations reads, privileges and drift go by.
 var checks = []check{
 	{
 		code: "version", run: checkVersion,

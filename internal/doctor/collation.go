@@ -13,8 +13,7 @@ import (
 	"github.com/authgraph/authgraph/internal/registry"
 )
 
-// exact are the columns that must be compared byte by byte although they hold no
-// hash.
+// exact are the columns that must be compared byte by byte although they hold no hash.
 var exact = []string{"email", "provider_id"}
 
 // defaultCollation is the one that Ent and the migrations give a text column.

@@ -42,8 +42,7 @@ type database struct {
 	tables []string
 	// history is what the check of the migrations read; nil if it could not.
 	history *status
-	// extra is what the check of drift found that no migration makes; nil if it
-	// could not compare.
+	// extra is what the check of drift found that no migration makes; nil if it could not compare.
 	extra map[object]bool
 	// grants are what [database.rights] read.
 	grants grants
@@ -131,9 +130,8 @@ func (d *database) openServer(ctx context.Context) error {
 	return err
 }
 
-// session are the variables of a connection that only reads, whose statements the
-// server itself ends. What an old server does not know is left out, so that the
-// checks get to say that it is old.
+// session are the variables of a connection that only reads, whose statements the server itself ends. What an old
+// server does not know is left out, so that the checks get to say that it is old.
 func (d *database) session() url.Values {
 	set := url.Values{
 		"transaction_read_only": nil, "tx_read_only": nil, "max_execution_time": nil, "max_statement_time": nil,
@@ -157,8 +155,7 @@ func (d *database) session() url.Values {
 	return set
 }
 
-// findTables finds the tables of the auth graph, of which a project may have
-// installed only some.
+// findTables finds the tables of the auth graph, of which a project may have installed only some.
 func (d *database) findTables(ctx context.Context, db *sql.DB) (err error) {
 	if d.tables, err = dbserver.Tables(ctx, db, d.url.Dialect, registry.Tables()); err != nil {
 		return fmt.Errorf("%s: %w", d.url, err)

@@ -1,8 +1,7 @@
-// Package doctor checks a live database that the tables of the auth graph live
-// in, or are to live in: the server, the tables and the rows. It finds and says
-// what to do; it changes nothing. The transactions it reads in are read-only, so
-// the database itself would refuse a write; the one thing it makes is the scratch
-// database in which migrations are replayed.
+// Package doctor checks a live database that the tables of the auth graph live in, or are to live in: the server, the
+// tables and the rows. It finds and says what to do; it changes nothing. The transactions it reads in are read-only, so
+// the database itself would refuse a write; the one thing it makes is the scratch database in which migrations are
+// replayed.
 //
 //	findings, err := doctor.Run(ctx, url, doctor.Options{})
 //
@@ -44,8 +43,7 @@ type Finding struct {
 	// Code is the name of the check; it stays the same.
 	Code     string   `json:"code"`
 	Severity Severity `json:"severity"`
-	// Text is what was found, in one line. It holds no secret and no address
-	// of a user.
+	// Text is what was found, in one line. It holds no secret and no address of a user.
 	Text string `json:"text"`
 	// Fix is what to do, often a command or a statement.
 	Fix string `json:"fix,omitempty"`
@@ -62,14 +60,11 @@ type Options struct {
 	// Dev opens the empty database in which it is replayed; default
 	// [planner.Scratch] beside the database that is checked.
 	Dev func(context.Context) (*planner.Dev, error)
-	// Config is that of the services on the database, without keys. Its Clock
-	// is this machine's.
+	// Config is that of the services on the database, without keys. Its Clock is this machine's.
 	Config auth.Config
-	// Connections is how many the services open together; default 25, the
-	// pool of one process.
+	// Connections is how many the services open together; default 25, the pool of one process.
 	Connections int
-	// Timeout ends a check, and on a server each of its statements; default
-	// 30 s.
+	// Timeout ends a check, and on a server each of its statements; default 30 s.
 	Timeout time.Duration
 	// Command is how a fix names a command of authgraph, such as migrate apply, with the
 	// flags that the command needs; default authgraph and the name.
@@ -90,9 +85,8 @@ type check struct {
 	run                   func(context.Context, *database) ([]Finding, error)
 }
 
-// Run checks the database at rawURL and returns what it found, gravest first. The
-// error is one of reaching the database, or that of ctx: a check that fails is a
-// finding.
+// Run checks the database at rawURL and returns what it found, gravest first. The error is one of reaching the
+// database, or that of ctx: a check that fails is a finding.
 func Run(ctx context.Context, rawURL string, opts Options) ([]Finding, error) {
 	opts.complete()
 	d, err := open(ctx, rawURL, opts)
@@ -149,8 +143,7 @@ func (d *database) check(ctx context.Context, c check) []Finding {
 	return found
 }
 
-// Server errors that say why a check could not be made (MySQL and MariaDB, Server
-// Error Message Reference).
+// Server errors that say why a check could not be made (MySQL and MariaDB, Server Error Message Reference).
 const (
 	erTableAccessDenied    = 1142
 	erSpecificAccessDenied = 1227

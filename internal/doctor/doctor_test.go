@@ -31,8 +31,7 @@ import (
 	"github.com/authgraph/authgraph/migrate"
 )
 
-// A database as the migrations leave it, with users that do what users do, has
-// nothing wrong with it.
+// A database as the migrations leave it, with users that do what users do, has nothing wrong with it.
 func TestHealthyDatabase(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
@@ -83,8 +82,7 @@ type fault struct {
 	mariadb string
 	faulty  []string
 	text    string
-	// cured is set where the finding's Fix, or what follows "undo it: " in it,
-	// is a statement, which is then run.
+	// cured is set where the finding's Fix, or what follows "undo it: " in it, is a statement, which is then run.
 	cured bool
 }
 
@@ -615,8 +613,7 @@ func TestSomeOfTheTables(t *testing.T) {
 	})
 }
 
-// A project that installed only some of the entities has nothing wrong with it,
-// until one of its own tables is gone.
+// A project that installed only some of the entities has nothing wrong with it, until one of its own tables is gone.
 func TestSomeOfTheEntities(t *testing.T) {
 	t.Parallel()
 	// As authgraph add leaves it out where there is no entity User.
@@ -990,8 +987,7 @@ func TestPrivilegesOfARole(t *testing.T) {
 	})
 }
 
-// An account with the rights of a service can have everything checked but what it
-// may not see, and is told so.
+// An account with the rights of a service can have everything checked but what it may not see, and is told so.
 func TestWhatAServiceAccountCannotSee(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
@@ -1051,8 +1047,7 @@ func TestWhatAServiceAccountCannotSee(t *testing.T) {
 	})
 }
 
-// Where the files are only read, what they rename and drop is not missing, with the
-// name of the database or without.
+// Where the files are only read, what they rename and drop is not missing, with the name of the database or without.
 func TestFilesThatRenameTables(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {

@@ -78,15 +78,13 @@ func (d *database) drifted(ctx context.Context, table, text, fix string) Finding
 var (
 	// tableStmt is a statement that makes, drops or renames tables.
 	tableStmt = regexp.MustCompile(`(?is)^\s*(CREATE|ALTER|DROP|RENAME)\s+TABLES?\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(.*)`)
-	// tableClause is the table it is about, without the database that it may name,
-	// and what that is renamed to.
+	// tableClause is the table it is about, without the database that it may name, and what that is renamed to.
 	tableClause = regexp.MustCompile(`(?is)^\s*` + tableName + `(?:\s+(?:RENAME\s+)?TO\s+` + tableName + `)?`)
 )
 
 const tableName = "(?:(?:`[^`]+`|\"[^\"]+\"|\\w+)\\s*\\.\\s*)?[`\"]?(\\w+)[`\"]?"
 
-// made says which tables the applied files make, or all files where the history is
-// not known.
+// made says which tables the applied files make, or all files where the history is not known.
 func (d *database) made() (map[string]bool, error) {
 	dir, err := d.directory()
 	if err != nil {

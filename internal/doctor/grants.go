@@ -32,9 +32,8 @@ var (
 	columns = regexp.MustCompile(`\([^)]*\)`)
 )
 
-// parseGrants reads SHOW GRANTS, which without FOR includes what the active roles
-// give. It leaves out roles, PROXY and routines, and privileges on single
-// columns, which are too few for a client that reads whole rows.
+// parseGrants reads SHOW GRANTS, which without FOR includes what the active roles give. It leaves out roles, PROXY and
+// routines, and privileges on single columns, which are too few for a client that reads whole rows.
 func parseGrants(lines []string) (all grants) {
 	for _, line := range lines {
 		m := grantLine.FindStringSubmatch(line)
@@ -107,8 +106,7 @@ func (all grants) some(db, table string) bool {
 	)
 }
 
-// like matches a database's name against a pattern with _, % and \ (MySQL
-// manual, GRANT Statement).
+// like matches a database's name against a pattern with _, % and \ (MySQL manual, GRANT Statement).
 func like(pattern, name string) bool {
 	expr := "^"
 	for i := 0; i < len(pattern); i++ {
@@ -130,8 +128,7 @@ func like(pattern, name string) bool {
 	return err == nil && matched
 }
 
-// harmless are global privileges that a service account may well have: they show
-// how the server does.
+// harmless are global privileges that a service account may well have: they show how the server does.
 var harmless = []string{
 	"PROCESS",
 	"REPLICATION CLIENT",
@@ -180,8 +177,7 @@ var (
 	migratePrivileges = []string{"CREATE", "ALTER", "DROP", "INDEX", "REFERENCES"}
 )
 
-// scratchPattern is the names of scratch databases, as GRANT takes it, and
-// scratchExample one of them.
+// scratchPattern is the names of scratch databases, as GRANT takes it, and scratchExample one of them.
 const (
 	scratchPattern = `authgraph\_dev\_%`
 	scratchExample = "authgraph_dev_0123456789ab"

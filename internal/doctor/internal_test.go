@@ -159,8 +159,7 @@ func TestGrants(t *testing.T) {
 	assert.True(t, restricted.may("INSERT", "other", "*"))
 	assert.Equal(t, []string{"SELECT, INSERT, UPDATE on *.*"}, restricted.excess())
 
-	// A right on the database itself is not touched by what was taken out of a
-	// global one.
+	// A right on the database itself is not touched by what was taken out of a global one.
 	both := append(restricted, parseGrants([]string{"GRANT INSERT ON `app`.* TO `u`@`%`"})...)
 	assert.True(t, both.may("INSERT", "app", "*"))
 }

@@ -10,12 +10,10 @@ import (
 	"time"
 )
 
-// scratchName is the name of a scratch database, which since this release begins
-// with the second it was made in.
+// scratchName is the name of a scratch database, which since this release begins with the second it was made in.
 var scratchName = regexp.MustCompile(`^authgraph_dev_(?:([0-9a-f]{8})_)?[0-9a-f]{12}$`)
 
-// scratchAge is how old a scratch database is before it can be a left-over one: what
-// works in one takes minutes.
+// scratchAge is how old a scratch database is before it can be a left-over one: what works in one takes minutes.
 const scratchAge = time.Hour
 
 func checkScratch(ctx context.Context, d *database) (off []Finding, err error) {

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// variables reads global variables by name. A name that the server does not know is
-// left out.
+// variables reads global variables by name. A name that the server does not know is left out.
 func (d *database) variables(ctx context.Context, names ...string) (map[string]string, error) {
 	return d.show(ctx, "VARIABLES", names)
 }

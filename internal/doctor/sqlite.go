@@ -16,9 +16,8 @@ type file struct {
 	mode fs.FileMode
 }
 
-// lookBeside finds the file of the database and those beside it: in WAL mode the
-// newest rows are there. It looks before the database is opened, and stops at an
-// empty -wal: that one, and the -shm with it, is what a reader leaves.
+// lookBeside finds the file of the database and those beside it: in WAL mode the newest rows are there. It looks before
+// the database is opened, and stops at an empty -wal: that one, and the -shm with it, is what a reader leaves.
 func (d *database) lookBeside() error {
 	for _, end := range []string{"", "-wal", "-shm"} {
 		name := d.url.Database() + end

@@ -31,8 +31,7 @@ const verifyServer = "add tls=true to the URL, with tls-ca=FILE in its place whe
 	"authority of your own " +
 	"(both verify the certificate and the host's name); then ALTER USER … REQUIRE SSL"
 
-// keepPassword refuses an address that hands the password to whoever answers, before
-// anything is connected.
+// keepPassword refuses an address that hands the password to whoever answers, before anything is connected.
 func keepPassword(u *dburl.URL) error {
 	if text := exposed(u); text != "" && u.SendsPassword() {
 		return fmt.Errorf(

@@ -24,8 +24,7 @@ import (
 //go:embed all:testdata/drizzle
 var project embed.FS
 
-// WithoutNPM is "1" where the tests of Drizzle itself are left out on request;
-// without it a missing npm is a failure.
+// WithoutNPM is "1" where the tests of Drizzle itself are left out on request; without it a missing npm is a failure.
 const WithoutNPM = "AUTHGRAPH_TEST_WITHOUT_NPM"
 
 // SeedSQL is what drizzle-kit generates for the schema; a test holds it against drizzle-kit itself.

@@ -1,6 +1,5 @@
-// Command entgen generates everything that follows from ent/schema: the typed
-// client, the desired state of the database as SQL, the diagram in the README
-// and docs, and what docs/seed-parity.md lists as added. It runs in ent/, by the
+// Command entgen generates everything that follows from ent/schema: the typed client, the desired state of the database
+// as SQL, the diagram in the README and docs, and what docs/seed-parity.md lists as added. It runs in ent/, by the
 // go:generate line there:
 //
 //	go generate ./ent
@@ -62,8 +61,7 @@ func andThen(steps ...func(*gen.Graph, []*schema.Table) error) gen.Hook {
 
 const generated = "-- Code generated from ent/schema by go generate ./ent, DO NOT EDIT.\n\n"
 
-// writeSQL writes the desired state for tools that read SQL, one file a
-// dialect.
+// writeSQL writes the desired state for tools that read SQL, one file a dialect.
 func writeSQL(_ *gen.Graph, tables []*schema.Table) error {
 	for _, target := range []struct{ file, dialect string }{
 		{"schema.sql", dialect.MySQL},

@@ -1,9 +1,7 @@
-// Package entgraph reads an Ent schema from its Go files, and writes the
-// database that follows from it as SQL.
+// Package entgraph reads an Ent schema from its Go files, and writes the database that follows from it as SQL.
 //
-// The schema is read by a small program that the go command runs in the
-// module it lies in: with the version of Ent that the module has, and without
-// the generator in this program.
+// The schema is read by a small program that the go command runs in the module it lies in: with the version of Ent that
+// the module has, and without the generator in this program.
 package entgraph
 
 import (
@@ -31,11 +29,9 @@ var loader []byte
 // alone, whatever the go.work file is that it lies below.
 const NoWorkspace = "GOWORK=off"
 
-// Load is the SQL that makes the tables of the Ent schema in the Go files of a
-// folder, which must lie in the module of the current folder, in an empty
-// database of a dialect: dialect.MySQL (for MariaDB too) or dialect.SQLite.
-// It needs the go command, which is run with env beside its own environment, and
-// no database.
+// Load is the SQL that makes the tables of the Ent schema in the Go files of a folder, which must lie in the module of
+// the current folder, in an empty database of a dialect: dialect.MySQL (for MariaDB too) or dialect.SQLite. It needs
+// the go command, which is run with env beside its own environment, and no database.
 func Load(ctx context.Context, folder, name string, env ...string) (_ string, err error) {
 	if !HoldsGo(folder) {
 		return "", fmt.Errorf("the folder %s holds no Go files: name the one of the Ent schema, as in ent://ent/schema",
@@ -89,9 +85,8 @@ func goRun(ctx context.Context, env []string, program string, flags, args []stri
 	return "", errors.New(strings.ReplaceAll(text, program, "the loader"))
 }
 
-// incomplete is what the go command says where go.mod does not list what the
-// generator imports: go mod tidy takes it out where only a build-ignored
-// entc.go, or go run -mod=mod, needs it.
+// incomplete is what the go command says where go.mod does not list what the generator imports: go mod tidy takes it
+// out where only a build-ignored entc.go, or go run -mod=mod, needs it.
 var incomplete = regexp.MustCompile(
 	`missing go\.sum entry|updates to go\.mod needed|no required module provides package`)
 
@@ -129,12 +124,10 @@ func HoldsGo(folder string) bool {
 	return false
 }
 
-// versions choose what the planner may use: named CHECKs and expression
-// defaults.
+// versions choose what the planner may use: named CHECKs and expression defaults.
 var versions = map[string]string{dialect.MySQL: "8.0.19", dialect.SQLite: "3.40.0"}
 
-// SQL is the statements that make the tables in an empty database of a
-// dialect.
+// SQL is the statements that make the tables in an empty database of a dialect.
 func SQL(ctx context.Context, name string, tables []*schema.Table) (string, error) {
 	ddl, err := schema.DDL(ctx, schema.DDLArgs{Dialect: name, Version: versions[name], Tables: tables})
 	if err != nil {

@@ -169,9 +169,8 @@ func (r *run) rememberGoMod() {
 	}
 }
 
-// own reports whether a text is known to be what the run itself, the go command or
-// the generator made of a file, and not what somebody saved there meanwhile. Of sums
-// nothing is lost: they follow from other files.
+// own reports whether a text is known to be what the run itself, the go command or the generator made of a file, and
+// not what somebody saved there meanwhile. Of sums nothing is lost: they follow from other files.
 func (r *run) own(name, text string) bool {
 	wrote, ok := r.wrote[name]
 	return name == "go.sum" || name == path.Join(r.layout.migrations, "atlas.sum") || ok && text == wrote ||
@@ -193,9 +192,8 @@ func (r *run) writeFile(name string, text []byte) error {
 	return r.project.files.WriteFile(name, text, 0o644)
 }
 
-// compile adds the requirements, runs the generator and builds what was
-// installed. A go.mod that was tidy stays so; in one that was not, what the
-// user has there is not removed.
+// compile adds the requirements, runs the generator and builds what was installed. A go.mod that was tidy stays so; in
+// one that was not, what the user has there is not removed.
 func (r *run) compile(ctx context.Context, tidy bool) error {
 	if err := r.require(ctx); err != nil {
 		return err

@@ -52,8 +52,7 @@ func (e *Error) Fix() string { return e.fix }
 
 func (e *Error) Error() string { return e.found + ": " + e.fix }
 
-// ErrNoModule is the error of [Open] for a folder that neither has a go.mod nor lies
-// inside of a module.
+// ErrNoModule is the error of [Open] for a folder that neither has a go.mod nor lies inside of a module.
 var ErrNoModule error = &Error{
 	found: "this is no Go module",
 	fix:   "make one with go mod init example.com/app, or change to the folder of go.mod",

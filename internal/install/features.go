@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// features are the parts of Ent that package auth needs, by the name the Ent
-// command takes and by the constant.
+// features are the parts of Ent that package auth needs, by the name the Ent command takes and by the constant.
 var features = []struct{ flag, constant string }{
 	{"sql/execquery", "FeatureExecQuery"},
 	{"sql/lock", "FeatureLock"},

@@ -28,8 +28,7 @@ func (r *run) edit(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// command runs the go command in the project. Of what it prints, the first
-// lines are in its error.
+// command runs the go command in the project. Of what it prints, the first lines are in its error.
 func (r *run) command(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = r.project.Root

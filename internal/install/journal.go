@@ -27,22 +27,19 @@ type Journal struct {
 	file *lockedfile.File
 	// witness is the file that shows the journal to be this user's own.
 	witness string
-	// Recovered is whether a run before this one was killed and its changes
-	// were undone now.
+	// Recovered is whether a run before this one was killed and its changes were undone now.
 	Recovered bool
-	// Undone is the folder, relative to the project, that now holds what there
-	// was instead of what was restored: what a killed run wrote and what the user did
-	// after it, or of a run that failed what cannot be told from what somebody saved
-	// meanwhile. It is empty where there was nothing.
+	// Undone is the folder, relative to the project, that now holds what there was instead of what was restored: what a
+	// killed run wrote and what the user did after it, or of a run that failed what cannot be told from what somebody
+	// saved meanwhile. It is empty where there was nothing.
 	Undone string
 	// unfinished is whether a rollback failed: the journal is needed again.
 	unfinished bool
 }
 
-// Lock waits for other runs in the project to end, and undoes what one that
-// was killed left behind: until then nothing that it wrote can be relied on. Waiting
-// is called once if there is another run. In a folder without a go.mod the error is
-// ErrNoModule, for a journal that is not this user's own it is ErrForeign.
+// Lock waits for other runs in the project to end, and undoes what one that was killed left behind: until then nothing
+// that it wrote can be relied on. Waiting is called once if there is another run. In a folder without a go.mod the
+// error is ErrNoModule, for a journal that is not this user's own it is ErrForeign.
 func Lock(ctx context.Context, root string, waiting func()) (_ *Journal, err error) {
 	if _, err := os.Stat(filepath.Join(root, "go.mod")); errors.Is(err, fs.ErrNotExist) {
 		return nil, noModule(root)
@@ -131,9 +128,8 @@ func (j *Journal) begin() error {
 	return j.file.Truncate(0)
 }
 
-// ErrForeign is the error for a journal that no run of this user left in this folder.
-// It may have come with the module, and then say what whoever made that wants to have
-// written.
+// ErrForeign is the error for a journal that no run of this user left in this folder. It may have come with the module,
+// and then say what whoever made that wants to have written.
 var ErrForeign error = &Error{
 	Path: journalFile,
 	found: journalFile + " was not left by a run of yours in this folder, " +

@@ -12,8 +12,7 @@ import (
 type layout struct {
 	module string
 	db     string
-	// dir is the ent folder, migrations that of the SQL, both relative to the
-	// module and with slashes.
+	// dir is the ent folder, migrations that of the SQL, both relative to the module and with slashes.
 	dir, migrations string
 	// generator is whether the project gets the generator: it has none.
 	generator bool
@@ -90,8 +89,7 @@ func (p *Project) chooseLayout(o Options) (layout, error) {
 	return l, err
 }
 
-// ownGenerator reports whether the project has no generator, or the one that
-// would be installed.
+// ownGenerator reports whether the project has no generator, or the one that would be installed.
 func (p *Project) ownGenerator(l layout) (bool, error) {
 	l.generator = true
 	sources, err := l.config()

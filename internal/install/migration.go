@@ -72,8 +72,7 @@ func (r *run) diff(ctx context.Context, dev *planner.Dev, dir directory.Dir) (*R
 	return result, nil
 }
 
-// offline writes the first migration without a server: the statements that
-// make the schema.
+// offline writes the first migration without a server: the statements that make the schema.
 func (r *run) offline(ctx context.Context, dir directory.Dir) (*Result, error) {
 	_, sql, err := r.desired(ctx)
 	if err != nil {
@@ -94,8 +93,7 @@ func (r *run) offline(ctx context.Context, dir directory.Dir) (*Result, error) {
 	return &Result{Migration: name}, nil
 }
 
-// desired is the SQL of the schema, and where it comes from: what the generator
-// wrote, or the Go files.
+// desired is the SQL of the schema, and where it comes from: what the generator wrote, or the Go files.
 func (r *run) desired(ctx context.Context) (name, sql string, err error) {
 	name = r.layout.entFile(r.layout.desiredFile())
 	text, err := r.project.read(name)

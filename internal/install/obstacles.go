@@ -36,8 +36,7 @@ func (p *Project) obstacles(l layout, sources []source) error {
 	return nil
 }
 
-// link refuses a path that is a symbolic link or below one: what was written
-// through it could not be undone.
+// link refuses a path that is a symbolic link or below one: what was written through it could not be undone.
 func (p *Project) link(name string) error {
 	if at := symlink(p.files, name); at != "" {
 		return &Error{
@@ -58,8 +57,7 @@ func irregular(path, fix string) error {
 	return &Error{Path: path, found: path + " is no regular file", fix: fix}
 }
 
-// symlink is the part of a path, relative to root, that is a symbolic link; empty
-// where none is.
+// symlink is the part of a path, relative to root, that is a symbolic link; empty where none is.
 func symlink(root *os.Root, name string) string {
 	for ; name != "."; name = path.Dir(name) {
 		info, err := root.Lstat(name)
@@ -178,9 +176,8 @@ func (p *Project) mixed(l layout, sources []source) error {
 	return nil
 }
 
-// inside reports whether a path, relative to a module and with slashes, is one that may
-// be read and written: inside of the module on every system, and not git's own. A file in
-// .git is a program that the next git command runs.
+// inside reports whether a path, relative to a module and with slashes, is one that may be read and written: inside of
+// the module on every system, and not git's own. A file in .git is a program that the next git command runs.
 func inside(name string) bool {
 	if !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, `\:`) {
 		return false

@@ -24,8 +24,7 @@ type Options struct {
 	Entities []string
 	// Auth is whether package auth is installed too.
 	Auth bool
-	// Force replaces files that are in the way, and without Upgrade brings back those that
-	// the user deleted.
+	// Force replaces files that are in the way, and without Upgrade brings back those that the user deleted.
 	Force bool
 	// Version is that of this program.
 	Version string
@@ -205,8 +204,7 @@ func (p *Plan) add(ctx context.Context, s source, o Options) error {
 	return nil
 }
 
-// noteGone notes the files that were installed and are not any more: they
-// stay, and leave the record.
+// noteGone notes the files that were installed and are not any more: they stay, and leave the record.
 func (p *Plan) noteGone(sources []source) {
 	if p.project.record == nil {
 		return

@@ -1,12 +1,10 @@
-// Package install puts the entities of the auth graph, and package auth, into the
-// module of a user, as source. It asks and prints nothing and knows no flags: that is
-// package cli's.
+// Package install puts the entities of the auth graph, and package auth, into the module of a user, as source. It asks
+// and prints nothing and knows no flags: that is package cli's.
 //
-// The files are this project's own. They are embedded, and get the module's import paths;
-// edges to entities that the module does not have are left out. [Open] finds the module,
-// [Project.Plan] works out what to do and changes nothing, [Plan.Apply] does it or leaves
-// the module as it was. The text of what was installed is recorded, so that a later version
-// can be merged with what the user made of it.
+// The files are this project's own. They are embedded, and get the module's import paths; edges to entities that the
+// module does not have are left out. [Open] finds the module, [Project.Plan] works out what to do and changes nothing,
+// [Plan.Apply] does it or leaves the module as it was. The text of what was installed is recorded, so that a later
+// version can be merged with what the user made of it.
 package install
 
 import (
@@ -24,14 +22,12 @@ type Project struct {
 	Root   string
 	Module string
 
-	// files are those of the module: what a path or a symbolic link that came with
-	// it says leads nowhere else.
+	// files are those of the module: what a path or a symbolic link that came with it says leads nowhere else.
 	files  *os.Root
 	record *record
 }
 
-// Open finds the module of a folder, which must be the one that holds go.mod,
-// else the error is ErrNoModule.
+// Open finds the module of a folder, which must be the one that holds go.mod, else the error is ErrNoModule.
 func Open(root string) (*Project, error) {
 	files, err := os.OpenRoot(root)
 	if err != nil {
@@ -118,8 +114,7 @@ func (p *Project) list(name string) ([]fs.DirEntry, error) {
 	return entries, p.unlinked(name, err)
 }
 
-// unlinked is an error of reading, which names the symbolic link that leads nowhere
-// or out of the module.
+// unlinked is an error of reading, which names the symbolic link that leads nowhere or out of the module.
 func (p *Project) unlinked(name string, err error) error {
 	if err == nil {
 		return nil

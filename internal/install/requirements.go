@@ -22,8 +22,7 @@ type Requirement struct {
 
 func (r Requirement) String() string { return r.Module + "@" + r.Version }
 
-// requirements are the modules that the sources import, at the versions this
-// project is built with.
+// requirements are the modules that the sources import, at the versions this project is built with.
 func requirements(sources []source) ([]Requirement, error) {
 	versions, _, err := ownRequirements()
 	if err != nil {
@@ -76,8 +75,7 @@ func ownRequirements() (versions map[string]string, goVersion string, err error)
 	return versions, mod.Go.Version, nil
 }
 
-// entTool is the command of Ent: as a tool of the module it keeps what the
-// generator imports in go.mod.
+// entTool is the command of Ent: as a tool of the module it keeps what the generator imports in go.mod.
 const entTool = "entgo.io/ent/cmd/ent"
 
 // require adds what is missing in go.mod, and raises what is too old.
@@ -158,7 +156,6 @@ func (r *run) get(ctx context.Context, args ...string) error {
 	return err
 }
 
-// unreachable is what the go command says where it does not get through to a
-// module proxy.
+// unreachable is what the go command says where it does not get through to a module proxy.
 var unreachable = regexp.MustCompile(`dial tcp|no such host|connection refused|i/o timeout|network is unreachable|` +
 	`proxyconnect|GOPROXY=off|disabled by GOPROXY`)

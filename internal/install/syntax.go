@@ -12,9 +12,8 @@ import (
 	"strings"
 )
 
-// wire leaves out of an entity's source the edges to entities that are not
-// among the types, and what only they needed. It returns the types whose edges
-// it left out.
+// wire leaves out of an entity's source the edges to entities that are not among the types, and what only they needed.
+// It returns the types whose edges it left out.
 func wire(src []byte, types []string) (_ []byte, without []string, err error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, "", src, parser.ParseComments)
@@ -80,8 +79,7 @@ func returned(fn *ast.FuncDecl) (*ast.CompositeLit, bool) {
 	return list, ok
 }
 
-// target is the entity that a chain of calls which begins with edge.To or
-// edge.From leads to.
+// target is the entity that a chain of calls which begins with edge.To or edge.From leads to.
 func target(e ast.Expr) string {
 	for {
 		call, ok := e.(*ast.CallExpr)
@@ -107,8 +105,7 @@ func target(e ast.Expr) string {
 // span is a part of a source, in bytes.
 type span struct{ from, to int }
 
-// lines are those of a node with the comment above it and the comma or blank
-// line behind it.
+// lines are those of a node with the comment above it and the comma or blank line behind it.
 func lines(src []byte, fset *token.FileSet, file *ast.File, n ast.Node) span {
 	first, last := fset.Position(n.Pos()).Line, fset.Position(n.End()).Line
 	for _, c := range file.Comments {

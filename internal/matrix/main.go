@@ -1,7 +1,6 @@
-// Command matrix runs the tests of the migrations, of adopt, of doctor and of package auth on
-// each release of a server that testserver can start: once at the server's defaults, once
-// under flags that are as hostile as can be. It prints the table of docs/servers.md, and fails
-// when a test fails or a server cannot be had.
+// Command matrix runs the tests of the migrations, of adopt, of doctor and of package auth on each release of a server
+// that testserver can start: once at the server's defaults, once under flags that are as hostile as can be. It prints
+// the table of docs/servers.md, and fails when a test fails or a server cannot be had.
 //
 //	go run ./internal/matrix                                      # all
 //	go run ./internal/matrix "mariadb 10.5"                       # those whose name holds a text

@@ -1,6 +1,5 @@
-// Command mutate takes the guards of package auth out, one at a time, and runs
-// the test that must fail without it: a guard that nothing misses is not
-// tested. The list is auth/mutations.txt.
+// Command mutate takes the guards of package auth out, one at a time, and runs the test that must fail without it: a
+// guard that nothing misses is not tested. The list is auth/mutations.txt.
 //
 //	go run ./internal/mutate            # all
 //	go run ./internal/mutate useGrace   # those whose line holds a word

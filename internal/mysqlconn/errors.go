@@ -11,9 +11,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// cuts are errors by which a server or a proxy says that it ended the connection
-// (MySQL manual, Server Error Message Reference; MariaDB, Error Codes). Like a
-// connection that was just cut, they say nothing of what was sent.
+// cuts are errors by which a server or a proxy says that it ended the connection (MySQL manual, Server Error Message
+// Reference; MariaDB, Error Codes). Like a connection that was just cut, they say nothing of what was sent.
 var cuts = []uint16{
 	1080, // closed by the server
 	1152, // aborted
@@ -29,8 +28,7 @@ var cuts = []uint16{
 	3169, // MySQL: killed
 }
 
-// Connecting returns the error of a connection that was not made, or nil. Its Op
-// is "dial" or "handshake".
+// Connecting returns the error of a connection that was not made, or nil. Its Op is "dial" or "handshake".
 func Connecting(err error) *net.OpError {
 	var op *net.OpError
 	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "handshake") {
@@ -42,9 +40,8 @@ func Connecting(err error) *net.OpError {
 // Unsent reports whether err says that nothing was sent.
 func Unsent(err error) bool { return errors.Is(err, driver.ErrBadConn) || Connecting(err) != nil }
 
-// Lost reports whether err says that a connection can no longer be used: it was
-// cut, or what came over it makes no sense. What was sent may have been executed,
-// unless [Unsent] says otherwise.
+// Lost reports whether err says that a connection can no longer be used: it was cut, or what came over it makes no
+// sense. What was sent may have been executed, unless [Unsent] says otherwise.
 func Lost(err error) bool {
 	if Connecting(err) != nil {
 		return false

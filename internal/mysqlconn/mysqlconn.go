@@ -1,7 +1,6 @@
-// Package mysqlconn makes the connections of go-sql-driver/mysql say what happened:
-// whether anything was sent before an error, and whether the connection is of use after
-// it. COMMIT and ROLLBACK end with the context of their transaction; the driver alone
-// waits for them without a bound.
+// Package mysqlconn makes the connections of go-sql-driver/mysql say what happened: whether anything was sent before an
+// error, and whether the connection is of use after it. COMMIT and ROLLBACK end with the context of their transaction;
+// the driver alone waits for them without a bound.
 //
 //	db := sql.OpenDB(mysqlconn.New(connector, 10*time.Second))
 //
@@ -20,9 +19,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// New returns a connector that gives up a server which has not let it in within
-// a time, also one that accepted the connection and then says nothing; 0 is no
-// bound. It is safe for concurrent use, as c is.
+// New returns a connector that gives up a server which has not let it in within a time, also one that accepted the
+// connection and then says nothing; 0 is no bound. It is safe for concurrent use, as c is.
 //
 // An error of connecting is a [*net.OpError] whose Op is "dial" or "handshake",
 // or that of the context: nothing was sent that a caller asked for.
@@ -79,8 +77,7 @@ func (s *Sent) Watch(ctx context.Context) context.Context {
 // Sent reports whether a statement was given to the driver.
 func (s *Sent) Sent() bool { return s.sent.Load() }
 
-// Conn is all that a connection of go-sql-driver/mysql can do. What is not
-// overridden below is passed on to it.
+// Conn is all that a connection of go-sql-driver/mysql can do. What is not overridden below is passed on to it.
 type Conn interface {
 	driver.Conn
 	driver.ConnBeginTx
@@ -108,13 +105,11 @@ type conn struct {
 	tx      tx // the last one
 }
 
-// IsValid has database/sql close the connection, when it is given back, after
-// the server said that it is of no use.
+// IsValid has database/sql close the connection, when it is given back, after the server said that it is of no use.
 func (c *conn) IsValid() bool { return !c.useless && c.Conn.IsValid() }
 
-// uselessAfter are the server's errors after which another connection may do what this
-// one cannot, because the server takes no writes or is about to end (MySQL manual, Server
-// Error Message Reference; MariaDB, Error Codes).
+// uselessAfter are the server's errors after which another connection may do what this one cannot, because the server
+// takes no writes or is about to end (MySQL manual, Server Error Message Reference; MariaDB, Error Codes).
 var uselessAfter = []uint16{
 	1047, // Galera: the node has no quorum
 	1053, // shutdown in progress
@@ -202,17 +197,15 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	return &c.tx, nil
 }
 
-// tx is a transaction with the context that it was begun with. A connection has one
-// at a time.
+// tx is a transaction with the context that it was begun with. A connection has one at a time.
 type tx struct {
 	ctx  context.Context //nolint:containedctx // database/sql gives Commit and Rollback none
 	conn *conn
 }
 
-// Commit sends COMMIT, unless the context has ended, and waits for the answer until it
-// does. If the context ends after COMMIT was sent, the transaction may have been
-// committed, and the error is that of a lost connection. If it was not sent, the error is
-// [driver.ErrBadConn], and the server rolls back at the end of the connection.
+// Commit sends COMMIT, unless the context has ended, and waits for the answer until it does. If the context ends after
+// COMMIT was sent, the transaction may have been committed, and the error is that of a lost connection. If it was not
+// sent, the error is [driver.ErrBadConn], and the server rolls back at the end of the connection.
 func (t *tx) Commit() error {
 	if err := t.ctx.Err(); err != nil {
 		t.conn.useless = true

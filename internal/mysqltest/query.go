@@ -75,8 +75,7 @@ const revisionsTable = "atlas_schema_revisions"
 // counter is what the next row's number does to a definition.
 var counter = regexp.MustCompile(` AUTO_INCREMENT=\d+`)
 
-// Dump is everything a database holds: definitions, rows, and what of the
-// history is the same each time.
+// Dump is everything a database holds: definitions, rows, and what of the history is the same each time.
 func Dump(t testing.TB, url string) string {
 	t.Helper()
 	db := DB(t, url)

@@ -1,6 +1,5 @@
-// Package queryplan knows by which index each statement of package auth finds its
-// rows, and which operations send it. The tests of package auth hold what is
-// written here against what the operations send and the databases explain.
+// Package queryplan knows by which index each statement of package auth finds its rows, and which operations send it.
+// The tests of package auth hold what is written here against what the operations send and the databases explain.
 package queryplan
 
 import (
@@ -25,8 +24,7 @@ type Query struct {
 // Access is how the rows of a table are found.
 type Access struct {
 	Table string
-	// Index is the name of the index. It is PRIMARY for a primary key, and empty
-	// where all rows are read.
+	// Index is the name of the index. It is PRIMARY for a primary key, and empty where all rows are read.
 	Index string
 	// Sorted says that the rows are sorted afterwards.
 	Sorted bool

@@ -6,8 +6,7 @@ import (
 	"slices"
 )
 
-// Measures of the graph in pixels. Text is set in a monospaced font, so that its
-// width is known without the font.
+// Measures of the graph in pixels. Text is set in a monospaced font, so that its width is known without the font.
 const (
 	rowHeight    = 24
 	headerHeight = 38
@@ -104,8 +103,7 @@ func (c Column) note() string {
 	return text
 }
 
-// layers puts each table that has relations one layer after those it refers to.
-// Of a circle, one line goes back.
+// layers puts each table that has relations one layer after those it refers to. Of a circle, one line goes back.
 func (g *graph) layers() [][]*node {
 	const unseen, open, done = 0, 1, 2
 	state := make(map[*node]int)
@@ -152,8 +150,7 @@ func (g *graph) layers() [][]*node {
 	return layers
 }
 
-// order sorts each layer by where the neighbours of its tables are, to and fro, so
-// that few lines cross.
+// order sorts each layer by where the neighbours of its tables are, to and fro, so that few lines cross.
 func (g *graph) order(layers [][]*node) {
 	next := make(map[*node][]*node)
 	for _, l := range g.lines {
@@ -192,8 +189,7 @@ func arrange(layers [][]*node, i int, next map[*node][]*node) {
 	slices.SortStableFunc(layers[i], func(a, b *node) int { return cmp.Compare(mean[a], mean[b]) })
 }
 
-// alone puts the tables without relations into columns of their own, about as
-// high as the others.
+// alone puts the tables without relations into columns of their own, about as high as the others.
 func (g *graph) alone(layers [][]*node) (columns [][]*node) {
 	limit, area := 0.0, 0.0
 	for _, layer := range layers {
@@ -226,8 +222,7 @@ func heightOf(column []*node) int {
 	return h
 }
 
-// place gives every table its place, column by column from the left. The tables of
-// a column are equally wide.
+// place gives every table its place, column by column from the left. The tables of a column are equally wide.
 func (g *graph) place(layers, alone [][]*node) {
 	right := margin
 	for i, column := range append(layers, alone...) {

@@ -1,6 +1,5 @@
-// Package schemadoc shows a schema to people and programs: as JSON, as a Mermaid
-// diagram, as an SVG image and as an HTML page. What it shows was read before;
-// the package opens no database.
+// Package schemadoc shows a schema to people and programs: as JSON, as a Mermaid diagram, as an SVG image and as an
+// HTML page. What it shows was read before; the package opens no database.
 package schemadoc
 
 import (
@@ -216,8 +215,7 @@ func columnOf(c *schema.Column) (Column, error) {
 	return column, nil
 }
 
-// typeOf is a type as the database writes it; those that Atlas does not know
-// are taken as they were read.
+// typeOf is a type as the database writes it; those that Atlas does not know are taken as they were read.
 func typeOf(t *schema.ColumnType) (text string, values []string, err error) {
 	switch t := t.Type.(type) {
 	case *schema.EnumType:

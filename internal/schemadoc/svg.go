@@ -28,8 +28,7 @@ func SVG(s *Schema, title string) string {
 	return b.String()
 }
 
-// linked is the graph as a part of a page, whose tables are links to their
-// sections. The page brings the style.
+// linked is the graph as a part of a page, whose tables are links to their sections. The page brings the style.
 func linked(s *Schema) string {
 	g := layout(s)
 	large := ""

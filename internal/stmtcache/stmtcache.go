@@ -1,13 +1,11 @@
-// Package stmtcache keeps prepared statements on the connections of
-// go-sql-driver/mysql, so that database/sql's QueryContext and ExecContext cost
-// one COM_STMT_EXECUTE where the text has been sent before.
+// Package stmtcache keeps prepared statements on the connections of go-sql-driver/mysql, so that database/sql's
+// QueryContext and ExecContext cost one COM_STMT_EXECUTE where the text has been sent before.
 //
 //	db := sql.OpenDB(stmtcache.New(connector, stmtcache.Options{Size: 64}))
 //
-// It works below database/sql: a statement lives on the connection it was
-// prepared on, so that transactions, limits of the pool and lost connections
-// need no care. It knows nothing about what a statement does. Statements that
-// a caller prepares are the caller's.
+// It works below database/sql: a statement lives on the connection it was prepared on, so that transactions, limits of
+// the pool and lost connections need no care. It knows nothing about what a statement does. Statements that a caller
+// prepares are the caller's.
 package stmtcache
 
 import (
@@ -41,20 +39,17 @@ type Options struct {
 	Retry time.Duration
 }
 
-// New returns a connector whose connections keep up to o.Size statements. It
-// is safe for concurrent use, as the connector of go-sql-driver/mysql given to
-// it is. The driver must be set to interpolate parameters: what is not prepared
-// goes to the server as text.
+// New returns a connector whose connections keep up to o.Size statements. It is safe for concurrent use, as the
+// connector of go-sql-driver/mysql given to it is. The driver must be set to interpolate parameters: what is not
+// prepared goes to the server as text.
 //
-// A text is prepared when a connection sends it for the second time. The first
-// time it is sent as the driver would: a text that never comes again costs no
-// round trip more and takes no other one's place. Sent as text, always, is what
-// would not mean the same in both forms, or could not be sent a second time
-// without harm: see [isPlain] and [isRowStatement].
+// A text is prepared when a connection sends it for the second time. The first time it is sent as the driver would: a
+// text that never comes again costs no round trip more and takes no other one's place. Sent as text, always, is what
+// would not mean the same in both forms, or could not be sent a second time without harm: see [isPlain] and
+// [isRowStatement].
 //
-// Where the server or a proxy before it says that a text cannot be prepared
-// there, it goes as text in all connections, until o.Retry has passed. Any other
-// error of preparing is the caller's: see [textInstead].
+// Where the server or a proxy before it says that a text cannot be prepared there, it goes as text in all connections,
+// until o.Retry has passed. Any other error of preparing is the caller's: see [textInstead].
 func New(c driver.Connector, o Options) driver.Connector {
 	if o.Size < 1 {
 		return c
@@ -130,8 +125,7 @@ type conn struct {
 	// from the first text on that may have begun one.
 	inTx, byHand bool
 	tx           tx // the last one
-	// foreign is set once a caller has prepared a text that may change the
-	// session: nobody tells when it is executed.
+	// foreign is set once a caller has prepared a text that may change the session: nobody tells when it is executed.
 	foreign bool
 }
 
@@ -210,17 +204,14 @@ const (
 	erNeedReprepare             = 1615
 )
 
-// textInstead reports whether an error of preparing a text says that it cannot
-// be prepared here, so that sending it does what the caller asked for. Any other
-// error may be news of the transaction: Galera tells in the answer to the next
-// command, whatever that is, that it has rolled one back, and what is sent then
-// commits by itself.
+// textInstead reports whether an error of preparing a text says that it cannot be prepared here, so that sending it
+// does what the caller asked for. Any other error may be news of the transaction: Galera tells in the answer to the
+// next command, whatever that is, that it has rolled one back, and what is sent then commits by itself.
 //
-// Two errors are the server's own about the command alone, also within a
-// transaction: Galera puts its news in their place. The others of the list come
-// from proxies that lack the command. Within a transaction they are not trusted:
-// for a Galera node without a quorum 1047 has another meaning, and a proxy's
-// transaction may have ended with the connection behind it.
+// Two errors are the server's own about the command alone, also within a transaction: Galera puts its news in their
+// place. The others of the list come from proxies that lack the command. Within a transaction they are not trusted: for
+// a Galera node without a quorum 1047 has another meaning, and a proxy's transaction may have ended with the connection
+// behind it.
 func (c *conn) textInstead(number uint16) bool {
 	switch number {
 	case erUnsupportedPS, erMaxPreparedStmtCountReach:
@@ -271,10 +262,9 @@ func (c *conn) prepare(ctx context.Context, text string, hash uint64, args int) 
 	return nil, err
 }
 
-// isGone drops the statement of a text where err says that the server cannot run
-// it any more, and reports whether the text is to be sent in its place. Within a
-// transaction it is not: a session that does not know a statement of its own is
-// another one, or was reset, and the transaction went with it.
+// isGone drops the statement of a text where err says that the server cannot run it any more, and reports whether the
+// text is to be sent in its place. Within a transaction it is not: a session that does not know a statement of its own
+// is another one, or was reset, and the transaction went with it.
 func (c *conn) isGone(text string, err error) bool {
 	if err == nil {
 		return false
@@ -355,14 +345,12 @@ func (c *conn) dropAll() {
 func (c *conn) drop(e *list.Element) {
 	dropped := c.recent.Remove(e).(entry)
 	delete(c.byText, dropped.text)
-	// The server does not answer, and where it cannot be reached the next
-	// command says so.
+	// The server does not answer, and where it cannot be reached the next command says so.
 	_ = dropped.stmt.Close()
 }
 
-// isPlain reports whether there are arguments, all of which mean the same to
-// the server whether they are sent by themselves or written into the text. The
-// driver writes a []byte as a binary string and a float64 as a decimal number,
+// isPlain reports whether there are arguments, all of which mean the same to the server whether they are sent by
+// themselves or written into the text. The driver writes a []byte as a binary string and a float64 as a decimal number,
 // but sends characters and a double.
 func isPlain(args []driver.NamedValue) bool {
 	for i := range args {
@@ -379,9 +367,8 @@ func isPlain(args []driver.NamedValue) bool {
 // in it, which seldom has as many elements again.
 const maxText = 16 << 10
 
-// isRowStatement reports whether a text reads or writes rows and nothing else.
-// Others, a CALL above all, may have done something before they fail with one
-// of the errors that [conn.isGone] takes for not having run.
+// isRowStatement reports whether a text reads or writes rows and nothing else. Others, a CALL above all, may have done
+// something before they fail with one of the errors that [conn.isGone] takes for not having run.
 func isRowStatement(text string) bool {
 	end := strings.IndexAny(text, " \t\r\n")
 	if end < 0 || len(text) > maxText {
@@ -403,8 +390,7 @@ const (
 	anything                       // change the database, a variable, and more
 )
 
-// kindOf goes by the first word of a text. Anything is what it does not know,
-// and whatever may hold a second statement.
+// kindOf goes by the first word of a text. Anything is what it does not know, and whatever may hold a second statement.
 func kindOf(text string) kind {
 	if strings.Contains(strings.TrimRight(text, "; \t\r\n"), ";") {
 		return anything

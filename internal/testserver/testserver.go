@@ -1,9 +1,8 @@
 // Package testserver brings up the real database servers that the tests run against, on a machine that may have
 // neither a server nor a container engine.
 //
-// It is no way to run a server for anything but tests: root has no password, nothing is
-// flushed to disk, and the data is removed at the end. It never touches a server that belongs
-// to the machine.
+// It is no way to run a server for anything but tests: root has no password, nothing is flushed to disk, and the data
+// is removed at the end. It never touches a server that belongs to the machine.
 //
 // The first call is the command that wraps another one:
 //

@@ -58,10 +58,9 @@ var tools = []tool{
 	},
 }
 
-// Debian's Node.js reads some of its own modules from a fixed folder when it starts. The
-// folder's name in its library is replaced by one of the same length, for a folder that the
-// command has open. What Node.js starts by process.execPath has not, and ends at once; tests
-// start node by its name.
+// Debian's Node.js reads some of its own modules from a fixed folder when it starts. The folder's name in its library
+// is replaced by one of the same length, for a folder that the command has open. What Node.js starts by
+// process.execPath has not, and ends at once; tests start node by its name.
 const (
 	nodeModules     = "/usr/share/nodejs/"
 	openNodeModules = "/proc/self/fd/9///"

@@ -121,9 +121,8 @@ type table struct {
 	insert string // selects from numbers; a %d is the number of a chunk's first row
 }
 
-// tables are in the order in which they can be filled. Like in service, rows were made in the
-// order of their ids and end in that order, while users, addresses and hashes come in no
-// order.
+// tables are in the order in which they can be filled. Like in service, rows were made in the order of their ids and
+// end in that order, while users, addresses and hashes come in no order.
 func tables(size Size) []table {
 	expires := func(rows int) string {
 		return fmt.Sprintf(`NOW(6) + INTERVAL IF(r < %d, r - %d, 86400 + r DIV %d) SECOND`,

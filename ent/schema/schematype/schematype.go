@@ -1,6 +1,5 @@
-// Package schematype holds the Go types of enum and JSON columns and the
-// rules for email addresses. It imports neither the schema nor the generated
-// client, so both can use it.
+// Package schematype holds the Go types of enum and JSON columns and the rules for email addresses. It imports neither
+// the schema nor the generated client, so both can use it.
 package schematype
 
 import "encoding/json"
@@ -19,8 +18,7 @@ func (Role) Values() []string {
 	return []string{string(RoleUser), string(RoleAdmin)}
 }
 
-// Provider is where a user's identity comes from.
-// The column is ENUM('local','google','github').
+// Provider is where a user's identity comes from. The column is ENUM('local','google','github').
 type Provider string
 
 // The identity providers.
@@ -70,9 +68,8 @@ type Avatar struct {
 // maxAvatar is how many bytes of a document are looked at.
 const maxAvatar = 64 << 10
 
-// UnmarshalJSON takes of a document what it can use. It never fails: another
-// program may have written something else, which must not keep a user from
-// signing in. The column stays as it is until an avatar is set.
+// UnmarshalJSON takes of a document what it can use. It never fails: another program may have written something else,
+// which must not keep a user from signing in. The column stays as it is until an avatar is set.
 func (a *Avatar) UnmarshalJSON(document []byte) error {
 	*a = Avatar{}
 	var parts map[string]json.RawMessage

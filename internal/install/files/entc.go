@@ -41,8 +41,7 @@ const (
 	file    = "schema.sql"
 	engine  = dialect.MySQL
 	version = "8.0.19"
-	// hinted is what becomes of the parts of a default that MySQL and MariaDB
-	// read and SQLite skips.
+	// hinted is what becomes of the parts of a default that MySQL and MariaDB read and SQLite skips.
 	hinted = "$1"
 )
 
