@@ -55,10 +55,14 @@ the next run goes on.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&p.opts.DryRun, "dry-run", false, "count the rows and delete none")
-	flags.IntVar(&p.opts.Batch, "batch", 1000, fmt.Sprintf("how many `rows` one transaction deletes, at most %d", auth.MaxPurgeBatch))
-	flags.IntVar(&p.opts.Rate, "rate", 0, "the most `rows` a second, in small batches, for a server that is busy (default no limit)")
-	flags.DurationVar(&p.retention, "retention", 0, "how long a deleted account is kept (default that of --config, else 720h)")
-	flags.StringVar(&p.config, "config", "", "the configuration of the service, as the JSON `file` of authgraph policy (default the defaults)")
+	flags.IntVar(&p.opts.Batch, "batch", 1000,
+		fmt.Sprintf("how many `rows` one transaction deletes, at most %d", auth.MaxPurgeBatch))
+	flags.IntVar(&p.opts.Rate, "rate", 0,
+		"the most `rows` a second, in small batches, for a server that is busy (default no limit)")
+	flags.DurationVar(&p.retention, "retention", 0,
+		"how long a deleted account is kept (default that of --config, else 720h)")
+	flags.StringVar(&p.config, "config", "",
+		"the configuration of the service, as the JSON `file` of authgraph policy (default the defaults)")
 	return cmd
 }
 
@@ -95,7 +99,8 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 		return err
 	}
 	if p.opts.Batch > auth.MaxPurgeBatch {
-		fmt.Fprintf(a.stderr, "note: a batch has at most %d rows: with more a server may lock the whole table\n", auth.MaxPurgeBatch)
+		fmt.Fprintf(a.stderr, "note: a batch has at most %d rows: with more a server may lock the whole table\n",
+			auth.MaxPurgeBatch)
 	}
 	result := purgeResult{source: source{Database: u.String()}, DryRun: p.opts.DryRun}
 	a.announce(result.source)
