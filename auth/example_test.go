@@ -47,7 +47,8 @@ func Example() {
 	_, _, err = svc.CheckSession(ctx, auth.ParseToken(cookie))
 	fmt.Println(err)
 	// Output:
-	// Ada user 192.0.2.1 the session does not exist or has ended
+	// Ada user 192.0.2.1
+	// the session does not exist or has ended
 }
 
 // A guess at a password is an [auth.ErrCredentials], also while the account is locked.
@@ -65,7 +66,8 @@ func ExampleService_SignIn() {
 		fmt.Println(errors.Is(err, auth.ErrCredentials), errors.As(err, &locked))
 	}
 	// Output:
-	// true false true true
+	// true false
+	// true true
 }
 
 // A client that lost its session gets a new one for its refresh token. A token that is
@@ -91,7 +93,9 @@ func ExampleService_Rotate() {
 	_, _, err = svc.Rotate(ctx, second)
 	fmt.Println(errors.Is(err, auth.ErrRefresh))
 	// Output:
-	// Ada <nil> true true
+	// Ada <nil>
+	// true
+	// true
 }
 
 // A code proves that a person reads the mail of an address.
@@ -113,7 +117,9 @@ func ExampleService_IssueCode() {
 	fmt.Println(svc.VerifyEmail(ctx, adasEmail, auth.ParseCode(mailed)))
 	fmt.Println(svc.VerifyEmail(ctx, adasEmail, auth.ParseCode(mailed)))
 	// Output:
-	// 6 true *** <nil> the code is wrong or has expired
+	// 6 true ***
+	// <nil>
+	// the code is wrong or has expired
 }
 
 func ExampleConfig_Report() {

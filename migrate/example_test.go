@@ -34,7 +34,8 @@ func ExampleApply() {
 		fmt.Println("something was applied:", len(report.Applied) > 0)
 	}
 	// Output:
-	// something was applied: true something was applied: false
+	// something was applied: true
+	// something was applied: false
 }
 
 // A health check may refuse traffic until no migration is pending.
@@ -56,7 +57,8 @@ func ExampleReadStatus() {
 	}
 	fmt.Printf("current: %q, up to date: %t\n", status.Current, len(status.Pending) == 0)
 	// Output:
-	// current: "", up to date: false current: "20261123174317", up to date: false
+	// current: "", up to date: false
+	// current: "20261123174317", up to date: false
 }
 
 //go:embed sqlite

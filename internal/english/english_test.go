@@ -12,5 +12,8 @@ func ExampleCount() {
 	fmt.Println(english.Count(0, "index"))
 	fmt.Println(english.Count(3, "row"))
 	// Output:
-	// 1 query 2 queries 0 indexes 3 rows
+	// 1 query
+	// 2 queries
+	// 0 indexes
+	// 3 rows
 }
