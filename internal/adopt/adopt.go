@@ -5,6 +5,7 @@
 package adopt
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -237,7 +238,10 @@ func (a *adoption) plan(ctx context.Context) (*plan, error) {
 	if err := (search{a.db, p}).run(ctx); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(p.differences, func(a, b Difference) int { return strings.Compare(a.Table, b.Table) })
+	slices.SortStableFunc(p.differences, func(a, b Difference) int {
+		return cmp.Or(strings.Compare(a.Table, b.Table),
+			slices.Index(objects, a.Object)-slices.Index(objects, b.Object))
+	})
 	return p, nil
 }
 

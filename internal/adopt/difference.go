@@ -102,13 +102,22 @@ func (p *plan) clause(table string, text ...string) {
 
 // compare goes through all parts but the foreign keys.
 func (p *plan) compare(want, live *table) {
-	differ := map[string]bool{}
-	for _, of := range []string{isColumn, isIndex} {
-		if moved(want, live, of) {
-			differ[of] = true
-			p.differ(Difference{Table: want.name, Object: isOption, Name: "order", Change: Move})
+	var drops []string
+	for _, l := range live.parts {
+		if _, ours := want.find(l.object, l.name); ours || l.object == isKey {
+			continue
 		}
+		d := Difference{Table: want.name, Object: l.object, Name: l.name, Change: Keep, Live: l.text}
+		if l.object == isColumn && !l.holds.fills {
+			d.Note = "it has no default: rows written through this schema's client will be refused"
+		}
+		if note := successor(want, l); note != "" {
+			d.Change, d.Note = Drop, note
+			drops = append(drops, "DROP INDEX "+dbserver.Quote(l.name))
+		}
+		p.differ(d)
 	}
+	differ := map[string]bool{}
 	for _, w := range want.parts {
 		l, there := live.find(w.object, w.name)
 		if w.object == isKey || l.is(w) || !p.possible(want, live, w, l, there) {
@@ -127,37 +136,27 @@ func (p *plan) compare(want, live *table) {
 		p.differ(d)
 		differ[w.object] = true
 	}
+	for _, of := range []string{isColumn, isIndex} {
+		if has, wants := common(live, want, of), common(want, live, of); !strings.EqualFold(has, wants) {
+			p.differ(Difference{Table: want.name, Object: of, Name: "order", Change: Move, Live: has, Here: wants})
+			differ[of] = true
+		}
+	}
 	p.rebuild(want, live, differ)
-	for _, l := range live.parts {
-		if _, ours := want.find(l.object, l.name); ours || l.object == isKey {
-			continue
-		}
-		d := Difference{Table: want.name, Object: l.object, Name: l.name, Change: Keep, Live: l.text}
-		if l.object == isColumn && !l.holds.fills {
-			d.Note = "it has no default: rows written through this schema's client will be refused"
-		}
-		if note := successor(want, l); note != "" {
-			d.Change, d.Note = Drop, note
-			p.clause(want.name, "DROP INDEX ", dbserver.Quote(l.name))
-		}
-		p.differ(d)
+	for _, drop := range drops {
+		p.clause(want.name, drop)
 	}
 }
 
-// moved reports whether the parts of a table that are there stand in another order than is wanted.
-func moved(want, live *table, of string) bool {
-	var has, wants []string
-	for _, l := range live.all(of) {
-		if w, ok := want.find(of, l.name); ok {
-			has = append(has, w.name)
+// common are the names of the parts of a table that another one has, too, in their order.
+func common(t, other *table, of string) string {
+	var names []string
+	for _, p := range t.all(of) {
+		if _, ok := other.find(of, p.name); ok {
+			names = append(names, p.name)
 		}
 	}
-	for _, w := range want.all(of) {
-		if slices.Contains(has, w.name) {
-			wants = append(wants, w.name)
-		}
-	}
-	return !slices.Equal(has, wants)
+	return strings.Join(names, ", ")
 }
 
 // possible reports whether a part can be made what is wanted. If not, an obstacle says why; the primary key stays.

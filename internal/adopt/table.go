@@ -35,7 +35,7 @@ type table struct {
 	options string
 }
 
-// What a part of a table is, as a report calls it.
+// What a part of a table is, as a report calls it and in its order.
 const (
 	isColumn = "column"
 	isIndex  = "index" // also the primary key, which is named PRIMARY
@@ -43,6 +43,8 @@ const (
 	isKey    = "foreign key"
 	isOption = "table" // the engine and the character set; a comment or a row format stays
 )
+
+var objects = []string{isColumn, isIndex, isCheck, isOption, isKey}
 
 const primary = "PRIMARY"
 
@@ -87,7 +89,7 @@ func readTables(ctx context.Context, db *atlasdb.DB) (map[string]*table, error) 
 		if all[name] == nil {
 			all[name] = &table{name: name}
 		}
-		size, _ := strconv.Atoi(r[6].String) // 0 beyond any VARCHAR
+		size, _ := strconv.Atoi(r[6].String) // a number, by the query
 		all[name].parts = append(all[name].parts, part{object: isColumn, name: r[1].String, holds: holding{
 			typ: r[2].String, base: r[3].String, charset: r[4].String, collation: r[5].String, size: size,
 			null: r[7].String == "1", fills: r[8].String == "1", updates: r[9].String == "1",
@@ -122,7 +124,7 @@ var (
 // read takes the answer to SHOW CREATE TABLE, which has a line a part and escapes the line breaks of texts.
 func (t *table) read(text string) {
 	lines := strings.Split(counter.ReplaceAllString(text, ""), "\n")
-	end := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, ")") })
+	end := max(1, slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, ")") }))
 	for _, line := range lines[1:end] {
 		p := parse(t.name, strings.TrimSuffix(strings.TrimSpace(line), ","))
 		if p.object != isColumn {
@@ -137,7 +139,7 @@ func (t *table) read(text string) {
 	}
 	t.options = strings.Join(lines[end:], "\n")
 	for _, m := range options.FindAllStringSubmatch(t.options, 2) {
-		t.parts = append(t.parts, part{object: isOption, name: m[1] + m[2], text: m[0]})
+		t.parts = append(t.parts, part{object: isOption, name: strings.ToLower(m[1] + m[2]), text: m[0]})
 	}
 }
 
@@ -252,15 +254,10 @@ func (p part) sameColumns(other part) bool {
 		slices.Equal(p.columns, other.columns) && slices.Equal(p.finds, other.finds)
 }
 
-// check is the condition of a CHECK within the definition of a column, as MariaDB has it.
-func (p part) check() string {
-	if m := columnCheck.FindStringSubmatch(p.text); m != nil {
-		return m[1]
-	}
-	return ""
+// isJSON reports whether a column holds documents, which on MariaDB are texts with a CHECK.
+func (p part) isJSON() bool {
+	return p.holds.base == "json" || strings.Contains(p.text, " CHECK (json_valid(")
 }
-
-var columnCheck = regexp.MustCompile(` CHECK \((.*)\)$`)
 
 // family groups the types between which values convert without loss if they fit.
 func (p part) family() string {

@@ -116,6 +116,11 @@ func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
 	if result.Adoption == nil {
 		return err
 	}
+	return m.concludeAdoption(result, o, err)
+}
+
+// concludeAdoption prints what an adoption found or did, and writes the file that it was asked for.
+func (m *migrations) concludeAdoption(result adoptResult, o adoptOptions, err error) error {
 	var blocked *adopt.ObstacleError
 	var stmt *adopt.StmtError
 	switch n := len(result.Obstacles); {

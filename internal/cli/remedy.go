@@ -182,7 +182,8 @@ func (a *app) adoptRemedy(e *adopt.Error) string {
 	case adopt.Taken:
 		return "rename it, or use another database with " + a.command("migrate apply")
 	case adopt.HasHistory:
-		return "there is nothing to adopt, go on with " + a.command("migrate status") + " and " + a.command("migrate apply")
+		return "there is nothing to adopt, go on with " + a.command("migrate status") + " and " +
+			a.command("migrate apply")
 	}
 	return ""
 }
