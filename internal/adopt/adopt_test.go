@@ -144,6 +144,7 @@ func team(t testing.TB, url string) {
 		"ALTER TABLE users ADD COLUMN invited_by int NULL, ADD COLUMN note varchar(20) DEFAULT 'x' AFTER name, "+
 			"ADD INDEX note_idx (note), "+
 			"ADD CONSTRAINT inviter FOREIGN KEY (invited_by) REFERENCES users (id) ON DELETE SET NULL",
+		"ALTER TABLE users ADD CONSTRAINT not_empty CHECK (email <> '')",
 		"UPDATE users SET invited_by = 1, updated_at = updated_at WHERE id = 7",
 		"CREATE TABLE profiles (user_id int PRIMARY KEY COMMENT 'a `key`, (1)', bio text, "+
 			"CONSTRAINT owner FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE)",
@@ -184,6 +185,9 @@ func TestAdoptKeepsWhatIsOfTheTeam(t *testing.T) {
 		assert.Equal(t, "a `key`, (1)", columnOf(t, db, "COLUMN_COMMENT", "profiles.user_id"))
 		assert.Equal(t, []string{"note_idx"}, mysqltest.Column(t, db, "SELECT INDEX_NAME "+
 			"FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND COLUMN_NAME = 'note'"))
+		assert.Equal(t, []string{"not_empty", "users_failed_login_attempts"}, mysqltest.Column(t, db,
+			"SELECT CONSTRAINT_NAME FROM information_schema.TABLE_CONSTRAINTS WHERE TABLE_SCHEMA = DATABASE() "+
+				"AND TABLE_NAME = 'users' AND CONSTRAINT_TYPE = 'CHECK' AND CONSTRAINT_NAME <> 'avatar' ORDER BY 1"))
 		assert.NotContains(t, mysqltest.Tables(t, url), "authgraph_adopt")
 	})
 }

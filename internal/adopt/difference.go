@@ -193,9 +193,10 @@ func (p *plan) possible(want, live *table, w, l part, there bool) bool {
 	return false
 }
 
-// successor says by what an index is replaced; empty if it is not.
+// successor says by what an index is replaced; empty if it is not, or is none.
 func successor(want *table, ix part) string {
-	if len(ix.columns) == 0 || strings.HasPrefix(ix.text, "FULLTEXT") || strings.HasPrefix(ix.text, "SPATIAL") {
+	special := strings.HasPrefix(ix.text, "FULLTEXT") || strings.HasPrefix(ix.text, "SPATIAL")
+	if ix.object != isIndex || len(ix.columns) == 0 || special {
 		return ""
 	}
 	for _, w := range want.all(isIndex) {
