@@ -25,7 +25,8 @@ func TestInterruptedPurgeKeepsWhatItDeleted(t *testing.T) {
 				require.NoError(t, start(t, program, url, "migrate", "apply").Run())
 				for _, stmt := range []string{
 					"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
-					"INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES ('ada@example.com', 'a', 'signin', '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
+					"INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) " +
+						"VALUES ('ada@example.com', 'a', 'signin', '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
 					"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '2026-01-01 00:00:00')",
 				} {
 					_, err := server.Exec(stmt)
@@ -46,7 +47,8 @@ func TestInterruptedPurgeKeepsWhatItDeleted(t *testing.T) {
 					})
 				})
 				r.interrupt(t, syscall.SIGINT)
-				assert.Contains(t, r.stderr.String(), "; what was deleted stays so (1 row), run authgraph purge again to go on\n")
+				assert.Contains(t, r.stderr.String(),
+					"; what was deleted stays so (1 row), run authgraph purge again to go on\n")
 				if format == "json" {
 					var result struct {
 						Complete bool
@@ -54,7 +56,8 @@ func TestInterruptedPurgeKeepsWhatItDeleted(t *testing.T) {
 					}
 					require.NoError(t, json.Unmarshal(r.stdout.Bytes(), &result))
 					assert.False(t, result.Complete)
-					assert.Equal(t, map[string]int{"otps": 1, "sessions": 0, "refresh_tokens": 0, "users": 0}, result.Deleted)
+					deleted := map[string]int{"otps": 1, "sessions": 0, "refresh_tokens": 0, "users": 0}
+					assert.Equal(t, deleted, result.Deleted)
 				} else {
 					assert.Contains(t, r.stdout.String(), "deleted  1  otps\ndeleted  0  sessions\n")
 				}

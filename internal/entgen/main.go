@@ -1,6 +1,6 @@
 // Command entgen generates everything that follows from ent/schema: the typed client, the desired state of the database
-// as SQL, the diagram in the README and docs, and what docs/seed-parity.md lists as added. It runs in ent/, by the
-// go:generate line there:
+// as SQL, the diagram in the README and docs, and what docs/seed-parity.md lists as added. It runs in ent/, by its
+// generate line:
 //
 //	go generate ./ent
 package main
