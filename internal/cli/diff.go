@@ -97,5 +97,6 @@ func (m *migrations) printSchemaDiff(r schemaDiffResult) error {
 	for _, change := range r.Destructive {
 		fmt.Fprintln(m.stderr, "warning: the way to", r.To, change)
 	}
-	return &findings{fmt.Sprintf("%s and %s differ: %s from the one to the other", r.From, r.To, count(len(r.Statements), "statement"))}
+	return &findings{fmt.Sprintf("%s and %s differ: %s from the one to the other",
+		r.From, r.To, count(len(r.Statements), "statement"))}
 }

@@ -107,7 +107,9 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 }
 
 // render is the schema in the format asked for.
-func (m *migrations) render(ctx context.Context, dev *planner.Dev, src schemaSource, dir migrationDir, s *schema.Schema) ([]byte, error) {
+func (m *migrations) render(
+	ctx context.Context, dev *planner.Dev, src schemaSource, dir migrationDir, s *schema.Schema,
+) ([]byte, error) {
 	switch m.format {
 	case formatSQL:
 		sql, err := planner.MarshalSQL(ctx, dev, s)
@@ -148,7 +150,9 @@ var flavours = map[string]string{
 	atlasdb.FlavourSQLite:  "SQLite",
 }
 
-func page(ctx context.Context, dev *planner.Dev, src schemaSource, dir migrationDir, doc *schemadoc.Schema) ([]byte, error) {
+func page(
+	ctx context.Context, dev *planner.Dev, src schemaSource, dir migrationDir, doc *schemadoc.Schema,
+) ([]byte, error) {
 	changes, err := planner.TableChanges(ctx, dev, dir)
 	if err != nil {
 		return nil, err

@@ -46,7 +46,8 @@ hash, new and validate, and for SQLite also check, diff and lint.`,
   authgraph migrate apply`,
 	})
 	m.addDirFlag(cmd)
-	cmd.AddCommand(newApply(m), newCheck(m), newDiff(m), newHash(m), newLint(m), newNew(m), newStatus(m), newValidate(m))
+	cmd.AddCommand(newApply(m), newCheck(m), newDiff(m), newHash(m),
+		newLint(m), newNew(m), newStatus(m), newValidate(m))
 	return cmd
 }
 
@@ -69,15 +70,20 @@ var plain = regexp.MustCompile(`^[\pL\pN_./:@%+=,-]+$`)
 
 // addDirFlag adds it to a command and those below.
 func (m *migrations) addDirFlag(cmd *cobra.Command) {
-	cmd.PersistentFlags().StringVar(&m.dirPath, "dir", "", "migration directory, a `path` or file://path (default migrate or migrate/sqlite, else the embedded one)")
+	cmd.PersistentFlags().StringVar(&m.dirPath, "dir", "",
+		"migration directory, a `path` or file://path (default migrate or migrate/sqlite, else the embedded one)")
 }
 
 func (m *migrations) addDevFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&m.devURL, "dev-url", "", "an empty database to work in, as a `URL` (default a scratch database beside the one of --url, dropped afterwards)")
+	cmd.Flags().StringVar(&m.devURL, "dev-url", "",
+		"an empty database to work in, as a `URL` "+
+			"(default a scratch database beside the one of --url, dropped afterwards)")
 }
 
 func (m *migrations) addToFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&m.to, "to", "", "the desired schema: a SQL `file`, or ent://folder of an Ent schema (default ent/schema.sql or ent/schema.sqlite.sql, else ent://ent/schema, else the compiled-in schema)")
+	cmd.Flags().StringVar(&m.to, "to", "",
+		"the desired schema: a SQL `file`, or ent://folder of an Ent schema (default ent/schema.sql or "+
+			"ent/schema.sqlite.sql, else ent://ent/schema, else the compiled-in schema)")
 	_ = cmd.Flags().SetAnnotation("to", instead, []string{
 		"write its schema into a file with authgraph inspect URL --out schema.sql, and name that",
 	}) // it fails only for a flag that does not exist
@@ -100,7 +106,8 @@ func (a *app) database() (*dburl.URL, string, error) {
 // databaseURL is the environment variable that names the database.
 const databaseURL = "DATABASE_URL"
 
-var errNoDatabase = errors.New("no database is named: set DATABASE_URL, as in mysql://user:password@localhost:3306/app, or use --url (a file .env is not read)")
+var errNoDatabase = errors.New("no database is named: set DATABASE_URL, " +
+	"as in mysql://user:password@localhost:3306/app, or use --url (a file .env is not read)")
 
 // engine is the dialect that the project in the current folder has migrations for; empty where that is not one.
 func engine() (string, error) {
@@ -168,7 +175,8 @@ func (m *migrations) directory(name string) (migrationDir, error) {
 		}
 		if path = f.migrations; !f.hasMigrations() {
 			if f.above != nil && f.above.hasMigrations() {
-				return migrationDir{}, fmt.Errorf("%w, or name them with --dir %s", f.elsewhere("migrations"), shellWord(fromHere(f.above.migrations)))
+				return migrationDir{}, fmt.Errorf("%w, or name them with --dir %s",
+					f.elsewhere("migrations"), shellWord(fromHere(f.above.migrations)))
 			}
 			if err := notEmbedded(name); err != nil {
 				return migrationDir{}, err
@@ -204,9 +212,12 @@ func notEmbedded(name string) error {
 	}
 	switch {
 	case f.hasMigrations():
-		return fmt.Errorf("the migrations of this project, in %s, are for %s, and the database is %s: correct DATABASE_URL or --url, or name the directory with --dir", fromHere(f.migrations), kinds[0], kinds[1])
+		return fmt.Errorf("the migrations of this project, in %s, are for %s, and the database is %s: "+
+			"correct DATABASE_URL or --url, or name the directory with --dir",
+			fromHere(f.migrations), kinds[0], kinds[1])
 	case isFile("atlas.sum"):
-		return errors.New("this folder is a directory of migrations itself: name it with --dir ., or run this in the folder of go.mod")
+		return errors.New("this folder is a directory of migrations itself: " +
+			"name it with --dir ., or run this in the folder of go.mod")
 	}
 	return nil
 }
@@ -255,11 +266,13 @@ func (d migrationDir) writable(command string) error {
 	if d.path != "" {
 		sum := filepath.Join(d.path, "atlas.sum")
 		if info, err := os.Lstat(sum); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: put what it leads to in its place", sum)
+			return fmt.Errorf("%s is a symbolic link, through which authgraph does not write: "+
+				"put what it leads to in its place", sum)
 		}
 		return nil
 	}
-	return fmt.Errorf("the embedded migrations cannot be changed: run this where the folder migrate is, or name a directory, as in: %s --dir path/to/migrations", command)
+	return fmt.Errorf("the embedded migrations cannot be changed: run this where the folder migrate is, "+
+		"or name a directory, as in: %s --dir path/to/migrations", command)
 }
 
 // localPath is the path that a file:// URL, as the Atlas CLI takes it, or a plain path means.
@@ -296,7 +309,8 @@ func (m *migrations) desired(name string) (to planner.State, source string, err 
 		}
 	}
 	if f.installed {
-		return nil, "", fmt.Errorf("the schema of this project is missing, %s: restore it from git, or name another with --to", filepath.Join(f.ent, "schema"))
+		return nil, "", fmt.Errorf("the schema of this project is missing, %s: "+
+			"restore it from git, or name another with --to", filepath.Join(f.ent, "schema"))
 	}
 	return planner.Tables(entmigrate.Tables...), "compiled-in schema", nil
 }
@@ -371,7 +385,8 @@ func (f folders) held(root string) error {
 			continue
 		}
 		if _, err := files.Stat(inside); err != nil {
-			return fmt.Errorf("%s leads out of the module by a symbolic link, and is not read: put what it leads to in its place, or name that with --dir or --to", fromHere(name))
+			return fmt.Errorf("%s leads out of the module by a symbolic link, and is not read: "+
+				"put what it leads to in its place, or name that with --dir or --to", fromHere(name))
 		}
 	}
 	return nil
@@ -439,7 +454,8 @@ func (m *migrations) workshop() (*workshop, error) {
 			return nil, err
 		}
 		if of != dialect.SQLite {
-			return nil, fmt.Errorf("%w; the work is done in a scratch database beside it, or in an empty one named with --dev-url", errNoDatabase)
+			return nil, fmt.Errorf("%w; the work is done in a scratch database beside it, "+
+				"or in an empty one named with --dev-url", errNoDatabase)
 		}
 		open := func(ctx context.Context) (*planner.Dev, error) { return planner.Scratch(ctx, "sqlite://dev.db") }
 		return &workshop{dialect: of, name: "scratch SQLite file", open: open}, nil

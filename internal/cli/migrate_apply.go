@@ -48,8 +48,10 @@ Ctrl-C, running it again goes on exactly where it stopped.`,
 	flags.BoolVar(&verbose, "verbose", false, "print every statement with its duration")
 	flags.BoolVar(&opts.AllowDirty, "allow-dirty", false, "add the tables to a database that already holds others")
 	flags.StringVar(&opts.Baseline, "baseline", "", "take a database without history to be at this `version`")
-	flags.BoolVar(&opts.AcceptEdit, "accept-edit", false, "go on with a half-applied file if its edited statements have not run")
-	flags.DurationVar(&opts.LockTimeout, "lock-timeout", history.DefaultLockTimeout, "how long to wait for another apply")
+	flags.BoolVar(&opts.AcceptEdit, "accept-edit", false,
+		"go on with a half-applied file if its edited statements have not run")
+	flags.DurationVar(&opts.LockTimeout, "lock-timeout", history.DefaultLockTimeout,
+		"how long to wait for another apply")
 	return cmd
 }
 
@@ -103,7 +105,9 @@ func (m *migrations) apply(ctx context.Context, opts migrate.ApplyOptions, verbo
 	if m.format == formatJSON {
 		result := applyResult{source: src, Report: report}
 		if isStmt {
-			result.Failed = &failedStatement{stmt.File, stmt.Line, stmt.Index, stmt.Total, stmt.Kept, stmt.Stmt, stmt.Err.Error()}
+			result.Failed = &failedStatement{
+				stmt.File, stmt.Line, stmt.Index, stmt.Total, stmt.Kept, stmt.Stmt, stmt.Err.Error(),
+			}
 		}
 		if err == nil || isStmt {
 			err = errors.Join(err, m.printJSON(result))
@@ -168,7 +172,8 @@ func (m *migrations) printReport(r *migrate.Report) {
 		for _, f := range r.Applied {
 			m.printDryRun(f)
 		}
-		fmt.Fprintf(m.stderr, "dry run: %s would be applied, nothing was executed\n", count(len(r.Applied), "migration"))
+		fmt.Fprintf(m.stderr, "dry run: %s would be applied, nothing was executed\n",
+			count(len(r.Applied), "migration"))
 	default:
 		fmt.Fprintf(m.stdout, "applied %s: the database is at version %s\n", count(len(r.Applied), "migration"), at)
 	}

@@ -40,7 +40,8 @@ func TestApplyNamesRecoveredStatements(t *testing.T) {
 		again := start(t, program, url, "migrate", "apply", "--allow-dirty", "--dir", files, "--verbose")
 		require.NoError(t, again.Run(), "stderr: %s", &again.stderr)
 		out := again.stdout.String()
-		assert.Contains(t, out, "  1/2  recovered: it took effect in the apply that was cut off\n    ALTER TABLE fruit ADD COLUMN a int NULL;\n")
+		assert.Contains(t, out, "  1/2  recovered: it took effect in the apply that was cut off\n"+
+			"    ALTER TABLE fruit ADD COLUMN a int NULL;\n")
 		assert.Regexp(t, `(?m)^1_pick.sql  2 statements  \S+  \(recovered: statement 1\)$`, out)
 	})
 }
@@ -55,14 +56,16 @@ func TestApplySaysThatItWaits(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, conn.Close()) })
 		var got bool
-		require.NoError(t, conn.QueryRowContext(t.Context(), "SELECT GET_LOCK("+mysqltest.MigrationLock+", 60)").Scan(&got))
+		lock := "SELECT GET_LOCK(" + mysqltest.MigrationLock + ", 60)"
+		require.NoError(t, conn.QueryRowContext(t.Context(), lock).Scan(&got))
 		require.True(t, got)
 		r := start(t, program, url, "migrate", "apply")
 		require.NoError(t, r.Start())
 		mysqltest.Eventually(t, "it waits", func() bool {
 			return slices.ContainsFunc(statements(t, server), func(s statement) bool {
 				// The first try does not wait: its timeout is 0.
-				return strings.Contains(s.text, "GET_LOCK('authgraph_migrate_") && strings.HasSuffix(s.text, ", 60)") && s.database == database
+				return strings.Contains(s.text, "GET_LOCK('authgraph_migrate_") &&
+					strings.HasSuffix(s.text, ", 60)") && s.database == database
 			})
 		})
 		_, err = conn.ExecContext(t.Context(), "DO RELEASE_LOCK("+mysqltest.MigrationLock+")")

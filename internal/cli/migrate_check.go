@@ -78,7 +78,8 @@ func (m *migrations) printCheck(r checkResult, dir migrationDir) error {
 		fmt.Fprintln(m.stderr, "in step: the directory leads to the desired schema")
 	case m.format == formatGitHub:
 		m.annotation("error", dir.file("atlas.sum"), 0, "migration missing",
-			"no migration leads to the schema; plan it with "+m.command("migrate diff")+" NAME, which would write:\n"+r.SQL)
+			"no migration leads to the schema; plan it with "+m.command("migrate diff")+
+				" NAME, which would write:\n"+r.SQL)
 	default:
 		fmt.Fprint(m.stdout, r.SQL)
 	}

@@ -97,6 +97,7 @@ func (m *migrations) printPlan(plan *planner.Plan, dir migrationDir, dryRun bool
 // warnDestructive says what a plan loses, in every format.
 func (m *migrations) warnDestructive(plan *planner.Plan) {
 	for _, change := range plan.Destructive {
-		fmt.Fprintf(m.stderr, "warning: %s %s; once that is reviewed, put -- atlas:nolint destructive above the statement, or lint refuses it\n", plan.File, change)
+		fmt.Fprintf(m.stderr, "warning: %s %s; once that is reviewed, "+
+			"put -- atlas:nolint destructive above the statement, or lint refuses it\n", plan.File, change)
 	}
 }

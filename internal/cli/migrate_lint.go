@@ -125,7 +125,8 @@ func (m *migrations) sumUp(r *lint.Report, strict bool) error {
 	if warnings > 0 {
 		found = append(found, count(warnings, "warning"))
 	}
-	summary := fmt.Sprintf("looked at %s, found %s", count(len(r.Files), "file"), cmp.Or(strings.Join(found, ", "), "no problems"))
+	summary := fmt.Sprintf("looked at %s, found %s",
+		count(len(r.Files), "file"), cmp.Or(strings.Join(found, ", "), "no problems"))
 	switch {
 	case errs > 0 || strict && warnings > 0:
 		return &findings{summary + ": " + advice}
@@ -145,7 +146,8 @@ func (o lintOptions) baseDir(ctx context.Context, dir migrationDir) (directory.D
 	case o.base != "":
 		return directory.Open(localPath(o.base))
 	case o.gitBase != "" && dir.path == "":
-		return nil, errors.New("--git-base needs a directory in a git repository: run this where the folder migrate is, or name one with --dir")
+		return nil, errors.New("--git-base needs a directory in a git repository: " +
+			"run this where the folder migrate is, or name one with --dir")
 	case o.gitBase != "":
 		return dirAtBase(ctx, dir.path, o.gitBase)
 	}

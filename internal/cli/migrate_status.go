@@ -89,7 +89,8 @@ func (m *migrations) printPartial(p *migrate.Partial, err error) {
 	answer, next := oneLine(p.Error), m.goOn()
 	if p.InDoubt {
 		answer = "none: it is running now, or was cut off while running"
-		next = "run " + m.command("migrate apply") + ": it waits, finds out whether the statement took effect, and goes on"
+		next = "run " + m.command("migrate apply") + ": it waits, " +
+			"finds out whether the statement took effect, and goes on"
 	}
 	fmt.Fprintf(m.stdout, "half applied  %s: %d of %d statements\n", p.File, p.Applied, p.Total)
 	if p.Stmt != "" {

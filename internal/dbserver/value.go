@@ -32,7 +32,8 @@ var (
 	// serverError is how the driver begins an error of the server.
 	serverError = regexp.MustCompile(`Error (\d+)(?: \(\w{5}\))?: `)
 	// afterValue is a text of the server that says behind the value where it is.
-	afterValue = regexp.MustCompile(`(?s)^(?:Duplicate entry '.*' for (key '[^']*')|Incorrect .* for (column \S+ at row \d+))$`)
+	afterValue = regexp.MustCompile(`(?s)^(?:Duplicate entry '.*' for (key '[^']*')|` +
+		`Incorrect .* for (column \S+ at row \d+))$`)
 )
 
 // HideValue is the text of an error without the value of a row, which may be an address or a hash.
