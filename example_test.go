@@ -28,6 +28,7 @@ func Example() {
 	defer client.Close()
 
 	u := client.User.Create().SetName("Ada").SetEmail("Ada@Example.com").SaveX(ctx)
+	// The hash only shows the graph. Package auth makes tokens and stores their hashes.
 	client.Session.Create().SetUser(u).SetTokenHash("9f86d081").SetExpiresAt(time.Now().Add(time.Hour)).SaveX(ctx)
 	sessions := u.QuerySessions().AllX(ctx)
 

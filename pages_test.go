@@ -121,6 +121,7 @@ const around = `package page
 
 import (
 	"context"
+	"encoding/base64"
 	"log"
 	"os"
 	"time"

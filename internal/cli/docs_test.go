@@ -35,6 +35,7 @@ var notRun = map[string]string{
 	"make bench-purge":      "it takes hours",
 	"make bench-migrations": "it takes hours, npm and the Atlas CLI",
 	"make bench ROWS=10M BENCHFLAGS='-rounds 30'":                      "it takes hours",
+	"git clone https://github.com/authgraph/authgraph && cd authgraph": "it needs the network",
 	"go mod init example.com/app":                                      "the folder is a module already",
 	"authgraph init --db mysql":                                        compiles,
 	"authgraph add schema auth --db mysql":                             compiles,
