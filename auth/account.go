@@ -96,24 +96,6 @@ func (s *Service) RevokeAll(ctx context.Context, userID int) error {
 	return err
 }
 
-// holding runs fn in a transaction that holds the row of the one user that matches.
-// It is an [ErrNotFound] if none does.
-func (s *Service) holding(
-	ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error, which ...predicate.User,
-) error {
-	return s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		q := tx.User.Query().Where(which...)
-		q.Modify(forUpdate)
-		switch _, err := q.OnlyID(ctx); {
-		case ent.IsNotFound(err):
-			return ErrNotFound
-		case err != nil:
-			return fmt.Errorf("find an account: %w", err)
-		}
-		return fn(ctx, tx)
-	})
-}
-
 // revokeAll ends every session and refresh token of a user, whose row the transaction holds.
 func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (int, error) {
 	n, err := tx.Session.Update().Where(session.UserID(userID), session.IsActive(true)).SetIsActive(false).Save(ctx)
@@ -223,11 +205,4 @@ func restorable(now time.Time) predicate.User {
 
 func restore(up *ent.UserUpdate) {
 	up.SetIsDeleted(false).ClearDeletedAt().ClearReActivateAvailableAt()
-}
-
-func wrap(err error, doing string) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -66,9 +66,9 @@ func New(client *ent.Client, cfg Config) (*Service, error) {
 // ctx is done, whose error it then returns. The client stays open.
 func (s *Service) Close(ctx context.Context) error { return s.touch.close(ctx) }
 
-// ClockTolerance is how far apart the clocks of replicas may be. What was created later than that from now was written
-// by a wrong clock, and so were its ends: such a session, code or refresh token counts as ended, and such a code counts
-// against no budget.
+// ClockTolerance is how far apart the clocks of replicas may be. A row created further in the future than this came
+// from a wrong clock, so its expiry is wrong too. Such a session, code or refresh token counts as ended, and such a
+// code counts against no budget.
 const ClockTolerance = 5 * time.Minute
 
 // ahead reports whether a row was created by a wrong clock.

@@ -179,7 +179,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// validate is a [*ConfigError] if the configuration cannot be used.
+// validate is a [*ConfigError] if the configuration, with its defaults, cannot be used.
 func (c *Config) validate() error {
 	bad := func(field, reason, fix string) error { return &ConfigError{Field: field, Reason: reason, Fix: fix} }
 	if len(c.Keys.reveal()) == 0 {
@@ -198,10 +198,10 @@ func (c *Config) validate() error {
 		{"Password.MinLength", c.Password.MinLength}, {"Password.MaxLength", c.Password.MaxLength},
 		{"Lockout.MaxFailures", c.Lockout.MaxFailures}, {"OTP.MaxAttempts", c.OTP.MaxAttempts},
 		{"OTP.Budget", c.OTP.Budget}, {"Refresh.GraceUses", c.Refresh.GraceUses},
-		{"Session.MaxPerUser", c.Session.MaxPerUser + 1},
+		{"Session.MaxPerUser", c.Session.MaxPerUser},
 	} {
 		switch {
-		case n.value < 1:
+		case n.value < 0:
 			return bad(n.field, "is negative", "leave it out for the default")
 		case n.value > math.MaxInt32:
 			return bad(n.field, "is above what the column holds", fmt.Sprintf("take at most %d", math.MaxInt32))
@@ -234,8 +234,8 @@ func (c *Config) validate() error {
 	return nil
 }
 
-// problem is the error of [New] for a configuration, which may have no keys.
-func (c Config) problem() error {
+// validateWithoutKeys is validate for a use that needs no keys: there may be none.
+func (c Config) validateWithoutKeys() error {
 	if len(c.Keys.reveal()) == 0 {
 		c.Keys = NewKeys(make([]byte, minKey))
 	}

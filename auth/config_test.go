@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -80,6 +81,16 @@ func TestConfigThatCannotBeUsedIsRefusedByTheNameOfItsField(t *testing.T) {
 		}
 		assert.Nil(t, s)
 	}
+}
+
+func TestLargestCountIsNotCalledNegative(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mysqltest.SQLite(t))
+	_, err := auth.New(w.client, auth.Config{
+		Keys: auth.NewKeys(w.key), Session: auth.SessionPolicy{MaxPerUser: math.MaxInt},
+	})
+	assert.EqualError(t, err,
+		"auth: config: Session.MaxPerUser is above what the column holds: take at most 2147483647")
 }
 
 // The defaults as a caller meets them: what is allowed at the limit, and not beyond it.

@@ -109,7 +109,7 @@ func (p Purged) Total() (rows int) {
 // with the error, as after any error. Errors of the database are those of the package.
 func Purge(ctx context.Context, client *ent.Client, cfg Config, opts PurgeOptions) (Purged, error) {
 	cfg.setDefaults()
-	if err := cfg.problem(); err != nil {
+	if err := cfg.validateWithoutKeys(); err != nil {
 		return Purged{}, err
 	}
 	return (&Service{client: client, cfg: cfg}).Purge(ctx, opts)

@@ -11,6 +11,8 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
+// This file shapes the queries that Ent builds. Those written by hand are in sql.go.
+
 // readable has Ent read the booleans of users as [ownerColumns] does.
 func readable(sel *entsql.Selector) {
 	var rest []string

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -37,7 +36,10 @@ func (s *Service) startFamily(ctx context.Context, tx *ent.Client, userID int) (
 	if err != nil {
 		return Token{}, err
 	}
-	return token, s.addRefresh(ctx, tx, userID, token, s.now().Add(s.cfg.Refresh.Absolute))
+	if err := s.addRefresh(ctx, tx, userID, token, s.now().Add(s.cfg.Refresh.Absolute)); err != nil {
+		return Token{}, err
+	}
+	return token, nil
 }
 
 func (s *Service) addRefresh(ctx context.Context, tx *ent.Client, userID int, t Token, expires time.Time) error {
@@ -64,82 +66,94 @@ func (s *Service) Rotate(ctx context.Context, t Token) (Token, *User, error) {
 	if err != nil {
 		return Token{}, nil, err
 	}
-	var r rotation
-	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		r = rotation{from: t, to: next, now: s.now(), event: Event{Action: ActionRotate}}
-		return s.rotate(ctx, tx, &r)
+	var done rotation
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+		done, err = s.rotate(ctx, tx, t, next, s.now())
+		return err
 	})
 	if err != nil {
 		return Token{}, nil, err
 	}
-	s.observe(ctx, r.event)
-	if r.event.Action == ActionReuse {
+	s.observe(ctx, Event{Action: done.action, UserID: done.userID, Count: done.revoked})
+	if done.action == ActionReuse {
 		return Token{}, nil, ErrReuse
 	}
-	return next, r.user, nil
+	return next, done.user, nil
 }
 
-// rotation is one exchange of a refresh token and what came of it.
+// rotation is what came of a token that was presented.
 type rotation struct {
-	from, to Token
-	now      time.Time
-	event    Event
-	user     *User
+	action Action // ActionRotate, ActionGrace or ActionReuse
+	userID int
+	// user is nil for ActionReuse, and only then revoked counts tokens.
+	user    *User
+	revoked int
 }
 
-// rotate makes a rotation in the caller's transaction. Where it finds reuse it
-// returns nil, so that the revocation is committed.
-func (s *Service) rotate(ctx context.Context, tx *ent.Client, r *rotation) error {
-	exchanged, err := s.exchange(ctx, tx, r)
+// rotate exchanges from for to in the caller's transaction. If it finds reuse it returns no error, so that the
+// revocation is committed.
+func (s *Service) rotate(ctx context.Context, tx *ent.Client, from, to Token, now time.Time) (rotation, error) {
+	action := ActionRotate
+	exchanged, err := s.exchange(ctx, tx, from, to, now)
 	if err != nil {
-		return err
+		return rotation{}, err
 	}
 	if !exchanged {
-		used, err := s.exchangedBefore(ctx, tx, r)
+		used, err := exchangedBefore(ctx, tx, from, now)
 		if err != nil {
-			return err
+			return rotation{}, err
 		}
-		granted, err := s.useGrace(ctx, tx, used, r)
+		granted, err := s.useGrace(ctx, tx, used, to, now)
 		if err != nil {
-			return err
+			return rotation{}, err
 		}
 		if !granted {
-			return s.revokeReused(ctx, tx, r)
+			revoked, err := s.revokeFrom(ctx, tx, from.hash())
+			return rotation{action: ActionReuse, userID: used.UserID, revoked: revoked}, err
 		}
-		r.event.Action = ActionGrace
+		action = ActionGrace
 	}
-	return s.addNext(ctx, tx, r)
+	u, err := s.addNext(ctx, tx, from, to, now)
+	if err != nil {
+		return rotation{}, err
+	}
+	return rotation{action: action, userID: u.ID, user: u}, nil
 }
 
 // exchange marks the token as exchanged, if it is one that can be.
-func (s *Service) exchange(ctx context.Context, tx *ent.Client, r *rotation) (bool, error) {
+func (s *Service) exchange(ctx context.Context, tx *ent.Client, from, to Token, now time.Time) (bool, error) {
 	const query = `UPDATE refresh_tokens` +
 		` SET updated_at = ?, is_revoked = true, revoked_at = ?, replaced_by_token_hash = ?` +
 		` WHERE token_hash = ? AND (NOT is_revoked AND expires_at > ? AND created_at > ? AND created_at <= ?)`
-	n, err := execute(ctx, tx, query, updatedNow(), r.now, r.to.hash(),
-		r.from.hash(), r.now, r.now.Add(-s.cfg.Refresh.Idle), r.now.Add(ClockTolerance))
+	n, err := execute(ctx, tx, query, updatedNow(), now, to.hash(),
+		from.hash(), now, now.Add(-s.cfg.Refresh.Idle), now.Add(ClockTolerance))
 	return n > 0, wrap(err, "rotate a refresh token")
 }
 
 // exchangedBefore finds a token that was not exchanged now because it was before.
 // The error is [ErrRefresh] if it was not.
-func (s *Service) exchangedBefore(ctx context.Context, tx *ent.Client, r *rotation) (*ent.RefreshToken, error) {
-	t, err := findRefresh(ctx, tx, r.from.hash())
+func exchangedBefore(ctx context.Context, tx *ent.Client, from Token, now time.Time) (*ent.RefreshToken, error) {
+	t, err := findRefresh(ctx, tx, from.hash())
 	switch {
 	case ent.IsNotFound(err):
 		return nil, ErrRefresh
 	case err != nil:
 		return nil, fmt.Errorf("rotate a refresh token: %w", err)
-	case t.ReplacedByTokenHash == nil, !t.ExpiresAt.After(r.now):
+	case t.ReplacedByTokenHash == nil, !t.ExpiresAt.After(now):
 		return nil, ErrRefresh
 	}
-	r.event.UserID = t.UserID
 	return t, nil
 }
 
-// useGrace takes one of the grace uses of a token that was exchanged, and puts the
-// new token in the place of its successor.
-func (s *Service) useGrace(ctx context.Context, tx *ent.Client, used *ent.RefreshToken, r *rotation) (bool, error) {
+// useGrace takes one of the grace uses of a token that was exchanged, and puts the new token in the place of its
+// successor. A token that is presented is in one of four states:
+//   - never exchanged: exchange takes it, and useGrace is not called.
+//   - exchanged, grace over, in time or in uses: reuse.
+//   - exchanged, within the grace, successor used: reuse, because the answer was not lost.
+//   - exchanged, within the grace, successor unused: granted.
+func (s *Service) useGrace(
+	ctx context.Context, tx *ent.Client, used *ent.RefreshToken, to Token, now time.Time,
+) (granted bool, err error) {
 	if s.cfg.Refresh.Grace == 0 {
 		return false, nil
 	}
@@ -148,10 +162,10 @@ func (s *Service) useGrace(ctx context.Context, tx *ent.Client, used *ent.Refres
 		Where(
 			refreshtoken.ID(used.ID),
 			refreshtoken.ReplacedByTokenHash(*used.ReplacedByTokenHash),
-			refreshtoken.RevokedAtGT(r.now.Add(-s.cfg.Refresh.Grace)),
+			refreshtoken.RevokedAtGT(now.Add(-s.cfg.Refresh.Grace)),
 			refreshtoken.GraceUsesLT(uses),
 		).
-		AddGraceUses(1).SetReplacedByTokenHash(r.to.hash()).
+		AddGraceUses(1).SetReplacedByTokenHash(to.hash()).
 		Save(ctx)
 	if err != nil || n == 0 {
 		return false, wrap(err, "use the grace of a refresh token")
@@ -160,7 +174,7 @@ func (s *Service) useGrace(ctx context.Context, tx *ent.Client, used *ent.Refres
 	// token of this family, one did not get it from us.
 	n, err = tx.RefreshToken.Update().
 		Where(refreshtoken.TokenHash(*used.ReplacedByTokenHash), refreshtoken.IsRevoked(false)).
-		SetIsRevoked(true).SetRevokedAt(r.now).SetReplacedByTokenHash(r.to.hash()).SetGraceUses(uses).
+		SetIsRevoked(true).SetRevokedAt(now).SetReplacedByTokenHash(to.hash()).SetGraceUses(uses).
 		Save(ctx)
 	if err != nil || n == 1 {
 		return err == nil, wrap(err, "use the grace of a refresh token")
@@ -172,30 +186,22 @@ func (s *Service) useGrace(ctx context.Context, tx *ent.Client, used *ent.Refres
 	return false, wrap(err, "use the grace of a refresh token")
 }
 
-// revokeReused revokes the family of a token that was presented again.
-func (s *Service) revokeReused(ctx context.Context, tx *ent.Client, r *rotation) (err error) {
-	r.event.Action = ActionReuse
-	r.event.Count, err = s.revokeFrom(ctx, tx, r.from.hash())
-	return err
-}
-
 // refreshQuery finds the token by the unique index of token_hash and the user by the primary key.
 const refreshQuery = `SELECT t.expires_at, ` + ownerColumns + `
 	FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`
 
 // addNext adds the new token for the owner of the old one. If the owner is locked or deleted the error rolls the
 // exchange back, so that the old token works again after the lock.
-func (s *Service) addNext(ctx context.Context, tx *ent.Client, r *rotation) error {
+func (s *Service) addNext(ctx context.Context, tx *ent.Client, from, to Token, now time.Time) (*User, error) {
 	var expires time.Time
-	o, err := loadOwned(ctx, tx, refreshQuery, r.from.hash(), &expires)
+	o, err := loadOwned(ctx, tx, refreshQuery, from.hash(), &expires)
 	switch {
 	case err != nil:
-		return fmt.Errorf("rotate a refresh token: %w", err)
-	case o == nil || !o.usable(r.now):
-		return ErrRefresh
+		return nil, fmt.Errorf("rotate a refresh token: %w", err)
+	case o == nil || !o.isUsable(now):
+		return nil, ErrRefresh
 	}
-	r.user, r.event.UserID = &o.user, o.user.ID
-	return s.addRefresh(ctx, tx, o.user.ID, r.to, expires)
+	return &o.user, s.addRefresh(ctx, tx, o.user.ID, to, expires)
 }
 
 // revokeFrom revokes the token with a hash and all that descend from it, and returns how many were live. A rotation at
@@ -231,7 +237,8 @@ func (s *Service) revokeFrom(ctx context.Context, tx *ent.Client, hash string) (
 		}
 		hash = *t.ReplacedByTokenHash
 	}
-	return revoked, errors.New("revoke a family of refresh tokens: it is longer than any that was made here")
+	return revoked, fmt.Errorf("revoke a family of refresh tokens: the chain is longer than %d tokens: "+
+		"the rows of user %d are corrupt, delete them", maxFamily, userID)
 }
 
 // findRefresh reads what a rotation needs of a token and locks its row until the transaction ends.
@@ -252,8 +259,7 @@ const maxFamily = 1 << 20
 // an unknown or ended token is not an error.
 func (s *Service) RevokeRefresh(ctx context.Context, t Token) error {
 	revoked := 0
-	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		var err error
+	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		revoked, err = s.revokeFrom(ctx, tx, t.hash())
 		return err
 	})

@@ -85,7 +85,7 @@ func (r *report) add(failed, warned bool, f Finding) {
 
 func (r *report) config(c Config) {
 	var bad *ConfigError
-	if errors.As(c.problem(), &bad) {
+	if errors.As(c.validateWithoutKeys(), &bad) {
 		r.add(true, false, Finding{
 			Rule: "config.valid", Setting: bad.Field, Value: bad.Reason, Limit: "usable", Source: "this package",
 			Text: "A service with this configuration does not start.",

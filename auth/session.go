@@ -120,7 +120,7 @@ func (s *Service) CheckSession(ctx context.Context, t Token) (*Session, *User, e
 		return nil, nil, fmt.Errorf("check a session: %w", err)
 	}
 	now := s.now()
-	if c == nil || !c.active || !c.usable(now) || !s.isLive(&c.session, now) {
+	if c == nil || !c.active || !c.isUsable(now) || !s.isLive(&c.session, now) {
 		return nil, nil, ErrSession
 	}
 	if !c.session.LastUsedAt.Add(s.cfg.Session.TouchInterval).After(now) {

@@ -68,7 +68,7 @@ func (s *Service) signIn(ctx context.Context, email, password string, d Device) 
 // prove verifies the password of the account that a value finds. If the hash was
 // made with weaker parameters than new hashes are, it returns a new one.
 func (s *Service) prove(
-	ctx context.Context, password string, by account, value any,
+	ctx context.Context, password string, by lookup, value any,
 ) (u *ent.User, rehashed string, err error) {
 	u, err = repeat(ctx, s, func(ctx context.Context) (*ent.User, error) { return loadUser(ctx, s.client, by, value) })
 	if err != nil {

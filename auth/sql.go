@@ -9,9 +9,9 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
-// This file sends the statements that are written by hand: those of the paths
-// that every request or sign-in takes. Building them costs Ent as much as a third
-// of their round trip. The hooks and interceptors of a client do not see them.
+// This file sends the statements that are written by hand: those of the paths that every request or sign-in takes.
+// Building them costs Ent as much as a third of their round trip. The hooks and interceptors of a client do not see
+// them. The statements that Ent builds are shaped in query.go.
 
 // scanRow scans the row of a query for at most one, and reports whether there is one.
 // It reads to the end, because reading what is left in Close does not end with ctx.
@@ -55,8 +55,8 @@ type owner struct {
 	lockUntil sql.NullTime
 }
 
-// usable is [usable] of what was read.
-func (o *owner) usable(now time.Time) bool {
+// isUsable is the predicate [usable] of what was read.
+func (o *owner) isUsable(now time.Time) bool {
 	return !o.deleted && !(o.lockUntil.Valid && o.lockUntil.Time.After(now))
 }
 
@@ -92,16 +92,16 @@ func decodeAvatar(column []byte) *schematype.Avatar {
 	return &avatar
 }
 
-// account is how [loadUser] finds a user.
-type account int
+// lookup is how [loadUser] finds a user.
+type lookup int
 
 const (
-	activeByEmail account = iota
+	activeByEmail lookup = iota
 	activeByID
 	deletedByEmail
 )
 
-func (by account) query() string {
+func (by lookup) query() string {
 	const all = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id,` +
 		` avatar, is_email_verified = 1, last_login_at, failed_login_attempts, lock_until, is_deleted <> 0,` +
 		` deleted_at, re_activate_available_at FROM users WHERE `
@@ -116,7 +116,7 @@ func (by account) query() string {
 }
 
 // loadUser is the user that a value finds, without edges, or nil.
-func loadUser(ctx context.Context, client *ent.Client, by account, value any) (*ent.User, error) {
+func loadUser(ctx context.Context, client *ent.Client, by lookup, value any) (*ent.User, error) {
 	var u ent.User
 	var avatar []byte
 	found, err := scanRow(ctx, client, by.query(), []any{value},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
@@ -43,6 +44,24 @@ func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.C
 		default:
 			return false, &UnknownError{Err: err}
 		}
+	})
+}
+
+// holding runs fn in a transaction that holds the row of the one user that matches.
+// It is an [ErrNotFound] if none does.
+func (s *Service) holding(
+	ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error, which ...predicate.User,
+) error {
+	return s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		q := tx.User.Query().Where(which...)
+		q.Modify(forUpdate)
+		switch _, err := q.OnlyID(ctx); {
+		case ent.IsNotFound(err):
+			return ErrNotFound
+		case err != nil:
+			return fmt.Errorf("find an account: %w", err)
+		}
+		return fn(ctx, tx)
 	})
 }
 
@@ -100,4 +119,12 @@ func ended(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	return err
+}
+
+// wrap says what was being done when err came about; it is nil if err is.
+func wrap(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }
