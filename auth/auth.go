@@ -7,16 +7,16 @@
 //
 // The package sends no mail and sets no cookie. It returns codes and tokens to hand out, and stores only their hashes.
 //
-// One conditional write takes every decision, by the number of rows it matched. Nothing is read first and written
-// later. What a caller's error must not undo, such as a counted attempt or a revoked token family, is committed before
-// the error is returned.
+// One conditional write takes every decision, by the number of rows it matched. A read may find the row before; the
+// write repeats the condition and decides. What a caller's error must not undo, such as a counted attempt or a revoked
+// token family, is committed before the error is returned.
 //
 // # Errors
 //
 // Branch on errors with [errors.Is] and [errors.As]. Errors for the outside world do not tell whether an account
-// exists. Two errors come from the database, and any method with a context may return them: after [*UnavailableError]
-// nothing was changed and the call may be repeated; after [*UnknownError] the change may have happened. Every method
-// ends shortly after its context does.
+// exists. Two errors come from the database, and any method with a context may return them. After an
+// [*UnavailableError] the call may be repeated: nothing was changed but the count of a guess, and what a purge deleted
+// before. After an [*UnknownError] the change may have happened. Every method ends within a second of its context.
 //
 // # Statements written by hand
 //
@@ -62,8 +62,8 @@ func New(client *ent.Client, cfg Config) (*Service, error) {
 	return s, nil
 }
 
-// Close waits for the writes in the background, a few seconds at most, or until
-// ctx is done, whose error it then returns. The client stays open.
+// Close waits for the writes in the background, 5 seconds at most, or until ctx is done, whose error it then returns.
+// The client stays open, and the methods go on answering. Only [Service.CheckSession] no longer writes last uses.
 func (s *Service) Close(ctx context.Context) error { return s.touch.close(ctx) }
 
 // ClockTolerance is how far apart the clocks of replicas may be. A row created further in the future than this came

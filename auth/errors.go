@@ -22,8 +22,8 @@ var (
 	ErrSession = errors.New("the session does not exist or has ended")
 	// ErrRefresh: the token is not, or no longer, a refresh token.
 	ErrRefresh = errors.New("the refresh token is not valid")
-	// ErrReuse: the refresh token was used before. Its whole family is revoked, and
-	// stays so. It is an [ErrRefresh] too.
+	// ErrReuse: the refresh token was used before. Its whole family is revoked, and stays so. It is an [ErrRefresh]
+	// too: test for ErrReuse first.
 	ErrReuse = fmt.Errorf("%w: it was used before, and all tokens descended from it are revoked", ErrRefresh)
 	// ErrNotFound: there is no such user, or not in a state that allows the call.
 	ErrNotFound = errors.New("there is no such user")
@@ -61,7 +61,7 @@ func (e *PasswordError) Error() string {
 	return fmt.Sprintf("a password has from %d to %d characters", e.MinLength, e.MaxLength)
 }
 
-// InputError is a name or address that cannot be stored. It does not repeat it.
+// InputError is a name, an address or another value that cannot be stored. It does not repeat it.
 type InputError struct {
 	// Field is the column, such as "email".
 	Field string
@@ -91,7 +91,7 @@ func input(err error) error {
 // errUTF8 is what a server would refuse and SQLite would store.
 var errUTF8 = errors.New("is not valid UTF-8")
 
-// LockedError is an account that examines no passwords before Until. It unwraps to [ErrCredentials]. Tell whoever is
+// LockedError is an account that examines no passwords before Until, in UTC. It unwraps to [ErrCredentials]. Tell whoever is
 // signing in no more than that: an email without an account is never locked.
 type LockedError struct{ Until time.Time }
 
@@ -102,7 +102,7 @@ func (e *LockedError) Error() string {
 // Unwrap returns [ErrCredentials].
 func (e *LockedError) Unwrap() error { return ErrCredentials }
 
-// TooSoonError is a code that cannot be issued before RetryAt.
+// TooSoonError is a code that cannot be issued before RetryAt, in UTC.
 type TooSoonError struct{ RetryAt time.Time }
 
 func (e *TooSoonError) Error() string {
@@ -119,7 +119,7 @@ func (e *CodeError) Error() string {
 // Unwrap returns [ErrCode].
 func (e *CodeError) Unwrap() error { return ErrCode }
 
-// NotYetError is an account that cannot be reactivated before RetryAt.
+// NotYetError is an account that cannot be reactivated before RetryAt, in UTC.
 type NotYetError struct{ RetryAt time.Time }
 
 func (e *NotYetError) Error() string {
@@ -142,16 +142,15 @@ func (e *UnknownError) Error() string {
 func (e *UnknownError) Unwrap() error { return e.Err }
 
 // UnavailableError is a call for which the database is not there now: it cannot be reached, takes no writes, has no
-// quorum, or goes on refusing. The call changed nothing, except that a guess at a password or a code may be counted.
-// Answer 503: the same call may succeed later.
+// quorum, or goes on refusing. The call changed nothing, except that a guess at a password or a code may be counted,
+// and that [Purge] keeps the batches before. Answer 503: the same call may succeed later.
 type UnavailableError struct {
 	// Err is the last error of the database or the network.
 	Err error
 }
 
 func (e *UnavailableError) Error() string {
-	return fmt.Sprintf("the database cannot be reached or takes no writes now: nothing was changed, try again later: "+
-		"%v", e.Err)
+	return fmt.Sprintf("the database cannot be reached or takes no writes now: try again later: %v", e.Err)
 }
 
 // Unwrap returns Err.

@@ -2,12 +2,14 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/user"
+	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
 // countGuess counts a guess at u's password before it is examined. It is a [*LockedError] if the guess must not be
@@ -64,18 +66,29 @@ func (s *Service) lockAfter(ctx context.Context, userID int) error {
 	return nil
 }
 
-// Lock locks an account until a time. Nobody can sign in to it meanwhile, and its
-// sessions and refresh tokens are not accepted. A time that has passed ends a lock.
-// The error is [ErrNotFound] if there is no such user. Locking twice is not an error.
+// Lock locks an account until a time. Nobody can sign in to it meanwhile, and its sessions and refresh tokens are not
+// accepted. A time that has passed, such as the zero time, ends a lock. Locking twice is not an error.
+//
+// The error is [ErrNotFound] if there is no such user, and an [*InputError] for a time that the column does not hold: on
+// MySQL TIMESTAMP ends on 2038-01-19 at 03:14:07 UTC (MySQL manual, 13.2.2), on MariaDB 11.5 and later on 2106-02-07.
 func (s *Service) Lock(ctx context.Context, userID int, until time.Time) error {
 	until = until.UTC().Truncate(time.Microsecond)
+	if until.Before(earliest) {
+		until = earliest
+	}
+	tooLate := &InputError{Field: user.FieldLockUntil, Err: errors.New("is later than the column holds")}
+	if until.Year() > 9999 {
+		return tooLate
+	}
 	n, err := insist(ctx, s, func(ctx context.Context) (int, error) {
 		return s.client.User.Update().Where(user.ID(userID)).SetLockUntil(until).Save(ctx)
 	})
-	if err != nil {
+	switch {
+	case mysqlconn.IsServer(err, incorrectTime):
+		return tooLate
+	case err != nil:
 		return fmt.Errorf("lock an account: %w", err)
-	}
-	if n == 0 {
+	case n == 0:
 		return ErrNotFound
 	}
 	s.observe(ctx, Event{Action: ActionLock, UserID: userID, Detail: "by the caller"})

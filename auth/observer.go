@@ -11,29 +11,56 @@ type Action string
 
 // The transitions an [Observer] is told of.
 const (
-	ActionRegister       Action = "register"
-	ActionVerifyEmail    Action = "verify_email"
-	ActionSignIn         Action = "sign_in"
-	ActionSignInFailed   Action = "sign_in_failed"
-	ActionLock           Action = "lock"
+	// ActionRegister: an account was added. Detail is the provider that it came from, if there is one.
+	ActionRegister Action = "register"
+	// ActionVerifyEmail: a code of its own purpose verified an address.
+	ActionVerifyEmail Action = "verify_email"
+	// ActionSignIn: a session and a family of refresh tokens began. Detail is empty for a password, "code" for a code,
+	// or the provider.
+	ActionSignIn Action = "sign_in"
+	// ActionSignInFailed: a password was wrong, or was not examined because the account is locked or does not exist.
+	// Detail says which. The password may also be one for ChangePassword or Reactivate.
+	ActionSignInFailed Action = "sign_in_failed"
+	// ActionLock: guesses at the password locked an account, or Lock set or ended a lock. Detail tells the two apart.
+	ActionLock Action = "lock"
+	// ActionChangePassword: a signed-in user replaced the password. Count is what was revoked.
 	ActionChangePassword Action = "change_password"
-	ActionResetPassword  Action = "reset_password"
-	ActionRehash         Action = "rehash"
-	ActionLink           Action = "link_provider"
-	ActionDelete         Action = "delete"
-	ActionReactivate     Action = "reactivate"
-	ActionChangeRole     Action = "change_role"
-	ActionIssueCode      Action = "issue_code"
-	ActionUseCode        Action = "use_code"
-	ActionCodeFailed     Action = "code_failed"
-	ActionStartSession   Action = "start_session"
+	// ActionResetPassword: a code replaced a password that was lost. Count is what was revoked.
+	ActionResetPassword Action = "reset_password"
+	// ActionRehash: a sign-in renewed a hash of weaker parameters.
+	ActionRehash Action = "rehash"
+	// ActionLink: an account was linked to the provider in Detail. Count is what was revoked because the address had not
+	// been verified before.
+	ActionLink Action = "link_provider"
+	// ActionDelete: an account was marked as deleted. Count is what was revoked.
+	ActionDelete Action = "delete"
+	// ActionReactivate: a deleted account came back, by Reactivate or Restore.
+	ActionReactivate Action = "reactivate"
+	// ActionChangeRole: a user got the role in Detail.
+	ActionChangeRole Action = "change_role"
+	// ActionIssueCode: a code was made for the purpose in Detail.
+	ActionIssueCode Action = "issue_code"
+	// ActionUseCode: a code was right and is used. Detail is its purpose.
+	ActionUseCode Action = "use_code"
+	// ActionCodeFailed: a code was wrong, or there is none to guess at. Detail is the purpose.
+	ActionCodeFailed Action = "code_failed"
+	// ActionStartSession: StartSession started a session.
+	ActionStartSession Action = "start_session"
+	// ActionRevokeSessions: sessions of a user ended. Count is how many.
 	ActionRevokeSessions Action = "revoke_sessions"
-	ActionRevokeAll      Action = "revoke_all"
-	ActionIssueRefresh   Action = "issue_refresh"
-	ActionRotate         Action = "rotate"
-	ActionGrace          Action = "rotate_in_grace"
-	ActionReuse          Action = "reuse_detected"
-	ActionRevokeRefresh  Action = "revoke_refresh"
+	// ActionRevokeAll: RevokeAll ended sessions and refresh tokens of a user. Count is how many.
+	ActionRevokeAll Action = "revoke_all"
+	// ActionIssueRefresh: IssueRefresh started a family of refresh tokens.
+	ActionIssueRefresh Action = "issue_refresh"
+	// ActionRotate: a refresh token was exchanged.
+	ActionRotate Action = "rotate"
+	// ActionGrace: a refresh token that was exchanged before got another successor, within RefreshPolicy.Grace.
+	ActionGrace Action = "rotate_in_grace"
+	// ActionReuse: a refresh token that was exchanged before was presented again. Count is how many tokens of its family
+	// were revoked.
+	ActionReuse Action = "reuse_detected"
+	// ActionRevokeRefresh: RevokeRefresh ended a family. Count is how many of its tokens were live.
+	ActionRevokeRefresh Action = "revoke_refresh"
 )
 
 // Event is a transition that happened. It is committed by the time it is told. It holds no secret and no email address.

@@ -15,12 +15,13 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// Issued is a one-time code to send.
+// Issued is a one-time code to send. Times are UTC, to the microsecond.
 type Issued struct {
 	Code Code
 	// Known is whether the address has an active account. A code is issued either way, so that whoever asks learns
 	// nothing. Send it only where it is meant to arrive.
-	Known     bool
+	Known bool
+	// ExpiresAt is the code's end, OTPPolicy.Lifetime after its beginning.
 	ExpiresAt time.Time
 	// RetryAt is when the next code can be issued.
 	RetryAt time.Time
@@ -28,7 +29,7 @@ type Issued struct {
 
 // IssueCode makes a one-time code for an address and a purpose. Earlier codes for them are worth nothing from then on.
 // The error is a [*TooSoonError] within OTPPolicy.ResendCooldown of the last code or when OTPPolicy.Budget is used up,
-// and an [*InputError] for what cannot be an address. Of calls at once, one succeeds.
+// and an [*InputError] for what cannot be an address or is none of the purposes. Of calls at once, one succeeds.
 func (s *Service) IssueCode(ctx context.Context, email string, kind schematype.OTPType) (*Issued, error) {
 	email = schematype.NormalizeEmail(email)
 	code, err := s.newCode()

@@ -50,8 +50,8 @@ func (a Argon2id) Hash(password string) (string, error) {
 	return hash, nil
 }
 
-// Verify compares in constant time. It takes a hash that would cost more than 4 GiB of
-// memory over all iterations for one that it cannot read.
+// Verify compares in constant time. A hash that would cost more than 4 GiB of memory, summed over its iterations, is
+// treated as unreadable, unless new hashes cost as much.
 func (a Argon2id) Verify(password, hash string) (ok, weak bool, err error) {
 	want := a.params()
 	used, _, _, err := argon2id.DecodeHash(hash)

@@ -106,7 +106,8 @@ func (p Purged) Total() (rows int) {
 // From the first of them on it cannot come back.
 //
 // Cancelling ctx ends the purge: the batch under way is undone. What was deleted before stays deleted and is returned
-// with the error, as after any error. Errors of the database are those of the package.
+// with the error, as after any error. The error is a [*ConfigError] if cfg cannot be used; errors of the database are
+// those of the package.
 func Purge(ctx context.Context, client *ent.Client, cfg Config, opts PurgeOptions) (Purged, error) {
 	cfg.setDefaults()
 	if err := cfg.validateWithoutKeys(); err != nil {
@@ -115,7 +116,7 @@ func Purge(ctx context.Context, client *ent.Client, cfg Config, opts PurgeOption
 	return (&Service{client: client, cfg: cfg}).Purge(ctx, opts)
 }
 
-// Purge is [Purge] with the service's client and policies.
+// Purge deletes what has ended, as the function [Purge] does, with the service's client, policies and clock.
 func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) {
 	opts.setDefaults()
 	var done Purged

@@ -21,7 +21,8 @@ type Token struct{ secret *string }
 // not one is refused where it is used.
 func ParseToken(s string) Token { return Token{secret: &s} }
 
-// Reveal returns the token itself: 43 characters of base64url (RFC 4648, 5) without padding, which are 256 random bits.
+// Reveal returns the token itself. One that a service made is 43 characters of base64url (RFC 4648, 5) without padding,
+// which are 256 random bits. One of [ParseToken] is what was presented, and the zero Token is empty.
 func (t Token) Reveal() string { return reveal(t.secret) }
 
 // String hides the token.
@@ -66,7 +67,8 @@ type Code struct{ secret *string }
 // ParseCode takes a code that a person entered. Spaces are not removed.
 func ParseCode(s string) Code { return Code{secret: &s} }
 
-// Reveal returns the code itself: OTPPolicy.Length digits.
+// Reveal returns the code itself. One that a service made is OTPPolicy.Length digits. One of [ParseCode] is what was
+// entered, and the zero Code is empty.
 func (c Code) Reveal() string { return reveal(c.secret) }
 
 // String hides the code.

@@ -113,7 +113,8 @@ func (s *Service) live() predicate.Session {
 // Sheet, Session Expiration), or the account is locked or deleted.
 //
 // The session's last use is written in the background, at most once in
-// SessionPolicy.TouchInterval. A failure of that write is left to the next call.
+// SessionPolicy.TouchInterval. A failure of that write is left to the next call. After [Service.Close] CheckSession
+// answers as before, but last uses are no longer written.
 func (s *Service) CheckSession(ctx context.Context, t Token) (*Session, *User, error) {
 	c, err := repeat(ctx, s, func(ctx context.Context) (*check, error) { return s.checkSession(ctx, t.hash()) })
 	if err != nil {
@@ -182,22 +183,25 @@ func (s *Service) Sessions(ctx context.Context, userID int) ([]*Session, error) 
 	return out, nil
 }
 
-// SignOut ends the session of a token. Ending a session twice is not an error.
+// SignOut ends the session of a token. Ending a session twice is not an error, nor is an unknown token.
 func (s *Service) SignOut(ctx context.Context, t Token) error {
 	return s.revokeSessions(ctx, 0, session.TokenHash(t.hash()))
 }
 
-// RevokeSession ends one session of a user. It leaves another user's session alone, without an error.
+// RevokeSession ends one session of a user. It leaves another user's session alone, without an error. An unknown user or
+// session is not an error either.
 func (s *Service) RevokeSession(ctx context.Context, userID, sessionID int) error {
 	return s.revokeSessions(ctx, userID, session.UserID(userID), session.ID(sessionID))
 }
 
-// RevokeOtherSessions ends all sessions of a user but the one to keep. Refresh tokens stay.
+// RevokeOtherSessions ends all sessions of a user but the one to keep. Refresh tokens stay. An unknown user is not an
+// error. If keepID is not a session of the user, all of the user's sessions end.
 func (s *Service) RevokeOtherSessions(ctx context.Context, userID, keepID int) error {
 	return s.revokeSessions(ctx, userID, session.UserID(userID), session.IDNEQ(keepID))
 }
 
-// RevokeSessions ends all sessions of a user. Refresh tokens stay: [Service.RevokeAll] ends both.
+// RevokeSessions ends all sessions of a user. Refresh tokens stay: [Service.RevokeAll] ends both. An unknown user is not
+// an error.
 func (s *Service) RevokeSessions(ctx context.Context, userID int) error {
 	return s.revokeSessions(ctx, userID, session.UserID(userID))
 }

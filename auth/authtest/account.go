@@ -537,6 +537,23 @@ var accountRules = []scenario{
 		signIn(t, svc, g.User.Email)
 		require.ErrorIs(t, svc.Lock(ctx, -1, k.clock.Now()), auth.ErrNotFound)
 	}},
+	{name: "Lock takes any time that has passed, and refuses one that cannot be stored", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx := t.Context()
+		u := k.register(t, svc)
+		for _, past := range []time.Time{{}, time.Date(1960, 1, 2, 3, 4, 5, 0, time.UTC)} {
+			require.NoError(t, svc.Lock(ctx, u.ID, k.clock.Now().Add(time.Hour)))
+			require.NoError(t, svc.Lock(ctx, u.ID, past))
+			signIn(t, svc, u.Email)
+		}
+		var refused *auth.InputError
+		require.ErrorAs(t, svc.Lock(ctx, u.ID, k.clock.Now().AddDate(9000, 0, 0)), &refused)
+		// SQLite holds this time, and so does a column that was made a DATETIME.
+		if err := svc.Lock(ctx, u.ID, k.clock.Now().AddDate(100, 0, 0)); err != nil {
+			require.ErrorAs(t, err, &refused)
+			signIn(t, svc, u.Email)
+		}
+	}},
 	{name: "a transition whose caller has gone changes nothing", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		u := k.register(t, svc)

@@ -36,8 +36,8 @@ type options struct{ rounds int }
 // defaultRounds is how often each race is run without [Repeat].
 const defaultRounds = 3
 
-// Repeat sets how often each race is run; default 3. More rounds find rarer races.
-func Repeat(n int) Option { return func(o *options) { o.rounds = n } }
+// Repeat sets how often each race is run; default 3. Less than 1 counts as 1. More rounds find rarer races.
+func Repeat(n int) Option { return func(o *options) { o.rounds = max(1, n) } }
 
 // Run runs every scenario as a parallel subtest. It calls open once for each, from several goroutines: open returns a
 // client for an empty database and closes it in a Cleanup of the test that it gets.
@@ -61,8 +61,9 @@ func Run(t *testing.T, open func(t *testing.T) *ent.Client, opts ...Option) {
 	}
 }
 
-// Soak runs the races over and over on one database until d is over, and each of them
-// at least once. It stops at the first failure. It returns how many races it ran.
+// Soak runs the races one after the other, over and over, until d is over, and each of them at least once. It stops at
+// the first failure, and returns how many races it ran. All of them run on the one database of open, which is called
+// once and returns a client as for [Run]: the database is empty at the beginning. There are no options.
 func Soak(t *testing.T, open func(t *testing.T) *ent.Client, d time.Duration) int {
 	t.Helper()
 	k := newKit(open(t))
