@@ -31,7 +31,7 @@ interrupted leaves everything as it was.`,
 		},
 		ValidArgsFunction: completeEntities,
 		RunE: a.run(func(ctx context.Context, _ []string) error {
-			result, err := i.do(ctx)
+			result, err := i.install(ctx)
 			if err != nil {
 				return err
 			}

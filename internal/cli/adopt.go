@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/authgraph/authgraph/internal/adopt"
+	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/internal/history"
 	"github.com/authgraph/authgraph/internal/planner"
 	"github.com/authgraph/authgraph/internal/registry"
@@ -179,7 +180,7 @@ func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
 	if o.NormalizeEmails && len(r.Addresses) > 0 {
 		next += " --normalize-emails"
 	}
-	wrote, statements := "", count(len(r.Statements), "statement")
+	wrote, statements := "", english.Count(len(r.Statements), "statement")
 	if r.Out != "" {
 		wrote = "wrote " + r.Out + ": "
 	}
@@ -264,7 +265,7 @@ func describe(o adopt.Obstacle) string {
 		}
 		shown = " (id " + strings.Join(ids, ", ") + ")"
 	}
-	return oneLine(fmt.Sprintf("%s: %s: %s%s: %s", at, o.Kind, count(int(o.Rows), noun), shown, o))
+	return oneLine(fmt.Sprintf("%s: %s: %s%s: %s", at, o.Kind, english.Count(int(o.Rows), noun), shown, o))
 }
 
 // adoptSQL is the migration as a file that a database's own client can run.
@@ -276,7 +277,7 @@ func adoptSQL(r adoptResult) string {
 	for _, table := range registry.With("email") {
 		if n := r.Addresses[table]; n > 0 {
 			fmt.Fprintf(&b, "-- Before them, --normalize-emails rewrites the address of %s of table %s.\n",
-				count(int(n), "row"), table)
+				english.Count(int(n), "row"), table)
 		}
 	}
 	fmt.Fprintln(&b, "\n-- Types, keys and checks hold for every row, an id of 0 is kept, times are UTC.")

@@ -23,6 +23,7 @@ import (
 	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
 	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -227,7 +228,7 @@ func (d *demo) walk() error {
 		return err
 	}
 	d.add(&d.walked, "client.User.Query().WithSessions().\nWhere(user.ID(u.ID)).Only(ctx)",
-		fmt.Sprintf("%s with %s", eager.Name, count(len(eager.Edges.Sessions), "session")))
+		fmt.Sprintf("%s with %s", eager.Name, english.Count(len(eager.Edges.Sessions), "session")))
 
 	n, err := client.User.Query().Where(user.ID(u.ID), user.HasSessionsWith(session.IsActive(true))).Count(ctx)
 	if err != nil {
@@ -235,20 +236,20 @@ func (d *demo) walk() error {
 	}
 	d.add(&d.walked, "client.User.Query().Where(user.ID(u.ID),\n"+
 		"user.HasSessionsWith(session.IsActive(true))).Count(ctx)",
-		count(n, "user"))
+		english.Count(n, "user"))
 
 	n, err = u.QueryRefreshTokens().Where(refreshtoken.IsRevoked(false)).Count(ctx)
 	if err != nil {
 		return err
 	}
 	d.add(&d.walked, "u.QueryRefreshTokens().\nWhere(refreshtoken.IsRevoked(false)).Count(ctx)",
-		count(n, "token")+" of 2")
+		english.Count(n, "token")+" of 2")
 
 	n, err = client.OTP.Delete().Where(otp.Email(u.Email)).Exec(ctx)
 	if err != nil {
 		return err
 	}
-	d.add(&d.walked, "client.OTP.Delete().Where(otp.Email(u.Email)).Exec(ctx)", count(n, "code"))
+	d.add(&d.walked, "client.OTP.Delete().Where(otp.Email(u.Email)).Exec(ctx)", english.Count(n, "code"))
 
 	if err := client.User.DeleteOne(u).Exec(ctx); err != nil {
 		return err
@@ -277,7 +278,7 @@ func demoText(r demoResult, name string, unnamed bool) string {
 	var b strings.Builder
 	if len(r.Applied) > 0 {
 		fmt.Fprintf(&b, "Made the tables users, otps, sessions and refresh_tokens (%s).\n",
-			count(len(r.Applied), "migration"))
+			english.Count(len(r.Applied), "migration"))
 	} else {
 		fmt.Fprintf(&b, "The tables are there already, at version %s.\n", r.Current)
 	}

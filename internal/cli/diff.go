@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/internal/planner"
 )
 
@@ -98,5 +99,5 @@ func (m *migrations) printSchemaDiff(r schemaDiffResult) error {
 		fmt.Fprintln(m.stderr, "warning: the way to", r.To, change)
 	}
 	return &findings{fmt.Sprintf("%s and %s differ: %s from the one to the other",
-		r.From, r.To, count(len(r.Statements), "statement"))}
+		r.From, r.To, english.Count(len(r.Statements), "statement"))}
 }

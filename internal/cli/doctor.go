@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/authgraph/authgraph/internal/doctor"
+	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/internal/planner"
 )
 
@@ -151,10 +152,10 @@ func (s *doctorSummary) add(f doctor.Finding) {
 func (o doctorOptions) sumUp(s doctorSummary) error {
 	var found []string
 	if s.Errors > 0 {
-		found = append(found, count(s.Errors, "error"))
+		found = append(found, english.Count(s.Errors, "error"))
 	}
 	if s.Warnings > 0 {
-		found = append(found, count(s.Warnings, "warning"))
+		found = append(found, english.Count(s.Warnings, "warning"))
 	}
 	summary := "found " + cmp.Or(strings.Join(found, ", "), "no problems")
 	switch {

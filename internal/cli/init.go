@@ -22,7 +22,7 @@ A run that fails or is interrupted leaves everything as it was.`,
   authgraph init --db sqlite --dir internal/ent`,
 		Args: noArgs,
 		RunE: a.run(func(ctx context.Context, _ []string) error {
-			result, err := i.do(ctx)
+			result, err := i.install(ctx)
 			if err != nil {
 				return err
 			}

@@ -1,21 +1,17 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"entgo.io/ent/dialect"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/authgraph/authgraph/internal/dburl"
+	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/internal/install"
 	"github.com/authgraph/authgraph/internal/planner"
 )
@@ -64,15 +60,14 @@ type installResult struct {
 	*install.Plan
 	*install.Result
 	DryRun bool `json:"dry_run,omitempty"`
-	// Notes are what the user should know; they stop nothing.
+	// Notes are what the user should know. They are no errors.
 	Notes []string `json:"notes,omitempty"`
 	// Diffs are the changes to files that were there, by path.
 	Diffs map[string]string `json:"diffs,omitempty"`
 }
 
-// do plans the installation, shows it, and carries it out. Where nothing was
-// to be done, or on a dry run, there is no result.
-func (i *installation) do(ctx context.Context) (result *install.Result, err error) {
+// install plans the installation, shows it, and carries it out. It returns nil on a dry run, and if nothing was to do.
+func (i *installation) install(ctx context.Context) (result *install.Result, err error) {
 	var journal *install.Journal
 	if !i.dryRun {
 		if journal, err = i.lock(ctx); err != nil {
@@ -82,22 +77,8 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	} else if err := install.CheckFinished("."); err != nil {
 		return nil, err
 	}
-	project, err := install.Open(".")
+	project, plan, err := i.plan(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if i.Upgrade && project.DB() == "" {
-		return nil, errors.New("nothing was installed here: " + install.RecordFile +
-			" is missing; begin with authgraph add schema auth")
-	}
-	if err := i.chooseDatabase(ctx, project); err != nil {
-		return nil, err
-	}
-	plan, err := project.Plan(ctx, i.Options)
-	if err != nil {
-		return nil, err
-	}
-	if err := i.refused(plan); err != nil {
 		return nil, err
 	}
 	if !plan.Changes() {
@@ -107,8 +88,9 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	if err != nil {
 		return nil, err
 	}
-	i.dirPath = plan.Migrations // a command that an error names works there
-	if err := plan.Check(i.steps(dev)); err != nil {
+	i.dirPath = plan.Migrations // for the commands that errors name
+	run, err := plan.Prepare(install.ApplyOptions{NoMigration: i.noMigration, Dev: dev})
+	if err != nil {
 		return nil, err
 	}
 	if i.dryRun {
@@ -125,8 +107,7 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	if err := i.confirm(ctx); err != nil {
 		return nil, err
 	}
-	result, err = plan.Apply(ctx, journal, i.steps(dev))
-	if err != nil {
+	if result, err = run.Apply(ctx, journal, i.progress()); err != nil {
 		return nil, err
 	}
 	if err := i.report(plan, result); err != nil {
@@ -135,7 +116,27 @@ func (i *installation) do(ctx context.Context) (result *install.Result, err erro
 	return result, i.conflicts(plan)
 }
 
-// lock keeps other runs out and undoes one that was killed, which it tells.
+// plan plans the installation into the module of the current folder.
+func (i *installation) plan(ctx context.Context) (*install.Project, *install.Plan, error) {
+	project, err := install.Open(".")
+	if err != nil {
+		return nil, nil, err
+	}
+	if i.Upgrade && project.DB() == "" {
+		return nil, nil, errors.New("nothing was installed here: " + install.RecordFile +
+			" is missing; begin with authgraph add schema auth")
+	}
+	if err := i.chooseDatabase(ctx, project); err != nil {
+		return nil, nil, err
+	}
+	plan, err := project.Plan(ctx, i.Options)
+	if err != nil {
+		return nil, nil, err
+	}
+	return project, plan, i.checkBlocked(plan)
+}
+
+// lock keeps other runs out. It undoes a run that was killed, and says so.
 func (i *installation) lock(ctx context.Context) (*install.Journal, error) {
 	journal, err := install.Lock(ctx, ".", func() {
 		fmt.Fprintln(i.stderr, "waiting for another authgraph in this folder")
@@ -153,13 +154,13 @@ func (i *installation) lock(ctx context.Context) (*install.Journal, error) {
 	return journal, nil
 }
 
-// conflicts are the findings of a plan; nil where there are none.
+// conflicts are the findings of a plan; nil if there are none.
 func (i *installation) conflicts(plan *install.Plan) error {
 	conflicts := plan.Has(install.Conflict)
 	if len(conflicts) == 0 {
 		return nil
 	}
-	files := count(len(conflicts), "file") + " in conflict"
+	files := english.Count(len(conflicts), "file") + " in conflict"
 	if i.dryRun {
 		return &findings{files + ", as shown between the markers <<<<<<< and >>>>>>>"}
 	}
@@ -167,63 +168,19 @@ func (i *installation) conflicts(plan *install.Plan) error {
 		plan.Dir)}
 }
 
-// chooseDatabase settles --db where the project does not know it yet.
-func (i *installation) chooseDatabase(ctx context.Context, project *install.Project) error {
-	if i.DB != "" || project.DB() != "" {
-		return nil
-	}
-	_, u, err := i.address()
-	if err != nil {
-		return err
-	}
-	if u != nil {
-		i.DB, _, _ = strings.Cut(u.String(), "://")
-		if i.DB = strings.TrimSuffix(i.DB, "+unix"); i.DB == "maria" {
-			i.DB = "mariadb"
-		}
-		return nil
-	}
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return errors.New("the database is not known: use --db mysql, --db mariadb or --db sqlite")
-	}
-	fmt.Fprint(i.stderr, "Which database?\n  1  MySQL\n  2  MariaDB\n  3  SQLite\n")
-	for {
-		answer, err := i.ask(ctx, "1, 2 or 3 (default 1): ")
-		if err != nil {
-			return err
-		}
-		switch answer = strings.ToLower(answer); {
-		case answer == "":
-			i.DB = install.Databases[0]
-		case len(answer) == 1 && "1" <= answer && answer <= "3":
-			i.DB = install.Databases[answer[0]-'1']
-		case slices.Contains(install.Databases, answer):
-			i.DB = answer
-		default:
-			continue
-		}
-		return nil
-	}
-}
-
-// address is the database URL that was given, and what it says; empty and nil if
-// none was. A DATABASE_URL that says nothing may be there for something else.
-func (i *installation) address() (string, *dburl.URL, error) {
-	raw := i.url
-	if raw == "" {
-		raw = os.Getenv(databaseURL)
-		i.urlFrom = databaseURL
-	}
-	if raw == "" {
-		return "", nil, nil
-	}
-	u, err := dburl.Parse(raw)
+// address is the database URL, as in database; nil if there is none. A DATABASE_URL that is wrong is not used: it may
+// be meant for another program.
+func (i *installation) address() (*dburl.URL, string, error) {
+	u, raw, err := i.database()
 	var bad *dburl.Error
-	if errors.As(err, &bad) && i.urlFrom == databaseURL {
+	switch {
+	case errors.Is(err, errNoDatabase):
+		return nil, "", nil
+	case errors.As(err, &bad) && i.urlFrom == databaseURL:
 		i.unused(wrongInURL(bad))
-		return "", nil, nil
+		return nil, "", nil
 	}
-	return raw, u, err
+	return u, raw, err
 }
 
 // unused notes, once, that DATABASE_URL is not used.
@@ -234,50 +191,8 @@ func (i *installation) unused(reason string) {
 	i.noted = true
 }
 
-// ask reads one line from the terminal.
-func (a *app) ask(ctx context.Context, question string) (string, error) {
-	fmt.Fprint(a.stderr, question)
-	type line struct {
-		text string
-		err  error
-	}
-	lines := make(chan line, 1)
-	go func() {
-		if a.answers == nil {
-			a.answers = bufio.NewReader(os.Stdin)
-		}
-		text, err := a.answers.ReadString('\n')
-		lines <- line{strings.TrimSpace(text), err}
-	}()
-	select {
-	case <-ctx.Done():
-		return "", ctx.Err()
-	case l := <-lines:
-		if errors.Is(l.err, io.EOF) {
-			return "", errors.New("no answer was given, nothing was changed")
-		}
-		return l.text, l.err
-	}
-}
-
-// confirm asks on a terminal whether to go on.
-func (i *installation) confirm(ctx context.Context) error {
-	if i.yes || i.format != formatText || !term.IsTerminal(int(os.Stdin.Fd())) {
-		return nil
-	}
-	answer, err := i.ask(ctx, "Write this? [Y/n] ")
-	if err != nil {
-		return err
-	}
-	switch strings.ToLower(answer) {
-	case "", "y", "yes":
-		return nil
-	}
-	return errors.New("not confirmed, nothing was changed")
-}
-
-// refused is an error for files that are in the way, which it shows.
-func (i *installation) refused(plan *install.Plan) error {
+// checkBlocked refuses a plan that files are in the way of, and shows them.
+func (i *installation) checkBlocked(plan *install.Plan) error {
 	blocked := plan.Has(install.Differs)
 	if !i.Upgrade {
 		blocked = append(blocked, plan.Has(install.Conflict)...)
@@ -317,27 +232,25 @@ func (i *installation) result(plan *install.Plan, result *install.Result) instal
 	return r
 }
 
-// steps are how the plan is applied from the command line.
-func (i *installation) steps(dev func(context.Context) (*planner.Dev, error)) install.Steps {
-	s := install.Steps{NoMigration: i.noMigration, Dev: dev}
-	if i.format == formatText {
-		begin := time.Now()
-		s.Progress = func(step string) {
+// progress prints each step with the time since the begin.
+func (i *installation) progress() func(step string) {
+	begin := time.Now()
+	return func(step string) {
+		if i.format == formatText {
 			fmt.Fprintf(i.stderr, "%5s  %s\n", time.Since(begin).Round(time.Second), step)
 		}
 	}
-	return s
 }
 
-// dev opens the database to plan a migration in; nil where no server is known, and for SQLite, which needs none. A
-// database of another kind is an error where a flag names it; DATABASE_URL may be there for something else.
+// dev opens the database to plan a migration in; nil if no server is known, and for SQLite, which needs none. If a flag
+// names a database of another kind, that is an error. DATABASE_URL may be meant for another program.
 func (i *installation) dev(db string) (func(context.Context) (*planner.Dev, error), error) {
 	var raw string
 	var u *dburl.URL
 	var err error
 	open, flag := planner.Scratch, "--url"
 	if i.devURL == "" {
-		raw, u, err = i.address()
+		u, raw, err = i.address()
 	} else {
 		raw, open, flag = i.devURL, planner.OpenDev, "--dev-url"
 		i.urlFrom = flag
@@ -346,7 +259,7 @@ func (i *installation) dev(db string) (func(context.Context) (*planner.Dev, erro
 	if u == nil {
 		return nil, err
 	}
-	if (u.Dialect == dialect.SQLite) != (db == "sqlite") {
+	if u.Dialect != install.Dialect(db) {
 		kind := strings.TrimSuffix(u.Dialect, "3") // sqlite3 is the driver's name
 		if i.urlFrom != databaseURL {
 			return nil, fmt.Errorf("%s names a %s database, and this project is set up for %s: correct it, or leave "+
@@ -355,7 +268,7 @@ func (i *installation) dev(db string) (func(context.Context) (*planner.Dev, erro
 		i.unused(fmt.Sprintf("it names a %s database, and this project is set up for %s", kind, db))
 		return nil, nil
 	}
-	if db == "sqlite" {
+	if u.Dialect == dialect.SQLite {
 		return nil, nil
 	}
 	name := u.String()
@@ -392,8 +305,8 @@ func (i *installation) report(plan *install.Plan, result *install.Result) error 
 	return nil
 }
 
-// printPlanned prints what happens to each file, and how: on a dry run of every one
-// that changes, else of those of which something is lost.
+// printPlanned prints what happens to each file. It shows the diffs of the files that change on a dry run, else only of
+// those that lose something.
 func (i *installation) printPlanned(plan *install.Plan) {
 	for _, f := range plan.Files {
 		if f.Action != install.Keep {
@@ -408,68 +321,4 @@ func (i *installation) printPlanned(plan *install.Plan) {
 			fmt.Fprint(i.stdout, f.Diff())
 		}
 	}
-}
-
-// entities reads the arguments of add and view: schema auth, or schema auth/NAME, once or more often.
-func entities(cmd *cobra.Command, args []string) ([]string, error) {
-	example := cmd.CommandPath() + " schema auth"
-	if len(args) < 2 || args[0] != "schema" {
-		return nil, fmt.Errorf("%s takes schema and what of it, as in: %s or %s/session", cmd.CommandPath(), example,
-			example)
-	}
-	var all, names []string
-	for _, e := range install.Entities {
-		all = append(all, e.Name)
-	}
-	for _, arg := range args[1:] {
-		name, ok := strings.CutPrefix(arg, "auth/")
-		switch {
-		case arg == "auth":
-			names = append(names, all...)
-		case ok && slices.Contains(all, name):
-			names = append(names, name)
-		default:
-			return nil, unknownEntity(arg, example, all)
-		}
-	}
-	return names, nil
-}
-
-func unknownEntity(arg, example string, all []string) error {
-	known := []string{"auth"}
-	for _, name := range all {
-		known = append(known, "auth/"+name)
-	}
-	if near := nearest(arg, known); len(near) > 0 {
-		return fmt.Errorf("there is no schema %q: did you mean %s?", arg, strings.Join(near, " or "))
-	}
-	// Without auth/, or in the plural.
-	for _, name := range all {
-		if strings.TrimSuffix(arg[strings.LastIndexByte(arg, '/')+1:], "s") == name {
-			return fmt.Errorf("there is no schema %q: did you mean auth/%s?", arg, name)
-		}
-	}
-	return fmt.Errorf("there is no schema %q: there are %s", arg, strings.Join(known, ", "))
-}
-
-// nearest are the known words that one might have meant.
-func nearest(word string, known []string) []string {
-	words := &cobra.Command{SuggestionsMinimumDistance: 2}
-	for _, k := range known {
-		words.AddCommand(&cobra.Command{Use: k, Run: func(*cobra.Command, []string) {}})
-	}
-	return slices.DeleteFunc(words.SuggestionsFor(word),
-		func(s string) bool { return s == "auth" && strings.HasPrefix(word, "auth/") })
-}
-
-// completeEntities are the arguments that can follow.
-func completeEntities(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		return []string{"schema"}, cobra.ShellCompDirectiveNoFileComp
-	}
-	names := []string{"auth\tall of them"}
-	for _, e := range install.Entities {
-		names = append(names, "auth/"+e.Name+"\t"+e.Text)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

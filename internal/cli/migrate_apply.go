@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/internal/history"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -173,15 +174,16 @@ func (m *migrations) printReport(r *migrate.Report) {
 			m.printDryRun(f)
 		}
 		fmt.Fprintf(m.stderr, "dry run: %s would be applied, nothing was executed\n",
-			count(len(r.Applied), "migration"))
+			english.Count(len(r.Applied), "migration"))
 	default:
-		fmt.Fprintf(m.stdout, "applied %s: the database is at version %s\n", count(len(r.Applied), "migration"), at)
+		fmt.Fprintf(m.stdout, "applied %s: the database is at version %s\n",
+			english.Count(len(r.Applied), "migration"), at)
 	}
 }
 
 // printDryRun prints a file in a form that is SQL again.
 func (m *migrations) printDryRun(f migrate.AppliedFile) {
-	fmt.Fprintf(m.stdout, "-- %s: %s", f.Name, count(len(f.Statements), "statement"))
+	fmt.Fprintf(m.stdout, "-- %s: %s", f.Name, english.Count(len(f.Statements), "statement"))
 	if f.Resumed > 0 {
 		fmt.Fprintf(m.stdout, ", after the %d that are applied", f.Resumed)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/internal/lint"
 	"github.com/authgraph/authgraph/internal/planner"
 )
@@ -120,13 +121,13 @@ func (m *migrations) sumUp(r *lint.Report, strict bool) error {
 	}
 	var found []string
 	if errs > 0 {
-		found = append(found, count(errs, "error"))
+		found = append(found, english.Count(errs, "error"))
 	}
 	if warnings > 0 {
-		found = append(found, count(warnings, "warning"))
+		found = append(found, english.Count(warnings, "warning"))
 	}
 	summary := fmt.Sprintf("looked at %s, found %s",
-		count(len(r.Files), "file"), cmp.Or(strings.Join(found, ", "), "no problems"))
+		english.Count(len(r.Files), "file"), cmp.Or(strings.Join(found, ", "), "no problems"))
 	switch {
 	case errs > 0 || strict && warnings > 0:
 		return &findings{summary + ": " + advice}

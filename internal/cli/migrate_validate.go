@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/english"
 )
 
 func newValidate(m *migrations) *cobra.Command {
@@ -70,7 +71,7 @@ func (m *migrations) printFiles(src source, dir migrationDir, done string) error
 		return err
 	}
 	if m.format != formatJSON {
-		fmt.Fprintln(m.stdout, done, count(len(files), "file"))
+		fmt.Fprintln(m.stdout, done, english.Count(len(files), "file"))
 		return nil
 	}
 	result := filesResult{source: src, Files: []string{}}

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/term"
-
-	"github.com/authgraph/authgraph/internal/english"
 )
 
 // output is standard output. It keeps the first error, which [Run] reports, so that what prints need not.
@@ -87,8 +85,6 @@ func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
-
-func count(n int, noun string) string { return english.Count(n, noun) }
 
 // short rounds a duration to what a reader wants to know.
 func short(d time.Duration) string {

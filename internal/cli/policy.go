@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/internal/english"
 )
 
 func newPolicy(a *app) *cobra.Command {
@@ -79,7 +80,7 @@ func (a *app) policy(path string, strict bool) error {
 	if failed > 0 || strict && warned > 0 {
 		return &findings{fmt.Sprintf("policy found %s and %s: change the settings, or "+
 			"write down why they are as they are",
-			count(failed, "failure"), count(warned, "warning"))}
+			english.Count(failed, "failure"), english.Count(warned, "warning"))}
 	}
 	return nil
 }
@@ -98,7 +99,7 @@ func (a *app) printPolicy(found []auth.Finding) {
 				indent("  ", f.Text))
 		}
 	}
-	fmt.Fprintf(a.stderr, "looked at %s, found %s\n", count(len(found), "rule"), count(off, "problem"))
+	fmt.Fprintf(a.stderr, "looked at %s, found %s\n", english.Count(len(found), "rule"), english.Count(off, "problem"))
 }
 
 // configFile is the JSON form of [auth.Config]: what can be written down of it, and no keys.

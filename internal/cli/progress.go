@@ -8,6 +8,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
+	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -104,7 +105,7 @@ func (p *applyPrinter) printFile() {
 	if p.bar != nil {
 		_ = p.bar.Clear() // it fails only where the terminal does
 	}
-	statements := count(f.total, "statement")
+	statements := english.Count(f.total, "statement")
 	if f.ran < f.total {
 		statements = fmt.Sprintf("%d of %s", f.ran, statements)
 	}

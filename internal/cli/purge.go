@@ -19,6 +19,7 @@ import (
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/english"
 )
 
 func newPurge(a *app) *cobra.Command {
@@ -149,7 +150,8 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 	printer.end()
 	result.Complete = err == nil
 	if n := result.Deleted.Total(); err != nil && n > 0 {
-		err = fmt.Errorf("%w; what was deleted stays so (%s), run authgraph purge again to go on", err, count(n, "row"))
+		err = fmt.Errorf("%w; what was deleted stays so (%s), run authgraph purge again to go on",
+			err, english.Count(n, "row"))
 	}
 	if a.format == formatJSON {
 		return errors.Join(err, a.printJSON(result))
@@ -212,7 +214,7 @@ func (p *purgePrinter) progress(done auth.Purged) {
 		p.bar.ChangeMax(p.total)
 		_ = p.bar.Set(n) // it fails only where the terminal does
 	case p.calls%everyBatches == 0:
-		fmt.Fprintf(p.stderr, "deleted %d of %s\n", n, count(p.total, "row"))
+		fmt.Fprintf(p.stderr, "deleted %d of %s\n", n, english.Count(p.total, "row"))
 	}
 }
 

@@ -32,7 +32,7 @@ A run that fails or is interrupted leaves everything as it was.`,
 }
 
 func (i *installation) upgrade(ctx context.Context) error {
-	result, err := i.do(ctx)
+	result, err := i.install(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,12 +15,10 @@ import (
 	"github.com/authgraph/authgraph/internal/planner"
 )
 
-// Steps are how a plan is applied.
-type Steps struct {
-	// Progress is told of each step that takes time.
-	Progress func(step string)
-	// Dev opens an empty database of the plan's kind, to plan a migration that
-	// continues a history in. It is nil where none is known. SQLite needs none.
+// ApplyOptions are how a plan is applied.
+type ApplyOptions struct {
+	// Dev opens an empty database of the plan's kind, to plan a migration that continues a history in. It is nil if no
+	// server is known. SQLite needs none.
 	Dev func(context.Context) (*planner.Dev, error)
 	// NoMigration leaves out the migration.
 	NoMigration bool
@@ -33,59 +32,76 @@ type Result struct {
 	Destructive []string `json:"destructive,omitempty"`
 }
 
-// Check is an error where Apply would refuse to begin.
-func (p *Plan) Check(steps Steps) error {
+// Run is one application of a plan.
+type Run struct {
+	plan *Plan
+	dev  func(context.Context) (*planner.Dev, error)
+	// migrates is whether the run plans a migration, and first whether the folder holds none yet.
+	migrates, first bool
+	report          func(step string)
+	// wrote is the text of go.mod and of the migration as this run left them.
+	wrote map[string]string
+}
+
+// Prepare checks that the plan can be applied. It changes nothing.
+func (p *Plan) Prepare(o ApplyOptions) (*Run, error) {
 	if p.project.exists("vendor/modules.txt") {
-		return &Error{
+		return nil, &Error{
 			Path:  "vendor",
 			found: "the module keeps its requirements in vendor/, which authgraph does not renew",
 			fix:   "remove vendor/, run this again, then go mod vendor",
 		}
 	}
 	first, err := p.firstMigration()
-	if err != nil || first || p.noMigration(steps) {
-		return err
+	if err != nil {
+		return nil, err
 	}
-	if !p.project.exists(path.Join(p.layout.migrations, "atlas.sum")) {
-		return unchanged(&Error{
+	r := &Run{plan: p, dev: o.Dev, first: first, wrote: map[string]string{}}
+	r.migrates = !o.NoMigration && len(p.Entities) > 0 && !p.upgrade
+	if first || !r.migrates {
+		return r, nil
+	}
+	if err := p.continues(o.Dev != nil); err != nil {
+		return nil, unchanged(err)
+	}
+	return r, nil
+}
+
+// continues refuses a folder of migrations that the plan cannot continue.
+func (p *Plan) continues(server bool) error {
+	folder := p.layout.migrations
+	if !p.project.exists(path.Join(folder, "atlas.sum")) {
+		return &Error{
 			Reason: NoSum,
-			Path:   p.layout.migrations,
-			found:  p.layout.migrations + " holds SQL files and no atlas.sum",
+			Path:   folder,
+			found:  folder + " holds SQL files and no atlas.sum",
 			fix: "if another tool made them, move them to another folder or leave out the migration; " +
 				"if Atlas did, write its atlas.sum",
-		})
+		}
 	}
-	dir, err := directory.Open(p.project.file(p.layout.migrations))
+	dir, err := directory.Open(p.project.file(folder))
 	if err == nil {
 		err = directory.Validate(dir)
 	}
 	if err != nil {
-		return unchanged(fmt.Errorf("%s: %w", p.layout.migrations, err))
+		return fmt.Errorf("%s: %w", folder, err)
 	}
-	if p.DB != "sqlite" && steps.Dev == nil {
-		return unchanged(&Error{
+	if p.DB != sqlite && !server {
+		return &Error{
 			Reason: NoServer,
-			Path:   p.layout.migrations,
-			found:  fmt.Sprintf("a migration that continues %s is planned on a database server", p.layout.migrations),
+			Path:   folder,
+			found:  fmt.Sprintf("a migration that continues %s is planned on a database server", folder),
 			fix:    "name one, or leave out the migration",
-		})
+		}
 	}
 	return nil
 }
 
-func (p *Plan) noMigration(steps Steps) bool {
-	return steps.NoMigration || len(p.Entities) == 0 || p.upgrade
-}
-
-// Apply carries out the plan. Where it returns an error, the project is as it was.
-func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, err error) {
-	if err := p.Check(steps); err != nil {
-		return nil, err
-	}
-	first, err := p.firstMigration()
-	if err != nil {
-		return nil, err
-	}
+// Apply carries out the plan, once. If it returns an error, the project is as it was. Report, which may be nil, is told
+// of each step that takes time.
+func (r *Run) Apply(ctx context.Context, j *Journal, report func(step string)) (_ *Result, err error) {
+	p := r.plan
+	r.report = report
 	paths := []string{"go.mod", "go.sum", ".entc", p.layout.dir, p.layout.migrations, RecordFile}
 	for _, f := range p.Files {
 		if !strings.HasPrefix(f.Path, p.layout.dir+"/") {
@@ -96,59 +112,43 @@ func (p *Plan) Apply(ctx context.Context, j *Journal, steps Steps) (_ *Result, e
 	if err != nil {
 		return nil, err
 	}
-	r := &run{Plan: p, Steps: steps, wrote: map[string]string{}}
 	r.rememberGoMod()
 	defer func() {
-		if err == nil {
-			err = ctx.Err()
+		if err = cmp.Or(err, ctx.Err()); err != nil {
+			err = j.takeBack(err, before, r.deletable)
 		}
-		if err == nil {
-			return
-		}
-		err = j.takeBack(err, before, r.own)
 	}()
 	tidy := r.command(ctx, "mod", "tidy", "-diff") == nil
 	if err := r.write(); err != nil {
 		return nil, err
 	}
-	// What holds conflict markers does not compile. Once they are gone, it needs the requirements.
+	// Files with conflict markers do not compile. Once they are resolved, they need the requirements.
 	if len(p.Has(Conflict)) > 0 {
 		return &Result{}, r.require(ctx)
 	}
-	if err := r.compile(ctx, tidy); err != nil {
-		return nil, err
+	if err := r.compile(ctx, tidy); err != nil || !r.migrates {
+		return &Result{}, err
 	}
-	if p.noMigration(steps) {
-		return &Result{}, nil
-	}
-	return r.migration(ctx, first)
+	return r.migration(ctx)
 }
 
-// run is one application of a plan.
-type run struct {
-	*Plan
-	Steps
-	// wrote is what the run made of go.mod, and of its migration.
-	wrote map[string]string
-}
-
-func (r *run) progress(format string, args ...any) {
-	if r.Progress != nil {
-		r.Progress(fmt.Sprintf(format, args...))
+func (r *Run) progress(format string, args ...any) {
+	if r.report != nil {
+		r.report(fmt.Sprintf(format, args...))
 	}
 }
 
-func (r *run) write() error {
-	for _, f := range r.Files {
+func (r *Run) write() error {
+	for _, f := range r.plan.Files {
 		if !f.Action.writes() {
 			continue
 		}
-		was, err := r.project.read(f.Path)
+		text, err := r.plan.project.read(f.Path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		// Whoever was asked before anything is written may have edited it meanwhile.
-		if there := err == nil; there == (f.Action == Create) || string(was) != f.was {
+		// The user may have edited it while answering the question whether to write.
+		if exists := err == nil; exists == (f.Action == Create) || string(text) != f.current {
 			return &Error{
 				Path:  f.Path,
 				found: f.Path + " was changed after authgraph had read it",
@@ -159,55 +159,57 @@ func (r *run) write() error {
 			return err
 		}
 	}
-	return r.writeFile(RecordFile, r.record.format())
+	return r.writeFile(RecordFile, r.plan.record.format())
 }
 
-// rememberGoMod notes what a step made of go.mod.
-func (r *run) rememberGoMod() {
-	if text, err := r.project.read("go.mod"); err == nil {
+// rememberGoMod notes the text of go.mod as a step left it.
+func (r *Run) rememberGoMod() {
+	if text, err := r.plan.project.read("go.mod"); err == nil {
 		r.wrote["go.mod"] = string(text)
 	}
 }
 
-// own reports whether a text is known to be what the run itself, the go command or the generator made of a file, and
-// not what somebody saved there meanwhile. Of sums nothing is lost: they follow from other files.
-func (r *run) own(name, text string) bool {
+// deletable reports whether this run wrote the text, so that undo may delete it. Checksum files always count: they can
+// be rebuilt.
+func (r *Run) deletable(name, text string) bool {
 	wrote, ok := r.wrote[name]
-	return name == "go.sum" || name == path.Join(r.layout.migrations, "atlas.sum") || ok && text == wrote ||
+	return name == "go.sum" || name == path.Join(r.plan.layout.migrations, "atlas.sum") || ok && text == wrote ||
 		generatedText.MatchString(text) ||
-		name == RecordFile && text == string(r.record.format()) ||
-		slices.ContainsFunc(r.Files, func(f File) bool { return f.Path == name && f.Action.writes() && f.Text == text })
+		name == RecordFile && text == string(r.plan.record.format()) ||
+		slices.ContainsFunc(r.plan.Files, func(f File) bool {
+			return f.Path == name && f.Action.writes() && f.Text == text
+		})
 }
 
-// generatedText is the line that go help generate asks for, below nothing but other
-// comments and empty lines, which end before the package clause. A generator with a
-// header that lacks it leaves files that look as if somebody had written them.
+// generatedText is the line of go help generate. Only comments and empty lines may stand above it. Without the line, a
+// file of a generator counts as the user's.
 var generatedText = regexp.MustCompile(`\A(?:\s*\n|(?://|--|#).*\n|/\*(?:[^*]|\*+[^*/])*\*+/)*` +
 	`(?://|--|#) Code generated .* DO NOT EDIT\.\r?\n`)
 
-func (r *run) writeFile(name string, text []byte) error {
-	if err := r.project.files.MkdirAll(path.Dir(name), 0o755); err != nil {
+func (r *Run) writeFile(name string, text []byte) error {
+	if err := r.plan.project.files.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return err
 	}
-	return r.project.files.WriteFile(name, text, 0o644)
+	return r.plan.project.files.WriteFile(name, text, 0o644)
 }
 
-// compile adds the requirements, runs the generator and builds what was installed. A go.mod that was tidy stays so; in
-// one that was not, what the user has there is not removed.
-func (r *run) compile(ctx context.Context, tidy bool) error {
+// compile adds the requirements, runs the generator and builds what was installed. It tidies go.mod only if it was tidy
+// before: otherwise it would remove requirements of the user.
+func (r *Run) compile(ctx context.Context, tidy bool) error {
 	if err := r.require(ctx); err != nil {
 		return err
 	}
-	packages := []string{"./" + r.layout.dir + "/..."}
-	for _, f := range r.Files {
+	dir := r.plan.layout.dir
+	packages := []string{"./" + dir + "/..."}
+	for _, f := range r.plan.Files {
 		if pkg := "./" + path.Dir(f.Path); strings.HasSuffix(f.Path, ".go") &&
-			!strings.HasPrefix(f.Path, r.layout.dir+"/") && !slices.Contains(packages, pkg) {
+			!strings.HasPrefix(f.Path, dir+"/") && !slices.Contains(packages, pkg) {
 			packages = append(packages, pkg)
 		}
 	}
-	if len(r.Entities) > 0 {
-		r.progress("go generate ./%s", r.layout.dir)
-		if err := r.command(ctx, "generate", "./"+r.layout.dir); err != nil {
+	if len(r.plan.Entities) > 0 {
+		r.progress("go generate ./%s", dir)
+		if err := r.command(ctx, "generate", "./"+dir); err != nil {
 			return err
 		}
 	}

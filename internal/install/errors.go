@@ -5,13 +5,13 @@ import "fmt"
 // Error is a reason not to install into a project as it is, or a note about it.
 type Error struct {
 	Reason Reason
-	// Path is the file or folder at fault; empty where the reason is none of them.
+	// Path is the file or folder at fault; empty if there is none.
 	Path string
 
 	found, fix string
 }
 
-// Reason tells the errors apart to which a program has a remedy of its own.
+// Reason tells apart the errors for which a program has its own remedy.
 type Reason string
 
 // The reasons. Those up to OtherFolder are wrong in [Options], the others in the project.
@@ -35,7 +35,7 @@ const (
 	Unwired      Reason = "unwired"
 )
 
-// OfOptions reports whether what is wrong is in the [Options], and not in the project.
+// OfOptions reports whether the [Options] are wrong, and not the project.
 func (r Reason) OfOptions() bool {
 	switch r {
 	case UnknownDatabase, UnfitFolder, IncompleteAuth, OtherDatabase, OtherFolder:

@@ -16,7 +16,7 @@ var features = []struct{ flag, constant string }{
 	{"sql/upsert", "FeatureUpsert"},
 }
 
-// needFeatures holds the generator of the user against what package auth needs.
+// needFeatures checks that the generator of the user has the features that package auth needs.
 func (p *Plan) needFeatures(force bool) error {
 	var all string
 	texts := map[string]string{}
@@ -49,7 +49,7 @@ func (p *Plan) needFeatures(force bool) error {
 		}
 	}
 	f := File{Path: generate, Reason: "package auth needs these features", Action: Differs, Text: text,
-		was: texts["generate.go"]}
+		current: texts["generate.go"]}
 	if force {
 		f.Action = Update
 	}

@@ -36,8 +36,8 @@ type File struct {
 	// Text is what it will hold.
 	Text string `json:"-"`
 
-	was  string // what it holds
-	base string // what is recorded of it
+	current string // the text that it holds now
+	base    string // the text that was installed last
 }
 
 // Diff is what changes in the file, as a unified diff.
@@ -45,17 +45,17 @@ func (f File) Diff() string {
 	if f.Action == Keep || f.Action == Deleted {
 		return ""
 	}
-	return string(diff.Diff("a/"+f.Path, []byte(f.was), "b/"+f.Path, []byte(f.Text)))
+	return string(diff.Diff("a/"+f.Path, []byte(f.current), "b/"+f.Path, []byte(f.Text)))
 }
 
 // classify decides what happens to one file.
-func (p *Project) classify(ctx context.Context, s source, o Options) (File, error) {
+func (p *Project) classify(ctx context.Context, s sourceFile, o Options) (File, error) {
 	f := File{Path: s.path, Reason: s.reason, Text: s.text, Action: Create}
 	recorded := false
 	if p.record != nil {
 		f.base, recorded = p.record.files[s.path]
 	}
-	was, err := p.read(s.path)
+	text, err := p.read(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if recorded && (o.Upgrade || !o.Force) {
@@ -65,11 +65,11 @@ func (p *Project) classify(ctx context.Context, s source, o Options) (File, erro
 	case err != nil:
 		return f, err
 	}
-	f.was = string(was)
+	f.current = string(text)
 	switch {
-	case f.was == f.Text || recorded && f.base == f.Text:
-		f.Action, f.Text = Keep, f.was
-	case recorded && f.was == f.base:
+	case f.current == f.Text || recorded && f.base == f.Text:
+		f.Action, f.Text = Keep, f.current
+	case recorded && f.current == f.base:
 		f.Action = Update
 	case !recorded && o.Force:
 		f.Action = Replace

@@ -55,7 +55,7 @@ func merge(ctx context.Context, f File, from, to string) (_ string, conflicts bo
 		return "", false, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	for name, text := range map[string]string{"yours": f.was, "base": f.base, "ours": f.Text} {
+	for name, text := range map[string]string{"yours": f.current, "base": f.base, "ours": f.Text} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			return "", false, err
 		}

@@ -12,10 +12,9 @@ import (
 	"github.com/authgraph/authgraph/internal/entgraph"
 )
 
-// edit runs a go command that changes go.mod. Once somebody else has changed it
-// too, what is in it is not the run's own any more.
-func (r *run) edit(ctx context.Context, args ...string) error {
-	text, err := r.project.read("go.mod")
+// edit runs a go command that changes go.mod. If somebody else changed it too, the run no longer counts it as its own.
+func (r *Run) edit(ctx context.Context, args ...string) error {
+	text, err := r.plan.project.read("go.mod")
 	if err != nil {
 		return err
 	}
@@ -28,11 +27,11 @@ func (r *run) edit(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// command runs the go command in the project. Of what it prints, the first lines are in its error.
-func (r *run) command(ctx context.Context, args ...string) error {
+// command runs the go command in the project. Its error holds the first lines of the output.
+func (r *Run) command(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = r.project.Root
-	// A workspace would have its own go.mod files changed and read.
+	cmd.Dir = r.plan.project.Root
+	// In a workspace the go command would read and change other go.mod files.
 	cmd.Env = append(os.Environ(), entgraph.NoWorkspace)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -16,30 +16,28 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
-// journalFile holds, while a run changes a project, what it changes. It is
-// locked by the run, and gone when the run has ended.
+// journalFile holds what a run may change, as it was before. The run locks it, and removes it at its end.
 const journalFile = ".authgraph/undo.json"
 
-// Journal keeps the project as it was, so that a run that fails, is
-// interrupted or killed leaves nothing behind. One is held at a time, others wait.
+// Journal keeps the project as it was, so that a run that fails, is interrupted or killed leaves nothing behind.
+// One run holds it at a time, others wait.
 type Journal struct {
 	root *os.Root
 	file *lockedfile.File
 	// witness is the file that shows the journal to be this user's own.
 	witness string
-	// Recovered is whether a run before this one was killed and its changes were undone now.
+	// Recovered is whether an earlier run was killed and its changes were undone now.
 	Recovered bool
-	// Undone is the folder, relative to the project, that now holds what there was instead of what was restored: what a
-	// killed run wrote and what the user did after it, or of a run that failed what cannot be told from what somebody
-	// saved meanwhile. It is empty where there was nothing.
+	// Undone is the folder that undoing moved files into, relative to the project; empty if it moved none. After a
+	// killed run these are all files that differed; after a failed run, only those that may be yours.
 	Undone string
 	// unfinished is whether a rollback failed: the journal is needed again.
 	unfinished bool
 }
 
-// Lock waits for other runs in the project to end, and undoes what one that was killed left behind: until then nothing
-// that it wrote can be relied on. Waiting is called once if there is another run. In a folder without a go.mod the
-// error is ErrNoModule, for a journal that is not this user's own it is ErrForeign.
+// Lock waits for other runs in the project to end, and undoes what a killed run left behind. It calls waiting once if
+// there is another run. In a folder without a go.mod the error is ErrNoModule, for a journal that this user did not
+// leave it is ErrForeign.
 func Lock(ctx context.Context, root string, waiting func()) (_ *Journal, err error) {
 	if _, err := os.Stat(filepath.Join(root, "go.mod")); errors.Is(err, fs.ErrNotExist) {
 		return nil, noModule(root)
@@ -90,11 +88,10 @@ func Lock(ctx context.Context, root string, waiting func()) (_ *Journal, err err
 	}
 }
 
-// usable is an error if a symbolic link is on the way to the journal, or something
-// that is no file is in its place: a pipe would be waited for.
+// usable refuses a journal behind a symbolic link, and one that is no regular file: opening a pipe would wait.
 func usable(root *os.Root) error {
 	if link := symlink(root, journalFile); link != "" {
-		return unchanged(&Error{Path: link, found: linked(link), fix: "put what it leads to in its place"})
+		return unchanged(&Error{Path: link, found: Linked(link), fix: "put what it leads to in its place"})
 	}
 	if info, err := root.Lstat(journalFile); err == nil && !info.Mode().IsRegular() {
 		return unchanged(irregular(journalFile, "delete it"))
@@ -108,7 +105,7 @@ func (j *Journal) begin() error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", journalFile, err)
 	}
-	// A text that breaks off was cut before the run began to change anything.
+	// A run whose text breaks off had not begun to change anything.
 	var s saved
 	unfinished := len(text) > 0 && json.Unmarshal(text, &s) == nil
 	if unfinished && !witnessed(j.witness, text) {
@@ -121,15 +118,15 @@ func (j *Journal) begin() error {
 		return nil
 	}
 	j.Recovered = true
-	// Who wrote what is not known any more.
+	// Nobody knows any more who wrote what, so that nothing is deleted.
 	if err := j.undo(s, func(string, string) bool { return false }); err != nil {
 		return fmt.Errorf("undo what a run that was killed left behind: %w", err)
 	}
 	return j.file.Truncate(0)
 }
 
-// ErrForeign is the error for a journal that no run of this user left in this folder. It may have come with the module,
-// and then say what whoever made that wants to have written.
+// ErrForeign is the error for a journal that no run of this user left in this folder. It may have come with the module:
+// undoing it would write what the module's author chose.
 var ErrForeign error = &Error{
 	Path: journalFile,
 	found: journalFile + " was not left by a run of yours in this folder, " +
@@ -137,8 +134,8 @@ var ErrForeign error = &Error{
 	fix: "remove it, and look at git status for what a run on another machine may have left",
 }
 
-// CheckFinished is an error if a run changes the project now, or was killed and is not
-// undone yet; ErrForeign if the journal says so and is not this user's own.
+// CheckFinished is an error if a run changes the project now, or was killed and is not undone yet. It is ErrForeign if
+// this user did not leave the journal.
 func CheckFinished(root string) error {
 	files, err := os.OpenRoot(root)
 	if err != nil {
@@ -165,7 +162,7 @@ func CheckFinished(root string) error {
 	}
 }
 
-// open opens and locks a file. Waiting is called, and then nil, where that takes long.
+// open opens and locks a file. If that takes long it calls waiting, and sets it to nil.
 func open(ctx context.Context, at string, waiting *func()) (*lockedfile.File, error) {
 	type opened struct {
 		file *lockedfile.File
@@ -188,7 +185,7 @@ func open(ctx context.Context, at string, waiting *func()) (*lockedfile.File, er
 				*waiting = nil
 			}
 		case <-ctx.Done():
-			// Nobody else is to wait for what comes too late.
+			// A lock that comes too late is released, so that nobody waits for it.
 			go func() {
 				if o := <-done; o.err == nil {
 					_ = o.file.Close()
@@ -199,7 +196,7 @@ func open(ctx context.Context, at string, waiting *func()) (*lockedfile.File, er
 	}
 }
 
-// ignoreFile keeps git from what is there for a while only, itself included.
+// ignoreFile hides the temporary files from git, itself included.
 const (
 	ignoreFile = ".authgraph/.gitignore"
 	ignoreText = "/.gitignore\n/undo.json\n/undone-*/\n"
@@ -218,7 +215,7 @@ func (j *Journal) ignore() error {
 	return errors.Join(err, file.Close())
 }
 
-// unignore removes ignoreFile where there is nothing left to ignore.
+// unignore removes ignoreFile if nothing is left to ignore.
 func (j *Journal) unignore() error {
 	undone, err := fs.Glob(j.root.FS(), path.Dir(ignoreFile)+"/undone-*")
 	if err != nil || len(undone) > 0 {
@@ -239,8 +236,8 @@ func (j *Journal) Close() error {
 	var err error
 	if !j.unfinished {
 		err = errors.Join(j.unignore(), j.root.Remove(journalFile))
-		_ = j.root.Remove(path.Dir(journalFile)) // it fails where the record is in it, as it should be
-		_ = os.Remove(j.witness)                 // there is none where nothing was to be changed
+		_ = j.root.Remove(path.Dir(journalFile)) // it fails, as it should, if the record is in it
+		_ = os.Remove(j.witness)                 // there is none if nothing was to be changed
 	}
 	return errors.Join(err, j.file.Close(), j.root.Close())
 }

@@ -42,7 +42,7 @@ func (l layout) importPath(from string) (to, name string) {
 
 // desiredFile is the SQL that the generator writes.
 func (l layout) desiredFile() string {
-	if l.db == "sqlite" {
+	if l.db == sqlite {
 		return "schema.sqlite.sql"
 	}
 	return "schema.sql"
@@ -76,7 +76,7 @@ func (p *Project) chooseLayout(o Options) (layout, error) {
 	}
 	l.dir = path.Clean(cmp.Or(l.dir, "ent"))
 	l.migrations = "migrate"
-	if l.db == "sqlite" {
+	if l.db == sqlite {
 		l.migrations = "migrate/sqlite"
 	}
 	// The folder of Ent's own documentation.

@@ -8,8 +8,6 @@ import (
 	"regexp"
 	"slices"
 
-	"entgo.io/ent/dialect"
-
 	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/entgraph"
 	"github.com/authgraph/authgraph/internal/planner"
@@ -25,46 +23,48 @@ func (p *Plan) firstMigration() (bool, error) {
 }
 
 // migration plans the migration to the schema and writes it.
-func (r *run) migration(ctx context.Context, first bool) (*Result, error) {
+func (r *Run) migration(ctx context.Context) (*Result, error) {
 	r.progress("plan the migration")
-	if err := r.project.files.MkdirAll(r.layout.migrations, 0o755); err != nil {
+	p := r.plan
+	if err := p.project.files.MkdirAll(p.layout.migrations, 0o755); err != nil {
 		return nil, err
 	}
-	dir, err := directory.Open(r.project.file(r.layout.migrations))
+	dir, err := directory.Open(p.project.file(p.layout.migrations))
 	if err != nil {
 		return nil, err
 	}
-	if first {
-		r.added = r.Entities
-		if r.DB != "sqlite" {
-			return r.offline(ctx, dir)
+	name := migrationName(p.added)
+	if r.first {
+		name = migrationName(p.Entities)
+		if p.DB != sqlite {
+			return r.offline(ctx, dir, name)
 		}
 	}
-	open := r.Dev
-	if r.DB == "sqlite" {
+	open := r.dev
+	if p.DB == sqlite {
 		open = func(ctx context.Context) (*planner.Dev, error) { return planner.Scratch(ctx, "sqlite://dev.db") }
 	}
 	dev, err := open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	result, err := r.diff(ctx, dev, dir)
+	result, err := r.diff(ctx, dev, dir, name)
 	return result, errors.Join(err, dev.Close())
 }
 
-func (r *run) diff(ctx context.Context, dev *planner.Dev, dir directory.Dir) (*Result, error) {
-	name, sql, err := r.desired(ctx)
+func (r *Run) diff(ctx context.Context, dev *planner.Dev, dir directory.Dir, name string) (*Result, error) {
+	from, sql, err := r.plan.desired(ctx)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := planner.Diff(ctx, dev, dir, planner.SQL(name, sql), r.migrationName())
+	plan, err := planner.Diff(ctx, dev, dir, planner.SQL(from, sql), name)
 	if errors.Is(err, planner.ErrNoChanges) {
 		return &Result{}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Migration: path.Join(r.layout.migrations, plan.File), Destructive: plan.Destructive}
+	result := &Result{Migration: path.Join(r.plan.layout.migrations, plan.File), Destructive: plan.Destructive}
 	r.wrote[result.Migration] = plan.SQL
 	if err := plan.Write(); err != nil {
 		return nil, err
@@ -73,50 +73,43 @@ func (r *run) diff(ctx context.Context, dev *planner.Dev, dir directory.Dir) (*R
 }
 
 // offline writes the first migration without a server: the statements that make the schema.
-func (r *run) offline(ctx context.Context, dir directory.Dir) (*Result, error) {
-	_, sql, err := r.desired(ctx)
+func (r *Run) offline(ctx context.Context, dir directory.Dir, name string) (*Result, error) {
+	_, sql, err := r.plan.desired(ctx)
 	if err != nil {
 		return nil, err
 	}
-	file, err := directory.New(dir, r.migrationName())
+	file, err := directory.New(dir, name)
 	if err != nil {
 		return nil, err
 	}
-	name := path.Join(r.layout.migrations, file)
-	r.wrote[name] = sql
-	if err := r.writeFile(name, []byte(sql)); err != nil {
+	at := path.Join(r.plan.layout.migrations, file)
+	r.wrote[at] = sql
+	if err := r.writeFile(at, []byte(sql)); err != nil {
 		return nil, err
 	}
-	if err := directory.Hash(dir); err != nil {
-		return nil, err
-	}
-	return &Result{Migration: name}, nil
+	return &Result{Migration: at}, directory.Hash(dir)
 }
 
 // desired is the SQL of the schema, and where it comes from: what the generator wrote, or the Go files.
-func (r *run) desired(ctx context.Context) (name, sql string, err error) {
-	name = r.layout.entFile(r.layout.desiredFile())
-	text, err := r.project.read(name)
+func (p *Plan) desired(ctx context.Context) (name, sql string, err error) {
+	name = p.layout.entFile(p.layout.desiredFile())
+	text, err := p.project.read(name)
 	if err == nil {
 		return name, generatedHead.ReplaceAllString(string(text), ""), nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return name, "", err
 	}
-	name = r.layout.entFile("schema")
-	of := dialect.MySQL
-	if r.DB == "sqlite" {
-		of = dialect.SQLite
-	}
-	sql, err = entgraph.Load(ctx, r.project.file(name), of, entgraph.NoWorkspace)
+	name = p.layout.entFile("schema")
+	sql, err = entgraph.Load(ctx, p.project.file(name), Dialect(p.DB), entgraph.NoWorkspace)
 	return name, sql, err
 }
 
 var generatedHead = regexp.MustCompile(`\A-- Code generated .*\n\n`)
 
-// migrationName says which tables are new.
-func (r *run) migrationName() string {
-	switch len(r.added) {
+// migrationName names the tables of the entities that were added.
+func migrationName(added []string) string {
+	switch len(added) {
 	case 0:
 		return "change_auth_tables"
 	case len(Entities):
@@ -124,7 +117,7 @@ func (r *run) migrationName() string {
 	}
 	name := "create"
 	for _, e := range Entities {
-		if slices.Contains(r.added, e.Name) {
+		if slices.Contains(added, e.Name) {
 			name += "_" + e.Table
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"unicode"
 )
 
-// obstacles refuses a project in which what is to be installed has no place.
-func (p *Project) obstacles(l layout, sources []source) error {
+// obstacles refuses a project in which something stands where the sources belong.
+func (p *Project) obstacles(l layout, sources []sourceFile) error {
 	if err := p.clash(l, sources); err != nil {
 		return err
 	}
@@ -36,20 +36,21 @@ func (p *Project) obstacles(l layout, sources []source) error {
 	return nil
 }
 
-// link refuses a path that is a symbolic link or below one: what was written through it could not be undone.
+// link refuses a path that is a symbolic link or below one: undo cannot restore what was written through it.
 func (p *Project) link(name string) error {
 	if at := symlink(p.files, name); at != "" {
 		return &Error{
 			Reason: Symlink,
 			Path:   at,
-			found:  linked(at),
+			found:  Linked(at),
 			fix:    "put what it leads to in its place, or choose another ent folder",
 		}
 	}
 	return nil
 }
 
-func linked(path string) string {
+// Linked is the text of an error about a symbolic link.
+func Linked(path string) string {
 	return path + " is a symbolic link, through which authgraph does not write"
 }
 
@@ -57,7 +58,7 @@ func irregular(path, fix string) error {
 	return &Error{Path: path, found: path + " is no regular file", fix: fix}
 }
 
-// symlink is the part of a path, relative to root, that is a symbolic link; empty where none is.
+// symlink is the part of a path, relative to root, that is a symbolic link; empty if there is none.
 func symlink(root *os.Root, name string) string {
 	for ; name != "."; name = path.Dir(name) {
 		info, err := root.Lstat(name)
@@ -68,8 +69,8 @@ func symlink(root *os.Root, name string) string {
 	return ""
 }
 
-// linksIn refuses symbolic links where the generator writes: in the ent folder,
-// but not among the entities and templates that it reads.
+// linksIn refuses symbolic links in the ent folder, where the generator writes. It skips the folders of entities and
+// templates, which the generator only reads.
 func (p *Project) linksIn(l layout) error {
 	return walk(p.files, l.dir, func(name string, entry fs.DirEntry) error {
 		if entry.IsDir() && (name == l.entFile("schema") || name == l.entFile("template")) {
@@ -94,8 +95,8 @@ func (p *Project) nested(name string) error {
 	return nil
 }
 
-// clash refuses entities and helpers whose names the schema of the user has.
-func (p *Project) clash(l layout, sources []source) error {
+// clash refuses entities and helpers whose names the schema of the user declares.
+func (p *Project) clash(l layout, sources []sourceFile) error {
 	ours := map[string]string{}
 	folder := l.entFile("schema")
 	for _, s := range sources {
@@ -117,7 +118,7 @@ func (p *Project) clash(l layout, sources []source) error {
 	for _, e := range entries {
 		name := path.Join(folder, e.Name())
 		if e.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") ||
-			slices.ContainsFunc(sources, func(s source) bool { return s.path == name }) {
+			slices.ContainsFunc(sources, func(s sourceFile) bool { return s.path == name }) {
 			continue
 		}
 		text, err := p.read(name)
@@ -141,9 +142,8 @@ func (p *Project) clash(l layout, sources []source) error {
 	return nil
 }
 
-// mixed refuses packages beside the ent folder where the user has one in the
-// same folder. Into one that was installed, the user may add files.
-func (p *Project) mixed(l layout, sources []source) error {
+// mixed refuses a package if its folder holds Go files of the user. Once it is installed, the user may add files.
+func (p *Project) mixed(l layout, sources []sourceFile) error {
 	packages := map[string][]string{}
 	for _, s := range sources {
 		if dir := path.Dir(s.path); strings.HasSuffix(s.path, ".go") && dir != l.dir &&
@@ -176,15 +176,14 @@ func (p *Project) mixed(l layout, sources []source) error {
 	return nil
 }
 
-// inside reports whether a path, relative to a module and with slashes, is one that may be read and written: inside of
-// the module on every system, and not git's own. A file in .git is a program that the next git command runs.
+// inside reports whether a path, relative to a module and with slashes, may be read and written: it lies inside of the
+// module on every system, and not in .git, where a file can be a program that the next git command runs.
 func inside(name string) bool {
 	if !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, `\:`) {
 		return false
 	}
 	for part := range strings.SplitSeq(strings.ToLower(name), "/") {
-		// Windows drops dots and spaces at the end, and has a short name for .git; macOS
-		// drops characters that are not seen.
+		// Windows drops dots and spaces at the end, and has a short name for .git. macOS drops invisible characters.
 		if strings.TrimRight(part, ". ") == ".git" || strings.HasPrefix(part, "git~") ||
 			strings.ContainsFunc(part, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			return false

@@ -8,13 +8,24 @@ import (
 	"slices"
 	"strings"
 
+	"entgo.io/ent/dialect"
 	"golang.org/x/mod/semver"
 )
 
 // Databases are the values of [Options.DB].
-var Databases = []string{"mysql", "mariadb", "sqlite"}
+var Databases = []string{"mysql", "mariadb", sqlite}
 
-// Options are what is to be installed. What is empty is as it was installed before.
+const sqlite = "sqlite"
+
+// Dialect is the dialect of Ent for one of Databases.
+func Dialect(db string) string {
+	if db == sqlite {
+		return dialect.SQLite
+	}
+	return dialect.MySQL
+}
+
+// Options are what to install. An empty field means what was installed before.
 type Options struct {
 	// DB is one of Databases.
 	DB string
@@ -32,7 +43,7 @@ type Options struct {
 	Upgrade bool
 }
 
-// Check is an OptionsError for a DB or a Dir that no project can have.
+// Check refuses a DB or a Dir that no project can have.
 func (o Options) Check() error {
 	if o.DB != "" && !slices.Contains(Databases, o.DB) {
 		return &Error{
@@ -71,7 +82,7 @@ type Plan struct {
 	project  *Project
 	layout   layout
 	record   *record
-	added    []string // entities that were not there
+	added    []string // entities that were not installed before
 	upgrade  bool
 	language string // the Go version that the sources are written in
 }
@@ -98,8 +109,9 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	if was := p.Version(); semver.IsValid(was) && semver.IsValid(o.Version) && semver.Compare(o.Version, was) < 0 {
-		return nil, &Error{found: versions(was, o.Version), fix: "install the newer one"}
+	last := p.Version()
+	if semver.IsValid(last) && semver.IsValid(o.Version) && semver.Compare(o.Version, last) < 0 {
+		return nil, &Error{found: versions(last, o.Version), fix: "install the newer one"}
 	}
 	l, err := p.chooseLayout(o)
 	if err != nil {
@@ -130,10 +142,10 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if plan.Requirements, err = requirements(sources); err != nil {
 		return nil, err
 	}
-	if p.record != nil && !o.Upgrade && o.Version != "" && o.Version != p.Version() && plan.Changes() {
+	if p.record != nil && !o.Upgrade && o.Version != "" && o.Version != last && plan.Changes() {
 		return nil, &Error{
 			Reason: OtherVersion,
-			found:  versions(p.Version(), o.Version),
+			found:  versions(last, o.Version),
 			fix:    "upgrade the project first",
 		}
 	}
@@ -144,7 +156,7 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 func (p *Project) newPlan(o Options, l layout) (*Plan, error) {
 	plan := &Plan{
 		Module: p.Module, DB: l.db, Dir: l.dir, Migrations: l.migrations, Entities: []string{},
-		Auth:    o.Auth || p.was().auth,
+		Auth:    o.Auth || p.lastRun().auth,
 		project: p, layout: l, upgrade: o.Upgrade,
 	}
 	for _, e := range Entities {
@@ -175,7 +187,7 @@ func (p *Project) newPlan(o Options, l layout) (*Plan, error) {
 }
 
 // add adds a file that belongs into the project, with what happens to it.
-func (p *Plan) add(ctx context.Context, s source, o Options) error {
+func (p *Plan) add(ctx context.Context, s sourceFile, o Options) error {
 	f, err := p.project.classify(ctx, s, o)
 	if err != nil {
 		return err
@@ -188,9 +200,9 @@ func (p *Plan) add(ctx context.Context, s source, o Options) error {
 	}
 	switch {
 	case users:
-		// A file of the user's is as common there as it is harmless: it stays, and is not ours.
-		f.Action, f.Text = Keep, f.was
-		if !s.met(f.was) {
+		// The user may have such a file, which does no harm: it stays, and is not recorded.
+		f.Action, f.Text = Keep, f.current
+		if !s.met(f.current) {
 			p.note("", s.path, " is yours and stays as it is", "it needs "+strings.Join(s.need, ", "))
 		}
 	case f.Action == Deleted && !o.Upgrade:
@@ -204,13 +216,13 @@ func (p *Plan) add(ctx context.Context, s source, o Options) error {
 	return nil
 }
 
-// noteGone notes the files that were installed and are not any more: they stay, and leave the record.
-func (p *Plan) noteGone(sources []source) {
+// noteGone notes the files that this version no longer installs. They stay, and leave the record.
+func (p *Plan) noteGone(sources []sourceFile) {
 	if p.project.record == nil {
 		return
 	}
 	for _, name := range p.project.record.order {
-		if p.project.exists(name) && !slices.ContainsFunc(sources, func(s source) bool { return s.path == name }) {
+		if p.project.exists(name) && !slices.ContainsFunc(sources, func(s sourceFile) bool { return s.path == name }) {
 			p.note("", name, " is no longer part of authgraph", "remove it if you like")
 		}
 	}
@@ -224,7 +236,7 @@ func versions(installed, this string) string {
 	return fmt.Sprintf("installed by authgraph %s, and this is %s", installed, this)
 }
 
-func (p *Plan) sources() ([]source, error) {
+func (p *Plan) sources() ([]sourceFile, error) {
 	sources, err := p.layout.config()
 	if err != nil {
 		return nil, err
@@ -246,7 +258,7 @@ func (p *Plan) sources() ([]source, error) {
 			return nil, err
 		}
 		sources = append(sources, auth...)
-		// It is written in this project's version of the language.
+		// Package auth needs the Go version of this project.
 		if _, p.language, err = ownRequirements(); err != nil {
 			return nil, err
 		}

@@ -22,7 +22,7 @@ type Project struct {
 	Root   string
 	Module string
 
-	// files are those of the module: what a path or a symbolic link that came with it says leads nowhere else.
+	// files opens files of the module only: no path or symbolic link leads out of it.
 	files  *os.Root
 	record *record
 }
@@ -73,8 +73,8 @@ func noModule(root string) error {
 	return ErrNoModule
 }
 
-// was is what is recorded of the last run; empty where nothing was installed, or there is no project.
-func (p *Project) was() record {
+// lastRun is what the last run recorded; empty if nothing was installed, or there is no project.
+func (p *Project) lastRun() record {
 	if p == nil || p.record == nil {
 		return record{}
 	}
@@ -82,24 +82,24 @@ func (p *Project) was() record {
 }
 
 // Installed are the names of the entities that were installed.
-func (p *Project) Installed() []string { return p.was().entities }
+func (p *Project) Installed() []string { return p.lastRun().entities }
 
-// DB is the database that the project was set up for; empty where it was not.
-func (p *Project) DB() string { return p.was().layout.db }
+// DB is the database that the project was set up for; empty if it was not.
+func (p *Project) DB() string { return p.lastRun().layout.db }
 
-// Dir is the ent folder that the project was set up with; empty where it was not.
-func (p *Project) Dir() string { return p.was().layout.dir }
+// Dir is the ent folder that the project was set up with; empty if it was not.
+func (p *Project) Dir() string { return p.lastRun().layout.dir }
 
-// Migrations is the folder of the migrations; empty where the project was not set up.
-func (p *Project) Migrations() string { return p.was().layout.migrations }
+// Migrations is the folder of the migrations; empty if the project was not set up.
+func (p *Project) Migrations() string { return p.lastRun().layout.migrations }
 
-// Version is that of the authgraph that installed last; empty where none did.
-func (p *Project) Version() string { return p.was().version }
+// Version is that of the authgraph that installed last; empty if none did.
+func (p *Project) Version() string { return p.lastRun().version }
 
-// file is the path of a file for what works with paths only.
+// file is the path of a file, for code that cannot use files.
 func (p *Project) file(name string) string { return filepath.Join(p.Root, filepath.FromSlash(name)) }
 
-// read reads a file of the module. To open a pipe would wait for its writer.
+// read reads a file of the module. It refuses a pipe, since opening it would wait for a writer.
 func (p *Project) read(name string) ([]byte, error) {
 	if info, err := p.files.Stat(name); err == nil && !info.Mode().IsRegular() {
 		return nil, irregular(name, "restore it from git, or delete it")
@@ -114,7 +114,7 @@ func (p *Project) list(name string) ([]fs.DirEntry, error) {
 	return entries, p.unlinked(name, err)
 }
 
-// unlinked is an error of reading, which names the symbolic link that leads nowhere or out of the module.
+// unlinked names in an error of reading the symbolic link that leads nowhere or out of the module.
 func (p *Project) unlinked(name string, err error) error {
 	if err == nil {
 		return nil

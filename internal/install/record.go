@@ -54,8 +54,7 @@ func yes(b bool) string {
 	return "no"
 }
 
-// readRecord is nil where nothing was installed. A record comes with the module, from
-// whoever made that: what it names lies inside.
+// readRecord returns nil if nothing was installed. The record comes with the module, so that its paths are checked.
 func readRecord(p *Project) (*record, error) {
 	text, err := p.read(RecordFile)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -23,7 +23,7 @@ type Requirement struct {
 func (r Requirement) String() string { return r.Module + "@" + r.Version }
 
 // requirements are the modules that the sources import, at the versions this project is built with.
-func requirements(sources []source) ([]Requirement, error) {
+func requirements(sources []sourceFile) ([]Requirement, error) {
 	versions, _, err := ownRequirements()
 	if err != nil {
 		return nil, err
@@ -79,21 +79,21 @@ func ownRequirements() (versions map[string]string, goVersion string, err error)
 const entTool = "entgo.io/ent/cmd/ent"
 
 // require adds what is missing in go.mod, and raises what is too old.
-func (r *run) require(ctx context.Context) error {
-	was, err := r.goMod()
+func (r *Run) require(ctx context.Context) error {
+	before, err := r.goMod()
 	if err != nil {
 		return err
 	}
 	had := map[string]string{}
-	for _, q := range was.Require {
+	for _, q := range before.Require {
 		had[q.Mod.Path] = q.Mod.Version
 	}
 	var get []string
-	if have := "go" + goVersion(was); r.language != "" &&
-		semver.Compare("v"+strings.TrimPrefix(have, "go"), "v"+r.language) < 0 {
-		get = append(get, "go@"+r.language)
+	if have := goVersion(before); r.plan.language != "" &&
+		semver.Compare("v"+have, "v"+r.plan.language) < 0 {
+		get = append(get, "go@"+r.plan.language)
 	}
-	for _, m := range r.Requirements {
+	for _, m := range r.plan.Requirements {
 		if semver.Compare(had[m.Module], m.Version) < 0 {
 			get = append(get, m.String())
 		}
@@ -101,9 +101,10 @@ func (r *run) require(ctx context.Context) error {
 	if err := r.get(ctx, get...); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(was.Tool, func(t *modfile.Tool) bool { return t.Path == entTool }) && r.layout.generator {
-		i := slices.IndexFunc(r.Requirements, func(m Requirement) bool { return m.Module == "entgo.io/ent" })
-		version := r.Requirements[i].Version
+	isEnt := func(t *modfile.Tool) bool { return t.Path == entTool }
+	if !slices.ContainsFunc(before.Tool, isEnt) && r.plan.layout.generator {
+		i := slices.IndexFunc(r.plan.Requirements, func(m Requirement) bool { return m.Module == "entgo.io/ent" })
+		version := r.plan.Requirements[i].Version
 		if semver.Compare(had["entgo.io/ent"], version) > 0 {
 			version = had["entgo.io/ent"]
 		}
@@ -111,17 +112,17 @@ func (r *run) require(ctx context.Context) error {
 			return err
 		}
 	}
-	// What came with them is taken in the version it was tried with.
+	// Their dependencies get at least the version that this project is tested with.
 	versions, _, err := ownRequirements()
 	if err != nil {
 		return err
 	}
-	is, err := r.goMod()
+	after, err := r.goMod()
 	if err != nil {
 		return err
 	}
 	get = nil
-	for _, q := range is.Require {
+	for _, q := range after.Require {
 		if had[q.Mod.Path] == "" && semver.Compare(q.Mod.Version, versions[q.Mod.Path]) < 0 {
 			get = append(get, q.Mod.Path+"@"+versions[q.Mod.Path])
 		}
@@ -136,15 +137,15 @@ func goVersion(m *modfile.File) string {
 	return m.Go.Version
 }
 
-func (r *run) goMod() (*modfile.File, error) {
-	text, err := r.project.read("go.mod")
+func (r *Run) goMod() (*modfile.File, error) {
+	text, err := r.plan.project.read("go.mod")
 	if err != nil {
 		return nil, err
 	}
 	return modfile.Parse("go.mod", text, nil)
 }
 
-func (r *run) get(ctx context.Context, args ...string) error {
+func (r *Run) get(ctx context.Context, args ...string) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -156,6 +157,6 @@ func (r *run) get(ctx context.Context, args ...string) error {
 	return err
 }
 
-// unreachable is what the go command says where it does not get through to a module proxy.
+// unreachable matches what the go command prints if it does not reach a module proxy.
 var unreachable = regexp.MustCompile(`dial tcp|no such host|connection refused|i/o timeout|network is unreachable|` +
 	`proxyconnect|GOPROXY=off|disabled by GOPROXY`)

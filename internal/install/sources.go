@@ -17,18 +17,17 @@ var files embed.FS
 // origin is the module that the sources are written for.
 const origin = "github.com/authgraph/authgraph"
 
-// source is a file that belongs into a project.
-type source struct {
+// sourceFile is a file that belongs into a project.
+type sourceFile struct {
 	path   string
 	text   string
 	reason string
-	// need is what a file of the user's in its place has to hold; such a file
-	// stays. It is nil for a file that has to be as it is here.
+	// need is what a file of the user in its place must contain; such a file stays. It is nil if the text must be this.
 	need []string
 }
 
-// met reports whether a file of the user's has what is needed. Any DATABASE_URL will do.
-func (s source) met(text string) bool {
+// met reports whether a file of the user contains what is needed. Any DATABASE_URL will do.
+func (s sourceFile) met(text string) bool {
 	return !slices.ContainsFunc(s.need, func(part string) bool {
 		name, _, ok := strings.Cut(part, "=")
 		if ok {
@@ -39,21 +38,22 @@ func (s source) met(text string) bool {
 }
 
 // config are the files of the project itself.
-func (l layout) config() ([]source, error) {
-	var out []source
+func (l layout) config() ([]sourceFile, error) {
+	var out []sourceFile
 	add := func(to, from, reason string, edits ...string) error {
 		text, err := files.ReadFile("files/" + from)
 		if err != nil {
 			return err
 		}
-		out = append(out, source{path: to, text: strings.NewReplacer(edits...).Replace(string(text)), reason: reason})
+		edited := strings.NewReplacer(edits...).Replace(string(text))
+		out = append(out, sourceFile{path: to, text: edited, reason: reason})
 		return nil
 	}
 	desired := "ent://" + l.entFile("schema")
 	if l.generator {
 		desired = "file://" + l.entFile(l.desiredFile())
 		var edits []string
-		if l.db == "sqlite" {
+		if l.db == sqlite {
 			edits = []string{
 				`"schema.sql"`, `"schema.sqlite.sql"`, "dialect.MySQL", "dialect.SQLite", `"8.0.19"`, `"3.40.0"`,
 				`"$1"`, `""`,
@@ -71,11 +71,11 @@ func (l layout) config() ([]source, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, source{path: l.entFile("template/format.tmpl"), text: string(template),
+		out = append(out, sourceFile{path: l.entFile("template/format.tmpl"), text: string(template),
 			reason: "entities print without their secrets"})
 	}
 	dev := map[string]string{"mysql": "docker://mysql/9/dev", "mariadb": "docker://maria/latest/dev",
-		"sqlite": "sqlite://dev?mode=memory"}
+		sqlite: "sqlite://dev?mode=memory"}
 	err := add("atlas.hcl", "atlas.hcl", "for the Atlas CLI", "{{dev}}", dev[l.db], "{{desired}}", desired,
 		"{{migrations}}", l.migrations)
 	if err != nil {
@@ -85,9 +85,9 @@ func (l layout) config() ([]source, error) {
 	example := map[string]string{
 		"mysql":   "DATABASE_URL='mysql://user:password@localhost:3306/app'",
 		"mariadb": "DATABASE_URL='mariadb://user:password@localhost:3306/app'",
-		"sqlite":  "DATABASE_URL='sqlite://app.db'",
+		sqlite:    "DATABASE_URL='sqlite://app.db'",
 	}
-	out = append(out, source{
+	out = append(out, sourceFile{
 		path:   ".env.example",
 		text:   exampleHead + example[l.db] + "\n",
 		reason: "the environment of authgraph and of the service",
@@ -96,15 +96,15 @@ func (l layout) config() ([]source, error) {
 	return out, nil
 }
 
-// exampleHead says how a shell reads the file: neither authgraph nor Go does.
+// exampleHead says how a shell reads the file. Neither authgraph nor Go reads it.
 const exampleHead = `# The environment of authgraph and of the service, which read no file .env themselves. Copy this to
 # .env, keep that out of git, and load it into the shell before you run them:
 #   set -a; . ./.env; set +a
 `
 
-// schema are the entities, wired to each other, with their helpers. Unwired are
-// those whose edges to the value wait for it.
-func (l layout) schema(entities []string) (out []source, unwired map[string][]string, err error) {
+// schema returns the entities, wired to each other, with their helpers. Unwired holds, by entity, the types whose edges
+// are left out until they are installed.
+func (l layout) schema(entities []string) (out []sourceFile, unwired map[string][]string, err error) {
 	if len(entities) == 0 {
 		return nil, nil, nil
 	}
@@ -146,7 +146,7 @@ func (l layout) schema(entities []string) (out []source, unwired map[string][]st
 }
 
 // auth is package auth, Open and what they import of this project.
-func (l layout) auth() (out []source, err error) {
+func (l layout) auth() (out []sourceFile, err error) {
 	packages, err := closure("auth", ".")
 	if err != nil {
 		return nil, err
@@ -164,10 +164,10 @@ func (l layout) auth() (out []source, err error) {
 	return out, nil
 }
 
-// appendPackage appends the files of a package of this project, those left out that without names.
+// appendPackage appends the files of a package of this project, except those for which without is true.
 func (l layout) appendPackage(
-	out []source, pkg, to, reason string, without func(name string) bool,
-) ([]source, error) {
+	out []sourceFile, pkg, to, reason string, without func(name string) bool,
+) ([]sourceFile, error) {
 	names, err := goFiles(pkg)
 	if err != nil {
 		return nil, err
@@ -187,12 +187,12 @@ func (l layout) appendPackage(
 	return out, nil
 }
 
-func (l layout) appendGo(out []source, to string, src []byte, reason string) ([]source, error) {
+func (l layout) appendGo(out []sourceFile, to string, src []byte, reason string) ([]sourceFile, error) {
 	src, err := reroute(src, l.importPath)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", to, err)
 	}
-	return append(out, source{path: to, text: string(src), reason: reason}), nil
+	return append(out, sourceFile{path: to, text: string(src), reason: reason}), nil
 }
 
 // goFiles are the names of a package's Go files, tests left out.
@@ -210,7 +210,7 @@ func goFiles(pkg string) ([]string, error) {
 	return names, nil
 }
 
-// importsOf are the paths that a package of this project imports; one that several files import comes more than once.
+// importsOf returns the paths that a package of this project imports. They may repeat.
 func importsOf(pkg string) (all []string, err error) {
 	names, err := goFiles(pkg)
 	if err != nil {
@@ -236,8 +236,8 @@ func generated(pkg string) bool {
 		!strings.HasPrefix(pkg, "ent/schema/")
 }
 
-// closure are the packages of this project that the named ones import, with them, but
-// neither what is generated nor the schema, which every project has already.
+// closure returns the packages and those of this project that they import, without the generated ones and the schema,
+// which every project has already.
 func closure(packages ...string) ([]string, error) {
 	for i := 0; i < len(packages); i++ {
 		paths, err := importsOf(packages[i])

@@ -18,7 +18,7 @@ import (
 type saved struct {
 	// Paths are the files and folders that the run may change.
 	Paths []string
-	// Files and Folders are what there was below them.
+	// Files and Folders are those that stood there before.
 	Files   map[string]savedFile
 	Folders []string
 }
@@ -58,11 +58,11 @@ func (j *Journal) keep(paths []string) (saved, error) {
 	if err != nil {
 		return s, err
 	}
-	// A text that was cut before may be in it.
+	// It may hold a text that an earlier run could not finish.
 	if err := j.file.Truncate(0); err != nil {
 		return s, cannotWrite(err)
 	}
-	// First the witness: a journal without one is not undone.
+	// The witness comes first: a journal without one is not undone.
 	if err := j.bearWitness(text); err != nil {
 		return s, fmt.Errorf("what undoes a run that is killed cannot be kept, nothing was changed: %w", err)
 	}
@@ -72,10 +72,10 @@ func (j *Journal) keep(paths []string) (saved, error) {
 	return s, j.file.Sync()
 }
 
-// takeBack undoes a run that failed, and says with its error what became of the project.
-func (j *Journal) takeBack(err error, before saved, own func(name, text string) bool) error {
+// takeBack undoes a run that failed. The error says what became of the project.
+func (j *Journal) takeBack(err error, before saved, deletable func(name, text string) bool) error {
 	after := "nothing was changed"
-	if undo := j.undo(before, own); undo != nil {
+	if undo := j.undo(before, deletable); undo != nil {
 		j.unfinished = true
 		after = fmt.Sprintf("and not everything could be undone: %v; run authgraph again to finish undoing", undo)
 	}
@@ -85,28 +85,38 @@ func (j *Journal) takeBack(err error, before saved, own func(name, text string) 
 	return &RunError{err, after}
 }
 
-// undo makes everything as it was when it was saved. A text that is in its way and
-// not the run's own is moved to the folder Undone.
-func (j *Journal) undo(s saved, own func(name, text string) bool) error {
+// undo restores what was saved. It deletes texts that are deletable, and moves others that differ to the folder Undone.
+func (j *Journal) undo(s saved, deletable func(name, text string) bool) error {
 	j.Undone = ""
 	for _, name := range slices.Concat(s.Paths, s.Folders, slices.Collect(maps.Keys(s.Files))) {
 		if !inside(name) {
 			return fmt.Errorf("%s names the path %q, which is outside of this module or git's own", journalFile, name)
 		}
 	}
-	aside := path.Dir(journalFile) + "/undone-" + time.Now().UTC().Format("20060102-150405.000")
-	moveAside := func(name string, text []byte) error {
-		if own(name, string(text)) {
-			return nil
-		}
-		j.Undone = aside
-		to := path.Join(aside, name)
-		if err := j.root.MkdirAll(path.Dir(to), 0o755); err != nil {
+	folders, err := j.removeAdded(s, deletable)
+	if err != nil {
+		return err
+	}
+	for name, file := range s.Files {
+		if err := j.restore(name, file, deletable); err != nil {
 			return err
 		}
-		return j.root.Rename(name, to)
 	}
-	var folders []string
+	slices.Sort(folders)
+	// Backward, a folder comes after those inside it.
+	for _, name := range slices.Backward(slices.Compact(folders)) {
+		if slices.Contains(s.Folders, name) || strings.HasPrefix(journalFile, name+"/") {
+			continue
+		}
+		if err := j.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeAdded clears away the files that were not saved. It returns the folders that may be empty now, some twice.
+func (j *Journal) removeAdded(s saved, deletable func(name, text string) bool) (folders []string, err error) {
 	for _, name := range s.Paths {
 		for at := path.Dir(name); at != "."; at = path.Dir(at) {
 			folders = append(folders, at)
@@ -123,47 +133,49 @@ func (j *Journal) undo(s saved, own func(name, text string) bool) error {
 			if err != nil {
 				return err
 			}
-			if err := moveAside(name, text); err != nil {
-				return err
+			if deletable(name, string(text)) {
+				return j.root.Remove(name)
 			}
-			return j.root.RemoveAll(name)
+			return j.moveAside(name)
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	for name, file := range s.Files {
-		now, err := j.root.ReadFile(name)
-		if err == nil && bytes.Equal(now, file.Data) {
-			continue
-		}
-		if err == nil {
-			if err := moveAside(name, now); err != nil {
-				return err
-			}
-		}
-		if err := j.root.MkdirAll(path.Dir(name), 0o755); err != nil {
-			return err
-		}
-		if err := j.root.WriteFile(name, file.Data, file.Mode); err != nil {
-			return err
-		}
-	}
-	// The deepest first.
-	slices.SortFunc(folders, func(a, b string) int { return len(b) - len(a) })
-	for _, name := range slices.Compact(folders) {
-		if slices.Contains(s.Folders, name) || strings.HasPrefix(journalFile, name+"/") {
-			continue
-		}
-		if err := j.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
+	return folders, nil
 }
 
-// walk calls fn for a path and all below it, relative to root; for none if
-// there is nothing. Like all of a walk, a symbolic link at its begin is not followed.
+// restore writes a file as it was saved.
+func (j *Journal) restore(name string, file savedFile, deletable func(name, text string) bool) error {
+	now, err := j.root.ReadFile(name)
+	if err == nil && bytes.Equal(now, file.Data) {
+		return nil
+	}
+	if err == nil && !deletable(name, string(now)) {
+		if err := j.moveAside(name); err != nil {
+			return err
+		}
+	}
+	if err := j.root.MkdirAll(path.Dir(name), 0o755); err != nil {
+		return err
+	}
+	return j.root.WriteFile(name, file.Data, file.Mode)
+}
+
+// moveAside moves a file to the folder Undone.
+func (j *Journal) moveAside(name string) error {
+	if j.Undone == "" {
+		j.Undone = path.Dir(journalFile) + "/undone-" + time.Now().UTC().Format("20060102-150405.000")
+	}
+	to := path.Join(j.Undone, name)
+	if err := j.root.MkdirAll(path.Dir(to), 0o755); err != nil {
+		return err
+	}
+	return j.root.Rename(name, to)
+}
+
+// walk calls fn for a path, relative to root, and all below it. It follows no symbolic link. A path that does not exist
+// is not an error.
 func walk(root *os.Root, name string, fn func(name string, entry fs.DirEntry) error) error {
 	info, err := root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// witnessFile is where the hash of a project's journal is kept: outside of the project,
-// where nothing that is cloned or unpacked comes to lie. Its name tells the folder.
+// witnessFile is the file of the hash of a project's journal, named after the folder. It lies outside of the project:
+// a module that is cloned or unpacked cannot bring one.
 func witnessFile(root string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -28,7 +28,7 @@ func hash(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// witnessed reports whether the text of a journal is the one that a run wrote.
+// witnessed reports whether a run wrote this text of a journal.
 func witnessed(witness string, text []byte) bool {
 	want, err := os.ReadFile(witness)
 	return err == nil && string(want) == hash(text)

@@ -13,7 +13,7 @@ import (
 // address is how a database is addressed, by a URL or by the driver's DSN: a password may be in it.
 var address = regexp.MustCompile(`(?s)://|:.*@`)
 
-// isAddress reports whether an argument may be the address of a database. What names a file or an Ent schema is none.
+// isAddress reports whether an argument may be the address of a database. The name of a file or an Ent schema is none.
 func isAddress(arg string) bool {
 	return !strings.HasPrefix(arg, "file:") && !strings.HasPrefix(arg, entScheme) && address.MatchString(arg)
 }
@@ -21,15 +21,14 @@ func isAddress(arg string) bool {
 // withValue is the beginning of a flag with its value in one argument.
 var withValue = regexp.MustCompile(`^--?[\w-]+=`)
 
-// hide takes addresses that were given as arguments out of an error of usage,
-// which may repeat what it does not understand.
+// hide removes the addresses among the arguments from an error of usage, which may repeat them.
 func hide(text string, args []string) string {
 	for _, arg := range args {
 		arg = strings.TrimPrefix(arg, withValue.FindString(arg))
 		if !isAddress(arg) {
 			continue
 		}
-		// An unknown flag repeats the end of the argument that it was found in.
+		// The error for an unknown flag repeats the end of the argument.
 		_, secret, _ := strings.Cut(arg, ":")
 		quoted := strconv.Quote(secret)
 		text = strings.NewReplacer(quoted[1:len(quoted)-1], "…", secret, "…").Replace(text)
@@ -37,7 +36,7 @@ func hide(text string, args []string) string {
 	return text
 }
 
-// instead annotates a flag with what to give it in the place of an address.
+// instead annotates a flag with what to give it instead of an address.
 const instead = "instead"
 
 // checkFlags refuses an address where a flag takes none, before it becomes the path of a file in an error.
@@ -46,11 +45,8 @@ func checkFlags(cmd *cobra.Command) (err error) {
 		if f.Name == "url" || f.Name == "dev-url" || !isAddress(f.Value.String()) {
 			return
 		}
-		advice := []string{"name the database with --url"}
-		if own := f.Annotations[instead]; own != nil {
-			advice = own
-		}
-		err = fmt.Errorf("--%s takes no address of a database: %s", f.Name, advice[0])
+		advice := append(f.Annotations[instead], "name the database with --url")[0]
+		err = fmt.Errorf("--%s takes no address of a database: %s", f.Name, advice)
 	})
 	return err
 }
