@@ -25,8 +25,9 @@ import (
 )
 
 // URLError is the error for a database URL that cannot be used. Its fields are URL, the address without its password,
-// or empty if it could not be read; Part, the part at fault, one of the constants below; Err, what is wrong with it;
-// and Fix, what to do, or empty. None holds the password.
+// or empty if it could not be read; Part, the part at fault, one of [PartURL], [PartScheme], [PartUser],
+// [PartPassword], [PartHost], [PartDatabase], [PartFile] and [PartParameter]; Err, what is wrong with it; and Fix, what
+// to do, or empty. None holds the password.
 type URLError = dburl.Error
 
 // The parts of a database URL that [URLError] names.
@@ -41,16 +42,19 @@ const (
 	PartParameter = dburl.PartParameter
 )
 
-// Pool limits the connections of a client. A zero field keeps its default.
+// Pool limits the connections of a client. A zero field keeps its default, and a negative one has a meaning of its own.
+// The limits hold on SQLite too: readers run side by side, and one connection writes at a time, whatever MaxOpen is.
 type Pool struct {
 	// MaxOpen is the most connections at once; default 25. It should stay below the
-	// server's max_connections divided by the number of processes.
+	// server's max_connections divided by the number of processes. A negative one is
+	// no limit: set MaxIdle too, which otherwise is negative as well.
 	MaxOpen int
 	// MaxIdle is the most connections kept open unused; default MaxOpen, so that a
-	// burst does not pay for connecting again.
+	// burst does not pay for connecting again. A negative one keeps none.
 	MaxIdle int
 	// MaxLifetime closes a connection this long after it was made; default 3 minutes,
-	// below the idle limits of common proxies and the server.
+	// below the idle limits of common proxies and the server. A negative one is no
+	// limit.
 	MaxLifetime time.Duration
 }
 
@@ -80,16 +84,16 @@ func WithPool(p Pool) Option {
 }
 
 // WithStatements sets how many prepared statements each connection to MySQL or MariaDB keeps, those used last; default
-// 64, and 0 turns it off. The server counts the statements of all connections against max_prepared_stmt_count, and
-// keeps some kilobytes for each. Turn it off behind a proxy that shares its connections among clients and does not
+// 64, and 0 or less turns it off. The server counts the statements of all connections against max_prepared_stmt_count,
+// and keeps some kilobytes for each. Turn it off behind a proxy that shares its connections among clients and does not
 // carry statements along.
 func WithStatements(perConnection int) Option {
 	return func(o *options) { o.statements = max(0, perConnection) }
 }
 
 // WithStatementTimeout bounds how long the client waits for the answer to one statement
-// on MySQL or MariaDB, if the context does not end before; default 30 seconds, and 0 is
-// no bound. After it the connection is closed, and the statement may have run.
+// on MySQL or MariaDB, if the context does not end before; default 30 seconds, and 0 or
+// less is no bound. After it the connection is closed, and the statement may have run.
 //
 // With a bound, a statement waits at most 2 seconds for a lock at the server and then fails with error 1205, so that a
 // call that was given up does not stay there. Package auth tries such a statement again. The parameters readTimeout,
@@ -106,7 +110,11 @@ func WithDriver(wrap func(dialect.Driver) dialect.Driver) Option {
 }
 
 // Open connects to the database at url and returns a client for it. The client is safe for concurrent use and meant to
-// live as long as the program. Close it at the end. ctx bounds the connecting only.
+// live as long as the program. Close it at the end.
+//
+// ctx bounds the connecting only. Without a deadline Open gives up after 10 seconds, if the server is silent
+// (?timeout=5s in the url says otherwise) or another process holds a lock of the SQLite file. Open does not look at the
+// server's version: package migrate and the command authgraph doctor do.
 //
 // The url has one of the forms
 //

@@ -2,10 +2,10 @@ package authgraph
 
 import "embed"
 
-// Files are the handwritten sources of this project that the command authgraph add installs into another module: the
-// schema, package auth, Open and what they import, this module's go.mod, and the template under which entities print
-// without their secrets. They are carried only by programs that use the variable. Tests are among the files and are not
-// installed.
+// Files are for the installer, not for services: the handwritten sources of this project that the command authgraph add
+// installs into another module. They are the schema, package auth, Open and what they import, this module's go.mod, and
+// the template under which entities print without their secrets. They are carried only by programs that use the
+// variable. Tests are among the files and are not installed.
 //
 //go:embed go.mod authgraph.go ent/schema/*.go ent/schema/schematype/*.go auth/*.go
 //go:embed internal/dburl/*.go internal/mysqlconn/*.go internal/stmtcache/*.go

@@ -29,7 +29,7 @@ type ApplyOptions struct {
 	// AcceptEdit goes on with a half-applied file if only statements that have not run were edited.
 	AcceptEdit bool
 	// LockTimeout is how long to wait for another apply; 0 is 1 minute, and a negative one is an error. For a server it
-	// is rounded up to whole seconds.
+	// is rounded up to whole seconds. On SQLite every file waits for the lock, each as long as this.
 	LockTimeout time.Duration
 	// DryRun reports what would be executed and changes nothing.
 	DryRun bool
@@ -71,12 +71,16 @@ type Report struct {
 
 // AppliedFile is one file of a [Report].
 type AppliedFile struct {
+	// Version is the first part of Name, up to the underscore.
 	Version string `json:"version"`
-	Name    string `json:"name"`
-	// Statements were executed now; Resumed were by an earlier apply.
-	Statements []string      `json:"statements"`
-	Resumed    int           `json:"resumed,omitempty"`
-	Duration   time.Duration `json:"duration_ns"`
+	// Name is the name of the file, such as 20260102030405_add_phone.sql.
+	Name string `json:"name"`
+	// Statements are the texts of those executed now, or that would be on a dry run.
+	Statements []string `json:"statements"`
+	// Resumed is how many statements of the file, its first ones, an earlier apply had executed.
+	Resumed int `json:"resumed,omitempty"`
+	// Duration is how long the file took now; 0 on a dry run.
+	Duration time.Duration `json:"duration_ns"`
 }
 
 // Apply brings the database at url up to the newest version of the directory. The url is mysql://, mariadb:// or
@@ -84,13 +88,17 @@ type AppliedFile struct {
 // same time: one does the work, and the others wait for it, unless there is nothing to do for them.
 //
 // Before it executes anything Apply returns
+//   - a *authgraph.URLError if the address is malformed or no database answers there,
 //   - a [*ChecksumError] if the directory does not match its atlas.sum,
 //   - a [*HistoryError] if the directory does not continue the history of the database,
 //   - a [*DirtyError] if the database holds other tables and no history,
 //   - a [*TakenError] if the database holds something of a name that a pending file makes,
 //   - a [*LockError] if another Apply did not end within LockTimeout,
-//   - an error without a type of its own if no file has the version of To or Baseline, or if the server is too old or
-//     has no InnoDB.
+//   - an error without a type of its own if no file has the version of To or Baseline, if the directory cannot be read,
+//     or if the server is too old or has no InnoDB.
+//
+// On SQLite Apply takes the lock for each file and then looks again, so that such an error may come after earlier files
+// were applied.
 //
 // A statement that the database refuses is a [*StmtError]. With any error the report says what was applied until then;
 // it is nil if the database could not be opened or the directory is wrong.
@@ -99,6 +107,10 @@ type AppliedFile struct {
 // table, before and after. After a crash, a lost connection or a failing statement the next Apply goes on exactly where
 // this one stopped. If the statement that was running took effect, Apply records it; otherwise Apply executes it again.
 // Statements that change rows are committed together with their record. On SQLite a file is one transaction.
+//
+// Cancelling ctx ends the wait for the lock, or the statement under way, which is a [*StmtError] then. The error wraps
+// that of ctx. A server may go on with the statement: it keeps the lock until that has ended, and the next Apply finds
+// out whether the statement took effect. SQLite undoes the file.
 //
 // This is exact as long as nothing else changes the schema while a migration is half applied. An apply of the Atlas CLI
 // does not take Apply's lock: use one of the two at a time. Some statements leave no trace in the schema of the

@@ -37,12 +37,14 @@ type Revision struct {
 	// ExecutedAt is in UTC, to the second.
 	ExecutedAt time.Time `json:"executed_at"`
 	// Operator is the program that applied it.
-	Operator string        `json:"operator"`
+	Operator string `json:"operator"`
+	// Duration is how long its statements took, over all applies that it needed.
 	Duration time.Duration `json:"duration_ns"`
 }
 
 // Partial is a file of which only the first statements are applied.
 type Partial struct {
+	// File is the name of the file.
 	File string `json:"file"`
 	// Applied of the Total statements are applied.
 	Applied int `json:"applied"`

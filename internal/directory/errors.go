@@ -73,7 +73,8 @@ func Wrap(dir Dir, err error) error {
 type ChecksumError struct {
 	// File is the first file that differs; empty if atlas.sum itself is wrong.
 	File string
-	// Reason is added, edited, removed, or what is wrong with atlas.sum.
+	// Reason is "added", "edited" or "removed" for a file. For atlas.sum it is what is wrong with it: "is missing", "is
+	// not in Atlas's format", "contradicts itself, as after a merge" or "lists … twice".
 	Reason string
 }
 
