@@ -124,7 +124,7 @@ func Apply(ctx context.Context, url string, opts ApplyOptions) (report *Report, 
 	if opts.Baseline != "" && opts.AllowDirty {
 		return nil, errors.New("the options Baseline and AllowDirty exclude each other: choose one")
 	}
-	if opts.LockTimeout, err = history.LockTimeout(opts.LockTimeout); err != nil {
+	if opts.LockTimeout, err = history.CheckLockTimeout(opts.LockTimeout); err != nil {
 		return nil, err
 	}
 	if opts.Progress == nil {
@@ -197,21 +197,21 @@ func (a *applier) dryRun(ctx context.Context) error {
 	if err := a.db.Prepare(ctx); err != nil {
 		return err
 	}
-	todos, _, err := a.plan(ctx)
+	p, err := a.replan(ctx)
 	if err != nil {
 		return err
 	}
-	for _, t := range todos {
+	for _, t := range p.files {
 		for i := t.rev.Applied; i < len(t.file.Stmts); i++ {
-			a.before(t, i)
+			a.startStmt(t, i)
 		}
-		a.add(t, t.rev.Applied, 0)
+		a.addToReport(t, t.rev.Applied, 0)
 	}
 	return nil
 }
 
-// before reports that statement i of t is about to run.
-func (a *applier) before(t *todo, i int) Progress {
+// startStmt tells Progress that statement i of t is about to run.
+func (a *applier) startStmt(t *pendingFile, i int) Progress {
 	a.step++
 	p := Progress{
 		File: t.file.Name(), Stmt: t.file.Stmts[i].Text,
@@ -221,13 +221,14 @@ func (a *applier) before(t *todo, i int) Progress {
 	return p
 }
 
-func (a *applier) after(p Progress, took time.Duration, recovered bool) {
+// endStmt tells Progress that the statement of p has run.
+func (a *applier) endStmt(p Progress, took time.Duration, recovered bool) {
 	p.Done, p.Duration, p.Recovered = true, took, recovered
 	a.opts.Progress(p)
 }
 
-// add puts a file into the report; from is its first statement that ran now.
-func (a *applier) add(t *todo, from int, took time.Duration) {
+// addToReport puts a file into the report; from is its first statement that ran now.
+func (a *applier) addToReport(t *pendingFile, from int, took time.Duration) {
 	f := AppliedFile{
 		Version: t.file.Version(), Name: t.file.Name(), Statements: []string{}, Resumed: from, Duration: took,
 	}

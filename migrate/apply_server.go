@@ -27,22 +27,22 @@ func (a *applier) applyServer(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	todos, baseline, err := a.plan(ctx)
+	p, err := a.replan(ctx)
 	if err != nil {
 		return err
 	}
-	if len(todos) == 0 && baseline == nil {
+	if p.isEmpty() {
 		return nil
 	}
 	if err := a.store.Create(ctx); err != nil {
 		return err
 	}
-	if baseline != nil {
-		if err := a.store.Save(ctx, baseline); err != nil {
+	if p.baseline != nil {
+		if err := a.store.Save(ctx, p.baseline); err != nil {
 			return err
 		}
 	}
-	for _, t := range todos {
+	for _, t := range p.files {
 		if err := a.applyFile(ctx, t); err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func (a *applier) applyServer(ctx context.Context) (err error) {
 }
 
 // applyFile executes the statements of a file that have not run.
-func (a *applier) applyFile(ctx context.Context, t *todo) error {
+func (a *applier) applyFile(ctx context.Context, t *pendingFile) error {
 	from := t.rev.Applied
 	t.began, t.earlier = time.Now(), t.rev.ExecutionTime
 	// What the file set for its own connection has to be set for this one.
@@ -63,7 +63,7 @@ func (a *applier) applyFile(ctx context.Context, t *todo) error {
 		}
 	}
 	for i := from; i < len(t.file.Stmts); i++ {
-		p, began := a.before(t, i), time.Now()
+		p, began := a.startStmt(t, i), time.Now()
 		recovered := t.ran && i == from
 		var err error
 		switch {
@@ -79,7 +79,7 @@ func (a *applier) applyFile(ctx context.Context, t *todo) error {
 		if err != nil {
 			return a.failed(ctx, t, err)
 		}
-		a.after(p, time.Since(began), recovered)
+		a.endStmt(p, time.Since(began), recovered)
 	}
 	// A file without statements has had no record yet.
 	if from == len(t.file.Stmts) {
@@ -88,12 +88,12 @@ func (a *applier) applyFile(ctx context.Context, t *todo) error {
 			return err
 		}
 	}
-	a.add(t, from, time.Since(t.began))
+	a.addToReport(t, from, time.Since(t.began))
 	return nil
 }
 
 // recordDoubt writes that the next statement of t runs and its outcome is open.
-func (a *applier) recordDoubt(ctx context.Context, t *todo) error {
+func (a *applier) recordDoubt(ctx context.Context, t *pendingFile) error {
 	before, err := fingerprint(ctx, a.db)
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func (a *applier) recordDoubt(ctx context.Context, t *todo) error {
 }
 
 // execDDL executes the next statement of t, one that commits by itself.
-func (a *applier) execDDL(ctx context.Context, t *todo) error {
+func (a *applier) execDDL(ctx context.Context, t *pendingFile) error {
 	if err := a.recordDoubt(ctx, t); err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (a *applier) execDDL(ctx context.Context, t *todo) error {
 
 // execCall executes the next statement of t, of which only the server knows what it does. Rows are committed together
 // with its record; DDL, which ends the transaction, is recognised by what it did to the schema.
-func (a *applier) execCall(ctx context.Context, t *todo) error {
+func (a *applier) execCall(ctx context.Context, t *pendingFile) error {
 	if err := a.recordDoubt(ctx, t); err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (a *applier) execCall(ctx context.Context, t *todo) error {
 }
 
 // execRows executes the next statement of t, one that changes rows only, and commits it together with its record.
-func (a *applier) execRows(ctx context.Context, t *todo) error {
+func (a *applier) execRows(ctx context.Context, t *pendingFile) error {
 	tx, err := a.db.Conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func (a *applier) execRows(ctx context.Context, t *todo) error {
 }
 
 // record writes that one more statement of t is applied.
-func (a *applier) record(ctx context.Context, t *todo) error {
+func (a *applier) record(ctx context.Context, t *pendingFile) error {
 	next := t.next()
 	if err := a.store.Save(ctx, next); err != nil {
 		return err
@@ -155,7 +155,7 @@ func (a *applier) record(ctx context.Context, t *todo) error {
 }
 
 // next is the record of t once one more statement is applied.
-func (t *todo) next() *atlas.Revision {
+func (t *pendingFile) next() *atlas.Revision {
 	next := *t.rev
 	next.PartialHashes = append(slices.Clone(next.PartialHashes), t.sums[next.Applied])
 	next.Applied++
@@ -168,7 +168,7 @@ func (t *todo) next() *atlas.Revision {
 }
 
 // failed records why the next statement of t did not run and returns the error to report.
-func (a *applier) failed(ctx context.Context, t *todo, err error) error {
+func (a *applier) failed(ctx context.Context, t *pendingFile, err error) error {
 	e := t.file.Error(t.rev.Applied, t.rev.Applied, err)
 	var refused *mysql.MySQLError
 	var unrecorded *history.RecordError

@@ -50,30 +50,27 @@ func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
 			err = errors.Join(err, rerr)
 		}
 	}()
-	todos, baseline, err := a.plan(ctx)
-	if err != nil {
+	p, err := a.replan(ctx)
+	if err != nil || p.isEmpty() {
 		return false, err
-	}
-	if len(todos) == 0 && baseline == nil {
-		return false, nil
 	}
 	if err := a.store.Create(ctx); err != nil {
 		return false, err
 	}
-	if baseline != nil {
-		if err := a.store.Write(ctx, baseline); err != nil {
+	if p.baseline != nil {
+		if err := a.store.Write(ctx, p.baseline); err != nil {
 			return false, err
 		}
 		return true, tx.Commit()
 	}
-	t, start := todos[0], time.Now()
+	t, start := p.files[0], time.Now()
 	from := t.rev.Applied
 	for i := from; i < len(t.file.Stmts); i++ {
-		p, began := a.before(t, i), time.Now()
+		progress, began := a.startStmt(t, i), time.Now()
 		if _, err := a.db.Conn.ExecContext(ctx, t.file.Stmts[i].Text); err != nil {
 			return false, t.file.Error(i, from, a.nameRows(ctx, t.file.Stmts[i].Text, err))
 		}
-		a.after(p, time.Since(began), false)
+		a.endStmt(progress, time.Since(began), false)
 	}
 	if err := a.checkForeignKeys(ctx, t.file); err != nil {
 		return false, err
@@ -86,7 +83,7 @@ func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
 	if err := tx.Commit(); err != nil {
 		return false, err
 	}
-	a.add(t, from, time.Since(start))
+	a.addToReport(t, from, time.Since(start))
 	return true, nil
 }
 
@@ -116,19 +113,25 @@ func (a *applier) nameRows(ctx context.Context, stmt string, err error) error {
 		"correct or delete them and apply again", err, n, m[3], rows)
 }
 
+// checkForeignKeys refuses a file after which a row refers to a missing one. It names the first such row.
 func (a *applier) checkForeignKeys(ctx context.Context, f *directory.File) error {
-	var table string
-	var row sql.NullInt64
-	var parent string
+	var table, parent string
+	var id sql.NullInt64 // NULL in a table WITHOUT ROWID
 	var key int
-	switch err := a.db.Conn.QueryRowContext(ctx, "PRAGMA foreign_key_check").Scan(&table, &row, &parent, &key); {
+	switch err := a.db.Conn.QueryRowContext(ctx, "PRAGMA foreign_key_check").Scan(&table, &id, &parent, &key); {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case err != nil:
 		return fmt.Errorf("%s was not applied: foreign keys cannot be checked: %w: correct that key", f.Name(), err)
 	}
-	return fmt.Errorf("%s leaves rows of table %q that refer to no row of table %q: nothing of it was applied",
-		f.Name(), table, parent)
+	row := "a row"
+	if id.Valid {
+		row = fmt.Sprintf("row %d", id.Int64)
+	}
+	return fmt.Errorf("%s: %s of table %q refers to a row missing from %q; nothing was applied: "+
+		"insert the missing row or delete this one, then apply again", f.Name(), row, table, parent)
 }
 
 // begin takes the write lock, for which it waits as long as the options say.

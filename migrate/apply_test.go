@@ -1,6 +1,7 @@
 package migrate_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -261,8 +262,24 @@ func TestSQLiteMigrationThatBreaksAForeignKeyIsNotApplied(t *testing.T) {
 	dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE p (id integer PRIMARY KEY);\n" +
 		"CREATE TABLE c (p integer REFERENCES p (id));\nINSERT INTO c VALUES (7);"})
 	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
-	require.ErrorContains(t, err, `rows of table "c" that refer to no row of table "p"`)
+	require.EqualError(t, err, `1_a.sql: row 1 of table "c" refers to a row missing from "p"; nothing was applied: `+
+		"insert the missing row or delete this one, then apply again")
 	assert.Empty(t, mysqltest.Tables(t, url))
+}
+
+func TestSQLiteApplyThatIsCancelledBlamesNoForeignKey(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := migrate.Apply(ctx, mysqltest.SQLite(t), migrate.ApplyOptions{
+		Dir: dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id int);"}),
+		Progress: func(p migrate.Progress) {
+			if p.Done {
+				cancel()
+			}
+		},
+	})
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.EqualError(t, err, "context canceled")
 }
 
 func TestStatementsAreReadTheWayTheyAreWritten(t *testing.T) {

@@ -43,8 +43,8 @@ const (
 		"sql_quote_show_create = @authgraph_quote, character_set_results = @authgraph_results"
 )
 
-// fingerprint is a digest of everything in a database that DDL can change and that it does not change a second time.
-// ALTER DATABASE may run twice.
+// fingerprint hashes the schema objects. If the hash changed, the interrupted statement took effect. ALTER DATABASE
+// does not change it, and may run twice.
 func fingerprint(ctx context.Context, db *atlasdb.DB) (_ string, err error) {
 	if _, err := db.Conn.ExecContext(ctx, plainWording); err != nil {
 		return "", fmt.Errorf("read the schema: %w", err)

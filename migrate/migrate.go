@@ -19,7 +19,7 @@ import (
 	"path"
 
 	atlas "ariga.io/atlas/sql/migrate"
-	"entgo.io/ent/dialect"
+	entdialect "entgo.io/ent/dialect"
 )
 
 //go:embed *.sql atlas.sum sqlite/*.sql sqlite/atlas.sum
@@ -27,17 +27,17 @@ var embedded embed.FS
 
 // Embedded is the directory compiled into this package for a dialect: dialect.MySQL (for MariaDB too) or dialect.SQLite
 // of package entgo.io/ent/dialect. Another dialect is an error. Each call returns a copy of its own.
-func Embedded(name string) (fs.FS, error) {
+func Embedded(dialect string) (fs.FS, error) {
 	root := "."
-	switch name {
-	case dialect.MySQL:
-	case dialect.SQLite:
+	switch dialect {
+	case entdialect.MySQL:
+	case entdialect.SQLite:
 		root = "sqlite"
 	default:
-		return nil, fmt.Errorf("no migrations for dialect %q", name)
+		return nil, fmt.Errorf("no migrations for dialect %q", dialect)
 	}
 	dir := &atlas.MemDir{}
-	dir.SetPath("embedded:" + name)
+	dir.SetPath("embedded:" + dialect)
 	entries, err := embedded.ReadDir(root)
 	if err != nil {
 		return nil, err

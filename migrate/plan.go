@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,8 +15,8 @@ import (
 	"github.com/authgraph/authgraph/internal/history"
 )
 
-// todo is a pending file, split into statements, and its record.
-type todo struct {
+// pendingFile is a file to apply, split into statements, and its record.
+type pendingFile struct {
 	file *directory.File
 	sums []string
 	rev  *atlas.Revision
@@ -26,41 +27,71 @@ type todo struct {
 	earlier time.Duration
 }
 
-// plan works out what is to be done. It changes nothing in the database.
-func (a *applier) plan(ctx context.Context) (todos []*todo, baseline *atlas.Revision, err error) {
+// plan is what an apply has to do.
+type plan struct {
+	files []*pendingFile
+	// baseline is to be recorded before them, if it is set.
+	baseline *atlas.Revision
+	// current is the newest version that is wholly applied; empty if none.
+	current string
+}
+
+func (p plan) isEmpty() bool { return len(p.files) == 0 && p.baseline == nil }
+
+// replan works out the plan and brings the report and the count of steps up to date with it.
+func (a *applier) replan(ctx context.Context) (plan, error) {
+	p, err := a.plan(ctx)
+	a.report.Current = cmp.Or(p.current, a.report.Current)
+	a.steps = a.step
+	for _, f := range p.files {
+		a.steps += len(f.file.Stmts) - f.rev.Applied
+	}
+	return p, err
+}
+
+// plan works out what is to be done. It changes nothing. With an error, current is still set if it is known.
+func (a *applier) plan(ctx context.Context) (p plan, err error) {
 	revs, err := a.store.Read(ctx)
 	if err != nil {
-		return nil, nil, err
+		return p, err
 	}
 	var dirty *DirtyError
 	if len(revs) == 0 {
-		if baseline, err = a.firstRun(ctx); err != nil && !errors.As(err, &dirty) {
-			return nil, nil, err
+		if p.baseline, err = a.firstRun(ctx); err != nil && !errors.As(err, &dirty) {
+			return p, err
 		}
-		if baseline != nil {
-			revs = append(revs, baseline)
+		if p.baseline != nil {
+			revs = append(revs, p.baseline)
+		}
+	}
+	if err := history.Verify(a.dir, revs); err != nil {
+		return p, err
+	}
+	for _, r := range revs {
+		if r.Applied >= r.Total {
+			p.current = r.Version
 		}
 	}
 	files, err := a.pending(revs)
 	if err != nil {
-		return nil, nil, err
+		return p, err
 	}
-	if todos, err = a.split(ctx, files, revs); err != nil {
-		return nil, nil, err
+	if p.files, err = a.withRecords(ctx, files, revs); err != nil {
+		return p, err
 	}
 	// A name that is taken comes before a DirtyError: no option helps against it.
-	if err := a.taken(ctx, todos, dirty != nil); err != nil {
-		return nil, nil, err
+	if err := a.checkNames(ctx, p.files, dirty != nil); err != nil {
+		return p, err
 	}
-	if baseline != nil {
-		if err := a.baselined(ctx, baseline.Version); err != nil {
-			return nil, nil, err
+	if p.baseline != nil {
+		if err := a.checkBaseline(ctx, p.baseline.Version); err != nil {
+			return p, err
 		}
 	}
 	if dirty != nil {
-		return nil, nil, dirty
+		return p, dirty
 	}
-	return todos, baseline, nil
+	return p, nil
 }
 
 // firstRun decides what to do with a database that has no history.
@@ -91,25 +122,12 @@ func (a *applier) firstRun(ctx context.Context) (*atlas.Revision, error) {
 	return nil, nil
 }
 
-// pending are the files to apply, of a directory that continues the history.
+// pending are the files to apply, up to version opts.To.
 func (a *applier) pending(revs []*atlas.Revision) ([]atlas.File, error) {
-	if err := history.Verify(a.dir, revs); err != nil {
-		return nil, err
-	}
-	for _, r := range revs {
-		if r.Applied >= r.Total {
-			a.report.Current = r.Version
-		}
-	}
 	files, err := history.Pending(a.dir, revs)
 	if err != nil || a.opts.To == "" {
 		return files, err
 	}
-	return a.upTo(files)
-}
-
-// upTo cuts the files after version opts.To.
-func (a *applier) upTo(files []atlas.File) ([]atlas.File, error) {
 	all, err := a.dir.Files()
 	if err != nil {
 		return nil, directory.Wrap(a.dir, err)
@@ -124,13 +142,13 @@ func (a *applier) upTo(files []atlas.File) ([]atlas.File, error) {
 	return files[:n], nil
 }
 
-// split splits the files into statements and puts their records beside them.
-func (a *applier) split(ctx context.Context, files []atlas.File, revs []*atlas.Revision) (todos []*todo, err error) {
+// withRecords splits the files into statements and puts their records beside them.
+func (a *applier) withRecords(ctx context.Context, files []atlas.File, revs []*atlas.Revision) ([]*pendingFile, error) {
+	var out []*pendingFile
 	sum, err := a.dir.Checksum()
 	if err != nil {
 		return nil, directory.Wrap(a.dir, err)
 	}
-	a.steps = a.step
 	for _, f := range files {
 		file, err := directory.Split(a.db.Driver, f)
 		if err != nil {
@@ -140,7 +158,7 @@ func (a *applier) split(ctx context.Context, files []atlas.File, revs []*atlas.R
 		if err != nil {
 			return nil, directory.Wrap(a.dir, err)
 		}
-		t := &todo{file: file, sums: file.Sums()}
+		t := &pendingFile{file: file, sums: file.Sums()}
 		if i := slices.IndexFunc(revs, func(r *atlas.Revision) bool { return r.Version == f.Version() }); i >= 0 {
 			t.rev = revs[i]
 			if t.ran, err = ranBefore(ctx, a.db, t.rev); err != nil {
@@ -155,14 +173,13 @@ func (a *applier) split(ctx context.Context, files []atlas.File, revs []*atlas.R
 			}
 		}
 		t.rev.Total, t.rev.Hash = len(file.Stmts), hash
-		a.steps += len(file.Stmts) - t.rev.Applied
-		todos = append(todos, t)
+		out = append(out, t)
 	}
-	return todos, nil
+	return out, nil
 }
 
 // compare is a [*HistoryError] if a half-applied file, whose checksum is hash, does not fit its record.
-func (t *todo) compare(hash string, acceptEdit bool) error {
+func (t *pendingFile) compare(hash string, acceptEdit bool) error {
 	done := t.rev.Applied
 	if len(t.rev.PartialHashes) < done {
 		return fmt.Errorf(
@@ -194,6 +211,6 @@ func (a *applier) upToDate(ctx context.Context) (bool, error) {
 	if err != nil || len(revs) == 0 || revs[len(revs)-1].Applied < revs[len(revs)-1].Total {
 		return false, err
 	}
-	todos, baseline, err := a.plan(ctx)
-	return err == nil && len(todos) == 0 && baseline == nil, ctx.Err()
+	p, err := a.replan(ctx)
+	return err == nil && p.isEmpty(), ctx.Err()
 }

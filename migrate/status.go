@@ -94,26 +94,28 @@ func ReadStatus(ctx context.Context, url string, fsys fs.FS) (s *Status, err err
 	for _, f := range files {
 		s.Pending = append(s.Pending, f.Name())
 	}
-	var partly *todo
+	var partly *pendingFile
+	var splitErr error
 	if n := len(revs); n > 0 && revs[n-1].Applied < revs[n-1].Total {
-		partly, err = half(db, files, revs[n-1])
+		partly, splitErr = half(db, files, revs[n-1])
 		s.Partial = partly.partial()
 	}
+	// A wrong directory or history is reported first: it may be why the half-applied file cannot be split.
 	if err := directory.Validate(dir); err != nil {
 		return s, err
 	}
 	if err := history.Verify(dir, revs); err != nil {
 		return s, err
 	}
-	if err != nil || partly == nil {
-		return s, err
+	if splitErr != nil || partly == nil {
+		return s, splitErr
 	}
 	return s, compareHalf(ctx, db, dir, partly)
 }
 
 // half is the half-applied file of r. It has no file if that is gone, and no statements if it cannot be split.
-func half(db *atlasdb.DB, files []atlas.File, r *atlas.Revision) (*todo, error) {
-	d := &todo{rev: r}
+func half(db *atlasdb.DB, files []atlas.File, r *atlas.Revision) (*pendingFile, error) {
+	d := &pendingFile{rev: r}
 	for _, f := range files {
 		if f.Version() == r.Version {
 			d.file = &directory.File{File: f}
@@ -128,7 +130,7 @@ func half(db *atlasdb.DB, files []atlas.File, r *atlas.Revision) (*todo, error) 
 }
 
 // compareHalf compares the half-applied file with its record as [Apply] would.
-func compareHalf(ctx context.Context, db *atlasdb.DB, dir directory.Dir, half *todo) error {
+func compareHalf(ctx context.Context, db *atlasdb.DB, dir directory.Dir, half *pendingFile) error {
 	sum, err := dir.Checksum()
 	if err != nil {
 		return directory.Wrap(dir, err)
@@ -147,7 +149,7 @@ func compareHalf(ctx context.Context, db *atlasdb.DB, dir directory.Dir, half *t
 }
 
 // partial describes a half-applied file.
-func (t *todo) partial() *Partial {
+func (t *pendingFile) partial() *Partial {
 	r := t.rev
 	p := &Partial{
 		File: history.FileOf(r), Applied: r.Applied, Total: r.Total,

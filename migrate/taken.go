@@ -40,12 +40,12 @@ func makesNames(texts []string) (names []string) {
 	return names
 }
 
-// taken is a [*TakenError] if a pending statement makes something that is there already. If a [*DirtyError] follows, it
-// is the one that reports the tables of this schema.
-func (a *applier) taken(ctx context.Context, todos []*todo, dirty bool) error {
+// checkNames refuses pending statements that make something that is there already. The error is a [*TakenError]. If a
+// [*DirtyError] follows, it is the one that reports the tables of this schema.
+func (a *applier) checkNames(ctx context.Context, pending []*pendingFile, dirty bool) error {
 	var texts []string
 	from := map[string]string{}
-	for _, t := range todos {
+	for _, t := range pending {
 		begin := t.rev.Applied
 		if t.ran {
 			begin++
@@ -60,9 +60,9 @@ func (a *applier) taken(ctx context.Context, todos []*todo, dirty bool) error {
 	return a.refuse(ctx, makesNames(texts), func(o dbserver.Object) bool { return dirty && o.IsOurs() }, from)
 }
 
-// baselined is a [*TakenError] if a file is to count as applied, but what has the name of its table is known to be
-// another library's table, or is no table.
-func (a *applier) baselined(ctx context.Context, version string) error {
+// checkBaseline refuses a baseline whose table names belong to another library's tables or to something that is no
+// table. The error is a [*TakenError].
+func (a *applier) checkBaseline(ctx context.Context, version string) error {
 	files, err := a.dir.Files()
 	if err != nil {
 		return directory.Wrap(a.dir, err)

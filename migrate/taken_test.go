@@ -139,10 +139,10 @@ func TestSystemVersionedTablesOfThePageAreNamed(t *testing.T) {
 	before := mysqltest.Dump(t, url)
 	_, err := adopted(t, url, adopt.Options{Apply: true})
 	assert.ErrorContains(t, err,
-		"table users is system-versioned, which this schema is not: ALTER TABLE `users` DROP SYSTEM VERSIONING first")
+		"table users is system-versioned, which this schema is not: run ALTER TABLE `users` DROP SYSTEM VERSIONING")
 	_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{AllowDirty: true})
 	assert.ErrorContains(t, err,
-		"ALTER TABLE `users` DROP SYSTEM VERSIONING, with which its old rows go, then take it over")
+		"run ALTER TABLE `users` DROP SYSTEM VERSIONING (this deletes its row history), then adopt the table")
 	assert.Equal(t, before, mysqltest.Dump(t, url))
 
 	mysqltest.Exec(t, mysqltest.DB(t, url), "ALTER TABLE users DROP SYSTEM VERSIONING")

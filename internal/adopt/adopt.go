@@ -115,7 +115,7 @@ func Run(ctx context.Context, dev *planner.Dev, url string, opts Options) (_ *Ad
 
 // complete sets what was left out.
 func (o *Options) complete() (err error) {
-	if o.LockTimeout, err = history.LockTimeout(o.LockTimeout); err != nil {
+	if o.LockTimeout, err = history.CheckLockTimeout(o.LockTimeout); err != nil {
 		return err
 	}
 	if o.Progress == nil {

@@ -57,7 +57,7 @@ func (e *Error) Found() string {
 func (e *Error) Fix() string {
 	switch e.Reason {
 	case Versioned:
-		return fmt.Sprintf("ALTER TABLE %s DROP SYSTEM VERSIONING first, with which its old rows go",
+		return fmt.Sprintf("run ALTER TABLE %s DROP SYSTEM VERSIONING (this deletes its row history)",
 			dbserver.Quote(e.Object.Name))
 	case HasHistory:
 		return "there is nothing to adopt, go on with its migrations (migrate.Apply)"

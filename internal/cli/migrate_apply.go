@@ -134,7 +134,7 @@ func (m *migrations) checkVersions(dir migrationDir, versions ...string) error {
 	}
 	for _, v := range versions {
 		if v != "" && !slices.ContainsFunc(files, func(f atlas.File) bool { return f.Version() == v }) {
-			return fmt.Errorf("%w: %s lists them", &history.VersionError{Version: v}, m.command("migrate status"))
+			return &history.VersionError{Version: v}
 		}
 	}
 	return nil

@@ -114,6 +114,8 @@ func (a *app) remedy(err remedied) string {
 			"already there; tables that Drizzle made of the ServerCN schema are taken over by " + a.command("adopt")
 	case *history.TakenError:
 		return a.takenRemedy(e)
+	case *history.VersionError:
+		return a.command("migrate status") + " lists them"
 	case *planner.DriftError:
 		return "plan what is missing with: " + a.command("migrate diff") + " NAME"
 	case *planner.FlavourError:
@@ -167,7 +169,7 @@ func (a *app) takenRemedy(e *history.TakenError) string {
 	case !e.Ours():
 		return ""
 	case versioned != "":
-		return fmt.Sprintf("ALTER TABLE %s DROP SYSTEM VERSIONING, with which its old rows go, then %s",
+		return fmt.Sprintf("run ALTER TABLE %s DROP SYSTEM VERSIONING (this deletes its row history), then %s",
 			dbserver.Quote(versioned), a.command("adopt"))
 	}
 	return "take it over with " + a.command("adopt") + ", or with --baseline VERSION if a migration made it"

@@ -145,8 +145,8 @@ func (e *TakenError) Fix() string {
 	case !e.Ours():
 		return "use another database, or rename what is there"
 	case versioned != "":
-		return fmt.Sprintf("ALTER TABLE %s DROP SYSTEM VERSIONING, with which its old rows go, then take it over",
-			dbserver.Quote(versioned))
+		return "run ALTER TABLE " + dbserver.Quote(versioned) +
+			" DROP SYSTEM VERSIONING (this deletes its row history), then adopt the table"
 	default:
 		return "take it over, or name the migration that made it (Baseline)"
 	}
@@ -157,7 +157,13 @@ func (e *TakenError) Error() string { return e.Found() + ": " + e.Fix() }
 // VersionError is a version that no file of the directory has.
 type VersionError struct{ Version string }
 
-func (e *VersionError) Error() string { return fmt.Sprintf("no migration has version %q", e.Version) }
+// Found names the version.
+func (e *VersionError) Found() string { return fmt.Sprintf("no migration has version %q", e.Version) }
+
+// Fix says what to do.
+func (e *VersionError) Fix() string { return "name one that the status lists (ReadStatus)" }
+
+func (e *VersionError) Error() string { return e.Found() + ": " + e.Fix() }
 
 // LockError is another writer that held the lock for longer than the timeout.
 type LockError struct {

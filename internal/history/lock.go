@@ -15,8 +15,8 @@ import (
 // DefaultLockTimeout is how long one writer waits for another.
 const DefaultLockTimeout = time.Minute
 
-// LockTimeout is the timeout of an option: 0 is the default, a negative one is an error.
-func LockTimeout(d time.Duration) (time.Duration, error) {
+// CheckLockTimeout is the timeout that an option means: 0 is the default, a negative one is an error.
+func CheckLockTimeout(d time.Duration) (time.Duration, error) {
 	if d < 0 {
 		return 0, fmt.Errorf("the lock timeout %s is negative: leave it out to wait %s", d, DefaultLockTimeout)
 	}
