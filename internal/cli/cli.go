@@ -1,5 +1,5 @@
-// Package cli is the command line of authgraph, one file a command: that of authgraph diff is diff.go, that of
-// authgraph migrate diff is migrate_diff.go. It parses, asks, prints, words what to do about an error in flags and
+// Package cli is the command line of authgraph, one file a command: authgraph diff is in diff.go, authgraph migrate
+// diff in migrate_diff.go. It parses, asks, prints, words what to do about an error in flags and
 // commands, and decides the exit code. It does none of the work: packages install, adopt, lint, doctor, planner and
 // migrate do.
 package cli
@@ -100,7 +100,7 @@ type app struct {
 	format         string
 	// urlFrom is where the database URL comes from; empty for --url.
 	urlFrom string
-	// dirPath is the migration directory of --dir; empty where that is the default one.
+	// dirPath is the migration directory of --dir; empty for the default one.
 	dirPath string
 	// answers reads the terminal, once something was asked.
 	answers *bufio.Reader

@@ -42,7 +42,7 @@ stay. The rows do not: they are made in one transaction that is rolled back.`,
 	}
 }
 
-// demoURL is the database of the demo where none is named: no other command has one.
+// demoURL is the database of the demo if none is named. No other command has a default.
 const demoURL = "sqlite://authgraph.db"
 
 // demoResult is the JSON of demo.

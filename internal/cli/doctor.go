@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/authgraph/authgraph/internal/doctor"
-	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/internal/planner"
 )
 
@@ -105,12 +103,18 @@ func (o doctorOptions) doctor(ctx context.Context) error {
 	if o.devURL != "" {
 		opts.Dev = func(ctx context.Context) (*planner.Dev, error) { return planner.OpenDev(ctx, o.devURL) }
 	}
-	bar := &doctorBar{}
+	var bar *progressbar.ProgressBar
 	if o.format == formatText && isTerminal(o.stderr) {
-		opts.Progress = func(code string, n, total int) { bar.show(o.app, code, n, total) }
+		opts.Progress = func(code string, n, total int) {
+			if bar == nil {
+				bar = o.newBar(total, progressbar.OptionSetPredictTime(false))
+			}
+			bar.Describe(code)
+			_ = bar.Set(n - 1) // it fails only where the terminal does
+		}
 	}
 	result.Findings, err = doctor.Run(ctx, raw, opts)
-	bar.end()
+	clearBar(bar)
 	if err != nil {
 		return err
 	}
@@ -148,16 +152,9 @@ func (s *doctorSummary) add(f doctor.Finding) {
 	}
 }
 
-// sumUp says what the findings come to, in an error where it is one.
+// sumUp counts the findings. It returns an error if they give exit code 3.
 func (o doctorOptions) sumUp(s doctorSummary) error {
-	var found []string
-	if s.Errors > 0 {
-		found = append(found, english.Count(s.Errors, "error"))
-	}
-	if s.Warnings > 0 {
-		found = append(found, english.Count(s.Warnings, "warning"))
-	}
-	summary := "found " + cmp.Or(strings.Join(found, ", "), "no problems")
+	summary := "found " + problems(s.Errors, s.Warnings)
 	switch {
 	case s.Errors > 0 || o.strict && s.Warnings > 0:
 		return &findings{summary + ": each line ends in what to do, docs/doctor.md says why"}
@@ -177,21 +174,4 @@ func (o doctorOptions) printDoctor(found []doctor.Finding) {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Severity, f.Code, oneLine(text))
 	}
 	_ = w.Flush() // the output keeps its error
-}
-
-// doctorBar shows on a terminal which check is under way.
-type doctorBar struct{ bar *progressbar.ProgressBar }
-
-func (b *doctorBar) show(a *app, code string, n, total int) {
-	if b.bar == nil {
-		b.bar = a.newBar(total, progressbar.OptionSetPredictTime(false))
-	}
-	b.bar.Describe(code)
-	_ = b.bar.Set(n - 1) // it fails only where the terminal does
-}
-
-func (b *doctorBar) end() {
-	if b.bar != nil {
-		_ = b.bar.Clear() // it fails only where the terminal does
-	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/authgraph/authgraph/internal/directory"
 )
 
-// dirAtBase reads the migration directory at path as it was when the branch left a git ref: what the ref was given
-// since then is not missing here. It is empty if there was none.
+// dirAtBase reads the migration directory at path as it was when the branch left a git ref. Later commits of the ref do
+// not count. It is empty if there was none.
 func dirAtBase(ctx context.Context, path, ref string) (directory.Dir, error) {
 	tip, err := git(ctx, path, "rev-parse", "--verify", "--quiet", "--end-of-options", ref+"^{commit}")
 	switch {

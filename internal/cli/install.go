@@ -42,10 +42,8 @@ func (i *installation) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&i.Force, "force", false, "replace files that are in the way, and bring back those that you deleted")
 	i.addSafetyFlags(cmd)
 	cmd.PreRunE = func(*cobra.Command, []string) error { return i.Check() }
-	_ = cmd.RegisterFlagCompletionFunc("db",
-		func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return install.Databases, cobra.ShellCompDirectiveNoFileComp
-		}) // it fails only for a flag that does not exist
+	complete := cobra.FixedCompletions(install.Databases, cobra.ShellCompDirectiveNoFileComp)
+	_ = cmd.RegisterFlagCompletionFunc("db", complete) // it fails only for a flag that does not exist
 }
 
 func (i *installation) addSafetyFlags(cmd *cobra.Command) {

@@ -37,7 +37,7 @@ func (a *app) addJSONFlag(cmd *cobra.Command) {
 
 // listResult is the JSON of list.
 type listResult struct {
-	// Module, DB and Dir are those of the project; absent where there is none.
+	// Module, DB and Dir are those of the project; absent if there is none.
 	Module  string       `json:"module,omitempty"`
 	DB      string       `json:"db,omitempty"`
 	Dir     string       `json:"dir,omitempty"`

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -105,7 +103,7 @@ func (m *migrations) lint(ctx context.Context, o lintOptions) error {
 	return m.sumUp(report, o.strict)
 }
 
-// sumUp says what a report comes to, in an error where it is one.
+// sumUp counts the diagnostics. It returns an error if they give exit code 3.
 func (m *migrations) sumUp(r *lint.Report, strict bool) error {
 	errs, warnings, advice := 0, 0, "correct what is wrong, nolint does not help here"
 	for _, d := range r.Diagnostics {
@@ -119,15 +117,7 @@ func (m *migrations) sumUp(r *lint.Report, strict bool) error {
 			advice = "change the migration, or mark what is meant with -- atlas:nolint above the statement"
 		}
 	}
-	var found []string
-	if errs > 0 {
-		found = append(found, english.Count(errs, "error"))
-	}
-	if warnings > 0 {
-		found = append(found, english.Count(warnings, "warning"))
-	}
-	summary := fmt.Sprintf("looked at %s, found %s",
-		english.Count(len(r.Files), "file"), cmp.Or(strings.Join(found, ", "), "no problems"))
+	summary := fmt.Sprintf("looked at %s, found %s", english.Count(len(r.Files), "file"), problems(errs, warnings))
 	switch {
 	case errs > 0 || strict && warnings > 0:
 		return &findings{summary + ": " + advice}
@@ -137,11 +127,10 @@ func (m *migrations) sumUp(r *lint.Report, strict bool) error {
 	return nil
 }
 
-// unsilenceable are the codes of a history that was changed and of a statement
-// that is refused, as AG101 is on MySQL: no nolint helps there.
+// unsilenceable are the codes that nolint does not silence: a changed history, and a statement that the server refuses.
 var unsilenceable = []string{"AG100", "AG101", "AG110", "AG111"}
 
-// baseDir is the directory that files are held against; nil if none.
+// baseDir is the directory to compare with; nil if there is none.
 func (o lintOptions) baseDir(ctx context.Context, dir migrationDir) (directory.Dir, error) {
 	switch {
 	case o.base != "":

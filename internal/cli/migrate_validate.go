@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,22 +37,19 @@ func newValidate(m *migrations) *cobra.Command {
 
 // files is the directory for a command that needs no database.
 func (m *migrations) files() (migrationDir, source, error) {
-	if m.dirPath != "" {
-		dir, err := m.directory("")
-		return dir, source{Directory: dir.String()}, err
-	}
-	u, _, err := m.database()
 	var of string
-	switch {
-	case err == nil:
-		of = u.Dialect
-	case errors.Is(err, errNoDatabase):
-		name, err2 := engine()
-		if of = name; err2 != nil || of == "" {
-			return migrationDir{}, source{}, cmp.Or(err2, fmt.Errorf("%w; or name the directory with --dir", err))
+	if m.dirPath == "" {
+		u, _, err := m.database()
+		if err == nil {
+			of = u.Dialect
+		} else if errors.Is(err, errNoDatabase) {
+			if of, err = engine(); err == nil && of == "" {
+				err = fmt.Errorf("%w; or name the directory with --dir", errNoDatabase)
+			}
 		}
-	default:
-		return migrationDir{}, source{}, err
+		if err != nil {
+			return migrationDir{}, source{}, err
+		}
 	}
 	dir, err := m.directory(of)
 	return dir, source{Directory: dir.String()}, err

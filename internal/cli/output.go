@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/authgraph/authgraph/internal/english"
 )
 
 // output is standard output. It keeps the first error, which [Run] reports, so that what prints need not.
@@ -29,7 +32,7 @@ func (o *output) Write(b []byte) (int, error) {
 type source struct {
 	Database  string `json:"database,omitempty"`
 	Directory string `json:"directory,omitempty"`
-	// Schema is the desired one, where the command has one.
+	// Schema is the desired one, if the command has one.
 	Schema string `json:"schema,omitempty"`
 }
 
@@ -84,6 +87,18 @@ func (a *app) annotation(level, file string, line int, title, text string) {
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+// problems counts what was found, as in "1 error, 2 warnings".
+func problems(errs, warnings int) string {
+	var found []string
+	if errs > 0 {
+		found = append(found, english.Count(errs, "error"))
+	}
+	if warnings > 0 {
+		found = append(found, english.Count(warnings, "warning"))
+	}
+	return cmp.Or(strings.Join(found, ", "), "no problems")
 }
 
 // short rounds a duration to what a reader wants to know.

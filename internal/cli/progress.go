@@ -32,7 +32,7 @@ type fileLine struct {
 	took      time.Duration
 }
 
-// newBar is a bar on standard error of which nothing is left once it is full.
+// newBar is a bar on standard error, which disappears once it is full.
 func (a *app) newBar(total int, options ...progressbar.Option) *progressbar.ProgressBar {
 	return progressbar.NewOptions(total, append(options,
 		progressbar.OptionSetWriter(a.stderr),
@@ -40,6 +40,13 @@ func (a *app) newBar(total int, options ...progressbar.Option) *progressbar.Prog
 		progressbar.OptionShowCount(),
 		progressbar.OptionClearOnFinish(),
 	)...)
+}
+
+// clearBar removes a bar, if there is one.
+func clearBar(bar *progressbar.ProgressBar) {
+	if bar != nil {
+		_ = bar.Clear() // it fails only where the terminal does
+	}
 }
 
 func newApplyPrinter(a *app, verbose bool) *applyPrinter {
@@ -102,9 +109,7 @@ func (p *applyPrinter) printFile() {
 	if !p.text || f.name == "" {
 		return
 	}
-	if p.bar != nil {
-		_ = p.bar.Clear() // it fails only where the terminal does
-	}
+	clearBar(p.bar)
 	statements := english.Count(f.total, "statement")
 	if f.ran < f.total {
 		statements = fmt.Sprintf("%d of %s", f.ran, statements)
@@ -117,11 +122,9 @@ func (p *applyPrinter) printFile() {
 	p.printed = append(p.printed, f.name)
 }
 
-// finish prints what is left to print; the report of a failed apply is nil or holds the files before the failure.
+// finish prints what is left to print. The report of a failed apply is nil, or holds the files before the failure.
 func (p *applyPrinter) finish(r *migrate.Report) {
-	if p.bar != nil {
-		_ = p.bar.Clear() // it fails only where the terminal does
-	}
+	clearBar(p.bar)
 	if r == nil || r.DryRun {
 		return
 	}

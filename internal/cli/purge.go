@@ -18,7 +18,9 @@ import (
 
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/dburl"
 	"github.com/authgraph/authgraph/internal/english"
 )
 
@@ -78,14 +80,13 @@ type purge struct {
 type purgeResult struct {
 	source
 	DryRun bool `json:"dry_run,omitempty"`
-	// Tables are those that are there, of which a project may have only some.
+	// Tables are those that the database has. A project may have only some.
 	Tables []string `json:"tables"`
-	// NotSeen are the others, which are not there or which the account has no right on: their rows stay.
+	// NotSeen are the others: they do not exist, or the account has no right on them. Their rows stay.
 	NotSeen []string `json:"not_seen,omitempty"`
 	// Complete is false if the purge was cut off.
 	Complete bool `json:"complete"`
-	// Deleted are the rows that are, or on a dry run would be, deleted. An
-	// account counts as one row, without those that went with it.
+	// Deleted counts the rows that are, or on a dry run would be, deleted. An account counts as one row.
 	Deleted auth.Purged `json:"deleted"`
 }
 
@@ -111,34 +112,19 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 			return fmt.Errorf("there is no database %s: make it with authgraph migrate apply", u)
 		}
 	}
-	// To count what a dry run would delete may take long.
+	// Counting the rows may take long.
 	client, err := authgraph.Open(ctx, raw, authgraph.WithStatementTimeout(0))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
+	if result.Tables, result.NotSeen, err = a.tablesToPurge(ctx, client, u); err != nil {
+		return err
+	}
+	p.opts.Tables = result.Tables
 	printer := &purgePrinter{app: a}
-	if p.opts.Tables, err = dbserver.Tables(ctx, client, u.Dialect, purgedTables()); err != nil {
-		return fmt.Errorf("%s: %w", u, err)
-	}
-	if len(p.opts.Tables) == 0 {
-		return fmt.Errorf("%s has none of the tables: make them with authgraph migrate apply", u)
-	}
-	result.Tables = p.opts.Tables
-	for _, table := range purgedTables() {
-		if !slices.Contains(result.Tables, table) {
-			result.NotSeen = append(result.NotSeen, table)
-		}
-	}
-	if len(result.NotSeen) > 0 {
-		why := "not there"
-		if u.Dialect != dialect.SQLite {
-			why += ", or this account may not see it"
-		}
-		fmt.Fprintf(a.stderr, "note: not purged: %s (%s)\n", strings.Join(result.NotSeen, ", "), why)
-	}
 	if a.format == formatText && !p.opts.DryRun {
-		// Knowing how much there is costs a fraction of deleting it.
+		// Counting the rows costs a fraction of deleting them.
 		total, err := auth.Purge(ctx, client, config, auth.PurgeOptions{DryRun: true, Tables: p.opts.Tables})
 		if err != nil {
 			return err
@@ -147,7 +133,7 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 		p.opts.Progress = printer.progress
 	}
 	result.Deleted, err = auth.Purge(ctx, client, config, p.opts)
-	printer.end()
+	clearBar(printer.bar)
 	result.Complete = err == nil
 	if n := result.Deleted.Total(); err != nil && n > 0 {
 		err = fmt.Errorf("%w; what was deleted stays so (%s), run authgraph purge again to go on",
@@ -177,16 +163,29 @@ func (a *app) printPurge(r purgeResult) {
 	}
 }
 
-// purgedTables are the names of all tables of a purge, in its order.
-func purgedTables() (names []string) {
+// tablesToPurge returns the tables of a purge that the account sees, and the others, which it names in a note.
+func (a *app) tablesToPurge(ctx context.Context, client *ent.Client, u *dburl.URL) (seen, others []string, err error) {
 	for table := range (auth.Purged{}).PerTable() {
-		names = append(names, table)
+		others = append(others, table)
 	}
-	return names
+	if seen, err = dbserver.Tables(ctx, client, u.Dialect, others); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", u, err)
+	}
+	if len(seen) == 0 {
+		return nil, nil, fmt.Errorf("%s has none of the tables: make them with authgraph migrate apply", u)
+	}
+	others = slices.DeleteFunc(others, func(table string) bool { return slices.Contains(seen, table) })
+	if len(others) > 0 {
+		why := "not there"
+		if u.Dialect != dialect.SQLite {
+			why += ", or this account may not see it"
+		}
+		fmt.Fprintf(a.stderr, "note: not purged: %s (%s)\n", strings.Join(others, ", "), why)
+	}
+	return seen, others, nil
 }
 
-// purgePrinter shows a purge while it runs, on standard error: a bar on a
-// terminal, a line every so many batches elsewhere.
+// purgePrinter shows a purge while it runs, on standard error: a bar on a terminal, else a line after some batches.
 type purgePrinter struct {
 	*app
 	bar   *progressbar.ProgressBar
@@ -215,11 +214,5 @@ func (p *purgePrinter) progress(done auth.Purged) {
 		_ = p.bar.Set(n) // it fails only where the terminal does
 	case p.calls%everyBatches == 0:
 		fmt.Fprintf(p.stderr, "deleted %d of %s\n", n, english.Count(p.total, "row"))
-	}
-}
-
-func (p *purgePrinter) end() {
-	if p.bar != nil {
-		_ = p.bar.Clear() // it fails only where the terminal does
 	}
 }

@@ -52,17 +52,19 @@ result to show (help and completion aside).`,
 		}
 		return checkFormat(cmd, a.format)
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		text := err.Error()
-		var invalid *pflag.InvalidValueError
-		if errors.As(err, &invalid) {
-			if reason := reasons[invalid.GetFlag().Value.Type()]; reason != "" {
-				text = strings.Replace(text, invalid.Unwrap().Error(), reason, 1)
-			}
-		}
-		return fmt.Errorf("%s: see %s --help", text, cmd.CommandPath())
-	})
-	root.SetHelpTemplate(root.HelpTemplate() + `{{if not .HasParent}}
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpTemplate(root.HelpTemplate() + rootHelp)
+	root.AddCommand(
+		newAdd(a), newAdopt(a), newDemo(a), newDoctor(a), newInit(a), newInspect(a), newList(a),
+		newMigrate(a), newPolicy(a),
+		newPurge(a), newSchemaDiff(a), newUpgrade(a), newVersion(a), newView(a),
+	)
+	checkHelp(root)
+	return root
+}
+
+// rootHelp ends the help of the root command.
+const rootHelp = `{{if not .HasParent}}
 Environment:
   DATABASE_URL  the database, where --url is not given:
                 mysql://user:password@host:3306/app, mariadb://…, sqlite://file.db
@@ -77,17 +79,21 @@ Exit codes:
        policy: errors and failures; with --strict warnings too); upgrade: conflicts, marked in the files
   130  interrupted: a scratch database is dropped, apply goes on where it stopped, and
        init, add and upgrade leave every file as it was
-{{end}}`)
-	root.AddCommand(
-		newAdd(a), newAdopt(a), newDemo(a), newDoctor(a), newInit(a), newInspect(a), newList(a),
-		newMigrate(a), newPolicy(a),
-		newPurge(a), newSchemaDiff(a), newUpgrade(a), newVersion(a), newView(a),
-	)
-	checkHelp(root)
-	return root
+{{end}}`
+
+// flagError says what is wrong with a flag, and where to look.
+func flagError(cmd *cobra.Command, err error) error {
+	text := err.Error()
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		if reason := reasons[invalid.GetFlag().Value.Type()]; reason != "" {
+			text = strings.Replace(text, invalid.Unwrap().Error(), reason, 1)
+		}
+	}
+	return fmt.Errorf("%s: see %s --help", text, cmd.CommandPath())
 }
 
-// reasons are why a flag does not take a value, by its type, for those whose own reason repeats the value.
+// reasons replace, by the type of a flag, the reasons that would repeat the value.
 var reasons = map[string]string{
 	"bool":     "it must be true or false",
 	"duration": "it must be a duration, as in 30s or 2m",
@@ -147,7 +153,7 @@ const (
 	draws = "schema"
 )
 
-// formats are those of a command; the first is what it writes unasked.
+// formats are those of a command; the first is its default.
 func formats(cmd *cobra.Command) []string {
 	if _, ok := cmd.Annotations[draws]; ok {
 		return []string{formatSQL, formatHCL, formatJSON, formatMermaid, formatSVG, formatHTML}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,7 +32,7 @@ the scratch database is beside the database that is named.`
 
 // schemaSource is a schema as the command line names it.
 type schemaSource struct {
-	// name is what it turned out to be, for messages: a file, a directory, or an address without its password.
+	// name is the file, the directory, or the address without its password, for messages.
 	name string
 	// live is the URL of a database in use; empty for all others.
 	live string
@@ -109,7 +108,7 @@ func (m *migrations) state(s *schemaSource, dialect string) (planner.State, erro
 	}
 }
 
-// bench is where the schemas of the sources are worked out. Databases in use need none, unless files are replayed too.
+// bench is the workshop for the schemas of the sources. Databases in use need none, unless files are replayed too.
 func (m *migrations) bench(sources []schemaSource, replays bool) (*workshop, error) {
 	var live *schemaSource
 	for i, s := range sources {
@@ -127,8 +126,7 @@ func (m *migrations) bench(sources []schemaSource, replays bool) (*workshop, err
 	case live == nil:
 		return m.workshop()
 	case !replays:
-		open := func(ctx context.Context) (*planner.Dev, error) { return planner.OpenLive(ctx, live.live) }
-		return &workshop{dialect: live.url.Dialect, name: live.name, open: open}, nil
+		return &workshop{live.url.Dialect, live.name, live.live, planner.OpenLive}, nil
 	case m.url == "" && m.devURL == "" && os.Getenv(databaseURL) == "":
 		beside := *m.app
 		beside.url = live.live

@@ -39,7 +39,7 @@ func hide(text string, args []string) string {
 // instead annotates a flag with what to give it instead of an address.
 const instead = "instead"
 
-// checkFlags refuses an address where a flag takes none, before it becomes the path of a file in an error.
+// checkFlags refuses an address in a flag that takes none, before an error prints it as the path of a file.
 func checkFlags(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if f.Name == "url" || f.Name == "dev-url" || !isAddress(f.Value.String()) {

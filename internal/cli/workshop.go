@@ -14,9 +14,8 @@ import (
 // workshop is the database in which a directory is tried out: the one of --dev-url, else a scratch database that lives
 // as long as the command.
 type workshop struct {
-	dialect string
-	name    string
-	open    func(context.Context) (*planner.Dev, error)
+	dialect, name, url string
+	open               func(ctx context.Context, url string) (*planner.Dev, error)
 }
 
 func (m *migrations) workshop() (*workshop, error) {
@@ -26,8 +25,7 @@ func (m *migrations) workshop() (*workshop, error) {
 		if err != nil {
 			return nil, err
 		}
-		open := func(ctx context.Context) (*planner.Dev, error) { return planner.OpenDev(ctx, m.devURL) }
-		return &workshop{dialect: u.Dialect, name: u.String(), open: open}, nil
+		return &workshop{u.Dialect, u.String(), m.devURL, planner.OpenDev}, nil
 	}
 	u, raw, err := m.database()
 	if errors.Is(err, errNoDatabase) {
@@ -39,8 +37,7 @@ func (m *migrations) workshop() (*workshop, error) {
 			return nil, fmt.Errorf("%w; the work is done in a scratch database beside it, "+
 				"or in an empty one named with --dev-url", errNoDatabase)
 		}
-		open := func(ctx context.Context) (*planner.Dev, error) { return planner.Scratch(ctx, "sqlite://dev.db") }
-		return &workshop{dialect: of, name: "scratch SQLite file", open: open}, nil
+		return &workshop{of, "scratch SQLite file", "sqlite://dev.db", planner.Scratch}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -49,13 +46,12 @@ func (m *migrations) workshop() (*workshop, error) {
 	if u.Dialect != dialect.SQLite {
 		name = "scratch database on " + u.WithDatabase("").String()
 	}
-	open := func(ctx context.Context) (*planner.Dev, error) { return planner.Scratch(ctx, raw) }
-	return &workshop{dialect: u.Dialect, name: name, open: open}, nil
+	return &workshop{u.Dialect, name, raw, planner.Scratch}, nil
 }
 
 // use opens the database for fn, and closes it.
 func (w *workshop) use(ctx context.Context, fn func(*planner.Dev) error) (err error) {
-	dev, err := w.open(ctx)
+	dev, err := w.open(ctx, w.url)
 	if err != nil {
 		return err
 	}

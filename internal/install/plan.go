@@ -39,7 +39,7 @@ type Options struct {
 	Force bool
 	// Version is that of this program.
 	Version string
-	// Upgrade merges what the user changed even where that leaves conflicts.
+	// Upgrade merges what the user changed even if that leaves conflicts.
 	Upgrade bool
 }
 

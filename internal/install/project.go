@@ -1,9 +1,9 @@
 // Package install puts the entities of the auth graph, and package auth, into the module of a user, as source. It asks
-// and prints nothing and knows no flags: that is package cli's.
+// and prints nothing and knows no flags: package cli does.
 //
 // The files are this project's own. They are embedded, and get the module's import paths; edges to entities that the
 // module does not have are left out. [Open] finds the module, [Project.Plan] works out what to do and changes nothing,
-// [Plan.Apply] does it or leaves the module as it was. The text of what was installed is recorded, so that a later
+// [Run.Apply] does it or leaves the module as it was. The text of what was installed is recorded, so that a later
 // version can be merged with what the user made of it.
 package install
 

@@ -64,25 +64,19 @@ func readRecord(p *Project) (*record, error) {
 		return nil, err
 	}
 	archive := txtar.Parse(text)
-	r := &record{files: map[string]string{}}
+	head := map[string]string{}
 	for line := range strings.Lines(strings.TrimPrefix(string(archive.Comment), recordHead)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		switch key {
-		case "version":
-			r.version = value
-		case "db":
-			r.layout.db = value
-		case "dir":
-			r.layout.dir = value
-		case "migrations":
-			r.layout.migrations = value
-		case "generator":
-			r.layout.generator = value == "yes"
-		case "entities":
-			r.entities = strings.Fields(value)
-		case "auth":
-			r.auth = value == "yes"
-		}
+		head[key] = value
+	}
+	r := &record{
+		version: head["version"],
+		layout: layout{
+			db: head["db"], dir: head["dir"], migrations: head["migrations"], generator: head["generator"] == "yes",
+		},
+		entities: strings.Fields(head["entities"]),
+		auth:     head["auth"] == "yes",
+		files:    map[string]string{},
 	}
 	if r.layout.db == "" || r.layout.dir == "" || r.layout.migrations == "" {
 		return nil, badRecord("is damaged")
