@@ -53,8 +53,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID int, current, next 
 		return err
 	}
 	revoked := 0
-	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		var err error
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		revoked, err = s.setPassword(ctx, tx, userID, hash, user.Password(*u.Password), usable(s.now()))
 		return err
 	})

@@ -118,8 +118,7 @@ func (s *Service) prove(
 // therefore either comes first, and the grant is refused, or ends what the grant started.
 func (s *Service) grant(ctx context.Context, u *ent.User, d Device, narrow func(*ent.UserUpdate)) (*Grant, error) {
 	var g *Grant
-	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		var err error
+	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		g, err = s.grantIn(ctx, tx, u, d, narrow)
 		return err
 	})
