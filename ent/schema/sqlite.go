@@ -1,8 +1,11 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	"entgo.io/ent"
@@ -32,13 +35,38 @@ func check(d *field.Descriptor) *field.Descriptor {
 	if column == "" {
 		return d
 	}
+	name := cmp.Or(d.StorageKey, d.Name)
+	quoted := name
+	if slices.Contains(reserved, strings.ToLower(name)) {
+		quoted = "`" + name + "`"
+	}
 	types := map[string]string{
-		dialect.SQLite: fmt.Sprintf("%s constraint %s_is_%s check (%s)", column, d.Name, is,
-			strings.ReplaceAll(condition, "{}", d.Name)),
+		dialect.SQLite: fmt.Sprintf("%s constraint %s_is_%s check (%s)", column, name, is,
+			strings.ReplaceAll(condition, "{}", quoted)),
 	}
 	maps.Copy(types, d.SchemaType)
 	d.SchemaType = types
 	return d
+}
+
+// reserved are the words that SQLite does not take for a column without quotes (SQLite documentation, SQL Keywords).
+// Other names stay without: Atlas would take a quoted one for another CHECK, and copy the table.
+var reserved = strings.Fields(`
+	add all alter and as autoincrement between case cast check collate commit constraint create current_date
+	current_time current_timestamp default deferrable delete distinct drop else escape except exists foreign from group
+	having in index insert intersect into is isnull join limit not nothing notnull null on or order primary raise
+	references returning select set table then to transaction union unique update using values when where`)
+
+// literal is a text in a column's type, which Ent writes in lower case.
+func literal(s string) string {
+	if s == strings.ToLower(s) && !strings.Contains(s, "'") {
+		return "'" + s + "'"
+	}
+	var points []string
+	for _, r := range s {
+		points = append(points, strconv.Itoa(int(r)))
+	}
+	return "char(" + strings.Join(points, ", ") + ")"
 }
 
 // onSQLite is the type of a field's column there, and what its CHECK demands of a value {} that is not NULL, which
@@ -61,9 +89,9 @@ func onSQLite(d *field.Descriptor) (column, is, condition string) {
 	case field.TypeEnum:
 		var values []string
 		for _, e := range d.Enums {
-			values = append(values, e.V)
+			values = append(values, literal(e.V))
 		}
-		return "text", "listed", "{} in ('" + strings.Join(values, "', '") + "')"
+		return "text", "listed", "{} in (" + strings.Join(values, ", ") + ")"
 	case field.TypeJSON:
 		return "json", "json", "json_valid(cast({} as text))" // Ent writes a blob
 	case field.TypeString:
