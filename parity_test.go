@@ -250,7 +250,7 @@ func assertAdded(t *testing.T, table, name, here string, mariaDB bool) {
 	if !assert.True(t, registry.Table(table).HasColumn(name), "column %s.%s is not in ent/schema", table, name) {
 		return
 	}
-	row := fmt.Sprintf("\n| `%s.%s` | `%s` | ", table, name, here)
+	row := fmt.Sprintf("\n| `%s.%s` | `%s` | ", table, name, strings.ReplaceAll(here, "|", `\|`))
 	if mariaDB && strings.HasPrefix(here, "longtext") { // its JSON
 		row = fmt.Sprintf("\n| `%s.%s` | `json", table, name)
 	}

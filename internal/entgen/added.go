@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"entgo.io/ent/dialect/sql/schema"
@@ -19,23 +20,53 @@ func writeAdded(g *gen.Graph, tables []*schema.Table) error {
 	if err != nil {
 		return err
 	}
+	return replace(page, "added", added(string(text), g, tables))
+}
+
+// added are the rows of what the page does not compare.
+func added(page string, g *gen.Graph, tables []*schema.Table) string {
 	rows := "| Table or column | Here | Why |\n| --- | --- | --- |\n"
 	for _, n := range g.Nodes {
-		_, section, ok := strings.Cut(string(text), "\n## `"+n.Table()+"`\n")
+		_, section, ok := strings.Cut(page, "\n## `"+n.Table()+"`\n")
 		if !ok {
-			comment, _ := n.Annotations["Comment"].(map[string]any)
-			rows += fmt.Sprintf("| `%s` | a table | %s |\n", n.Table(), comment["Text"])
+			rows += fmt.Sprintf("| `%s` | a table | %s |\n", n.Table(), cell(comment(n)))
 			continue
 		}
 		section, _, _ = strings.Cut(section, "\n## ")
 		for _, f := range n.Fields {
 			if name := f.StorageKey(); !strings.Contains(section, "\n| `"+name+"` |") {
-				c := column(tables, n.Table(), name)
-				rows += fmt.Sprintf("| `%s.%s` | `%s` | %s |\n", n.Table(), name, definition(c), f.Comment())
+				here := definition(column(tables, n.Table(), name))
+				rows += fmt.Sprintf("| `%s.%s` | `%s` | %s |\n", n.Table(), name, cell(here), cell(f.Comment()))
 			}
 		}
 	}
-	return replace(page, "added", rows)
+	return rows
+}
+
+// cell is a text as it stands in a table of a page.
+func cell(s string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", `\|`)
+}
+
+// comment is the schema.Comment of an entity.
+func comment(n *gen.Type) string {
+	annotation, _ := n.Annotations["Comment"].(map[string]any)
+	text, _ := annotation["Text"].(string)
+	return text
+}
+
+// commented refuses an entity without a comment, before anything is written.
+func commented(next gen.Generator) gen.Generator {
+	return gen.GenerateFunc(func(g *gen.Graph) error {
+		for _, n := range g.Nodes {
+			if strings.TrimSpace(comment(n)) == "" {
+				file, _, _ := strings.Cut(filepath.Base(n.Pos()), ":")
+				return fmt.Errorf("the entity %s in ent/schema/%s has no comment: add "+
+					`schema.Comment("what the table holds") to its Annotations`, n.Name, file)
+			}
+		}
+		return next.Generate(g)
+	})
 }
 
 func column(tables []*schema.Table, table, name string) *schema.Column {

@@ -30,7 +30,7 @@ func main() {
 			gen.FeatureModifier,
 			gen.FeatureUpsert,
 		},
-		Hooks: []gen.Hook{andThen(writeSQL, writeDiagram, writeImage, writeAdded)},
+		Hooks: []gen.Hook{commented, andThen(writeSQL, writeDiagram, writeImage, writeAdded)},
 	}, entc.TemplateDir("../internal/entgen/template"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "entgen:", err)
