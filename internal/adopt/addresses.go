@@ -128,7 +128,7 @@ func digest(address string) [16]byte {
 // only one row may have it.
 func (s search) sameAddresses(ctx context.Context, table string, groups map[[16]byte][]int64) error {
 	only := slices.ContainsFunc(s.plan.want[table].all(isIndex), func(ix part) bool {
-		return ix.isUnique() && slices.Equal(ix.columns, []string{emailColumn})
+		return ix.isUnique() && sameNames(ix.columns, []string{emailColumn})
 	})
 	if !only {
 		return nil

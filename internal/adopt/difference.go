@@ -53,8 +53,10 @@ type plan struct {
 	again, noted []part
 }
 
-// place is a column of a table.
+// place is a column of a table, by its folded name.
 type place struct{ table, column string }
+
+func placeOf(table, column string) place { return place{table, fold(column)} }
 
 // alter is what is done to a table: its foreign keys are dropped first, all else follows in one statement, so that the
 // table is rebuilt once.
@@ -127,17 +129,21 @@ func (p *plan) compare(want, live *table) {
 		if there {
 			d.Change, d.Live, d.Here = Modify, l.whole(), w.whole()
 		}
+		if there && l.name != w.name {
+			d.Note = "its name is written " + l.name
+			differ[isCheck] = true // MySQL words a check that stays with the name that the column had
+		}
 		if l.holds.updates && !w.holds.updates {
 			d.Note = "every change of a row has set it to the time of the change"
 		}
 		if there && l.holds.typ != w.holds.typ {
-			p.retyped[place{want.name, w.name}] = w.holds.typ
+			p.retyped[placeOf(want.name, w.name)] = w.holds.typ
 		}
 		p.differ(d)
 		differ[w.object] = true
 	}
 	for _, of := range []string{isColumn, isIndex} {
-		if has, wants := common(live, want, of), common(want, live, of); !strings.EqualFold(has, wants) {
+		if has, wants := common(live, want, of), common(want, live, of); fold(has) != fold(wants) {
 			p.differ(Difference{Table: want.name, Object: of, Name: "order", Change: Move, Live: has, Here: wants})
 			differ[of] = true
 		}
@@ -165,7 +171,7 @@ func (p *plan) possible(want, live *table, w, l part, there bool) bool {
 	alter := "ALTER TABLE " + dbserver.Quote(want.name)
 	switch {
 	case w.name == primary && there:
-		if slices.Equal(l.columns, w.columns) {
+		if sameNames(l.columns, w.columns) {
 			return false
 		}
 		o.Text = fmt.Sprintf("the primary key is (%s)", strings.Join(l.columns, ", "))
@@ -200,21 +206,21 @@ func successor(want *table, ix part) string {
 		return ""
 	}
 	for _, w := range want.all(isIndex) {
-		begins := len(ix.columns) <= len(w.columns) && slices.Equal(ix.columns, w.columns[:len(ix.columns)])
+		begins := len(ix.columns) <= len(w.columns) && sameNames(ix.columns, w.columns[:len(ix.columns)])
 		if begins && (!ix.isUnique() || w.isUnique() && len(ix.columns) == len(w.columns)) {
 			return "replaced by " + w.name
 		}
 	}
 	c, _ := want.find(isColumn, ix.columns[0])
-	if slices.Contains(flagIndexes, ix.name) && len(ix.columns) == 1 && c.holds.typ == "tinyint(1)" {
+	if slices.Contains(flagIndexes, fold(ix.name)) && len(ix.columns) == 1 && c.holds.typ == "tinyint(1)" {
 		return "on a flag alone, which is slower with it than without"
 	}
 	return ""
 }
 
-// flagIndexes are the indexes of the page on a flag alone: docs/seed-parity.md shows why they are gone. Every other
-// index of the page has a successor.
-var flagIndexes = []string{"is_used_idx", "isActive_idx", "is_revoked_idx"}
+// flagIndexes are the indexes of the page on a flag alone, by their folded names: docs/seed-parity.md shows why they are
+// gone. Every other index of the page has a successor.
+var flagIndexes = []string{"is_used_idx", "isactive_idx", "is_revoked_idx"}
 
 // rebuild makes all columns, all indexes or all checks of this schema anew if one of them differs. Its columns come
 // first and in order. The server shows indexes in the order in which they were made.

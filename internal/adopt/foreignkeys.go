@@ -14,13 +14,11 @@ func (p *plan) foreignKeys() {
 	have, wanted := keysOf(p.live), keysOf(p.want)
 	wanted = slices.DeleteFunc(wanted, func(fk part) bool { return p.live[fk.table] == nil })
 	p.noted = slices.DeleteFunc(p.noted, func(fk part) bool {
-		there := slices.ContainsFunc(have, func(h part) bool { return h.table == fk.table && h.name == fk.name })
+		there := slices.ContainsFunc(have, fk.sameKey)
 		return there || p.live[fk.table] == nil
 	})
 	ours := func(fk part) bool {
-		return slices.ContainsFunc(wanted, func(w part) bool {
-			return w.sameColumns(fk) || w.table == fk.table && w.name == fk.name
-		})
+		return slices.ContainsFunc(wanted, func(w part) bool { return w.sameColumns(fk) || w.sameKey(fk) })
 	}
 	have = slices.DeleteFunc(have, p.holdsText)
 	p.widen(slices.DeleteFunc(slices.Concat(have, p.noted), ours))
@@ -73,9 +71,9 @@ func (p *plan) makeKey(fk part, d Difference) {
 // and the one at its other end cannot follow: rows that the key takes for equal now may not be so afterwards.
 func (p *plan) holdsText(fk part) bool {
 	for i := range fk.columns {
-		for _, at := range []place{{fk.table, fk.columns[i]}, {fk.parent, fk.finds[i]}} {
-			w, wanted := p.want[at.table].find(isColumn, at.column)
-			l, there := p.live[at.table].find(isColumn, at.column)
+		for _, end := range []place{placeOf(fk.table, fk.columns[i]), placeOf(fk.parent, fk.finds[i])} {
+			w, wanted := p.want[end.table].find(isColumn, end.column)
+			l, there := p.live[end.table].find(isColumn, end.column)
 			if !wanted || !there || w.holds.collation == "" || w.kind() == l.kind() && (w.holds.null || !l.holds.null) {
 				continue
 			}
@@ -84,7 +82,7 @@ func (p *plan) holdsText(fk part) bool {
 				after = "the column is NOT NULL"
 			}
 			p.obstruct(Obstacle{
-				Table: at.table, Columns: []string{w.name}, Kind: ObstacleStructure,
+				Table: end.table, Columns: []string{w.name}, Kind: ObstacleStructure,
 				Text: fmt.Sprintf("the foreign key %s of table %s holds it fast", fk.name, fk.table),
 				Fix: fmt.Sprintf("ALTER TABLE %s DROP FOREIGN KEY %s, and make it again afterwards, when %s",
 					dbserver.Quote(fk.table), dbserver.Quote(fk.name), after),
@@ -108,12 +106,12 @@ func (p *plan) widen(others []part) {
 				if ours || !there || to == "" || to == p.becomes(fk.table, name) {
 					continue
 				}
-				_, grows := p.retyped[place{fk.parent, fk.finds[i]}]
+				_, grows := p.retyped[placeOf(fk.parent, fk.finds[i])]
 				if !grows && !slices.ContainsFunc(p.noted, fk.sameColumns) {
 					continue // what differs does not matter to the server: a length
 				}
 				text := to + had.rest()
-				p.retyped[place{fk.table, name}] = to
+				p.retyped[placeOf(fk.table, name)] = to
 				p.differ(Difference{
 					Table: fk.table, Object: isColumn, Name: name, Change: Modify, Live: had.text, Here: text,
 					Note: fmt.Sprintf("it refers to %s.%s", fk.parent, fk.finds[i]),
@@ -127,7 +125,7 @@ func (p *plan) widen(others []part) {
 
 // becomes is the type that a column will have; empty if there is no such column.
 func (p *plan) becomes(table, name string) string {
-	if to, ok := p.retyped[place{table, name}]; ok {
+	if to, ok := p.retyped[placeOf(table, name)]; ok {
 		return to
 	}
 	if c, ok := p.live[table].find(isColumn, name); ok {
@@ -140,8 +138,8 @@ func (p *plan) becomes(table, name string) string {
 // grows reports whether a column at either end of a foreign key gets another type.
 func (p *plan) grows(fk part) bool {
 	for i := range fk.columns {
-		_, child := p.retyped[place{fk.table, fk.columns[i]}]
-		_, parent := p.retyped[place{fk.parent, fk.finds[i]}]
+		_, child := p.retyped[placeOf(fk.table, fk.columns[i])]
+		_, parent := p.retyped[placeOf(fk.parent, fk.finds[i])]
 		if child || parent {
 			return true
 		}

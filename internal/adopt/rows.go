@@ -213,7 +213,7 @@ func (s search) zeros(ctx context.Context, want, live *table) error {
 // noteZeros says at the difference of a column how many rows change.
 func (p *plan) noteZeros(table string, c part, rows int64) {
 	i := slices.IndexFunc(p.differences, func(x Difference) bool {
-		return x.Table == table && x.Object == isColumn && strings.EqualFold(x.Name, c.name)
+		return x.Table == table && x.Object == isColumn && fold(x.Name) == fold(c.name)
 	})
 	if i < 0 {
 		i = len(p.differences)

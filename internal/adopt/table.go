@@ -132,7 +132,7 @@ func (t *table) read(text string) {
 			continue
 		}
 		for i, c := range t.parts {
-			if c.object == isColumn && c.name == p.name {
+			if c.object == isColumn && fold(c.name) == fold(p.name) {
 				t.parts[i].text = p.text
 			}
 		}
@@ -174,6 +174,14 @@ func namesIn(text string) (names []string) {
 
 func unquote(name string) string { return strings.ReplaceAll(name, "``", "`") }
 
+// fold is what the server compares of the name of a part: it takes email and Email for one column.
+func fold(name string) string { return strings.ToLower(name) }
+
+// sameNames reports whether two lists name the same parts in the same order.
+func sameNames(a, b []string) bool {
+	return slices.EqualFunc(a, b, func(x, y string) bool { return fold(x) == fold(y) })
+}
+
 // all are the parts that are such objects, in order; none if there is no table.
 func (t *table) all(of string) (found []part) {
 	if t == nil {
@@ -190,16 +198,17 @@ func (t *table) all(of string) (found []part) {
 // find is the part of a name; ok is false where there is none, or no table.
 func (t *table) find(of string, name string) (p part, ok bool) {
 	for _, p := range t.all(of) {
-		if strings.EqualFold(p.name, name) {
+		if fold(p.name) == fold(name) {
 			return p, true
 		}
 	}
 	return part{}, false
 }
 
-// is reports whether a part is what another one is. A column leaves out the collation that it has from its table.
+// is reports whether a part is what another one is, by the same name in the same case, which indexes and keys repeat.
+// A column leaves out the collation that it has from its table.
 func (p part) is(other part) bool {
-	return p.text == other.text && p.holds.collation == other.holds.collation
+	return p.name == other.name && p.text == other.text && p.holds.collation == other.holds.collation
 }
 
 // kind is the type of a column with its collation, by which two texts are compared.
@@ -248,10 +257,15 @@ func (t *table) create() string {
 
 func (p part) isUnique() bool { return p.name == primary || strings.HasPrefix(p.text, "UNIQUE ") }
 
+// sameKey reports whether two foreign keys have one table and name.
+func (p part) sameKey(other part) bool {
+	return p.table == other.table && fold(p.name) == fold(other.name)
+}
+
 // sameColumns reports whether two foreign keys lead from and to the same columns.
 func (p part) sameColumns(other part) bool {
 	return p.table == other.table && p.parent == other.parent &&
-		slices.Equal(p.columns, other.columns) && slices.Equal(p.finds, other.finds)
+		sameNames(p.columns, other.columns) && sameNames(p.finds, other.finds)
 }
 
 // isJSON reports whether a column holds documents, which on MariaDB are texts with a CHECK.
