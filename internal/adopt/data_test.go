@@ -170,6 +170,15 @@ var obstacles = []struct {
 		[]string{"UPDATE otps SET max_attempts = 5"},
 	},
 	{
+		"an id above the range",
+		[]string{
+			"ALTER TABLE otps MODIFY id bigint unsigned AUTO_INCREMENT",
+			"UPDATE otps SET id = 18446744073709551610",
+		},
+		adopt.ObstacleRange, "otps", []string{"id"}, 1, `[["18446744073709551610"]]`,
+		[]string{"UPDATE otps SET id = 3"},
+	},
+	{
 		"a column that is missing and cannot be filled", []string{"ALTER TABLE otps DROP COLUMN otp_hash_code"},
 		adopt.ObstacleNull, "otps", []string{"otp_hash_code"}, 1, `[["3"]]`,
 		[]string{"ALTER TABLE otps ADD COLUMN otp_hash_code varchar(64) NOT NULL"},
