@@ -220,6 +220,9 @@ func (a *adoption) plan(ctx context.Context) (*plan, error) {
 	if err := a.isSeed(ctx); err != nil {
 		return nil, err
 	}
+	if unreadable, err := badNames(ctx, a.db); err != nil || len(unreadable) > 0 {
+		return &plan{obstacles: unreadable}, err
+	}
 	live, err := readTables(ctx, a.db)
 	if err != nil {
 		return nil, err

@@ -179,6 +179,33 @@ var obstacles = []struct {
 		[]string{"UPDATE otps SET id = 3"},
 	},
 	{
+		"a line break in the name of a column",
+		[]string{
+			"CREATE TABLE nl (`a\n) b` int, id int PRIMARY KEY, u int, " +
+				"CONSTRAINT fku FOREIGN KEY (u) REFERENCES users (id))",
+		},
+		adopt.ObstacleStructure, "nl", nil, 0, "null",
+		[]string{"DROP TABLE nl"},
+	},
+	{
+		"a line break in the name of a table",
+		[]string{"CREATE TABLE `n\nl` (id int)"},
+		adopt.ObstacleStructure, "n\nl", nil, 0, "null",
+		[]string{"DROP TABLE `n\nl`"},
+	},
+	{
+		"a line break in the name of an index",
+		[]string{"ALTER TABLE users ADD INDEX `i\n) x` (name)"},
+		adopt.ObstacleStructure, "users", nil, 0, "null",
+		[]string{"ALTER TABLE users DROP INDEX `i\n) x`"},
+	},
+	{
+		"a line break in the name of a check",
+		[]string{"ALTER TABLE users ADD CONSTRAINT `c\n) x` CHECK (name <> '')"},
+		adopt.ObstacleStructure, "users", nil, 0, "null",
+		[]string{"ALTER TABLE users DROP CONSTRAINT `c\n) x`"},
+	},
+	{
 		"a column that is missing and cannot be filled", []string{"ALTER TABLE otps DROP COLUMN otp_hash_code"},
 		adopt.ObstacleNull, "otps", []string{"otp_hash_code"}, 1, `[["3"]]`,
 		[]string{"ALTER TABLE otps ADD COLUMN otp_hash_code varchar(64) NOT NULL"},

@@ -4,10 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/authgraph/authgraph/internal/atlasdb"
 	"github.com/authgraph/authgraph/internal/dbserver"
@@ -106,6 +108,42 @@ func readTables(ctx context.Context, db *atlasdb.DB) (map[string]*table, error) 
 		}
 	}
 	return all, nil
+}
+
+// nameSources are the views of information_schema with the names that SHOW CREATE TABLE repeats, and their columns.
+var nameSources = map[string][]string{
+	"COLUMNS":           {"TABLE_NAME", "COLUMN_NAME"},
+	"STATISTICS":        {"INDEX_NAME"},
+	"TABLE_CONSTRAINTS": {"CONSTRAINT_NAME"},
+	"KEY_COLUMN_USAGE":  {"REFERENCED_TABLE_SCHEMA", "REFERENCED_TABLE_NAME", "REFERENCED_COLUMN_NAME"},
+}
+
+// badNames are obstacles for the names that hold a control character. SHOW CREATE TABLE does not escape a line break in
+// a name, so such a table cannot be read.
+func badNames(ctx context.Context, db *atlasdb.DB) (found []Obstacle, err error) {
+	seen := map[place]bool{}
+	for _, view := range slices.Sorted(maps.Keys(nameSources)) {
+		query := "SELECT TABLE_NAME, " + strings.Join(nameSources[view], ", ") + " FROM information_schema." + view +
+			" JOIN information_schema.TABLES USING (TABLE_SCHEMA, TABLE_NAME)" +
+			" WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE'"
+		err := db.Rows(ctx, query, func(r []sql.NullString) {
+			for _, name := range r[1:] {
+				at := place{r[0].String, name.String}
+				if seen[at] || !strings.ContainsFunc(name.String, unicode.IsControl) {
+					continue
+				}
+				seen[at] = true
+				found = append(found, Obstacle{
+					Table: at.table, Kind: ObstacleStructure,
+					Text: fmt.Sprintf("the name %q holds a control character", at.column), Fix: "rename it",
+				})
+			}
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read the names: %w", err)
+		}
+	}
+	return found, nil
 }
 
 // quoted is a name in backticks, in which a backtick is doubled.
