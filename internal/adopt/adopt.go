@@ -299,12 +299,8 @@ func (a *adoption) apply(ctx context.Context, p *plan, report *Adoption) error {
 	if err != nil {
 		return err
 	}
-	for _, o := range left.obstacles {
-		return fmt.Errorf("somebody wrote to table %s meanwhile: %s, and adopt again", o.Table, o)
-	}
-	for _, s := range left.statements {
-		return fmt.Errorf("the database still differs, because the server words something else than it was told or "+
-			"somebody else changes it: %s", s.SQL)
+	if len(left.obstacles)+len(left.statements) > 0 {
+		return &LeftError{Obstacles: left.obstacles, Statements: left.statements}
 	}
 	store := history.Store{DB: a.db}
 	if err := store.Create(ctx); err != nil {

@@ -86,6 +86,34 @@ func (e *ObstacleError) Fix() string { return "put them right first" }
 
 func (e *ObstacleError) Error() string { return e.Found() + ": " + e.Fix() }
 
+// LeftError is a database that is not this schema after every statement was executed; they stay done. Somebody else
+// wrote to it meanwhile, or the server words a definition otherwise than it was told. One of the lists is not empty.
+type LeftError struct {
+	// Obstacles are what stands in the way now.
+	Obstacles []Obstacle
+	// Statements would be executed next.
+	Statements []Statement
+}
+
+// Found names the first obstacle, or else the first statement, in one line.
+func (e *LeftError) Found() string {
+	for _, o := range e.Obstacles {
+		return fmt.Sprintf("somebody wrote to table %s meanwhile: %s", o.Table, o.Text)
+	}
+	return "the database still differs, because somebody else changes it or the server words something else than it " +
+		"was told: " + strings.Join(strings.Fields(e.Statements[0].SQL), " ")
+}
+
+// Fix says what to do.
+func (e *LeftError) Fix() string {
+	for _, o := range e.Obstacles {
+		return o.Fix + ", and adopt again"
+	}
+	return "adopt again while nobody else changes the tables"
+}
+
+func (e *LeftError) Error() string { return e.Found() + ": " + e.Fix() }
+
 // StmtError is a statement of an adoption that the database refused, or whose outcome is not known. Those before it
 // stay done.
 type StmtError struct {

@@ -124,7 +124,7 @@ func (a *app) remedy(err remedied) string {
 		return "name an empty database with --dev-url"
 	case *adopt.Error:
 		return a.adoptRemedy(e)
-	case *adopt.StmtError:
+	case *adopt.StmtError, *adopt.LeftError:
 		return fmt.Sprintf("%s shows what is left and what stands in the way, and %[1]s --apply goes on",
 			a.command("adopt"))
 	}
