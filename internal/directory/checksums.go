@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -55,7 +56,7 @@ func ValidateNew(dir Dir) error {
 	for _, f := range files {
 		if other, ok := seen[f.Version()]; ok {
 			return &Error{
-				Path:    pathOf(dir),
+				Path:    PathOf(dir),
 				Problem: ProblemSameVersion,
 				Err:     fmt.Errorf("%s and %s have the same version", other, f.Name()),
 				fix:     "rename one, then write the checksums anew",
@@ -80,6 +81,9 @@ func checkListing(dir Dir) (err error) {
 	if err != nil {
 		return err
 	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return &ChecksumError{Reason: "is empty"}
+	}
 	var sum atlas.HashFile
 	if err := sum.UnmarshalText(text); err != nil {
 		return err
@@ -101,7 +105,7 @@ func notBegun(dir Dir) error {
 		return Wrap(dir, err)
 	}
 	return &Error{
-		Path: pathOf(dir), Problem: ProblemEmpty, Err: errors.New("it holds no migration"),
+		Path: PathOf(dir), Problem: ProblemEmpty, Err: errors.New("it holds no migration"),
 		fix: "name the folder of the .sql files, or plan a first migration",
 	}
 }

@@ -42,7 +42,7 @@ func Of(fsys fs.FS) (Dir, error) {
 	}
 	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil {
-		return nil, &Error{Path: pathOf(dir), Err: err}
+		return nil, &Error{Path: PathOf(dir), Err: err}
 	}
 	for _, e := range entries {
 		if e.IsDir() || path.Ext(e.Name()) != ".sql" && e.Name() != atlas.HashFileName {
@@ -50,10 +50,10 @@ func Of(fsys fs.FS) (Dir, error) {
 		}
 		b, err := fs.ReadFile(fsys, e.Name())
 		if err != nil {
-			return nil, &Error{Path: pathOf(dir), Err: err}
+			return nil, &Error{Path: PathOf(dir), Err: err}
 		}
 		if err := dir.MemDir.WriteFile(e.Name(), b); err != nil {
-			return nil, &Error{Path: pathOf(dir), Err: err}
+			return nil, &Error{Path: PathOf(dir), Err: err}
 		}
 	}
 	return dir, nil
@@ -72,13 +72,13 @@ func (d *readOnly) WriteFile(name string, _ []byte) error {
 	return &fs.PathError{Op: "write", Path: name, Err: errors.ErrUnsupported}
 }
 
-// inMemory is what messages call a directory without a path.
-const inMemory = "in memory"
+// InMemory is what messages call a directory without a path.
+const InMemory = "in memory"
 
-// pathOf is what messages call the directory: its path, or what it is.
-func pathOf(dir Dir) string {
+// PathOf is what messages call the directory: its path, or what it is.
+func PathOf(dir Dir) string {
 	if named, ok := dir.(interface{ Path() string }); ok && named.Path() != "" {
 		return named.Path()
 	}
-	return inMemory
+	return InMemory
 }

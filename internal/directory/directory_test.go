@@ -207,7 +207,7 @@ func TestChecksumsThatListAFileTwiceAreRefused(t *testing.T) {
 	dirtest.Put(t, path, "atlas.sum", string(text))
 	var refused *migrate.ChecksumError
 	require.ErrorAs(t, directory.Validate(dirtest.Open(t, path)), &refused)
-	assert.Equal(t, migrate.ChecksumError{Reason: "lists 20240101000000_a.sql twice"}, *refused)
+	assert.Equal(t, migrate.ChecksumError{Path: path, Reason: "lists 20240101000000_a.sql twice"}, *refused)
 }
 
 func TestTwoFilesWithOneVersionAreRefused(t *testing.T) {

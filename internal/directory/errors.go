@@ -14,12 +14,18 @@ type NameError struct {
 	Reason string
 }
 
-func (e *NameError) Error() string {
+// Found says what is wrong with the name.
+func (e *NameError) Found() string {
 	if e.Name == "" {
 		return "the name of a migration " + e.Reason
 	}
 	return fmt.Sprintf("the name of a migration %s: %q", e.Reason, e.Name)
 }
+
+// Fix says what to do.
+func (e *NameError) Fix() string { return "choose one such as add_phone" }
+
+func (e *NameError) Error() string { return e.Found() + ": " + e.Fix() }
 
 // Problem is what is wrong with a directory.
 type Problem string
@@ -66,28 +72,37 @@ func Wrap(dir Dir, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &Error{Path: pathOf(dir), Err: err}
+	return &Error{Path: PathOf(dir), Err: err}
 }
 
 // ChecksumError is a directory whose files are not those its atlas.sum was made for.
 type ChecksumError struct {
+	// Path is the directory's path, or another name if it is in no folder.
+	Path string
 	// File is the first file that differs; empty if atlas.sum itself is wrong.
 	File string
 	// Reason is "added", "edited" or "removed" for a file. For atlas.sum it is what is wrong with it: "is missing", "is
-	// not in Atlas's format", "contradicts itself, as after a merge" or "lists … twice".
+	// empty", "is not in Atlas's format", "contradicts itself, as after a merge" or "lists … twice".
 	Reason string
 }
 
-// Found says which file differs and how.
+// Found says which file differs and how, and in which directory if Path is set.
 func (e *ChecksumError) Found() string {
-	if e.File == "" {
-		return "atlas.sum " + e.Reason
+	where, what := "", "atlas.sum "+e.Reason
+	if e.Path != "" {
+		where = "migration directory " + e.Path + ": "
 	}
-	return fmt.Sprintf("atlas.sum does not match: %s was %s", e.File, e.Reason)
+	if e.File != "" {
+		what = fmt.Sprintf("atlas.sum does not match: %s was %s", e.File, e.Reason)
+	}
+	return where + what
 }
 
 // Fix says what to do.
 func (e *ChecksumError) Fix() string {
+	if e.File == "" {
+		return "restore it, or write the checksums anew"
+	}
 	return "undo the change, or write the checksums anew to accept it"
 }
 
@@ -100,15 +115,16 @@ func checksumError(dir Dir, err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &own):
+		own.Path = PathOf(dir)
 		return own
 	case errors.As(err, &sum):
-		return &ChecksumError{File: sum.File, Reason: sum.Reason.String()}
+		return &ChecksumError{Path: PathOf(dir), File: sum.File, Reason: sum.Reason.String()}
 	case errors.Is(err, atlas.ErrChecksumNotFound):
-		return &ChecksumError{Reason: "is missing"}
+		return &ChecksumError{Path: PathOf(dir), Reason: "is missing"}
 	case errors.Is(err, atlas.ErrChecksumMismatch):
-		return &ChecksumError{Reason: "contradicts itself, as after a merge"}
+		return &ChecksumError{Path: PathOf(dir), Reason: "contradicts itself, as after a merge"}
 	case errors.Is(err, atlas.ErrChecksumFormat), errors.Is(err, bufio.ErrTooLong):
-		return &ChecksumError{Reason: "is not in Atlas's format"}
+		return &ChecksumError{Path: PathOf(dir), Reason: "is not in Atlas's format"}
 	default:
 		return Wrap(dir, err)
 	}

@@ -34,7 +34,7 @@ func NotForeign(dir Dir) error {
 	for _, e := range entries {
 		if ext := path.Ext(e.Name()); ext != ".sql" && strings.EqualFold(ext, ".sql") && !e.IsDir() {
 			return &Error{
-				Path: pathOf(dir), Err: fmt.Errorf("%s would not be run, as its name does not end in .sql", e.Name()),
+				Path: PathOf(dir), Err: fmt.Errorf("%s would not be run, as its name does not end in .sql", e.Name()),
 				fix: "rename it, or take it out",
 			}
 		}
@@ -68,13 +68,14 @@ func holds(dir Dir, name string) bool {
 // toolError says what to do with the directory of another tool.
 func toolError(dir Dir, name, tool string) error {
 	problem, fix := ProblemRewrite, "write the statements that go forward into a directory of their own"
-	if format, known := imports[tool]; known && pathOf(dir) != inMemory {
+	if format, known := imports[tool]; known && PathOf(dir) != InMemory {
 		problem = ""
+		quoted := strings.ReplaceAll(PathOf(dir), "'", `'\''`) // for a shell
 		fix = fmt.Sprintf("convert the directory with: "+
-			"atlas migrate import --from 'file://%s?format=%s' --to 'file://%[1]s-atlas'", pathOf(dir), format)
+			"atlas migrate import --from 'file://%s?format=%s' --to 'file://%[1]s-atlas'", quoted, format)
 	}
 	return &Error{
-		Path: pathOf(dir), Problem: problem,
+		Path: PathOf(dir), Problem: problem,
 		Err: fmt.Errorf("%s is a file of %s, which authgraph does not read", name, tool), fix: fix,
 	}
 }
