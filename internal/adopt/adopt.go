@@ -160,7 +160,7 @@ func (a *adoption) replay(ctx context.Context, dev *planner.Dev) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("replay the directory: %w", err)
+		return planner.ReplayOf(a.opts.Dir, err)
 	}
 	return nil
 }

@@ -102,6 +102,10 @@ type app struct {
 	urlFrom string
 	// dirPath is the migration directory of --dir; empty for the default one.
 	dirPath string
+	// ownDir is the migration directory that was found without --dir.
+	ownDir string
+	// dialect is that of the database URL, once it was read.
+	dialect string
 	// answers reads the terminal, once something was asked.
 	answers *bufio.Reader
 }

@@ -17,8 +17,17 @@ func (a *app) database() (*dburl.URL, string, error) {
 	if raw == "" {
 		return nil, "", errNoDatabase
 	}
-	u, err := dburl.Parse(raw)
+	u, err := a.parse(raw)
 	return u, raw, err
+}
+
+// parse reads the database URL.
+func (a *app) parse(raw string) (*dburl.URL, error) {
+	u, err := dburl.Parse(raw)
+	if err == nil {
+		a.dialect = u.Dialect
+	}
+	return u, err
 }
 
 // databaseURL is the environment variable that names the database.

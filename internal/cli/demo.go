@@ -22,7 +22,6 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
-	"github.com/authgraph/authgraph/internal/dburl"
 	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -65,7 +64,7 @@ func (a *app) demo(ctx context.Context) (err error) {
 	u, raw, err := a.database()
 	if errors.Is(err, errNoDatabase) {
 		raw = demoURL
-		u, err = dburl.Parse(raw)
+		u, err = a.parse(raw)
 	}
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ and nothing is written. Where they differ the exit code is 3.
 
 func twoSources(cmd *cobra.Command, args []string) error {
 	if len(args) != 2 {
-		return fmt.Errorf("%s takes two sources, as in: %s migrate schema", cmd.CommandPath(), cmd.CommandPath())
+		return fmt.Errorf("%s takes two sources, as in: %s migrate schema", commandName(cmd), cmd.CommandPath())
 	}
 	return checkSources(args)
 }

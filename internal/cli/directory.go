@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"entgo.io/ent/dialect"
 
@@ -69,10 +70,14 @@ func (m *migrations) directory(name string) (migrationDir, error) {
 			dir, err := directory.Of(embedded)
 			return migrationDir{Dir: dir}, err
 		}
+		m.ownDir = path
 	}
 	dir, err := directory.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: correct --dir, or make a new directory with mkdir", err)
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		err = fmt.Errorf("%w: correct --dir", err)
 	}
 	return migrationDir{Dir: dir, path: path}, err
 }

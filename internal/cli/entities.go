@@ -14,7 +14,7 @@ import (
 func entities(cmd *cobra.Command, args []string) ([]string, error) {
 	example := cmd.CommandPath() + " schema auth"
 	if len(args) < 2 || args[0] != "schema" {
-		return nil, fmt.Errorf("%s takes schema and what of it, as in: %s or %s/session", cmd.CommandPath(), example,
+		return nil, fmt.Errorf("%s takes schema and what of it, as in: %s or %s/session", commandName(cmd), example,
 			example)
 	}
 	var all, names []string

@@ -39,7 +39,7 @@ func newInspect(a *app) *cobra.Command {
   authgraph inspect mysql://user:password@host:3306/app --format json`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return fmt.Errorf("%s takes one source, but was given %d arguments", cmd.CommandPath(), len(args))
+				return fmt.Errorf("%s takes one source, but was given %d arguments", commandName(cmd), len(args))
 			}
 			return checkSources(args)
 		},

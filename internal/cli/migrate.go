@@ -2,7 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -73,6 +76,9 @@ func (m *migrations) desired(name string) (to planner.State, source string, err 
 		return entSchema(folder), m.to, nil
 	}
 	if path := localPath(m.to); path != "" {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, "", fmt.Errorf("there is no file %s: correct --to", path)
+		}
 		return planner.SQLFile(path), path, nil
 	}
 	f, err := findFolders(name)

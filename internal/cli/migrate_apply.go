@@ -36,6 +36,9 @@ Ctrl-C, running it again goes on exactly where it stopped.`,
 			switch {
 			case opts.Baseline != "" && opts.AllowDirty:
 				return errors.New("--baseline and --allow-dirty exclude each other: choose one")
+			case opts.To != "" && opts.Baseline > opts.To:
+				return fmt.Errorf("--baseline %s comes after --to %s, so nothing would be applied: leave out --to, "+
+					"or name a later version", opts.Baseline, opts.To)
 			case opts.LockTimeout <= 0:
 				return errors.New("--lock-timeout must be more than 0, as in 30s or 2m")
 			}
@@ -154,9 +157,9 @@ func (m *migrations) advice(err error, name string) string {
 	again := "run " + m.command("migrate apply") + " again"
 	switch {
 	case name == dialect.SQLite && errors.Is(err, context.Canceled):
-		return "nothing of the file stays applied: " + again
+		return again
 	case name == dialect.SQLite:
-		return "nothing of the file stays applied: fix the cause, then " + again
+		return "fix the cause, then " + again
 	case !errors.As(err, &refused):
 		return again + ": it finds out whether the statement took effect, and goes on"
 	default:

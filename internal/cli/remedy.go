@@ -1,9 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
+
+	"entgo.io/ent/dialect"
 
 	"github.com/authgraph/authgraph/internal/adopt"
 	"github.com/authgraph/authgraph/internal/dbserver"
@@ -56,10 +60,20 @@ func (a *app) reworded(err error) string {
 		return e.Found() + ": " + e.advice
 	case remedied:
 		if fix := a.remedy(e); fix != "" {
-			return e.Found() + ": " + fix
+			return a.found(e) + ": " + fix
 		}
 	}
 	return ""
+}
+
+// found is what an error found. Like every other line, it does not name the directory that the command uses anyway.
+func (a *app) found(err remedied) string {
+	if sum, ok := any(err).(*directory.ChecksumError); ok && a.isOwn(sum.Path) {
+		plain := *sum
+		plain.Path = ""
+		err = &plain
+	}
+	return err.Found()
 }
 
 // whatOfURL is the address that an error is about, where it could be read, and what is
@@ -106,16 +120,23 @@ func (a *app) remedy(err remedied) string {
 	case *directory.Error:
 		return a.directoryRemedy(e)
 	case *directory.ChecksumError:
-		return "undo the change, or accept it with: " + a.command("migrate hash")
+		if e.File == "" {
+			return "restore it, or write it anew with: " + a.commandIn(e.Path, "migrate hash")
+		}
+		return "undo the change, or accept it with: " + a.commandIn(e.Path, "migrate hash")
 	case *history.Error:
 		return a.historyRemedy(e)
 	case *history.DirtyError:
-		return "use --allow-dirty to add the tables beside it, or --baseline VERSION if that migration's tables are " +
-			"already there; tables that Drizzle made of the ServerCN schema are taken over by " + a.command("adopt")
+		return a.dirtyRemedy()
 	case *history.TakenError:
 		return a.takenRemedy(e)
 	case *history.VersionError:
 		return a.command("migrate status") + " lists them"
+	case *planner.ReplayError:
+		if e.Fix() == "" || e.Path == directory.InMemory {
+			return ""
+		}
+		return "correct the file, then run: " + a.commandIn(e.Path, "migrate hash")
 	case *planner.DriftError:
 		return "plan what is missing with: " + a.command("migrate diff") + " NAME"
 	case *planner.FlavourError:
@@ -132,24 +153,51 @@ func (a *app) remedy(err remedied) string {
 }
 
 // command is a command of authgraph, to be run next, with the --dir of this one.
-func (a *app) command(name string) string {
-	command := "authgraph " + name
-	if a.dirPath != "" {
-		command += " --dir " + shellWord(a.dirPath)
+func (a *app) command(name string) string { return commandWith(a.dirPath, name) }
+
+// commandIn is a command to be run next on the directory at path.
+func (a *app) commandIn(path, name string) string {
+	if a.isOwn(path) {
+		return a.command(name)
 	}
-	return command
+	return commandWith(fromHere(path), name)
+}
+
+func commandWith(dir, name string) string {
+	if dir == "" {
+		return "authgraph " + name
+	}
+	return "authgraph " + name + " --dir " + shellWord(dir)
+}
+
+// isOwn reports whether path is that of the directory that a command uses without a --dir, or with the one it was given.
+func (a *app) isOwn(path string) bool {
+	if path == "" || path == directory.InMemory {
+		return true
+	}
+	own := cmp.Or(localPath(a.dirPath), a.ownDir)
+	return own != "" && filepath.Clean(fromHere(own)) == filepath.Clean(fromHere(path))
 }
 
 func (a *app) directoryRemedy(e *directory.Error) string {
 	switch e.Problem {
 	case directory.ProblemSameVersion:
-		return "rename one, then run: " + a.command("migrate hash")
+		return "rename one, then run: " + a.commandIn(e.Path, "migrate hash")
 	case directory.ProblemRewrite:
 		return e.Fix() + " (authgraph migrate new NAME --dir FOLDER)"
 	case directory.ProblemEmpty:
-		return "name the folder of the .sql files, or begin one with: " + a.command("migrate diff") + " NAME"
+		return "name the folder of the .sql files, or begin one with: " + a.commandIn(e.Path, "migrate diff") + " NAME"
 	}
 	return ""
+}
+
+func (a *app) dirtyRemedy() string {
+	text := "use --allow-dirty to add the tables beside it, or --baseline VERSION if that migration's tables are " +
+		"already there"
+	if a.dialect == dialect.SQLite {
+		return text
+	}
+	return text + "; tables that Drizzle made of the ServerCN schema are taken over by " + a.command("adopt")
 }
 
 func (a *app) historyRemedy(e *history.Error) string {
@@ -171,6 +219,9 @@ func (a *app) takenRemedy(e *history.TakenError) string {
 	case versioned != "":
 		return fmt.Sprintf("run ALTER TABLE %s DROP SYSTEM VERSIONING (this deletes its row history), then %s",
 			dbserver.Quote(versioned), a.command("adopt"))
+	}
+	if a.dialect == dialect.SQLite {
+		return "if a migration made it, name that one with --baseline VERSION; if not, use another database"
 	}
 	return "take it over with " + a.command("adopt") + ", or with --baseline VERSION if a migration made it"
 }

@@ -60,6 +60,8 @@ result to show (help and completion aside).`,
 		newPurge(a), newSchemaDiff(a), newUpgrade(a), newVersion(a), newView(a),
 	)
 	checkHelp(root)
+	root.InitDefaultCompletionCmd()
+	group(child(root, "completion"))
 	return root
 }
 
@@ -103,14 +105,19 @@ var reasons = map[string]string{
 // checkHelp makes cobra's help command refuse a command that does not exist.
 func checkHelp(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
-	i := slices.IndexFunc(root.Commands(), func(cmd *cobra.Command) bool { return cmd.Name() == "help" })
-	root.Commands()[i].Args = func(_ *cobra.Command, args []string) error {
+	child(root, "help").Args = func(_ *cobra.Command, args []string) error {
 		cmd, rest, err := root.Find(args)
 		if err != nil || len(rest) == 0 {
 			return err
 		}
 		return unknownCommand(cmd, rest[0])
 	}
+}
+
+// child is the command of a name below root, which must exist.
+func child(root *cobra.Command, name string) *cobra.Command {
+	i := slices.IndexFunc(root.Commands(), func(cmd *cobra.Command) bool { return cmd.Name() == name })
+	return root.Commands()[i]
 }
 
 // group makes cmd a command that only has others below it.
@@ -173,22 +180,27 @@ func checkFormat(cmd *cobra.Command, format string) error {
 	return nil
 }
 
+// commandName is what an error calls a command: the line begins with authgraph already.
+func commandName(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
+}
+
 // noArgs is for commands that take flags only.
 func noArgs(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0:
 		return nil
 	case isAddress(args[0]):
-		return fmt.Errorf("%s takes no arguments: name the database with --url", cmd.CommandPath())
+		return fmt.Errorf("%s takes no arguments: name the database with --url", commandName(cmd))
 	default:
-		return fmt.Errorf("%s takes no arguments, but was given %q", cmd.CommandPath(), args[0])
+		return fmt.Errorf("%s takes no arguments, but was given %q", commandName(cmd), args[0])
 	}
 }
 
 // oneName is for commands that take the name of a migration.
 func oneName(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("%s takes one argument, the name of the migration, as in: %s add_phone", cmd.CommandPath(),
+		return fmt.Errorf("%s takes one argument, the name of the migration, as in: %s add_phone", commandName(cmd),
 			cmd.CommandPath())
 	}
 	return directory.CheckName(args[0])

@@ -1,6 +1,7 @@
 package dburl
 
 import (
+	"fmt"
 	"maps"
 	"net/url"
 	"regexp"
@@ -203,6 +204,16 @@ func printable(name string) string {
 // connectTimeout is how long a connection may take to be made, if the address does not say otherwise.
 const connectTimeout = "10s"
 
+// refused is the name of the first parameter that the driver does not read.
+func (p *parameters) refused() string {
+	names := slices.Sorted(maps.Keys(p.driver))
+	i := slices.IndexFunc(names, func(name string) bool {
+		_, err := mysql.ParseDSN("/?" + url.Values{name: p.driver[name]}.Encode())
+		return err != nil
+	})
+	return names[max(i, 0)]
+}
+
 // tune takes over the parameters and sets those this project decides, beside [session]:
 //   - times are read and written in UTC, to the microsecond;
 //   - one round trip a query: arguments are escaped by the client;
@@ -220,7 +231,7 @@ func (u *URL) tune(given url.Values) (*URL, error) {
 	// The DSN parser is the only way to the driver's unexported settings.
 	cfg, err := mysql.ParseDSN("/?" + p.driver.Encode())
 	if err != nil {
-		return nil, u.wrap(PartParameter, err)
+		return nil, u.wrap(PartParameter, fmt.Errorf("%s: %w", p.refused(), err))
 	}
 	cfg.User, cfg.Passwd = u.server.User, u.server.Passwd
 	cfg.Net, cfg.Addr, cfg.DBName = u.server.Net, u.server.Addr, u.server.DBName

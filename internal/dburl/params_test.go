@@ -68,6 +68,8 @@ func TestParametersThatWouldUndoAGuaranteeAreRefused(t *testing.T) {
 	}
 	_, err := Parse("mysql://ada:pw@localhost/app?lock_wait_timeout=1&Lock_Wait_Timeout=2")
 	assert.ErrorContains(t, err, "parameter: lock_wait_timeout is there twice")
+	_, err = Parse("mysql://ada:pw@localhost/app?readTimeout=5s&timeout=soon")
+	assert.ErrorContains(t, err, "parameter: timeout: time: invalid duration")
 }
 
 func TestParametersThatSayWhatHoldsAnywayAreAccepted(t *testing.T) {

@@ -104,6 +104,15 @@ func plain(t *testing.T, content files) string {
 	return path
 }
 
+// A shell reads the advice as one word, whatever is in the path.
+func TestTheAdviceQuotesThePath(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "o'd")
+	require.NoError(t, os.Mkdir(path, 0o755))
+	dirtest.Put(t, path, "1_a.sql", "-- +goose Up\n")
+	assert.ErrorContains(t, directory.Validate(dirtest.Open(t, path)), `/o'\''d?format=goose' --to 'file:///`)
+}
+
 func TestDirectoryOfAnotherToolIsRefusedAndLeftAsItIs(t *testing.T) {
 	t.Parallel()
 	for name, tool := range foreign {

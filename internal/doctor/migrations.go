@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 
+	"entgo.io/ent/dialect"
+
 	"github.com/authgraph/authgraph/internal/atlasdb"
 	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/history"
@@ -49,7 +51,10 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 	switch apply := d.Command("migrate apply"); {
 	case errors.As(err, &sum):
 		f := foundIn(sum)
-		f.Fix = fmt.Sprintf("undo the change, or accept it with %s", d.Command("migrate hash"))
+		f.Fix = "undo the change, or accept it with " + d.Command("migrate hash")
+		if sum.File == "" {
+			f.Fix = "restore it, or write it anew with " + d.Command("migrate hash")
+		}
 		off = append(off, f)
 	case errors.As(err, &disagrees):
 		off = append(off, d.disagreement(disagrees))
@@ -100,9 +105,13 @@ func (d *database) halfApplied(p *migrate.Partial) Finding {
 // withoutHistory makes the finding of tables without a history.
 func (d *database) withoutHistory(ctx context.Context) Finding {
 	text := fmt.Sprintf("there are tables (%s) but no history", enumerate(d.tables))
+	other := d.Command("adopt")
+	if d.url.Dialect == dialect.SQLite {
+		other = d.Command("migrate apply") + " --allow-dirty"
+	}
 	fix := fmt.Sprintf(
 		"%s, where another tool made them; %s --baseline VERSION, where they are those of that migration",
-		d.Command("adopt"), d.Command("migrate apply"))
+		other, d.Command("migrate apply"))
 	if d.hidden(ctx, atlasdb.RevisionsTable) {
 		text += ", or this account has no right on it"
 		fix = fmt.Sprintf("where it is there, GRANT SELECT ON %s.%s; where not, %s",

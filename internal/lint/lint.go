@@ -277,7 +277,7 @@ func (l *linter) file(ctx context.Context, f atlas.File) error {
 			if err := l.analyze(ctx, check, file, track); err != nil {
 				return err
 			}
-			return file.Error(i, i, err)
+			return planner.Refused(ctx, file, i, err)
 		}
 		if blocking != "" {
 			l.addStmt(file, s, "AG104", blocking)

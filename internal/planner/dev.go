@@ -160,7 +160,7 @@ func (d *Dev) Exec(ctx context.Context, f atlas.File) error {
 	}
 	for i, stmt := range file.Stmts {
 		if _, err := d.db.Conn.ExecContext(ctx, stmt.Text); err != nil {
-			return file.Error(i, i, err)
+			return Refused(ctx, file, i, err)
 		}
 	}
 	return nil
@@ -174,7 +174,7 @@ func (d *Dev) replayDir(ctx context.Context, dir directory.Dir) (*schema.Schema,
 	}
 	s, err := d.replayFiles(ctx, files)
 	if err != nil {
-		return nil, fmt.Errorf("replay the directory: %w", err)
+		return nil, ReplayOf(dir, err)
 	}
 	return s, nil
 }

@@ -51,7 +51,7 @@ func Deviations(ctx context.Context, dev *Dev, dir directory.Dir, version, url s
 	}
 	want, err := dev.replayFiles(ctx, files)
 	if err != nil {
-		return nil, fmt.Errorf("replay the directory: %w", err)
+		return nil, ReplayOf(dir, err)
 	}
 	if len(want.Tables) == 0 {
 		return nil, nil

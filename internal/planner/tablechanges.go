@@ -2,7 +2,6 @@ package planner
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	atlas "ariga.io/atlas/sql/migrate"
@@ -42,7 +41,7 @@ func TableChanges(ctx context.Context, dev *Dev, dir directory.Dir) ([]TableChan
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("replay the directory: %w", err)
+		return nil, ReplayOf(dir, err)
 	}
 	return all, nil
 }
@@ -57,7 +56,7 @@ func (d *Dev) tableChanges(
 	}
 	for i, stmt := range file.Stmts {
 		if _, err := d.db.Conn.ExecContext(ctx, stmt.Text); err != nil {
-			return nil, file.Error(i, i, err)
+			return nil, Refused(ctx, file, i, err)
 		}
 		if directory.ChangesRows(stmt.Text) || directory.SetsSession(stmt.Text) {
 			continue
