@@ -170,7 +170,7 @@ func commandWith(dir, name string) string {
 	return "authgraph " + name + " --dir " + shellWord(dir)
 }
 
-// isOwn reports whether path is that of the directory that a command uses without a --dir, or with the one it was given.
+// isOwn reports whether path is that of the directory that a command uses, by default or by its --dir.
 func (a *app) isOwn(path string) bool {
 	if path == "" || path == directory.InMemory {
 		return true
