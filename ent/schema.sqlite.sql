@@ -71,7 +71,7 @@ CREATE TABLE `users` (
   `role` text constraint role_is_listed check (role in ('user', 'admin')) NOT NULL DEFAULT ('user'),
   `provider` text constraint provider_is_listed check (provider in ('local', 'google', 'github')) NOT NULL DEFAULT ('local'),
   `provider_id` text constraint provider_id_is_text check (typeof(provider_id) <> 'blob') NULL,
-  `avatar` json constraint avatar_is_json check (json_valid(cast(avatar as text))) NULL,
+  `avatar` json constraint avatar_is_json check (avatar is null or json_valid(cast(avatar as text))) NULL,
   `is_email_verified` bool constraint is_email_verified_is_0_or_1 check (is_email_verified in (0, 1)) NOT NULL DEFAULT (false),
   `last_login_at` datetime constraint last_login_at_is_utc check (last_login_at glob '????-??-?? ??:??:??*' and instr(last_login_at, char(0)) = 0 and datetime(substr(last_login_at, 1, 19), '+0 days') is substr(last_login_at, 1, 19) and (substr(last_login_at, 20) in ('', '+00:00') or substr(last_login_at, 20) glob '.[0-9]*' and ltrim(substr(last_login_at, 21), '0123456789') in ('', '+00:00'))) NULL,
   `failed_login_attempts` integer constraint failed_login_attempts_is_int check (typeof(failed_login_attempts) = 'integer' and failed_login_attempts between -2147483648 and 2147483647) NOT NULL DEFAULT (0),

@@ -17,15 +17,18 @@ import (
 	"github.com/authgraph/authgraph/migrate"
 )
 
-// olderFile is a SQLite file made by the migrations before the one with the CHECKs, and that migration's directory.
+// olderFile is a SQLite file made by the migrations before the one with the CHECKs, and the directory of all.
 func olderFile(t *testing.T) (url string, dir directory.Dir) {
 	t.Helper()
 	url = mysqltest.SQLite(t)
 	all := dirtest.Embedded(t, mysqltest.Dialect(url))
+	before := maps.Clone(all)
 	names := all.Names()
 	checks := func(name string) bool { return strings.HasSuffix(name, "_check_values.sql") }
-	last := names[slices.IndexFunc(names, checks)]
-	dirtest.Apply(t, url, dirtest.New(t, all.Without(last)))
+	for _, name := range names[slices.IndexFunc(names, checks):] {
+		delete(before, name)
+	}
+	dirtest.Apply(t, url, dirtest.New(t, before))
 	return url, dirtest.New(t, all)
 }
 
@@ -69,7 +72,8 @@ func TestOlderSQLiteFilesAreConverted(t *testing.T) {
 			"'2026-01-31 12:00:00', 'signin', '2026-01-31 12:00:00', %s)", i+1, word))
 	}
 	mysqltest.Exec(t, db, addSession+"VALUES (900, 1, 'gone', '2026-01-31 12:00:00', '')",
-		"DELETE FROM sessions WHERE id = 900")
+		"DELETE FROM sessions WHERE id = 900",
+		"INSERT INTO users (id, name, email) VALUES (800, 'Bo', 'bo@example.com')", "DELETE FROM users WHERE id = 800")
 
 	dirtest.Apply(t, url, dir)
 
@@ -82,9 +86,11 @@ func TestOlderSQLiteFilesAreConverted(t *testing.T) {
 		assert.Equal(t, words[word], used, word)
 	}
 	mysqltest.Exec(t, db,
-		"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'next', '2026-01-31 12:00:00')")
+		"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'next', '2026-01-31 12:00:00')",
+		"INSERT INTO users (name, email) VALUES ('Cy', 'cy@example.com')")
 	assert.Equal(t, "901", mysqltest.Value(t, db, "SELECT id FROM sessions WHERE token_hash = 'next'"),
 		"an id is not given out twice")
+	assert.Equal(t, "801", mysqltest.Value(t, db, "SELECT id FROM users WHERE name = 'Cy'"))
 }
 
 // Anything else stops the migration before it changed something, with the rows.

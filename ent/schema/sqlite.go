@@ -93,7 +93,8 @@ func onSQLite(d *field.Descriptor) (column, is, condition string) {
 		}
 		return "text", "listed", "{} in (" + strings.Join(values, ", ") + ")"
 	case field.TypeJSON:
-		return "json", "json", "json_valid(cast({} as text))" // Ent writes a blob
+		// Ent writes a blob. Up to SQLite 3.40 NULL is no valid JSON.
+		return "json", "json", "{} is null or json_valid(cast({} as text))"
 	case field.TypeString:
 		return "text", "text", "typeof({}) <> 'blob'" // a blob of the same bytes equals no text
 	default:

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"database/sql"
+	"strings"
 	"testing"
 
 	"entgo.io/ent"
@@ -56,4 +57,18 @@ func TestACheckHoldsForAnyNameAndValue(t *testing.T) {
 			assert.ErrorContains(t, err, "CHECK constraint failed: "+test.column+"_is_")
 		})
 	}
+}
+
+// SQLite up to 3.40 takes NULL for no valid JSON, later ones say NULL: a CHECK that is true of it holds on each.
+func TestACheckOfJSONIsTrueOfNull(t *testing.T) {
+	t.Parallel()
+	db, err := sql.Open("sqlite", ":memory:")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, db.Close()) })
+	d := strict([]ent.Field{field.JSON("face", map[string]string{}).Optional()})[0].Descriptor()
+	_, condition, _ := strings.Cut(d.SchemaType[dialect.SQLite], " check ")
+	var is sql.NullBool
+	row := db.QueryRowContext(t.Context(), "SELECT "+condition+" FROM (SELECT NULL AS face)")
+	require.NoError(t, row.Scan(&is))
+	assert.Equal(t, sql.NullBool{Bool: true, Valid: true}, is)
 }
