@@ -9,8 +9,8 @@ import (
 type (
 	// ChecksumError is a directory that does not match its atlas.sum. Nothing was executed. File is the first file that
 	// differs, and Reason is "added", "edited" or "removed". If atlas.sum itself is wrong, File is empty, and Reason
-	// goes on after "atlas.sum", as in "is missing". Path is that of the directory. The method Found says what is wrong,
-	// Fix what to do.
+	// goes on after "atlas.sum", as in "is missing". Path is that of the directory. The method Found says what is
+	// wrong, Fix what to do.
 	ChecksumError = directory.ChecksumError
 	// HistoryError is a directory that does not continue the history of the database. Nothing was executed now. File is
 	// the first file at fault. Reason is of a string type. Compare it with one of
