@@ -69,8 +69,9 @@ func (s *Service) lockAfter(ctx context.Context, userID int) error {
 // Lock locks an account until a time. Nobody can sign in to it meanwhile, and its sessions and refresh tokens are not
 // accepted. A time that has passed, such as the zero time, ends a lock. Locking twice is not an error.
 //
-// The error is [ErrNotFound] if there is no such user, and an [*InputError] for a time that the column does not hold: on
-// MySQL TIMESTAMP ends on 2038-01-19 at 03:14:07 UTC (MySQL manual, 13.2.2), on MariaDB 11.5 and later on 2106-02-07.
+// The error is [ErrNotFound] if there is no such user, and an [*InputError] for a time that the column does not hold:
+// on MySQL TIMESTAMP ends on 2038-01-19 at 03:14:07 UTC (MySQL manual, 13.2.2), on MariaDB 11.5 and later on
+// 2106-02-07.
 func (s *Service) Lock(ctx context.Context, userID int, until time.Time) error {
 	until = until.UTC().Truncate(time.Microsecond)
 	if until.Before(earliest) {

@@ -29,8 +29,8 @@ const (
 	ActionResetPassword Action = "reset_password"
 	// ActionRehash: a sign-in renewed a hash of weaker parameters.
 	ActionRehash Action = "rehash"
-	// ActionLink: an account was linked to the provider in Detail. Count is what was revoked because the address had not
-	// been verified before.
+	// ActionLink: an account was linked to the provider in Detail. Count is what was revoked because the address had
+	// not been verified before.
 	ActionLink Action = "link_provider"
 	// ActionDelete: an account was marked as deleted. Count is what was revoked.
 	ActionDelete Action = "delete"
@@ -56,8 +56,8 @@ const (
 	ActionRotate Action = "rotate"
 	// ActionGrace: a refresh token that was exchanged before got another successor, within RefreshPolicy.Grace.
 	ActionGrace Action = "rotate_in_grace"
-	// ActionReuse: a refresh token that was exchanged before was presented again. Count is how many tokens of its family
-	// were revoked.
+	// ActionReuse: a refresh token that was exchanged before was presented again. Count is how many tokens of its
+	// family were revoked.
 	ActionReuse Action = "reuse_detected"
 	// ActionRevokeRefresh: RevokeRefresh ended a family. Count is how many of its tokens were live.
 	ActionRevokeRefresh Action = "revoke_refresh"

@@ -188,8 +188,8 @@ func (s *Service) SignOut(ctx context.Context, t Token) error {
 	return s.revokeSessions(ctx, 0, session.TokenHash(t.hash()))
 }
 
-// RevokeSession ends one session of a user. It leaves another user's session alone, without an error. An unknown user or
-// session is not an error either.
+// RevokeSession ends one session of a user. It leaves another user's session alone, without an error. An unknown user
+// or session is not an error either.
 func (s *Service) RevokeSession(ctx context.Context, userID, sessionID int) error {
 	return s.revokeSessions(ctx, userID, session.UserID(userID), session.ID(sessionID))
 }
@@ -200,8 +200,8 @@ func (s *Service) RevokeOtherSessions(ctx context.Context, userID, keepID int) e
 	return s.revokeSessions(ctx, userID, session.UserID(userID), session.IDNEQ(keepID))
 }
 
-// RevokeSessions ends all sessions of a user. Refresh tokens stay: [Service.RevokeAll] ends both. An unknown user is not
-// an error.
+// RevokeSessions ends all sessions of a user. Refresh tokens stay: [Service.RevokeAll] ends both. An unknown user is
+// not an error.
 func (s *Service) RevokeSessions(ctx context.Context, userID int) error {
 	return s.revokeSessions(ctx, userID, session.UserID(userID))
 }

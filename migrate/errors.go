@@ -32,8 +32,8 @@ type (
 	// this schema. The method Found says what is wrong, Fix what to do.
 	TakenError = history.TakenError
 	// LockError is another Apply that did not end within Timeout. On a server nothing was executed. On SQLite earlier
-	// files may have been applied: the report names them. Connection is the id of the server's connection that holds the
-	// lock, 0 if it is not known. The method Found says what is wrong, Fix what to do.
+	// files may have been applied: the report names them. Connection is the id of the server's connection that holds
+	// the lock, 0 if it is not known. The method Found says what is wrong, Fix what to do.
 	LockError = history.LockError
 	// StmtError is a statement that the database refused, or whose outcome is not known because the connection was lost
 	// or ctx ended. File, Line and Stmt say which one it is, and Index of Total counts it in the file. Kept is how many

@@ -537,7 +537,7 @@ var accountRules = []scenario{
 		signIn(t, svc, g.User.Email)
 		require.ErrorIs(t, svc.Lock(ctx, -1, k.clock.Now()), auth.ErrNotFound)
 	}},
-	{name: "Lock takes any time that has passed, and refuses one that cannot be stored", run: func(t *testing.T, k *kit) {
+	{name: "Lock takes any past time, and refuses one that cannot be stored", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx := t.Context()
 		u := k.register(t, svc)

@@ -35,8 +35,8 @@ type address struct {
 // batchRows is how many rows are read at once, and how many addresses one statement rewrites.
 const batchRows = 500
 
-// addressesOf are those of a table in the order of ids, read without a transaction that stays open. Rows with an id above
-// an int64 are left out: their ids are an obstacle.
+// addressesOf are those of a table in the order of ids, read without a transaction that stays open. Rows with an id
+// above an int64 are left out: their ids are an obstacle.
 func addressesOf(ctx context.Context, db *atlasdb.DB, table string) iter.Seq2[address, error] {
 	query := fmt.Sprintf("SELECT id, CONVERT(%s USING utf8mb4) FROM %s "+
 		"WHERE id > ? AND id <= %d AND %[1]s IS NOT NULL ORDER BY id LIMIT %[4]d",

@@ -218,8 +218,8 @@ func successor(want *table, ix part) string {
 	return ""
 }
 
-// flagIndexes are the indexes of the page on a flag alone, by their folded names: docs/seed-parity.md shows why they are
-// gone. Every other index of the page has a successor.
+// flagIndexes are the indexes of the page on a flag alone, by their folded names: docs/seed-parity.md shows why they
+// are gone. Every other index of the page has a successor.
 var flagIndexes = []string{"is_used_idx", "isactive_idx", "is_revoked_idx"}
 
 // rebuild makes all columns, all indexes or all checks of this schema anew if one of them differs. Its columns come

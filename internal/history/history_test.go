@@ -26,7 +26,8 @@ func applied(t *testing.T, dir directory.Dir) (revs []*atlas.Revision) {
 		hash, err := sum.SumByName(f.Name())
 		require.NoError(t, err)
 		revs = append(revs, &atlas.Revision{
-			Version: f.Version(), Description: f.Desc(), Type: atlas.RevisionTypeExecute, Applied: 1, Total: 1, Hash: hash,
+			Version: f.Version(), Description: f.Desc(), Type: atlas.RevisionTypeExecute,
+			Applied: 1, Total: 1, Hash: hash,
 		})
 	}
 	return revs
