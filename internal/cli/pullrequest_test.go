@@ -97,6 +97,7 @@ const gadget = `package schema
 
 import (
 	"entgo.io/ent"
+	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/edge"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
@@ -105,6 +106,11 @@ import (
 // Gadget is something that a user owns.
 type Gadget struct {
 	ent.Schema
+}
+
+// Annotations of the Gadget.
+func (Gadget) Annotations() []schema.Annotation {
+	return []schema.Annotation{schema.Comment("things that users own")}
 }
 
 // Fields of the Gadget.
