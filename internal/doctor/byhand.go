@@ -13,6 +13,7 @@ import (
 	"ariga.io/atlas/sql/schema"
 	"entgo.io/ent/dialect"
 
+	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/planner"
 	"github.com/authgraph/authgraph/internal/registry"
 )
@@ -97,13 +98,14 @@ func (d *database) columnsByHand(t *schema.Table) (off []Finding, err error) {
 		switch {
 		case !byHand:
 		case computed:
-			off = append(off, found(Warning, undo("ALTER TABLE %s DROP COLUMN %s", quote(t.Name), quote(c.Name)),
+			off = append(off, found(Warning, undo("ALTER TABLE %s DROP COLUMN %s",
+				dbserver.Quote(t.Name), dbserver.Quote(c.Name)),
 				"column %q of table %q is computed at each write, and no migration makes it: a row for which that "+
 					"fails is "+"refused", c.Name, t.Name))
 		case !c.Type.Null && c.Default == nil && !counted:
 			fix := "make it nullable, or give it a default"
 			if d.url.Dialect == dialect.MySQL {
-				fix = fmt.Sprintf("ALTER TABLE %s MODIFY %s NULL", quote(t.Name), definition(c))
+				fix = fmt.Sprintf("ALTER TABLE %s MODIFY %s NULL", dbserver.Quote(t.Name), definition(c))
 			}
 			off = append(off,
 				found(Error, fix, "column %q of table %q is NOT NULL without a default, and no migration "+
@@ -115,7 +117,7 @@ func (d *database) columnsByHand(t *schema.Table) (off []Finding, err error) {
 
 // definition is the type of a column in a statement that changes another part of it.
 func definition(c *schema.Column) string {
-	text := quote(c.Name) + " " + c.Type.Raw
+	text := dbserver.Quote(c.Name) + " " + c.Type.Raw
 	if charset, ok := attribute[*schema.Charset](c.Attrs); ok {
 		text += " CHARACTER SET " + charset.V
 	}
@@ -169,9 +171,9 @@ func (d *database) uniqueByHand(t *schema.Table) (off []Finding, err error) {
 		if !byHand || free || implied {
 			continue
 		}
-		fix := "DROP INDEX " + quote(i.Name)
+		fix := "DROP INDEX " + dbserver.Quote(i.Name)
 		if d.url.Dialect == dialect.MySQL {
-			fix += " ON " + quote(t.Name)
+			fix += " ON " + dbserver.Quote(t.Name)
 		}
 		what := "what it is made of"
 		if of != nil {
@@ -221,7 +223,7 @@ func (d *database) foreignKeysByHand(t *schema.Table) (off []Finding, err error)
 		}
 		fix := "build the table anew without it"
 		if d.url.Dialect == dialect.MySQL {
-			fix = fmt.Sprintf("ALTER TABLE %s DROP FOREIGN KEY %s", quote(t.Name), quote(k.Symbol))
+			fix = fmt.Sprintf("ALTER TABLE %s DROP FOREIGN KEY %s", dbserver.Quote(t.Name), dbserver.Quote(k.Symbol))
 		}
 		var names []string
 		for _, c := range k.Columns {
@@ -247,7 +249,7 @@ func (d *database) checksByHand(t *schema.Table) (off []Finding, err error) {
 		if byHand {
 			fix := "build the table anew without it"
 			if d.url.Dialect == dialect.MySQL {
-				fix = fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", quote(t.Name), quote(c.Name))
+				fix = fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", dbserver.Quote(t.Name), dbserver.Quote(c.Name))
 			}
 			off = append(off, found(Warning, undo("%s", fix),
 				"CHECK %q of table %q is made by no migration: a row that does not meet it is refused (error 3819, on "+

@@ -10,6 +10,7 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/schema/field"
 
+	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/registry"
 )
 
@@ -53,7 +54,8 @@ func checkCollation(ctx context.Context, d *database) ([]Finding, error) {
 			}
 			hash := right != defaultCollation
 			charset, _, _ := strings.Cut(right, "_")
-			fix := fmt.Sprintf("ALTER TABLE %s MODIFY %s %s CHARACTER SET %s COLLATE %s", quote(table), quote(column),
+			fix := fmt.Sprintf("ALTER TABLE %s MODIFY %s %s CHARACTER SET %s COLLATE %s",
+				dbserver.Quote(table), dbserver.Quote(column),
 				columnType, charset, right)
 			if nullable == "NO" {
 				fix += " NOT NULL"
@@ -80,7 +82,7 @@ func checkCollation(ctx context.Context, d *database) ([]Finding, error) {
 		[]any{&table, &collation},
 		func() {
 			off = append(off, found(Warning,
-				fmt.Sprintf("ALTER TABLE %s CHARACTER SET utf8mb4 COLLATE %s", quote(table), defaultCollation),
+				fmt.Sprintf("ALTER TABLE %s CHARACTER SET utf8mb4 COLLATE %s", dbserver.Quote(table), defaultCollation),
 				"the default of table %q is %s: a column added by hand gets that one", table, collation))
 		},
 	)
@@ -93,7 +95,8 @@ func checkCollation(ctx context.Context, d *database) ([]Finding, error) {
 	}
 	if !strings.HasPrefix(collation, "utf8mb4_") {
 		off = append(off,
-			found(Info, fmt.Sprintf("ALTER DATABASE %s CHARACTER SET utf8mb4 COLLATE %s", quote(d.url.Database()),
+			found(Info, fmt.Sprintf("ALTER DATABASE %s CHARACTER SET utf8mb4 COLLATE %s",
+				dbserver.Quote(d.url.Database()),
 				defaultCollation), "the default of the database is %s: a table made by hand gets that one", collation))
 	}
 	if len(off) == 0 {

@@ -198,6 +198,3 @@ func list(ctx context.Context, db dbserver.Queryer, query string) (values []stri
 	err = each(ctx, db, query, []any{&value}, func() { values = append(values, value) })
 	return values, err
 }
-
-// quote is a name in a statement.
-func quote(name string) string { return dbserver.Quote(name) }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 func checkEngine(ctx context.Context, d *database) (off []Finding, err error) {
@@ -16,7 +18,7 @@ func checkEngine(ctx context.Context, d *database) (off []Finding, err error) {
 			d.inTables("TABLE_NAME")+" AND ENGINE <> 'InnoDB' ORDER BY TABLE_NAME",
 		[]any{&table, &engine},
 		func() {
-			off = append(off, found(Error, fmt.Sprintf("ALTER TABLE %s ENGINE = InnoDB", quote(table)),
+			off = append(off, found(Error, fmt.Sprintf("ALTER TABLE %s ENGINE = InnoDB", dbserver.Quote(table)),
 				"table %q is kept by %s: no transactions and no foreign keys", table, engine))
 		},
 	)

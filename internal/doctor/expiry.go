@@ -13,6 +13,7 @@ import (
 
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 // purgeSlack is how long rows may wait for a purge that runs daily.
@@ -85,7 +86,7 @@ func (d *database) oldest(ctx context.Context) (oldest time.Time, err error) {
 
 // expiry is the first expires_at of a table in an order; zero if it is empty.
 func (d *database) expiry(ctx context.Context, table, order string) (at time.Time, err error) {
-	query := "SELECT expires_at FROM " + quote(table) + " ORDER BY expires_at " + order + " LIMIT 1"
+	query := "SELECT expires_at FROM " + dbserver.Quote(table) + " ORDER BY expires_at " + order + " LIMIT 1"
 	err = d.db.QueryRowContext(ctx, query).Scan(&at)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil

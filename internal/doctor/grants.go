@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"entgo.io/ent/dialect"
+
+	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 // grant is a line of SHOW GRANTS that is about tables.
@@ -222,7 +224,7 @@ func checkPrivileges(ctx context.Context, d *database) ([]Finding, error) {
 	case len(missing) > 0 && len(d.tables) == 0:
 		short = true
 		off = append(off,
-			found(Error, fmt.Sprintf("GRANT %s ON %s.* TO %s", strings.Join(missing, ", "), quote(db), to),
+			found(Error, fmt.Sprintf("GRANT %s ON %s.* TO %s", strings.Join(missing, ", "), dbserver.Quote(db), to),
 				"%s may not %s", account, strings.Join(missing, ", ")))
 	case len(missing) > 0:
 		// Granted table by table is enough, too.
@@ -230,25 +232,27 @@ func checkPrivileges(ctx context.Context, d *database) ([]Finding, error) {
 			if missing := all.missing(runPrivileges, db, table); len(missing) > 0 {
 				short = true
 				off = append(off, found(Error,
-					fmt.Sprintf("GRANT %s ON %s.%s TO %s", strings.Join(missing, ", "), quote(db), quote(table),
+					fmt.Sprintf("GRANT %s ON %s.%s TO %s",
+						strings.Join(missing, ", "), dbserver.Quote(db), dbserver.Quote(table),
 						to), "%s may not %s on table %q", account, strings.Join(missing, ", "), table))
 			}
 		}
 	}
 	if excess := all.excess(); len(excess) > 0 {
 		off = append(off, found(Warning, fmt.Sprintf("give the service an account of its own: GRANT %s ON %s.* TO …",
-			strings.Join(runPrivileges, ", "), quote(db)), "%s holds %s, which a service does not need", account,
+			strings.Join(runPrivileges, ", "), dbserver.Quote(db)),
+			"%s holds %s, which a service does not need", account,
 			strings.Join(excess, ", and ")))
 	}
 	if missing := all.missing(migratePrivileges, db, "*"); len(missing) > 0 {
 		off = append(off,
 			found(Info, fmt.Sprintf("use another account for authgraph migrate, or: GRANT %s ON %s.* TO %s",
-				strings.Join(missing, ", "), quote(db), to), "%s may not migrate: it lacks %s", account,
+				strings.Join(missing, ", "), dbserver.Quote(db), to), "%s may not migrate: it lacks %s", account,
 				strings.Join(missing, ", ")))
 	}
 	if missing := all.missing(migratePrivileges, scratchExample, "*"); len(missing) > 0 {
 		off = append(off, found(Info, fmt.Sprintf("name an empty database with --dev-url, or: GRANT %s ON %s.* TO %s",
-			strings.Join(append(missing, runPrivileges...), ", "), quote(scratchPattern), to),
+			strings.Join(append(missing, runPrivileges...), ", "), dbserver.Quote(scratchPattern), to),
 			"%s may not make a scratch database, which drift, migrate diff and migrate check work in", account))
 	}
 	if !short {
@@ -261,7 +265,7 @@ func checkPrivileges(ctx context.Context, d *database) ([]Finding, error) {
 func grantee(account string) string {
 	at := strings.LastIndexByte(account, '@')
 	if at < 0 {
-		return quote(account)
+		return dbserver.Quote(account)
 	}
-	return quote(account[:at]) + "@" + quote(account[at+1:])
+	return dbserver.Quote(account[:at]) + "@" + dbserver.Quote(account[at+1:])
 }

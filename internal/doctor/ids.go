@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"entgo.io/ent/dialect"
+
+	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 // integers are the largest values of the integer types.
@@ -82,7 +84,7 @@ func checkHeadroom(ctx context.Context, d *database) ([]Finding, error) {
 		}
 		fix := fmt.Sprintf(
 			"ALTER TABLE %s MODIFY %s bigint NOT NULL AUTO_INCREMENT, by a migration; first drop foreign keys that "+
-				"refer to it, and widen their columns too", quote(table), quote(column))
+				"refer to it, and widen their columns too", dbserver.Quote(table), dbserver.Quote(column))
 		if name == "bigint" {
 			fix = "find out who writes such ids: counting up does not get there"
 		}

@@ -9,6 +9,7 @@ import (
 
 	"entgo.io/ent/dialect"
 
+	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/planner"
 )
 
@@ -30,9 +31,9 @@ func checkRedundant(ctx context.Context, d *database) (off []Finding, err error)
 			off = append(off, found(Info, fix, "%s", r.Text))
 			continue
 		}
-		fix := "DROP INDEX " + quote(r.Index)
+		fix := "DROP INDEX " + dbserver.Quote(r.Index)
 		if d.url.Dialect == dialect.MySQL {
-			fix += " ON " + quote(r.Table)
+			fix += " ON " + dbserver.Quote(r.Table)
 		}
 		off = append(off, found(Warning, fix, "%s", r.Text))
 	}

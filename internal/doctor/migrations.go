@@ -9,7 +9,9 @@ import (
 	"entgo.io/ent/dialect"
 
 	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/internal/history"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -64,13 +66,13 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 		off = append(off, d.withoutHistory(ctx))
 	case never && len(off) > 0:
 	case never:
-		off = append(off, found(Error, apply, "nothing is applied, %s pending", plural(len(s.Pending), "file")))
+		off = append(off, found(Error, apply, "nothing is applied, %s pending", english.Count(len(s.Pending), "file")))
 	case s.Partial == nil && len(s.Pending) > 0:
 		off = append(off, found(Warning, apply,
-			"%s pending: %s", plural(len(s.Pending), "file"), enumerate(s.Pending)))
+			"%s pending: %s", english.Count(len(s.Pending), "file"), enumerate(s.Pending)))
 	}
 	if len(off) == 0 {
-		return ok("up to date with %s, %s applied", s.Current, plural(len(s.Applied), "file")), nil
+		return ok("up to date with %s, %s applied", s.Current, english.Count(len(s.Applied), "file")), nil
 	}
 	return off, nil
 }
@@ -115,7 +117,7 @@ func (d *database) withoutHistory(ctx context.Context) Finding {
 	if d.hidden(ctx, atlasdb.RevisionsTable) {
 		text += ", or this account has no right on it"
 		fix = fmt.Sprintf("where it is there, GRANT SELECT ON %s.%s; where not, %s",
-			quote(d.url.Database()), quote(atlasdb.RevisionsTable), fix)
+			dbserver.Quote(d.url.Database()), dbserver.Quote(atlasdb.RevisionsTable), fix)
 	}
 	return found(Error, fix, "%s", text)
 }

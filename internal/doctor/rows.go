@@ -8,6 +8,8 @@ import (
 
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/ent/user"
+	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/internal/registry"
 )
 
@@ -25,7 +27,7 @@ func checkEmail(ctx context.Context, d *database) (off []Finding, err error) {
 		var ids []string
 		var id, email string
 		rows := 0
-		query := fmt.Sprintf("SELECT id, email FROM %s ORDER BY id DESC LIMIT %d", quote(table), emailSample)
+		query := fmt.Sprintf("SELECT id, email FROM %s ORDER BY id DESC LIMIT %d", dbserver.Quote(table), emailSample)
 		err := each(ctx, d.db, query, []any{&id, &email}, func() {
 			rows++
 			if email != schematype.NormalizeEmail(email) {
@@ -40,7 +42,7 @@ func checkEmail(ctx context.Context, d *database) (off []Finding, err error) {
 			off = append(off, found(severity,
 				"let the client that writes them trim, lower and compose (NFC) addresses, and correct these rows",
 				"%d of the newest %s of %s hold an address that is not normalised, so %s (ids %s)",
-				len(ids), plural(rows, "row"), table, means, enumerate(ids)))
+				len(ids), english.Count(rows, "row"), table, means, enumerate(ids)))
 		}
 	}
 	switch {
@@ -48,7 +50,7 @@ func checkEmail(ctx context.Context, d *database) (off []Finding, err error) {
 		return ok("no table with addresses is there"), nil
 	case len(off) == 0:
 		return ok("%s, the newest of %s, hold normalised addresses",
-			plural(looked, "row"), strings.Join(tables, " and ")), nil
+			english.Count(looked, "row"), strings.Join(tables, " and ")), nil
 	}
 	return off, nil
 }
@@ -69,23 +71,25 @@ func checkOrphans(ctx context.Context, d *database) (off []Finding, err error) {
 		var rows, orphans int
 		query := fmt.Sprintf("SELECT COUNT(*), COUNT(*) - COUNT(u.id) FROM (SELECT %s AS user_id FROM %s "+
 			"ORDER BY id DESC LIMIT %d) s LEFT JOIN users u ON u.id = "+
-			"s.user_id", quote(of.Column), quote(of.Table), orphanSample)
+			"s.user_id", dbserver.Quote(of.Column), dbserver.Quote(of.Table), orphanSample)
 		if err := d.db.QueryRowContext(ctx, query).Scan(&rows, &orphans); err != nil {
 			return off, err
 		}
 		looked += rows
 		seen = append(seen, of.Table)
 		if orphans > 0 {
-			fix := fmt.Sprintf("DELETE FROM %s WHERE %s NOT IN (SELECT id FROM users)", quote(of.Table), of.Column)
+			fix := fmt.Sprintf("DELETE FROM %s WHERE %s NOT IN (SELECT id FROM users)",
+				dbserver.Quote(of.Table), of.Column)
 			off = append(off, found(Error, fix,
-				"%d of the newest %s of %s belong to no user", orphans, plural(rows, "row"), of.Table))
+				"%d of the newest %s of %s belong to no user", orphans, english.Count(rows, "row"), of.Table))
 		}
 	}
 	switch {
 	case len(seen) == 0:
 		return ok("no table that refers to users is there"), nil
 	case len(off) == 0:
-		return ok("%s, the newest of %s, belong to users", plural(looked, "row"), strings.Join(seen, " and ")), nil
+		return ok("%s, the newest of %s, belong to users",
+			english.Count(looked, "row"), strings.Join(seen, " and ")), nil
 	}
 	return off, nil
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 // scratchName is the name of a scratch database, which since this release begins with the second it was made in.
@@ -53,7 +55,7 @@ func checkScratch(ctx context.Context, d *database) (off []Finding, err error) {
 			known = fmt.Sprintf("it was made %s ago, and %s", period(d.now.Sub(at)), known)
 		}
 		off = append(off,
-			found(Info, "DROP DATABASE "+quote(name), "scratch database %q was left over: %s", name, known))
+			found(Info, "DROP DATABASE "+dbserver.Quote(name), "scratch database %q was left over: %s", name, known))
 	})
 	if err != nil || len(off) > 0 {
 		return off, err

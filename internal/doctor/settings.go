@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 // variables reads global variables by name. A name that the server does not know is left out.
@@ -133,7 +135,7 @@ func checkReadOnly(ctx context.Context, d *database) (off []Finding, err error) 
 		return off, err
 	}
 	if readOnly {
-		off = append(off, found(Error, "ALTER DATABASE "+quote(d.url.Database())+" READ ONLY = 0",
+		off = append(off, found(Error, "ALTER DATABASE "+dbserver.Quote(d.url.Database())+" READ ONLY = 0",
 			"the database is READ ONLY: every write is refused (error 3989)"))
 	}
 	if len(off) == 0 {

@@ -22,7 +22,7 @@ func (d *database) strangers(ctx context.Context) (off []Finding, err error) {
 			o.Kind == dbserver.KindTable && len(o.Columns) == 0: // the account may not see them
 			continue
 		case o.IsOurs():
-			fix = "run ALTER TABLE " + quote(o.Name) + " DROP SYSTEM VERSIONING (this deletes its row history)"
+			fix = "run ALTER TABLE " + dbserver.Quote(o.Name) + " DROP SYSTEM VERSIONING (this deletes its row history)"
 		}
 		off = append(off, found(Error, fix, "the name is taken: %s", o))
 		d.tables = slices.DeleteFunc(d.tables, func(name string) bool { return name == o.Name })

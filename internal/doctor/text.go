@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/authgraph/authgraph/internal/english"
 )
 
 // enumerate is a list for a reader, at most six of it.
@@ -33,5 +31,3 @@ func period(d time.Duration) string {
 		return d.Round(time.Millisecond).String()
 	}
 }
-
-func plural(n int, noun string) string { return english.Count(n, noun) }

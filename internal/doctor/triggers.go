@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"entgo.io/ent/dialect"
+
+	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 func checkTriggers(ctx context.Context, d *database) ([]Finding, error) {
@@ -42,7 +44,7 @@ func checkTriggers(ctx context.Context, d *database) ([]Finding, error) {
 	if len(lacks) > 0 {
 		off = slices.DeleteFunc(off, func(f Finding) bool { return f.Severity == OK })
 		unseen, err := d.unseen(ctx, "triggers on the tables and events that name them", fmt.Sprintf("%s ON %s.*",
-			strings.Join(lacks, ", "), quote(db)))
+			strings.Join(lacks, ", "), dbserver.Quote(db)))
 		return append(off, unseen...), err
 	}
 	return off, nil
@@ -63,7 +65,7 @@ func (d *database) triggers(ctx context.Context, query string) (off []Finding, e
 				"trigger %q on table %q runs %s; a migration names it", name, table, when))
 			return
 		}
-		off = append(off, found(Warning, undo("DROP TRIGGER %s", quote(name)),
+		off = append(off, found(Warning, undo("DROP TRIGGER %s", dbserver.Quote(name)),
 			"trigger %q on table %q runs %s, and no migration makes it: it can refuse, change and copy what is "+
 				"written, "+"token hashes too", name, table, when))
 	})
@@ -87,7 +89,7 @@ func (d *database) events(ctx context.Context) (off []Finding, err error) {
 			named, err := d.named(name)
 			fault = errors.Join(fault, err)
 			if !named {
-				off = append(off, found(Warning, undo("DROP EVENT %s", quote(name)),
+				off = append(off, found(Warning, undo("DROP EVENT %s", dbserver.Quote(name)),
 					"event %q names table %q, runs on the server's own clock as %s, and no migration makes it", name,
 					d.tables[i], definer))
 			}

@@ -15,6 +15,8 @@ import (
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/user"
+	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/internal/registry"
 )
 
@@ -110,13 +112,13 @@ func (d *database) rowsWhere(
 	ctx context.Context, s Severity, table, column, condition, means, fix string,
 ) ([]Finding, error) {
 	query := fmt.Sprintf("SELECT id FROM (SELECT id, %s FROM %s ORDER BY id DESC LIMIT %d) s WHERE %s ORDER BY id DESC",
-		quote(column), quote(table), valueSample, condition)
+		dbserver.Quote(column), dbserver.Quote(table), valueSample, condition)
 	ids, err := list(ctx, d.db, query)
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
 	return []Finding{found(s, fix, "%s of the newest of %s: %s (ids %s)",
-		plural(len(ids), "row"), table, means, enumerate(ids))}, nil
+		english.Count(len(ids), "row"), table, means, enumerate(ids))}, nil
 }
 
 // avatars are documents of which package auth can use nothing, or not all.
@@ -145,7 +147,7 @@ func (d *database) avatars(ctx context.Context) ([]Finding, error) {
 	return []Finding{found(Warning, correct, "%s of the newest of users: avatar is not of the form "+
 		`{"url": text, "public_id": text, "size": number} or longer than 64 KiB; `+
 		"what does not fit is left out (ids %s)",
-		plural(len(ids), "row"), enumerate(ids))}, nil
+		english.Count(len(ids), "row"), enumerate(ids))}, nil
 }
 
 // deleted are accounts of which nobody knows when they were deleted.

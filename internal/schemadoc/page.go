@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/internal/queryplan"
 )
 
@@ -66,7 +67,7 @@ func HTML(p Page) ([]byte, error) {
 }
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"count": count,
+	"count": english.Count,
 	"join":  func(list []string) string { return strings.Join(list, ", ") },
 	"lower": strings.ToLower,
 }).Parse(pageText))

@@ -48,7 +48,7 @@ func linked(s *Schema) string {
 func describe(s *Schema) string {
 	var parts []string
 	for _, t := range s.Tables {
-		part := fmt.Sprintf("%s has %s", t.Name, count(len(t.Columns), "column"))
+		part := fmt.Sprintf("%s has %s", t.Name, english.Count(len(t.Columns), "column"))
 		for _, fk := range t.ForeignKeys {
 			part += fmt.Sprintf("; its %s refers to %s", strings.Join(fk.Columns, ", "), fk.RefTable)
 		}
@@ -59,8 +59,6 @@ func describe(s *Schema) string {
 	}
 	return strings.Join(parts, " ")
 }
-
-func count(n int, noun string) string { return english.Count(n, noun) }
 
 func (g *graph) draw(b *strings.Builder, links bool) {
 	for _, l := range g.lines {
@@ -75,7 +73,7 @@ func (n *node) draw(b *strings.Builder, links bool) {
 	t := n.table
 	if links {
 		fmt.Fprintf(b, `<a class="entity" href="#%s" data-table="%s" aria-label="%s, %s">`+"\n", url.PathEscape(t.Name),
-			text(t.Name), text(t.Name), count(len(t.Columns), "column"))
+			text(t.Name), text(t.Name), english.Count(len(t.Columns), "column"))
 	} else {
 		b.WriteString("<g class=\"entity\">\n")
 	}
