@@ -93,9 +93,6 @@ var affected = [][]string{
 }
 
 func TestAnEntityAndAColumnAreAddedByDeclaringThem(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it builds a copy of the repository, which takes a minute")
-	}
 	root := copyOfTheRepository(t)
 	declare(t, root)
 	run(t, root, "go", "generate", "./ent")
