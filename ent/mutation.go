@@ -53,6 +53,15 @@ type OTPMutation struct {
 	addattempts            *int32
 	max_attempts           *int32
 	addmax_attempts        *int32
+	ticket_hash            *string
+	origin_hash            *string
+	is_known_device        *bool
+	is_link                *bool
+	requested_by           *int
+	addrequested_by        *int
+	first_step             *schematype.OTPFirstStep
+	trust_epoch            *int32
+	addtrust_epoch         *int32
 	clearedFields          map[string]struct{}
 	done                   bool
 	oldValue               func(context.Context) (*OTP, error)
@@ -606,6 +615,365 @@ func (m *OTPMutation) ResetMaxAttempts() {
 	m.addmax_attempts = nil
 }
 
+// SetTicketHash sets the "ticket_hash" field.
+func (m *OTPMutation) SetTicketHash(s string) {
+	m.ticket_hash = &s
+}
+
+// TicketHash returns the value of the "ticket_hash" field in the mutation.
+func (m *OTPMutation) TicketHash() (r string, exists bool) {
+	v := m.ticket_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTicketHash returns the old "ticket_hash" field's value of the OTP entity.
+// If the OTP object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OTPMutation) OldTicketHash(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTicketHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTicketHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTicketHash: %w", err)
+	}
+	return oldValue.TicketHash, nil
+}
+
+// ClearTicketHash clears the value of the "ticket_hash" field.
+func (m *OTPMutation) ClearTicketHash() {
+	m.ticket_hash = nil
+	m.clearedFields[otp.FieldTicketHash] = struct{}{}
+}
+
+// TicketHashCleared returns if the "ticket_hash" field was cleared in this mutation.
+func (m *OTPMutation) TicketHashCleared() bool {
+	_, ok := m.clearedFields[otp.FieldTicketHash]
+	return ok
+}
+
+// ResetTicketHash resets all changes to the "ticket_hash" field.
+func (m *OTPMutation) ResetTicketHash() {
+	m.ticket_hash = nil
+	delete(m.clearedFields, otp.FieldTicketHash)
+}
+
+// SetOriginHash sets the "origin_hash" field.
+func (m *OTPMutation) SetOriginHash(s string) {
+	m.origin_hash = &s
+}
+
+// OriginHash returns the value of the "origin_hash" field in the mutation.
+func (m *OTPMutation) OriginHash() (r string, exists bool) {
+	v := m.origin_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOriginHash returns the old "origin_hash" field's value of the OTP entity.
+// If the OTP object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OTPMutation) OldOriginHash(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOriginHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOriginHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOriginHash: %w", err)
+	}
+	return oldValue.OriginHash, nil
+}
+
+// ClearOriginHash clears the value of the "origin_hash" field.
+func (m *OTPMutation) ClearOriginHash() {
+	m.origin_hash = nil
+	m.clearedFields[otp.FieldOriginHash] = struct{}{}
+}
+
+// OriginHashCleared returns if the "origin_hash" field was cleared in this mutation.
+func (m *OTPMutation) OriginHashCleared() bool {
+	_, ok := m.clearedFields[otp.FieldOriginHash]
+	return ok
+}
+
+// ResetOriginHash resets all changes to the "origin_hash" field.
+func (m *OTPMutation) ResetOriginHash() {
+	m.origin_hash = nil
+	delete(m.clearedFields, otp.FieldOriginHash)
+}
+
+// SetIsKnownDevice sets the "is_known_device" field.
+func (m *OTPMutation) SetIsKnownDevice(b bool) {
+	m.is_known_device = &b
+}
+
+// IsKnownDevice returns the value of the "is_known_device" field in the mutation.
+func (m *OTPMutation) IsKnownDevice() (r bool, exists bool) {
+	v := m.is_known_device
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldIsKnownDevice returns the old "is_known_device" field's value of the OTP entity.
+// If the OTP object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OTPMutation) OldIsKnownDevice(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldIsKnownDevice is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldIsKnownDevice requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldIsKnownDevice: %w", err)
+	}
+	return oldValue.IsKnownDevice, nil
+}
+
+// ResetIsKnownDevice resets all changes to the "is_known_device" field.
+func (m *OTPMutation) ResetIsKnownDevice() {
+	m.is_known_device = nil
+}
+
+// SetIsLink sets the "is_link" field.
+func (m *OTPMutation) SetIsLink(b bool) {
+	m.is_link = &b
+}
+
+// IsLink returns the value of the "is_link" field in the mutation.
+func (m *OTPMutation) IsLink() (r bool, exists bool) {
+	v := m.is_link
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldIsLink returns the old "is_link" field's value of the OTP entity.
+// If the OTP object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OTPMutation) OldIsLink(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldIsLink is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldIsLink requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldIsLink: %w", err)
+	}
+	return oldValue.IsLink, nil
+}
+
+// ResetIsLink resets all changes to the "is_link" field.
+func (m *OTPMutation) ResetIsLink() {
+	m.is_link = nil
+}
+
+// SetRequestedBy sets the "requested_by" field.
+func (m *OTPMutation) SetRequestedBy(i int) {
+	m.requested_by = &i
+	m.addrequested_by = nil
+}
+
+// RequestedBy returns the value of the "requested_by" field in the mutation.
+func (m *OTPMutation) RequestedBy() (r int, exists bool) {
+	v := m.requested_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRequestedBy returns the old "requested_by" field's value of the OTP entity.
+// If the OTP object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OTPMutation) OldRequestedBy(ctx context.Context) (v *int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRequestedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRequestedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRequestedBy: %w", err)
+	}
+	return oldValue.RequestedBy, nil
+}
+
+// AddRequestedBy adds i to the "requested_by" field.
+func (m *OTPMutation) AddRequestedBy(i int) {
+	if m.addrequested_by != nil {
+		*m.addrequested_by += i
+	} else {
+		m.addrequested_by = &i
+	}
+}
+
+// AddedRequestedBy returns the value that was added to the "requested_by" field in this mutation.
+func (m *OTPMutation) AddedRequestedBy() (r int, exists bool) {
+	v := m.addrequested_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearRequestedBy clears the value of the "requested_by" field.
+func (m *OTPMutation) ClearRequestedBy() {
+	m.requested_by = nil
+	m.addrequested_by = nil
+	m.clearedFields[otp.FieldRequestedBy] = struct{}{}
+}
+
+// RequestedByCleared returns if the "requested_by" field was cleared in this mutation.
+func (m *OTPMutation) RequestedByCleared() bool {
+	_, ok := m.clearedFields[otp.FieldRequestedBy]
+	return ok
+}
+
+// ResetRequestedBy resets all changes to the "requested_by" field.
+func (m *OTPMutation) ResetRequestedBy() {
+	m.requested_by = nil
+	m.addrequested_by = nil
+	delete(m.clearedFields, otp.FieldRequestedBy)
+}
+
+// SetFirstStep sets the "first_step" field.
+func (m *OTPMutation) SetFirstStep(sfs schematype.OTPFirstStep) {
+	m.first_step = &sfs
+}
+
+// FirstStep returns the value of the "first_step" field in the mutation.
+func (m *OTPMutation) FirstStep() (r schematype.OTPFirstStep, exists bool) {
+	v := m.first_step
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFirstStep returns the old "first_step" field's value of the OTP entity.
+// If the OTP object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OTPMutation) OldFirstStep(ctx context.Context) (v *schematype.OTPFirstStep, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFirstStep is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFirstStep requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFirstStep: %w", err)
+	}
+	return oldValue.FirstStep, nil
+}
+
+// ClearFirstStep clears the value of the "first_step" field.
+func (m *OTPMutation) ClearFirstStep() {
+	m.first_step = nil
+	m.clearedFields[otp.FieldFirstStep] = struct{}{}
+}
+
+// FirstStepCleared returns if the "first_step" field was cleared in this mutation.
+func (m *OTPMutation) FirstStepCleared() bool {
+	_, ok := m.clearedFields[otp.FieldFirstStep]
+	return ok
+}
+
+// ResetFirstStep resets all changes to the "first_step" field.
+func (m *OTPMutation) ResetFirstStep() {
+	m.first_step = nil
+	delete(m.clearedFields, otp.FieldFirstStep)
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (m *OTPMutation) SetTrustEpoch(i int32) {
+	m.trust_epoch = &i
+	m.addtrust_epoch = nil
+}
+
+// TrustEpoch returns the value of the "trust_epoch" field in the mutation.
+func (m *OTPMutation) TrustEpoch() (r int32, exists bool) {
+	v := m.trust_epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTrustEpoch returns the old "trust_epoch" field's value of the OTP entity.
+// If the OTP object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OTPMutation) OldTrustEpoch(ctx context.Context) (v *int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTrustEpoch is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTrustEpoch requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTrustEpoch: %w", err)
+	}
+	return oldValue.TrustEpoch, nil
+}
+
+// AddTrustEpoch adds i to the "trust_epoch" field.
+func (m *OTPMutation) AddTrustEpoch(i int32) {
+	if m.addtrust_epoch != nil {
+		*m.addtrust_epoch += i
+	} else {
+		m.addtrust_epoch = &i
+	}
+}
+
+// AddedTrustEpoch returns the value that was added to the "trust_epoch" field in this mutation.
+func (m *OTPMutation) AddedTrustEpoch() (r int32, exists bool) {
+	v := m.addtrust_epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearTrustEpoch clears the value of the "trust_epoch" field.
+func (m *OTPMutation) ClearTrustEpoch() {
+	m.trust_epoch = nil
+	m.addtrust_epoch = nil
+	m.clearedFields[otp.FieldTrustEpoch] = struct{}{}
+}
+
+// TrustEpochCleared returns if the "trust_epoch" field was cleared in this mutation.
+func (m *OTPMutation) TrustEpochCleared() bool {
+	_, ok := m.clearedFields[otp.FieldTrustEpoch]
+	return ok
+}
+
+// ResetTrustEpoch resets all changes to the "trust_epoch" field.
+func (m *OTPMutation) ResetTrustEpoch() {
+	m.trust_epoch = nil
+	m.addtrust_epoch = nil
+	delete(m.clearedFields, otp.FieldTrustEpoch)
+}
+
 // Where appends a list predicates to the OTPMutation builder.
 func (m *OTPMutation) Where(ps ...predicate.OTP) {
 	m.predicates = append(m.predicates, ps...)
@@ -640,7 +1008,7 @@ func (m *OTPMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OTPMutation) Fields() []string {
-	fields := make([]string, 0, 11)
+	fields := make([]string, 0, 18)
 	if m.created_at != nil {
 		fields = append(fields, otp.FieldCreatedAt)
 	}
@@ -674,6 +1042,27 @@ func (m *OTPMutation) Fields() []string {
 	if m.max_attempts != nil {
 		fields = append(fields, otp.FieldMaxAttempts)
 	}
+	if m.ticket_hash != nil {
+		fields = append(fields, otp.FieldTicketHash)
+	}
+	if m.origin_hash != nil {
+		fields = append(fields, otp.FieldOriginHash)
+	}
+	if m.is_known_device != nil {
+		fields = append(fields, otp.FieldIsKnownDevice)
+	}
+	if m.is_link != nil {
+		fields = append(fields, otp.FieldIsLink)
+	}
+	if m.requested_by != nil {
+		fields = append(fields, otp.FieldRequestedBy)
+	}
+	if m.first_step != nil {
+		fields = append(fields, otp.FieldFirstStep)
+	}
+	if m.trust_epoch != nil {
+		fields = append(fields, otp.FieldTrustEpoch)
+	}
 	return fields
 }
 
@@ -704,6 +1093,20 @@ func (m *OTPMutation) Field(name string) (ent.Value, bool) {
 		return m.Attempts()
 	case otp.FieldMaxAttempts:
 		return m.MaxAttempts()
+	case otp.FieldTicketHash:
+		return m.TicketHash()
+	case otp.FieldOriginHash:
+		return m.OriginHash()
+	case otp.FieldIsKnownDevice:
+		return m.IsKnownDevice()
+	case otp.FieldIsLink:
+		return m.IsLink()
+	case otp.FieldRequestedBy:
+		return m.RequestedBy()
+	case otp.FieldFirstStep:
+		return m.FirstStep()
+	case otp.FieldTrustEpoch:
+		return m.TrustEpoch()
 	}
 	return nil, false
 }
@@ -735,6 +1138,20 @@ func (m *OTPMutation) OldField(ctx context.Context, name string) (ent.Value, err
 		return m.OldAttempts(ctx)
 	case otp.FieldMaxAttempts:
 		return m.OldMaxAttempts(ctx)
+	case otp.FieldTicketHash:
+		return m.OldTicketHash(ctx)
+	case otp.FieldOriginHash:
+		return m.OldOriginHash(ctx)
+	case otp.FieldIsKnownDevice:
+		return m.OldIsKnownDevice(ctx)
+	case otp.FieldIsLink:
+		return m.OldIsLink(ctx)
+	case otp.FieldRequestedBy:
+		return m.OldRequestedBy(ctx)
+	case otp.FieldFirstStep:
+		return m.OldFirstStep(ctx)
+	case otp.FieldTrustEpoch:
+		return m.OldTrustEpoch(ctx)
 	}
 	return nil, fmt.Errorf("unknown OTP field %s", name)
 }
@@ -821,6 +1238,55 @@ func (m *OTPMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetMaxAttempts(v)
 		return nil
+	case otp.FieldTicketHash:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTicketHash(v)
+		return nil
+	case otp.FieldOriginHash:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOriginHash(v)
+		return nil
+	case otp.FieldIsKnownDevice:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetIsKnownDevice(v)
+		return nil
+	case otp.FieldIsLink:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetIsLink(v)
+		return nil
+	case otp.FieldRequestedBy:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRequestedBy(v)
+		return nil
+	case otp.FieldFirstStep:
+		v, ok := value.(schematype.OTPFirstStep)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFirstStep(v)
+		return nil
+	case otp.FieldTrustEpoch:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTrustEpoch(v)
+		return nil
 	}
 	return fmt.Errorf("unknown OTP field %s", name)
 }
@@ -835,6 +1301,12 @@ func (m *OTPMutation) AddedFields() []string {
 	if m.addmax_attempts != nil {
 		fields = append(fields, otp.FieldMaxAttempts)
 	}
+	if m.addrequested_by != nil {
+		fields = append(fields, otp.FieldRequestedBy)
+	}
+	if m.addtrust_epoch != nil {
+		fields = append(fields, otp.FieldTrustEpoch)
+	}
 	return fields
 }
 
@@ -847,6 +1319,10 @@ func (m *OTPMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedAttempts()
 	case otp.FieldMaxAttempts:
 		return m.AddedMaxAttempts()
+	case otp.FieldRequestedBy:
+		return m.AddedRequestedBy()
+	case otp.FieldTrustEpoch:
+		return m.AddedTrustEpoch()
 	}
 	return nil, false
 }
@@ -870,6 +1346,20 @@ func (m *OTPMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddMaxAttempts(v)
 		return nil
+	case otp.FieldRequestedBy:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRequestedBy(v)
+		return nil
+	case otp.FieldTrustEpoch:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTrustEpoch(v)
+		return nil
 	}
 	return fmt.Errorf("unknown OTP numeric field %s", name)
 }
@@ -880,6 +1370,21 @@ func (m *OTPMutation) ClearedFields() []string {
 	var fields []string
 	if m.FieldCleared(otp.FieldUsedAt) {
 		fields = append(fields, otp.FieldUsedAt)
+	}
+	if m.FieldCleared(otp.FieldTicketHash) {
+		fields = append(fields, otp.FieldTicketHash)
+	}
+	if m.FieldCleared(otp.FieldOriginHash) {
+		fields = append(fields, otp.FieldOriginHash)
+	}
+	if m.FieldCleared(otp.FieldRequestedBy) {
+		fields = append(fields, otp.FieldRequestedBy)
+	}
+	if m.FieldCleared(otp.FieldFirstStep) {
+		fields = append(fields, otp.FieldFirstStep)
+	}
+	if m.FieldCleared(otp.FieldTrustEpoch) {
+		fields = append(fields, otp.FieldTrustEpoch)
 	}
 	return fields
 }
@@ -897,6 +1402,21 @@ func (m *OTPMutation) ClearField(name string) error {
 	switch name {
 	case otp.FieldUsedAt:
 		m.ClearUsedAt()
+		return nil
+	case otp.FieldTicketHash:
+		m.ClearTicketHash()
+		return nil
+	case otp.FieldOriginHash:
+		m.ClearOriginHash()
+		return nil
+	case otp.FieldRequestedBy:
+		m.ClearRequestedBy()
+		return nil
+	case otp.FieldFirstStep:
+		m.ClearFirstStep()
+		return nil
+	case otp.FieldTrustEpoch:
+		m.ClearTrustEpoch()
 		return nil
 	}
 	return fmt.Errorf("unknown OTP nullable field %s", name)
@@ -938,6 +1458,27 @@ func (m *OTPMutation) ResetField(name string) error {
 		return nil
 	case otp.FieldMaxAttempts:
 		m.ResetMaxAttempts()
+		return nil
+	case otp.FieldTicketHash:
+		m.ResetTicketHash()
+		return nil
+	case otp.FieldOriginHash:
+		m.ResetOriginHash()
+		return nil
+	case otp.FieldIsKnownDevice:
+		m.ResetIsKnownDevice()
+		return nil
+	case otp.FieldIsLink:
+		m.ResetIsLink()
+		return nil
+	case otp.FieldRequestedBy:
+		m.ResetRequestedBy()
+		return nil
+	case otp.FieldFirstStep:
+		m.ResetFirstStep()
+		return nil
+	case otp.FieldTrustEpoch:
+		m.ResetTrustEpoch()
 		return nil
 	}
 	return fmt.Errorf("unknown OTP field %s", name)
@@ -1006,6 +1547,8 @@ type RefreshTokenMutation struct {
 	replaced_by_token_hash *string
 	grace_uses             *int32
 	addgrace_uses          *int32
+	family                 *string
+	successor_salt         *string
 	clearedFields          map[string]struct{}
 	user                   *int
 	cleareduser            bool
@@ -1482,6 +2025,104 @@ func (m *RefreshTokenMutation) ResetGraceUses() {
 	m.addgrace_uses = nil
 }
 
+// SetFamily sets the "family" field.
+func (m *RefreshTokenMutation) SetFamily(s string) {
+	m.family = &s
+}
+
+// Family returns the value of the "family" field in the mutation.
+func (m *RefreshTokenMutation) Family() (r string, exists bool) {
+	v := m.family
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFamily returns the old "family" field's value of the RefreshToken entity.
+// If the RefreshToken object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefreshTokenMutation) OldFamily(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFamily is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFamily requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFamily: %w", err)
+	}
+	return oldValue.Family, nil
+}
+
+// ClearFamily clears the value of the "family" field.
+func (m *RefreshTokenMutation) ClearFamily() {
+	m.family = nil
+	m.clearedFields[refreshtoken.FieldFamily] = struct{}{}
+}
+
+// FamilyCleared returns if the "family" field was cleared in this mutation.
+func (m *RefreshTokenMutation) FamilyCleared() bool {
+	_, ok := m.clearedFields[refreshtoken.FieldFamily]
+	return ok
+}
+
+// ResetFamily resets all changes to the "family" field.
+func (m *RefreshTokenMutation) ResetFamily() {
+	m.family = nil
+	delete(m.clearedFields, refreshtoken.FieldFamily)
+}
+
+// SetSuccessorSalt sets the "successor_salt" field.
+func (m *RefreshTokenMutation) SetSuccessorSalt(s string) {
+	m.successor_salt = &s
+}
+
+// SuccessorSalt returns the value of the "successor_salt" field in the mutation.
+func (m *RefreshTokenMutation) SuccessorSalt() (r string, exists bool) {
+	v := m.successor_salt
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSuccessorSalt returns the old "successor_salt" field's value of the RefreshToken entity.
+// If the RefreshToken object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefreshTokenMutation) OldSuccessorSalt(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSuccessorSalt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSuccessorSalt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSuccessorSalt: %w", err)
+	}
+	return oldValue.SuccessorSalt, nil
+}
+
+// ClearSuccessorSalt clears the value of the "successor_salt" field.
+func (m *RefreshTokenMutation) ClearSuccessorSalt() {
+	m.successor_salt = nil
+	m.clearedFields[refreshtoken.FieldSuccessorSalt] = struct{}{}
+}
+
+// SuccessorSaltCleared returns if the "successor_salt" field was cleared in this mutation.
+func (m *RefreshTokenMutation) SuccessorSaltCleared() bool {
+	_, ok := m.clearedFields[refreshtoken.FieldSuccessorSalt]
+	return ok
+}
+
+// ResetSuccessorSalt resets all changes to the "successor_salt" field.
+func (m *RefreshTokenMutation) ResetSuccessorSalt() {
+	m.successor_salt = nil
+	delete(m.clearedFields, refreshtoken.FieldSuccessorSalt)
+}
+
 // ClearUser clears the "user" edge to the User entity.
 func (m *RefreshTokenMutation) ClearUser() {
 	m.cleareduser = true
@@ -1543,7 +2184,7 @@ func (m *RefreshTokenMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RefreshTokenMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 11)
 	if m.created_at != nil {
 		fields = append(fields, refreshtoken.FieldCreatedAt)
 	}
@@ -1571,6 +2212,12 @@ func (m *RefreshTokenMutation) Fields() []string {
 	if m.grace_uses != nil {
 		fields = append(fields, refreshtoken.FieldGraceUses)
 	}
+	if m.family != nil {
+		fields = append(fields, refreshtoken.FieldFamily)
+	}
+	if m.successor_salt != nil {
+		fields = append(fields, refreshtoken.FieldSuccessorSalt)
+	}
 	return fields
 }
 
@@ -1597,6 +2244,10 @@ func (m *RefreshTokenMutation) Field(name string) (ent.Value, bool) {
 		return m.ReplacedByTokenHash()
 	case refreshtoken.FieldGraceUses:
 		return m.GraceUses()
+	case refreshtoken.FieldFamily:
+		return m.Family()
+	case refreshtoken.FieldSuccessorSalt:
+		return m.SuccessorSalt()
 	}
 	return nil, false
 }
@@ -1624,6 +2275,10 @@ func (m *RefreshTokenMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldReplacedByTokenHash(ctx)
 	case refreshtoken.FieldGraceUses:
 		return m.OldGraceUses(ctx)
+	case refreshtoken.FieldFamily:
+		return m.OldFamily(ctx)
+	case refreshtoken.FieldSuccessorSalt:
+		return m.OldSuccessorSalt(ctx)
 	}
 	return nil, fmt.Errorf("unknown RefreshToken field %s", name)
 }
@@ -1696,6 +2351,20 @@ func (m *RefreshTokenMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetGraceUses(v)
 		return nil
+	case refreshtoken.FieldFamily:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFamily(v)
+		return nil
+	case refreshtoken.FieldSuccessorSalt:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSuccessorSalt(v)
+		return nil
 	}
 	return fmt.Errorf("unknown RefreshToken field %s", name)
 }
@@ -1747,6 +2416,12 @@ func (m *RefreshTokenMutation) ClearedFields() []string {
 	if m.FieldCleared(refreshtoken.FieldReplacedByTokenHash) {
 		fields = append(fields, refreshtoken.FieldReplacedByTokenHash)
 	}
+	if m.FieldCleared(refreshtoken.FieldFamily) {
+		fields = append(fields, refreshtoken.FieldFamily)
+	}
+	if m.FieldCleared(refreshtoken.FieldSuccessorSalt) {
+		fields = append(fields, refreshtoken.FieldSuccessorSalt)
+	}
 	return fields
 }
 
@@ -1766,6 +2441,12 @@ func (m *RefreshTokenMutation) ClearField(name string) error {
 		return nil
 	case refreshtoken.FieldReplacedByTokenHash:
 		m.ClearReplacedByTokenHash()
+		return nil
+	case refreshtoken.FieldFamily:
+		m.ClearFamily()
+		return nil
+	case refreshtoken.FieldSuccessorSalt:
+		m.ClearSuccessorSalt()
 		return nil
 	}
 	return fmt.Errorf("unknown RefreshToken nullable field %s", name)
@@ -1801,6 +2482,12 @@ func (m *RefreshTokenMutation) ResetField(name string) error {
 		return nil
 	case refreshtoken.FieldGraceUses:
 		m.ResetGraceUses()
+		return nil
+	case refreshtoken.FieldFamily:
+		m.ResetFamily()
+		return nil
+	case refreshtoken.FieldSuccessorSalt:
+		m.ResetSuccessorSalt()
 		return nil
 	}
 	return fmt.Errorf("unknown RefreshToken field %s", name)
@@ -1883,23 +2570,28 @@ func (m *RefreshTokenMutation) ResetEdge(name string) error {
 // SessionMutation represents an operation that mutates the Session nodes in the graph.
 type SessionMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *int
-	created_at    *time.Time
-	updated_at    *time.Time
-	token_hash    *string
-	ip            *string
-	user_agent    *string
-	is_active     *bool
-	last_used_at  *time.Time
-	expires_at    *time.Time
-	clearedFields map[string]struct{}
-	user          *int
-	cleareduser   bool
-	done          bool
-	oldValue      func(context.Context) (*Session, error)
-	predicates    []predicate.Session
+	op                 Op
+	typ                string
+	id                 *int
+	created_at         *time.Time
+	updated_at         *time.Time
+	token_hash         *string
+	ip                 *string
+	user_agent         *string
+	is_active          *bool
+	last_used_at       *time.Time
+	expires_at         *time.Time
+	family             *string
+	trust_epoch        *int32
+	addtrust_epoch     *int32
+	device_failures    *int32
+	adddevice_failures *int32
+	clearedFields      map[string]struct{}
+	user               *int
+	cleareduser        bool
+	done               bool
+	oldValue           func(context.Context) (*Session, error)
+	predicates         []predicate.Session
 }
 
 var _ ent.Mutation = (*SessionMutation)(nil)
@@ -2350,6 +3042,181 @@ func (m *SessionMutation) ResetExpiresAt() {
 	m.expires_at = nil
 }
 
+// SetFamily sets the "family" field.
+func (m *SessionMutation) SetFamily(s string) {
+	m.family = &s
+}
+
+// Family returns the value of the "family" field in the mutation.
+func (m *SessionMutation) Family() (r string, exists bool) {
+	v := m.family
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFamily returns the old "family" field's value of the Session entity.
+// If the Session object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SessionMutation) OldFamily(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFamily is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFamily requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFamily: %w", err)
+	}
+	return oldValue.Family, nil
+}
+
+// ClearFamily clears the value of the "family" field.
+func (m *SessionMutation) ClearFamily() {
+	m.family = nil
+	m.clearedFields[session.FieldFamily] = struct{}{}
+}
+
+// FamilyCleared returns if the "family" field was cleared in this mutation.
+func (m *SessionMutation) FamilyCleared() bool {
+	_, ok := m.clearedFields[session.FieldFamily]
+	return ok
+}
+
+// ResetFamily resets all changes to the "family" field.
+func (m *SessionMutation) ResetFamily() {
+	m.family = nil
+	delete(m.clearedFields, session.FieldFamily)
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (m *SessionMutation) SetTrustEpoch(i int32) {
+	m.trust_epoch = &i
+	m.addtrust_epoch = nil
+}
+
+// TrustEpoch returns the value of the "trust_epoch" field in the mutation.
+func (m *SessionMutation) TrustEpoch() (r int32, exists bool) {
+	v := m.trust_epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTrustEpoch returns the old "trust_epoch" field's value of the Session entity.
+// If the Session object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SessionMutation) OldTrustEpoch(ctx context.Context) (v *int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTrustEpoch is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTrustEpoch requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTrustEpoch: %w", err)
+	}
+	return oldValue.TrustEpoch, nil
+}
+
+// AddTrustEpoch adds i to the "trust_epoch" field.
+func (m *SessionMutation) AddTrustEpoch(i int32) {
+	if m.addtrust_epoch != nil {
+		*m.addtrust_epoch += i
+	} else {
+		m.addtrust_epoch = &i
+	}
+}
+
+// AddedTrustEpoch returns the value that was added to the "trust_epoch" field in this mutation.
+func (m *SessionMutation) AddedTrustEpoch() (r int32, exists bool) {
+	v := m.addtrust_epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearTrustEpoch clears the value of the "trust_epoch" field.
+func (m *SessionMutation) ClearTrustEpoch() {
+	m.trust_epoch = nil
+	m.addtrust_epoch = nil
+	m.clearedFields[session.FieldTrustEpoch] = struct{}{}
+}
+
+// TrustEpochCleared returns if the "trust_epoch" field was cleared in this mutation.
+func (m *SessionMutation) TrustEpochCleared() bool {
+	_, ok := m.clearedFields[session.FieldTrustEpoch]
+	return ok
+}
+
+// ResetTrustEpoch resets all changes to the "trust_epoch" field.
+func (m *SessionMutation) ResetTrustEpoch() {
+	m.trust_epoch = nil
+	m.addtrust_epoch = nil
+	delete(m.clearedFields, session.FieldTrustEpoch)
+}
+
+// SetDeviceFailures sets the "device_failures" field.
+func (m *SessionMutation) SetDeviceFailures(i int32) {
+	m.device_failures = &i
+	m.adddevice_failures = nil
+}
+
+// DeviceFailures returns the value of the "device_failures" field in the mutation.
+func (m *SessionMutation) DeviceFailures() (r int32, exists bool) {
+	v := m.device_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeviceFailures returns the old "device_failures" field's value of the Session entity.
+// If the Session object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SessionMutation) OldDeviceFailures(ctx context.Context) (v int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeviceFailures is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeviceFailures requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeviceFailures: %w", err)
+	}
+	return oldValue.DeviceFailures, nil
+}
+
+// AddDeviceFailures adds i to the "device_failures" field.
+func (m *SessionMutation) AddDeviceFailures(i int32) {
+	if m.adddevice_failures != nil {
+		*m.adddevice_failures += i
+	} else {
+		m.adddevice_failures = &i
+	}
+}
+
+// AddedDeviceFailures returns the value that was added to the "device_failures" field in this mutation.
+func (m *SessionMutation) AddedDeviceFailures() (r int32, exists bool) {
+	v := m.adddevice_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDeviceFailures resets all changes to the "device_failures" field.
+func (m *SessionMutation) ResetDeviceFailures() {
+	m.device_failures = nil
+	m.adddevice_failures = nil
+}
+
 // ClearUser clears the "user" edge to the User entity.
 func (m *SessionMutation) ClearUser() {
 	m.cleareduser = true
@@ -2411,7 +3278,7 @@ func (m *SessionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SessionMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 12)
 	if m.created_at != nil {
 		fields = append(fields, session.FieldCreatedAt)
 	}
@@ -2439,6 +3306,15 @@ func (m *SessionMutation) Fields() []string {
 	if m.expires_at != nil {
 		fields = append(fields, session.FieldExpiresAt)
 	}
+	if m.family != nil {
+		fields = append(fields, session.FieldFamily)
+	}
+	if m.trust_epoch != nil {
+		fields = append(fields, session.FieldTrustEpoch)
+	}
+	if m.device_failures != nil {
+		fields = append(fields, session.FieldDeviceFailures)
+	}
 	return fields
 }
 
@@ -2465,6 +3341,12 @@ func (m *SessionMutation) Field(name string) (ent.Value, bool) {
 		return m.LastUsedAt()
 	case session.FieldExpiresAt:
 		return m.ExpiresAt()
+	case session.FieldFamily:
+		return m.Family()
+	case session.FieldTrustEpoch:
+		return m.TrustEpoch()
+	case session.FieldDeviceFailures:
+		return m.DeviceFailures()
 	}
 	return nil, false
 }
@@ -2492,6 +3374,12 @@ func (m *SessionMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldLastUsedAt(ctx)
 	case session.FieldExpiresAt:
 		return m.OldExpiresAt(ctx)
+	case session.FieldFamily:
+		return m.OldFamily(ctx)
+	case session.FieldTrustEpoch:
+		return m.OldTrustEpoch(ctx)
+	case session.FieldDeviceFailures:
+		return m.OldDeviceFailures(ctx)
 	}
 	return nil, fmt.Errorf("unknown Session field %s", name)
 }
@@ -2564,6 +3452,27 @@ func (m *SessionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetExpiresAt(v)
 		return nil
+	case session.FieldFamily:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFamily(v)
+		return nil
+	case session.FieldTrustEpoch:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTrustEpoch(v)
+		return nil
+	case session.FieldDeviceFailures:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeviceFailures(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Session field %s", name)
 }
@@ -2572,6 +3481,12 @@ func (m *SessionMutation) SetField(name string, value ent.Value) error {
 // this mutation.
 func (m *SessionMutation) AddedFields() []string {
 	var fields []string
+	if m.addtrust_epoch != nil {
+		fields = append(fields, session.FieldTrustEpoch)
+	}
+	if m.adddevice_failures != nil {
+		fields = append(fields, session.FieldDeviceFailures)
+	}
 	return fields
 }
 
@@ -2580,6 +3495,10 @@ func (m *SessionMutation) AddedFields() []string {
 // was not set, or was not defined in the schema.
 func (m *SessionMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
+	case session.FieldTrustEpoch:
+		return m.AddedTrustEpoch()
+	case session.FieldDeviceFailures:
+		return m.AddedDeviceFailures()
 	}
 	return nil, false
 }
@@ -2589,6 +3508,20 @@ func (m *SessionMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *SessionMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case session.FieldTrustEpoch:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTrustEpoch(v)
+		return nil
+	case session.FieldDeviceFailures:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDeviceFailures(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Session numeric field %s", name)
 }
@@ -2602,6 +3535,12 @@ func (m *SessionMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(session.FieldUserAgent) {
 		fields = append(fields, session.FieldUserAgent)
+	}
+	if m.FieldCleared(session.FieldFamily) {
+		fields = append(fields, session.FieldFamily)
+	}
+	if m.FieldCleared(session.FieldTrustEpoch) {
+		fields = append(fields, session.FieldTrustEpoch)
 	}
 	return fields
 }
@@ -2622,6 +3561,12 @@ func (m *SessionMutation) ClearField(name string) error {
 		return nil
 	case session.FieldUserAgent:
 		m.ClearUserAgent()
+		return nil
+	case session.FieldFamily:
+		m.ClearFamily()
+		return nil
+	case session.FieldTrustEpoch:
+		m.ClearTrustEpoch()
 		return nil
 	}
 	return fmt.Errorf("unknown Session nullable field %s", name)
@@ -2657,6 +3602,15 @@ func (m *SessionMutation) ResetField(name string) error {
 		return nil
 	case session.FieldExpiresAt:
 		m.ResetExpiresAt()
+		return nil
+	case session.FieldFamily:
+		m.ResetFamily()
+		return nil
+	case session.FieldTrustEpoch:
+		m.ResetTrustEpoch()
+		return nil
+	case session.FieldDeviceFailures:
+		m.ResetDeviceFailures()
 		return nil
 	}
 	return fmt.Errorf("unknown Session field %s", name)
@@ -2759,6 +3713,14 @@ type UserMutation struct {
 	is_deleted               *bool
 	deleted_at               *time.Time
 	re_activate_available_at *time.Time
+	suspended_until          *time.Time
+	guess_failures           *int32
+	addguess_failures        *int32
+	step_failures            *int32
+	addstep_failures         *int32
+	trust_epoch              *int32
+	addtrust_epoch           *int32
+	reset_by_mail            *bool
 	clearedFields            map[string]struct{}
 	sessions                 map[int]struct{}
 	removedsessions          map[int]struct{}
@@ -3556,6 +4518,259 @@ func (m *UserMutation) ResetReActivateAvailableAt() {
 	delete(m.clearedFields, user.FieldReActivateAvailableAt)
 }
 
+// SetSuspendedUntil sets the "suspended_until" field.
+func (m *UserMutation) SetSuspendedUntil(t time.Time) {
+	m.suspended_until = &t
+}
+
+// SuspendedUntil returns the value of the "suspended_until" field in the mutation.
+func (m *UserMutation) SuspendedUntil() (r time.Time, exists bool) {
+	v := m.suspended_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSuspendedUntil returns the old "suspended_until" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldSuspendedUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSuspendedUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSuspendedUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSuspendedUntil: %w", err)
+	}
+	return oldValue.SuspendedUntil, nil
+}
+
+// ClearSuspendedUntil clears the value of the "suspended_until" field.
+func (m *UserMutation) ClearSuspendedUntil() {
+	m.suspended_until = nil
+	m.clearedFields[user.FieldSuspendedUntil] = struct{}{}
+}
+
+// SuspendedUntilCleared returns if the "suspended_until" field was cleared in this mutation.
+func (m *UserMutation) SuspendedUntilCleared() bool {
+	_, ok := m.clearedFields[user.FieldSuspendedUntil]
+	return ok
+}
+
+// ResetSuspendedUntil resets all changes to the "suspended_until" field.
+func (m *UserMutation) ResetSuspendedUntil() {
+	m.suspended_until = nil
+	delete(m.clearedFields, user.FieldSuspendedUntil)
+}
+
+// SetGuessFailures sets the "guess_failures" field.
+func (m *UserMutation) SetGuessFailures(i int32) {
+	m.guess_failures = &i
+	m.addguess_failures = nil
+}
+
+// GuessFailures returns the value of the "guess_failures" field in the mutation.
+func (m *UserMutation) GuessFailures() (r int32, exists bool) {
+	v := m.guess_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGuessFailures returns the old "guess_failures" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldGuessFailures(ctx context.Context) (v int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGuessFailures is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGuessFailures requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGuessFailures: %w", err)
+	}
+	return oldValue.GuessFailures, nil
+}
+
+// AddGuessFailures adds i to the "guess_failures" field.
+func (m *UserMutation) AddGuessFailures(i int32) {
+	if m.addguess_failures != nil {
+		*m.addguess_failures += i
+	} else {
+		m.addguess_failures = &i
+	}
+}
+
+// AddedGuessFailures returns the value that was added to the "guess_failures" field in this mutation.
+func (m *UserMutation) AddedGuessFailures() (r int32, exists bool) {
+	v := m.addguess_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetGuessFailures resets all changes to the "guess_failures" field.
+func (m *UserMutation) ResetGuessFailures() {
+	m.guess_failures = nil
+	m.addguess_failures = nil
+}
+
+// SetStepFailures sets the "step_failures" field.
+func (m *UserMutation) SetStepFailures(i int32) {
+	m.step_failures = &i
+	m.addstep_failures = nil
+}
+
+// StepFailures returns the value of the "step_failures" field in the mutation.
+func (m *UserMutation) StepFailures() (r int32, exists bool) {
+	v := m.step_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStepFailures returns the old "step_failures" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldStepFailures(ctx context.Context) (v int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStepFailures is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStepFailures requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStepFailures: %w", err)
+	}
+	return oldValue.StepFailures, nil
+}
+
+// AddStepFailures adds i to the "step_failures" field.
+func (m *UserMutation) AddStepFailures(i int32) {
+	if m.addstep_failures != nil {
+		*m.addstep_failures += i
+	} else {
+		m.addstep_failures = &i
+	}
+}
+
+// AddedStepFailures returns the value that was added to the "step_failures" field in this mutation.
+func (m *UserMutation) AddedStepFailures() (r int32, exists bool) {
+	v := m.addstep_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetStepFailures resets all changes to the "step_failures" field.
+func (m *UserMutation) ResetStepFailures() {
+	m.step_failures = nil
+	m.addstep_failures = nil
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (m *UserMutation) SetTrustEpoch(i int32) {
+	m.trust_epoch = &i
+	m.addtrust_epoch = nil
+}
+
+// TrustEpoch returns the value of the "trust_epoch" field in the mutation.
+func (m *UserMutation) TrustEpoch() (r int32, exists bool) {
+	v := m.trust_epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTrustEpoch returns the old "trust_epoch" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldTrustEpoch(ctx context.Context) (v int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTrustEpoch is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTrustEpoch requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTrustEpoch: %w", err)
+	}
+	return oldValue.TrustEpoch, nil
+}
+
+// AddTrustEpoch adds i to the "trust_epoch" field.
+func (m *UserMutation) AddTrustEpoch(i int32) {
+	if m.addtrust_epoch != nil {
+		*m.addtrust_epoch += i
+	} else {
+		m.addtrust_epoch = &i
+	}
+}
+
+// AddedTrustEpoch returns the value that was added to the "trust_epoch" field in this mutation.
+func (m *UserMutation) AddedTrustEpoch() (r int32, exists bool) {
+	v := m.addtrust_epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTrustEpoch resets all changes to the "trust_epoch" field.
+func (m *UserMutation) ResetTrustEpoch() {
+	m.trust_epoch = nil
+	m.addtrust_epoch = nil
+}
+
+// SetResetByMail sets the "reset_by_mail" field.
+func (m *UserMutation) SetResetByMail(b bool) {
+	m.reset_by_mail = &b
+}
+
+// ResetByMail returns the value of the "reset_by_mail" field in the mutation.
+func (m *UserMutation) ResetByMail() (r bool, exists bool) {
+	v := m.reset_by_mail
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldResetByMail returns the old "reset_by_mail" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldResetByMail(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldResetByMail is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldResetByMail requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldResetByMail: %w", err)
+	}
+	return oldValue.ResetByMail, nil
+}
+
+// ResetResetByMail resets all changes to the "reset_by_mail" field.
+func (m *UserMutation) ResetResetByMail() {
+	m.reset_by_mail = nil
+}
+
 // AddSessionIDs adds the "sessions" edge to the Session entity by ids.
 func (m *UserMutation) AddSessionIDs(ids ...int) {
 	if m.sessions == nil {
@@ -3698,7 +4913,7 @@ func (m *UserMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *UserMutation) Fields() []string {
-	fields := make([]string, 0, 16)
+	fields := make([]string, 0, 21)
 	if m.created_at != nil {
 		fields = append(fields, user.FieldCreatedAt)
 	}
@@ -3747,6 +4962,21 @@ func (m *UserMutation) Fields() []string {
 	if m.re_activate_available_at != nil {
 		fields = append(fields, user.FieldReActivateAvailableAt)
 	}
+	if m.suspended_until != nil {
+		fields = append(fields, user.FieldSuspendedUntil)
+	}
+	if m.guess_failures != nil {
+		fields = append(fields, user.FieldGuessFailures)
+	}
+	if m.step_failures != nil {
+		fields = append(fields, user.FieldStepFailures)
+	}
+	if m.trust_epoch != nil {
+		fields = append(fields, user.FieldTrustEpoch)
+	}
+	if m.reset_by_mail != nil {
+		fields = append(fields, user.FieldResetByMail)
+	}
 	return fields
 }
 
@@ -3787,6 +5017,16 @@ func (m *UserMutation) Field(name string) (ent.Value, bool) {
 		return m.DeletedAt()
 	case user.FieldReActivateAvailableAt:
 		return m.ReActivateAvailableAt()
+	case user.FieldSuspendedUntil:
+		return m.SuspendedUntil()
+	case user.FieldGuessFailures:
+		return m.GuessFailures()
+	case user.FieldStepFailures:
+		return m.StepFailures()
+	case user.FieldTrustEpoch:
+		return m.TrustEpoch()
+	case user.FieldResetByMail:
+		return m.ResetByMail()
 	}
 	return nil, false
 }
@@ -3828,6 +5068,16 @@ func (m *UserMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldDeletedAt(ctx)
 	case user.FieldReActivateAvailableAt:
 		return m.OldReActivateAvailableAt(ctx)
+	case user.FieldSuspendedUntil:
+		return m.OldSuspendedUntil(ctx)
+	case user.FieldGuessFailures:
+		return m.OldGuessFailures(ctx)
+	case user.FieldStepFailures:
+		return m.OldStepFailures(ctx)
+	case user.FieldTrustEpoch:
+		return m.OldTrustEpoch(ctx)
+	case user.FieldResetByMail:
+		return m.OldResetByMail(ctx)
 	}
 	return nil, fmt.Errorf("unknown User field %s", name)
 }
@@ -3949,6 +5199,41 @@ func (m *UserMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetReActivateAvailableAt(v)
 		return nil
+	case user.FieldSuspendedUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSuspendedUntil(v)
+		return nil
+	case user.FieldGuessFailures:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGuessFailures(v)
+		return nil
+	case user.FieldStepFailures:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStepFailures(v)
+		return nil
+	case user.FieldTrustEpoch:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTrustEpoch(v)
+		return nil
+	case user.FieldResetByMail:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetResetByMail(v)
+		return nil
 	}
 	return fmt.Errorf("unknown User field %s", name)
 }
@@ -3960,6 +5245,15 @@ func (m *UserMutation) AddedFields() []string {
 	if m.addfailed_login_attempts != nil {
 		fields = append(fields, user.FieldFailedLoginAttempts)
 	}
+	if m.addguess_failures != nil {
+		fields = append(fields, user.FieldGuessFailures)
+	}
+	if m.addstep_failures != nil {
+		fields = append(fields, user.FieldStepFailures)
+	}
+	if m.addtrust_epoch != nil {
+		fields = append(fields, user.FieldTrustEpoch)
+	}
 	return fields
 }
 
@@ -3970,6 +5264,12 @@ func (m *UserMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case user.FieldFailedLoginAttempts:
 		return m.AddedFailedLoginAttempts()
+	case user.FieldGuessFailures:
+		return m.AddedGuessFailures()
+	case user.FieldStepFailures:
+		return m.AddedStepFailures()
+	case user.FieldTrustEpoch:
+		return m.AddedTrustEpoch()
 	}
 	return nil, false
 }
@@ -3985,6 +5285,27 @@ func (m *UserMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddFailedLoginAttempts(v)
+		return nil
+	case user.FieldGuessFailures:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddGuessFailures(v)
+		return nil
+	case user.FieldStepFailures:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddStepFailures(v)
+		return nil
+	case user.FieldTrustEpoch:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTrustEpoch(v)
 		return nil
 	}
 	return fmt.Errorf("unknown User numeric field %s", name)
@@ -4014,6 +5335,9 @@ func (m *UserMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(user.FieldReActivateAvailableAt) {
 		fields = append(fields, user.FieldReActivateAvailableAt)
+	}
+	if m.FieldCleared(user.FieldSuspendedUntil) {
+		fields = append(fields, user.FieldSuspendedUntil)
 	}
 	return fields
 }
@@ -4049,6 +5373,9 @@ func (m *UserMutation) ClearField(name string) error {
 		return nil
 	case user.FieldReActivateAvailableAt:
 		m.ClearReActivateAvailableAt()
+		return nil
+	case user.FieldSuspendedUntil:
+		m.ClearSuspendedUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown User nullable field %s", name)
@@ -4105,6 +5432,21 @@ func (m *UserMutation) ResetField(name string) error {
 		return nil
 	case user.FieldReActivateAvailableAt:
 		m.ResetReActivateAvailableAt()
+		return nil
+	case user.FieldSuspendedUntil:
+		m.ResetSuspendedUntil()
+		return nil
+	case user.FieldGuessFailures:
+		m.ResetGuessFailures()
+		return nil
+	case user.FieldStepFailures:
+		m.ResetStepFailures()
+		return nil
+	case user.FieldTrustEpoch:
+		m.ResetTrustEpoch()
+		return nil
+	case user.FieldResetByMail:
+		m.ResetResetByMail()
 		return nil
 	}
 	return fmt.Errorf("unknown User field %s", name)

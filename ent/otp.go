@@ -39,7 +39,21 @@ type OTP struct {
 	// Attempts holds the value of the "attempts" field.
 	Attempts int32 `json:"attempts,omitempty"`
 	// MaxAttempts holds the value of the "max_attempts" field.
-	MaxAttempts  int32 `json:"max_attempts,omitempty"`
+	MaxAttempts int32 `json:"max_attempts,omitempty"`
+	// Hash of the ticket of the request, without which the code is worth nothing.
+	TicketHash *string `json:"-"`
+	// Hash of where the request came from, by which mails are limited; null where it is not known.
+	OriginHash *string `json:"origin_hash,omitempty"`
+	// A device that had signed in to the account asked for it.
+	IsKnownDevice bool `json:"is_known_device,omitempty"`
+	// It is 256 random bits for a link, which is no guess, in the place of digits.
+	IsLink bool `json:"is_link,omitempty"`
+	// The account whose own device, registration or first step asked for it; null for anybody else. It is no foreign key.
+	RequestedBy *int `json:"requested_by,omitempty"`
+	// What was proved before, which the code completes; null for a code that stands alone.
+	FirstStep *schematype.OTPFirstStep `json:"first_step,omitempty"`
+	// The account's trust_epoch when first_step was proved.
+	TrustEpoch   *int32 `json:"trust_epoch,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -48,11 +62,11 @@ func (*OTP) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case otp.FieldIsUsed:
+		case otp.FieldIsUsed, otp.FieldIsKnownDevice, otp.FieldIsLink:
 			values[i] = new(sql.NullBool)
-		case otp.FieldID, otp.FieldAttempts, otp.FieldMaxAttempts:
+		case otp.FieldID, otp.FieldAttempts, otp.FieldMaxAttempts, otp.FieldRequestedBy, otp.FieldTrustEpoch:
 			values[i] = new(sql.NullInt64)
-		case otp.FieldEmail, otp.FieldOtpHashCode, otp.FieldType:
+		case otp.FieldEmail, otp.FieldOtpHashCode, otp.FieldType, otp.FieldTicketHash, otp.FieldOriginHash, otp.FieldFirstStep:
 			values[i] = new(sql.NullString)
 		case otp.FieldCreatedAt, otp.FieldUpdatedAt, otp.FieldNextResendAllowedAt, otp.FieldExpiresAt, otp.FieldUsedAt:
 			values[i] = new(sql.NullTime)
@@ -144,6 +158,53 @@ func (_m *OTP) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.MaxAttempts = int32(value.Int64)
 			}
+		case otp.FieldTicketHash:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field ticket_hash", values[i])
+			} else if value.Valid {
+				_m.TicketHash = new(string)
+				*_m.TicketHash = value.String
+			}
+		case otp.FieldOriginHash:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field origin_hash", values[i])
+			} else if value.Valid {
+				_m.OriginHash = new(string)
+				*_m.OriginHash = value.String
+			}
+		case otp.FieldIsKnownDevice:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field is_known_device", values[i])
+			} else if value.Valid {
+				_m.IsKnownDevice = value.Bool
+			}
+		case otp.FieldIsLink:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field is_link", values[i])
+			} else if value.Valid {
+				_m.IsLink = value.Bool
+			}
+		case otp.FieldRequestedBy:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field requested_by", values[i])
+			} else if value.Valid {
+				_m.RequestedBy = new(int)
+				*_m.RequestedBy = int(value.Int64)
+			}
+		case otp.FieldFirstStep:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field first_step", values[i])
+			} else if value.Valid {
+				_m.FirstStep = new(schematype.OTPFirstStep)
+				*_m.FirstStep = schematype.OTPFirstStep(value.String)
+			}
+		case otp.FieldTrustEpoch:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field trust_epoch", values[i])
+			} else if value.Valid {
+				_m.TrustEpoch = new(int32)
+				*_m.TrustEpoch = int32(value.Int64)
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -213,6 +274,34 @@ func (_m *OTP) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("max_attempts=")
 	builder.WriteString(fmt.Sprintf("%v", _m.MaxAttempts))
+	builder.WriteString(", ")
+	builder.WriteString("ticket_hash=<sensitive>")
+	builder.WriteString(", ")
+	if v := _m.OriginHash; v != nil {
+		builder.WriteString("origin_hash=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("is_known_device=")
+	builder.WriteString(fmt.Sprintf("%v", _m.IsKnownDevice))
+	builder.WriteString(", ")
+	builder.WriteString("is_link=")
+	builder.WriteString(fmt.Sprintf("%v", _m.IsLink))
+	builder.WriteString(", ")
+	if v := _m.RequestedBy; v != nil {
+		builder.WriteString("requested_by=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.FirstStep; v != nil {
+		builder.WriteString("first_step=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.TrustEpoch; v != nil {
+		builder.WriteString("trust_epoch=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
 	builder.WriteByte(')')
 	return builder.String()
 }

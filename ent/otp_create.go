@@ -137,6 +137,104 @@ func (_c *OTPCreate) SetNillableMaxAttempts(v *int32) *OTPCreate {
 	return _c
 }
 
+// SetTicketHash sets the "ticket_hash" field.
+func (_c *OTPCreate) SetTicketHash(v string) *OTPCreate {
+	_c.mutation.SetTicketHash(v)
+	return _c
+}
+
+// SetNillableTicketHash sets the "ticket_hash" field if the given value is not nil.
+func (_c *OTPCreate) SetNillableTicketHash(v *string) *OTPCreate {
+	if v != nil {
+		_c.SetTicketHash(*v)
+	}
+	return _c
+}
+
+// SetOriginHash sets the "origin_hash" field.
+func (_c *OTPCreate) SetOriginHash(v string) *OTPCreate {
+	_c.mutation.SetOriginHash(v)
+	return _c
+}
+
+// SetNillableOriginHash sets the "origin_hash" field if the given value is not nil.
+func (_c *OTPCreate) SetNillableOriginHash(v *string) *OTPCreate {
+	if v != nil {
+		_c.SetOriginHash(*v)
+	}
+	return _c
+}
+
+// SetIsKnownDevice sets the "is_known_device" field.
+func (_c *OTPCreate) SetIsKnownDevice(v bool) *OTPCreate {
+	_c.mutation.SetIsKnownDevice(v)
+	return _c
+}
+
+// SetNillableIsKnownDevice sets the "is_known_device" field if the given value is not nil.
+func (_c *OTPCreate) SetNillableIsKnownDevice(v *bool) *OTPCreate {
+	if v != nil {
+		_c.SetIsKnownDevice(*v)
+	}
+	return _c
+}
+
+// SetIsLink sets the "is_link" field.
+func (_c *OTPCreate) SetIsLink(v bool) *OTPCreate {
+	_c.mutation.SetIsLink(v)
+	return _c
+}
+
+// SetNillableIsLink sets the "is_link" field if the given value is not nil.
+func (_c *OTPCreate) SetNillableIsLink(v *bool) *OTPCreate {
+	if v != nil {
+		_c.SetIsLink(*v)
+	}
+	return _c
+}
+
+// SetRequestedBy sets the "requested_by" field.
+func (_c *OTPCreate) SetRequestedBy(v int) *OTPCreate {
+	_c.mutation.SetRequestedBy(v)
+	return _c
+}
+
+// SetNillableRequestedBy sets the "requested_by" field if the given value is not nil.
+func (_c *OTPCreate) SetNillableRequestedBy(v *int) *OTPCreate {
+	if v != nil {
+		_c.SetRequestedBy(*v)
+	}
+	return _c
+}
+
+// SetFirstStep sets the "first_step" field.
+func (_c *OTPCreate) SetFirstStep(v schematype.OTPFirstStep) *OTPCreate {
+	_c.mutation.SetFirstStep(v)
+	return _c
+}
+
+// SetNillableFirstStep sets the "first_step" field if the given value is not nil.
+func (_c *OTPCreate) SetNillableFirstStep(v *schematype.OTPFirstStep) *OTPCreate {
+	if v != nil {
+		_c.SetFirstStep(*v)
+	}
+	return _c
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (_c *OTPCreate) SetTrustEpoch(v int32) *OTPCreate {
+	_c.mutation.SetTrustEpoch(v)
+	return _c
+}
+
+// SetNillableTrustEpoch sets the "trust_epoch" field if the given value is not nil.
+func (_c *OTPCreate) SetNillableTrustEpoch(v *int32) *OTPCreate {
+	if v != nil {
+		_c.SetTrustEpoch(*v)
+	}
+	return _c
+}
+
 // Mutation returns the OTPMutation object of the builder.
 func (_c *OTPCreate) Mutation() *OTPMutation {
 	return _c.mutation
@@ -200,6 +298,14 @@ func (_c *OTPCreate) defaults() error {
 		v := otp.DefaultMaxAttempts
 		_c.mutation.SetMaxAttempts(v)
 	}
+	if _, ok := _c.mutation.IsKnownDevice(); !ok {
+		v := otp.DefaultIsKnownDevice
+		_c.mutation.SetIsKnownDevice(v)
+	}
+	if _, ok := _c.mutation.IsLink(); !ok {
+		v := otp.DefaultIsLink
+		_c.mutation.SetIsLink(v)
+	}
 	return nil
 }
 
@@ -258,6 +364,32 @@ func (_c *OTPCreate) check() error {
 	if v, ok := _c.mutation.MaxAttempts(); ok {
 		if err := otp.MaxAttemptsValidator(v); err != nil {
 			return &ValidationError{Name: "max_attempts", err: fmt.Errorf(`ent: validator failed for field "OTP.max_attempts": %w`, err)}
+		}
+	}
+	if v, ok := _c.mutation.TicketHash(); ok {
+		if err := otp.TicketHashValidator(v); err != nil {
+			return &ValidationError{Name: "ticket_hash", err: fmt.Errorf(`ent: validator failed for field "OTP.ticket_hash": %w`, err)}
+		}
+	}
+	if v, ok := _c.mutation.OriginHash(); ok {
+		if err := otp.OriginHashValidator(v); err != nil {
+			return &ValidationError{Name: "origin_hash", err: fmt.Errorf(`ent: validator failed for field "OTP.origin_hash": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.IsKnownDevice(); !ok {
+		return &ValidationError{Name: "is_known_device", err: errors.New(`ent: missing required field "OTP.is_known_device"`)}
+	}
+	if _, ok := _c.mutation.IsLink(); !ok {
+		return &ValidationError{Name: "is_link", err: errors.New(`ent: missing required field "OTP.is_link"`)}
+	}
+	if v, ok := _c.mutation.FirstStep(); ok {
+		if err := otp.FirstStepValidator(v); err != nil {
+			return &ValidationError{Name: "first_step", err: fmt.Errorf(`ent: validator failed for field "OTP.first_step": %w`, err)}
+		}
+	}
+	if v, ok := _c.mutation.TrustEpoch(); ok {
+		if err := otp.TrustEpochValidator(v); err != nil {
+			return &ValidationError{Name: "trust_epoch", err: fmt.Errorf(`ent: validator failed for field "OTP.trust_epoch": %w`, err)}
 		}
 	}
 	return nil
@@ -330,6 +462,34 @@ func (_c *OTPCreate) createSpec() (*OTP, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.MaxAttempts(); ok {
 		_spec.SetField(otp.FieldMaxAttempts, field.TypeInt32, value)
 		_node.MaxAttempts = value
+	}
+	if value, ok := _c.mutation.TicketHash(); ok {
+		_spec.SetField(otp.FieldTicketHash, field.TypeString, value)
+		_node.TicketHash = &value
+	}
+	if value, ok := _c.mutation.OriginHash(); ok {
+		_spec.SetField(otp.FieldOriginHash, field.TypeString, value)
+		_node.OriginHash = &value
+	}
+	if value, ok := _c.mutation.IsKnownDevice(); ok {
+		_spec.SetField(otp.FieldIsKnownDevice, field.TypeBool, value)
+		_node.IsKnownDevice = value
+	}
+	if value, ok := _c.mutation.IsLink(); ok {
+		_spec.SetField(otp.FieldIsLink, field.TypeBool, value)
+		_node.IsLink = value
+	}
+	if value, ok := _c.mutation.RequestedBy(); ok {
+		_spec.SetField(otp.FieldRequestedBy, field.TypeInt, value)
+		_node.RequestedBy = &value
+	}
+	if value, ok := _c.mutation.FirstStep(); ok {
+		_spec.SetField(otp.FieldFirstStep, field.TypeEnum, value)
+		_node.FirstStep = &value
+	}
+	if value, ok := _c.mutation.TrustEpoch(); ok {
+		_spec.SetField(otp.FieldTrustEpoch, field.TypeInt32, value)
+		_node.TrustEpoch = &value
 	}
 	return _node, _spec
 }
@@ -518,6 +678,132 @@ func (u *OTPUpsert) UpdateMaxAttempts() *OTPUpsert {
 // AddMaxAttempts adds v to the "max_attempts" field.
 func (u *OTPUpsert) AddMaxAttempts(v int32) *OTPUpsert {
 	u.Add(otp.FieldMaxAttempts, v)
+	return u
+}
+
+// SetTicketHash sets the "ticket_hash" field.
+func (u *OTPUpsert) SetTicketHash(v string) *OTPUpsert {
+	u.Set(otp.FieldTicketHash, v)
+	return u
+}
+
+// UpdateTicketHash sets the "ticket_hash" field to the value that was provided on create.
+func (u *OTPUpsert) UpdateTicketHash() *OTPUpsert {
+	u.SetExcluded(otp.FieldTicketHash)
+	return u
+}
+
+// ClearTicketHash clears the value of the "ticket_hash" field.
+func (u *OTPUpsert) ClearTicketHash() *OTPUpsert {
+	u.SetNull(otp.FieldTicketHash)
+	return u
+}
+
+// SetOriginHash sets the "origin_hash" field.
+func (u *OTPUpsert) SetOriginHash(v string) *OTPUpsert {
+	u.Set(otp.FieldOriginHash, v)
+	return u
+}
+
+// UpdateOriginHash sets the "origin_hash" field to the value that was provided on create.
+func (u *OTPUpsert) UpdateOriginHash() *OTPUpsert {
+	u.SetExcluded(otp.FieldOriginHash)
+	return u
+}
+
+// ClearOriginHash clears the value of the "origin_hash" field.
+func (u *OTPUpsert) ClearOriginHash() *OTPUpsert {
+	u.SetNull(otp.FieldOriginHash)
+	return u
+}
+
+// SetIsKnownDevice sets the "is_known_device" field.
+func (u *OTPUpsert) SetIsKnownDevice(v bool) *OTPUpsert {
+	u.Set(otp.FieldIsKnownDevice, v)
+	return u
+}
+
+// UpdateIsKnownDevice sets the "is_known_device" field to the value that was provided on create.
+func (u *OTPUpsert) UpdateIsKnownDevice() *OTPUpsert {
+	u.SetExcluded(otp.FieldIsKnownDevice)
+	return u
+}
+
+// SetIsLink sets the "is_link" field.
+func (u *OTPUpsert) SetIsLink(v bool) *OTPUpsert {
+	u.Set(otp.FieldIsLink, v)
+	return u
+}
+
+// UpdateIsLink sets the "is_link" field to the value that was provided on create.
+func (u *OTPUpsert) UpdateIsLink() *OTPUpsert {
+	u.SetExcluded(otp.FieldIsLink)
+	return u
+}
+
+// SetRequestedBy sets the "requested_by" field.
+func (u *OTPUpsert) SetRequestedBy(v int) *OTPUpsert {
+	u.Set(otp.FieldRequestedBy, v)
+	return u
+}
+
+// UpdateRequestedBy sets the "requested_by" field to the value that was provided on create.
+func (u *OTPUpsert) UpdateRequestedBy() *OTPUpsert {
+	u.SetExcluded(otp.FieldRequestedBy)
+	return u
+}
+
+// AddRequestedBy adds v to the "requested_by" field.
+func (u *OTPUpsert) AddRequestedBy(v int) *OTPUpsert {
+	u.Add(otp.FieldRequestedBy, v)
+	return u
+}
+
+// ClearRequestedBy clears the value of the "requested_by" field.
+func (u *OTPUpsert) ClearRequestedBy() *OTPUpsert {
+	u.SetNull(otp.FieldRequestedBy)
+	return u
+}
+
+// SetFirstStep sets the "first_step" field.
+func (u *OTPUpsert) SetFirstStep(v schematype.OTPFirstStep) *OTPUpsert {
+	u.Set(otp.FieldFirstStep, v)
+	return u
+}
+
+// UpdateFirstStep sets the "first_step" field to the value that was provided on create.
+func (u *OTPUpsert) UpdateFirstStep() *OTPUpsert {
+	u.SetExcluded(otp.FieldFirstStep)
+	return u
+}
+
+// ClearFirstStep clears the value of the "first_step" field.
+func (u *OTPUpsert) ClearFirstStep() *OTPUpsert {
+	u.SetNull(otp.FieldFirstStep)
+	return u
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (u *OTPUpsert) SetTrustEpoch(v int32) *OTPUpsert {
+	u.Set(otp.FieldTrustEpoch, v)
+	return u
+}
+
+// UpdateTrustEpoch sets the "trust_epoch" field to the value that was provided on create.
+func (u *OTPUpsert) UpdateTrustEpoch() *OTPUpsert {
+	u.SetExcluded(otp.FieldTrustEpoch)
+	return u
+}
+
+// AddTrustEpoch adds v to the "trust_epoch" field.
+func (u *OTPUpsert) AddTrustEpoch(v int32) *OTPUpsert {
+	u.Add(otp.FieldTrustEpoch, v)
+	return u
+}
+
+// ClearTrustEpoch clears the value of the "trust_epoch" field.
+func (u *OTPUpsert) ClearTrustEpoch() *OTPUpsert {
+	u.SetNull(otp.FieldTrustEpoch)
 	return u
 }
 
@@ -724,6 +1010,153 @@ func (u *OTPUpsertOne) AddMaxAttempts(v int32) *OTPUpsertOne {
 func (u *OTPUpsertOne) UpdateMaxAttempts() *OTPUpsertOne {
 	return u.Update(func(s *OTPUpsert) {
 		s.UpdateMaxAttempts()
+	})
+}
+
+// SetTicketHash sets the "ticket_hash" field.
+func (u *OTPUpsertOne) SetTicketHash(v string) *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetTicketHash(v)
+	})
+}
+
+// UpdateTicketHash sets the "ticket_hash" field to the value that was provided on create.
+func (u *OTPUpsertOne) UpdateTicketHash() *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateTicketHash()
+	})
+}
+
+// ClearTicketHash clears the value of the "ticket_hash" field.
+func (u *OTPUpsertOne) ClearTicketHash() *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.ClearTicketHash()
+	})
+}
+
+// SetOriginHash sets the "origin_hash" field.
+func (u *OTPUpsertOne) SetOriginHash(v string) *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetOriginHash(v)
+	})
+}
+
+// UpdateOriginHash sets the "origin_hash" field to the value that was provided on create.
+func (u *OTPUpsertOne) UpdateOriginHash() *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateOriginHash()
+	})
+}
+
+// ClearOriginHash clears the value of the "origin_hash" field.
+func (u *OTPUpsertOne) ClearOriginHash() *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.ClearOriginHash()
+	})
+}
+
+// SetIsKnownDevice sets the "is_known_device" field.
+func (u *OTPUpsertOne) SetIsKnownDevice(v bool) *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetIsKnownDevice(v)
+	})
+}
+
+// UpdateIsKnownDevice sets the "is_known_device" field to the value that was provided on create.
+func (u *OTPUpsertOne) UpdateIsKnownDevice() *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateIsKnownDevice()
+	})
+}
+
+// SetIsLink sets the "is_link" field.
+func (u *OTPUpsertOne) SetIsLink(v bool) *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetIsLink(v)
+	})
+}
+
+// UpdateIsLink sets the "is_link" field to the value that was provided on create.
+func (u *OTPUpsertOne) UpdateIsLink() *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateIsLink()
+	})
+}
+
+// SetRequestedBy sets the "requested_by" field.
+func (u *OTPUpsertOne) SetRequestedBy(v int) *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetRequestedBy(v)
+	})
+}
+
+// AddRequestedBy adds v to the "requested_by" field.
+func (u *OTPUpsertOne) AddRequestedBy(v int) *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.AddRequestedBy(v)
+	})
+}
+
+// UpdateRequestedBy sets the "requested_by" field to the value that was provided on create.
+func (u *OTPUpsertOne) UpdateRequestedBy() *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateRequestedBy()
+	})
+}
+
+// ClearRequestedBy clears the value of the "requested_by" field.
+func (u *OTPUpsertOne) ClearRequestedBy() *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.ClearRequestedBy()
+	})
+}
+
+// SetFirstStep sets the "first_step" field.
+func (u *OTPUpsertOne) SetFirstStep(v schematype.OTPFirstStep) *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetFirstStep(v)
+	})
+}
+
+// UpdateFirstStep sets the "first_step" field to the value that was provided on create.
+func (u *OTPUpsertOne) UpdateFirstStep() *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateFirstStep()
+	})
+}
+
+// ClearFirstStep clears the value of the "first_step" field.
+func (u *OTPUpsertOne) ClearFirstStep() *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.ClearFirstStep()
+	})
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (u *OTPUpsertOne) SetTrustEpoch(v int32) *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetTrustEpoch(v)
+	})
+}
+
+// AddTrustEpoch adds v to the "trust_epoch" field.
+func (u *OTPUpsertOne) AddTrustEpoch(v int32) *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.AddTrustEpoch(v)
+	})
+}
+
+// UpdateTrustEpoch sets the "trust_epoch" field to the value that was provided on create.
+func (u *OTPUpsertOne) UpdateTrustEpoch() *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateTrustEpoch()
+	})
+}
+
+// ClearTrustEpoch clears the value of the "trust_epoch" field.
+func (u *OTPUpsertOne) ClearTrustEpoch() *OTPUpsertOne {
+	return u.Update(func(s *OTPUpsert) {
+		s.ClearTrustEpoch()
 	})
 }
 
@@ -1096,6 +1529,153 @@ func (u *OTPUpsertBulk) AddMaxAttempts(v int32) *OTPUpsertBulk {
 func (u *OTPUpsertBulk) UpdateMaxAttempts() *OTPUpsertBulk {
 	return u.Update(func(s *OTPUpsert) {
 		s.UpdateMaxAttempts()
+	})
+}
+
+// SetTicketHash sets the "ticket_hash" field.
+func (u *OTPUpsertBulk) SetTicketHash(v string) *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetTicketHash(v)
+	})
+}
+
+// UpdateTicketHash sets the "ticket_hash" field to the value that was provided on create.
+func (u *OTPUpsertBulk) UpdateTicketHash() *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateTicketHash()
+	})
+}
+
+// ClearTicketHash clears the value of the "ticket_hash" field.
+func (u *OTPUpsertBulk) ClearTicketHash() *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.ClearTicketHash()
+	})
+}
+
+// SetOriginHash sets the "origin_hash" field.
+func (u *OTPUpsertBulk) SetOriginHash(v string) *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetOriginHash(v)
+	})
+}
+
+// UpdateOriginHash sets the "origin_hash" field to the value that was provided on create.
+func (u *OTPUpsertBulk) UpdateOriginHash() *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateOriginHash()
+	})
+}
+
+// ClearOriginHash clears the value of the "origin_hash" field.
+func (u *OTPUpsertBulk) ClearOriginHash() *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.ClearOriginHash()
+	})
+}
+
+// SetIsKnownDevice sets the "is_known_device" field.
+func (u *OTPUpsertBulk) SetIsKnownDevice(v bool) *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetIsKnownDevice(v)
+	})
+}
+
+// UpdateIsKnownDevice sets the "is_known_device" field to the value that was provided on create.
+func (u *OTPUpsertBulk) UpdateIsKnownDevice() *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateIsKnownDevice()
+	})
+}
+
+// SetIsLink sets the "is_link" field.
+func (u *OTPUpsertBulk) SetIsLink(v bool) *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetIsLink(v)
+	})
+}
+
+// UpdateIsLink sets the "is_link" field to the value that was provided on create.
+func (u *OTPUpsertBulk) UpdateIsLink() *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateIsLink()
+	})
+}
+
+// SetRequestedBy sets the "requested_by" field.
+func (u *OTPUpsertBulk) SetRequestedBy(v int) *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetRequestedBy(v)
+	})
+}
+
+// AddRequestedBy adds v to the "requested_by" field.
+func (u *OTPUpsertBulk) AddRequestedBy(v int) *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.AddRequestedBy(v)
+	})
+}
+
+// UpdateRequestedBy sets the "requested_by" field to the value that was provided on create.
+func (u *OTPUpsertBulk) UpdateRequestedBy() *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateRequestedBy()
+	})
+}
+
+// ClearRequestedBy clears the value of the "requested_by" field.
+func (u *OTPUpsertBulk) ClearRequestedBy() *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.ClearRequestedBy()
+	})
+}
+
+// SetFirstStep sets the "first_step" field.
+func (u *OTPUpsertBulk) SetFirstStep(v schematype.OTPFirstStep) *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetFirstStep(v)
+	})
+}
+
+// UpdateFirstStep sets the "first_step" field to the value that was provided on create.
+func (u *OTPUpsertBulk) UpdateFirstStep() *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateFirstStep()
+	})
+}
+
+// ClearFirstStep clears the value of the "first_step" field.
+func (u *OTPUpsertBulk) ClearFirstStep() *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.ClearFirstStep()
+	})
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (u *OTPUpsertBulk) SetTrustEpoch(v int32) *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.SetTrustEpoch(v)
+	})
+}
+
+// AddTrustEpoch adds v to the "trust_epoch" field.
+func (u *OTPUpsertBulk) AddTrustEpoch(v int32) *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.AddTrustEpoch(v)
+	})
+}
+
+// UpdateTrustEpoch sets the "trust_epoch" field to the value that was provided on create.
+func (u *OTPUpsertBulk) UpdateTrustEpoch() *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.UpdateTrustEpoch()
+	})
+}
+
+// ClearTrustEpoch clears the value of the "trust_epoch" field.
+func (u *OTPUpsertBulk) ClearTrustEpoch() *OTPUpsertBulk {
+	return u.Update(func(s *OTPUpsert) {
+		s.ClearTrustEpoch()
 	})
 }
 

@@ -182,6 +182,148 @@ func (_u *OTPUpdate) AddMaxAttempts(v int32) *OTPUpdate {
 	return _u
 }
 
+// SetTicketHash sets the "ticket_hash" field.
+func (_u *OTPUpdate) SetTicketHash(v string) *OTPUpdate {
+	_u.mutation.SetTicketHash(v)
+	return _u
+}
+
+// SetNillableTicketHash sets the "ticket_hash" field if the given value is not nil.
+func (_u *OTPUpdate) SetNillableTicketHash(v *string) *OTPUpdate {
+	if v != nil {
+		_u.SetTicketHash(*v)
+	}
+	return _u
+}
+
+// ClearTicketHash clears the value of the "ticket_hash" field.
+func (_u *OTPUpdate) ClearTicketHash() *OTPUpdate {
+	_u.mutation.ClearTicketHash()
+	return _u
+}
+
+// SetOriginHash sets the "origin_hash" field.
+func (_u *OTPUpdate) SetOriginHash(v string) *OTPUpdate {
+	_u.mutation.SetOriginHash(v)
+	return _u
+}
+
+// SetNillableOriginHash sets the "origin_hash" field if the given value is not nil.
+func (_u *OTPUpdate) SetNillableOriginHash(v *string) *OTPUpdate {
+	if v != nil {
+		_u.SetOriginHash(*v)
+	}
+	return _u
+}
+
+// ClearOriginHash clears the value of the "origin_hash" field.
+func (_u *OTPUpdate) ClearOriginHash() *OTPUpdate {
+	_u.mutation.ClearOriginHash()
+	return _u
+}
+
+// SetIsKnownDevice sets the "is_known_device" field.
+func (_u *OTPUpdate) SetIsKnownDevice(v bool) *OTPUpdate {
+	_u.mutation.SetIsKnownDevice(v)
+	return _u
+}
+
+// SetNillableIsKnownDevice sets the "is_known_device" field if the given value is not nil.
+func (_u *OTPUpdate) SetNillableIsKnownDevice(v *bool) *OTPUpdate {
+	if v != nil {
+		_u.SetIsKnownDevice(*v)
+	}
+	return _u
+}
+
+// SetIsLink sets the "is_link" field.
+func (_u *OTPUpdate) SetIsLink(v bool) *OTPUpdate {
+	_u.mutation.SetIsLink(v)
+	return _u
+}
+
+// SetNillableIsLink sets the "is_link" field if the given value is not nil.
+func (_u *OTPUpdate) SetNillableIsLink(v *bool) *OTPUpdate {
+	if v != nil {
+		_u.SetIsLink(*v)
+	}
+	return _u
+}
+
+// SetRequestedBy sets the "requested_by" field.
+func (_u *OTPUpdate) SetRequestedBy(v int) *OTPUpdate {
+	_u.mutation.ResetRequestedBy()
+	_u.mutation.SetRequestedBy(v)
+	return _u
+}
+
+// SetNillableRequestedBy sets the "requested_by" field if the given value is not nil.
+func (_u *OTPUpdate) SetNillableRequestedBy(v *int) *OTPUpdate {
+	if v != nil {
+		_u.SetRequestedBy(*v)
+	}
+	return _u
+}
+
+// AddRequestedBy adds value to the "requested_by" field.
+func (_u *OTPUpdate) AddRequestedBy(v int) *OTPUpdate {
+	_u.mutation.AddRequestedBy(v)
+	return _u
+}
+
+// ClearRequestedBy clears the value of the "requested_by" field.
+func (_u *OTPUpdate) ClearRequestedBy() *OTPUpdate {
+	_u.mutation.ClearRequestedBy()
+	return _u
+}
+
+// SetFirstStep sets the "first_step" field.
+func (_u *OTPUpdate) SetFirstStep(v schematype.OTPFirstStep) *OTPUpdate {
+	_u.mutation.SetFirstStep(v)
+	return _u
+}
+
+// SetNillableFirstStep sets the "first_step" field if the given value is not nil.
+func (_u *OTPUpdate) SetNillableFirstStep(v *schematype.OTPFirstStep) *OTPUpdate {
+	if v != nil {
+		_u.SetFirstStep(*v)
+	}
+	return _u
+}
+
+// ClearFirstStep clears the value of the "first_step" field.
+func (_u *OTPUpdate) ClearFirstStep() *OTPUpdate {
+	_u.mutation.ClearFirstStep()
+	return _u
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (_u *OTPUpdate) SetTrustEpoch(v int32) *OTPUpdate {
+	_u.mutation.ResetTrustEpoch()
+	_u.mutation.SetTrustEpoch(v)
+	return _u
+}
+
+// SetNillableTrustEpoch sets the "trust_epoch" field if the given value is not nil.
+func (_u *OTPUpdate) SetNillableTrustEpoch(v *int32) *OTPUpdate {
+	if v != nil {
+		_u.SetTrustEpoch(*v)
+	}
+	return _u
+}
+
+// AddTrustEpoch adds value to the "trust_epoch" field.
+func (_u *OTPUpdate) AddTrustEpoch(v int32) *OTPUpdate {
+	_u.mutation.AddTrustEpoch(v)
+	return _u
+}
+
+// ClearTrustEpoch clears the value of the "trust_epoch" field.
+func (_u *OTPUpdate) ClearTrustEpoch() *OTPUpdate {
+	_u.mutation.ClearTrustEpoch()
+	return _u
+}
+
 // Mutation returns the OTPMutation object of the builder.
 func (_u *OTPUpdate) Mutation() *OTPMutation {
 	return _u.mutation
@@ -256,6 +398,26 @@ func (_u *OTPUpdate) check() error {
 			return &ValidationError{Name: "max_attempts", err: fmt.Errorf(`ent: validator failed for field "OTP.max_attempts": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.TicketHash(); ok {
+		if err := otp.TicketHashValidator(v); err != nil {
+			return &ValidationError{Name: "ticket_hash", err: fmt.Errorf(`ent: validator failed for field "OTP.ticket_hash": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.OriginHash(); ok {
+		if err := otp.OriginHashValidator(v); err != nil {
+			return &ValidationError{Name: "origin_hash", err: fmt.Errorf(`ent: validator failed for field "OTP.origin_hash": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.FirstStep(); ok {
+		if err := otp.FirstStepValidator(v); err != nil {
+			return &ValidationError{Name: "first_step", err: fmt.Errorf(`ent: validator failed for field "OTP.first_step": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.TrustEpoch(); ok {
+		if err := otp.TrustEpochValidator(v); err != nil {
+			return &ValidationError{Name: "trust_epoch", err: fmt.Errorf(`ent: validator failed for field "OTP.trust_epoch": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -315,6 +477,48 @@ func (_u *OTPUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedMaxAttempts(); ok {
 		_spec.AddField(otp.FieldMaxAttempts, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.TicketHash(); ok {
+		_spec.SetField(otp.FieldTicketHash, field.TypeString, value)
+	}
+	if _u.mutation.TicketHashCleared() {
+		_spec.ClearField(otp.FieldTicketHash, field.TypeString)
+	}
+	if value, ok := _u.mutation.OriginHash(); ok {
+		_spec.SetField(otp.FieldOriginHash, field.TypeString, value)
+	}
+	if _u.mutation.OriginHashCleared() {
+		_spec.ClearField(otp.FieldOriginHash, field.TypeString)
+	}
+	if value, ok := _u.mutation.IsKnownDevice(); ok {
+		_spec.SetField(otp.FieldIsKnownDevice, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.IsLink(); ok {
+		_spec.SetField(otp.FieldIsLink, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.RequestedBy(); ok {
+		_spec.SetField(otp.FieldRequestedBy, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRequestedBy(); ok {
+		_spec.AddField(otp.FieldRequestedBy, field.TypeInt, value)
+	}
+	if _u.mutation.RequestedByCleared() {
+		_spec.ClearField(otp.FieldRequestedBy, field.TypeInt)
+	}
+	if value, ok := _u.mutation.FirstStep(); ok {
+		_spec.SetField(otp.FieldFirstStep, field.TypeEnum, value)
+	}
+	if _u.mutation.FirstStepCleared() {
+		_spec.ClearField(otp.FieldFirstStep, field.TypeEnum)
+	}
+	if value, ok := _u.mutation.TrustEpoch(); ok {
+		_spec.SetField(otp.FieldTrustEpoch, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedTrustEpoch(); ok {
+		_spec.AddField(otp.FieldTrustEpoch, field.TypeInt32, value)
+	}
+	if _u.mutation.TrustEpochCleared() {
+		_spec.ClearField(otp.FieldTrustEpoch, field.TypeInt32)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -490,6 +694,148 @@ func (_u *OTPUpdateOne) AddMaxAttempts(v int32) *OTPUpdateOne {
 	return _u
 }
 
+// SetTicketHash sets the "ticket_hash" field.
+func (_u *OTPUpdateOne) SetTicketHash(v string) *OTPUpdateOne {
+	_u.mutation.SetTicketHash(v)
+	return _u
+}
+
+// SetNillableTicketHash sets the "ticket_hash" field if the given value is not nil.
+func (_u *OTPUpdateOne) SetNillableTicketHash(v *string) *OTPUpdateOne {
+	if v != nil {
+		_u.SetTicketHash(*v)
+	}
+	return _u
+}
+
+// ClearTicketHash clears the value of the "ticket_hash" field.
+func (_u *OTPUpdateOne) ClearTicketHash() *OTPUpdateOne {
+	_u.mutation.ClearTicketHash()
+	return _u
+}
+
+// SetOriginHash sets the "origin_hash" field.
+func (_u *OTPUpdateOne) SetOriginHash(v string) *OTPUpdateOne {
+	_u.mutation.SetOriginHash(v)
+	return _u
+}
+
+// SetNillableOriginHash sets the "origin_hash" field if the given value is not nil.
+func (_u *OTPUpdateOne) SetNillableOriginHash(v *string) *OTPUpdateOne {
+	if v != nil {
+		_u.SetOriginHash(*v)
+	}
+	return _u
+}
+
+// ClearOriginHash clears the value of the "origin_hash" field.
+func (_u *OTPUpdateOne) ClearOriginHash() *OTPUpdateOne {
+	_u.mutation.ClearOriginHash()
+	return _u
+}
+
+// SetIsKnownDevice sets the "is_known_device" field.
+func (_u *OTPUpdateOne) SetIsKnownDevice(v bool) *OTPUpdateOne {
+	_u.mutation.SetIsKnownDevice(v)
+	return _u
+}
+
+// SetNillableIsKnownDevice sets the "is_known_device" field if the given value is not nil.
+func (_u *OTPUpdateOne) SetNillableIsKnownDevice(v *bool) *OTPUpdateOne {
+	if v != nil {
+		_u.SetIsKnownDevice(*v)
+	}
+	return _u
+}
+
+// SetIsLink sets the "is_link" field.
+func (_u *OTPUpdateOne) SetIsLink(v bool) *OTPUpdateOne {
+	_u.mutation.SetIsLink(v)
+	return _u
+}
+
+// SetNillableIsLink sets the "is_link" field if the given value is not nil.
+func (_u *OTPUpdateOne) SetNillableIsLink(v *bool) *OTPUpdateOne {
+	if v != nil {
+		_u.SetIsLink(*v)
+	}
+	return _u
+}
+
+// SetRequestedBy sets the "requested_by" field.
+func (_u *OTPUpdateOne) SetRequestedBy(v int) *OTPUpdateOne {
+	_u.mutation.ResetRequestedBy()
+	_u.mutation.SetRequestedBy(v)
+	return _u
+}
+
+// SetNillableRequestedBy sets the "requested_by" field if the given value is not nil.
+func (_u *OTPUpdateOne) SetNillableRequestedBy(v *int) *OTPUpdateOne {
+	if v != nil {
+		_u.SetRequestedBy(*v)
+	}
+	return _u
+}
+
+// AddRequestedBy adds value to the "requested_by" field.
+func (_u *OTPUpdateOne) AddRequestedBy(v int) *OTPUpdateOne {
+	_u.mutation.AddRequestedBy(v)
+	return _u
+}
+
+// ClearRequestedBy clears the value of the "requested_by" field.
+func (_u *OTPUpdateOne) ClearRequestedBy() *OTPUpdateOne {
+	_u.mutation.ClearRequestedBy()
+	return _u
+}
+
+// SetFirstStep sets the "first_step" field.
+func (_u *OTPUpdateOne) SetFirstStep(v schematype.OTPFirstStep) *OTPUpdateOne {
+	_u.mutation.SetFirstStep(v)
+	return _u
+}
+
+// SetNillableFirstStep sets the "first_step" field if the given value is not nil.
+func (_u *OTPUpdateOne) SetNillableFirstStep(v *schematype.OTPFirstStep) *OTPUpdateOne {
+	if v != nil {
+		_u.SetFirstStep(*v)
+	}
+	return _u
+}
+
+// ClearFirstStep clears the value of the "first_step" field.
+func (_u *OTPUpdateOne) ClearFirstStep() *OTPUpdateOne {
+	_u.mutation.ClearFirstStep()
+	return _u
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (_u *OTPUpdateOne) SetTrustEpoch(v int32) *OTPUpdateOne {
+	_u.mutation.ResetTrustEpoch()
+	_u.mutation.SetTrustEpoch(v)
+	return _u
+}
+
+// SetNillableTrustEpoch sets the "trust_epoch" field if the given value is not nil.
+func (_u *OTPUpdateOne) SetNillableTrustEpoch(v *int32) *OTPUpdateOne {
+	if v != nil {
+		_u.SetTrustEpoch(*v)
+	}
+	return _u
+}
+
+// AddTrustEpoch adds value to the "trust_epoch" field.
+func (_u *OTPUpdateOne) AddTrustEpoch(v int32) *OTPUpdateOne {
+	_u.mutation.AddTrustEpoch(v)
+	return _u
+}
+
+// ClearTrustEpoch clears the value of the "trust_epoch" field.
+func (_u *OTPUpdateOne) ClearTrustEpoch() *OTPUpdateOne {
+	_u.mutation.ClearTrustEpoch()
+	return _u
+}
+
 // Mutation returns the OTPMutation object of the builder.
 func (_u *OTPUpdateOne) Mutation() *OTPMutation {
 	return _u.mutation
@@ -577,6 +923,26 @@ func (_u *OTPUpdateOne) check() error {
 			return &ValidationError{Name: "max_attempts", err: fmt.Errorf(`ent: validator failed for field "OTP.max_attempts": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.TicketHash(); ok {
+		if err := otp.TicketHashValidator(v); err != nil {
+			return &ValidationError{Name: "ticket_hash", err: fmt.Errorf(`ent: validator failed for field "OTP.ticket_hash": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.OriginHash(); ok {
+		if err := otp.OriginHashValidator(v); err != nil {
+			return &ValidationError{Name: "origin_hash", err: fmt.Errorf(`ent: validator failed for field "OTP.origin_hash": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.FirstStep(); ok {
+		if err := otp.FirstStepValidator(v); err != nil {
+			return &ValidationError{Name: "first_step", err: fmt.Errorf(`ent: validator failed for field "OTP.first_step": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.TrustEpoch(); ok {
+		if err := otp.TrustEpochValidator(v); err != nil {
+			return &ValidationError{Name: "trust_epoch", err: fmt.Errorf(`ent: validator failed for field "OTP.trust_epoch": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -653,6 +1019,48 @@ func (_u *OTPUpdateOne) sqlSave(ctx context.Context) (_node *OTP, err error) {
 	}
 	if value, ok := _u.mutation.AddedMaxAttempts(); ok {
 		_spec.AddField(otp.FieldMaxAttempts, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.TicketHash(); ok {
+		_spec.SetField(otp.FieldTicketHash, field.TypeString, value)
+	}
+	if _u.mutation.TicketHashCleared() {
+		_spec.ClearField(otp.FieldTicketHash, field.TypeString)
+	}
+	if value, ok := _u.mutation.OriginHash(); ok {
+		_spec.SetField(otp.FieldOriginHash, field.TypeString, value)
+	}
+	if _u.mutation.OriginHashCleared() {
+		_spec.ClearField(otp.FieldOriginHash, field.TypeString)
+	}
+	if value, ok := _u.mutation.IsKnownDevice(); ok {
+		_spec.SetField(otp.FieldIsKnownDevice, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.IsLink(); ok {
+		_spec.SetField(otp.FieldIsLink, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.RequestedBy(); ok {
+		_spec.SetField(otp.FieldRequestedBy, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRequestedBy(); ok {
+		_spec.AddField(otp.FieldRequestedBy, field.TypeInt, value)
+	}
+	if _u.mutation.RequestedByCleared() {
+		_spec.ClearField(otp.FieldRequestedBy, field.TypeInt)
+	}
+	if value, ok := _u.mutation.FirstStep(); ok {
+		_spec.SetField(otp.FieldFirstStep, field.TypeEnum, value)
+	}
+	if _u.mutation.FirstStepCleared() {
+		_spec.ClearField(otp.FieldFirstStep, field.TypeEnum)
+	}
+	if value, ok := _u.mutation.TrustEpoch(); ok {
+		_spec.SetField(otp.FieldTrustEpoch, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedTrustEpoch(); ok {
+		_spec.AddField(otp.FieldTrustEpoch, field.TypeInt32, value)
+	}
+	if _u.mutation.TrustEpochCleared() {
+		_spec.ClearField(otp.FieldTrustEpoch, field.TypeInt32)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &OTP{config: _u.config}

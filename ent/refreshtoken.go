@@ -36,6 +36,10 @@ type RefreshToken struct {
 	ReplacedByTokenHash *string `json:"-"`
 	// How often the token was presented again in the grace interval after its rotation.
 	GraceUses int32 `json:"grace_uses,omitempty"`
+	// The device: what one sign-in gave has one value, and ends together; null for what has none.
+	Family *string `json:"family,omitempty"`
+	// With the token and a key, what its successor is derived from; erased after the grace.
+	SuccessorSalt *string `json:"-"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the RefreshTokenQuery when eager-loading is set.
 	Edges        RefreshTokenEdges `json:"edges"`
@@ -71,7 +75,7 @@ func (*RefreshToken) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case refreshtoken.FieldID, refreshtoken.FieldUserID, refreshtoken.FieldGraceUses:
 			values[i] = new(sql.NullInt64)
-		case refreshtoken.FieldTokenHash, refreshtoken.FieldReplacedByTokenHash:
+		case refreshtoken.FieldTokenHash, refreshtoken.FieldReplacedByTokenHash, refreshtoken.FieldFamily, refreshtoken.FieldSuccessorSalt:
 			values[i] = new(sql.NullString)
 		case refreshtoken.FieldCreatedAt, refreshtoken.FieldUpdatedAt, refreshtoken.FieldExpiresAt, refreshtoken.FieldRevokedAt:
 			values[i] = new(sql.NullTime)
@@ -152,6 +156,20 @@ func (_m *RefreshToken) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.GraceUses = int32(value.Int64)
 			}
+		case refreshtoken.FieldFamily:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field family", values[i])
+			} else if value.Valid {
+				_m.Family = new(string)
+				*_m.Family = value.String
+			}
+		case refreshtoken.FieldSuccessorSalt:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field successor_salt", values[i])
+			} else if value.Valid {
+				_m.SuccessorSalt = new(string)
+				*_m.SuccessorSalt = value.String
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -219,6 +237,13 @@ func (_m *RefreshToken) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("grace_uses=")
 	builder.WriteString(fmt.Sprintf("%v", _m.GraceUses))
+	builder.WriteString(", ")
+	if v := _m.Family; v != nil {
+		builder.WriteString("family=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("successor_salt=<sensitive>")
 	builder.WriteByte(')')
 	return builder.String()
 }

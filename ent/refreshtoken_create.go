@@ -125,6 +125,34 @@ func (_c *RefreshTokenCreate) SetNillableGraceUses(v *int32) *RefreshTokenCreate
 	return _c
 }
 
+// SetFamily sets the "family" field.
+func (_c *RefreshTokenCreate) SetFamily(v string) *RefreshTokenCreate {
+	_c.mutation.SetFamily(v)
+	return _c
+}
+
+// SetNillableFamily sets the "family" field if the given value is not nil.
+func (_c *RefreshTokenCreate) SetNillableFamily(v *string) *RefreshTokenCreate {
+	if v != nil {
+		_c.SetFamily(*v)
+	}
+	return _c
+}
+
+// SetSuccessorSalt sets the "successor_salt" field.
+func (_c *RefreshTokenCreate) SetSuccessorSalt(v string) *RefreshTokenCreate {
+	_c.mutation.SetSuccessorSalt(v)
+	return _c
+}
+
+// SetNillableSuccessorSalt sets the "successor_salt" field if the given value is not nil.
+func (_c *RefreshTokenCreate) SetNillableSuccessorSalt(v *string) *RefreshTokenCreate {
+	if v != nil {
+		_c.SetSuccessorSalt(*v)
+	}
+	return _c
+}
+
 // SetUser sets the "user" edge to the User entity.
 func (_c *RefreshTokenCreate) SetUser(v *User) *RefreshTokenCreate {
 	return _c.SetUserID(v.ID)
@@ -230,6 +258,16 @@ func (_c *RefreshTokenCreate) check() error {
 			return &ValidationError{Name: "grace_uses", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.grace_uses": %w`, err)}
 		}
 	}
+	if v, ok := _c.mutation.Family(); ok {
+		if err := refreshtoken.FamilyValidator(v); err != nil {
+			return &ValidationError{Name: "family", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.family": %w`, err)}
+		}
+	}
+	if v, ok := _c.mutation.SuccessorSalt(); ok {
+		if err := refreshtoken.SuccessorSaltValidator(v); err != nil {
+			return &ValidationError{Name: "successor_salt", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.successor_salt": %w`, err)}
+		}
+	}
 	if len(_c.mutation.UserIDs()) == 0 {
 		return &ValidationError{Name: "user", err: errors.New(`ent: missing required edge "RefreshToken.user"`)}
 	}
@@ -291,6 +329,14 @@ func (_c *RefreshTokenCreate) createSpec() (*RefreshToken, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.GraceUses(); ok {
 		_spec.SetField(refreshtoken.FieldGraceUses, field.TypeInt32, value)
 		_node.GraceUses = value
+	}
+	if value, ok := _c.mutation.Family(); ok {
+		_spec.SetField(refreshtoken.FieldFamily, field.TypeString, value)
+		_node.Family = &value
+	}
+	if value, ok := _c.mutation.SuccessorSalt(); ok {
+		_spec.SetField(refreshtoken.FieldSuccessorSalt, field.TypeString, value)
+		_node.SuccessorSalt = &value
 	}
 	if nodes := _c.mutation.UserIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -475,6 +521,42 @@ func (u *RefreshTokenUpsert) AddGraceUses(v int32) *RefreshTokenUpsert {
 	return u
 }
 
+// SetFamily sets the "family" field.
+func (u *RefreshTokenUpsert) SetFamily(v string) *RefreshTokenUpsert {
+	u.Set(refreshtoken.FieldFamily, v)
+	return u
+}
+
+// UpdateFamily sets the "family" field to the value that was provided on create.
+func (u *RefreshTokenUpsert) UpdateFamily() *RefreshTokenUpsert {
+	u.SetExcluded(refreshtoken.FieldFamily)
+	return u
+}
+
+// ClearFamily clears the value of the "family" field.
+func (u *RefreshTokenUpsert) ClearFamily() *RefreshTokenUpsert {
+	u.SetNull(refreshtoken.FieldFamily)
+	return u
+}
+
+// SetSuccessorSalt sets the "successor_salt" field.
+func (u *RefreshTokenUpsert) SetSuccessorSalt(v string) *RefreshTokenUpsert {
+	u.Set(refreshtoken.FieldSuccessorSalt, v)
+	return u
+}
+
+// UpdateSuccessorSalt sets the "successor_salt" field to the value that was provided on create.
+func (u *RefreshTokenUpsert) UpdateSuccessorSalt() *RefreshTokenUpsert {
+	u.SetExcluded(refreshtoken.FieldSuccessorSalt)
+	return u
+}
+
+// ClearSuccessorSalt clears the value of the "successor_salt" field.
+func (u *RefreshTokenUpsert) ClearSuccessorSalt() *RefreshTokenUpsert {
+	u.SetNull(refreshtoken.FieldSuccessorSalt)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create.
 // Using this option is equivalent to using:
 //
@@ -650,6 +732,48 @@ func (u *RefreshTokenUpsertOne) AddGraceUses(v int32) *RefreshTokenUpsertOne {
 func (u *RefreshTokenUpsertOne) UpdateGraceUses() *RefreshTokenUpsertOne {
 	return u.Update(func(s *RefreshTokenUpsert) {
 		s.UpdateGraceUses()
+	})
+}
+
+// SetFamily sets the "family" field.
+func (u *RefreshTokenUpsertOne) SetFamily(v string) *RefreshTokenUpsertOne {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.SetFamily(v)
+	})
+}
+
+// UpdateFamily sets the "family" field to the value that was provided on create.
+func (u *RefreshTokenUpsertOne) UpdateFamily() *RefreshTokenUpsertOne {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.UpdateFamily()
+	})
+}
+
+// ClearFamily clears the value of the "family" field.
+func (u *RefreshTokenUpsertOne) ClearFamily() *RefreshTokenUpsertOne {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.ClearFamily()
+	})
+}
+
+// SetSuccessorSalt sets the "successor_salt" field.
+func (u *RefreshTokenUpsertOne) SetSuccessorSalt(v string) *RefreshTokenUpsertOne {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.SetSuccessorSalt(v)
+	})
+}
+
+// UpdateSuccessorSalt sets the "successor_salt" field to the value that was provided on create.
+func (u *RefreshTokenUpsertOne) UpdateSuccessorSalt() *RefreshTokenUpsertOne {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.UpdateSuccessorSalt()
+	})
+}
+
+// ClearSuccessorSalt clears the value of the "successor_salt" field.
+func (u *RefreshTokenUpsertOne) ClearSuccessorSalt() *RefreshTokenUpsertOne {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.ClearSuccessorSalt()
 	})
 }
 
@@ -994,6 +1118,48 @@ func (u *RefreshTokenUpsertBulk) AddGraceUses(v int32) *RefreshTokenUpsertBulk {
 func (u *RefreshTokenUpsertBulk) UpdateGraceUses() *RefreshTokenUpsertBulk {
 	return u.Update(func(s *RefreshTokenUpsert) {
 		s.UpdateGraceUses()
+	})
+}
+
+// SetFamily sets the "family" field.
+func (u *RefreshTokenUpsertBulk) SetFamily(v string) *RefreshTokenUpsertBulk {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.SetFamily(v)
+	})
+}
+
+// UpdateFamily sets the "family" field to the value that was provided on create.
+func (u *RefreshTokenUpsertBulk) UpdateFamily() *RefreshTokenUpsertBulk {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.UpdateFamily()
+	})
+}
+
+// ClearFamily clears the value of the "family" field.
+func (u *RefreshTokenUpsertBulk) ClearFamily() *RefreshTokenUpsertBulk {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.ClearFamily()
+	})
+}
+
+// SetSuccessorSalt sets the "successor_salt" field.
+func (u *RefreshTokenUpsertBulk) SetSuccessorSalt(v string) *RefreshTokenUpsertBulk {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.SetSuccessorSalt(v)
+	})
+}
+
+// UpdateSuccessorSalt sets the "successor_salt" field to the value that was provided on create.
+func (u *RefreshTokenUpsertBulk) UpdateSuccessorSalt() *RefreshTokenUpsertBulk {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.UpdateSuccessorSalt()
+	})
+}
+
+// ClearSuccessorSalt clears the value of the "successor_salt" field.
+func (u *RefreshTokenUpsertBulk) ClearSuccessorSalt() *RefreshTokenUpsertBulk {
+	return u.Update(func(s *RefreshTokenUpsert) {
+		s.ClearSuccessorSalt()
 	})
 }
 

@@ -153,6 +153,46 @@ func (_u *RefreshTokenUpdate) AddGraceUses(v int32) *RefreshTokenUpdate {
 	return _u
 }
 
+// SetFamily sets the "family" field.
+func (_u *RefreshTokenUpdate) SetFamily(v string) *RefreshTokenUpdate {
+	_u.mutation.SetFamily(v)
+	return _u
+}
+
+// SetNillableFamily sets the "family" field if the given value is not nil.
+func (_u *RefreshTokenUpdate) SetNillableFamily(v *string) *RefreshTokenUpdate {
+	if v != nil {
+		_u.SetFamily(*v)
+	}
+	return _u
+}
+
+// ClearFamily clears the value of the "family" field.
+func (_u *RefreshTokenUpdate) ClearFamily() *RefreshTokenUpdate {
+	_u.mutation.ClearFamily()
+	return _u
+}
+
+// SetSuccessorSalt sets the "successor_salt" field.
+func (_u *RefreshTokenUpdate) SetSuccessorSalt(v string) *RefreshTokenUpdate {
+	_u.mutation.SetSuccessorSalt(v)
+	return _u
+}
+
+// SetNillableSuccessorSalt sets the "successor_salt" field if the given value is not nil.
+func (_u *RefreshTokenUpdate) SetNillableSuccessorSalt(v *string) *RefreshTokenUpdate {
+	if v != nil {
+		_u.SetSuccessorSalt(*v)
+	}
+	return _u
+}
+
+// ClearSuccessorSalt clears the value of the "successor_salt" field.
+func (_u *RefreshTokenUpdate) ClearSuccessorSalt() *RefreshTokenUpdate {
+	_u.mutation.ClearSuccessorSalt()
+	return _u
+}
+
 // SetUser sets the "user" edge to the User entity.
 func (_u *RefreshTokenUpdate) SetUser(v *User) *RefreshTokenUpdate {
 	return _u.SetUserID(v.ID)
@@ -228,6 +268,16 @@ func (_u *RefreshTokenUpdate) check() error {
 			return &ValidationError{Name: "grace_uses", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.grace_uses": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Family(); ok {
+		if err := refreshtoken.FamilyValidator(v); err != nil {
+			return &ValidationError{Name: "family", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.family": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.SuccessorSalt(); ok {
+		if err := refreshtoken.SuccessorSaltValidator(v); err != nil {
+			return &ValidationError{Name: "successor_salt", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.successor_salt": %w`, err)}
+		}
+	}
 	if _u.mutation.UserCleared() && len(_u.mutation.UserIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "RefreshToken.user"`)
 	}
@@ -281,6 +331,18 @@ func (_u *RefreshTokenUpdate) sqlSave(ctx context.Context) (_node int, err error
 	}
 	if value, ok := _u.mutation.AddedGraceUses(); ok {
 		_spec.AddField(refreshtoken.FieldGraceUses, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.Family(); ok {
+		_spec.SetField(refreshtoken.FieldFamily, field.TypeString, value)
+	}
+	if _u.mutation.FamilyCleared() {
+		_spec.ClearField(refreshtoken.FieldFamily, field.TypeString)
+	}
+	if value, ok := _u.mutation.SuccessorSalt(); ok {
+		_spec.SetField(refreshtoken.FieldSuccessorSalt, field.TypeString, value)
+	}
+	if _u.mutation.SuccessorSaltCleared() {
+		_spec.ClearField(refreshtoken.FieldSuccessorSalt, field.TypeString)
 	}
 	if _u.mutation.UserCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -456,6 +518,46 @@ func (_u *RefreshTokenUpdateOne) AddGraceUses(v int32) *RefreshTokenUpdateOne {
 	return _u
 }
 
+// SetFamily sets the "family" field.
+func (_u *RefreshTokenUpdateOne) SetFamily(v string) *RefreshTokenUpdateOne {
+	_u.mutation.SetFamily(v)
+	return _u
+}
+
+// SetNillableFamily sets the "family" field if the given value is not nil.
+func (_u *RefreshTokenUpdateOne) SetNillableFamily(v *string) *RefreshTokenUpdateOne {
+	if v != nil {
+		_u.SetFamily(*v)
+	}
+	return _u
+}
+
+// ClearFamily clears the value of the "family" field.
+func (_u *RefreshTokenUpdateOne) ClearFamily() *RefreshTokenUpdateOne {
+	_u.mutation.ClearFamily()
+	return _u
+}
+
+// SetSuccessorSalt sets the "successor_salt" field.
+func (_u *RefreshTokenUpdateOne) SetSuccessorSalt(v string) *RefreshTokenUpdateOne {
+	_u.mutation.SetSuccessorSalt(v)
+	return _u
+}
+
+// SetNillableSuccessorSalt sets the "successor_salt" field if the given value is not nil.
+func (_u *RefreshTokenUpdateOne) SetNillableSuccessorSalt(v *string) *RefreshTokenUpdateOne {
+	if v != nil {
+		_u.SetSuccessorSalt(*v)
+	}
+	return _u
+}
+
+// ClearSuccessorSalt clears the value of the "successor_salt" field.
+func (_u *RefreshTokenUpdateOne) ClearSuccessorSalt() *RefreshTokenUpdateOne {
+	_u.mutation.ClearSuccessorSalt()
+	return _u
+}
+
 // SetUser sets the "user" edge to the User entity.
 func (_u *RefreshTokenUpdateOne) SetUser(v *User) *RefreshTokenUpdateOne {
 	return _u.SetUserID(v.ID)
@@ -544,6 +646,16 @@ func (_u *RefreshTokenUpdateOne) check() error {
 			return &ValidationError{Name: "grace_uses", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.grace_uses": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Family(); ok {
+		if err := refreshtoken.FamilyValidator(v); err != nil {
+			return &ValidationError{Name: "family", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.family": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.SuccessorSalt(); ok {
+		if err := refreshtoken.SuccessorSaltValidator(v); err != nil {
+			return &ValidationError{Name: "successor_salt", err: fmt.Errorf(`ent: validator failed for field "RefreshToken.successor_salt": %w`, err)}
+		}
+	}
 	if _u.mutation.UserCleared() && len(_u.mutation.UserIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "RefreshToken.user"`)
 	}
@@ -614,6 +726,18 @@ func (_u *RefreshTokenUpdateOne) sqlSave(ctx context.Context) (_node *RefreshTok
 	}
 	if value, ok := _u.mutation.AddedGraceUses(); ok {
 		_spec.AddField(refreshtoken.FieldGraceUses, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.Family(); ok {
+		_spec.SetField(refreshtoken.FieldFamily, field.TypeString, value)
+	}
+	if _u.mutation.FamilyCleared() {
+		_spec.ClearField(refreshtoken.FieldFamily, field.TypeString)
+	}
+	if value, ok := _u.mutation.SuccessorSalt(); ok {
+		_spec.SetField(refreshtoken.FieldSuccessorSalt, field.TypeString, value)
+	}
+	if _u.mutation.SuccessorSaltCleared() {
+		_spec.ClearField(refreshtoken.FieldSuccessorSalt, field.TypeString)
 	}
 	if _u.mutation.UserCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -36,6 +36,12 @@ type Session struct {
 	LastUsedAt time.Time `json:"last_used_at,omitempty"`
 	// ExpiresAt holds the value of the "expires_at" field.
 	ExpiresAt time.Time `json:"expires_at,omitempty"`
+	// The device: what one sign-in gave has one value, and ends together; null for what has none.
+	Family *string `json:"family,omitempty"`
+	// The user's trust_epoch when the session began, which makes the device a known one; null for none.
+	TrustEpoch *int32 `json:"trust_epoch,omitempty"`
+	// Failures in a row of this device, which strangers cannot use up.
+	DeviceFailures int32 `json:"device_failures,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the SessionQuery when eager-loading is set.
 	Edges        SessionEdges `json:"edges"`
@@ -69,9 +75,9 @@ func (*Session) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case session.FieldIsActive:
 			values[i] = new(sql.NullBool)
-		case session.FieldID, session.FieldUserID:
+		case session.FieldID, session.FieldUserID, session.FieldTrustEpoch, session.FieldDeviceFailures:
 			values[i] = new(sql.NullInt64)
-		case session.FieldTokenHash, session.FieldIP, session.FieldUserAgent:
+		case session.FieldTokenHash, session.FieldIP, session.FieldUserAgent, session.FieldFamily:
 			values[i] = new(sql.NullString)
 		case session.FieldCreatedAt, session.FieldUpdatedAt, session.FieldLastUsedAt, session.FieldExpiresAt:
 			values[i] = new(sql.NullTime)
@@ -152,6 +158,26 @@ func (_m *Session) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.ExpiresAt = value.Time
 			}
+		case session.FieldFamily:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field family", values[i])
+			} else if value.Valid {
+				_m.Family = new(string)
+				*_m.Family = value.String
+			}
+		case session.FieldTrustEpoch:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field trust_epoch", values[i])
+			} else if value.Valid {
+				_m.TrustEpoch = new(int32)
+				*_m.TrustEpoch = int32(value.Int64)
+			}
+		case session.FieldDeviceFailures:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field device_failures", values[i])
+			} else if value.Valid {
+				_m.DeviceFailures = int32(value.Int64)
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -222,6 +248,19 @@ func (_m *Session) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("expires_at=")
 	builder.WriteString(_m.ExpiresAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	if v := _m.Family; v != nil {
+		builder.WriteString("family=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.TrustEpoch; v != nil {
+		builder.WriteString("trust_epoch=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("device_failures=")
+	builder.WriteString(fmt.Sprintf("%v", _m.DeviceFailures))
 	builder.WriteByte(')')
 	return builder.String()
 }

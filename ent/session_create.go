@@ -125,6 +125,48 @@ func (_c *SessionCreate) SetExpiresAt(v time.Time) *SessionCreate {
 	return _c
 }
 
+// SetFamily sets the "family" field.
+func (_c *SessionCreate) SetFamily(v string) *SessionCreate {
+	_c.mutation.SetFamily(v)
+	return _c
+}
+
+// SetNillableFamily sets the "family" field if the given value is not nil.
+func (_c *SessionCreate) SetNillableFamily(v *string) *SessionCreate {
+	if v != nil {
+		_c.SetFamily(*v)
+	}
+	return _c
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (_c *SessionCreate) SetTrustEpoch(v int32) *SessionCreate {
+	_c.mutation.SetTrustEpoch(v)
+	return _c
+}
+
+// SetNillableTrustEpoch sets the "trust_epoch" field if the given value is not nil.
+func (_c *SessionCreate) SetNillableTrustEpoch(v *int32) *SessionCreate {
+	if v != nil {
+		_c.SetTrustEpoch(*v)
+	}
+	return _c
+}
+
+// SetDeviceFailures sets the "device_failures" field.
+func (_c *SessionCreate) SetDeviceFailures(v int32) *SessionCreate {
+	_c.mutation.SetDeviceFailures(v)
+	return _c
+}
+
+// SetNillableDeviceFailures sets the "device_failures" field if the given value is not nil.
+func (_c *SessionCreate) SetNillableDeviceFailures(v *int32) *SessionCreate {
+	if v != nil {
+		_c.SetDeviceFailures(*v)
+	}
+	return _c
+}
+
 // SetUser sets the "user" edge to the User entity.
 func (_c *SessionCreate) SetUser(v *User) *SessionCreate {
 	return _c.SetUserID(v.ID)
@@ -192,6 +234,10 @@ func (_c *SessionCreate) defaults() error {
 		v := session.DefaultLastUsedAt()
 		_c.mutation.SetLastUsedAt(v)
 	}
+	if _, ok := _c.mutation.DeviceFailures(); !ok {
+		v := session.DefaultDeviceFailures
+		_c.mutation.SetDeviceFailures(v)
+	}
 	return nil
 }
 
@@ -232,6 +278,24 @@ func (_c *SessionCreate) check() error {
 	}
 	if _, ok := _c.mutation.ExpiresAt(); !ok {
 		return &ValidationError{Name: "expires_at", err: errors.New(`ent: missing required field "Session.expires_at"`)}
+	}
+	if v, ok := _c.mutation.Family(); ok {
+		if err := session.FamilyValidator(v); err != nil {
+			return &ValidationError{Name: "family", err: fmt.Errorf(`ent: validator failed for field "Session.family": %w`, err)}
+		}
+	}
+	if v, ok := _c.mutation.TrustEpoch(); ok {
+		if err := session.TrustEpochValidator(v); err != nil {
+			return &ValidationError{Name: "trust_epoch", err: fmt.Errorf(`ent: validator failed for field "Session.trust_epoch": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.DeviceFailures(); !ok {
+		return &ValidationError{Name: "device_failures", err: errors.New(`ent: missing required field "Session.device_failures"`)}
+	}
+	if v, ok := _c.mutation.DeviceFailures(); ok {
+		if err := session.DeviceFailuresValidator(v); err != nil {
+			return &ValidationError{Name: "device_failures", err: fmt.Errorf(`ent: validator failed for field "Session.device_failures": %w`, err)}
+		}
 	}
 	if len(_c.mutation.UserIDs()) == 0 {
 		return &ValidationError{Name: "user", err: errors.New(`ent: missing required edge "Session.user"`)}
@@ -294,6 +358,18 @@ func (_c *SessionCreate) createSpec() (*Session, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ExpiresAt(); ok {
 		_spec.SetField(session.FieldExpiresAt, field.TypeTime, value)
 		_node.ExpiresAt = value
+	}
+	if value, ok := _c.mutation.Family(); ok {
+		_spec.SetField(session.FieldFamily, field.TypeString, value)
+		_node.Family = &value
+	}
+	if value, ok := _c.mutation.TrustEpoch(); ok {
+		_spec.SetField(session.FieldTrustEpoch, field.TypeInt32, value)
+		_node.TrustEpoch = &value
+	}
+	if value, ok := _c.mutation.DeviceFailures(); ok {
+		_spec.SetField(session.FieldDeviceFailures, field.TypeInt32, value)
+		_node.DeviceFailures = value
 	}
 	if nodes := _c.mutation.UserIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -472,6 +548,66 @@ func (u *SessionUpsert) UpdateExpiresAt() *SessionUpsert {
 	return u
 }
 
+// SetFamily sets the "family" field.
+func (u *SessionUpsert) SetFamily(v string) *SessionUpsert {
+	u.Set(session.FieldFamily, v)
+	return u
+}
+
+// UpdateFamily sets the "family" field to the value that was provided on create.
+func (u *SessionUpsert) UpdateFamily() *SessionUpsert {
+	u.SetExcluded(session.FieldFamily)
+	return u
+}
+
+// ClearFamily clears the value of the "family" field.
+func (u *SessionUpsert) ClearFamily() *SessionUpsert {
+	u.SetNull(session.FieldFamily)
+	return u
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (u *SessionUpsert) SetTrustEpoch(v int32) *SessionUpsert {
+	u.Set(session.FieldTrustEpoch, v)
+	return u
+}
+
+// UpdateTrustEpoch sets the "trust_epoch" field to the value that was provided on create.
+func (u *SessionUpsert) UpdateTrustEpoch() *SessionUpsert {
+	u.SetExcluded(session.FieldTrustEpoch)
+	return u
+}
+
+// AddTrustEpoch adds v to the "trust_epoch" field.
+func (u *SessionUpsert) AddTrustEpoch(v int32) *SessionUpsert {
+	u.Add(session.FieldTrustEpoch, v)
+	return u
+}
+
+// ClearTrustEpoch clears the value of the "trust_epoch" field.
+func (u *SessionUpsert) ClearTrustEpoch() *SessionUpsert {
+	u.SetNull(session.FieldTrustEpoch)
+	return u
+}
+
+// SetDeviceFailures sets the "device_failures" field.
+func (u *SessionUpsert) SetDeviceFailures(v int32) *SessionUpsert {
+	u.Set(session.FieldDeviceFailures, v)
+	return u
+}
+
+// UpdateDeviceFailures sets the "device_failures" field to the value that was provided on create.
+func (u *SessionUpsert) UpdateDeviceFailures() *SessionUpsert {
+	u.SetExcluded(session.FieldDeviceFailures)
+	return u
+}
+
+// AddDeviceFailures adds v to the "device_failures" field.
+func (u *SessionUpsert) AddDeviceFailures(v int32) *SessionUpsert {
+	u.Add(session.FieldDeviceFailures, v)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create.
 // Using this option is equivalent to using:
 //
@@ -640,6 +776,76 @@ func (u *SessionUpsertOne) SetExpiresAt(v time.Time) *SessionUpsertOne {
 func (u *SessionUpsertOne) UpdateExpiresAt() *SessionUpsertOne {
 	return u.Update(func(s *SessionUpsert) {
 		s.UpdateExpiresAt()
+	})
+}
+
+// SetFamily sets the "family" field.
+func (u *SessionUpsertOne) SetFamily(v string) *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetFamily(v)
+	})
+}
+
+// UpdateFamily sets the "family" field to the value that was provided on create.
+func (u *SessionUpsertOne) UpdateFamily() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateFamily()
+	})
+}
+
+// ClearFamily clears the value of the "family" field.
+func (u *SessionUpsertOne) ClearFamily() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearFamily()
+	})
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (u *SessionUpsertOne) SetTrustEpoch(v int32) *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetTrustEpoch(v)
+	})
+}
+
+// AddTrustEpoch adds v to the "trust_epoch" field.
+func (u *SessionUpsertOne) AddTrustEpoch(v int32) *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.AddTrustEpoch(v)
+	})
+}
+
+// UpdateTrustEpoch sets the "trust_epoch" field to the value that was provided on create.
+func (u *SessionUpsertOne) UpdateTrustEpoch() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateTrustEpoch()
+	})
+}
+
+// ClearTrustEpoch clears the value of the "trust_epoch" field.
+func (u *SessionUpsertOne) ClearTrustEpoch() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearTrustEpoch()
+	})
+}
+
+// SetDeviceFailures sets the "device_failures" field.
+func (u *SessionUpsertOne) SetDeviceFailures(v int32) *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetDeviceFailures(v)
+	})
+}
+
+// AddDeviceFailures adds v to the "device_failures" field.
+func (u *SessionUpsertOne) AddDeviceFailures(v int32) *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.AddDeviceFailures(v)
+	})
+}
+
+// UpdateDeviceFailures sets the "device_failures" field to the value that was provided on create.
+func (u *SessionUpsertOne) UpdateDeviceFailures() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateDeviceFailures()
 	})
 }
 
@@ -977,6 +1183,76 @@ func (u *SessionUpsertBulk) SetExpiresAt(v time.Time) *SessionUpsertBulk {
 func (u *SessionUpsertBulk) UpdateExpiresAt() *SessionUpsertBulk {
 	return u.Update(func(s *SessionUpsert) {
 		s.UpdateExpiresAt()
+	})
+}
+
+// SetFamily sets the "family" field.
+func (u *SessionUpsertBulk) SetFamily(v string) *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetFamily(v)
+	})
+}
+
+// UpdateFamily sets the "family" field to the value that was provided on create.
+func (u *SessionUpsertBulk) UpdateFamily() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateFamily()
+	})
+}
+
+// ClearFamily clears the value of the "family" field.
+func (u *SessionUpsertBulk) ClearFamily() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearFamily()
+	})
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (u *SessionUpsertBulk) SetTrustEpoch(v int32) *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetTrustEpoch(v)
+	})
+}
+
+// AddTrustEpoch adds v to the "trust_epoch" field.
+func (u *SessionUpsertBulk) AddTrustEpoch(v int32) *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.AddTrustEpoch(v)
+	})
+}
+
+// UpdateTrustEpoch sets the "trust_epoch" field to the value that was provided on create.
+func (u *SessionUpsertBulk) UpdateTrustEpoch() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateTrustEpoch()
+	})
+}
+
+// ClearTrustEpoch clears the value of the "trust_epoch" field.
+func (u *SessionUpsertBulk) ClearTrustEpoch() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearTrustEpoch()
+	})
+}
+
+// SetDeviceFailures sets the "device_failures" field.
+func (u *SessionUpsertBulk) SetDeviceFailures(v int32) *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetDeviceFailures(v)
+	})
+}
+
+// AddDeviceFailures adds v to the "device_failures" field.
+func (u *SessionUpsertBulk) AddDeviceFailures(v int32) *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.AddDeviceFailures(v)
+	})
+}
+
+// UpdateDeviceFailures sets the "device_failures" field to the value that was provided on create.
+func (u *SessionUpsertBulk) UpdateDeviceFailures() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateDeviceFailures()
 	})
 }
 

@@ -146,6 +146,74 @@ func (_u *SessionUpdate) SetNillableExpiresAt(v *time.Time) *SessionUpdate {
 	return _u
 }
 
+// SetFamily sets the "family" field.
+func (_u *SessionUpdate) SetFamily(v string) *SessionUpdate {
+	_u.mutation.SetFamily(v)
+	return _u
+}
+
+// SetNillableFamily sets the "family" field if the given value is not nil.
+func (_u *SessionUpdate) SetNillableFamily(v *string) *SessionUpdate {
+	if v != nil {
+		_u.SetFamily(*v)
+	}
+	return _u
+}
+
+// ClearFamily clears the value of the "family" field.
+func (_u *SessionUpdate) ClearFamily() *SessionUpdate {
+	_u.mutation.ClearFamily()
+	return _u
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (_u *SessionUpdate) SetTrustEpoch(v int32) *SessionUpdate {
+	_u.mutation.ResetTrustEpoch()
+	_u.mutation.SetTrustEpoch(v)
+	return _u
+}
+
+// SetNillableTrustEpoch sets the "trust_epoch" field if the given value is not nil.
+func (_u *SessionUpdate) SetNillableTrustEpoch(v *int32) *SessionUpdate {
+	if v != nil {
+		_u.SetTrustEpoch(*v)
+	}
+	return _u
+}
+
+// AddTrustEpoch adds value to the "trust_epoch" field.
+func (_u *SessionUpdate) AddTrustEpoch(v int32) *SessionUpdate {
+	_u.mutation.AddTrustEpoch(v)
+	return _u
+}
+
+// ClearTrustEpoch clears the value of the "trust_epoch" field.
+func (_u *SessionUpdate) ClearTrustEpoch() *SessionUpdate {
+	_u.mutation.ClearTrustEpoch()
+	return _u
+}
+
+// SetDeviceFailures sets the "device_failures" field.
+func (_u *SessionUpdate) SetDeviceFailures(v int32) *SessionUpdate {
+	_u.mutation.ResetDeviceFailures()
+	_u.mutation.SetDeviceFailures(v)
+	return _u
+}
+
+// SetNillableDeviceFailures sets the "device_failures" field if the given value is not nil.
+func (_u *SessionUpdate) SetNillableDeviceFailures(v *int32) *SessionUpdate {
+	if v != nil {
+		_u.SetDeviceFailures(*v)
+	}
+	return _u
+}
+
+// AddDeviceFailures adds value to the "device_failures" field.
+func (_u *SessionUpdate) AddDeviceFailures(v int32) *SessionUpdate {
+	_u.mutation.AddDeviceFailures(v)
+	return _u
+}
+
 // SetUser sets the "user" edge to the User entity.
 func (_u *SessionUpdate) SetUser(v *User) *SessionUpdate {
 	return _u.SetUserID(v.ID)
@@ -221,6 +289,21 @@ func (_u *SessionUpdate) check() error {
 			return &ValidationError{Name: "user_agent", err: fmt.Errorf(`ent: validator failed for field "Session.user_agent": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Family(); ok {
+		if err := session.FamilyValidator(v); err != nil {
+			return &ValidationError{Name: "family", err: fmt.Errorf(`ent: validator failed for field "Session.family": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.TrustEpoch(); ok {
+		if err := session.TrustEpochValidator(v); err != nil {
+			return &ValidationError{Name: "trust_epoch", err: fmt.Errorf(`ent: validator failed for field "Session.trust_epoch": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DeviceFailures(); ok {
+		if err := session.DeviceFailuresValidator(v); err != nil {
+			return &ValidationError{Name: "device_failures", err: fmt.Errorf(`ent: validator failed for field "Session.device_failures": %w`, err)}
+		}
+	}
 	if _u.mutation.UserCleared() && len(_u.mutation.UserIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "Session.user"`)
 	}
@@ -271,6 +354,27 @@ func (_u *SessionUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.ExpiresAt(); ok {
 		_spec.SetField(session.FieldExpiresAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Family(); ok {
+		_spec.SetField(session.FieldFamily, field.TypeString, value)
+	}
+	if _u.mutation.FamilyCleared() {
+		_spec.ClearField(session.FieldFamily, field.TypeString)
+	}
+	if value, ok := _u.mutation.TrustEpoch(); ok {
+		_spec.SetField(session.FieldTrustEpoch, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedTrustEpoch(); ok {
+		_spec.AddField(session.FieldTrustEpoch, field.TypeInt32, value)
+	}
+	if _u.mutation.TrustEpochCleared() {
+		_spec.ClearField(session.FieldTrustEpoch, field.TypeInt32)
+	}
+	if value, ok := _u.mutation.DeviceFailures(); ok {
+		_spec.SetField(session.FieldDeviceFailures, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedDeviceFailures(); ok {
+		_spec.AddField(session.FieldDeviceFailures, field.TypeInt32, value)
 	}
 	if _u.mutation.UserCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -439,6 +543,74 @@ func (_u *SessionUpdateOne) SetNillableExpiresAt(v *time.Time) *SessionUpdateOne
 	return _u
 }
 
+// SetFamily sets the "family" field.
+func (_u *SessionUpdateOne) SetFamily(v string) *SessionUpdateOne {
+	_u.mutation.SetFamily(v)
+	return _u
+}
+
+// SetNillableFamily sets the "family" field if the given value is not nil.
+func (_u *SessionUpdateOne) SetNillableFamily(v *string) *SessionUpdateOne {
+	if v != nil {
+		_u.SetFamily(*v)
+	}
+	return _u
+}
+
+// ClearFamily clears the value of the "family" field.
+func (_u *SessionUpdateOne) ClearFamily() *SessionUpdateOne {
+	_u.mutation.ClearFamily()
+	return _u
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (_u *SessionUpdateOne) SetTrustEpoch(v int32) *SessionUpdateOne {
+	_u.mutation.ResetTrustEpoch()
+	_u.mutation.SetTrustEpoch(v)
+	return _u
+}
+
+// SetNillableTrustEpoch sets the "trust_epoch" field if the given value is not nil.
+func (_u *SessionUpdateOne) SetNillableTrustEpoch(v *int32) *SessionUpdateOne {
+	if v != nil {
+		_u.SetTrustEpoch(*v)
+	}
+	return _u
+}
+
+// AddTrustEpoch adds value to the "trust_epoch" field.
+func (_u *SessionUpdateOne) AddTrustEpoch(v int32) *SessionUpdateOne {
+	_u.mutation.AddTrustEpoch(v)
+	return _u
+}
+
+// ClearTrustEpoch clears the value of the "trust_epoch" field.
+func (_u *SessionUpdateOne) ClearTrustEpoch() *SessionUpdateOne {
+	_u.mutation.ClearTrustEpoch()
+	return _u
+}
+
+// SetDeviceFailures sets the "device_failures" field.
+func (_u *SessionUpdateOne) SetDeviceFailures(v int32) *SessionUpdateOne {
+	_u.mutation.ResetDeviceFailures()
+	_u.mutation.SetDeviceFailures(v)
+	return _u
+}
+
+// SetNillableDeviceFailures sets the "device_failures" field if the given value is not nil.
+func (_u *SessionUpdateOne) SetNillableDeviceFailures(v *int32) *SessionUpdateOne {
+	if v != nil {
+		_u.SetDeviceFailures(*v)
+	}
+	return _u
+}
+
+// AddDeviceFailures adds value to the "device_failures" field.
+func (_u *SessionUpdateOne) AddDeviceFailures(v int32) *SessionUpdateOne {
+	_u.mutation.AddDeviceFailures(v)
+	return _u
+}
+
 // SetUser sets the "user" edge to the User entity.
 func (_u *SessionUpdateOne) SetUser(v *User) *SessionUpdateOne {
 	return _u.SetUserID(v.ID)
@@ -527,6 +699,21 @@ func (_u *SessionUpdateOne) check() error {
 			return &ValidationError{Name: "user_agent", err: fmt.Errorf(`ent: validator failed for field "Session.user_agent": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Family(); ok {
+		if err := session.FamilyValidator(v); err != nil {
+			return &ValidationError{Name: "family", err: fmt.Errorf(`ent: validator failed for field "Session.family": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.TrustEpoch(); ok {
+		if err := session.TrustEpochValidator(v); err != nil {
+			return &ValidationError{Name: "trust_epoch", err: fmt.Errorf(`ent: validator failed for field "Session.trust_epoch": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.DeviceFailures(); ok {
+		if err := session.DeviceFailuresValidator(v); err != nil {
+			return &ValidationError{Name: "device_failures", err: fmt.Errorf(`ent: validator failed for field "Session.device_failures": %w`, err)}
+		}
+	}
 	if _u.mutation.UserCleared() && len(_u.mutation.UserIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "Session.user"`)
 	}
@@ -594,6 +781,27 @@ func (_u *SessionUpdateOne) sqlSave(ctx context.Context) (_node *Session, err er
 	}
 	if value, ok := _u.mutation.ExpiresAt(); ok {
 		_spec.SetField(session.FieldExpiresAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Family(); ok {
+		_spec.SetField(session.FieldFamily, field.TypeString, value)
+	}
+	if _u.mutation.FamilyCleared() {
+		_spec.ClearField(session.FieldFamily, field.TypeString)
+	}
+	if value, ok := _u.mutation.TrustEpoch(); ok {
+		_spec.SetField(session.FieldTrustEpoch, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedTrustEpoch(); ok {
+		_spec.AddField(session.FieldTrustEpoch, field.TypeInt32, value)
+	}
+	if _u.mutation.TrustEpochCleared() {
+		_spec.ClearField(session.FieldTrustEpoch, field.TypeInt32)
+	}
+	if value, ok := _u.mutation.DeviceFailures(); ok {
+		_spec.SetField(session.FieldDeviceFailures, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedDeviceFailures(); ok {
+		_spec.AddField(session.FieldDeviceFailures, field.TypeInt32, value)
 	}
 	if _u.mutation.UserCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -51,6 +51,16 @@ type User struct {
 	DeletedAt *time.Time `json:"deleted_at,omitempty"`
 	// ReActivateAvailableAt holds the value of the "re_activate_available_at" field.
 	ReActivateAvailableAt *time.Time `json:"re_activate_available_at,omitempty"`
+	// No sign-in, session or refresh token until then, by an operator's word; in the year 9999 for a suspension without end, null for none.
+	SuspendedUntil *time.Time `json:"suspended_until,omitempty"`
+	// Failures in a row of strangers, who hold nothing of the account: at the password, and what mailed codes allow.
+	GuessFailures int32 `json:"guess_failures,omitempty"`
+	// Failures in a row at the second step.
+	StepFailures int32 `json:"step_failures,omitempty"`
+	// Goes up where devices lose their standing; those of an earlier epoch are strangers.
+	TrustEpoch int32 `json:"trust_epoch,omitempty"`
+	// A mailed code set the password, so mail is no second step to it.
+	ResetByMail bool `json:"reset_by_mail,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the UserQuery when eager-loading is set.
 	Edges        UserEdges `json:"edges"`
@@ -93,13 +103,13 @@ func (*User) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case user.FieldAvatar:
 			values[i] = new([]byte)
-		case user.FieldIsEmailVerified, user.FieldIsDeleted:
+		case user.FieldIsEmailVerified, user.FieldIsDeleted, user.FieldResetByMail:
 			values[i] = new(sql.NullBool)
-		case user.FieldID, user.FieldFailedLoginAttempts:
+		case user.FieldID, user.FieldFailedLoginAttempts, user.FieldGuessFailures, user.FieldStepFailures, user.FieldTrustEpoch:
 			values[i] = new(sql.NullInt64)
 		case user.FieldName, user.FieldEmail, user.FieldPassword, user.FieldRole, user.FieldProvider, user.FieldProviderID:
 			values[i] = new(sql.NullString)
-		case user.FieldCreatedAt, user.FieldUpdatedAt, user.FieldLastLoginAt, user.FieldLockUntil, user.FieldDeletedAt, user.FieldReActivateAvailableAt:
+		case user.FieldCreatedAt, user.FieldUpdatedAt, user.FieldLastLoginAt, user.FieldLockUntil, user.FieldDeletedAt, user.FieldReActivateAvailableAt, user.FieldSuspendedUntil:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -226,6 +236,37 @@ func (_m *User) assignValues(columns []string, values []any) error {
 				_m.ReActivateAvailableAt = new(time.Time)
 				*_m.ReActivateAvailableAt = value.Time
 			}
+		case user.FieldSuspendedUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field suspended_until", values[i])
+			} else if value.Valid {
+				_m.SuspendedUntil = new(time.Time)
+				*_m.SuspendedUntil = value.Time
+			}
+		case user.FieldGuessFailures:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field guess_failures", values[i])
+			} else if value.Valid {
+				_m.GuessFailures = int32(value.Int64)
+			}
+		case user.FieldStepFailures:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field step_failures", values[i])
+			} else if value.Valid {
+				_m.StepFailures = int32(value.Int64)
+			}
+		case user.FieldTrustEpoch:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field trust_epoch", values[i])
+			} else if value.Valid {
+				_m.TrustEpoch = int32(value.Int64)
+			}
+		case user.FieldResetByMail:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field reset_by_mail", values[i])
+			} else if value.Valid {
+				_m.ResetByMail = value.Bool
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -328,6 +369,23 @@ func (_m *User) String() string {
 		builder.WriteString("re_activate_available_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	if v := _m.SuspendedUntil; v != nil {
+		builder.WriteString("suspended_until=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("guess_failures=")
+	builder.WriteString(fmt.Sprintf("%v", _m.GuessFailures))
+	builder.WriteString(", ")
+	builder.WriteString("step_failures=")
+	builder.WriteString(fmt.Sprintf("%v", _m.StepFailures))
+	builder.WriteString(", ")
+	builder.WriteString("trust_epoch=")
+	builder.WriteString(fmt.Sprintf("%v", _m.TrustEpoch))
+	builder.WriteString(", ")
+	builder.WriteString("reset_by_mail=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ResetByMail))
 	builder.WriteByte(')')
 	return builder.String()
 }

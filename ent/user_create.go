@@ -225,6 +225,76 @@ func (_c *UserCreate) SetNillableReActivateAvailableAt(v *time.Time) *UserCreate
 	return _c
 }
 
+// SetSuspendedUntil sets the "suspended_until" field.
+func (_c *UserCreate) SetSuspendedUntil(v time.Time) *UserCreate {
+	_c.mutation.SetSuspendedUntil(v)
+	return _c
+}
+
+// SetNillableSuspendedUntil sets the "suspended_until" field if the given value is not nil.
+func (_c *UserCreate) SetNillableSuspendedUntil(v *time.Time) *UserCreate {
+	if v != nil {
+		_c.SetSuspendedUntil(*v)
+	}
+	return _c
+}
+
+// SetGuessFailures sets the "guess_failures" field.
+func (_c *UserCreate) SetGuessFailures(v int32) *UserCreate {
+	_c.mutation.SetGuessFailures(v)
+	return _c
+}
+
+// SetNillableGuessFailures sets the "guess_failures" field if the given value is not nil.
+func (_c *UserCreate) SetNillableGuessFailures(v *int32) *UserCreate {
+	if v != nil {
+		_c.SetGuessFailures(*v)
+	}
+	return _c
+}
+
+// SetStepFailures sets the "step_failures" field.
+func (_c *UserCreate) SetStepFailures(v int32) *UserCreate {
+	_c.mutation.SetStepFailures(v)
+	return _c
+}
+
+// SetNillableStepFailures sets the "step_failures" field if the given value is not nil.
+func (_c *UserCreate) SetNillableStepFailures(v *int32) *UserCreate {
+	if v != nil {
+		_c.SetStepFailures(*v)
+	}
+	return _c
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (_c *UserCreate) SetTrustEpoch(v int32) *UserCreate {
+	_c.mutation.SetTrustEpoch(v)
+	return _c
+}
+
+// SetNillableTrustEpoch sets the "trust_epoch" field if the given value is not nil.
+func (_c *UserCreate) SetNillableTrustEpoch(v *int32) *UserCreate {
+	if v != nil {
+		_c.SetTrustEpoch(*v)
+	}
+	return _c
+}
+
+// SetResetByMail sets the "reset_by_mail" field.
+func (_c *UserCreate) SetResetByMail(v bool) *UserCreate {
+	_c.mutation.SetResetByMail(v)
+	return _c
+}
+
+// SetNillableResetByMail sets the "reset_by_mail" field if the given value is not nil.
+func (_c *UserCreate) SetNillableResetByMail(v *bool) *UserCreate {
+	if v != nil {
+		_c.SetResetByMail(*v)
+	}
+	return _c
+}
+
 // AddSessionIDs adds the "sessions" edge to the Session entity by IDs.
 func (_c *UserCreate) AddSessionIDs(ids ...int) *UserCreate {
 	_c.mutation.AddSessionIDs(ids...)
@@ -326,6 +396,22 @@ func (_c *UserCreate) defaults() error {
 		v := user.DefaultIsDeleted
 		_c.mutation.SetIsDeleted(v)
 	}
+	if _, ok := _c.mutation.GuessFailures(); !ok {
+		v := user.DefaultGuessFailures
+		_c.mutation.SetGuessFailures(v)
+	}
+	if _, ok := _c.mutation.StepFailures(); !ok {
+		v := user.DefaultStepFailures
+		_c.mutation.SetStepFailures(v)
+	}
+	if _, ok := _c.mutation.TrustEpoch(); !ok {
+		v := user.DefaultTrustEpoch
+		_c.mutation.SetTrustEpoch(v)
+	}
+	if _, ok := _c.mutation.ResetByMail(); !ok {
+		v := user.DefaultResetByMail
+		_c.mutation.SetResetByMail(v)
+	}
 	return nil
 }
 
@@ -392,6 +478,33 @@ func (_c *UserCreate) check() error {
 	}
 	if _, ok := _c.mutation.IsDeleted(); !ok {
 		return &ValidationError{Name: "is_deleted", err: errors.New(`ent: missing required field "User.is_deleted"`)}
+	}
+	if _, ok := _c.mutation.GuessFailures(); !ok {
+		return &ValidationError{Name: "guess_failures", err: errors.New(`ent: missing required field "User.guess_failures"`)}
+	}
+	if v, ok := _c.mutation.GuessFailures(); ok {
+		if err := user.GuessFailuresValidator(v); err != nil {
+			return &ValidationError{Name: "guess_failures", err: fmt.Errorf(`ent: validator failed for field "User.guess_failures": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.StepFailures(); !ok {
+		return &ValidationError{Name: "step_failures", err: errors.New(`ent: missing required field "User.step_failures"`)}
+	}
+	if v, ok := _c.mutation.StepFailures(); ok {
+		if err := user.StepFailuresValidator(v); err != nil {
+			return &ValidationError{Name: "step_failures", err: fmt.Errorf(`ent: validator failed for field "User.step_failures": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.TrustEpoch(); !ok {
+		return &ValidationError{Name: "trust_epoch", err: errors.New(`ent: missing required field "User.trust_epoch"`)}
+	}
+	if v, ok := _c.mutation.TrustEpoch(); ok {
+		if err := user.TrustEpochValidator(v); err != nil {
+			return &ValidationError{Name: "trust_epoch", err: fmt.Errorf(`ent: validator failed for field "User.trust_epoch": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.ResetByMail(); !ok {
+		return &ValidationError{Name: "reset_by_mail", err: errors.New(`ent: missing required field "User.reset_by_mail"`)}
 	}
 	return nil
 }
@@ -483,6 +596,26 @@ func (_c *UserCreate) createSpec() (*User, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ReActivateAvailableAt(); ok {
 		_spec.SetField(user.FieldReActivateAvailableAt, field.TypeTime, value)
 		_node.ReActivateAvailableAt = &value
+	}
+	if value, ok := _c.mutation.SuspendedUntil(); ok {
+		_spec.SetField(user.FieldSuspendedUntil, field.TypeTime, value)
+		_node.SuspendedUntil = &value
+	}
+	if value, ok := _c.mutation.GuessFailures(); ok {
+		_spec.SetField(user.FieldGuessFailures, field.TypeInt32, value)
+		_node.GuessFailures = value
+	}
+	if value, ok := _c.mutation.StepFailures(); ok {
+		_spec.SetField(user.FieldStepFailures, field.TypeInt32, value)
+		_node.StepFailures = value
+	}
+	if value, ok := _c.mutation.TrustEpoch(); ok {
+		_spec.SetField(user.FieldTrustEpoch, field.TypeInt32, value)
+		_node.TrustEpoch = value
+	}
+	if value, ok := _c.mutation.ResetByMail(); ok {
+		_spec.SetField(user.FieldResetByMail, field.TypeBool, value)
+		_node.ResetByMail = value
 	}
 	if nodes := _c.mutation.SessionsIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -796,6 +929,90 @@ func (u *UserUpsert) ClearReActivateAvailableAt() *UserUpsert {
 	return u
 }
 
+// SetSuspendedUntil sets the "suspended_until" field.
+func (u *UserUpsert) SetSuspendedUntil(v time.Time) *UserUpsert {
+	u.Set(user.FieldSuspendedUntil, v)
+	return u
+}
+
+// UpdateSuspendedUntil sets the "suspended_until" field to the value that was provided on create.
+func (u *UserUpsert) UpdateSuspendedUntil() *UserUpsert {
+	u.SetExcluded(user.FieldSuspendedUntil)
+	return u
+}
+
+// ClearSuspendedUntil clears the value of the "suspended_until" field.
+func (u *UserUpsert) ClearSuspendedUntil() *UserUpsert {
+	u.SetNull(user.FieldSuspendedUntil)
+	return u
+}
+
+// SetGuessFailures sets the "guess_failures" field.
+func (u *UserUpsert) SetGuessFailures(v int32) *UserUpsert {
+	u.Set(user.FieldGuessFailures, v)
+	return u
+}
+
+// UpdateGuessFailures sets the "guess_failures" field to the value that was provided on create.
+func (u *UserUpsert) UpdateGuessFailures() *UserUpsert {
+	u.SetExcluded(user.FieldGuessFailures)
+	return u
+}
+
+// AddGuessFailures adds v to the "guess_failures" field.
+func (u *UserUpsert) AddGuessFailures(v int32) *UserUpsert {
+	u.Add(user.FieldGuessFailures, v)
+	return u
+}
+
+// SetStepFailures sets the "step_failures" field.
+func (u *UserUpsert) SetStepFailures(v int32) *UserUpsert {
+	u.Set(user.FieldStepFailures, v)
+	return u
+}
+
+// UpdateStepFailures sets the "step_failures" field to the value that was provided on create.
+func (u *UserUpsert) UpdateStepFailures() *UserUpsert {
+	u.SetExcluded(user.FieldStepFailures)
+	return u
+}
+
+// AddStepFailures adds v to the "step_failures" field.
+func (u *UserUpsert) AddStepFailures(v int32) *UserUpsert {
+	u.Add(user.FieldStepFailures, v)
+	return u
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (u *UserUpsert) SetTrustEpoch(v int32) *UserUpsert {
+	u.Set(user.FieldTrustEpoch, v)
+	return u
+}
+
+// UpdateTrustEpoch sets the "trust_epoch" field to the value that was provided on create.
+func (u *UserUpsert) UpdateTrustEpoch() *UserUpsert {
+	u.SetExcluded(user.FieldTrustEpoch)
+	return u
+}
+
+// AddTrustEpoch adds v to the "trust_epoch" field.
+func (u *UserUpsert) AddTrustEpoch(v int32) *UserUpsert {
+	u.Add(user.FieldTrustEpoch, v)
+	return u
+}
+
+// SetResetByMail sets the "reset_by_mail" field.
+func (u *UserUpsert) SetResetByMail(v bool) *UserUpsert {
+	u.Set(user.FieldResetByMail, v)
+	return u
+}
+
+// UpdateResetByMail sets the "reset_by_mail" field to the value that was provided on create.
+func (u *UserUpsert) UpdateResetByMail() *UserUpsert {
+	u.SetExcluded(user.FieldResetByMail)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create.
 // Using this option is equivalent to using:
 //
@@ -1104,6 +1321,104 @@ func (u *UserUpsertOne) UpdateReActivateAvailableAt() *UserUpsertOne {
 func (u *UserUpsertOne) ClearReActivateAvailableAt() *UserUpsertOne {
 	return u.Update(func(s *UserUpsert) {
 		s.ClearReActivateAvailableAt()
+	})
+}
+
+// SetSuspendedUntil sets the "suspended_until" field.
+func (u *UserUpsertOne) SetSuspendedUntil(v time.Time) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetSuspendedUntil(v)
+	})
+}
+
+// UpdateSuspendedUntil sets the "suspended_until" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdateSuspendedUntil() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateSuspendedUntil()
+	})
+}
+
+// ClearSuspendedUntil clears the value of the "suspended_until" field.
+func (u *UserUpsertOne) ClearSuspendedUntil() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.ClearSuspendedUntil()
+	})
+}
+
+// SetGuessFailures sets the "guess_failures" field.
+func (u *UserUpsertOne) SetGuessFailures(v int32) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetGuessFailures(v)
+	})
+}
+
+// AddGuessFailures adds v to the "guess_failures" field.
+func (u *UserUpsertOne) AddGuessFailures(v int32) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.AddGuessFailures(v)
+	})
+}
+
+// UpdateGuessFailures sets the "guess_failures" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdateGuessFailures() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateGuessFailures()
+	})
+}
+
+// SetStepFailures sets the "step_failures" field.
+func (u *UserUpsertOne) SetStepFailures(v int32) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetStepFailures(v)
+	})
+}
+
+// AddStepFailures adds v to the "step_failures" field.
+func (u *UserUpsertOne) AddStepFailures(v int32) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.AddStepFailures(v)
+	})
+}
+
+// UpdateStepFailures sets the "step_failures" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdateStepFailures() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateStepFailures()
+	})
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (u *UserUpsertOne) SetTrustEpoch(v int32) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetTrustEpoch(v)
+	})
+}
+
+// AddTrustEpoch adds v to the "trust_epoch" field.
+func (u *UserUpsertOne) AddTrustEpoch(v int32) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.AddTrustEpoch(v)
+	})
+}
+
+// UpdateTrustEpoch sets the "trust_epoch" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdateTrustEpoch() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateTrustEpoch()
+	})
+}
+
+// SetResetByMail sets the "reset_by_mail" field.
+func (u *UserUpsertOne) SetResetByMail(v bool) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetResetByMail(v)
+	})
+}
+
+// UpdateResetByMail sets the "reset_by_mail" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdateResetByMail() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateResetByMail()
 	})
 }
 
@@ -1581,6 +1896,104 @@ func (u *UserUpsertBulk) UpdateReActivateAvailableAt() *UserUpsertBulk {
 func (u *UserUpsertBulk) ClearReActivateAvailableAt() *UserUpsertBulk {
 	return u.Update(func(s *UserUpsert) {
 		s.ClearReActivateAvailableAt()
+	})
+}
+
+// SetSuspendedUntil sets the "suspended_until" field.
+func (u *UserUpsertBulk) SetSuspendedUntil(v time.Time) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetSuspendedUntil(v)
+	})
+}
+
+// UpdateSuspendedUntil sets the "suspended_until" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdateSuspendedUntil() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateSuspendedUntil()
+	})
+}
+
+// ClearSuspendedUntil clears the value of the "suspended_until" field.
+func (u *UserUpsertBulk) ClearSuspendedUntil() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.ClearSuspendedUntil()
+	})
+}
+
+// SetGuessFailures sets the "guess_failures" field.
+func (u *UserUpsertBulk) SetGuessFailures(v int32) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetGuessFailures(v)
+	})
+}
+
+// AddGuessFailures adds v to the "guess_failures" field.
+func (u *UserUpsertBulk) AddGuessFailures(v int32) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.AddGuessFailures(v)
+	})
+}
+
+// UpdateGuessFailures sets the "guess_failures" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdateGuessFailures() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateGuessFailures()
+	})
+}
+
+// SetStepFailures sets the "step_failures" field.
+func (u *UserUpsertBulk) SetStepFailures(v int32) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetStepFailures(v)
+	})
+}
+
+// AddStepFailures adds v to the "step_failures" field.
+func (u *UserUpsertBulk) AddStepFailures(v int32) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.AddStepFailures(v)
+	})
+}
+
+// UpdateStepFailures sets the "step_failures" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdateStepFailures() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateStepFailures()
+	})
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (u *UserUpsertBulk) SetTrustEpoch(v int32) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetTrustEpoch(v)
+	})
+}
+
+// AddTrustEpoch adds v to the "trust_epoch" field.
+func (u *UserUpsertBulk) AddTrustEpoch(v int32) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.AddTrustEpoch(v)
+	})
+}
+
+// UpdateTrustEpoch sets the "trust_epoch" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdateTrustEpoch() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateTrustEpoch()
+	})
+}
+
+// SetResetByMail sets the "reset_by_mail" field.
+func (u *UserUpsertBulk) SetResetByMail(v bool) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetResetByMail(v)
+	})
+}
+
+// UpdateResetByMail sets the "reset_by_mail" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdateResetByMail() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateResetByMail()
 	})
 }
 

@@ -275,6 +275,103 @@ func (_u *UserUpdate) ClearReActivateAvailableAt() *UserUpdate {
 	return _u
 }
 
+// SetSuspendedUntil sets the "suspended_until" field.
+func (_u *UserUpdate) SetSuspendedUntil(v time.Time) *UserUpdate {
+	_u.mutation.SetSuspendedUntil(v)
+	return _u
+}
+
+// SetNillableSuspendedUntil sets the "suspended_until" field if the given value is not nil.
+func (_u *UserUpdate) SetNillableSuspendedUntil(v *time.Time) *UserUpdate {
+	if v != nil {
+		_u.SetSuspendedUntil(*v)
+	}
+	return _u
+}
+
+// ClearSuspendedUntil clears the value of the "suspended_until" field.
+func (_u *UserUpdate) ClearSuspendedUntil() *UserUpdate {
+	_u.mutation.ClearSuspendedUntil()
+	return _u
+}
+
+// SetGuessFailures sets the "guess_failures" field.
+func (_u *UserUpdate) SetGuessFailures(v int32) *UserUpdate {
+	_u.mutation.ResetGuessFailures()
+	_u.mutation.SetGuessFailures(v)
+	return _u
+}
+
+// SetNillableGuessFailures sets the "guess_failures" field if the given value is not nil.
+func (_u *UserUpdate) SetNillableGuessFailures(v *int32) *UserUpdate {
+	if v != nil {
+		_u.SetGuessFailures(*v)
+	}
+	return _u
+}
+
+// AddGuessFailures adds value to the "guess_failures" field.
+func (_u *UserUpdate) AddGuessFailures(v int32) *UserUpdate {
+	_u.mutation.AddGuessFailures(v)
+	return _u
+}
+
+// SetStepFailures sets the "step_failures" field.
+func (_u *UserUpdate) SetStepFailures(v int32) *UserUpdate {
+	_u.mutation.ResetStepFailures()
+	_u.mutation.SetStepFailures(v)
+	return _u
+}
+
+// SetNillableStepFailures sets the "step_failures" field if the given value is not nil.
+func (_u *UserUpdate) SetNillableStepFailures(v *int32) *UserUpdate {
+	if v != nil {
+		_u.SetStepFailures(*v)
+	}
+	return _u
+}
+
+// AddStepFailures adds value to the "step_failures" field.
+func (_u *UserUpdate) AddStepFailures(v int32) *UserUpdate {
+	_u.mutation.AddStepFailures(v)
+	return _u
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (_u *UserUpdate) SetTrustEpoch(v int32) *UserUpdate {
+	_u.mutation.ResetTrustEpoch()
+	_u.mutation.SetTrustEpoch(v)
+	return _u
+}
+
+// SetNillableTrustEpoch sets the "trust_epoch" field if the given value is not nil.
+func (_u *UserUpdate) SetNillableTrustEpoch(v *int32) *UserUpdate {
+	if v != nil {
+		_u.SetTrustEpoch(*v)
+	}
+	return _u
+}
+
+// AddTrustEpoch adds value to the "trust_epoch" field.
+func (_u *UserUpdate) AddTrustEpoch(v int32) *UserUpdate {
+	_u.mutation.AddTrustEpoch(v)
+	return _u
+}
+
+// SetResetByMail sets the "reset_by_mail" field.
+func (_u *UserUpdate) SetResetByMail(v bool) *UserUpdate {
+	_u.mutation.SetResetByMail(v)
+	return _u
+}
+
+// SetNillableResetByMail sets the "reset_by_mail" field if the given value is not nil.
+func (_u *UserUpdate) SetNillableResetByMail(v *bool) *UserUpdate {
+	if v != nil {
+		_u.SetResetByMail(*v)
+	}
+	return _u
+}
+
 // AddSessionIDs adds the "sessions" edge to the Session entity by IDs.
 func (_u *UserUpdate) AddSessionIDs(ids ...int) *UserUpdate {
 	_u.mutation.AddSessionIDs(ids...)
@@ -431,6 +528,21 @@ func (_u *UserUpdate) check() error {
 			return &ValidationError{Name: "failed_login_attempts", err: fmt.Errorf(`ent: validator failed for field "User.failed_login_attempts": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.GuessFailures(); ok {
+		if err := user.GuessFailuresValidator(v); err != nil {
+			return &ValidationError{Name: "guess_failures", err: fmt.Errorf(`ent: validator failed for field "User.guess_failures": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.StepFailures(); ok {
+		if err := user.StepFailuresValidator(v); err != nil {
+			return &ValidationError{Name: "step_failures", err: fmt.Errorf(`ent: validator failed for field "User.step_failures": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.TrustEpoch(); ok {
+		if err := user.TrustEpochValidator(v); err != nil {
+			return &ValidationError{Name: "trust_epoch", err: fmt.Errorf(`ent: validator failed for field "User.trust_epoch": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -520,6 +632,33 @@ func (_u *UserUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.ReActivateAvailableAtCleared() {
 		_spec.ClearField(user.FieldReActivateAvailableAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.SuspendedUntil(); ok {
+		_spec.SetField(user.FieldSuspendedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.SuspendedUntilCleared() {
+		_spec.ClearField(user.FieldSuspendedUntil, field.TypeTime)
+	}
+	if value, ok := _u.mutation.GuessFailures(); ok {
+		_spec.SetField(user.FieldGuessFailures, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedGuessFailures(); ok {
+		_spec.AddField(user.FieldGuessFailures, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.StepFailures(); ok {
+		_spec.SetField(user.FieldStepFailures, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedStepFailures(); ok {
+		_spec.AddField(user.FieldStepFailures, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.TrustEpoch(); ok {
+		_spec.SetField(user.FieldTrustEpoch, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedTrustEpoch(); ok {
+		_spec.AddField(user.FieldTrustEpoch, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.ResetByMail(); ok {
+		_spec.SetField(user.FieldResetByMail, field.TypeBool, value)
 	}
 	if _u.mutation.SessionsCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -876,6 +1015,103 @@ func (_u *UserUpdateOne) ClearReActivateAvailableAt() *UserUpdateOne {
 	return _u
 }
 
+// SetSuspendedUntil sets the "suspended_until" field.
+func (_u *UserUpdateOne) SetSuspendedUntil(v time.Time) *UserUpdateOne {
+	_u.mutation.SetSuspendedUntil(v)
+	return _u
+}
+
+// SetNillableSuspendedUntil sets the "suspended_until" field if the given value is not nil.
+func (_u *UserUpdateOne) SetNillableSuspendedUntil(v *time.Time) *UserUpdateOne {
+	if v != nil {
+		_u.SetSuspendedUntil(*v)
+	}
+	return _u
+}
+
+// ClearSuspendedUntil clears the value of the "suspended_until" field.
+func (_u *UserUpdateOne) ClearSuspendedUntil() *UserUpdateOne {
+	_u.mutation.ClearSuspendedUntil()
+	return _u
+}
+
+// SetGuessFailures sets the "guess_failures" field.
+func (_u *UserUpdateOne) SetGuessFailures(v int32) *UserUpdateOne {
+	_u.mutation.ResetGuessFailures()
+	_u.mutation.SetGuessFailures(v)
+	return _u
+}
+
+// SetNillableGuessFailures sets the "guess_failures" field if the given value is not nil.
+func (_u *UserUpdateOne) SetNillableGuessFailures(v *int32) *UserUpdateOne {
+	if v != nil {
+		_u.SetGuessFailures(*v)
+	}
+	return _u
+}
+
+// AddGuessFailures adds value to the "guess_failures" field.
+func (_u *UserUpdateOne) AddGuessFailures(v int32) *UserUpdateOne {
+	_u.mutation.AddGuessFailures(v)
+	return _u
+}
+
+// SetStepFailures sets the "step_failures" field.
+func (_u *UserUpdateOne) SetStepFailures(v int32) *UserUpdateOne {
+	_u.mutation.ResetStepFailures()
+	_u.mutation.SetStepFailures(v)
+	return _u
+}
+
+// SetNillableStepFailures sets the "step_failures" field if the given value is not nil.
+func (_u *UserUpdateOne) SetNillableStepFailures(v *int32) *UserUpdateOne {
+	if v != nil {
+		_u.SetStepFailures(*v)
+	}
+	return _u
+}
+
+// AddStepFailures adds value to the "step_failures" field.
+func (_u *UserUpdateOne) AddStepFailures(v int32) *UserUpdateOne {
+	_u.mutation.AddStepFailures(v)
+	return _u
+}
+
+// SetTrustEpoch sets the "trust_epoch" field.
+func (_u *UserUpdateOne) SetTrustEpoch(v int32) *UserUpdateOne {
+	_u.mutation.ResetTrustEpoch()
+	_u.mutation.SetTrustEpoch(v)
+	return _u
+}
+
+// SetNillableTrustEpoch sets the "trust_epoch" field if the given value is not nil.
+func (_u *UserUpdateOne) SetNillableTrustEpoch(v *int32) *UserUpdateOne {
+	if v != nil {
+		_u.SetTrustEpoch(*v)
+	}
+	return _u
+}
+
+// AddTrustEpoch adds value to the "trust_epoch" field.
+func (_u *UserUpdateOne) AddTrustEpoch(v int32) *UserUpdateOne {
+	_u.mutation.AddTrustEpoch(v)
+	return _u
+}
+
+// SetResetByMail sets the "reset_by_mail" field.
+func (_u *UserUpdateOne) SetResetByMail(v bool) *UserUpdateOne {
+	_u.mutation.SetResetByMail(v)
+	return _u
+}
+
+// SetNillableResetByMail sets the "reset_by_mail" field if the given value is not nil.
+func (_u *UserUpdateOne) SetNillableResetByMail(v *bool) *UserUpdateOne {
+	if v != nil {
+		_u.SetResetByMail(*v)
+	}
+	return _u
+}
+
 // AddSessionIDs adds the "sessions" edge to the Session entity by IDs.
 func (_u *UserUpdateOne) AddSessionIDs(ids ...int) *UserUpdateOne {
 	_u.mutation.AddSessionIDs(ids...)
@@ -1045,6 +1281,21 @@ func (_u *UserUpdateOne) check() error {
 			return &ValidationError{Name: "failed_login_attempts", err: fmt.Errorf(`ent: validator failed for field "User.failed_login_attempts": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.GuessFailures(); ok {
+		if err := user.GuessFailuresValidator(v); err != nil {
+			return &ValidationError{Name: "guess_failures", err: fmt.Errorf(`ent: validator failed for field "User.guess_failures": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.StepFailures(); ok {
+		if err := user.StepFailuresValidator(v); err != nil {
+			return &ValidationError{Name: "step_failures", err: fmt.Errorf(`ent: validator failed for field "User.step_failures": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.TrustEpoch(); ok {
+		if err := user.TrustEpochValidator(v); err != nil {
+			return &ValidationError{Name: "trust_epoch", err: fmt.Errorf(`ent: validator failed for field "User.trust_epoch": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -1151,6 +1402,33 @@ func (_u *UserUpdateOne) sqlSave(ctx context.Context) (_node *User, err error) {
 	}
 	if _u.mutation.ReActivateAvailableAtCleared() {
 		_spec.ClearField(user.FieldReActivateAvailableAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.SuspendedUntil(); ok {
+		_spec.SetField(user.FieldSuspendedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.SuspendedUntilCleared() {
+		_spec.ClearField(user.FieldSuspendedUntil, field.TypeTime)
+	}
+	if value, ok := _u.mutation.GuessFailures(); ok {
+		_spec.SetField(user.FieldGuessFailures, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedGuessFailures(); ok {
+		_spec.AddField(user.FieldGuessFailures, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.StepFailures(); ok {
+		_spec.SetField(user.FieldStepFailures, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedStepFailures(); ok {
+		_spec.AddField(user.FieldStepFailures, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.TrustEpoch(); ok {
+		_spec.SetField(user.FieldTrustEpoch, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedTrustEpoch(); ok {
+		_spec.AddField(user.FieldTrustEpoch, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.ResetByMail(); ok {
+		_spec.SetField(user.FieldResetByMail, field.TypeBool, value)
 	}
 	if _u.mutation.SessionsCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -23,6 +23,13 @@ var (
 		{Name: "used_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint used_at_is_utc check (used_at glob '????-??-?? ??:??:??*' and instr(used_at, char(0)) = 0 and datetime(substr(used_at, 1, 19), '+0 days') is substr(used_at, 1, 19) and (substr(used_at, 20) in ('', '+00:00') or substr(used_at, 20) glob '.[0-9]*' and ltrim(substr(used_at, 21), '0123456789') in ('', '+00:00')))"}},
 		{Name: "attempts", Type: field.TypeInt32, Default: 0, SchemaType: map[string]string{"sqlite3": "integer constraint attempts_is_int check (typeof(attempts) = 'integer' and attempts between -2147483648 and 2147483647)"}},
 		{Name: "max_attempts", Type: field.TypeInt32, Default: 5, SchemaType: map[string]string{"sqlite3": "integer constraint max_attempts_is_int check (typeof(max_attempts) = 'integer' and max_attempts between -2147483648 and 2147483647)"}},
+		{Name: "ticket_hash", Type: field.TypeString, Nullable: true, Size: 64, Collation: "ascii_bin", SchemaType: map[string]string{"sqlite3": "text constraint ticket_hash_is_text check (typeof(ticket_hash) <> 'blob')"}},
+		{Name: "origin_hash", Type: field.TypeString, Nullable: true, Size: 64, Collation: "ascii_bin", SchemaType: map[string]string{"sqlite3": "text constraint origin_hash_is_text check (typeof(origin_hash) <> 'blob')"}},
+		{Name: "is_known_device", Type: field.TypeBool, Default: false, SchemaType: map[string]string{"sqlite3": "bool constraint is_known_device_is_0_or_1 check (is_known_device in (0, 1))"}},
+		{Name: "is_link", Type: field.TypeBool, Default: false, SchemaType: map[string]string{"sqlite3": "bool constraint is_link_is_0_or_1 check (is_link in (0, 1))"}},
+		{Name: "requested_by", Type: field.TypeInt, Nullable: true},
+		{Name: "first_step", Type: field.TypeEnum, Nullable: true, Enums: []string{"password", "mail", "provider", "reactivation", "email-change"}, SchemaType: map[string]string{"sqlite3": "text constraint first_step_is_listed check (first_step in ('password', 'mail', 'provider', 'reactivation', 'email-change'))"}},
+		{Name: "trust_epoch", Type: field.TypeInt32, Nullable: true, SchemaType: map[string]string{"sqlite3": "integer constraint trust_epoch_is_int check (trust_epoch is null or typeof(trust_epoch) = 'integer' and trust_epoch between -2147483648 and 2147483647)"}},
 	}
 	// OtpsTable holds the schema information for the "otps" table.
 	OtpsTable = &schema.Table{
@@ -34,6 +41,21 @@ var (
 				Name:    "otp_email_type",
 				Unique:  false,
 				Columns: []*schema.Column{OtpsColumns[3], OtpsColumns[6]},
+			},
+			{
+				Name:    "otp_ticket_hash",
+				Unique:  false,
+				Columns: []*schema.Column{OtpsColumns[12]},
+			},
+			{
+				Name:    "otp_email_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{OtpsColumns[3], OtpsColumns[1]},
+			},
+			{
+				Name:    "otp_origin_hash_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{OtpsColumns[13], OtpsColumns[1]},
 			},
 			{
 				Name:    "otp_expires_at",
@@ -53,6 +75,8 @@ var (
 		{Name: "revoked_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint revoked_at_is_utc check (revoked_at glob '????-??-?? ??:??:??*' and instr(revoked_at, char(0)) = 0 and datetime(substr(revoked_at, 1, 19), '+0 days') is substr(revoked_at, 1, 19) and (substr(revoked_at, 20) in ('', '+00:00') or substr(revoked_at, 20) glob '.[0-9]*' and ltrim(substr(revoked_at, 21), '0123456789') in ('', '+00:00')))"}},
 		{Name: "replaced_by_token_hash", Type: field.TypeString, Nullable: true, Size: 255, Collation: "ascii_bin", SchemaType: map[string]string{"sqlite3": "text constraint replaced_by_token_hash_is_text check (typeof(replaced_by_token_hash) <> 'blob')"}},
 		{Name: "grace_uses", Type: field.TypeInt32, Default: 0, SchemaType: map[string]string{"sqlite3": "integer constraint grace_uses_is_int check (typeof(grace_uses) = 'integer' and grace_uses between -2147483648 and 2147483647)"}},
+		{Name: "family", Type: field.TypeString, Nullable: true, Size: 32, Collation: "ascii_bin", SchemaType: map[string]string{"sqlite3": "text constraint family_is_text check (typeof(family) <> 'blob')"}},
+		{Name: "successor_salt", Type: field.TypeString, Nullable: true, Size: 64, Collation: "ascii_bin", SchemaType: map[string]string{"sqlite3": "text constraint successor_salt_is_text check (typeof(successor_salt) <> 'blob')"}},
 		{Name: "user_id", Type: field.TypeInt},
 	}
 	// RefreshTokensTable holds the schema information for the "refresh_tokens" table.
@@ -63,7 +87,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "refresh_tokens_users_refresh_tokens",
-				Columns:    []*schema.Column{RefreshTokensColumns[9]},
+				Columns:    []*schema.Column{RefreshTokensColumns[11]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
@@ -71,6 +95,11 @@ var (
 		Indexes: []*schema.Index{
 			{
 				Name:    "refreshtoken_user_id_is_revoked",
+				Unique:  false,
+				Columns: []*schema.Column{RefreshTokensColumns[11], RefreshTokensColumns[5]},
+			},
+			{
+				Name:    "refreshtoken_family_is_revoked",
 				Unique:  false,
 				Columns: []*schema.Column{RefreshTokensColumns[9], RefreshTokensColumns[5]},
 			},
@@ -92,6 +121,9 @@ var (
 		{Name: "is_active", Type: field.TypeBool, Default: true, SchemaType: map[string]string{"sqlite3": "bool constraint is_active_is_0_or_1 check (is_active in (0, 1))"}},
 		{Name: "last_used_at", Type: field.TypeTime, Default: "CURRENT_TIMESTAMP/*!(6)*/", SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint last_used_at_is_utc check (last_used_at glob '????-??-?? ??:??:??*' and instr(last_used_at, char(0)) = 0 and datetime(substr(last_used_at, 1, 19), '+0 days') is substr(last_used_at, 1, 19) and (substr(last_used_at, 20) in ('', '+00:00') or substr(last_used_at, 20) glob '.[0-9]*' and ltrim(substr(last_used_at, 21), '0123456789') in ('', '+00:00')))"}},
 		{Name: "expires_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint expires_at_is_utc check (expires_at glob '????-??-?? ??:??:??*' and instr(expires_at, char(0)) = 0 and datetime(substr(expires_at, 1, 19), '+0 days') is substr(expires_at, 1, 19) and (substr(expires_at, 20) in ('', '+00:00') or substr(expires_at, 20) glob '.[0-9]*' and ltrim(substr(expires_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "family", Type: field.TypeString, Nullable: true, Size: 32, Collation: "ascii_bin", SchemaType: map[string]string{"sqlite3": "text constraint family_is_text check (typeof(family) <> 'blob')"}},
+		{Name: "trust_epoch", Type: field.TypeInt32, Nullable: true, SchemaType: map[string]string{"sqlite3": "integer constraint trust_epoch_is_int check (trust_epoch is null or typeof(trust_epoch) = 'integer' and trust_epoch between -2147483648 and 2147483647)"}},
+		{Name: "device_failures", Type: field.TypeInt32, Default: 0, SchemaType: map[string]string{"sqlite3": "integer constraint device_failures_is_int check (typeof(device_failures) = 'integer' and device_failures between -2147483648 and 2147483647)"}},
 		{Name: "user_id", Type: field.TypeInt},
 	}
 	// SessionsTable holds the schema information for the "sessions" table.
@@ -102,16 +134,21 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "sessions_users_sessions",
-				Columns:    []*schema.Column{SessionsColumns[9]},
+				Columns:    []*schema.Column{SessionsColumns[12]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 		},
 		Indexes: []*schema.Index{
 			{
-				Name:    "session_user_id_is_active_expires_at",
+				Name:    "session_user_id_is_active_last_used_at",
 				Unique:  false,
-				Columns: []*schema.Column{SessionsColumns[9], SessionsColumns[6], SessionsColumns[8]},
+				Columns: []*schema.Column{SessionsColumns[12], SessionsColumns[6], SessionsColumns[7]},
+			},
+			{
+				Name:    "session_family",
+				Unique:  false,
+				Columns: []*schema.Column{SessionsColumns[9]},
 			},
 			{
 				Name:    "session_expires_at",
@@ -139,6 +176,11 @@ var (
 		{Name: "is_deleted", Type: field.TypeBool, Default: false, SchemaType: map[string]string{"sqlite3": "bool constraint is_deleted_is_0_or_1 check (is_deleted in (0, 1))"}},
 		{Name: "deleted_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint deleted_at_is_utc check (deleted_at glob '????-??-?? ??:??:??*' and instr(deleted_at, char(0)) = 0 and datetime(substr(deleted_at, 1, 19), '+0 days') is substr(deleted_at, 1, 19) and (substr(deleted_at, 20) in ('', '+00:00') or substr(deleted_at, 20) glob '.[0-9]*' and ltrim(substr(deleted_at, 21), '0123456789') in ('', '+00:00')))"}},
 		{Name: "re_activate_available_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "timestamp(6)", "sqlite3": "datetime constraint re_activate_available_at_is_utc check (re_activate_available_at glob '????-??-?? ??:??:??*' and instr(re_activate_available_at, char(0)) = 0 and datetime(substr(re_activate_available_at, 1, 19), '+0 days') is substr(re_activate_available_at, 1, 19) and (substr(re_activate_available_at, 20) in ('', '+00:00') or substr(re_activate_available_at, 20) glob '.[0-9]*' and ltrim(substr(re_activate_available_at, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "suspended_until", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)", "sqlite3": "datetime constraint suspended_until_is_utc check (suspended_until glob '????-??-?? ??:??:??*' and instr(suspended_until, char(0)) = 0 and datetime(substr(suspended_until, 1, 19), '+0 days') is substr(suspended_until, 1, 19) and (substr(suspended_until, 20) in ('', '+00:00') or substr(suspended_until, 20) glob '.[0-9]*' and ltrim(substr(suspended_until, 21), '0123456789') in ('', '+00:00')))"}},
+		{Name: "guess_failures", Type: field.TypeInt32, Default: 0, SchemaType: map[string]string{"sqlite3": "integer constraint guess_failures_is_int check (typeof(guess_failures) = 'integer' and guess_failures between -2147483648 and 2147483647)"}},
+		{Name: "step_failures", Type: field.TypeInt32, Default: 0, SchemaType: map[string]string{"sqlite3": "integer constraint step_failures_is_int check (typeof(step_failures) = 'integer' and step_failures between -2147483648 and 2147483647)"}},
+		{Name: "trust_epoch", Type: field.TypeInt32, Default: 0, SchemaType: map[string]string{"sqlite3": "integer constraint trust_epoch_is_int check (typeof(trust_epoch) = 'integer' and trust_epoch between -2147483648 and 2147483647)"}},
+		{Name: "reset_by_mail", Type: field.TypeBool, Default: false, SchemaType: map[string]string{"sqlite3": "bool constraint reset_by_mail_is_0_or_1 check (reset_by_mail in (0, 1))"}},
 	}
 	// UsersTable holds the schema information for the "users" table.
 	UsersTable = &schema.Table{

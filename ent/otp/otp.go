@@ -38,6 +38,20 @@ const (
 	FieldAttempts = "attempts"
 	// FieldMaxAttempts holds the string denoting the max_attempts field in the database.
 	FieldMaxAttempts = "max_attempts"
+	// FieldTicketHash holds the string denoting the ticket_hash field in the database.
+	FieldTicketHash = "ticket_hash"
+	// FieldOriginHash holds the string denoting the origin_hash field in the database.
+	FieldOriginHash = "origin_hash"
+	// FieldIsKnownDevice holds the string denoting the is_known_device field in the database.
+	FieldIsKnownDevice = "is_known_device"
+	// FieldIsLink holds the string denoting the is_link field in the database.
+	FieldIsLink = "is_link"
+	// FieldRequestedBy holds the string denoting the requested_by field in the database.
+	FieldRequestedBy = "requested_by"
+	// FieldFirstStep holds the string denoting the first_step field in the database.
+	FieldFirstStep = "first_step"
+	// FieldTrustEpoch holds the string denoting the trust_epoch field in the database.
+	FieldTrustEpoch = "trust_epoch"
 	// Table holds the table name of the otp in the database.
 	Table = "otps"
 )
@@ -56,6 +70,13 @@ var Columns = []string{
 	FieldUsedAt,
 	FieldAttempts,
 	FieldMaxAttempts,
+	FieldTicketHash,
+	FieldOriginHash,
+	FieldIsKnownDevice,
+	FieldIsLink,
+	FieldRequestedBy,
+	FieldFirstStep,
+	FieldTrustEpoch,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -95,6 +116,16 @@ var (
 	DefaultMaxAttempts int32
 	// MaxAttemptsValidator is a validator for the "max_attempts" field. It is called by the builders before save.
 	MaxAttemptsValidator func(int32) error
+	// TicketHashValidator is a validator for the "ticket_hash" field. It is called by the builders before save.
+	TicketHashValidator func(string) error
+	// OriginHashValidator is a validator for the "origin_hash" field. It is called by the builders before save.
+	OriginHashValidator func(string) error
+	// DefaultIsKnownDevice holds the default value on creation for the "is_known_device" field.
+	DefaultIsKnownDevice bool
+	// DefaultIsLink holds the default value on creation for the "is_link" field.
+	DefaultIsLink bool
+	// TrustEpochValidator is a validator for the "trust_epoch" field. It is called by the builders before save.
+	TrustEpochValidator func(int32) error
 )
 
 // TypeValidator is a validator for the "type" field enum values. It is called by the builders before save.
@@ -104,6 +135,16 @@ func TypeValidator(_type schematype.OTPType) error {
 		return nil
 	default:
 		return fmt.Errorf("otp: invalid enum value for type field: %q", _type)
+	}
+}
+
+// FirstStepValidator is a validator for the "first_step" field enum values. It is called by the builders before save.
+func FirstStepValidator(fs schematype.OTPFirstStep) error {
+	switch fs {
+	case "password", "mail", "provider", "reactivation", "email-change":
+		return nil
+	default:
+		return fmt.Errorf("otp: invalid enum value for first_step field: %q", fs)
 	}
 }
 
@@ -168,4 +209,39 @@ func ByAttempts(opts ...sql.OrderTermOption) OrderOption {
 // ByMaxAttempts orders the results by the max_attempts field.
 func ByMaxAttempts(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldMaxAttempts, opts...).ToFunc()
+}
+
+// ByTicketHash orders the results by the ticket_hash field.
+func ByTicketHash(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTicketHash, opts...).ToFunc()
+}
+
+// ByOriginHash orders the results by the origin_hash field.
+func ByOriginHash(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOriginHash, opts...).ToFunc()
+}
+
+// ByIsKnownDevice orders the results by the is_known_device field.
+func ByIsKnownDevice(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldIsKnownDevice, opts...).ToFunc()
+}
+
+// ByIsLink orders the results by the is_link field.
+func ByIsLink(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldIsLink, opts...).ToFunc()
+}
+
+// ByRequestedBy orders the results by the requested_by field.
+func ByRequestedBy(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRequestedBy, opts...).ToFunc()
+}
+
+// ByFirstStep orders the results by the first_step field.
+func ByFirstStep(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFirstStep, opts...).ToFunc()
+}
+
+// ByTrustEpoch orders the results by the trust_epoch field.
+func ByTrustEpoch(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTrustEpoch, opts...).ToFunc()
 }

@@ -105,6 +105,36 @@ func MaxAttempts(v int32) predicate.OTP {
 	return predicate.OTP(sql.FieldEQ(FieldMaxAttempts, v))
 }
 
+// TicketHash applies equality check predicate on the "ticket_hash" field. It's identical to TicketHashEQ.
+func TicketHash(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldEQ(FieldTicketHash, v))
+}
+
+// OriginHash applies equality check predicate on the "origin_hash" field. It's identical to OriginHashEQ.
+func OriginHash(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldEQ(FieldOriginHash, v))
+}
+
+// IsKnownDevice applies equality check predicate on the "is_known_device" field. It's identical to IsKnownDeviceEQ.
+func IsKnownDevice(v bool) predicate.OTP {
+	return predicate.OTP(sql.FieldEQ(FieldIsKnownDevice, v))
+}
+
+// IsLink applies equality check predicate on the "is_link" field. It's identical to IsLinkEQ.
+func IsLink(v bool) predicate.OTP {
+	return predicate.OTP(sql.FieldEQ(FieldIsLink, v))
+}
+
+// RequestedBy applies equality check predicate on the "requested_by" field. It's identical to RequestedByEQ.
+func RequestedBy(v int) predicate.OTP {
+	return predicate.OTP(sql.FieldEQ(FieldRequestedBy, v))
+}
+
+// TrustEpoch applies equality check predicate on the "trust_epoch" field. It's identical to TrustEpochEQ.
+func TrustEpoch(v int32) predicate.OTP {
+	return predicate.OTP(sql.FieldEQ(FieldTrustEpoch, v))
+}
+
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.OTP {
 	return predicate.OTP(sql.FieldEQ(FieldCreatedAt, v))
@@ -563,6 +593,316 @@ func MaxAttemptsLT(v int32) predicate.OTP {
 // MaxAttemptsLTE applies the LTE predicate on the "max_attempts" field.
 func MaxAttemptsLTE(v int32) predicate.OTP {
 	return predicate.OTP(sql.FieldLTE(FieldMaxAttempts, v))
+}
+
+// TicketHashEQ applies the EQ predicate on the "ticket_hash" field.
+func TicketHashEQ(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldEQ(FieldTicketHash, v))
+}
+
+// TicketHashNEQ applies the NEQ predicate on the "ticket_hash" field.
+func TicketHashNEQ(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldNEQ(FieldTicketHash, v))
+}
+
+// TicketHashIn applies the In predicate on the "ticket_hash" field.
+func TicketHashIn(vs ...string) predicate.OTP {
+	return predicate.OTP(sql.FieldIn(FieldTicketHash, vs...))
+}
+
+// TicketHashNotIn applies the NotIn predicate on the "ticket_hash" field.
+func TicketHashNotIn(vs ...string) predicate.OTP {
+	return predicate.OTP(sql.FieldNotIn(FieldTicketHash, vs...))
+}
+
+// TicketHashGT applies the GT predicate on the "ticket_hash" field.
+func TicketHashGT(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldGT(FieldTicketHash, v))
+}
+
+// TicketHashGTE applies the GTE predicate on the "ticket_hash" field.
+func TicketHashGTE(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldGTE(FieldTicketHash, v))
+}
+
+// TicketHashLT applies the LT predicate on the "ticket_hash" field.
+func TicketHashLT(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldLT(FieldTicketHash, v))
+}
+
+// TicketHashLTE applies the LTE predicate on the "ticket_hash" field.
+func TicketHashLTE(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldLTE(FieldTicketHash, v))
+}
+
+// TicketHashContains applies the Contains predicate on the "ticket_hash" field.
+func TicketHashContains(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldContains(FieldTicketHash, v))
+}
+
+// TicketHashHasPrefix applies the HasPrefix predicate on the "ticket_hash" field.
+func TicketHashHasPrefix(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldHasPrefix(FieldTicketHash, v))
+}
+
+// TicketHashHasSuffix applies the HasSuffix predicate on the "ticket_hash" field.
+func TicketHashHasSuffix(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldHasSuffix(FieldTicketHash, v))
+}
+
+// TicketHashIsNil applies the IsNil predicate on the "ticket_hash" field.
+func TicketHashIsNil() predicate.OTP {
+	return predicate.OTP(sql.FieldIsNull(FieldTicketHash))
+}
+
+// TicketHashNotNil applies the NotNil predicate on the "ticket_hash" field.
+func TicketHashNotNil() predicate.OTP {
+	return predicate.OTP(sql.FieldNotNull(FieldTicketHash))
+}
+
+// TicketHashEqualFold applies the EqualFold predicate on the "ticket_hash" field.
+func TicketHashEqualFold(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldEqualFold(FieldTicketHash, v))
+}
+
+// TicketHashContainsFold applies the ContainsFold predicate on the "ticket_hash" field.
+func TicketHashContainsFold(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldContainsFold(FieldTicketHash, v))
+}
+
+// OriginHashEQ applies the EQ predicate on the "origin_hash" field.
+func OriginHashEQ(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldEQ(FieldOriginHash, v))
+}
+
+// OriginHashNEQ applies the NEQ predicate on the "origin_hash" field.
+func OriginHashNEQ(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldNEQ(FieldOriginHash, v))
+}
+
+// OriginHashIn applies the In predicate on the "origin_hash" field.
+func OriginHashIn(vs ...string) predicate.OTP {
+	return predicate.OTP(sql.FieldIn(FieldOriginHash, vs...))
+}
+
+// OriginHashNotIn applies the NotIn predicate on the "origin_hash" field.
+func OriginHashNotIn(vs ...string) predicate.OTP {
+	return predicate.OTP(sql.FieldNotIn(FieldOriginHash, vs...))
+}
+
+// OriginHashGT applies the GT predicate on the "origin_hash" field.
+func OriginHashGT(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldGT(FieldOriginHash, v))
+}
+
+// OriginHashGTE applies the GTE predicate on the "origin_hash" field.
+func OriginHashGTE(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldGTE(FieldOriginHash, v))
+}
+
+// OriginHashLT applies the LT predicate on the "origin_hash" field.
+func OriginHashLT(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldLT(FieldOriginHash, v))
+}
+
+// OriginHashLTE applies the LTE predicate on the "origin_hash" field.
+func OriginHashLTE(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldLTE(FieldOriginHash, v))
+}
+
+// OriginHashContains applies the Contains predicate on the "origin_hash" field.
+func OriginHashContains(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldContains(FieldOriginHash, v))
+}
+
+// OriginHashHasPrefix applies the HasPrefix predicate on the "origin_hash" field.
+func OriginHashHasPrefix(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldHasPrefix(FieldOriginHash, v))
+}
+
+// OriginHashHasSuffix applies the HasSuffix predicate on the "origin_hash" field.
+func OriginHashHasSuffix(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldHasSuffix(FieldOriginHash, v))
+}
+
+// OriginHashIsNil applies the IsNil predicate on the "origin_hash" field.
+func OriginHashIsNil() predicate.OTP {
+	return predicate.OTP(sql.FieldIsNull(FieldOriginHash))
+}
+
+// OriginHashNotNil applies the NotNil predicate on the "origin_hash" field.
+func OriginHashNotNil() predicate.OTP {
+	return predicate.OTP(sql.FieldNotNull(FieldOriginHash))
+}
+
+// OriginHashEqualFold applies the EqualFold predicate on the "origin_hash" field.
+func OriginHashEqualFold(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldEqualFold(FieldOriginHash, v))
+}
+
+// OriginHashContainsFold applies the ContainsFold predicate on the "origin_hash" field.
+func OriginHashContainsFold(v string) predicate.OTP {
+	return predicate.OTP(sql.FieldContainsFold(FieldOriginHash, v))
+}
+
+// IsKnownDeviceEQ applies the EQ predicate on the "is_known_device" field.
+func IsKnownDeviceEQ(v bool) predicate.OTP {
+	return predicate.OTP(sql.FieldEQ(FieldIsKnownDevice, v))
+}
+
+// IsKnownDeviceNEQ applies the NEQ predicate on the "is_known_device" field.
+func IsKnownDeviceNEQ(v bool) predicate.OTP {
+	return predicate.OTP(sql.FieldNEQ(FieldIsKnownDevice, v))
+}
+
+// IsLinkEQ applies the EQ predicate on the "is_link" field.
+func IsLinkEQ(v bool) predicate.OTP {
+	return predicate.OTP(sql.FieldEQ(FieldIsLink, v))
+}
+
+// IsLinkNEQ applies the NEQ predicate on the "is_link" field.
+func IsLinkNEQ(v bool) predicate.OTP {
+	return predicate.OTP(sql.FieldNEQ(FieldIsLink, v))
+}
+
+// RequestedByEQ applies the EQ predicate on the "requested_by" field.
+func RequestedByEQ(v int) predicate.OTP {
+	return predicate.OTP(sql.FieldEQ(FieldRequestedBy, v))
+}
+
+// RequestedByNEQ applies the NEQ predicate on the "requested_by" field.
+func RequestedByNEQ(v int) predicate.OTP {
+	return predicate.OTP(sql.FieldNEQ(FieldRequestedBy, v))
+}
+
+// RequestedByIn applies the In predicate on the "requested_by" field.
+func RequestedByIn(vs ...int) predicate.OTP {
+	return predicate.OTP(sql.FieldIn(FieldRequestedBy, vs...))
+}
+
+// RequestedByNotIn applies the NotIn predicate on the "requested_by" field.
+func RequestedByNotIn(vs ...int) predicate.OTP {
+	return predicate.OTP(sql.FieldNotIn(FieldRequestedBy, vs...))
+}
+
+// RequestedByGT applies the GT predicate on the "requested_by" field.
+func RequestedByGT(v int) predicate.OTP {
+	return predicate.OTP(sql.FieldGT(FieldRequestedBy, v))
+}
+
+// RequestedByGTE applies the GTE predicate on the "requested_by" field.
+func RequestedByGTE(v int) predicate.OTP {
+	return predicate.OTP(sql.FieldGTE(FieldRequestedBy, v))
+}
+
+// RequestedByLT applies the LT predicate on the "requested_by" field.
+func RequestedByLT(v int) predicate.OTP {
+	return predicate.OTP(sql.FieldLT(FieldRequestedBy, v))
+}
+
+// RequestedByLTE applies the LTE predicate on the "requested_by" field.
+func RequestedByLTE(v int) predicate.OTP {
+	return predicate.OTP(sql.FieldLTE(FieldRequestedBy, v))
+}
+
+// RequestedByIsNil applies the IsNil predicate on the "requested_by" field.
+func RequestedByIsNil() predicate.OTP {
+	return predicate.OTP(sql.FieldIsNull(FieldRequestedBy))
+}
+
+// RequestedByNotNil applies the NotNil predicate on the "requested_by" field.
+func RequestedByNotNil() predicate.OTP {
+	return predicate.OTP(sql.FieldNotNull(FieldRequestedBy))
+}
+
+// FirstStepEQ applies the EQ predicate on the "first_step" field.
+func FirstStepEQ(v schematype.OTPFirstStep) predicate.OTP {
+	vc := v
+	return predicate.OTP(sql.FieldEQ(FieldFirstStep, vc))
+}
+
+// FirstStepNEQ applies the NEQ predicate on the "first_step" field.
+func FirstStepNEQ(v schematype.OTPFirstStep) predicate.OTP {
+	vc := v
+	return predicate.OTP(sql.FieldNEQ(FieldFirstStep, vc))
+}
+
+// FirstStepIn applies the In predicate on the "first_step" field.
+func FirstStepIn(vs ...schematype.OTPFirstStep) predicate.OTP {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = vs[i]
+	}
+	return predicate.OTP(sql.FieldIn(FieldFirstStep, v...))
+}
+
+// FirstStepNotIn applies the NotIn predicate on the "first_step" field.
+func FirstStepNotIn(vs ...schematype.OTPFirstStep) predicate.OTP {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = vs[i]
+	}
+	return predicate.OTP(sql.FieldNotIn(FieldFirstStep, v...))
+}
+
+// FirstStepIsNil applies the IsNil predicate on the "first_step" field.
+func FirstStepIsNil() predicate.OTP {
+	return predicate.OTP(sql.FieldIsNull(FieldFirstStep))
+}
+
+// FirstStepNotNil applies the NotNil predicate on the "first_step" field.
+func FirstStepNotNil() predicate.OTP {
+	return predicate.OTP(sql.FieldNotNull(FieldFirstStep))
+}
+
+// TrustEpochEQ applies the EQ predicate on the "trust_epoch" field.
+func TrustEpochEQ(v int32) predicate.OTP {
+	return predicate.OTP(sql.FieldEQ(FieldTrustEpoch, v))
+}
+
+// TrustEpochNEQ applies the NEQ predicate on the "trust_epoch" field.
+func TrustEpochNEQ(v int32) predicate.OTP {
+	return predicate.OTP(sql.FieldNEQ(FieldTrustEpoch, v))
+}
+
+// TrustEpochIn applies the In predicate on the "trust_epoch" field.
+func TrustEpochIn(vs ...int32) predicate.OTP {
+	return predicate.OTP(sql.FieldIn(FieldTrustEpoch, vs...))
+}
+
+// TrustEpochNotIn applies the NotIn predicate on the "trust_epoch" field.
+func TrustEpochNotIn(vs ...int32) predicate.OTP {
+	return predicate.OTP(sql.FieldNotIn(FieldTrustEpoch, vs...))
+}
+
+// TrustEpochGT applies the GT predicate on the "trust_epoch" field.
+func TrustEpochGT(v int32) predicate.OTP {
+	return predicate.OTP(sql.FieldGT(FieldTrustEpoch, v))
+}
+
+// TrustEpochGTE applies the GTE predicate on the "trust_epoch" field.
+func TrustEpochGTE(v int32) predicate.OTP {
+	return predicate.OTP(sql.FieldGTE(FieldTrustEpoch, v))
+}
+
+// TrustEpochLT applies the LT predicate on the "trust_epoch" field.
+func TrustEpochLT(v int32) predicate.OTP {
+	return predicate.OTP(sql.FieldLT(FieldTrustEpoch, v))
+}
+
+// TrustEpochLTE applies the LTE predicate on the "trust_epoch" field.
+func TrustEpochLTE(v int32) predicate.OTP {
+	return predicate.OTP(sql.FieldLTE(FieldTrustEpoch, v))
+}
+
+// TrustEpochIsNil applies the IsNil predicate on the "trust_epoch" field.
+func TrustEpochIsNil() predicate.OTP {
+	return predicate.OTP(sql.FieldIsNull(FieldTrustEpoch))
+}
+
+// TrustEpochNotNil applies the NotNil predicate on the "trust_epoch" field.
+func TrustEpochNotNil() predicate.OTP {
+	return predicate.OTP(sql.FieldNotNull(FieldTrustEpoch))
 }
 
 // And groups predicates with the AND operator between them.

@@ -33,6 +33,10 @@ const (
 	FieldReplacedByTokenHash = "replaced_by_token_hash"
 	// FieldGraceUses holds the string denoting the grace_uses field in the database.
 	FieldGraceUses = "grace_uses"
+	// FieldFamily holds the string denoting the family field in the database.
+	FieldFamily = "family"
+	// FieldSuccessorSalt holds the string denoting the successor_salt field in the database.
+	FieldSuccessorSalt = "successor_salt"
 	// EdgeUser holds the string denoting the user edge name in mutations.
 	EdgeUser = "user"
 	// Table holds the table name of the refreshtoken in the database.
@@ -58,6 +62,8 @@ var Columns = []string{
 	FieldRevokedAt,
 	FieldReplacedByTokenHash,
 	FieldGraceUses,
+	FieldFamily,
+	FieldSuccessorSalt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -93,6 +99,10 @@ var (
 	DefaultGraceUses int32
 	// GraceUsesValidator is a validator for the "grace_uses" field. It is called by the builders before save.
 	GraceUsesValidator func(int32) error
+	// FamilyValidator is a validator for the "family" field. It is called by the builders before save.
+	FamilyValidator func(string) error
+	// SuccessorSaltValidator is a validator for the "successor_salt" field. It is called by the builders before save.
+	SuccessorSaltValidator func(string) error
 )
 
 // OrderOption defines the ordering options for the RefreshToken queries.
@@ -146,6 +156,16 @@ func ByReplacedByTokenHash(opts ...sql.OrderTermOption) OrderOption {
 // ByGraceUses orders the results by the grace_uses field.
 func ByGraceUses(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldGraceUses, opts...).ToFunc()
+}
+
+// ByFamily orders the results by the family field.
+func ByFamily(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFamily, opts...).ToFunc()
+}
+
+// BySuccessorSalt orders the results by the successor_salt field.
+func BySuccessorSalt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSuccessorSalt, opts...).ToFunc()
 }
 
 // ByUserField orders the results by user field.

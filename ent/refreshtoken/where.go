@@ -100,6 +100,16 @@ func GraceUses(v int32) predicate.RefreshToken {
 	return predicate.RefreshToken(sql.FieldEQ(FieldGraceUses, v))
 }
 
+// Family applies equality check predicate on the "family" field. It's identical to FamilyEQ.
+func Family(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldEQ(FieldFamily, v))
+}
+
+// SuccessorSalt applies equality check predicate on the "successor_salt" field. It's identical to SuccessorSaltEQ.
+func SuccessorSalt(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldEQ(FieldSuccessorSalt, v))
+}
+
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.RefreshToken {
 	return predicate.RefreshToken(sql.FieldEQ(FieldCreatedAt, v))
@@ -478,6 +488,156 @@ func GraceUsesLT(v int32) predicate.RefreshToken {
 // GraceUsesLTE applies the LTE predicate on the "grace_uses" field.
 func GraceUsesLTE(v int32) predicate.RefreshToken {
 	return predicate.RefreshToken(sql.FieldLTE(FieldGraceUses, v))
+}
+
+// FamilyEQ applies the EQ predicate on the "family" field.
+func FamilyEQ(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldEQ(FieldFamily, v))
+}
+
+// FamilyNEQ applies the NEQ predicate on the "family" field.
+func FamilyNEQ(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldNEQ(FieldFamily, v))
+}
+
+// FamilyIn applies the In predicate on the "family" field.
+func FamilyIn(vs ...string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldIn(FieldFamily, vs...))
+}
+
+// FamilyNotIn applies the NotIn predicate on the "family" field.
+func FamilyNotIn(vs ...string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldNotIn(FieldFamily, vs...))
+}
+
+// FamilyGT applies the GT predicate on the "family" field.
+func FamilyGT(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldGT(FieldFamily, v))
+}
+
+// FamilyGTE applies the GTE predicate on the "family" field.
+func FamilyGTE(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldGTE(FieldFamily, v))
+}
+
+// FamilyLT applies the LT predicate on the "family" field.
+func FamilyLT(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldLT(FieldFamily, v))
+}
+
+// FamilyLTE applies the LTE predicate on the "family" field.
+func FamilyLTE(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldLTE(FieldFamily, v))
+}
+
+// FamilyContains applies the Contains predicate on the "family" field.
+func FamilyContains(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldContains(FieldFamily, v))
+}
+
+// FamilyHasPrefix applies the HasPrefix predicate on the "family" field.
+func FamilyHasPrefix(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldHasPrefix(FieldFamily, v))
+}
+
+// FamilyHasSuffix applies the HasSuffix predicate on the "family" field.
+func FamilyHasSuffix(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldHasSuffix(FieldFamily, v))
+}
+
+// FamilyIsNil applies the IsNil predicate on the "family" field.
+func FamilyIsNil() predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldIsNull(FieldFamily))
+}
+
+// FamilyNotNil applies the NotNil predicate on the "family" field.
+func FamilyNotNil() predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldNotNull(FieldFamily))
+}
+
+// FamilyEqualFold applies the EqualFold predicate on the "family" field.
+func FamilyEqualFold(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldEqualFold(FieldFamily, v))
+}
+
+// FamilyContainsFold applies the ContainsFold predicate on the "family" field.
+func FamilyContainsFold(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldContainsFold(FieldFamily, v))
+}
+
+// SuccessorSaltEQ applies the EQ predicate on the "successor_salt" field.
+func SuccessorSaltEQ(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldEQ(FieldSuccessorSalt, v))
+}
+
+// SuccessorSaltNEQ applies the NEQ predicate on the "successor_salt" field.
+func SuccessorSaltNEQ(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldNEQ(FieldSuccessorSalt, v))
+}
+
+// SuccessorSaltIn applies the In predicate on the "successor_salt" field.
+func SuccessorSaltIn(vs ...string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldIn(FieldSuccessorSalt, vs...))
+}
+
+// SuccessorSaltNotIn applies the NotIn predicate on the "successor_salt" field.
+func SuccessorSaltNotIn(vs ...string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldNotIn(FieldSuccessorSalt, vs...))
+}
+
+// SuccessorSaltGT applies the GT predicate on the "successor_salt" field.
+func SuccessorSaltGT(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldGT(FieldSuccessorSalt, v))
+}
+
+// SuccessorSaltGTE applies the GTE predicate on the "successor_salt" field.
+func SuccessorSaltGTE(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldGTE(FieldSuccessorSalt, v))
+}
+
+// SuccessorSaltLT applies the LT predicate on the "successor_salt" field.
+func SuccessorSaltLT(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldLT(FieldSuccessorSalt, v))
+}
+
+// SuccessorSaltLTE applies the LTE predicate on the "successor_salt" field.
+func SuccessorSaltLTE(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldLTE(FieldSuccessorSalt, v))
+}
+
+// SuccessorSaltContains applies the Contains predicate on the "successor_salt" field.
+func SuccessorSaltContains(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldContains(FieldSuccessorSalt, v))
+}
+
+// SuccessorSaltHasPrefix applies the HasPrefix predicate on the "successor_salt" field.
+func SuccessorSaltHasPrefix(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldHasPrefix(FieldSuccessorSalt, v))
+}
+
+// SuccessorSaltHasSuffix applies the HasSuffix predicate on the "successor_salt" field.
+func SuccessorSaltHasSuffix(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldHasSuffix(FieldSuccessorSalt, v))
+}
+
+// SuccessorSaltIsNil applies the IsNil predicate on the "successor_salt" field.
+func SuccessorSaltIsNil() predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldIsNull(FieldSuccessorSalt))
+}
+
+// SuccessorSaltNotNil applies the NotNil predicate on the "successor_salt" field.
+func SuccessorSaltNotNil() predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldNotNull(FieldSuccessorSalt))
+}
+
+// SuccessorSaltEqualFold applies the EqualFold predicate on the "successor_salt" field.
+func SuccessorSaltEqualFold(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldEqualFold(FieldSuccessorSalt, v))
+}
+
+// SuccessorSaltContainsFold applies the ContainsFold predicate on the "successor_salt" field.
+func SuccessorSaltContainsFold(v string) predicate.RefreshToken {
+	return predicate.RefreshToken(sql.FieldContainsFold(FieldSuccessorSalt, v))
 }
 
 // HasUser applies the HasEdge predicate on the "user" edge.

@@ -87,6 +87,54 @@ func init() {
 	otp.DefaultMaxAttempts = otpDescMaxAttempts.Default.(int32)
 	// otp.MaxAttemptsValidator is a validator for the "max_attempts" field. It is called by the builders before save.
 	otp.MaxAttemptsValidator = otpDescMaxAttempts.Validators[0].(func(int32) error)
+	// otpDescTicketHash is the schema descriptor for ticket_hash field.
+	otpDescTicketHash := otpFields[9].Descriptor()
+	// otp.TicketHashValidator is a validator for the "ticket_hash" field. It is called by the builders before save.
+	otp.TicketHashValidator = func() func(string) error {
+		validators := otpDescTicketHash.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(ticket_hash string) error {
+			for _, fn := range fns {
+				if err := fn(ticket_hash); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// otpDescOriginHash is the schema descriptor for origin_hash field.
+	otpDescOriginHash := otpFields[10].Descriptor()
+	// otp.OriginHashValidator is a validator for the "origin_hash" field. It is called by the builders before save.
+	otp.OriginHashValidator = func() func(string) error {
+		validators := otpDescOriginHash.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(origin_hash string) error {
+			for _, fn := range fns {
+				if err := fn(origin_hash); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// otpDescIsKnownDevice is the schema descriptor for is_known_device field.
+	otpDescIsKnownDevice := otpFields[11].Descriptor()
+	// otp.DefaultIsKnownDevice holds the default value on creation for the is_known_device field.
+	otp.DefaultIsKnownDevice = otpDescIsKnownDevice.Default.(bool)
+	// otpDescIsLink is the schema descriptor for is_link field.
+	otpDescIsLink := otpFields[12].Descriptor()
+	// otp.DefaultIsLink holds the default value on creation for the is_link field.
+	otp.DefaultIsLink = otpDescIsLink.Default.(bool)
+	// otpDescTrustEpoch is the schema descriptor for trust_epoch field.
+	otpDescTrustEpoch := otpFields[15].Descriptor()
+	// otp.TrustEpochValidator is a validator for the "trust_epoch" field. It is called by the builders before save.
+	otp.TrustEpochValidator = otpDescTrustEpoch.Validators[0].(func(int32) error)
 	refreshtokenMixin := schema.RefreshToken{}.Mixin()
 	refreshtokenMixinHooks0 := refreshtokenMixin[0].Hooks()
 	refreshtoken.Hooks[0] = refreshtokenMixinHooks0[0]
@@ -150,6 +198,42 @@ func init() {
 	refreshtoken.DefaultGraceUses = refreshtokenDescGraceUses.Default.(int32)
 	// refreshtoken.GraceUsesValidator is a validator for the "grace_uses" field. It is called by the builders before save.
 	refreshtoken.GraceUsesValidator = refreshtokenDescGraceUses.Validators[0].(func(int32) error)
+	// refreshtokenDescFamily is the schema descriptor for family field.
+	refreshtokenDescFamily := refreshtokenFields[7].Descriptor()
+	// refreshtoken.FamilyValidator is a validator for the "family" field. It is called by the builders before save.
+	refreshtoken.FamilyValidator = func() func(string) error {
+		validators := refreshtokenDescFamily.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(family string) error {
+			for _, fn := range fns {
+				if err := fn(family); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// refreshtokenDescSuccessorSalt is the schema descriptor for successor_salt field.
+	refreshtokenDescSuccessorSalt := refreshtokenFields[8].Descriptor()
+	// refreshtoken.SuccessorSaltValidator is a validator for the "successor_salt" field. It is called by the builders before save.
+	refreshtoken.SuccessorSaltValidator = func() func(string) error {
+		validators := refreshtokenDescSuccessorSalt.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(successor_salt string) error {
+			for _, fn := range fns {
+				if err := fn(successor_salt); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
 	sessionMixin := schema.Session{}.Mixin()
 	sessionMixinHooks0 := sessionMixin[0].Hooks()
 	sessionHooks := schema.Session{}.Hooks()
@@ -217,6 +301,34 @@ func init() {
 	sessionDescLastUsedAt := sessionFields[5].Descriptor()
 	// session.DefaultLastUsedAt holds the default value on creation for the last_used_at field.
 	session.DefaultLastUsedAt = sessionDescLastUsedAt.Default.(func() time.Time)
+	// sessionDescFamily is the schema descriptor for family field.
+	sessionDescFamily := sessionFields[7].Descriptor()
+	// session.FamilyValidator is a validator for the "family" field. It is called by the builders before save.
+	session.FamilyValidator = func() func(string) error {
+		validators := sessionDescFamily.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(family string) error {
+			for _, fn := range fns {
+				if err := fn(family); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// sessionDescTrustEpoch is the schema descriptor for trust_epoch field.
+	sessionDescTrustEpoch := sessionFields[8].Descriptor()
+	// session.TrustEpochValidator is a validator for the "trust_epoch" field. It is called by the builders before save.
+	session.TrustEpochValidator = sessionDescTrustEpoch.Validators[0].(func(int32) error)
+	// sessionDescDeviceFailures is the schema descriptor for device_failures field.
+	sessionDescDeviceFailures := sessionFields[9].Descriptor()
+	// session.DefaultDeviceFailures holds the default value on creation for the device_failures field.
+	session.DefaultDeviceFailures = sessionDescDeviceFailures.Default.(int32)
+	// session.DeviceFailuresValidator is a validator for the "device_failures" field. It is called by the builders before save.
+	session.DeviceFailuresValidator = sessionDescDeviceFailures.Validators[0].(func(int32) error)
 	userMixin := schema.User{}.Mixin()
 	userMixinHooks0 := userMixin[0].Hooks()
 	userHooks := schema.User{}.Hooks()
@@ -308,6 +420,28 @@ func init() {
 	userDescIsDeleted := userFields[11].Descriptor()
 	// user.DefaultIsDeleted holds the default value on creation for the is_deleted field.
 	user.DefaultIsDeleted = userDescIsDeleted.Default.(bool)
+	// userDescGuessFailures is the schema descriptor for guess_failures field.
+	userDescGuessFailures := userFields[15].Descriptor()
+	// user.DefaultGuessFailures holds the default value on creation for the guess_failures field.
+	user.DefaultGuessFailures = userDescGuessFailures.Default.(int32)
+	// user.GuessFailuresValidator is a validator for the "guess_failures" field. It is called by the builders before save.
+	user.GuessFailuresValidator = userDescGuessFailures.Validators[0].(func(int32) error)
+	// userDescStepFailures is the schema descriptor for step_failures field.
+	userDescStepFailures := userFields[16].Descriptor()
+	// user.DefaultStepFailures holds the default value on creation for the step_failures field.
+	user.DefaultStepFailures = userDescStepFailures.Default.(int32)
+	// user.StepFailuresValidator is a validator for the "step_failures" field. It is called by the builders before save.
+	user.StepFailuresValidator = userDescStepFailures.Validators[0].(func(int32) error)
+	// userDescTrustEpoch is the schema descriptor for trust_epoch field.
+	userDescTrustEpoch := userFields[17].Descriptor()
+	// user.DefaultTrustEpoch holds the default value on creation for the trust_epoch field.
+	user.DefaultTrustEpoch = userDescTrustEpoch.Default.(int32)
+	// user.TrustEpochValidator is a validator for the "trust_epoch" field. It is called by the builders before save.
+	user.TrustEpochValidator = userDescTrustEpoch.Validators[0].(func(int32) error)
+	// userDescResetByMail is the schema descriptor for reset_by_mail field.
+	userDescResetByMail := userFields[18].Descriptor()
+	// user.DefaultResetByMail holds the default value on creation for the reset_by_mail field.
+	user.DefaultResetByMail = userDescResetByMail.Default.(bool)
 }
 
 const (

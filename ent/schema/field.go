@@ -6,6 +6,7 @@ import (
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema/field"
 
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
@@ -19,6 +20,18 @@ var hashColumn = entsql.Annotation{Collation: "ascii_bin"}
 
 // printableASCII is what hashes and their encodings are written in.
 var printableASCII = regexp.MustCompile(`^[!-~]+$`)
+
+// familyField names the device that a session or a refresh token belongs to. It is no foreign key: sessions are purged
+// long before families end.
+func familyField() ent.Field {
+	return field.String("family").
+		Comment("The device: what one sign-in gave has one value, and ends together; null for what has none.").
+		MaxLen(32).
+		Match(printableASCII).
+		Optional().
+		Nillable().
+		Annotations(hashColumn)
+}
 
 // normalizeEmail stores every address normalised, whoever writes it through
 // the client: one or many, on create and on update.

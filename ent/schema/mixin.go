@@ -36,6 +36,9 @@ func (timestamps) Fields() []ent.Field {
 // by the server (MySQL manual, 13.2.2). TIMESTAMP ends at 2038-01-19 03:14:07.
 var timestampType = map[string]string{dialect.MySQL: "timestamp(6)"}
 
+// datetimeType is for a time that may lie beyond 2038. The server does not convert it: the client writes UTC.
+var datetimeType = map[string]string{dialect.MySQL: "datetime(6)"}
+
 // defaultNow is the time at which the row is written. MySQL and MariaDB read what /*! */ encloses (MySQL manual, 11.7),
 // SQLite skips it: one default is right on all of them.
 var defaultNow = entsql.Default("CURRENT_TIMESTAMP/*!(6)*/")

@@ -53,14 +53,55 @@ func (OTP) Fields() []ent.Field {
 		field.Int32("max_attempts").
 			NonNegative().
 			Default(5),
+		field.String("ticket_hash").
+			Comment("Hash of the ticket of the request, without which the code is worth nothing.").
+			MaxLen(64).
+			Match(printableASCII).
+			Optional().
+			Nillable().
+			Sensitive().
+			Annotations(hashColumn),
+		field.String("origin_hash").
+			Comment("Hash of where the request came from, by which mails are limited; null where it is not known.").
+			MaxLen(64).
+			Match(printableASCII).
+			Optional().
+			Nillable().
+			Annotations(hashColumn),
+		field.Bool("is_known_device").
+			Comment("A device that had signed in to the account asked for it.").
+			Default(false),
+		field.Bool("is_link").
+			Comment("It is 256 random bits for a link, which is no guess, in the place of digits.").
+			Default(false),
+		field.Int("requested_by").
+			Comment("The account whose own device, registration or first step asked for it; null for anybody else. It " +
+				"is no foreign key.").
+			Optional().
+			Nillable(),
+		field.Enum("first_step").
+			Comment("What was proved before, which the code completes; null for a code that stands alone.").
+			GoType(schematype.OTPFirstStep("")).
+			Optional().
+			Nillable(),
+		field.Int32("trust_epoch").
+			Comment("The account's trust_epoch when first_step was proved.").
+			NonNegative().
+			Optional().
+			Nillable(),
 	})
 }
 
 // Indexes of the OTP.
 func (OTP) Indexes() []ent.Index {
 	return []ent.Index{
-		// The newest code of an address and purpose.
+		// The newest code of an address and purpose, for the version before.
 		index.Fields("email", "type"),
+		// The code of a ticket.
+		index.Fields("ticket_hash"),
+		// The mails to an address, and those that an origin asked for, in the last hour.
+		index.Fields("email", "created_at"),
+		index.Fields("origin_hash", "created_at"),
 		// Purge of expired codes.
 		index.Fields("expires_at"),
 	}

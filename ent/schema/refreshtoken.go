@@ -50,6 +50,15 @@ func (RefreshToken) Fields() []ent.Field {
 			Comment("How often the token was presented again in the grace interval after its rotation.").
 			NonNegative().
 			Default(0),
+		familyField(),
+		field.String("successor_salt").
+			Comment("With the token and a key, what its successor is derived from; erased after the grace.").
+			MaxLen(64).
+			Match(printableASCII).
+			Optional().
+			Nillable().
+			Sensitive().
+			Annotations(hashColumn),
 	})
 }
 
@@ -69,6 +78,8 @@ func (RefreshToken) Indexes() []ent.Index {
 	return []ent.Index{
 		// Revocation of all that a user holds; the foreign key.
 		index.Fields("user_id", "is_revoked"),
+		// What is live of a family.
+		index.Fields("family", "is_revoked"),
 		// Purge of expired tokens.
 		index.Fields("expires_at"),
 	}

@@ -53,6 +53,16 @@ func (Session) Fields() []ent.Field {
 			Annotations(defaultNow),
 		field.Time("expires_at").
 			SchemaType(timestampType),
+		familyField(),
+		field.Int32("trust_epoch").
+			Comment("The user's trust_epoch when the session began, which makes the device a known one; null for none.").
+			NonNegative().
+			Optional().
+			Nillable(),
+		field.Int32("device_failures").
+			Comment("Failures in a row of this device, which strangers cannot use up.").
+			NonNegative().
+			Default(0),
 	})
 }
 
@@ -70,8 +80,10 @@ func (Session) Edges() []ent.Edge {
 // Indexes of the Session. The unique index of token_hash comes with its field and serves the session check.
 func (Session) Indexes() []ent.Index {
 	return []ent.Index{
-		// A user's devices; the foreign key.
-		index.Fields("user_id", "is_active", "expires_at"),
+		// A user's devices, the last used first; the foreign key.
+		index.Fields("user_id", "is_active", "last_used_at"),
+		// What one sign-in gave.
+		index.Fields("family"),
 		// Purge of expired sessions.
 		index.Fields("expires_at"),
 	}

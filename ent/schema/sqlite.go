@@ -85,7 +85,11 @@ func onSQLite(d *field.Descriptor) (column, is, condition string) {
 		return "bool", "0_or_1", "{} in (0, 1)" // the text 'true' is more than either
 	case field.TypeInt32:
 		// Any text is more than a limit.
-		return "integer", "int", "typeof({}) = 'integer' and {} between -2147483648 and 2147483647"
+		condition = "typeof({}) = 'integer' and {} between -2147483648 and 2147483647"
+		if d.Optional {
+			condition = "{} is null or " + condition
+		}
+		return "integer", "int", condition
 	case field.TypeEnum:
 		var values []string
 		for _, e := range d.Enums {

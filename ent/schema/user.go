@@ -80,6 +80,28 @@ func (User) Fields() []ent.Field {
 			SchemaType(timestampType).
 			Optional().
 			Nillable(),
+		field.Time("suspended_until").
+			Comment("No sign-in, session or refresh token until then, by an operator's word; in the year 9999 for a " +
+				"suspension without end, null for none.").
+			SchemaType(datetimeType).
+			Optional().
+			Nillable(),
+		field.Int32("guess_failures").
+			Comment("Failures in a row of strangers, who hold nothing of the account: at the password, and what " +
+				"mailed codes allow.").
+			NonNegative().
+			Default(0),
+		field.Int32("step_failures").
+			Comment("Failures in a row at the second step.").
+			NonNegative().
+			Default(0),
+		field.Int32("trust_epoch").
+			Comment("Goes up where devices lose their standing; those of an earlier epoch are strangers.").
+			NonNegative().
+			Default(0),
+		field.Bool("reset_by_mail").
+			Comment("A mailed code set the password, so mail is no second step to it.").
+			Default(false),
 	})
 }
 

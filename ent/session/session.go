@@ -33,6 +33,12 @@ const (
 	FieldLastUsedAt = "last_used_at"
 	// FieldExpiresAt holds the string denoting the expires_at field in the database.
 	FieldExpiresAt = "expires_at"
+	// FieldFamily holds the string denoting the family field in the database.
+	FieldFamily = "family"
+	// FieldTrustEpoch holds the string denoting the trust_epoch field in the database.
+	FieldTrustEpoch = "trust_epoch"
+	// FieldDeviceFailures holds the string denoting the device_failures field in the database.
+	FieldDeviceFailures = "device_failures"
 	// EdgeUser holds the string denoting the user edge name in mutations.
 	EdgeUser = "user"
 	// Table holds the table name of the session in the database.
@@ -58,6 +64,9 @@ var Columns = []string{
 	FieldIsActive,
 	FieldLastUsedAt,
 	FieldExpiresAt,
+	FieldFamily,
+	FieldTrustEpoch,
+	FieldDeviceFailures,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -93,6 +102,14 @@ var (
 	DefaultIsActive bool
 	// DefaultLastUsedAt holds the default value on creation for the "last_used_at" field.
 	DefaultLastUsedAt func() time.Time
+	// FamilyValidator is a validator for the "family" field. It is called by the builders before save.
+	FamilyValidator func(string) error
+	// TrustEpochValidator is a validator for the "trust_epoch" field. It is called by the builders before save.
+	TrustEpochValidator func(int32) error
+	// DefaultDeviceFailures holds the default value on creation for the "device_failures" field.
+	DefaultDeviceFailures int32
+	// DeviceFailuresValidator is a validator for the "device_failures" field. It is called by the builders before save.
+	DeviceFailuresValidator func(int32) error
 )
 
 // OrderOption defines the ordering options for the Session queries.
@@ -146,6 +163,21 @@ func ByLastUsedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByExpiresAt orders the results by the expires_at field.
 func ByExpiresAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldExpiresAt, opts...).ToFunc()
+}
+
+// ByFamily orders the results by the family field.
+func ByFamily(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFamily, opts...).ToFunc()
+}
+
+// ByTrustEpoch orders the results by the trust_epoch field.
+func ByTrustEpoch(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTrustEpoch, opts...).ToFunc()
+}
+
+// ByDeviceFailures orders the results by the device_failures field.
+func ByDeviceFailures(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDeviceFailures, opts...).ToFunc()
 }
 
 // ByUserField orders the results by user field.

@@ -100,6 +100,21 @@ func ExpiresAt(v time.Time) predicate.Session {
 	return predicate.Session(sql.FieldEQ(FieldExpiresAt, v))
 }
 
+// Family applies equality check predicate on the "family" field. It's identical to FamilyEQ.
+func Family(v string) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldFamily, v))
+}
+
+// TrustEpoch applies equality check predicate on the "trust_epoch" field. It's identical to TrustEpochEQ.
+func TrustEpoch(v int32) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldTrustEpoch, v))
+}
+
+// DeviceFailures applies equality check predicate on the "device_failures" field. It's identical to DeviceFailuresEQ.
+func DeviceFailures(v int32) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldDeviceFailures, v))
+}
+
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.Session {
 	return predicate.Session(sql.FieldEQ(FieldCreatedAt, v))
@@ -503,6 +518,171 @@ func ExpiresAtLT(v time.Time) predicate.Session {
 // ExpiresAtLTE applies the LTE predicate on the "expires_at" field.
 func ExpiresAtLTE(v time.Time) predicate.Session {
 	return predicate.Session(sql.FieldLTE(FieldExpiresAt, v))
+}
+
+// FamilyEQ applies the EQ predicate on the "family" field.
+func FamilyEQ(v string) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldFamily, v))
+}
+
+// FamilyNEQ applies the NEQ predicate on the "family" field.
+func FamilyNEQ(v string) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldFamily, v))
+}
+
+// FamilyIn applies the In predicate on the "family" field.
+func FamilyIn(vs ...string) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldFamily, vs...))
+}
+
+// FamilyNotIn applies the NotIn predicate on the "family" field.
+func FamilyNotIn(vs ...string) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldFamily, vs...))
+}
+
+// FamilyGT applies the GT predicate on the "family" field.
+func FamilyGT(v string) predicate.Session {
+	return predicate.Session(sql.FieldGT(FieldFamily, v))
+}
+
+// FamilyGTE applies the GTE predicate on the "family" field.
+func FamilyGTE(v string) predicate.Session {
+	return predicate.Session(sql.FieldGTE(FieldFamily, v))
+}
+
+// FamilyLT applies the LT predicate on the "family" field.
+func FamilyLT(v string) predicate.Session {
+	return predicate.Session(sql.FieldLT(FieldFamily, v))
+}
+
+// FamilyLTE applies the LTE predicate on the "family" field.
+func FamilyLTE(v string) predicate.Session {
+	return predicate.Session(sql.FieldLTE(FieldFamily, v))
+}
+
+// FamilyContains applies the Contains predicate on the "family" field.
+func FamilyContains(v string) predicate.Session {
+	return predicate.Session(sql.FieldContains(FieldFamily, v))
+}
+
+// FamilyHasPrefix applies the HasPrefix predicate on the "family" field.
+func FamilyHasPrefix(v string) predicate.Session {
+	return predicate.Session(sql.FieldHasPrefix(FieldFamily, v))
+}
+
+// FamilyHasSuffix applies the HasSuffix predicate on the "family" field.
+func FamilyHasSuffix(v string) predicate.Session {
+	return predicate.Session(sql.FieldHasSuffix(FieldFamily, v))
+}
+
+// FamilyIsNil applies the IsNil predicate on the "family" field.
+func FamilyIsNil() predicate.Session {
+	return predicate.Session(sql.FieldIsNull(FieldFamily))
+}
+
+// FamilyNotNil applies the NotNil predicate on the "family" field.
+func FamilyNotNil() predicate.Session {
+	return predicate.Session(sql.FieldNotNull(FieldFamily))
+}
+
+// FamilyEqualFold applies the EqualFold predicate on the "family" field.
+func FamilyEqualFold(v string) predicate.Session {
+	return predicate.Session(sql.FieldEqualFold(FieldFamily, v))
+}
+
+// FamilyContainsFold applies the ContainsFold predicate on the "family" field.
+func FamilyContainsFold(v string) predicate.Session {
+	return predicate.Session(sql.FieldContainsFold(FieldFamily, v))
+}
+
+// TrustEpochEQ applies the EQ predicate on the "trust_epoch" field.
+func TrustEpochEQ(v int32) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldTrustEpoch, v))
+}
+
+// TrustEpochNEQ applies the NEQ predicate on the "trust_epoch" field.
+func TrustEpochNEQ(v int32) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldTrustEpoch, v))
+}
+
+// TrustEpochIn applies the In predicate on the "trust_epoch" field.
+func TrustEpochIn(vs ...int32) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldTrustEpoch, vs...))
+}
+
+// TrustEpochNotIn applies the NotIn predicate on the "trust_epoch" field.
+func TrustEpochNotIn(vs ...int32) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldTrustEpoch, vs...))
+}
+
+// TrustEpochGT applies the GT predicate on the "trust_epoch" field.
+func TrustEpochGT(v int32) predicate.Session {
+	return predicate.Session(sql.FieldGT(FieldTrustEpoch, v))
+}
+
+// TrustEpochGTE applies the GTE predicate on the "trust_epoch" field.
+func TrustEpochGTE(v int32) predicate.Session {
+	return predicate.Session(sql.FieldGTE(FieldTrustEpoch, v))
+}
+
+// TrustEpochLT applies the LT predicate on the "trust_epoch" field.
+func TrustEpochLT(v int32) predicate.Session {
+	return predicate.Session(sql.FieldLT(FieldTrustEpoch, v))
+}
+
+// TrustEpochLTE applies the LTE predicate on the "trust_epoch" field.
+func TrustEpochLTE(v int32) predicate.Session {
+	return predicate.Session(sql.FieldLTE(FieldTrustEpoch, v))
+}
+
+// TrustEpochIsNil applies the IsNil predicate on the "trust_epoch" field.
+func TrustEpochIsNil() predicate.Session {
+	return predicate.Session(sql.FieldIsNull(FieldTrustEpoch))
+}
+
+// TrustEpochNotNil applies the NotNil predicate on the "trust_epoch" field.
+func TrustEpochNotNil() predicate.Session {
+	return predicate.Session(sql.FieldNotNull(FieldTrustEpoch))
+}
+
+// DeviceFailuresEQ applies the EQ predicate on the "device_failures" field.
+func DeviceFailuresEQ(v int32) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldDeviceFailures, v))
+}
+
+// DeviceFailuresNEQ applies the NEQ predicate on the "device_failures" field.
+func DeviceFailuresNEQ(v int32) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldDeviceFailures, v))
+}
+
+// DeviceFailuresIn applies the In predicate on the "device_failures" field.
+func DeviceFailuresIn(vs ...int32) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldDeviceFailures, vs...))
+}
+
+// DeviceFailuresNotIn applies the NotIn predicate on the "device_failures" field.
+func DeviceFailuresNotIn(vs ...int32) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldDeviceFailures, vs...))
+}
+
+// DeviceFailuresGT applies the GT predicate on the "device_failures" field.
+func DeviceFailuresGT(v int32) predicate.Session {
+	return predicate.Session(sql.FieldGT(FieldDeviceFailures, v))
+}
+
+// DeviceFailuresGTE applies the GTE predicate on the "device_failures" field.
+func DeviceFailuresGTE(v int32) predicate.Session {
+	return predicate.Session(sql.FieldGTE(FieldDeviceFailures, v))
+}
+
+// DeviceFailuresLT applies the LT predicate on the "device_failures" field.
+func DeviceFailuresLT(v int32) predicate.Session {
+	return predicate.Session(sql.FieldLT(FieldDeviceFailures, v))
+}
+
+// DeviceFailuresLTE applies the LTE predicate on the "device_failures" field.
+func DeviceFailuresLTE(v int32) predicate.Session {
+	return predicate.Session(sql.FieldLTE(FieldDeviceFailures, v))
 }
 
 // HasUser applies the HasEdge predicate on the "user" edge.

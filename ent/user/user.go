@@ -49,6 +49,16 @@ const (
 	FieldDeletedAt = "deleted_at"
 	// FieldReActivateAvailableAt holds the string denoting the re_activate_available_at field in the database.
 	FieldReActivateAvailableAt = "re_activate_available_at"
+	// FieldSuspendedUntil holds the string denoting the suspended_until field in the database.
+	FieldSuspendedUntil = "suspended_until"
+	// FieldGuessFailures holds the string denoting the guess_failures field in the database.
+	FieldGuessFailures = "guess_failures"
+	// FieldStepFailures holds the string denoting the step_failures field in the database.
+	FieldStepFailures = "step_failures"
+	// FieldTrustEpoch holds the string denoting the trust_epoch field in the database.
+	FieldTrustEpoch = "trust_epoch"
+	// FieldResetByMail holds the string denoting the reset_by_mail field in the database.
+	FieldResetByMail = "reset_by_mail"
 	// EdgeSessions holds the string denoting the sessions edge name in mutations.
 	EdgeSessions = "sessions"
 	// EdgeRefreshTokens holds the string denoting the refresh_tokens edge name in mutations.
@@ -90,6 +100,11 @@ var Columns = []string{
 	FieldIsDeleted,
 	FieldDeletedAt,
 	FieldReActivateAvailableAt,
+	FieldSuspendedUntil,
+	FieldGuessFailures,
+	FieldStepFailures,
+	FieldTrustEpoch,
+	FieldResetByMail,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -131,6 +146,20 @@ var (
 	FailedLoginAttemptsValidator func(int32) error
 	// DefaultIsDeleted holds the default value on creation for the "is_deleted" field.
 	DefaultIsDeleted bool
+	// DefaultGuessFailures holds the default value on creation for the "guess_failures" field.
+	DefaultGuessFailures int32
+	// GuessFailuresValidator is a validator for the "guess_failures" field. It is called by the builders before save.
+	GuessFailuresValidator func(int32) error
+	// DefaultStepFailures holds the default value on creation for the "step_failures" field.
+	DefaultStepFailures int32
+	// StepFailuresValidator is a validator for the "step_failures" field. It is called by the builders before save.
+	StepFailuresValidator func(int32) error
+	// DefaultTrustEpoch holds the default value on creation for the "trust_epoch" field.
+	DefaultTrustEpoch int32
+	// TrustEpochValidator is a validator for the "trust_epoch" field. It is called by the builders before save.
+	TrustEpochValidator func(int32) error
+	// DefaultResetByMail holds the default value on creation for the "reset_by_mail" field.
+	DefaultResetByMail bool
 )
 
 const DefaultRole schematype.Role = "user"
@@ -238,6 +267,31 @@ func ByDeletedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByReActivateAvailableAt orders the results by the re_activate_available_at field.
 func ByReActivateAvailableAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReActivateAvailableAt, opts...).ToFunc()
+}
+
+// BySuspendedUntil orders the results by the suspended_until field.
+func BySuspendedUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSuspendedUntil, opts...).ToFunc()
+}
+
+// ByGuessFailures orders the results by the guess_failures field.
+func ByGuessFailures(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldGuessFailures, opts...).ToFunc()
+}
+
+// ByStepFailures orders the results by the step_failures field.
+func ByStepFailures(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldStepFailures, opts...).ToFunc()
+}
+
+// ByTrustEpoch orders the results by the trust_epoch field.
+func ByTrustEpoch(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTrustEpoch, opts...).ToFunc()
+}
+
+// ByResetByMail orders the results by the reset_by_mail field.
+func ByResetByMail(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldResetByMail, opts...).ToFunc()
 }
 
 // BySessionsCount orders the results by sessions count.

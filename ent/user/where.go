@@ -121,6 +121,31 @@ func ReActivateAvailableAt(v time.Time) predicate.User {
 	return predicate.User(sql.FieldEQ(FieldReActivateAvailableAt, v))
 }
 
+// SuspendedUntil applies equality check predicate on the "suspended_until" field. It's identical to SuspendedUntilEQ.
+func SuspendedUntil(v time.Time) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldSuspendedUntil, v))
+}
+
+// GuessFailures applies equality check predicate on the "guess_failures" field. It's identical to GuessFailuresEQ.
+func GuessFailures(v int32) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldGuessFailures, v))
+}
+
+// StepFailures applies equality check predicate on the "step_failures" field. It's identical to StepFailuresEQ.
+func StepFailures(v int32) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldStepFailures, v))
+}
+
+// TrustEpoch applies equality check predicate on the "trust_epoch" field. It's identical to TrustEpochEQ.
+func TrustEpoch(v int32) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldTrustEpoch, v))
+}
+
+// ResetByMail applies equality check predicate on the "reset_by_mail" field. It's identical to ResetByMailEQ.
+func ResetByMail(v bool) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldResetByMail, v))
+}
+
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.User {
 	return predicate.User(sql.FieldEQ(FieldCreatedAt, v))
@@ -809,6 +834,186 @@ func ReActivateAvailableAtIsNil() predicate.User {
 // ReActivateAvailableAtNotNil applies the NotNil predicate on the "re_activate_available_at" field.
 func ReActivateAvailableAtNotNil() predicate.User {
 	return predicate.User(sql.FieldNotNull(FieldReActivateAvailableAt))
+}
+
+// SuspendedUntilEQ applies the EQ predicate on the "suspended_until" field.
+func SuspendedUntilEQ(v time.Time) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldSuspendedUntil, v))
+}
+
+// SuspendedUntilNEQ applies the NEQ predicate on the "suspended_until" field.
+func SuspendedUntilNEQ(v time.Time) predicate.User {
+	return predicate.User(sql.FieldNEQ(FieldSuspendedUntil, v))
+}
+
+// SuspendedUntilIn applies the In predicate on the "suspended_until" field.
+func SuspendedUntilIn(vs ...time.Time) predicate.User {
+	return predicate.User(sql.FieldIn(FieldSuspendedUntil, vs...))
+}
+
+// SuspendedUntilNotIn applies the NotIn predicate on the "suspended_until" field.
+func SuspendedUntilNotIn(vs ...time.Time) predicate.User {
+	return predicate.User(sql.FieldNotIn(FieldSuspendedUntil, vs...))
+}
+
+// SuspendedUntilGT applies the GT predicate on the "suspended_until" field.
+func SuspendedUntilGT(v time.Time) predicate.User {
+	return predicate.User(sql.FieldGT(FieldSuspendedUntil, v))
+}
+
+// SuspendedUntilGTE applies the GTE predicate on the "suspended_until" field.
+func SuspendedUntilGTE(v time.Time) predicate.User {
+	return predicate.User(sql.FieldGTE(FieldSuspendedUntil, v))
+}
+
+// SuspendedUntilLT applies the LT predicate on the "suspended_until" field.
+func SuspendedUntilLT(v time.Time) predicate.User {
+	return predicate.User(sql.FieldLT(FieldSuspendedUntil, v))
+}
+
+// SuspendedUntilLTE applies the LTE predicate on the "suspended_until" field.
+func SuspendedUntilLTE(v time.Time) predicate.User {
+	return predicate.User(sql.FieldLTE(FieldSuspendedUntil, v))
+}
+
+// SuspendedUntilIsNil applies the IsNil predicate on the "suspended_until" field.
+func SuspendedUntilIsNil() predicate.User {
+	return predicate.User(sql.FieldIsNull(FieldSuspendedUntil))
+}
+
+// SuspendedUntilNotNil applies the NotNil predicate on the "suspended_until" field.
+func SuspendedUntilNotNil() predicate.User {
+	return predicate.User(sql.FieldNotNull(FieldSuspendedUntil))
+}
+
+// GuessFailuresEQ applies the EQ predicate on the "guess_failures" field.
+func GuessFailuresEQ(v int32) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldGuessFailures, v))
+}
+
+// GuessFailuresNEQ applies the NEQ predicate on the "guess_failures" field.
+func GuessFailuresNEQ(v int32) predicate.User {
+	return predicate.User(sql.FieldNEQ(FieldGuessFailures, v))
+}
+
+// GuessFailuresIn applies the In predicate on the "guess_failures" field.
+func GuessFailuresIn(vs ...int32) predicate.User {
+	return predicate.User(sql.FieldIn(FieldGuessFailures, vs...))
+}
+
+// GuessFailuresNotIn applies the NotIn predicate on the "guess_failures" field.
+func GuessFailuresNotIn(vs ...int32) predicate.User {
+	return predicate.User(sql.FieldNotIn(FieldGuessFailures, vs...))
+}
+
+// GuessFailuresGT applies the GT predicate on the "guess_failures" field.
+func GuessFailuresGT(v int32) predicate.User {
+	return predicate.User(sql.FieldGT(FieldGuessFailures, v))
+}
+
+// GuessFailuresGTE applies the GTE predicate on the "guess_failures" field.
+func GuessFailuresGTE(v int32) predicate.User {
+	return predicate.User(sql.FieldGTE(FieldGuessFailures, v))
+}
+
+// GuessFailuresLT applies the LT predicate on the "guess_failures" field.
+func GuessFailuresLT(v int32) predicate.User {
+	return predicate.User(sql.FieldLT(FieldGuessFailures, v))
+}
+
+// GuessFailuresLTE applies the LTE predicate on the "guess_failures" field.
+func GuessFailuresLTE(v int32) predicate.User {
+	return predicate.User(sql.FieldLTE(FieldGuessFailures, v))
+}
+
+// StepFailuresEQ applies the EQ predicate on the "step_failures" field.
+func StepFailuresEQ(v int32) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldStepFailures, v))
+}
+
+// StepFailuresNEQ applies the NEQ predicate on the "step_failures" field.
+func StepFailuresNEQ(v int32) predicate.User {
+	return predicate.User(sql.FieldNEQ(FieldStepFailures, v))
+}
+
+// StepFailuresIn applies the In predicate on the "step_failures" field.
+func StepFailuresIn(vs ...int32) predicate.User {
+	return predicate.User(sql.FieldIn(FieldStepFailures, vs...))
+}
+
+// StepFailuresNotIn applies the NotIn predicate on the "step_failures" field.
+func StepFailuresNotIn(vs ...int32) predicate.User {
+	return predicate.User(sql.FieldNotIn(FieldStepFailures, vs...))
+}
+
+// StepFailuresGT applies the GT predicate on the "step_failures" field.
+func StepFailuresGT(v int32) predicate.User {
+	return predicate.User(sql.FieldGT(FieldStepFailures, v))
+}
+
+// StepFailuresGTE applies the GTE predicate on the "step_failures" field.
+func StepFailuresGTE(v int32) predicate.User {
+	return predicate.User(sql.FieldGTE(FieldStepFailures, v))
+}
+
+// StepFailuresLT applies the LT predicate on the "step_failures" field.
+func StepFailuresLT(v int32) predicate.User {
+	return predicate.User(sql.FieldLT(FieldStepFailures, v))
+}
+
+// StepFailuresLTE applies the LTE predicate on the "step_failures" field.
+func StepFailuresLTE(v int32) predicate.User {
+	return predicate.User(sql.FieldLTE(FieldStepFailures, v))
+}
+
+// TrustEpochEQ applies the EQ predicate on the "trust_epoch" field.
+func TrustEpochEQ(v int32) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldTrustEpoch, v))
+}
+
+// TrustEpochNEQ applies the NEQ predicate on the "trust_epoch" field.
+func TrustEpochNEQ(v int32) predicate.User {
+	return predicate.User(sql.FieldNEQ(FieldTrustEpoch, v))
+}
+
+// TrustEpochIn applies the In predicate on the "trust_epoch" field.
+func TrustEpochIn(vs ...int32) predicate.User {
+	return predicate.User(sql.FieldIn(FieldTrustEpoch, vs...))
+}
+
+// TrustEpochNotIn applies the NotIn predicate on the "trust_epoch" field.
+func TrustEpochNotIn(vs ...int32) predicate.User {
+	return predicate.User(sql.FieldNotIn(FieldTrustEpoch, vs...))
+}
+
+// TrustEpochGT applies the GT predicate on the "trust_epoch" field.
+func TrustEpochGT(v int32) predicate.User {
+	return predicate.User(sql.FieldGT(FieldTrustEpoch, v))
+}
+
+// TrustEpochGTE applies the GTE predicate on the "trust_epoch" field.
+func TrustEpochGTE(v int32) predicate.User {
+	return predicate.User(sql.FieldGTE(FieldTrustEpoch, v))
+}
+
+// TrustEpochLT applies the LT predicate on the "trust_epoch" field.
+func TrustEpochLT(v int32) predicate.User {
+	return predicate.User(sql.FieldLT(FieldTrustEpoch, v))
+}
+
+// TrustEpochLTE applies the LTE predicate on the "trust_epoch" field.
+func TrustEpochLTE(v int32) predicate.User {
+	return predicate.User(sql.FieldLTE(FieldTrustEpoch, v))
+}
+
+// ResetByMailEQ applies the EQ predicate on the "reset_by_mail" field.
+func ResetByMailEQ(v bool) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldResetByMail, v))
+}
+
+// ResetByMailNEQ applies the NEQ predicate on the "reset_by_mail" field.
+func ResetByMailNEQ(v bool) predicate.User {
+	return predicate.User(sql.FieldNEQ(FieldResetByMail, v))
 }
 
 // HasSessions applies the HasEdge predicate on the "sessions" edge.

@@ -55,6 +55,34 @@ func (OTPType) Values() []string {
 	}
 }
 
+// OTPFirstStep is what was proved before a one-time password is asked for, which completes it.
+type OTPFirstStep string
+
+// The first steps.
+const (
+	// FirstStepPassword was a password.
+	FirstStepPassword OTPFirstStep = "password"
+	// FirstStepMail was a code or link by mail, so mail is no second step.
+	FirstStepMail OTPFirstStep = "mail"
+	// FirstStepProvider was a provider's word.
+	FirstStepProvider OTPFirstStep = "provider"
+	// FirstStepReactivation was the password of a deleted account.
+	FirstStepReactivation OTPFirstStep = "reactivation"
+	// FirstStepEmailChange was the proof of a signed-in user who wants another address: the one of the code.
+	FirstStepEmailChange OTPFirstStep = "email-change"
+)
+
+// Values lists the first steps in column order.
+func (OTPFirstStep) Values() []string {
+	return []string{
+		string(FirstStepPassword),
+		string(FirstStepMail),
+		string(FirstStepProvider),
+		string(FirstStepReactivation),
+		string(FirstStepEmailChange),
+	}
+}
+
 // Avatar is the JSON document in users.avatar.
 type Avatar struct {
 	// PublicID names the picture at the image host; empty when it is not hosted.
