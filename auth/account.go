@@ -54,7 +54,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID int, current, next 
 	}
 	revoked := 0
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		revoked, err = s.setPassword(ctx, tx, userID, hash, user.Password(*u.Password), usable(s.now()))
+		revoked, err = s.setPassword(ctx, tx, userID, hash, user.Password(*u.Password), s.usable())
 		return err
 	})
 	if err != nil {
@@ -169,7 +169,7 @@ func (s *Service) Reactivate(ctx context.Context, email, password string, d Devi
 		return nil, &NotYetError{RetryAt: *at}
 	}
 	g, err := s.grant(ctx, u, d, func(up *ent.UserUpdate) {
-		up.Where(user.Password(*u.Password), user.IsDeleted(true), restorable(now), unlocked(now))
+		up.Where(user.Password(*u.Password), user.IsDeleted(true), restorable(now), s.unsuspended())
 		restore(up)
 		up.SetFailedLoginAttempts(0).ClearLockUntil()
 	})

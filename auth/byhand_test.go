@@ -260,7 +260,7 @@ func hotPaths(t testing.TB, url string) []hotPath {
 	const email, lockedEmail = "ada@example.com", "locked@example.com"
 	locked, err := s.Register(t.Context(), "Ada", lockedEmail, password)
 	require.NoError(t, err)
-	require.NoError(t, s.Lock(t.Context(), locked.ID, time.Now().Add(day)))
+	require.NoError(t, s.Suspend(t.Context(), locked.ID, time.Now().Add(day)))
 	_, err = s.Register(t.Context(), "Ada", email, password)
 	require.NoError(t, err)
 	grant, err := s.SignIn(t.Context(), email, password, device)

@@ -210,8 +210,8 @@ func TestUnknownAccountsCostTheSameHashing(t *testing.T) {
 	require.NoError(t, err)
 	ctx := t.Context()
 
-	locked, deleted, active, withoutPassword := w.email(), w.email(), w.email(), w.email()
-	require.NoError(t, w.honest.Lock(ctx, w.register(t, locked), time.Now().Add(time.Hour)))
+	suspended, deleted, active, withoutPassword := w.email(), w.email(), w.email(), w.email()
+	require.NoError(t, w.honest.Suspend(ctx, w.register(t, suspended), time.Now().Add(time.Hour)))
 	require.NoError(t, w.honest.Delete(ctx, w.register(t, deleted)))
 	id := w.register(t, active)
 	exhausted := w.email()
@@ -231,7 +231,7 @@ func TestUnknownAccountsCostTheSameHashing(t *testing.T) {
 		"endless password":   signInWith(active, strings.Repeat("x", 10_000)),
 		"unknown email":      signInWith(w.email(), password),
 		"empty email":        signInWith("", password),
-		"locked":             signInWith(locked, password),
+		"suspended":          signInWith(suspended, password),
 		"guesses used up":    signInWith(exhausted, password),
 		"deleted":            signInWith(deleted, password),
 		"without a password": signInWith(withoutPassword, password),
@@ -244,7 +244,7 @@ func TestUnknownAccountsCostTheSameHashing(t *testing.T) {
 			return err
 		},
 	} {
-		require.NoError(t, w.honest.Lock(ctx, id, time.Now().Add(-time.Hour)))
+		require.NoError(t, w.honest.Unsuspend(ctx, id))
 		verified, hashed := hasher.verified.Load(), hasher.hashed.Load()
 		err := call(ctx, s)
 		assert.True(t, err == nil == (name == "right password"), "%s: %v", name, err)

@@ -74,9 +74,6 @@ var stopped = []uint16{
 	3024, // MySQL: max_execution_time
 }
 
-// incorrectTime is the error of a time that a column does not hold.
-const incorrectTime = 1292
-
 // isBusy reports whether err means that another connection holds a lock of the SQLite file.
 func isBusy(err error) bool { return isSQLite(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) }
 

@@ -91,7 +91,8 @@ func input(err error) error {
 // errUTF8 is what a server would refuse and SQLite would store.
 var errUTF8 = errors.New("is not valid UTF-8")
 
-// LockedError is an account that examines no passwords before Until, in UTC. It unwraps to [ErrCredentials]. Tell
+// LockedError is an account that examines no passwords before Until, in UTC: guesses have locked it, or an operator has
+// suspended it, until [Forever] if without end. It unwraps to [ErrCredentials]. Tell
 // whoever is signing in no more than that: an email without an account is never locked.
 type LockedError struct{ Until time.Time }
 

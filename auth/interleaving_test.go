@@ -127,8 +127,8 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 	id := func(email string) auth.Identity {
 		return auth.Identity{Provider: schematype.ProviderGoogle, Subject: "subject", Email: email, EmailVerified: true}
 	}
-	lock := func(p *pair, u *auth.User) func(context.Context) error {
-		return func(ctx context.Context) error { return p.other.Lock(ctx, u.ID, p.clock.Now().Add(time.Hour)) }
+	suspend := func(p *pair, u *auth.User) func(context.Context) error {
+		return func(ctx context.Context) error { return p.other.Suspend(ctx, u.ID, p.clock.Now().Add(time.Hour)) }
 	}
 	noSessions := func(t *testing.T, p *pair, u *auth.User) {
 		list, err := p.other.Sessions(t.Context(), u.ID)
@@ -156,12 +156,12 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, list, 1, "the owner's")
 		},
-		"a lock waits for a sign-in with a code, which it ends": func(t *testing.T, p *pair, u *auth.User) {
+		"a suspension waits for a sign-in with a code, which it ends": func(t *testing.T, p *pair, u *auth.User) {
 			code := p.code(t, u.Email, schematype.OTPSignIn)
-			locked := p.during(t, sets(user.FieldLastLoginAt), lock(p, u))
+			suspended := p.during(t, sets(user.FieldLastLoginAt), suspend(p, u))
 			g, err := p.first.SignInWithCode(t.Context(), u.Email, code, auth.Device{})
 			require.NoError(t, err)
-			require.NoError(t, locked())
+			require.NoError(t, suspended())
 			_, _, err = p.first.CheckSession(t.Context(), g.Token)
 			require.ErrorIs(t, err, auth.ErrSession)
 			_, _, err = p.first.Rotate(t.Context(), g.Refresh)
@@ -227,11 +227,11 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			_, _, err = p.first.CheckSession(t.Context(), token)
 			require.ErrorIs(t, err, auth.ErrSession)
 		},
-		"a lock refuses a sign-in with a provider": func(t *testing.T, p *pair, u *auth.User) {
+		"a suspension refuses a sign-in with a provider": func(t *testing.T, p *pair, u *auth.User) {
 			_, err := p.first.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
 			require.NoError(t, err)
 			require.NoError(t, p.other.RevokeSessions(t.Context(), u.ID))
-			p.before(t, sets(user.FieldLastLoginAt), lock(p, u))
+			p.before(t, sets(user.FieldLastLoginAt), suspend(p, u))
 			_, err = p.first.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
 			require.ErrorIs(t, err, auth.ErrCredentials)
 			noSessions(t, p, u)

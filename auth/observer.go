@@ -18,11 +18,15 @@ const (
 	// ActionSignIn: a session and a family of refresh tokens began. Detail is empty for a password, "code" for a code,
 	// or the provider.
 	ActionSignIn Action = "sign_in"
-	// ActionSignInFailed: a password was wrong, or was not examined because the account is locked or does not exist.
+	// ActionSignInFailed: a password was wrong, or was not examined because the account is locked, suspended or does not exist.
 	// Detail says which. The password may also be one for ChangePassword or Reactivate.
 	ActionSignInFailed Action = "sign_in_failed"
-	// ActionLock: guesses at the password locked an account, or Lock set or ended a lock. Detail tells the two apart.
+	// ActionLock: guesses at the password locked an account.
 	ActionLock Action = "lock"
+	// ActionSuspend: Suspend closed an account.
+	ActionSuspend Action = "suspend"
+	// ActionUnsuspend: Unsuspend opened an account.
+	ActionUnsuspend Action = "unsuspend"
 	// ActionChangePassword: a signed-in user replaced the password. Count is what was revoked.
 	ActionChangePassword Action = "change_password"
 	// ActionResetPassword: a code replaced a password that was lost. Count is what was revoked.

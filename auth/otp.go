@@ -263,7 +263,7 @@ func (s *Service) countAndUse(ctx context.Context, id int, right bool) (int, err
 func (s *Service) VerifyEmail(ctx context.Context, email string, c Code) error {
 	email = schematype.NormalizeEmail(email)
 	err := s.withCode(ctx, email, schematype.OTPEmailVerification, c, func(ctx context.Context, tx *ent.Client) error {
-		n, err := tx.User.Update().Where(user.Email(email), user.IsDeleted(false)).SetIsEmailVerified(true).Save(ctx)
+		n, err := tx.User.Update().Where(user.Email(email), s.usable()).SetIsEmailVerified(true).Save(ctx)
 		if err == nil && n == 0 {
 			return ErrCode
 		}
@@ -278,12 +278,12 @@ func (s *Service) VerifyEmail(ctx context.Context, email string, c Code) error {
 // SignInWithCode uses a code of type signin and starts a session and a family of refresh tokens. The code verifies the
 // address. If the address was not verified before, somebody else may have made the account in wait for its owner: its
 // password, link to a provider, sessions and refresh tokens are removed. Errors are those of [Service.VerifyCode],
-// which is [ErrCode] also for an account that is locked or deleted.
+// which is [ErrCode] also for an account that is suspended or deleted.
 func (s *Service) SignInWithCode(ctx context.Context, email string, c Code, d Device) (*Grant, error) {
 	email = schematype.NormalizeEmail(email)
 	var g *Grant
 	err := s.withCode(ctx, email, schematype.OTPSignIn, c, func(ctx context.Context, tx *ent.Client) error {
-		q := tx.User.Query().Where(user.Email(email), usable(s.now()))
+		q := tx.User.Query().Where(user.Email(email), s.usable())
 		q.Modify(forUpdate, readable)
 		u, err := q.Only(ctx)
 		switch {
@@ -300,7 +300,7 @@ func (s *Service) SignInWithCode(ctx context.Context, email string, c Code, d De
 			u.Provider, u.IsEmailVerified = schematype.ProviderLocal, true
 		}
 		g, err = s.grantIn(ctx, tx, u, d, func(up *ent.UserUpdate) {
-			up.Where(usable(s.now())).SetIsEmailVerified(true)
+			up.Where(s.usable()).SetIsEmailVerified(true)
 			if first {
 				up.ClearPassword().SetProvider(schematype.ProviderLocal).ClearProviderID()
 			}
@@ -318,8 +318,7 @@ func (s *Service) SignInWithCode(ctx context.Context, email string, c Code, d De
 }
 
 // ResetPassword uses a code of type password-reset, replaces the password, and ends every session and refresh token of
-// the account, in one transaction. It ends a lock that guessing caused, but not a longer one that [Service.Lock] set.
-// The code verifies the address. If the address was not verified before, a link to a provider is removed too, since
+// the account, in one transaction. It ends a lock that guessing caused. The code verifies the address. If the address was not verified before, a link to a provider is removed too, since
 // somebody else may have made the account.
 //
 // Errors are those of [Service.VerifyCode], and [*PasswordError], for which no attempt is counted.
@@ -365,9 +364,9 @@ func (s *Service) passwordByCode(
 
 // replacePassword stores a hash for the account of an address that a code verified.
 func (s *Service) replacePassword(ctx context.Context, tx *ent.Client, email, hash string) (revoked int, err error) {
-	u, err := readUser(ctx, tx, user.Email(email), user.IsDeleted(false))
+	u, err := readUser(ctx, tx, user.Email(email), s.usable())
 	if err == nil {
-		revoked, err = s.setPassword(ctx, tx, u.ID, hash, user.IsDeleted(false))
+		revoked, err = s.setPassword(ctx, tx, u.ID, hash, s.usable())
 	}
 	if err == nil && !u.IsEmailVerified {
 		err = tx.User.Update().
@@ -376,10 +375,7 @@ func (s *Service) replacePassword(ctx context.Context, tx *ent.Client, email, ha
 			Exec(ctx)
 	}
 	if err == nil {
-		err = tx.User.Update().
-			Where(user.ID(u.ID), user.LockUntilLTE(s.now().Add(s.cfg.Lockout.Duration))).
-			ClearLockUntil().
-			Exec(ctx)
+		err = tx.User.Update().Where(user.ID(u.ID)).ClearLockUntil().Exec(ctx)
 	}
 	if ent.IsNotFound(err) || errors.Is(err, ErrCredentials) {
 		return 0, ErrCode

@@ -91,7 +91,7 @@ type modelUser struct {
 	password          string // empty once there is none
 	verified          bool
 	failures          int
-	locked            time.Time
+	locked, suspended time.Time
 	deleted, mayReact time.Time
 }
 
@@ -193,7 +193,8 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"revoke sessions": m.revokeSessions,
 		"rotate":          m.rotate,
 		"revoke refresh":  m.revokeRefresh,
-		"lock":            m.lock,
+		"suspend":         m.suspend,
+		"unsuspend":       m.unsuspend,
 		"delete":          m.delete,
 		"reactivate":      m.reactivate,
 		"restore":         m.restore,
@@ -275,6 +276,8 @@ func (m *model) prove(u *modelUser, deleted bool, password string) error {
 		return auth.ErrCredentials
 	}
 	switch {
+	case u.suspended.After(now):
+		return &auth.LockedError{Until: u.suspended}
 	case u.locked.After(now):
 		return &auth.LockedError{Until: u.locked}
 	case !u.locked.IsZero():
@@ -338,7 +341,7 @@ func (m *model) live(s *modelSession) bool {
 }
 
 func (m *model) usable(u *modelUser) bool {
-	return u != nil && u.deleted.IsZero() && !u.locked.After(m.now())
+	return u != nil && u.deleted.IsZero() && !u.suspended.After(m.now())
 }
 
 func (m *model) signIn(t *rapid.T) {
@@ -478,7 +481,7 @@ func (m *model) signInWithCode(t *rapid.T) {
 func (m *model) verifyEmail(t *rapid.T) {
 	email, code, c, want := m.guess(t, schematype.OTPEmailVerification)
 	u := m.users[email]
-	if want == nil && (u == nil || !u.deleted.IsZero()) {
+	if want == nil && !m.usable(u) {
 		want = auth.ErrCode
 	}
 	err := m.svc.VerifyEmail(t.Context(), email, code)
@@ -524,7 +527,7 @@ func (m *model) revokeAll(t *rapid.T) {
 func (m *model) resetPassword(t *rapid.T) {
 	email, code, c, want := m.guess(t, schematype.OTPPasswordReset)
 	u, next := m.users[email], m.password(t)
-	if want == nil && (u == nil || !u.deleted.IsZero()) {
+	if want == nil && !m.usable(u) {
 		want = auth.ErrCode
 	}
 	err := m.svc.ResetPassword(t.Context(), email, code, next)
@@ -532,9 +535,7 @@ func (m *model) resetPassword(t *rapid.T) {
 	if err == nil {
 		c.used, u.verified = true, true
 		m.newPassword(u, next)
-		if !u.locked.After(m.now().Add(modelLockFor)) {
-			u.locked = time.Time{}
-		}
+		u.locked = time.Time{}
 	}
 }
 
@@ -665,16 +666,27 @@ func (m *model) revokeRefresh(t *rapid.T) {
 	m.revokeFrom(k)
 }
 
-func (m *model) lock(t *rapid.T) {
+func (m *model) suspend(t *rapid.T) {
 	u, id := m.someone(t)
-	until := m.now().Add(rapid.SampledFrom([]time.Duration{0, 20 * time.Minute}).Draw(t, "for"))
-	err := m.svc.Lock(t.Context(), id, until)
+	until := m.now().Add(rapid.SampledFrom([]time.Duration{time.Minute, time.Hour}).Draw(t, "for"))
+	err := m.svc.Suspend(t.Context(), id, until)
 	if u == nil {
 		require.ErrorIs(t, err, auth.ErrNotFound)
 		return
 	}
 	require.NoError(t, err)
-	u.locked = until
+	u.suspended, u.locked = until, until
+}
+
+func (m *model) unsuspend(t *rapid.T) {
+	u, id := m.someone(t)
+	err := m.svc.Unsuspend(t.Context(), id)
+	if u == nil {
+		require.ErrorIs(t, err, auth.ErrNotFound)
+		return
+	}
+	require.NoError(t, err)
+	u.suspended, u.locked, u.failures = time.Time{}, time.Time{}, 0
 }
 
 func (m *model) delete(t *rapid.T) {

@@ -39,7 +39,7 @@ type Identity struct {
 // address is verified keeps the link it has.
 //
 // The error is [ErrProviderEmail] if an account has the address but the provider has not verified it, [ErrCredentials]
-// if the account is locked or deleted, and an [*InputError] for an address or subject that cannot be stored.
+// if the account is suspended or deleted, and an [*InputError] for an address or subject that cannot be stored.
 func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device) (*Grant, error) {
 	if id.Provider == schematype.ProviderLocal || id.Subject == "" {
 		return nil, fmt.Errorf("sign in with a provider: needs a provider and a subject, has %q", id.Provider)
@@ -60,7 +60,7 @@ func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device)
 		}
 		g, err = s.grantIn(ctx, tx, u, d, func(up *ent.UserUpdate) {
 			// The link must still be the one that was found: the owner of the address may have taken the account over.
-			up.Where(usable(s.now()), sameLink(u))
+			up.Where(s.usable(), sameLink(u))
 		})
 		return err
 	})

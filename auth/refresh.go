@@ -16,13 +16,13 @@ import (
 // replaced_by_token_hash, and all end at the same expires_at. At most one is live.
 
 // IssueRefresh starts a family of refresh tokens for a user who has proved to the caller who they are. It ends after
-// RefreshPolicy.Absolute. The error is [ErrNotFound] if there is no such account, or it is locked or deleted.
+// RefreshPolicy.Absolute. The error is [ErrNotFound] if there is no such account, or it is suspended or deleted.
 func (s *Service) IssueRefresh(ctx context.Context, userID int) (Token, error) {
 	var token Token
 	err := s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		token, err = s.startFamily(ctx, tx, userID)
 		return err
-	}, user.ID(userID), usable(s.now()))
+	}, user.ID(userID), s.usable())
 	if err != nil {
 		return Token{}, err
 	}
@@ -53,7 +53,7 @@ func (s *Service) addRefresh(ctx context.Context, tx *ent.Client, userID int, t 
 // Rotate exchanges a refresh token for a new one of the same family (RFC 9700,
 // 4.14.2). Of any number of calls with one token, one succeeds. The error is
 // [ErrRefresh] if the token is unknown, expired, revoked or was not rotated for
-// RefreshPolicy.Idle, or if the account is locked or deleted.
+// RefreshPolicy.Idle, or if the account is suspended or deleted.
 //
 // A token that was exchanged before is a sign of theft. Its whole family is
 // revoked, which stays so, and the error is [ErrReuse].
@@ -190,15 +190,15 @@ func (s *Service) useGrace(
 const refreshQuery = `SELECT t.expires_at, ` + ownerColumns + `
 	FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`
 
-// addNext adds the new token for the owner of the old one. If the owner is locked or deleted the error rolls the
-// exchange back, so that the old token works again after the lock.
+// addNext adds the new token for the owner of the old one. If the owner is suspended or deleted the error rolls the
+// exchange back, so that the old token works again after the suspension.
 func (s *Service) addNext(ctx context.Context, tx *ent.Client, from, to Token, now time.Time) (*User, error) {
 	var expires time.Time
 	o, err := loadOwned(ctx, tx, refreshQuery, from.hash(), &expires)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("rotate a refresh token: %w", err)
-	case o == nil || !o.isUsable(now):
+	case o == nil || !s.isUsable(o):
 		return nil, ErrRefresh
 	}
 	return &o.user, s.addRefresh(ctx, tx, o.user.ID, to, expires)

@@ -64,7 +64,7 @@ var roundTrips = map[string]string{
 		"UPDATE refresh_tokens, UPDATE refresh_tokens, SELECT refresh_tokens users, INSERT refresh_tokens, COMMIT",
 	"sign in": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, " +
 		"INSERT sessions, INSERT refresh_tokens, COMMIT",
-	"sign in to a locked account": "SELECT users",
+	"sign in to a suspended account": "SELECT users",
 	"sign in with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT " +
 		"users, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
 	"sign in with a code for the first time": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT " +
@@ -224,9 +224,9 @@ var operations = []transition{
 		arrange: func(t *testing.T, w *world, email string) call {
 			return signInWith(email, newPassword)
 		}},
-	{name: "sign in to a locked account", done: auth.ErrCredentials,
+	{name: "sign in to a suspended account", done: auth.ErrCredentials,
 		arrange: func(t *testing.T, w *world, email string) call {
-			require.NoError(t, w.honest.Lock(t.Context(), w.register(t, email), time.Now().Add(time.Hour)))
+			require.NoError(t, w.honest.Suspend(t.Context(), w.register(t, email), time.Now().Add(time.Hour)))
 			return signInWith(email, password)
 		}},
 	{name: "rotate a token that does not exist", done: auth.ErrRefresh,
@@ -243,9 +243,9 @@ var operations = []transition{
 			return s.VerifyCode(ctx, email, schematype.OTPSignIn, auth.ParseCode("wrong"))
 		}
 	}},
-	{name: "lock", arrange: func(t *testing.T, w *world, email string) call {
+	{name: "suspend", arrange: func(t *testing.T, w *world, email string) call {
 		id := w.register(t, email)
-		return func(ctx context.Context, s *auth.Service) error { return s.Lock(ctx, id, time.Now().Add(time.Hour)) }
+		return func(ctx context.Context, s *auth.Service) error { return s.Suspend(ctx, id, auth.Forever) }
 	}},
 	{name: "change a role", arrange: func(t *testing.T, w *world, email string) call {
 		id := w.register(t, email)

@@ -37,7 +37,7 @@ func sessionOf(e *ent.Session) *Session {
 }
 
 // StartSession starts a session for a user who has proved to the caller who they are, for instance by a second factor.
-// The error is [ErrNotFound] if there is no such account, or it is locked or deleted.
+// The error is [ErrNotFound] if there is no such account, or it is suspended or deleted.
 func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Session, Token, error) {
 	var (
 		started *Session
@@ -46,7 +46,7 @@ func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Sess
 	err := s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		started, token, err = s.startSession(ctx, tx, userID, d)
 		return err
-	}, user.ID(userID), usable(s.now()))
+	}, user.ID(userID), s.usable())
 	if err != nil {
 		return nil, Token{}, err
 	}
@@ -110,7 +110,7 @@ func (s *Service) live() predicate.Session {
 
 // CheckSession returns the live session of a token and its user, in one round trip. The error is [ErrSession] if the
 // token is unknown, the session was revoked, its idle or absolute timeout has passed (OWASP Session Management Cheat
-// Sheet, Session Expiration), or the account is locked or deleted.
+// Sheet, Session Expiration), or the account is suspended or deleted.
 //
 // The session's last use is written in the background, at most once in
 // SessionPolicy.TouchInterval. A failure of that write is left to the next call. After [Service.Close] CheckSession
@@ -121,7 +121,7 @@ func (s *Service) CheckSession(ctx context.Context, t Token) (*Session, *User, e
 		return nil, nil, fmt.Errorf("check a session: %w", err)
 	}
 	now := s.now()
-	if c == nil || !c.active || !c.isUsable(now) || !s.isLive(&c.session, now) {
+	if c == nil || !c.active || !s.isUsable(&c.owner) || !s.isLive(&c.session, now) {
 		return nil, nil, ErrSession
 	}
 	if !c.session.LastUsedAt.Add(s.cfg.Session.TouchInterval).After(now) {

@@ -51,7 +51,7 @@ func (s *Service) signIn(ctx context.Context, email, password string, d Device) 
 	}
 	grant, err := s.grant(ctx, u, d, func(up *ent.UserUpdate) {
 		// The password must still be the one that was verified.
-		up.Where(user.Password(*u.Password), usable(s.now())).SetFailedLoginAttempts(0).ClearLockUntil()
+		up.Where(user.Password(*u.Password), s.usable()).SetFailedLoginAttempts(0).ClearLockUntil()
 		if rehashed != "" {
 			up.SetPassword(rehashed)
 		}

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/authgraph/authgraph/ent"
@@ -50,20 +49,20 @@ func updatedNow() time.Time { return time.Now().UTC().Truncate(time.Microsecond)
 
 // owner is a user as read together with what is theirs.
 type owner struct {
-	user      User
-	deleted   bool
-	lockUntil sql.NullTime
+	user                      User
+	deleted                   bool
+	lockUntil, suspendedUntil *time.Time
 }
 
-// isUsable is the predicate [usable] of what was read.
-func (o *owner) isUsable(now time.Time) bool {
-	return !o.deleted && !(o.lockUntil.Valid && o.lockUntil.Time.After(now))
+// isUsable is the predicate [Service.usable] of what was read.
+func (s *Service) isUsable(o *owner) bool {
+	return !o.deleted && s.suspension(o.suspendedUntil, o.lockUntil).IsZero()
 }
 
 // ownerColumns are what [loadOwned] reads of u. A boolean of MySQL is a number, which
 // may be 2. Only 1 counts as a permission, and only 0 as not deleted.
 const ownerColumns = `u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified = 1,
-	u.last_login_at, u.created_at, u.is_deleted <> 0, u.lock_until`
+	u.last_login_at, u.created_at, u.is_deleted <> 0, u.lock_until, u.suspended_until`
 
 // loadOwned runs a query for one row by a hash. It scans the first columns into dest
 // and the ownerColumns that follow into the owner, which is nil without such a row.
@@ -73,7 +72,7 @@ func loadOwned(ctx context.Context, client *ent.Client, query, hash string, dest
 	u := &o.user
 	found, err := scanRow(ctx, client, query, []any{hash}, append(dest,
 		&u.ID, &u.Name, &u.Email, &u.Role, &u.Provider, &avatar, &u.EmailVerified,
-		&u.LastLoginAt, &u.CreatedAt, &o.deleted, &o.lockUntil)...)
+		&u.LastLoginAt, &u.CreatedAt, &o.deleted, &o.lockUntil, &o.suspendedUntil)...)
 	if err != nil || !found {
 		return nil, err
 	}
@@ -104,7 +103,7 @@ const (
 func (by lookup) query() string {
 	const all = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id,` +
 		` avatar, is_email_verified = 1, last_login_at, failed_login_attempts, lock_until, is_deleted <> 0,` +
-		` deleted_at, re_activate_available_at FROM users WHERE `
+		` deleted_at, re_activate_available_at, suspended_until FROM users WHERE `
 	switch by {
 	case activeByEmail:
 		return all + `email = ? AND NOT is_deleted LIMIT 1`
@@ -122,7 +121,7 @@ func loadUser(ctx context.Context, client *ent.Client, by lookup, value any) (*e
 	found, err := scanRow(ctx, client, by.query(), []any{value},
 		&u.ID, &u.CreatedAt, &u.UpdatedAt, &u.Name, &u.Email, &u.Password, &u.Role, &u.Provider, &u.ProviderID,
 		&avatar, &u.IsEmailVerified, &u.LastLoginAt, &u.FailedLoginAttempts, &u.LockUntil, &u.IsDeleted,
-		&u.DeletedAt, &u.ReActivateAvailableAt)
+		&u.DeletedAt, &u.ReActivateAvailableAt, &u.SuspendedUntil)
 	if err != nil || !found {
 		return nil, err
 	}

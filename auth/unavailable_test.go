@@ -185,7 +185,7 @@ func TestALostChangeThatNoLaterTryMakesIsUnknown(t *testing.T) {
 		}), 0)
 		assert.True(t, isUnknown(s.RevokeSessions(t.Context(), id)), "%v", first)
 		tries.Store(0)
-		assert.True(t, isUnknown(s.Lock(t.Context(), id, time.Now())), "%v", first)
+		assert.True(t, isUnknown(s.Unsuspend(t.Context(), id)), "%v", first)
 		tries.Store(0)
 		_, err := s.Register(t.Context(), "Ada", w.email(), password)
 		assert.True(t, isUnknown(err), "%v", first)

@@ -26,6 +26,31 @@ func (k *kit) user(t *testing.T, id int) *ent.User {
 	return row
 }
 
+// lock has an account locked until a time, as guessing or another program does.
+func (k *kit) lock(t *testing.T, id int, until time.Time) {
+	t.Helper()
+	require.NoError(t, k.client.User.UpdateOneID(id).SetLockUntil(until).Exec(t.Context()))
+}
+
+// shut checks that a suspended account refuses every way in, and all that is live of a grant.
+func (k *kit) shut(t *testing.T, svc *auth.Service, g *auth.Grant) {
+	t.Helper()
+	ctx, email := t.Context(), g.User.Email
+	checked(t, svc, g.Token, auth.ErrSession)
+	refused(t, svc, g.Refresh, auth.ErrRefresh)
+	var locked *auth.LockedError
+	_, err := svc.SignIn(ctx, email, password, phone)
+	require.ErrorAs(t, err, &locked)
+	require.True(t, locked.Until.After(k.clock.Now()))
+	require.ErrorAs(t, svc.ChangePassword(ctx, g.User.ID, password, nextPassword), &locked)
+	_, err = svc.SignInWithProvider(ctx, identity("subject of "+email, email), phone)
+	require.ErrorIs(t, err, auth.ErrCredentials)
+	_, _, err = svc.StartSession(ctx, g.User.ID, phone)
+	require.ErrorIs(t, err, auth.ErrNotFound)
+	_, err = svc.IssueRefresh(ctx, g.User.ID)
+	require.ErrorIs(t, err, auth.ErrNotFound)
+}
+
 // interrupted is a service that calls fn once between reading an account and signing in to it, when armed.
 func (k *kit) interrupted(t *testing.T, change ...func(*auth.Config)) (svc *auth.Service, arm func(fn func())) {
 	t.Helper()
@@ -80,18 +105,19 @@ var accountRaces = []scenario{
 		require.Zero(t, row.FailedLoginAttempts)
 		require.Nil(t, row.LockUntil)
 	}},
-	{name: "a lock is not cut short by guesses that were under way", run: func(t *testing.T, k *kit) {
+	{name: "a suspension is not cut short by guesses that were under way", run: func(t *testing.T, k *kit) {
 		svc := k.service(t, func(c *auth.Config) { c.Lockout.MaxFailures = 2 })
 		u := k.register(t, svc)
 		until := k.clock.Now().Add(24 * time.Hour).Truncate(time.Microsecond)
 		errs := atOnce(9, func(i int) error {
 			if i == 0 {
-				return svc.Lock(t.Context(), u.ID, until)
+				return svc.Suspend(t.Context(), u.ID, until)
 			}
 			_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
 			return err
 		})
 		require.Equal(t, 1, winners(t, errs, auth.ErrCredentials))
+		require.Equal(t, until, k.user(t, u.ID).SuspendedUntil.UTC())
 		require.Equal(t, until, k.user(t, u.ID).LockUntil.UTC())
 	}},
 	{name: "a reset and sign-ins with the old password leave nothing of the old one", run: func(t *testing.T, k *kit) {
@@ -215,7 +241,7 @@ var accountRules = []scenario{
 			arm(func() { assert.NoError(t, prepared(), name) })
 			_, err := svc.SignIn(t.Context(), g.User.Email, password, phone)
 			require.ErrorIs(t, err, auth.ErrCredentials, name)
-			if name != "Lock" {
+			if name != "Suspend" {
 				require.Zero(t, k.activeSessions(t, g.User.ID), name)
 				require.Zero(t, k.live(t, g.User.ID), name)
 			}
@@ -231,14 +257,14 @@ var accountRules = []scenario{
 	}},
 	{name: "a lock between the read and the count refuses the guess", run: func(t *testing.T, k *kit) {
 		h := NewHasher()
-		svc, other := k.service(t, func(c *auth.Config) { c.Hasher = h }), k.service(t)
+		svc := k.service(t, func(c *auth.Config) { c.Hasher = h })
 		u := k.register(t, svc)
 		hash := *k.user(t, u.ID).Password
 		var once sync.Once
 		k.client.User.Use(func(next ent.Mutator) ent.Mutator {
 			return hook.UserFunc(func(ctx context.Context, m *ent.UserMutation) (ent.Value, error) {
 				if _, ok := m.AddedFailedLoginAttempts(); ok {
-					once.Do(func() { assert.NoError(t, other.Lock(t.Context(), u.ID, k.clock.Now().Add(time.Hour))) })
+					once.Do(func() { k.lock(t, u.ID, k.clock.Now().Add(time.Hour)) })
 				}
 				return next.Mutate(ctx, m)
 			})
@@ -305,11 +331,11 @@ var accountRules = []scenario{
 		require.True(t, called.Load())
 		require.EqualValues(t, 10, k.user(t, u.ID).FailedLoginAttempts)
 	}},
-	{name: "a lock that has expired refuses no sign-in", run: func(t *testing.T, k *kit) {
+	{name: "a suspension that has expired refuses no sign-in", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, u := t.Context(), k.register(t, svc)
 		until := k.clock.Now().Add(time.Hour)
-		require.NoError(t, svc.Lock(ctx, u.ID, until))
+		require.NoError(t, svc.Suspend(ctx, u.ID, until))
 		k.clock.Set(until)
 		_, err := svc.SignInWithCode(ctx, u.Email, issue(t, svc, u.Email, schematype.OTPSignIn).Code, phone)
 		require.NoError(t, err)
@@ -321,7 +347,7 @@ var accountRules = []scenario{
 		svc, arm := k.interrupted(t, func(c *auth.Config) { c.Lockout.MaxFailures = 1 })
 		u := k.register(t, other)
 		until := k.clock.Now().Add(24 * time.Hour).Truncate(time.Microsecond)
-		arm(func() { assert.NoError(t, other.Lock(t.Context(), u.ID, until)) })
+		arm(func() { k.lock(t, u.ID, until) })
 		_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
 		require.ErrorIs(t, err, auth.ErrCredentials)
 		require.Equal(t, until, k.user(t, u.ID).LockUntil.UTC())
@@ -356,7 +382,7 @@ var accountRules = []scenario{
 		other := k.service(t)
 		ctx := t.Context()
 		for name, meanwhile := range map[string]func(u *auth.User) error{
-			"Lock": func(u *auth.User) error { return other.Lock(ctx, u.ID, k.clock.Now().Add(time.Hour)) },
+			"Suspend": func(u *auth.User) error { return other.Suspend(ctx, u.ID, auth.Forever) },
 			"Restore and reset": func(u *auth.User) error {
 				if err := other.Restore(ctx, u.ID); err != nil {
 					return err
@@ -383,7 +409,7 @@ var accountRules = []scenario{
 			_, err := svc.Reactivate(ctx, u.Email, password, phone)
 			require.ErrorIs(t, err, auth.ErrCredentials, name)
 			require.Zero(t, k.activeSessions(t, u.ID), name)
-			if name == "Lock" {
+			if name == "Suspend" {
 				require.NotNil(t, k.user(t, u.ID).LockUntil)
 			}
 		}
@@ -524,35 +550,88 @@ var accountRules = []scenario{
 		assert.Equal(t, schematype.RoleUser, u.Role)
 		require.ErrorIs(t, svc.ChangeRole(t.Context(), -1, schematype.RoleAdmin), auth.ErrNotFound)
 	}},
-	{name: "Lock concerns one account, until its time or an earlier word", run: func(t *testing.T, k *kit) {
+	{name: "a lock examines no password, and ends nothing and closes no other way in", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx, g := t.Context(), k.signIn(t, svc)
+		email := g.User.Email
+		for range 10 {
+			_, err := svc.SignIn(ctx, email, wrongPassword, phone)
+			require.ErrorIs(t, err, auth.ErrCredentials)
+		}
+		var locked *auth.LockedError
+		_, err := svc.SignIn(ctx, email, password, phone)
+		require.ErrorAs(t, err, &locked)
+		checked(t, svc, g.Token, nil)
+		rotate(t, svc, g.Refresh)
+		_, _, err = svc.StartSession(ctx, g.User.ID, phone)
+		require.NoError(t, err)
+		_, err = svc.IssueRefresh(ctx, g.User.ID)
+		require.NoError(t, err)
+		require.NoError(t, svc.VerifyEmail(ctx, email, issue(t, svc, email, schematype.OTPEmailVerification).Code))
+		_, err = svc.SignInWithProvider(ctx, identity("subject", email), phone)
+		require.NoError(t, err)
+		require.NotNil(t, k.user(t, g.User.ID).LockUntil)
+		_, err = svc.SignInWithCode(ctx, email, issue(t, svc, email, schematype.OTPSignIn).Code, phone)
+		require.NoError(t, err)
+	}},
+	{name: "a longer lock than guessing causes is a suspension", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		until := k.clock.Now().Add(15*time.Minute + auth.ClockTolerance + time.Microsecond)
+		k.lock(t, g.User.ID, until)
+		k.shut(t, svc, g)
+		k.clock.Advance(time.Microsecond)
+		checked(t, svc, g.Token, nil)
+	}},
+	{name: "Suspend closes one account, until its time or Unsuspend", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx := t.Context()
 		g, bystander := k.signIn(t, svc), k.signIn(t, svc)
-		require.NoError(t, svc.Lock(ctx, g.User.ID, k.clock.Now().Add(time.Hour)))
-		var locked *auth.LockedError
-		_, err := svc.SignIn(ctx, g.User.Email, password, phone)
-		require.ErrorAs(t, err, &locked)
+		until := k.clock.Now().Add(time.Minute)
+		require.NoError(t, svc.Suspend(ctx, g.User.ID, until))
+		k.shut(t, svc, g)
 		signIn(t, svc, bystander.User.Email)
-		require.NoError(t, svc.Lock(ctx, g.User.ID, k.clock.Now()))
+		k.clock.Set(until)
 		signIn(t, svc, g.User.Email)
-		require.ErrorIs(t, svc.Lock(ctx, -1, k.clock.Now()), auth.ErrNotFound)
+
+		require.NoError(t, svc.Suspend(ctx, g.User.ID, auth.Forever))
+		k.shut(t, svc, g)
+		require.NoError(t, svc.Unsuspend(ctx, g.User.ID))
+		checked(t, svc, g.Token, nil)
+		rotate(t, svc, g.Refresh)
+		signIn(t, svc, g.User.Email)
+		require.NoError(t, svc.Unsuspend(ctx, g.User.ID), "it is open")
+		require.ErrorIs(t, svc.Suspend(ctx, -1, auth.Forever), auth.ErrNotFound)
+		require.ErrorIs(t, svc.Unsuspend(ctx, -1), auth.ErrNotFound)
 	}},
-	{name: "Lock takes any past time, and refuses one that cannot be stored", run: func(t *testing.T, k *kit) {
+	{name: "Suspend takes any time to come until the year 9999, and refuses others", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		ctx := t.Context()
+		ctx, g := t.Context(), k.signIn(t, svc)
+		for _, at := range []time.Time{{}, time.Unix(0, 0), k.clock.Now(), auth.Forever.Add(time.Microsecond)} {
+			var refused *auth.InputError
+			require.ErrorAs(t, svc.Suspend(ctx, g.User.ID, at), &refused, "%v", at)
+			require.Equal(t, "suspended_until", refused.Field)
+			checked(t, svc, g.Token, nil)
+		}
+		for _, at := range []time.Time{
+			k.clock.Now().Add(time.Second), time.Date(2040, 1, 2, 3, 4, 5, 678901000, time.UTC), auth.Forever,
+		} {
+			require.NoError(t, svc.Suspend(ctx, g.User.ID, at), "%v", at)
+			row := k.user(t, g.User.ID)
+			require.Equal(t, at.Truncate(time.Microsecond), row.SuspendedUntil.UTC())
+			require.True(t, row.LockUntil.After(k.clock.Now()), "for programs that know no suspension")
+			k.shut(t, svc, g)
+		}
+	}},
+	{name: "Unsuspend ends a lock and its count", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
 		u := k.register(t, svc)
-		for _, past := range []time.Time{{}, time.Date(1960, 1, 2, 3, 4, 5, 0, time.UTC)} {
-			require.NoError(t, svc.Lock(ctx, u.ID, k.clock.Now().Add(time.Hour)))
-			require.NoError(t, svc.Lock(ctx, u.ID, past))
-			signIn(t, svc, u.Email)
+		for range 10 {
+			_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
+			require.ErrorIs(t, err, auth.ErrCredentials)
 		}
-		var refused *auth.InputError
-		require.ErrorAs(t, svc.Lock(ctx, u.ID, k.clock.Now().AddDate(9000, 0, 0)), &refused)
-		// SQLite holds this time, and so does a column that was made a DATETIME.
-		if err := svc.Lock(ctx, u.ID, k.clock.Now().AddDate(100, 0, 0)); err != nil {
-			require.ErrorAs(t, err, &refused)
-			signIn(t, svc, u.Email)
-		}
+		require.NoError(t, svc.Unsuspend(t.Context(), u.ID))
+		signIn(t, svc, u.Email)
 	}},
 	{name: "a transition whose caller has gone changes nothing", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)

@@ -43,15 +43,15 @@ var grantRules = []scenario{
 		checked(t, svc, token, auth.ErrSession)
 		checked(t, svc, bystander.Token, nil)
 	}},
-	{name: "StartSession and IssueRefresh are refused for a locked, deleted or unknown user",
+	{name: "StartSession and IssueRefresh are refused for a suspended, deleted or unknown user",
 		run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
-			ctx, locked, deleted := t.Context(), k.register(t, svc), k.register(t, svc)
+			ctx, suspended, deleted := t.Context(), k.register(t, svc), k.register(t, svc)
 			until := k.clock.Now().Add(time.Hour)
-			require.NoError(t, svc.Lock(ctx, locked.ID, until))
+			require.NoError(t, svc.Suspend(ctx, suspended.ID, until))
 			require.NoError(t, svc.Delete(ctx, deleted.ID))
 			k.register(t, svc) // one who may
-			for what, id := range map[string]int{"locked": locked.ID, "deleted": deleted.ID, "unknown": -1} {
+			for what, id := range map[string]int{"suspended": suspended.ID, "deleted": deleted.ID, "unknown": -1} {
 				_, _, err := svc.StartSession(ctx, id, phone)
 				assert.ErrorIs(t, err, auth.ErrNotFound, what)
 				_, err = svc.IssueRefresh(ctx, id)
@@ -60,9 +60,9 @@ var grantRules = []scenario{
 				assert.Zero(t, k.live(t, id), what)
 			}
 			k.clock.Set(until)
-			_, _, err := svc.StartSession(ctx, locked.ID, phone)
+			_, _, err := svc.StartSession(ctx, suspended.ID, phone)
 			require.NoError(t, err)
-			_, err = svc.IssueRefresh(ctx, locked.ID)
+			_, err = svc.IssueRefresh(ctx, suspended.ID)
 			require.NoError(t, err)
 		}},
 	{name: "RevokeAll ends every session and refresh token of one user", run: func(t *testing.T, k *kit) {
@@ -109,7 +109,7 @@ var grantRules = []scenario{
 		signIn(t, svc, u.Email)
 		require.NoError(t, svc.ResetPassword(ctx, u.Email, reset, nextPassword))
 	}},
-	{name: "a reset ends a lock that guessing caused and not a longer one", run: func(t *testing.T, k *kit) {
+	{name: "a reset ends a lock that guessing caused and no suspension", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, byCode := t.Context(), map[schematype.OTPType]func(email string, c auth.Code) error{
 			schematype.OTPPasswordReset: func(email string, c auth.Code) error {
@@ -121,10 +121,9 @@ var grantRules = []scenario{
 			},
 		}
 		for kind, set := range byCode {
-			guessed, locked, bystander := k.register(t, svc), k.register(t, svc), k.register(t, svc)
-			until := k.clock.Now().Add(24 * time.Hour).Truncate(time.Microsecond)
-			require.NoError(t, svc.Lock(ctx, locked.ID, until))
-			require.NoError(t, svc.Lock(ctx, bystander.ID, k.clock.Now().Add(time.Minute)))
+			guessed, suspended, bystander := k.register(t, svc), k.register(t, svc), k.register(t, svc)
+			k.lock(t, bystander.ID, k.clock.Now().Add(time.Minute))
+			require.NoError(t, svc.Suspend(ctx, suspended.ID, k.clock.Now().Add(time.Minute)))
 			for range 10 {
 				_, err := svc.SignIn(ctx, guessed.Email, wrongPassword, phone)
 				require.ErrorIs(t, err, auth.ErrCredentials)
@@ -135,11 +134,9 @@ var grantRules = []scenario{
 			_, err := svc.SignIn(ctx, guessed.Email, nextPassword, phone)
 			require.NoError(t, err)
 
-			require.NoError(t, set(locked.Email, issue(t, svc, locked.Email, kind).Code))
-			_, err = svc.SignIn(ctx, locked.Email, nextPassword, phone)
-			var still *auth.LockedError
-			require.ErrorAs(t, err, &still)
-			assert.Equal(t, until, still.Until.UTC())
+			require.ErrorIs(t, set(suspended.Email, issue(t, svc, suspended.Email, kind).Code), auth.ErrCode)
+			require.NoError(t, svc.Unsuspend(ctx, suspended.ID))
+			signIn(t, svc, suspended.Email)
 			assert.NotNil(t, k.user(t, bystander.ID).LockUntil)
 		}
 	}},

@@ -2,7 +2,6 @@ package authtest
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -156,19 +155,19 @@ var providerRules = []scenario{
 		assert.Equal(t, schematype.ProviderGoogle, row.Provider, "its first link stays")
 		assert.Equal(t, "subject", *row.ProviderID)
 	}},
-	{name: "a locked or deleted account is not signed in to, linked or taken over", run: func(t *testing.T, k *kit) {
+	{name: "a suspended or deleted account is not signed in to, linked or taken over", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx := t.Context()
-		locked, deleted := k.register(t, svc), k.register(t, svc)
+		suspended, deleted := k.register(t, svc), k.register(t, svc)
 		linked := providerSignIn(t, svc, identity("linked", k.email())).User
-		require.NoError(t, svc.Lock(ctx, locked.ID, k.clock.Now().Add(time.Hour)))
-		require.NoError(t, svc.Lock(ctx, linked.ID, k.clock.Now().Add(time.Hour)))
+		require.NoError(t, svc.Suspend(ctx, suspended.ID, auth.Forever))
+		require.NoError(t, svc.Suspend(ctx, linked.ID, auth.Forever))
 		require.NoError(t, svc.Delete(ctx, deleted.ID))
-		for subject, u := range map[string]*auth.User{"a": locked, "b": deleted, "linked": linked} {
+		for subject, u := range map[string]*auth.User{"a": suspended, "b": deleted, "linked": linked} {
 			_, err := svc.SignInWithProvider(ctx, identity(subject, u.Email), phone)
 			require.ErrorIs(t, err, auth.ErrCredentials)
 		}
-		for _, u := range []*auth.User{locked, deleted} {
+		for _, u := range []*auth.User{suspended, deleted} {
 			row := k.user(t, u.ID)
 			assert.Equal(t, schematype.ProviderLocal, row.Provider)
 			assert.NotNil(t, row.Password)

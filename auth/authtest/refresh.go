@@ -144,7 +144,7 @@ var refreshRaces = []scenario{
 				)
 				require.NoError(t, ended, name)
 				winners(t, []error{rotated}, auth.ErrRefresh)
-				if name != "Lock" {
+				if name != "Suspend" {
 					require.Zero(t, k.live(t, g.User.ID), name)
 				}
 				if rotated == nil {
@@ -204,8 +204,8 @@ func endings(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.Grant)
 			code := issue(t, svc, g.User.Email, schematype.OTPPasswordReset).Code
 			return func() error { return svc.ResetPassword(t.Context(), g.User.Email, code, nextPassword) }
 		},
-		"Lock": func(t *testing.T, g *auth.Grant) func() error {
-			return func() error { return svc.Lock(t.Context(), g.User.ID, k.clock.Now().Add(time.Hour)) }
+		"Suspend": func(t *testing.T, g *auth.Grant) func() error {
+			return func() error { return svc.Suspend(t.Context(), g.User.ID, k.clock.Now().Add(time.Hour)) }
 		},
 	}
 }
@@ -265,10 +265,10 @@ var refreshRules = []scenario{
 		rotate(t, svc, a.Refresh)
 		rotate(t, svc, b.Refresh)
 	}},
-	{name: "a lock does not use a token up", run: func(t *testing.T, k *kit) {
+	{name: "a suspension does not use a token up", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g := k.signIn(t, svc)
-		require.NoError(t, svc.Lock(t.Context(), g.User.ID, k.clock.Now().Add(time.Hour)))
+		require.NoError(t, svc.Suspend(t.Context(), g.User.ID, k.clock.Now().Add(time.Hour)))
 		refused(t, svc, g.Refresh, auth.ErrRefresh)
 		_, _, err := svc.CheckSession(t.Context(), g.Token)
 		require.ErrorIs(t, err, auth.ErrSession)
@@ -348,11 +348,11 @@ var refreshRules = []scenario{
 		require.NoError(t, svc.RevokeRefresh(t.Context(), g.Refresh))
 		refused(t, svc, g.Refresh, auth.ErrReuse)
 	}},
-	{name: "a grace use is refused to a locked account and stays for later", run: func(t *testing.T, k *kit) {
+	{name: "a grace use is refused to a suspended account and stays for later", run: func(t *testing.T, k *kit) {
 		svc := k.service(t, grace(1))
 		g := k.signIn(t, svc)
 		rotate(t, svc, g.Refresh)
-		require.NoError(t, svc.Lock(t.Context(), g.User.ID, k.clock.Now().Add(time.Second)))
+		require.NoError(t, svc.Suspend(t.Context(), g.User.ID, k.clock.Now().Add(time.Second)))
 		refused(t, svc, g.Refresh, auth.ErrRefresh)
 		k.clock.Advance(time.Second)
 		rotate(t, svc, g.Refresh)

@@ -1,0 +1,98 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/predicate"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+// Forever is the end of a suspension that only [Service.Unsuspend] ends.
+var Forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+
+// lastLock is the last second that lock_until holds on every server (MySQL manual, 13.2.2: TIMESTAMP).
+var lastLock = time.Date(2038, 1, 19, 3, 14, 7, 0, time.UTC)
+
+// Suspend closes an account until a time, or without end with [Forever]: no way of signing in to it, none of its
+// sessions, refresh tokens and codes is accepted. Nothing is deleted: what has not expired works again afterwards. A
+// second call moves the end.
+//
+// The error is [ErrNotFound] if there is no such user, and an [*InputError] for a time that is not in the future, such
+// as the zero time, or is later than Forever.
+func (s *Service) Suspend(ctx context.Context, userID int, until time.Time) error {
+	until = until.UTC().Truncate(time.Microsecond)
+	switch {
+	case !until.After(s.now()):
+		return &InputError{Field: user.FieldSuspendedUntil, Err: errors.New("is not in the future")}
+	case until.After(Forever):
+		return &InputError{Field: user.FieldSuspendedUntil, Err: errors.New("is after the year 9999")}
+	}
+	lock := until
+	if lock.After(lastLock) {
+		lock = lastLock
+	}
+	// Programs that do not know suspended_until refuse the account for its lock.
+	return s.suspend(ctx, userID, ActionSuspend, func(up *ent.UserUpdate) {
+		up.SetSuspendedUntil(until).SetLockUntil(lock)
+	})
+}
+
+// Unsuspend ends a suspension, and a lock together with its count. An account without either is not an error. The error
+// is [ErrNotFound] if there is no such user.
+func (s *Service) Unsuspend(ctx context.Context, userID int) error {
+	return s.suspend(ctx, userID, ActionUnsuspend, func(up *ent.UserUpdate) {
+		up.ClearSuspendedUntil().ClearLockUntil().SetFailedLoginAttempts(0)
+	})
+}
+
+func (s *Service) suspend(ctx context.Context, userID int, action Action, change func(*ent.UserUpdate)) error {
+	n, err := insist(ctx, s, func(ctx context.Context) (int, error) {
+		up := s.client.User.Update().Where(user.ID(userID))
+		change(up)
+		return up.Save(ctx)
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("suspend an account: %w", err)
+	case n == 0:
+		return ErrNotFound
+	}
+	s.observe(ctx, Event{Action: action, UserID: userID})
+	return nil
+}
+
+// usable are the accounts that are neither deleted nor suspended.
+func (s *Service) usable() predicate.User {
+	return user.And(user.IsDeleted(false), s.unsuspended())
+}
+
+// unsuspended are the accounts that no operator has closed. A lock longer than guessing causes was set by a program that
+// does not know suspended_until.
+func (s *Service) unsuspended() predicate.User {
+	now := s.now()
+	return user.And(
+		user.Or(user.SuspendedUntilIsNil(), user.SuspendedUntilLTE(now)),
+		user.Or(user.LockUntilIsNil(), user.LockUntilLTE(s.longestLock(now))),
+	)
+}
+
+// longestLock is the latest end of a lock that guessing caused, also by the clock of another replica.
+func (s *Service) longestLock(now time.Time) time.Time {
+	return now.Add(s.cfg.Lockout.Duration + ClockTolerance)
+}
+
+// suspension is the end of the suspension that two columns of a user tell of; zero for none. Either may be nil.
+func (s *Service) suspension(suspendedUntil, lockUntil *time.Time) time.Time {
+	now := s.now()
+	switch {
+	case suspendedUntil != nil && suspendedUntil.After(now):
+		return *suspendedUntil
+	case lockUntil != nil && lockUntil.After(s.longestLock(now)):
+		return *lockUntil
+	}
+	return time.Time{}
+}
