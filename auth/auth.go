@@ -38,7 +38,9 @@ import (
 type Service struct {
 	client *ent.Client
 	cfg    Config
-	touch  toucher
+	work   work
+	// touching are the sessions, by id, whose last use is being written.
+	touching sync.Map
 	// decoy is the hash that a guess without an account is compared with.
 	decoy func() (string, error)
 	// watched is set once a connection was seen to be one of package authgraph. Such connections tell what they sent,
@@ -58,13 +60,12 @@ func New(client *ent.Client, cfg Config) (*Service, error) {
 	}
 	s := &Service{client: client, cfg: cfg}
 	s.decoy = sync.OnceValues(func() (string, error) { return cfg.Hasher.Hash("no account has this password") })
-	s.touch.init(s)
 	return s, nil
 }
 
-// Close waits for the writes in the background, 5 seconds at most, or until ctx is done, whose error it then returns.
-// The client stays open, and the methods go on answering. Only [Service.CheckSession] no longer writes last uses.
-func (s *Service) Close(ctx context.Context) error { return s.touch.close(ctx) }
+// Close waits for the writes in the background, or until ctx is done, whose error it then returns. The client stays
+// open, and the methods go on answering. Only [Service.CheckSession] no longer writes last uses.
+func (s *Service) Close(ctx context.Context) error { return s.work.close(ctx) }
 
 // ClockTolerance is how far apart the clocks of replicas may be. A row created further in the future than this came
 // from a wrong clock, so its expiry is wrong too. Such a session, code or refresh token counts as ended, and such a

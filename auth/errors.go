@@ -23,7 +23,7 @@ var (
 	// ErrRefresh: the token is not, or no longer, a refresh token.
 	ErrRefresh = errors.New("the refresh token is not valid")
 	// ErrReuse: the refresh token was used before. Its whole family is revoked, and stays so. It is an [ErrRefresh]
-	// too: test for ErrReuse first.
+	// too: test for ErrReuse first. A [ReuseError] also tells whose it is.
 	ErrReuse = fmt.Errorf("%w: it was used before, and all tokens descended from it are revoked", ErrRefresh)
 	// ErrNotFound: there is no such user, or not in a state that allows the call.
 	ErrNotFound = errors.New("there is no such user")
@@ -60,6 +60,24 @@ func (e *PasswordError) Error() string {
 	}
 	return fmt.Sprintf("a password has from %d to %d characters", e.MinLength, e.MaxLength)
 }
+
+// ReuseError is a refresh token that was used before. It unwraps to [ErrReuse]. Tell the user: somebody else has had a
+// token of theirs.
+type ReuseError struct{ UserID int }
+
+func (e *ReuseError) Error() string { return ErrReuse.Error() }
+
+// Unwrap returns [ErrReuse].
+func (e *ReuseError) Unwrap() error { return ErrReuse }
+
+// BusyError is a call that this replica cannot answer now although the database is there. Nothing was changed. Answer
+// 503: the same call may succeed in a moment.
+type BusyError struct {
+	// Reason is what the call waits for.
+	Reason string
+}
+
+func (e *BusyError) Error() string { return e.Reason + ": try again in a moment" }
 
 // InputError is a name, an address or another value that cannot be stored. It does not repeat it.
 type InputError struct {

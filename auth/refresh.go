@@ -18,9 +18,13 @@ import (
 // IssueRefresh starts a family of refresh tokens for a user who has proved to the caller who they are. It ends after
 // RefreshPolicy.Absolute. The error is [ErrNotFound] if there is no such account, or it is suspended or deleted.
 func (s *Service) IssueRefresh(ctx context.Context, userID int) (Token, error) {
+	family, err := s.newFamily()
+	if err != nil {
+		return Token{}, err
+	}
 	var token Token
-	err := s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		token, err = s.startFamily(ctx, tx, userID)
+	err = s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+		token, err = s.startFamily(ctx, tx, userID, family)
 		return err
 	}, user.ID(userID), s.usable())
 	if err != nil {
@@ -31,22 +35,24 @@ func (s *Service) IssueRefresh(ctx context.Context, userID int) (Token, error) {
 }
 
 // startFamily adds the first token of a family in the caller's transaction.
-func (s *Service) startFamily(ctx context.Context, tx *ent.Client, userID int) (Token, error) {
+func (s *Service) startFamily(ctx context.Context, tx *ent.Client, userID int, family string) (Token, error) {
 	token, err := s.newToken()
 	if err != nil {
 		return Token{}, err
 	}
-	if err := s.addRefresh(ctx, tx, userID, token, s.now().Add(s.cfg.Refresh.Absolute)); err != nil {
+	if err := s.addRefresh(ctx, tx, userID, &family, token, s.now().Add(s.cfg.Refresh.Absolute)); err != nil {
 		return Token{}, err
 	}
 	return token, nil
 }
 
-func (s *Service) addRefresh(ctx context.Context, tx *ent.Client, userID int, t Token, expires time.Time) error {
+func (s *Service) addRefresh(
+	ctx context.Context, tx *ent.Client, userID int, family *string, t Token, expires time.Time,
+) error {
 	const query = `INSERT INTO refresh_tokens` +
-		` (created_at, updated_at, user_id, token_hash, expires_at, is_revoked, grace_uses)` +
-		` VALUES (?, ?, ?, ?, ?, false, 0)`
-	_, err := execute(ctx, tx, query, s.now(), updatedNow(), userID, t.hash(), expires)
+		` (created_at, updated_at, user_id, token_hash, expires_at, is_revoked, grace_uses, family)` +
+		` VALUES (?, ?, ?, ?, ?, false, 0, ?)`
+	_, err := execute(ctx, tx, query, s.now(), updatedNow(), userID, t.hash(), expires, family)
 	return wrap(err, "add a refresh token")
 }
 
@@ -76,7 +82,7 @@ func (s *Service) Rotate(ctx context.Context, t Token) (Token, *User, error) {
 	}
 	s.observe(ctx, Event{Action: done.action, UserID: done.userID, Count: done.revoked})
 	if done.action == ActionReuse {
-		return Token{}, nil, ErrReuse
+		return Token{}, nil, &ReuseError{UserID: done.userID}
 	}
 	return next, done.user, nil
 }
@@ -187,21 +193,24 @@ func (s *Service) useGrace(
 }
 
 // refreshQuery finds the token by the unique index of token_hash and the user by the primary key.
-const refreshQuery = `SELECT t.expires_at, ` + ownerColumns + `
+const refreshQuery = `SELECT t.expires_at, t.family, ` + ownerColumns + `
 	FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`
 
 // addNext adds the new token for the owner of the old one. If the owner is suspended or deleted the error rolls the
 // exchange back, so that the old token works again after the suspension.
 func (s *Service) addNext(ctx context.Context, tx *ent.Client, from, to Token, now time.Time) (*User, error) {
-	var expires time.Time
-	o, err := loadOwned(ctx, tx, refreshQuery, from.hash(), &expires)
+	var (
+		expires time.Time
+		family  *string
+	)
+	o, err := loadOwned(ctx, tx, refreshQuery, from.hash(), &expires, &family)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("rotate a refresh token: %w", err)
 	case o == nil || !s.isUsable(o):
 		return nil, ErrRefresh
 	}
-	return &o.user, s.addRefresh(ctx, tx, o.user.ID, to, expires)
+	return &o.user, s.addRefresh(ctx, tx, o.user.ID, family, to, expires)
 }
 
 // revokeFrom revokes the token with a hash and all that descend from it, and returns how many were live. A rotation at

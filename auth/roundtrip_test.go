@@ -43,7 +43,7 @@ var roundTrips = map[string]string{
 		"SELECT sessions, COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT " +
 		"users, SELECT users, COMMIT",
 	"reactivate": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT " +
-		"sessions, INSERT refresh_tokens, COMMIT",
+		"sessions users, INSERT refresh_tokens, COMMIT",
 	"register": "INSERT users",
 	"reset a password": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, " +
 		"UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, UPDATE users, COMMIT",
@@ -63,25 +63,26 @@ var roundTrips = map[string]string{
 	"rotate in grace": "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens, " +
 		"UPDATE refresh_tokens, UPDATE refresh_tokens, SELECT refresh_tokens users, INSERT refresh_tokens, COMMIT",
 	"sign in": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, " +
-		"INSERT sessions, INSERT refresh_tokens, COMMIT",
+		"INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"sign in to a suspended account": "SELECT users",
 	"sign in with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT " +
-		"users, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
+		"users, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"sign in with a code for the first time": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT " +
-		"users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
-	"start a session":       "START TRANSACTION, SELECT users, INSERT sessions, COMMIT",
+		"users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, INSERT sessions users, INSERT refresh_tokens, " +
+		"COMMIT",
+	"start a session":       "START TRANSACTION, SELECT users, INSERT sessions users, COMMIT",
 	"issue a refresh token": "START TRANSACTION, SELECT users, INSERT refresh_tokens, COMMIT",
 	"revoke all": "START TRANSACTION, SELECT users, UPDATE sessions, " +
 		"UPDATE refresh_tokens, COMMIT",
-	"sign in with a provider again": "START TRANSACTION, SELECT users, UPDATE users, INSERT sessions, " +
+	"sign in with a provider again": "START TRANSACTION, SELECT users, UPDATE users, INSERT sessions users, " +
 		"INSERT refresh_tokens, COMMIT",
 	"sign in with a provider for the first time": "START TRANSACTION, SELECT users, SELECT users, INSERT users, " +
-		"UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
+		"UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"sign in with a wrong password": "SELECT users, UPDATE users, UPDATE users",
 	"sign in without an account":    "SELECT users",
 	"sign out":                      "UPDATE sessions",
 	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, UPDATE users, " +
-		"UPDATE sessions, UPDATE refresh_tokens, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
+		"UPDATE sessions, UPDATE refresh_tokens, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"verify a code":       "SELECT otps, UPDATE otps",
 	"verify a wrong code": "SELECT otps, UPDATE otps",
 	"verify an email address": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE " +

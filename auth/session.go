@@ -43,8 +43,12 @@ func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Sess
 		started *Session
 		token   Token
 	)
-	err := s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		started, token, err = s.startSession(ctx, tx, userID, d)
+	family, err := s.newFamily()
+	if err != nil {
+		return nil, Token{}, err
+	}
+	err = s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+		started, token, err = s.startSession(ctx, tx, userID, family, d)
 		return err
 	}, user.ID(userID), s.usable())
 	if err != nil {
@@ -54,32 +58,48 @@ func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Sess
 	return started, token, nil
 }
 
-// startSession adds a session in the caller's transaction, which must hold the
-// user's row, so that sessions beyond the limit are counted right.
-func (s *Service) startSession(ctx context.Context, tx *ent.Client, userID int, d Device) (*Session, Token, error) {
+// startSession adds a session of a family in the caller's transaction, which must hold the user's row, so that sessions
+// beyond the limit are counted right.
+func (s *Service) startSession(
+	ctx context.Context, tx *ent.Client, userID int, family string, d Device,
+) (*Session, Token, error) {
 	token, err := s.newToken()
 	if err != nil {
 		return nil, Token{}, err
 	}
-	now := s.now()
-	row, err := tx.Session.Create().
-		SetUserID(userID).
-		SetTokenHash(token.hash()).
-		SetNillableIP(d.ip()).
-		SetNillableUserAgent(d.userAgent()).
-		SetLastUsedAt(now).
-		SetExpiresAt(now.Add(s.cfg.Session.Absolute)).
-		SetCreatedAt(now).
-		Save(ctx)
+	started, err := s.addSession(ctx, tx, userID, family, token, d)
 	if err != nil {
-		return nil, Token{}, fmt.Errorf("add a session: %w", err)
+		return nil, Token{}, err
 	}
 	if n := s.cfg.Session.MaxPerUser; n > 0 {
 		if err := s.endBeyond(ctx, tx, userID, n); err != nil {
 			return nil, Token{}, err
 		}
 	}
-	return sessionOf(row), token, nil
+	return started, token, nil
+}
+
+// addSession adds a session, which makes the device a known one until the user's trust_epoch goes up.
+func (s *Service) addSession(
+	ctx context.Context, tx *ent.Client, userID int, family string, t Token, d Device,
+) (*Session, error) {
+	const query = `INSERT INTO sessions` +
+		` (created_at, updated_at, user_id, token_hash, ip, user_agent, is_active, last_used_at, expires_at, family,` +
+		` trust_epoch, device_failures)` +
+		` VALUES (?, ?, ?, ?, ?, ?, true, ?, ?, ?, (SELECT trust_epoch FROM users WHERE id = ?), 0)`
+	now := s.now()
+	row := &ent.Session{
+		UserID: userID, IP: d.ip(), UserAgent: d.userAgent(),
+		LastUsedAt: now, ExpiresAt: now.Add(s.cfg.Session.Absolute), CreatedAt: now,
+	}
+	result, err := tx.ExecContext(ctx, query, now, updatedNow(), userID, t.hash(), row.IP, row.UserAgent,
+		now, row.ExpiresAt, family, userID)
+	if err != nil {
+		return nil, fmt.Errorf("add a session: %w", err)
+	}
+	id, err := result.LastInsertId()
+	row.ID = int(id)
+	return sessionOf(row), wrap(err, "add a session")
 }
 
 // endBeyond ends the least recently used sessions of a user beyond the first n.
@@ -125,9 +145,30 @@ func (s *Service) CheckSession(ctx context.Context, t Token) (*Session, *User, e
 		return nil, nil, ErrSession
 	}
 	if !c.session.LastUsedAt.Add(s.cfg.Session.TouchInterval).After(now) {
-		s.touch.later(c.session.ID, now)
+		s.touch(c.session.ID, now)
 	}
 	return &c.session, &c.user, nil
+}
+
+// touch writes in the background when a session was last used, unless that is under way. Of several replicas the first
+// one writes.
+func (s *Service) touch(sessionID int, now time.Time) {
+	if _, underWay := s.touching.LoadOrStore(sessionID, true); underWay {
+		return
+	}
+	started := s.background(func(ctx context.Context) error {
+		defer s.touching.Delete(sessionID)
+		return s.client.Session.Update().
+			Where(
+				session.ID(sessionID), session.IsActive(true),
+				session.LastUsedAtLTE(now.Add(-s.cfg.Session.TouchInterval)),
+			).
+			SetLastUsedAt(now).
+			Exec(ctx)
+	})
+	if !started {
+		s.touching.Delete(sessionID)
+	}
 }
 
 // isLive reports whether the times of a session say that it has not ended.

@@ -144,10 +144,13 @@ func (s *Service) grantIn(
 	}
 	g := &Grant{User: userOf(u)}
 	g.User.LastLoginAt = &now
-	var err error
-	if g.Session, g.Token, err = s.startSession(ctx, tx, u.ID, d); err != nil {
+	family, err := s.newFamily()
+	if err != nil {
 		return nil, err
 	}
-	g.Refresh, err = s.startFamily(ctx, tx, u.ID)
+	if g.Session, g.Token, err = s.startSession(ctx, tx, u.ID, family, d); err != nil {
+		return nil, err
+	}
+	g.Refresh, err = s.startFamily(ctx, tx, u.ID, family)
 	return g, err
 }

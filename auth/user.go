@@ -50,6 +50,12 @@ type Device struct {
 	IP string
 	// UserAgent is the header of this name. It is cut at 255 characters.
 	UserAgent string
+	// Token is the last session token that the device got, live or ended, such as that of a cookie which outlives the
+	// session (OWASP, Slow Down Online Guessing Attacks with Device Cookies). It may also be the refresh token of the
+	// device. The zero Token is none.
+	Token Token
+	// Origin is where the request comes from, by which mails are limited. Default: IP, an IPv6 one cut to its /64.
+	Origin string
 }
 
 func (d Device) ip() *string {
@@ -65,5 +71,6 @@ func (d Device) userAgent() *string {
 	if d.UserAgent == "" {
 		return nil
 	}
-	return &d.UserAgent
+	s := schematype.CutUserAgent(d.UserAgent)
+	return &s
 }

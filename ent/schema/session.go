@@ -3,13 +3,14 @@ package schema
 import (
 	"errors"
 	"net/netip"
-	"strings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/edge"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
+
+	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
 // Session is a signed-in device.
@@ -42,7 +43,7 @@ func (Session) Fields() []ent.Field {
 			Nillable(),
 		field.String("user_agent").
 			Comment("User-Agent header, cut at 255 characters.").
-			MaxRuneLen(userAgentLen).
+			MaxRuneLen(schematype.MaxUserAgentLen).
 			Optional().
 			Nillable(),
 		field.Bool("is_active").
@@ -98,23 +99,7 @@ func (Session) Annotations() []schema.Annotation {
 
 // Hooks of the Session.
 func (Session) Hooks() []ent.Hook {
-	return []ent.Hook{rewrite("user_agent", cutUserAgent)}
-}
-
-const userAgentLen = 255
-
-// cutUserAgent keeps a sign-in from failing on a header the client made up:
-// bytes that are not UTF-8 are replaced and the rest is cut to the column.
-func cutUserAgent(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	n := 0
-	for i := range s {
-		if n == userAgentLen {
-			return s[:i]
-		}
-		n++
-	}
-	return s
+	return []ent.Hook{rewrite("user_agent", schematype.CutUserAgent)}
 }
 
 func validateIP(s string) error {
