@@ -35,7 +35,7 @@ var roundTrips = map[string]string{
 		"otps, SELECT users, COMMIT",
 	"issue a code too soon": "START TRANSACTION, INSERT otps, SELECT otps, ROLLBACK",
 	"list sessions":         "SELECT sessions",
-	"lock":                  "UPDATE users",
+	"suspend":               "UPDATE users",
 	"purge an account": "START TRANSACTION, SELECT otps, COMMIT, START TRANSACTION, SELECT " +
 		"sessions, COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT " +
 		"users, SELECT sessions, SELECT refresh_tokens, DELETE users, COMMIT",
