@@ -109,7 +109,7 @@ func TestAnswersHoldWhateverTheServersDefaultsAre(t *testing.T) {
 			const password = "correct horse battery staple"
 			s, err := auth.New(client, auth.Config{Keys: auth.NewKeys(bytes.Repeat([]byte("k"), 32))})
 			require.NoError(t, err)
-			u, err := s.Register(t.Context(), "Ada 𝄞", "ada@example.com", password)
+			u, _, err := s.Register(t.Context(), "Ada 𝄞", "ada@example.com", password)
 			require.NoError(t, err, name)
 			stored := func(column string) string {
 				return single[string](t, admin,

@@ -19,25 +19,28 @@ import (
 // Register adds an account with a password. The address is not verified yet. Of any number of calls for one address
 // exactly one succeeds; the error of the others is [ErrEmailTaken]. A password outside the policy is a
 // [*PasswordError]. A name or address that cannot be stored is an [*InputError].
-func (s *Service) Register(ctx context.Context, name, email, password string) (*User, error) {
+//
+// The token is the registration's ticket, for CodeRequest.Ticket. Who verifies the address with a code that was asked
+// for with it keeps the account as it is; anybody else takes it over.
+func (s *Service) Register(ctx context.Context, name, email, password string) (*User, Token, error) {
 	if !utf8.ValidString(name) {
-		return nil, &InputError{Field: user.FieldName, Err: errUTF8}
+		return nil, Token{}, &InputError{Field: user.FieldName, Err: errUTF8}
 	}
 	hash, err := s.hash(password)
 	if err != nil {
-		return nil, err
+		return nil, Token{}, err
 	}
 	u, err := statement(ctx, s, func(ctx context.Context) (*ent.User, error) {
 		return s.client.User.Create().SetName(name).SetEmail(email).SetPassword(hash).SetCreatedAt(s.now()).Save(ctx)
 	})
 	switch {
 	case sqlgraph.IsUniqueConstraintError(err):
-		return nil, ErrEmailTaken
+		return nil, Token{}, ErrEmailTaken
 	case err != nil:
-		return nil, fmt.Errorf("register: %w", input(err))
+		return nil, Token{}, fmt.Errorf("register: %w", input(err))
 	}
 	s.observe(ctx, Event{Action: ActionRegister, UserID: u.ID})
-	return userOf(u), nil
+	return userOf(u), registrationTicket(s.cfg.Keys.reveal()[0], u), nil
 }
 
 // ChangePassword replaces the password of a signed-in user who knows the current one, and ends every session and

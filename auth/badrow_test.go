@@ -32,7 +32,7 @@ type person struct {
 	*persons
 	email string
 	grant *auth.Grant
-	code  auth.Code
+	code  *auth.Issued
 }
 
 const personPassword = "correct horse battery staple"
@@ -54,13 +54,12 @@ func (ps *persons) next(t *testing.T) person {
 	t.Helper()
 	ps.n++
 	p := person{persons: ps, email: fmt.Sprintf("person%d@example.com", ps.n)}
-	_, err := p.svc.Register(t.Context(), "Ada", p.email, personPassword)
+	_, _, err := p.svc.Register(t.Context(), "Ada", p.email, personPassword)
 	require.NoError(t, err)
 	p.grant, err = p.svc.SignIn(t.Context(), p.email, personPassword, auth.Device{})
 	require.NoError(t, err)
-	issued, err := p.svc.IssueCode(t.Context(), p.email, schematype.OTPSignIn)
+	p.code, err = p.svc.IssueCode(t.Context(), codeFor(p.email))
 	require.NoError(t, err)
-	p.code = issued.Code
 	return p
 }
 
@@ -123,7 +122,7 @@ func TestAnAvatarOfAnotherShapeIsNone(t *testing.T) {
 			g, err := p.svc.SignIn(t.Context(), p.email, personPassword, auth.Device{})
 			require.NoError(t, err, label)
 			assert.Equal(t, want, g.User.Avatar, label)
-			g, err = p.svc.SignInWithCode(t.Context(), p.email, p.code, auth.Device{})
+			g, err = p.svc.SignInWithCode(t.Context(), p.code.Ticket, p.code.Code, auth.Device{})
 			require.NoError(t, err, label)
 			assert.Equal(t, want, g.User.Avatar, label)
 			g, err = p.withProvider(t)
@@ -142,7 +141,7 @@ func (p person) answers(t *testing.T) (a answers) {
 	_, _, a.check = p.svc.CheckSession(t.Context(), p.grant.Token)
 	_, _, a.rotate = p.svc.Rotate(t.Context(), p.grant.Refresh)
 	_, a.signIn = p.svc.SignIn(t.Context(), p.email, personPassword, auth.Device{})
-	_, a.withCode = p.svc.SignInWithCode(t.Context(), p.email, p.code, auth.Device{})
+	_, a.withCode = p.svc.SignInWithCode(t.Context(), p.code.Ticket, p.code.Code, auth.Device{})
 	_, a.withProvider = p.withProvider(t)
 	return a
 }
@@ -195,7 +194,8 @@ func TestARowWithAValueOfNoMeaningIsRefusedLikeAnyOther(t *testing.T) {
 			assert.ErrorIs(t, got.signIn, c.want.signIn, "%s: sign in", name)
 			assert.ErrorIs(t, got.withCode, c.want.withCode, "%s: sign in with a code", name)
 			assert.ErrorIs(t, got.withProvider, c.want.withProvider, "%s: sign in with a provider", name)
-			_, err := p.svc.IssueCode(t.Context(), p.email, schematype.OTPPasswordReset)
+			_, err := p.svc.IssueCode(t.Context(),
+				auth.CodeRequest{Email: p.email, Kind: schematype.OTPPasswordReset})
 			assert.NoError(t, err, name)
 			assert.NoError(t, p.svc.SignOut(t.Context(), p.grant.Token), name)
 			assert.NoError(t, p.svc.RevokeRefresh(t.Context(), p.grant.Refresh), name)
@@ -230,7 +230,7 @@ func TestAChainOfRefreshTokensThatIsNoFamilyIsLeft(t *testing.T) {
 		require.NoError(t, p.svc.RevokeRefresh(t.Context(), second))
 		assert.Less(t, time.Since(start), 20*time.Second)
 
-		other, err := p.svc.Register(t.Context(), "Eve", "eve@example.com", personPassword)
+		other, _, err := p.svc.Register(t.Context(), "Eve", "eve@example.com", personPassword)
 		require.NoError(t, err)
 		theirs, err := p.svc.IssueRefresh(t.Context(), other.ID)
 		require.NoError(t, err)
@@ -324,7 +324,7 @@ func TestARowThatARuleOfTheDatabaseRefusesIsNoAddressThatIsTaken(t *testing.T) {
 		}
 		_, err := ps.db.ExecContext(t.Context(), rule)
 		require.NoError(t, err)
-		_, err = ps.svc.Register(t.Context(), "Eve", "eve@example.com", personPassword)
+		_, _, err = ps.svc.Register(t.Context(), "Eve", "eve@example.com", personPassword)
 		assert.ErrorContains(t, err, "no_eve")
 		assert.NotErrorIs(t, err, auth.ErrEmailTaken)
 		_, err = ps.svc.SignInWithProvider(t.Context(),

@@ -62,8 +62,8 @@ func newByHand(t testing.TB, url string, key []byte) *byHand {
 			` FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`: &h.refresh,
 		`INSERT INTO refresh_tokens (created_at, updated_at, user_id, token_hash, expires_at, is_revoked, grace_uses)
 			VALUES (?, ?, ?, ?, ?, false, 0)`: &h.addRefresh,
-		`SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ?
-			ORDER BY id DESC LIMIT 1`: &h.code,
+		`SELECT id, email, otp_hash_code, attempts, max_attempts, created_at FROM otps
+			WHERE ticket_hash = ? AND type = ? AND first_step IS NULL LIMIT 1`: &h.code,
 		`UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?
 			WHERE id = ? AND NOT is_used AND expires_at > ? AND attempts < max_attempts`: &h.use,
 	} {
@@ -211,20 +211,23 @@ func (h *byHand) rotateToken(ctx context.Context, token string) (string, *handUs
 	return next, &u, tx.Commit()
 }
 
-func (h *byHand) verifyCode(ctx context.Context, email, kind, code string) error {
+func (h *byHand) verifyCode(ctx context.Context, kind, ticket, code string) error {
 	var (
 		id             int
 		attempts, most int32
-		stored         string
+		email, stored  string
+		created        time.Time
 	)
-	if err := h.code.QueryRowContext(ctx, email, kind).Scan(&id, &stored, &attempts, &most); err != nil {
+	ticket = sum(ticket)
+	err := h.code.QueryRowContext(ctx, ticket, kind).Scan(&id, &email, &stored, &attempts, &most, &created)
+	if err != nil {
 		return err
 	}
 	m := hmac.New(sha256.New, h.key)
-	m.Write([]byte(kind + "\x00" + email + "\x00" + code))
+	m.Write([]byte(kind + "\x00" + email + "\x00" + ticket + "\x00" + code))
 	right := hmac.Equal([]byte(stored), []byte(hex.EncodeToString(m.Sum(nil))))
 	now := time.Now().UTC()
-	err := affected(h.use.ExecContext(ctx, now, right, sql.NullTime{Time: now, Valid: right}, id, now))
+	err = affected(h.use.ExecContext(ctx, now, right, sql.NullTime{Time: now, Valid: right}, id, now))
 	if err == nil && !right {
 		return errByHand
 	}
@@ -258,19 +261,20 @@ func hotPaths(t testing.TB, url string) []hotPath {
 	load(t, db)
 
 	const email, lockedEmail = "ada@example.com", "locked@example.com"
-	locked, err := s.Register(t.Context(), "Ada", lockedEmail, password)
+	locked, _, err := s.Register(t.Context(), "Ada", lockedEmail, password)
 	require.NoError(t, err)
 	require.NoError(t, s.Suspend(t.Context(), locked.ID, time.Now().Add(day)))
-	_, err = s.Register(t.Context(), "Ada", email, password)
+	_, _, err = s.Register(t.Context(), "Ada", email, password)
 	require.NoError(t, err)
 	grant, err := s.SignIn(t.Context(), email, password, device)
 	require.NoError(t, err)
 	other, err := s.SignIn(t.Context(), email, password, device)
 	require.NoError(t, err)
-	issued, err := s.IssueCode(t.Context(), email, schematype.OTPSignIn)
+	issued, err := s.IssueCode(t.Context(), codeFor(email))
 	require.NoError(t, err)
 	var (
 		token, hash = grant.Token.Reveal(), sum(grant.Token.Reveal())
+		ticket      = issued.Ticket.Reveal()
 		code        = issued.Code.Reveal()
 		theirs      = other.Refresh.Reveal()
 		ours        = grant.Refresh
@@ -331,10 +335,9 @@ func hotPaths(t testing.TB, url string) []hotPath {
 					`UPDATE otps SET is_used = false, used_at = NULL, attempts = 0 WHERE email = '`+email+`'`)
 				return err
 			},
-			hand: func(ctx context.Context) error { return h.verifyCode(ctx, email, "signin", code) },
+			hand: func(ctx context.Context) error { return h.verifyCode(ctx, "signin", ticket, code) },
 			ours: func(ctx context.Context) error {
-				return s.VerifyCode(ctx, email,
-					schematype.OTPSignIn, issued.Code)
+				return s.VerifyCode(ctx, schematype.OTPSignIn, issued.Ticket, issued.Code)
 			},
 			allocations: 8,
 		},

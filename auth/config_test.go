@@ -18,7 +18,6 @@ import (
 
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
-	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
 
@@ -106,14 +105,14 @@ func TestDefaultsHold(t *testing.T) {
 	ctx, email := t.Context(), w.email()
 
 	for length, ok := range map[int]bool{14: false, 15: true, 128: true, 129: false} {
-		_, err := s.Register(ctx, "Ada", w.email(), strings.Repeat("x", length))
+		_, _, err := s.Register(ctx, "Ada", w.email(), strings.Repeat("x", length))
 		var refused *auth.PasswordError
 		assert.Equal(t, !ok, errors.As(err, &refused), "%d characters: %v", length, err)
 	}
-	u, err := s.Register(ctx, "Ada", email, password)
+	u, _, err := s.Register(ctx, "Ada", email, password)
 	require.NoError(t, err)
 
-	issued, err := s.IssueCode(ctx, email, schematype.OTPSignIn)
+	issued, err := s.IssueCode(ctx, codeFor(email))
 	require.NoError(t, err)
 	assert.Len(t, issued.Code.Reveal(), 6)
 	assert.Equal(t, now.Add(10*time.Minute), issued.ExpiresAt)
@@ -121,11 +120,11 @@ func TestDefaultsHold(t *testing.T) {
 	assert.Equal(t, []int{5}, column[int](t, w.db, `SELECT max_attempts FROM otps WHERE email = ?`, email))
 	for range 4 {
 		clock = clock.Add(time.Minute)
-		_, err = s.IssueCode(ctx, email, schematype.OTPSignIn)
+		_, err = s.IssueCode(ctx, codeFor(email))
 		require.NoError(t, err)
 	}
 	clock = clock.Add(time.Minute)
-	_, err = s.IssueCode(ctx, email, schematype.OTPSignIn)
+	_, err = s.IssueCode(ctx, codeFor(email))
 	var tooSoon *auth.TooSoonError
 	require.ErrorAs(t, err, &tooSoon)
 	assert.True(t, now.Add(time.Hour).Equal(tooSoon.RetryAt), "%s", tooSoon.RetryAt)

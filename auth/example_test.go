@@ -26,7 +26,7 @@ func Example() {
 	defer done()
 	ctx := context.Background()
 
-	if _, err := svc.Register(ctx, "Ada", adasEmail, adasPassword); err != nil {
+	if _, _, err := svc.Register(ctx, "Ada", adasEmail, adasPassword); err != nil {
 		log.Fatal(err)
 	}
 	grant, err := svc.SignIn(ctx, adasEmail, adasPassword, auth.Device{IP: "192.0.2.1", UserAgent: "curl"})
@@ -56,7 +56,7 @@ func ExampleService_SignIn() {
 	svc, done := newService(auth.Config{Lockout: auth.LockoutPolicy{MaxFailures: 1}})
 	defer done()
 	ctx := context.Background()
-	if _, err := svc.Register(ctx, "Ada", adasEmail, adasPassword); err != nil {
+	if _, _, err := svc.Register(ctx, "Ada", adasEmail, adasPassword); err != nil {
 		log.Fatal(err)
 	}
 
@@ -76,7 +76,7 @@ func ExampleService_Rotate() {
 	svc, done := newService(auth.Config{})
 	defer done()
 	ctx := context.Background()
-	user, err := svc.Register(ctx, "Ada", adasEmail, adasPassword)
+	user, _, err := svc.Register(ctx, "Ada", adasEmail, adasPassword)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -98,26 +98,31 @@ func ExampleService_Rotate() {
 	// true
 }
 
-// A code proves that a person reads the mail of an address.
+// A code proves that a person reads the mail of an address. It is worth nothing without the ticket, which only the
+// client that asked for it has: here the one that registered.
 func ExampleService_IssueCode() {
 	svc, done := newService(auth.Config{})
 	defer done()
 	ctx := context.Background()
-	if _, err := svc.Register(ctx, "Ada", adasEmail, adasPassword); err != nil {
-		log.Fatal(err)
-	}
-
-	issued, err := svc.IssueCode(ctx, adasEmail, schematype.OTPEmailVerification)
+	_, registration, err := svc.Register(ctx, "Ada", adasEmail, adasPassword)
 	if err != nil {
 		log.Fatal(err)
 	}
-	mailed := issued.Code.Reveal()
-	fmt.Println(len(mailed), issued.Known, issued.Code)
 
-	fmt.Println(svc.VerifyEmail(ctx, adasEmail, auth.ParseCode(mailed)))
-	fmt.Println(svc.VerifyEmail(ctx, adasEmail, auth.ParseCode(mailed)))
+	issued, err := svc.IssueCode(ctx, auth.CodeRequest{
+		Email: adasEmail, Kind: schematype.OTPEmailVerification, Ticket: registration,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mailed, cookie := issued.Code.Reveal(), issued.Ticket.Reveal()
+	fmt.Println("to", issued.Email, len(mailed), issued.Known, issued.Code)
+
+	ticket, code := auth.ParseToken(cookie), auth.ParseCode(mailed)
+	fmt.Println(svc.VerifyEmail(ctx, auth.Verification{Ticket: ticket, Code: code}))
+	fmt.Println(svc.VerifyEmail(ctx, auth.Verification{Ticket: ticket, Code: code}))
 	// Output:
-	// 6 true ***
+	// to ada@example.com 6 true ***
 	// <nil>
 	// the code is wrong or has expired
 }

@@ -143,7 +143,7 @@ var (
 var transitions = []transition{
 	{name: "register", again: auth.ErrEmailTaken, arrange: func(t *testing.T, w *world, email string) call {
 		return func(ctx context.Context, s *auth.Service) error {
-			_, err := s.Register(ctx, "Ada", email, password)
+			_, _, err := s.Register(ctx, "Ada", email, password)
 			return err
 		}
 	}},
@@ -166,12 +166,12 @@ var transitions = []transition{
 	}},
 	{name: "sign in with a code", again: auth.ErrCode, arrange: func(t *testing.T, w *world, email string) call {
 		w.register(t, email)
-		verification := w.issue(t, email, schematype.OTPEmailVerification)
-		require.NoError(t, w.honest.VerifyEmail(t.Context(), email, verification))
+		verify := verifyEmail(w.issue(t, email, schematype.OTPEmailVerification))
+		require.NoError(t, verify(t.Context(), w.honest))
 		w.signIn(t, email)
-		code := w.issue(t, email, schematype.OTPSignIn)
+		issued := w.issue(t, email, schematype.OTPSignIn)
 		return func(ctx context.Context, s *auth.Service) error {
-			_, err := s.SignInWithCode(ctx, email, code, device)
+			_, err := s.SignInWithCode(ctx, issued.Ticket, issued.Code, device)
 			return err
 		}
 	}},
@@ -198,38 +198,37 @@ var transitions = []transition{
 		arrange: func(t *testing.T, w *world, email string) call {
 			w.register(t, email)
 			w.signIn(t, email)
-			code := w.issue(t, email, schematype.OTPSignIn)
+			issued := w.issue(t, email, schematype.OTPSignIn)
 			return func(ctx context.Context, s *auth.Service) error {
-				_, err := s.SignInWithCode(ctx, email, code, device)
+				_, err := s.SignInWithCode(ctx, issued.Ticket, issued.Code, device)
 				return err
 			}
 		}},
 	{name: "verify a code", again: auth.ErrCode, arrange: func(t *testing.T, w *world, email string) call {
-		code := w.issue(t, email, schematype.OTPSignIn)
+		issued := w.issue(t, email, schematype.OTPSignIn)
 		return func(ctx context.Context, s *auth.Service) error {
-			return s.VerifyCode(ctx, email, schematype.OTPSignIn, code)
+			return s.VerifyCode(ctx, schematype.OTPSignIn, issued.Ticket, issued.Code)
 		}
 	}},
 	{name: "verify an email address", again: auth.ErrCode, arrange: func(t *testing.T, w *world, email string) call {
 		w.register(t, email)
-		code := w.issue(t, email, schematype.OTPEmailVerification)
-		return func(ctx context.Context, s *auth.Service) error { return s.VerifyEmail(ctx, email, code) }
+		return verifyEmail(w.issue(t, email, schematype.OTPEmailVerification))
 	}},
 	{name: "reset a password", again: auth.ErrCode, arrange: func(t *testing.T, w *world, email string) call {
 		w.register(t, email)
 		w.signIn(t, email)
-		code := w.issue(t, email, schematype.OTPPasswordReset)
+		issued := w.issue(t, email, schematype.OTPPasswordReset)
 		return func(ctx context.Context, s *auth.Service) error {
-			return s.ResetPassword(ctx, email, code, newPassword)
+			return s.ResetPassword(ctx, issued.Ticket, issued.Code, newPassword)
 		}
 	}},
 	{name: "change a password with a code", again: auth.ErrCode,
 		arrange: func(t *testing.T, w *world, email string) call {
 			w.register(t, email)
 			w.signIn(t, email)
-			code := w.issue(t, email, schematype.OTPPasswordChange)
+			issued := w.issue(t, email, schematype.OTPPasswordChange)
 			return func(ctx context.Context, s *auth.Service) error {
-				return s.ChangePasswordWithCode(ctx, email, code, newPassword)
+				return s.ChangePasswordWithCode(ctx, issued.Ticket, issued.Code, newPassword)
 			}
 		}},
 	{name: "change a password", again: auth.ErrCredentials, arrange: func(t *testing.T, w *world, email string) call {
@@ -309,17 +308,19 @@ var transitions = []transition{
 	}},
 	{name: "issue a code", again: errTooSoon, arrange: func(t *testing.T, w *world, email string) call {
 		w.register(t, email)
-		return issueCode(email)
+		return issueCode(codeFor(email))
 	}},
 	{name: "issue a code in place of another", again: errTooSoon,
 		arrange: func(t *testing.T, w *world, email string) call {
-			_, err := w.at(t, -5*time.Minute).IssueCode(t.Context(), email, schematype.OTPSignIn)
+			before, err := w.at(t, -5*time.Minute).IssueCode(t.Context(), codeFor(email))
 			require.NoError(t, err)
-			return issueCode(email)
+			req := codeFor(email)
+			req.Ticket = before.Ticket
+			return issueCode(req)
 		}},
 	{name: "purge codes", stepwise: true, arrange: func(t *testing.T, w *world, email string) call {
 		for _, kind := range []schematype.OTPType{schematype.OTPSignIn, schematype.OTPPasswordReset} {
-			_, err := w.at(t, -100*day).IssueCode(t.Context(), email, kind)
+			_, err := w.at(t, -100*day).IssueCode(t.Context(), auth.CodeRequest{Email: email, Kind: kind})
 			require.NoError(t, err)
 		}
 		return purge
@@ -349,9 +350,19 @@ func rotate(token auth.Token) call {
 	}
 }
 
-func issueCode(email string) call {
+func codeFor(email string) auth.CodeRequest {
+	return auth.CodeRequest{Email: email, Kind: schematype.OTPSignIn, Device: device}
+}
+
+func verifyEmail(issued *auth.Issued) call {
 	return func(ctx context.Context, s *auth.Service) error {
-		_, err := s.IssueCode(ctx, email, schematype.OTPSignIn)
+		return s.VerifyEmail(ctx, auth.Verification{Ticket: issued.Ticket, Code: issued.Code, Device: device})
+	}
+}
+
+func issueCode(req auth.CodeRequest) call {
+	return func(ctx context.Context, s *auth.Service) error {
+		_, err := s.IssueCode(ctx, req)
 		var tooSoon *auth.TooSoonError
 		if errors.As(err, &tooSoon) {
 			return errTooSoon
@@ -440,7 +451,7 @@ func (w *world) serviceAt(t *testing.T, client *ent.Client, off time.Duration) *
 
 func (w *world) register(t *testing.T, email string) int {
 	t.Helper()
-	u, err := w.honest.Register(t.Context(), "Ada", email, password)
+	u, _, err := w.honest.Register(t.Context(), "Ada", email, password)
 	require.NoError(t, err)
 	return u.ID
 }
@@ -463,11 +474,11 @@ func (w *world) rotatedTwice(t *testing.T, email string) auth.Token {
 	return first
 }
 
-func (w *world) issue(t *testing.T, email string, kind schematype.OTPType) auth.Code {
+func (w *world) issue(t *testing.T, email string, kind schematype.OTPType) *auth.Issued {
 	t.Helper()
-	issued, err := w.honest.IssueCode(t.Context(), email, kind)
+	issued, err := w.honest.IssueCode(t.Context(), auth.CodeRequest{Email: email, Kind: kind, Device: device})
 	require.NoError(t, err)
-	return issued.Code
+	return issued
 }
 
 // strikeEach runs a transition again and again, the nth time with its nth statement struck, until it sends fewer.

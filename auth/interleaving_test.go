@@ -106,11 +106,11 @@ func (p *pair) during(t *testing.T, match func(*ent.UserMutation) bool, fn func(
 	}
 }
 
-func (p *pair) code(t *testing.T, email string, kind schematype.OTPType) auth.Code {
+func (p *pair) code(t *testing.T, email string, kind schematype.OTPType) *auth.Issued {
 	t.Helper()
-	issued, err := p.other.IssueCode(t.Context(), email, kind)
+	issued, err := p.other.IssueCode(t.Context(), auth.CodeRequest{Email: email, Kind: kind})
 	require.NoError(t, err)
-	return issued.Code
+	return issued
 }
 
 func sets(field string) func(*ent.UserMutation) bool {
@@ -144,7 +144,7 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			require.NoError(t, err)
 			code := p.code(t, squat.Email, schematype.OTPSignIn)
 			p.before(t, sets(user.FieldLastLoginAt), func(ctx context.Context) error {
-				_, err := p.other.SignInWithCode(ctx, squat.Email, code, auth.Device{})
+				_, err := p.other.SignInWithCode(ctx, code.Ticket, code.Code, auth.Device{})
 				return err
 			})
 			_, err = p.first.SignInWithProvider(t.Context(), squat, auth.Device{})
@@ -159,7 +159,7 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 		"a suspension waits for a sign-in with a code, which it ends": func(t *testing.T, p *pair, u *auth.User) {
 			code := p.code(t, u.Email, schematype.OTPSignIn)
 			suspended := p.during(t, sets(user.FieldLastLoginAt), suspend(p, u))
-			g, err := p.first.SignInWithCode(t.Context(), u.Email, code, auth.Device{})
+			g, err := p.first.SignInWithCode(t.Context(), code.Ticket, code.Code, auth.Device{})
 			require.NoError(t, err)
 			require.NoError(t, suspended())
 			_, _, err = p.first.CheckSession(t.Context(), g.Token)
@@ -174,7 +174,7 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 				_, err := p.other.SignIn(ctx, u.Email, interleavedPassword, auth.Device{})
 				return err
 			})
-			g, err := p.first.SignInWithCode(t.Context(), u.Email, code, auth.Device{})
+			g, err := p.first.SignInWithCode(t.Context(), code.Ticket, code.Code, auth.Device{})
 			require.NoError(t, err)
 			if err := signedIn(); err != nil {
 				require.ErrorIs(t, err, auth.ErrCredentials)
@@ -189,9 +189,9 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			signIn, reset := p.code(t, u.Email, schematype.OTPSignIn), p.code(t, u.Email, schematype.OTPPasswordReset)
 			const next = "incorrect donkey charger pin"
 			done := p.during(t, sets(user.FieldLastLoginAt), func(ctx context.Context) error {
-				return p.other.ResetPassword(ctx, u.Email, reset, next)
+				return p.other.ResetPassword(ctx, reset.Ticket, reset.Code, next)
 			})
-			_, err := p.first.SignInWithCode(t.Context(), u.Email, signIn, auth.Device{})
+			_, err := p.first.SignInWithCode(t.Context(), signIn.Ticket, signIn.Code, auth.Device{})
 			require.NoError(t, err)
 			require.NoError(t, done())
 			_, err = p.other.SignIn(t.Context(), u.Email, next, auth.Device{})
@@ -239,7 +239,7 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 		"a deletion refuses a reset": func(t *testing.T, p *pair, u *auth.User) {
 			code := p.code(t, u.Email, schematype.OTPPasswordReset)
 			p.before(t, sets(user.FieldPassword), func(ctx context.Context) error { return p.other.Delete(ctx, u.ID) })
-			require.ErrorIs(t, p.first.ResetPassword(t.Context(), u.Email, code, "incorrect donkey charger pin"),
+			require.ErrorIs(t, p.first.ResetPassword(t.Context(), code.Ticket, code.Code, "incorrect donkey charger pin"),
 				auth.ErrCode)
 			_, err := p.first.Reactivate(t.Context(), u.Email, interleavedPassword, auth.Device{})
 			require.NoError(t, err)
@@ -247,15 +247,14 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 		"an address that is verified keeps its password when it is linked": func(t *testing.T, p *pair, u *auth.User) {
 			code := p.code(t, u.Email, schematype.OTPEmailVerification)
 			p.before(t, sets(user.FieldProvider),
-				func(ctx context.Context) error { return p.other.VerifyEmail(ctx, u.Email, code) })
+				func(ctx context.Context) error { return verifyEmail(code)(ctx, p.other) })
 			_, err := p.first.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
 			require.NoError(t, err)
 			_, err = p.first.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
 			require.NoError(t, err)
 		},
 		"an account that is linked keeps its link": func(t *testing.T, p *pair, u *auth.User) {
-			require.NoError(t, p.first.VerifyEmail(t.Context(), u.Email,
-				p.code(t, u.Email, schematype.OTPEmailVerification)))
+			require.NoError(t, verifyEmail(p.code(t, u.Email, schematype.OTPEmailVerification))(t.Context(), p.first))
 			github := id(u.Email)
 			github.Provider = schematype.ProviderGitHub
 			p.before(t, sets(user.FieldProvider), func(ctx context.Context) error {
@@ -308,7 +307,7 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 		"a purge goes on behind an account that is restored": func(t *testing.T, p *pair, u *auth.User) {
 			require.NoError(t, p.other.Delete(t.Context(), u.ID))
 			p.clock.Advance(time.Hour)
-			gone, err := p.other.Register(t.Context(), "Gone", "gone@example.com", interleavedPassword)
+			gone, _, err := p.other.Register(t.Context(), "Gone", "gone@example.com", interleavedPassword)
 			require.NoError(t, err)
 			require.NoError(t, p.other.Delete(t.Context(), gone.ID))
 			p.clock.Advance(31 * 24 * time.Hour)
@@ -324,7 +323,7 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				p := newPair(t, open(t))
-				u, err := p.other.Register(t.Context(), "Person", "person@example.com", interleavedPassword)
+				u, _, err := p.other.Register(t.Context(), "Person", "person@example.com", interleavedPassword)
 				require.NoError(t, err)
 				test(t, p, u)
 			})

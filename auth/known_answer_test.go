@@ -13,11 +13,13 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/argon2"
 
+	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
@@ -133,7 +135,7 @@ func TestTokenIsThe256BitsThatWereRead(t *testing.T) {
 	assert.Equal(t, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", token.Reveal())
 }
 
-func TestCodeIsKeptAsAnHMACOverPurposeAddressAndCode(t *testing.T) {
+func TestCodeIsKeptAsAnHMACOverPurposeAddressTicketAndCode(t *testing.T) {
 	t.Parallel()
 	sum := func(key, data []byte) string {
 		h := hmac.New(sha256.New, key)
@@ -150,8 +152,8 @@ func TestCodeIsKeptAsAnHMACOverPurposeAddressAndCode(t *testing.T) {
 		require.Equal(t, v.want, sum([]byte(v.key), []byte(v.data)))
 	}
 	for _, key := range [][]byte{bytes.Repeat([]byte("k"), 32), bytes.Repeat([]byte("long"), 40)} {
-		assert.Equal(t, sum(key, []byte("password-reset\x00ada@example.com\x00012345")),
-			mac(key, schematype.OTPPasswordReset, "ada@example.com", ParseCode("012345")))
+		assert.Equal(t, sum(key, []byte("password-reset\x00ada@example.com\x00ticket\x00012345")),
+			mac(key, schematype.OTPPasswordReset, "ada@example.com", "ticket", ParseCode("012345")))
 	}
 }
 
@@ -160,22 +162,41 @@ func TestCodeMatchesUnderAnyOfTheKeysAndNothingElse(t *testing.T) {
 	first, second, dropped := bytes.Repeat([]byte("1"), 32), bytes.Repeat([]byte("2"), 32),
 		bytes.Repeat([]byte("3"), 32)
 	s := &Service{cfg: Config{Keys: NewKeys(first, second)}}
-	const email = "ada@example.com"
+	const email, ticket = "ada@example.com", "ticket"
 	code := ParseCode("012345")
-	matches := func(key []byte, kind schematype.OTPType, email string, c Code) bool {
-		return s.matches(mac(key, schematype.OTPSignIn, "ada@example.com", code), kind, email, c)
+	matches := func(key []byte, kind schematype.OTPType, email, ticket string, c Code) bool {
+		return s.matches(mac(key, schematype.OTPSignIn, "ada@example.com", "ticket", code), kind, email, ticket, c)
 	}
-	assert.True(t, matches(first, schematype.OTPSignIn, email, code))
-	assert.True(t, matches(second, schematype.OTPSignIn, email, code))
-	assert.False(t, matches(dropped, schematype.OTPSignIn, email, code))
-	assert.False(t, matches(first, schematype.OTPPasswordReset, email, code))
-	assert.False(t, matches(first, schematype.OTPSignIn, "eve@example.com", code))
-	assert.False(t, matches(first, schematype.OTPSignIn, email, ParseCode("012346")))
-	assert.False(t, matches(first, schematype.OTPSignIn, email, ParseCode("12345")))
-	assert.False(t, s.matches("", schematype.OTPSignIn, email, code))
+	assert.True(t, matches(first, schematype.OTPSignIn, email, ticket, code))
+	assert.True(t, matches(second, schematype.OTPSignIn, email, ticket, code))
+	assert.False(t, matches(dropped, schematype.OTPSignIn, email, ticket, code))
+	assert.False(t, matches(first, schematype.OTPPasswordReset, email, ticket, code))
+	assert.False(t, matches(first, schematype.OTPSignIn, "eve@example.com", ticket, code))
+	assert.False(t, matches(first, schematype.OTPSignIn, email, "another", code))
+	assert.False(t, matches(first, schematype.OTPSignIn, email, ticket, ParseCode("012346")))
+	assert.False(t, matches(first, schematype.OTPSignIn, email, ticket, ParseCode("12345")))
+	assert.False(t, s.matches("", schematype.OTPSignIn, email, ticket, code))
 	both := &Service{cfg: Config{Keys: NewKeys(first, first)}}
-	assert.True(t, both.matches(mac(first, schematype.OTPSignIn, email, code), schematype.OTPSignIn, email,
+	assert.True(t, both.matches(mac(first, schematype.OTPSignIn, email, ticket, code), schematype.OTPSignIn, email, ticket,
 		code), "a key given twice")
+}
+
+func TestTicketOfARegistrationIsAnHMACOverTheAccount(t *testing.T) {
+	t.Parallel()
+	first, second := bytes.Repeat([]byte("1"), 32), bytes.Repeat([]byte("2"), 32)
+	created := time.Date(2030, 1, 2, 3, 4, 5, 678901000, time.UTC)
+	ada := &ent.User{ID: 42, CreatedAt: created}
+	h := hmac.New(sha256.New, first)
+	h.Write([]byte("registration\x0042\x001893553445678901"))
+	ticket := registrationTicket(first, ada)
+	assert.Equal(t, base64.RawURLEncoding.EncodeToString(h.Sum(nil)), ticket.Reveal())
+
+	s := &Service{cfg: Config{Keys: NewKeys(second, first)}}
+	assert.True(t, s.isRegistration(ticket, ada))
+	assert.False(t, s.isRegistration(ticket, &ent.User{ID: 43, CreatedAt: created}))
+	assert.False(t, s.isRegistration(ticket, &ent.User{ID: 42, CreatedAt: created.Add(time.Microsecond)}))
+	assert.False(t, s.isRegistration(Token{}, ada))
+	assert.False(t, (&Service{cfg: Config{Keys: NewKeys(second)}}).isRegistration(ticket, ada))
 }
 
 func codes(length int, random io.Reader) *Service {

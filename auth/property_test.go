@@ -81,7 +81,8 @@ type model struct {
 
 	emails   []string
 	users    map[string]*modelUser
-	codes    map[codeKey]*modelCode
+	codes    []*modelCode
+	mails    map[codeKey][]time.Time
 	sessions []*modelSession
 	tokens   []*modelToken
 }
@@ -100,14 +101,14 @@ type codeKey struct {
 	kind  schematype.OTPType
 }
 
-// modelCode is the codes of an address and purpose: the newest, and when it and those before it were issued.
+// modelCode is a code and the request that it belongs to.
 type modelCode struct {
+	codeKey
+	ticket   auth.Token
 	code     auth.Code
 	expires  time.Time
 	used     bool
 	attempts int
-	issued   []time.Time
-	older    []auth.Code
 }
 
 type modelSession struct {
@@ -132,7 +133,7 @@ var modelSerial atomic.Int64
 
 func newModel(t *rapid.T, client *ent.Client) *model {
 	m := &model{t: t, client: client, clock: authtest.NewClock(), users: map[string]*modelUser{},
-		codes: map[codeKey]*modelCode{}}
+		mails: map[codeKey][]time.Time{}}
 	n := modelSerial.Add(1)
 	for _, name := range []string{"ada", "bob"} {
 		m.emails = append(m.emails, fmt.Sprintf("%s%d@example.com", name, n))
@@ -157,7 +158,7 @@ func newModel(t *rapid.T, client *ent.Client) *model {
 	}
 	m.svc = m.service()
 	for _, email := range m.emails {
-		u, err := m.svc.Register(t.Context(), "Person", email, modelPassword)
+		u, _, err := m.svc.Register(t.Context(), "Person", email, modelPassword)
 		require.NoError(t, err)
 		m.users[email] = &modelUser{id: u.ID, password: modelPassword}
 		g, err := m.svc.SignIn(t.Context(), email, modelPassword, auth.Device{})
@@ -260,7 +261,7 @@ func (m *model) someone(t *rapid.T) (*modelUser, int) {
 
 func (m *model) register(t *rapid.T) {
 	email, password := m.email(t), m.password(t)
-	u, err := m.svc.Register(t.Context(), "Person", email, password)
+	u, _, err := m.svc.Register(t.Context(), "Person", email, password)
 	if m.users[email] != nil {
 		require.ErrorIs(t, err, auth.ErrEmailTaken)
 		return
@@ -398,12 +399,8 @@ func (m *model) kind(t *rapid.T) schematype.OTPType {
 func (m *model) issueCode(t *rapid.T) {
 	key := codeKey{m.email(t), m.kind(t)}
 	now := m.now()
-	c := m.codes[key]
-	if c == nil {
-		c = &modelCode{}
-	}
 	var recent []time.Time
-	for _, at := range c.issued {
+	for _, at := range m.mails[key] {
 		if at.After(now.Add(-modelBudgetWindow)) {
 			recent = append(recent, at)
 		}
@@ -415,45 +412,50 @@ func (m *model) issueCode(t *rapid.T) {
 	case n == modelBudget:
 		want = &auth.TooSoonError{RetryAt: recent[0].Add(modelBudgetWindow)}
 	}
-	issued, err := m.svc.IssueCode(t.Context(), key.email, key.kind)
+	req := auth.CodeRequest{Email: key.email, Kind: key.kind}
+	before := pick(t, "the code before", m.codes)
+	if before != nil {
+		req.Ticket = before.ticket
+	}
+	issued, err := m.svc.IssueCode(t.Context(), req)
 	same(t, want, err)
 	if err != nil {
 		return
 	}
 	u := m.users[key.email]
 	require.Equal(t, u != nil && u.deleted.IsZero(), issued.Known)
-	if len(c.issued) > 0 {
-		c.older = append(c.older, c.code)
+	if before != nil && before.codeKey == key {
+		before.used = true
 	}
-	m.codes[key] = &modelCode{
-		code: issued.Code, expires: now.Add(modelCodeLife),
-		issued: append(recent, now), older: c.older,
-	}
+	m.mails[key] = append(recent, now)
+	m.codes = append(m.codes, &modelCode{
+		codeKey: key, ticket: issued.Ticket, code: issued.Code, expires: now.Add(modelCodeLife),
+	})
 }
 
-// guess is a code for a purpose: the right one, an older one or none. The error is the one to expect for it.
-func (m *model) guess(t *rapid.T, kind schematype.OTPType) (email string, code auth.Code, c *modelCode, want error) {
-	email = m.email(t)
-	c = m.codes[codeKey{email, kind}]
+// guess is a code for a purpose: the right one for its ticket, that of another, or none. The error is the one to expect
+// for it.
+func (m *model) guess(t *rapid.T, kind schematype.OTPType) (c *modelCode, code auth.Code, want error) {
+	c = pick(t, "ticket", m.codes)
 	if c == nil {
-		return email, auth.ParseCode("000000000000"), nil, auth.ErrCode
+		return &modelCode{}, auth.ParseCode("000000000000"), auth.ErrCode
 	}
-	choices := append([]auth.Code{c.code, c.code, auth.ParseCode("wrong")}, c.older...)
-	code = rapid.SampledFrom(choices).Draw(t, "code")
-	if c.used || !c.expires.After(m.now()) || c.attempts == modelMaxAttempts {
-		return email, code, c, auth.ErrCode
+	other := pick(t, "another's code", m.codes)
+	code = rapid.SampledFrom([]auth.Code{c.code, c.code, auth.ParseCode("wrong"), other.code}).Draw(t, "code")
+	if c.kind != kind || c.used || !c.expires.After(m.now()) || c.attempts == modelMaxAttempts {
+		return c, code, auth.ErrCode
 	}
 	c.attempts++
 	if code.Reveal() != c.code.Reveal() {
-		return email, code, c, &auth.CodeError{AttemptsLeft: modelMaxAttempts - c.attempts}
+		return c, code, &auth.CodeError{AttemptsLeft: modelMaxAttempts - c.attempts}
 	}
-	return email, code, c, nil
+	return c, code, nil
 }
 
 func (m *model) verifyCode(t *rapid.T) {
 	kind := m.kind(t)
-	email, code, c, want := m.guess(t, kind)
-	err := m.svc.VerifyCode(t.Context(), email, kind, code)
+	c, code, want := m.guess(t, kind)
+	err := m.svc.VerifyCode(t.Context(), kind, c.ticket, code)
 	same(t, want, err)
 	if err == nil {
 		c.used = true
@@ -461,12 +463,12 @@ func (m *model) verifyCode(t *rapid.T) {
 }
 
 func (m *model) signInWithCode(t *rapid.T) {
-	email, code, c, want := m.guess(t, schematype.OTPSignIn)
-	u := m.users[email]
+	c, code, want := m.guess(t, schematype.OTPSignIn)
+	u := m.users[c.email]
 	if want == nil && !m.usable(u) {
 		want = auth.ErrCode
 	}
-	g, err := m.svc.SignInWithCode(t.Context(), email, code, auth.Device{})
+	g, err := m.svc.SignInWithCode(t.Context(), c.ticket, code, auth.Device{})
 	same(t, want, err)
 	if err == nil {
 		c.used = true
@@ -479,12 +481,12 @@ func (m *model) signInWithCode(t *rapid.T) {
 }
 
 func (m *model) verifyEmail(t *rapid.T) {
-	email, code, c, want := m.guess(t, schematype.OTPEmailVerification)
-	u := m.users[email]
+	c, code, want := m.guess(t, schematype.OTPEmailVerification)
+	u := m.users[c.email]
 	if want == nil && !m.usable(u) {
 		want = auth.ErrCode
 	}
-	err := m.svc.VerifyEmail(t.Context(), email, code)
+	err := m.svc.VerifyEmail(t.Context(), auth.Verification{Ticket: c.ticket, Code: code})
 	same(t, want, err)
 	if err == nil {
 		c.used, u.verified = true, true
@@ -525,12 +527,12 @@ func (m *model) revokeAll(t *rapid.T) {
 }
 
 func (m *model) resetPassword(t *rapid.T) {
-	email, code, c, want := m.guess(t, schematype.OTPPasswordReset)
-	u, next := m.users[email], m.password(t)
+	c, code, want := m.guess(t, schematype.OTPPasswordReset)
+	u, next := m.users[c.email], m.password(t)
 	if want == nil && !m.usable(u) {
 		want = auth.ErrCode
 	}
-	err := m.svc.ResetPassword(t.Context(), email, code, next)
+	err := m.svc.ResetPassword(t.Context(), c.ticket, code, next)
 	same(t, want, err)
 	if err == nil {
 		c.used, u.verified = true, true

@@ -254,7 +254,7 @@ func TestOfManyCodesIssuedAtOnceOneIs(t *testing.T) {
 			errs := make([]error, 12)
 			var callers sync.WaitGroup
 			for i := range errs {
-				callers.Go(func() { errs[i] = issueCode(email)(t.Context(), s) })
+				callers.Go(func() { errs[i] = issueCode(codeFor(email))(t.Context(), s) })
 			}
 			callers.Wait()
 			issued := 0
@@ -275,8 +275,8 @@ func TestResetOfAnAccountThatIsGoneIsAWrongCode(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mysqltest.SQLite(t))
 	email := w.email()
-	code := w.issue(t, email, schematype.OTPPasswordReset)
-	err := w.honest.ResetPassword(t.Context(), email, code, newPassword)
+	issued := w.issue(t, email, schematype.OTPPasswordReset)
+	err := w.honest.ResetPassword(t.Context(), issued.Ticket, issued.Code, newPassword)
 	assert.ErrorIs(t, err, auth.ErrCode)
 	assert.NotErrorIs(t, err, auth.ErrCredentials)
 }

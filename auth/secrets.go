@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/big"
 
+	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
@@ -141,20 +142,37 @@ func (k Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") }
 // MarshalText hides the keys from encoders.
 func (k Keys) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
-// mac is what the tables hold of a code: HMAC-SHA-256 in hex, over the purpose, the
-// address and the code, so that it is worth nothing for another address or purpose.
-func mac(key []byte, kind schematype.OTPType, email string, c Code) string {
+// mac is what the tables hold of a code: HMAC-SHA-256 in hex, over the purpose, the address, the hash of the ticket and
+// the code, so that it is worth nothing for another address, purpose or request.
+func mac(key []byte, kind schematype.OTPType, email, ticketHash string, c Code) string {
 	h := hmac.New(sha256.New, key)
-	// Neither a purpose nor an address holds a zero byte.
-	fmt.Fprintf(h, "%s\x00%s\x00%s", kind, email, c.Reveal())
+	// None of them but the last holds a zero byte.
+	fmt.Fprintf(h, "%s\x00%s\x00%s\x00%s", kind, email, ticketHash, c.Reveal())
 	return hex.EncodeToString(h.Sum(nil))
 }
 
 // matches compares in constant time with each key in turn.
-func (s *Service) matches(stored string, kind schematype.OTPType, email string, c Code) bool {
+func (s *Service) matches(stored string, kind schematype.OTPType, email, ticketHash string, c Code) bool {
 	ok := 0
 	for _, key := range s.cfg.Keys.reveal() {
-		ok |= subtle.ConstantTimeCompare([]byte(stored), []byte(mac(key, kind, email, c)))
+		ok |= subtle.ConstantTimeCompare([]byte(stored), []byte(mac(key, kind, email, ticketHash, c)))
+	}
+	return ok == 1
+}
+
+// registrationTicket shows whoever holds it to be the party that registered an account: HMAC-SHA-256 over its id and
+// its beginning, in base64url. It needs no row.
+func registrationTicket(key []byte, u *ent.User) Token {
+	h := hmac.New(sha256.New, key)
+	fmt.Fprintf(h, "registration\x00%d\x00%d", u.ID, u.CreatedAt.UnixMicro())
+	return ParseToken(base64.RawURLEncoding.EncodeToString(h.Sum(nil)))
+}
+
+// isRegistration reports whether t is the ticket of the registration of u, under any of the keys.
+func (s *Service) isRegistration(t Token, u *ent.User) bool {
+	ok := 0
+	for _, key := range s.cfg.Keys.reveal() {
+		ok |= subtle.ConstantTimeCompare([]byte(t.Reveal()), []byte(registrationTicket(key, u).Reveal()))
 	}
 	return ok == 1
 }

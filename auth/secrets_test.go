@@ -130,11 +130,11 @@ func refusedInputs(t *testing.T, w *world) error {
 	}
 	for _, email := range []string{taken, "none", "\xff@example.com", strings.Repeat("x", 300) +
 		"@example.com", "a b@example.com"} {
-		_, err := s.Register(ctx, "Ada", email, password)
+		_, _, err := s.Register(ctx, "Ada", email, password)
 		add(err)
 	}
 	for _, name := range []string{strings.Repeat("x", 101), password + "\xff"} {
-		_, err := s.Register(ctx, name, w.email(), password)
+		_, _, err := s.Register(ctx, name, w.email(), password)
 		var input *auth.InputError
 		if assert.ErrorAs(t, err, &input) {
 			assert.Equal(t, "name", input.Field)
@@ -142,7 +142,7 @@ func refusedInputs(t *testing.T, w *world) error {
 		add(err)
 	}
 	for _, password := range []string{"short", password + "\xff", strings.Repeat(password, 10)} {
-		_, err := s.Register(ctx, "Ada", w.email(), password)
+		_, _, err := s.Register(ctx, "Ada", w.email(), password)
 		add(err)
 	}
 	for _, id := range []auth.Identity{
@@ -156,11 +156,11 @@ func refusedInputs(t *testing.T, w *world) error {
 		_, err := s.SignInWithProvider(ctx, id, device)
 		add(err)
 	}
-	_, err := s.IssueCode(ctx, "none", schematype.OTPSignIn)
+	_, err := s.IssueCode(ctx, codeFor("none"))
 	var input *auth.InputError
 	assert.ErrorAs(t, err, &input)
 	add(err)
-	_, err = s.IssueCode(ctx, taken, "other")
+	_, err = s.IssueCode(ctx, auth.CodeRequest{Email: taken, Kind: "other"})
 	add(err)
 	add(s.ChangeRole(ctx, 1, "other"))
 	_, _, err = s.CheckSession(ctx, auth.ParseToken(password))
@@ -303,8 +303,8 @@ func TestKeysAreTheServicesOwn(t *testing.T) {
 	require.NoError(t, err)
 	clear(key)
 	email := w.email()
-	code := w.issue(t, email, schematype.OTPSignIn)
-	assert.NoError(t, s.VerifyCode(t.Context(), email, schematype.OTPSignIn, code))
+	issued := w.issue(t, email, schematype.OTPSignIn)
+	assert.NoError(t, s.VerifyCode(t.Context(), schematype.OTPSignIn, issued.Ticket, issued.Code))
 }
 
 func TestWithoutRandomnessNothingIsWritten(t *testing.T) {
@@ -357,7 +357,7 @@ func TestTimesOfAnEventAreTheServices(t *testing.T) {
 	config.Observer = observerFunc(func(e auth.Event) { seen = e })
 	s, err := auth.New(w.client, config)
 	require.NoError(t, err)
-	_, err = s.Register(t.Context(), "Ada", w.email(), password)
+	_, _, err = s.Register(t.Context(), "Ada", w.email(), password)
 	require.NoError(t, err)
 	assert.Equal(t, time.Date(2030, 1, 2, 2, 4, 5, 6000, time.UTC), seen.At)
 }

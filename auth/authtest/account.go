@@ -67,7 +67,7 @@ var accountRaces = []scenario{
 		svc := k.service(t)
 		email := k.email()
 		errs := atOnce(32, func(int) error {
-			_, err := svc.Register(t.Context(), "Person", email, password)
+			_, _, err := svc.Register(t.Context(), "Person", email, password)
 			return err
 		})
 		require.Equal(t, 1, winners(t, errs, auth.ErrEmailTaken))
@@ -123,10 +123,10 @@ var accountRaces = []scenario{
 	{name: "a reset and sign-ins with the old password leave nothing of the old one", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		u := k.register(t, svc)
-		code := issue(t, svc, u.Email, schematype.OTPPasswordReset).Code
+		issued := issue(t, svc, u.Email, schematype.OTPPasswordReset)
 		errs := atOnce(8, func(i int) error {
 			if i == 4 {
-				return svc.ResetPassword(t.Context(), u.Email, code, nextPassword)
+				return svc.ResetPassword(t.Context(), issued.Ticket, issued.Code, nextPassword)
 			}
 			_, err := svc.SignIn(t.Context(), u.Email, password, phone)
 			return err
@@ -337,7 +337,7 @@ var accountRules = []scenario{
 		until := k.clock.Now().Add(time.Hour)
 		require.NoError(t, svc.Suspend(ctx, u.ID, until))
 		k.clock.Set(until)
-		_, err := svc.SignInWithCode(ctx, u.Email, issue(t, svc, u.Email, schematype.OTPSignIn).Code, phone)
+		_, err := signInWithCode(t, svc, issue(t, svc, u.Email, schematype.OTPSignIn))
 		require.NoError(t, err)
 		_, err = svc.SignInWithProvider(ctx, identity("subject", u.Email), phone)
 		require.NoError(t, err)
@@ -387,12 +387,12 @@ var accountRules = []scenario{
 				if err := other.Restore(ctx, u.ID); err != nil {
 					return err
 				}
-				issued, err := other.IssueCode(ctx, u.Email, schematype.OTPPasswordReset)
+				issued, err := other.IssueCode(ctx, auth.CodeRequest{Email: u.Email, Kind: schematype.OTPPasswordReset})
 				if err != nil {
 					return err
 				}
 				return errors.Join(
-					other.ResetPassword(ctx, u.Email, issued.Code, nextPassword),
+					other.ResetPassword(ctx, issued.Ticket, issued.Code, nextPassword),
 					other.Delete(ctx, u.ID),
 				)
 			},
@@ -446,8 +446,8 @@ var accountRules = []scenario{
 			_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
 			require.ErrorIs(t, err, auth.ErrCredentials)
 		}
-		code := issue(t, svc, u.Email, schematype.OTPPasswordReset).Code
-		require.NoError(t, svc.ResetPassword(t.Context(), u.Email, code, nextPassword))
+		issued := issue(t, svc, u.Email, schematype.OTPPasswordReset)
+		require.NoError(t, svc.ResetPassword(t.Context(), issued.Ticket, issued.Code, nextPassword))
 		_, err := svc.SignIn(t.Context(), u.Email, nextPassword, phone)
 		require.NoError(t, err)
 	}},
@@ -496,7 +496,7 @@ var accountRules = []scenario{
 		refused(t, svc, g.Refresh, auth.ErrRefresh)
 		_, err = svc.SignIn(ctx, g.User.Email, password, phone)
 		require.ErrorIs(t, err, auth.ErrCredentials)
-		_, err = svc.Register(ctx, "Another", g.User.Email, password)
+		_, _, err = svc.Register(ctx, "Another", g.User.Email, password)
 		require.ErrorIs(t, err, auth.ErrEmailTaken)
 		require.ErrorIs(t, svc.ChangeRole(ctx, g.User.ID, schematype.RoleAdmin), auth.ErrNotFound)
 
@@ -567,11 +567,11 @@ var accountRules = []scenario{
 		require.NoError(t, err)
 		_, err = svc.IssueRefresh(ctx, g.User.ID)
 		require.NoError(t, err)
-		require.NoError(t, svc.VerifyEmail(ctx, email, issue(t, svc, email, schematype.OTPEmailVerification).Code))
+		require.NoError(t, verifyEmail(t, svc, issue(t, svc, email, schematype.OTPEmailVerification)))
 		_, err = svc.SignInWithProvider(ctx, identity("subject", email), phone)
 		require.NoError(t, err)
 		require.NotNil(t, k.user(t, g.User.ID).LockUntil)
-		_, err = svc.SignInWithCode(ctx, email, issue(t, svc, email, schematype.OTPSignIn).Code, phone)
+		_, err = signInWithCode(t, svc, issue(t, svc, email, schematype.OTPSignIn))
 		require.NoError(t, err)
 	}},
 	{name: "a longer lock than guessing causes is a suspension", run: func(t *testing.T, k *kit) {

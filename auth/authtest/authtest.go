@@ -214,7 +214,7 @@ func (k *kit) email() string { return fmt.Sprintf("person%d@example.com", k.seri
 // register adds an account with [password].
 func (k *kit) register(t *testing.T, svc *auth.Service) *auth.User {
 	t.Helper()
-	u, err := svc.Register(t.Context(), "Person", k.email(), password)
+	u, _, err := svc.Register(t.Context(), "Person", k.email(), password)
 	require.NoError(t, err)
 	return u
 }

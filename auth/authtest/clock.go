@@ -23,17 +23,17 @@ var clockRules = []scenario{
 	{name: "a replica a year ahead keeps nobody from a code", run: func(t *testing.T, k *kit) {
 		svc, ahead := k.service(t), k.replicaAhead(t, year)
 		email := k.register(t, svc).Email
-		wrong, err := ahead.IssueCode(t.Context(), email, schematype.OTPSignIn)
+		wrong, err := issueCode(t, ahead, email, schematype.OTPSignIn)
 		require.NoError(t, err)
-		require.ErrorIs(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, wrong.Code), auth.ErrCode,
+		require.ErrorIs(t, verifyCode(t, svc, schematype.OTPSignIn, wrong), auth.ErrCode,
 			"it would live for a year")
 
-		issued, err := svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+		issued, err := issueCode(t, svc, email, schematype.OTPSignIn)
 		require.NoError(t, err)
 		var soon *auth.TooSoonError
-		_, err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+		_, err = issueCode(t, svc, email, schematype.OTPSignIn)
 		require.ErrorAs(t, err, &soon)
-		require.NoError(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, issued.Code))
+		require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, issued))
 	}},
 	{name: "a session of a replica a year ahead does not live for a year", run: func(t *testing.T, k *kit) {
 		svc, ahead := k.service(t), k.replicaAhead(t, year)
@@ -58,26 +58,26 @@ var clockRules = []scenario{
 		require.NoError(t, err)
 		_, _, err = svc.Rotate(t.Context(), g.Refresh)
 		require.NoError(t, err)
-		issued, err := ahead.IssueCode(t.Context(), u.Email, schematype.OTPSignIn)
+		issued, err := issueCode(t, ahead, u.Email, schematype.OTPSignIn)
 		require.NoError(t, err)
 		var soon *auth.TooSoonError
-		_, err = svc.IssueCode(t.Context(), u.Email, schematype.OTPSignIn)
+		_, err = issueCode(t, svc, u.Email, schematype.OTPSignIn)
 		require.ErrorAs(t, err, &soon)
-		require.NoError(t, svc.VerifyCode(t.Context(), u.Email, schematype.OTPSignIn, issued.Code))
+		require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, issued))
 	}},
 	{name: "a code that asks for more patience than the window is waited for no longer",
 		run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
 			email := k.register(t, svc).Email
-			_, err := svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+			_, err := issueCode(t, svc, email, schematype.OTPSignIn)
 			require.NoError(t, err)
 			require.NoError(t, k.client.OTP.Update().SetNextResendAllowedAt(k.clock.Now().Add(year)).Exec(t.Context()))
 			var soon *auth.TooSoonError
-			_, err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+			_, err = issueCode(t, svc, email, schematype.OTPSignIn)
 			require.ErrorAs(t, err, &soon)
 			require.True(t, soon.RetryAt.Equal(k.clock.Now().Add(time.Hour)), soon.RetryAt)
 			k.clock.Advance(time.Hour)
-			_, err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+			_, err = issueCode(t, svc, email, schematype.OTPSignIn)
 			require.NoError(t, err)
 		}},
 }

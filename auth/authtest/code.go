@@ -3,6 +3,7 @@ package authtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,16 +21,42 @@ import (
 // issue makes a code for an address.
 func issue(t *testing.T, svc *auth.Service, email string, kind schematype.OTPType) *auth.Issued {
 	t.Helper()
-	issued, err := svc.IssueCode(t.Context(), email, kind)
+	issued, err := issueCode(t, svc, email, kind)
 	require.NoError(t, err)
 	return issued
 }
 
-// otherCode is a code of the same length that is not c.
-func otherCode(c auth.Code) auth.Code {
-	digits := []byte(c.Reveal())
+func issueCode(t *testing.T, svc *auth.Service, email string, kind schematype.OTPType) (*auth.Issued, error) {
+	return svc.IssueCode(t.Context(), auth.CodeRequest{Email: email, Kind: kind, Device: phone})
+}
+
+// resend asks for another code in the place of one.
+func resend(t *testing.T, svc *auth.Service, of *auth.Issued, kind schematype.OTPType) (*auth.Issued, error) {
+	return svc.IssueCode(t.Context(), auth.CodeRequest{Email: of.Email, Kind: kind, Device: phone, Ticket: of.Ticket})
+}
+
+// wrong is the ticket that was issued, with a code of the same length that is not its own.
+func wrong(issued *auth.Issued) *auth.Issued {
+	digits := []byte(issued.Code.Reveal())
 	digits[0] = '0' + (digits[0]-'0'+1)%10
-	return auth.ParseCode(string(digits))
+	return &auth.Issued{Ticket: issued.Ticket, Code: auth.ParseCode(string(digits))}
+}
+
+func verifyCode(t *testing.T, svc *auth.Service, kind schematype.OTPType, issued *auth.Issued) error {
+	return svc.VerifyCode(t.Context(), kind, issued.Ticket, issued.Code)
+}
+
+func verifyEmail(t *testing.T, svc *auth.Service, issued *auth.Issued) error {
+	return svc.VerifyEmail(t.Context(), auth.Verification{Ticket: issued.Ticket, Code: issued.Code, Device: phone})
+}
+
+func signInWithCode(t *testing.T, svc *auth.Service, issued *auth.Issued) (*auth.Grant, error) {
+	return svc.SignInWithCode(t.Context(), issued.Ticket, issued.Code, phone)
+}
+
+// resetPassword sets [nextPassword].
+func resetPassword(t *testing.T, svc *auth.Service, issued *auth.Issued) error {
+	return svc.ResetPassword(t.Context(), issued.Ticket, issued.Code, nextPassword)
 }
 
 func (k *kit) newestCode(t *testing.T, email string, kind schematype.OTPType) *ent.OTP {
@@ -54,18 +81,16 @@ func (k *kit) afterAttempt(fn func()) {
 	})
 }
 
-type verification func(svc *auth.Service, email string, c auth.Code) error
+type verification func(t *testing.T, svc *auth.Service, issued *auth.Issued) error
 
 // bothWays runs a scenario with each way in which a code for the verification of an address is used: by the statement
 // that counts the attempt, and in a transaction that comes after it.
 func bothWays(run func(t *testing.T, k *kit, verify verification)) func(t *testing.T, k *kit) {
 	return func(t *testing.T, k *kit) {
-		run(t, k, func(svc *auth.Service, email string, c auth.Code) error {
-			return svc.VerifyCode(t.Context(), email, schematype.OTPEmailVerification, c)
+		run(t, k, func(t *testing.T, svc *auth.Service, issued *auth.Issued) error {
+			return verifyCode(t, svc, schematype.OTPEmailVerification, issued)
 		})
-		run(t, k, func(svc *auth.Service, email string, c auth.Code) error {
-			return svc.VerifyEmail(t.Context(), email, c)
-		})
+		run(t, k, verifyEmail)
 	}
 }
 
@@ -75,7 +100,7 @@ var codeRaces = []scenario{
 		email := k.register(t, svc).Email
 		issued := issue(t, svc, email, schematype.OTPEmailVerification)
 		errs := atOnce(64, func(int) error {
-			return verify(svc, email, issued.Code)
+			return verify(t, svc, issued)
 		})
 		require.Equal(t, 1, winners(t, errs, auth.ErrCode))
 		require.Equal(t, k.clock.Now().Truncate(time.Microsecond),
@@ -87,7 +112,7 @@ var codeRaces = []scenario{
 			email := k.register(t, svc).Email
 			issued := issue(t, svc, email, schematype.OTPEmailVerification)
 			errs := atOnce(50, func(int) error {
-				return verify(svc, email, otherCode(issued.Code))
+				return verify(t, svc, wrong(issued))
 			})
 			require.Zero(t, winners(t, errs, auth.ErrCode))
 			examined := 0
@@ -100,7 +125,7 @@ var codeRaces = []scenario{
 			require.Equal(t, 5, examined)
 			row := k.newestCode(t, email, schematype.OTPEmailVerification)
 			require.EqualValues(t, 5, row.Attempts)
-			require.ErrorIs(t, verify(svc, email, issued.Code), auth.ErrCode)
+			require.ErrorIs(t, verify(t, svc, issued), auth.ErrCode)
 		})},
 	{name: "of 32 calls for a code at once one gets it", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
@@ -108,7 +133,7 @@ var codeRaces = []scenario{
 		codes := make([]*auth.Issued, 32)
 		one := func() {
 			errs := atOnce(len(codes), func(i int) (err error) {
-				codes[i], err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+				codes[i], err = issueCode(t, svc, email, schematype.OTPSignIn)
 				var soon *auth.TooSoonError
 				if errors.As(err, &soon) {
 					return errTooSoon
@@ -122,7 +147,7 @@ var codeRaces = []scenario{
 		one()
 		for _, c := range codes {
 			if c != nil {
-				require.NoError(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, c.Code))
+				require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, c))
 			}
 		}
 		n, err := k.client.OTP.Query().Where(otp.Email(email)).Count(t.Context())
@@ -137,16 +162,16 @@ var codeRaces = []scenario{
 			k.clock.Advance(time.Minute)
 			var newer *auth.Issued
 			verified, issued := both(
-				func() error { return svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, older.Code) },
+				func() error { return verifyCode(t, svc, schematype.OTPSignIn, older) },
 				func() (err error) {
-					newer, err = svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+					newer, err = resend(t, svc, older, schematype.OTPSignIn)
 					return err
 				},
 			)
 			require.NoError(t, issued)
 			winners(t, []error{verified}, auth.ErrCode)
-			require.ErrorIs(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, older.Code), auth.ErrCode)
-			require.NoError(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, newer.Code))
+			require.ErrorIs(t, verifyCode(t, svc, schematype.OTPSignIn, older), auth.ErrCode)
+			require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, newer))
 		}},
 }
 
@@ -154,42 +179,43 @@ var codeRaces = []scenario{
 var errTooSoon = errors.New("too soon")
 
 var codeRules = []scenario{
-	{name: "a code is right once, until it expires, and not after a newer one",
+	{name: "a code is right once, until it expires, and not after the one in its place",
 		run: bothWays(func(t *testing.T, k *kit, verify verification) {
 			svc := k.service(t)
 			email := k.register(t, svc).Email
 
 			first := issue(t, svc, email, schematype.OTPEmailVerification)
-			require.NoError(t, verify(svc, email, first.Code))
-			require.ErrorIs(t, verify(svc, email, first.Code), auth.ErrCode)
+			require.NoError(t, verify(t, svc, first))
+			require.ErrorIs(t, verify(t, svc, first), auth.ErrCode)
 
 			k.clock.Advance(time.Minute)
 			second := issue(t, svc, email, schematype.OTPEmailVerification)
 			k.clock.Advance(time.Minute)
-			third := issue(t, svc, email, schematype.OTPEmailVerification)
-			require.ErrorIs(t, verify(svc, email, second.Code), auth.ErrCode)
-			require.NoError(t, verify(svc, email, third.Code))
+			third, err := resend(t, svc, second, schematype.OTPEmailVerification)
+			require.NoError(t, err)
+			require.ErrorIs(t, verify(t, svc, second), auth.ErrCode)
+			require.NoError(t, verify(t, svc, third))
 
 			k.clock.Advance(time.Minute)
 			fourth := issue(t, svc, email, schematype.OTPEmailVerification)
 			k.clock.Set(fourth.ExpiresAt)
-			require.ErrorIs(t, verify(svc, email, fourth.Code), auth.ErrCode)
+			require.ErrorIs(t, verify(t, svc, fourth), auth.ErrCode)
 			require.Zero(t, k.newestCode(t, email, schematype.OTPEmailVerification).Attempts)
 			k.clock.Advance(-time.Microsecond)
-			require.NoError(t, verify(svc, email, fourth.Code))
+			require.NoError(t, verify(t, svc, fourth))
 		})},
 	{name: "a code expires between the attempt and its use", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		email := k.register(t, svc).Email
 		issued := issue(t, svc, email, schematype.OTPEmailVerification)
 		k.afterAttempt(func() { k.clock.Set(issued.ExpiresAt) })
-		require.ErrorIs(t, svc.VerifyEmail(t.Context(), email, issued.Code), auth.ErrCode)
+		require.ErrorIs(t, verifyEmail(t, svc, issued), auth.ErrCode)
 	}},
 	{name: "a code is used between the attempt and its use", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		email := k.register(t, svc).Email
 		issued := issue(t, svc, email, schematype.OTPEmailVerification)
-		verify := func() error { return svc.VerifyEmail(t.Context(), email, issued.Code) }
+		verify := func() error { return verifyEmail(t, svc, issued) }
 		k.afterAttempt(func() { assert.NoError(t, verify()) })
 		require.ErrorIs(t, verify(), auth.ErrCode)
 	}},
@@ -199,9 +225,13 @@ var codeRules = []scenario{
 		older := issue(t, svc, email, schematype.OTPEmailVerification)
 		k.clock.Advance(time.Minute)
 		var newer *auth.Issued
-		k.afterAttempt(func() { newer = issue(t, svc, email, schematype.OTPEmailVerification) })
-		require.ErrorIs(t, svc.VerifyEmail(t.Context(), email, older.Code), auth.ErrCode)
-		require.NoError(t, svc.VerifyEmail(t.Context(), email, newer.Code))
+		k.afterAttempt(func() {
+			var err error
+			newer, err = resend(t, svc, older, schematype.OTPEmailVerification)
+			assert.NoError(t, err)
+		})
+		require.ErrorIs(t, verifyEmail(t, svc, older), auth.ErrCode)
+		require.NoError(t, verifyEmail(t, svc, newer))
 	}},
 	{name: "a wrong code tells how many attempts are left",
 		run: bothWays(func(t *testing.T, k *kit, verify verification) {
@@ -209,21 +239,21 @@ var codeRules = []scenario{
 			email := k.register(t, svc).Email
 			issued := issue(t, svc, email, schematype.OTPEmailVerification)
 			for left := 4; left >= 0; left-- {
-				var wrong *auth.CodeError
-				require.ErrorAs(t, verify(svc, email, otherCode(issued.Code)), &wrong)
-				assert.Equal(t, left, wrong.AttemptsLeft)
+				var refused *auth.CodeError
+				require.ErrorAs(t, verify(t, svc, wrong(issued)), &refused)
+				assert.Equal(t, left, refused.AttemptsLeft)
 			}
-			require.ErrorIs(t, verify(svc, email, issued.Code), auth.ErrCode)
+			require.ErrorIs(t, verify(t, svc, issued), auth.ErrCode)
 		})},
 	{name: "a refused code is not counted", run: bothWays(func(t *testing.T, k *kit, verify verification) {
 		svc := k.service(t)
 		email := k.register(t, svc).Email
 		issued := issue(t, svc, email, schematype.OTPEmailVerification)
-		require.NoError(t, verify(svc, email, issued.Code))
-		var wrong *auth.CodeError
-		err := verify(svc, email, otherCode(issued.Code))
+		require.NoError(t, verify(t, svc, issued))
+		var refused *auth.CodeError
+		err := verify(t, svc, wrong(issued))
 		require.ErrorIs(t, err, auth.ErrCode)
-		require.False(t, errors.As(err, &wrong), "it has no attempts left to tell")
+		require.False(t, errors.As(err, &refused), "it has no attempts left to tell")
 		assert.EqualValues(t, 1, k.newestCode(t, email, schematype.OTPEmailVerification).Attempts)
 	})},
 	{name: "an attempt is counted for its own code", run: bothWays(func(t *testing.T, k *kit, verify verification) {
@@ -231,7 +261,7 @@ var codeRules = []scenario{
 		email, other := k.register(t, svc).Email, k.register(t, svc).Email
 		issued := issue(t, svc, email, schematype.OTPEmailVerification)
 		issue(t, svc, other, schematype.OTPEmailVerification)
-		require.ErrorIs(t, verify(svc, email, otherCode(issued.Code)), auth.ErrCode)
+		require.ErrorIs(t, verify(t, svc, wrong(issued)), auth.ErrCode)
 		assert.EqualValues(t, 1, k.newestCode(t, email, schematype.OTPEmailVerification).Attempts)
 		assert.Zero(t, k.newestCode(t, other, schematype.OTPEmailVerification).Attempts)
 	})},
@@ -241,55 +271,92 @@ var codeRules = []scenario{
 			email := k.register(t, svc).Email
 			issued := issue(t, svc, email, schematype.OTPEmailVerification)
 			for range 4 {
-				require.ErrorIs(t, verify(svc, email, otherCode(issued.Code)), auth.ErrCode)
+				require.ErrorIs(t, verify(t, svc, wrong(issued)), auth.ErrCode)
 			}
-			require.NoError(t, verify(svc, email, issued.Code))
+			require.NoError(t, verify(t, svc, issued))
 		})},
 	{name: "cooldown and budget hold over resends", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		ctx, email := t.Context(), k.email()
+		email := k.email()
 		start := k.clock.Now().Truncate(time.Microsecond)
 		var last *auth.Issued
 		for range 5 {
 			last = issue(t, svc, email, schematype.OTPSignIn)
 			k.clock.Set(last.RetryAt.Add(-time.Microsecond))
 			var soon *auth.TooSoonError
-			_, err := svc.IssueCode(ctx, email, schematype.OTPSignIn)
+			_, err := issueCode(t, svc, email, schematype.OTPSignIn)
 			require.ErrorAs(t, err, &soon)
 			assert.Equal(t, last.RetryAt, soon.RetryAt.UTC())
 			k.clock.Advance(time.Microsecond)
 		}
 		var soon *auth.TooSoonError
-		_, err := svc.IssueCode(ctx, email, schematype.OTPSignIn)
+		_, err := issueCode(t, svc, email, schematype.OTPSignIn)
 		require.ErrorAs(t, err, &soon)
 		assert.Equal(t, start.Add(time.Hour), soon.RetryAt.UTC())
-		require.NoError(t, svc.VerifyCode(ctx, email, schematype.OTPSignIn, last.Code),
+		require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, last),
 			"a refusal leaves the code that was sent")
 
 		k.clock.Set(soon.RetryAt.Add(-time.Microsecond))
-		_, err = svc.IssueCode(ctx, email, schematype.OTPSignIn)
+		_, err = issueCode(t, svc, email, schematype.OTPSignIn)
 		require.ErrorAs(t, err, &soon)
 		k.clock.Advance(time.Microsecond)
 		issue(t, svc, email, schematype.OTPSignIn)
 	}},
-	{name: "a code is of one address and one purpose", run: func(t *testing.T, k *kit) {
+	{name: "a code is of one address, one purpose and one request", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, email, other := t.Context(), k.email(), k.email()
 		signin := issue(t, svc, email, schematype.OTPSignIn)
 		reset := issue(t, svc, email, schematype.OTPPasswordReset)
-		issue(t, svc, other, schematype.OTPSignIn)
+		theirs := issue(t, svc, other, schematype.OTPSignIn)
+		k.clock.Advance(time.Minute)
+		again := issue(t, svc, email, schematype.OTPSignIn)
 
-		require.ErrorIs(t, svc.VerifyCode(ctx, other, schematype.OTPSignIn, signin.Code), auth.ErrCode)
-		require.ErrorIs(t, svc.VerifyCode(ctx, email, schematype.OTPPasswordReset, signin.Code), auth.ErrCode)
-		require.ErrorIs(t, svc.VerifyCode(ctx, email, schematype.OTPEmailVerification, signin.Code), auth.ErrCode)
+		with := func(ticket, code *auth.Issued) *auth.Issued {
+			return &auth.Issued{Ticket: ticket.Ticket, Code: code.Code}
+		}
+		require.ErrorIs(t, verifyCode(t, svc, schematype.OTPSignIn, with(theirs, signin)), auth.ErrCode)
+		require.ErrorIs(t, verifyCode(t, svc, schematype.OTPSignIn, with(again, signin)), auth.ErrCode)
+		require.ErrorIs(t, verifyCode(t, svc, schematype.OTPPasswordReset, with(reset, signin)), auth.ErrCode)
+		require.ErrorIs(t, verifyCode(t, svc, schematype.OTPPasswordReset, signin), auth.ErrCode)
+		require.ErrorIs(t, verifyCode(t, svc, schematype.OTPEmailVerification, signin), auth.ErrCode)
+		require.ErrorIs(t, svc.VerifyCode(ctx, schematype.OTPSignIn, auth.Token{}, signin.Code), auth.ErrCode)
 
-		require.NoError(t, svc.VerifyCode(ctx, email, schematype.OTPSignIn, signin.Code))
-		require.NoError(t, svc.VerifyCode(ctx, email, schematype.OTPPasswordReset, reset.Code))
+		require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, again))
+		require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, signin), "what others request leaves it")
+		require.NoError(t, verifyCode(t, svc, schematype.OTPPasswordReset, reset))
 
-		// Whoever can write rows cannot move a code to another address either.
+		// Whoever can write rows cannot move a code to another address or request either.
+		k.clock.Advance(time.Minute)
+		signin = issue(t, svc, email, schematype.OTPSignIn)
 		stolen := k.newestCode(t, email, schematype.OTPSignIn).OtpHashCode
 		require.NoError(t, k.client.OTP.Update().Where(otp.Email(other)).SetOtpHashCode(stolen).Exec(ctx))
-		require.ErrorIs(t, svc.VerifyCode(ctx, other, schematype.OTPSignIn, signin.Code), auth.ErrCode)
+		require.ErrorIs(t, verifyCode(t, svc, schematype.OTPSignIn, with(theirs, signin)), auth.ErrCode)
+		require.NoError(t, k.client.OTP.Update().Where(otp.TicketHash(*k.newestCode(t, email, schematype.OTPSignIn).
+			TicketHash)).SetEmail(other).Exec(ctx))
+		require.ErrorIs(t, verifyCode(t, svc, schematype.OTPSignIn, signin), auth.ErrCode)
+	}},
+	{name: "a code without a ticket is that of no request", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		issued := issue(t, svc, k.email(), schematype.OTPSignIn)
+		require.NoError(t, k.client.OTP.Update().ClearTicketHash().Exec(t.Context()))
+		require.ErrorIs(t, verifyCode(t, svc, schematype.OTPSignIn, issued), auth.ErrCode)
+		require.ErrorIs(t, svc.VerifyCode(t.Context(), schematype.OTPSignIn, auth.Token{}, issued.Code), auth.ErrCode)
+	}},
+	{name: "a mail goes to the address that is stored", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		for i, typed := range []string{"\u212aate%d@example.com", " KATE%d@EXAMPLE.com\r\n", "kate%d@example.com"} {
+			stored := fmt.Sprintf("kate%d@example.com", i)
+			_, _, err := svc.Register(t.Context(), "Kate", stored, password)
+			require.NoError(t, err)
+			issued := issue(t, svc, fmt.Sprintf(typed, i), schematype.OTPPasswordReset)
+			assert.True(t, issued.Known)
+			assert.Equal(t, stored, issued.Email)
+		}
+		for _, typed := range []string{"kate0@example.com\r\nBcc: eve@example.com", "kate0@example.com\x00"} {
+			_, err := issueCode(t, svc, typed, schematype.OTPPasswordReset)
+			var invalid *auth.InputError
+			require.ErrorAs(t, err, &invalid)
+		}
 	}},
 	{name: "keys rotate: a new one in front, the old one accepted until it is dropped",
 		run: func(t *testing.T, k *kit) {
@@ -298,15 +365,15 @@ var codeRules = []scenario{
 				return k.service(t, func(c *auth.Config) { c.Keys = auth.NewKeys(keys...) })
 			}
 			before, during, after := with(oldKey), with(newKey, oldKey), with(newKey)
-			ctx, email := t.Context(), k.email()
+			email := k.email()
 
 			issued := issue(t, before, email, schematype.OTPSignIn)
-			require.ErrorIs(t, after.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code), auth.ErrCode)
-			require.NoError(t, during.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code))
+			require.ErrorIs(t, verifyCode(t, after, schematype.OTPSignIn, issued), auth.ErrCode)
+			require.NoError(t, verifyCode(t, during, schematype.OTPSignIn, issued))
 			k.clock.Advance(time.Minute)
 			issued = issue(t, during, email, schematype.OTPSignIn)
-			require.ErrorIs(t, before.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code), auth.ErrCode)
-			require.NoError(t, after.VerifyCode(ctx, email, schematype.OTPSignIn, issued.Code))
+			require.ErrorIs(t, verifyCode(t, before, schematype.OTPSignIn, issued), auth.ErrCode)
+			require.NoError(t, verifyCode(t, after, schematype.OTPSignIn, issued))
 		}},
 	{name: "a code without an active account is issued and worth nothing", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
@@ -318,12 +385,12 @@ var codeRules = []scenario{
 		for _, email := range []string{unknown, deleted.Email, suspended.Email} {
 			issued := issue(t, svc, email, schematype.OTPEmailVerification)
 			assert.Equal(t, email == suspended.Email, issued.Known)
-			assert.ErrorIs(t, svc.VerifyEmail(ctx, email, issued.Code), auth.ErrCode)
+			assert.ErrorIs(t, verifyEmail(t, svc, issued), auth.ErrCode)
 			issued = issue(t, svc, email, schematype.OTPPasswordReset)
-			assert.ErrorIs(t, svc.ResetPassword(ctx, email, issued.Code, nextPassword), auth.ErrCode)
+			assert.ErrorIs(t, resetPassword(t, svc, issued), auth.ErrCode)
 			issued = issue(t, svc, email, schematype.OTPPasswordChange)
-			assert.ErrorIs(t, svc.ChangePasswordWithCode(ctx, email, issued.Code, nextPassword), auth.ErrCode)
-			_, err := svc.SignInWithCode(ctx, email, issue(t, svc, email, schematype.OTPSignIn).Code, phone)
+			assert.ErrorIs(t, svc.ChangePasswordWithCode(ctx, issued.Ticket, issued.Code, nextPassword), auth.ErrCode)
+			_, err := signInWithCode(t, svc, issue(t, svc, email, schematype.OTPSignIn))
 			assert.ErrorIs(t, err, auth.ErrCode)
 		}
 		row, err := k.client.User.Get(ctx, deleted.ID)
@@ -335,30 +402,30 @@ var codeRules = []scenario{
 		ctx, u := t.Context(), k.register(t, svc)
 		issued := issue(t, svc, u.Email, schematype.OTPSignIn)
 		assert.True(t, issued.Known)
-		g, err := svc.SignInWithCode(ctx, u.Email, issued.Code, phone)
+		g, err := signInWithCode(t, svc, issued)
 		require.NoError(t, err)
 		assert.True(t, g.User.EmailVerified)
 		_, _, err = svc.CheckSession(ctx, g.Token)
 		require.NoError(t, err)
-		_, err = svc.SignInWithCode(ctx, u.Email, issued.Code, phone)
+		_, err = signInWithCode(t, svc, issued)
 		require.ErrorIs(t, err, auth.ErrCode)
 	}},
 	{name: "VerifyEmail marks the address verified", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		ctx, u, other := t.Context(), k.register(t, svc), k.register(t, svc)
+		u, other := k.register(t, svc), k.register(t, svc)
 		theirs := issue(t, svc, other.Email, schematype.OTPEmailVerification)
-		require.NoError(t, svc.VerifyEmail(ctx, u.Email, issue(t, svc, u.Email, schematype.OTPEmailVerification).Code))
+		require.NoError(t, verifyEmail(t, svc, issue(t, svc, u.Email, schematype.OTPEmailVerification)))
 		assert.True(t, signIn(t, svc, u.Email).User.EmailVerified)
 		assert.False(t, k.user(t, other.ID).IsEmailVerified)
-		require.NoError(t, svc.VerifyEmail(ctx, other.Email, theirs.Code))
+		require.NoError(t, verifyEmail(t, svc, theirs))
 	}},
 	{name: "a password that the policy refuses costs no attempt", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, u := t.Context(), k.register(t, svc)
 		issued := issue(t, svc, u.Email, schematype.OTPPasswordReset)
 		var short *auth.PasswordError
-		require.ErrorAs(t, svc.ResetPassword(ctx, u.Email, issued.Code, "short"), &short)
+		require.ErrorAs(t, svc.ResetPassword(ctx, issued.Ticket, issued.Code, "short"), &short)
 		assert.Zero(t, k.newestCode(t, u.Email, schematype.OTPPasswordReset).Attempts)
-		require.NoError(t, svc.ResetPassword(ctx, u.Email, issued.Code, nextPassword))
+		require.NoError(t, resetPassword(t, svc, issued))
 	}},
 }

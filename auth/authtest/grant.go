@@ -86,16 +86,16 @@ var grantRules = []scenario{
 			c.Password.Deny = func(password string) bool { return password == denied }
 		})
 		ctx, u := t.Context(), k.register(t, svc)
-		reset := issue(t, svc, u.Email, schematype.OTPPasswordReset).Code
-		change := issue(t, svc, u.Email, schematype.OTPPasswordChange).Code
+		reset := issue(t, svc, u.Email, schematype.OTPPasswordReset)
+		change := issue(t, svc, u.Email, schematype.OTPPasswordChange)
 		// Deny gets form C, whatever the form it was typed in.
 		for _, typed := range []string{denied, strings.ReplaceAll(denied, "\u00e9", "e\u0301")} {
-			_, err := svc.Register(ctx, "Person", k.email(), typed)
+			_, _, err := svc.Register(ctx, "Person", k.email(), typed)
 			for what, err := range map[string]error{
 				"Register":               err,
 				"ChangePassword":         svc.ChangePassword(ctx, u.ID, password, typed),
-				"ResetPassword":          svc.ResetPassword(ctx, u.Email, reset, typed),
-				"ChangePasswordWithCode": svc.ChangePasswordWithCode(ctx, u.Email, change, typed),
+				"ResetPassword":          svc.ResetPassword(ctx, reset.Ticket, reset.Code, typed),
+				"ChangePasswordWithCode": svc.ChangePasswordWithCode(ctx, change.Ticket, change.Code, typed),
 			} {
 				var refused *auth.PasswordError
 				require.ErrorAs(t, err, &refused, what)
@@ -107,17 +107,14 @@ var grantRules = []scenario{
 		require.ErrorAs(t, svc.ChangePassword(ctx, u.ID, password, "short"), &short)
 		assert.False(t, short.Denied)
 		signIn(t, svc, u.Email)
-		require.NoError(t, svc.ResetPassword(ctx, u.Email, reset, nextPassword))
+		require.NoError(t, svc.ResetPassword(ctx, reset.Ticket, reset.Code, nextPassword))
 	}},
 	{name: "a reset ends a lock that guessing caused and no suspension", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		ctx, byCode := t.Context(), map[schematype.OTPType]func(email string, c auth.Code) error{
-			schematype.OTPPasswordReset: func(email string, c auth.Code) error {
-				return svc.ResetPassword(t.Context(),
-					email, c, nextPassword)
-			},
-			schematype.OTPPasswordChange: func(email string, c auth.Code) error {
-				return svc.ChangePasswordWithCode(t.Context(), email, c, nextPassword)
+		ctx, byCode := t.Context(), map[schematype.OTPType]func(issued *auth.Issued) error{
+			schematype.OTPPasswordReset: func(issued *auth.Issued) error { return resetPassword(t, svc, issued) },
+			schematype.OTPPasswordChange: func(issued *auth.Issued) error {
+				return svc.ChangePasswordWithCode(t.Context(), issued.Ticket, issued.Code, nextPassword)
 			},
 		}
 		for kind, set := range byCode {
@@ -130,11 +127,11 @@ var grantRules = []scenario{
 			}
 			require.NotNil(t, k.user(t, guessed.ID).LockUntil)
 
-			require.NoError(t, set(guessed.Email, issue(t, svc, guessed.Email, kind).Code))
+			require.NoError(t, set(issue(t, svc, guessed.Email, kind)))
 			_, err := svc.SignIn(ctx, guessed.Email, nextPassword, phone)
 			require.NoError(t, err)
 
-			require.ErrorIs(t, set(suspended.Email, issue(t, svc, suspended.Email, kind).Code), auth.ErrCode)
+			require.ErrorIs(t, set(issue(t, svc, suspended.Email, kind)), auth.ErrCode)
 			require.NoError(t, svc.Unsuspend(ctx, suspended.ID))
 			signIn(t, svc, suspended.Email)
 			assert.NotNil(t, k.user(t, bystander.ID).LockUntil)
@@ -144,7 +141,7 @@ var grantRules = []scenario{
 		svc := k.service(t)
 		ctx, squatter, bystander := t.Context(), k.signIn(t, svc), k.signIn(t, svc)
 		email := squatter.User.Email
-		owner, err := svc.SignInWithCode(ctx, email, issue(t, svc, email, schematype.OTPSignIn).Code, phone)
+		owner, err := signInWithCode(t, svc, issue(t, svc, email, schematype.OTPSignIn))
 		require.NoError(t, err)
 		assert.Equal(t, squatter.User.ID, owner.User.ID)
 		assert.True(t, owner.User.EmailVerified)
@@ -166,7 +163,7 @@ var grantRules = []scenario{
 			squat.EmailVerified = false
 			squatter := providerSignIn(t, svc, squat)
 			email := squat.Email
-			owner, err := svc.SignInWithCode(t.Context(), email, issue(t, svc, email, schematype.OTPSignIn).Code, phone)
+			owner, err := signInWithCode(t, svc, issue(t, svc, email, schematype.OTPSignIn))
 			require.NoError(t, err)
 			assert.Equal(t, squatter.User.ID, owner.User.ID)
 			assert.Equal(t, schematype.ProviderLocal, owner.User.Provider)
@@ -183,8 +180,7 @@ var grantRules = []scenario{
 			providerSignIn(t, svc, squat)
 			providerSignIn(t, svc, kept)
 			for _, id := range []auth.Identity{squat, kept} {
-				code := issue(t, svc, id.Email, schematype.OTPPasswordReset).Code
-				require.NoError(t, svc.ResetPassword(ctx, id.Email, code, nextPassword))
+				require.NoError(t, resetPassword(t, svc, issue(t, svc, id.Email, schematype.OTPPasswordReset)))
 			}
 			_, err := svc.SignInWithProvider(ctx, squat, phone)
 			require.ErrorIs(t, err, auth.ErrProviderEmail)
@@ -192,11 +188,11 @@ var grantRules = []scenario{
 		}},
 	{name: "a code leaves a verified account what it has", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		ctx, before := t.Context(), k.signIn(t, svc)
+		before := k.signIn(t, svc)
 		email := before.User.Email
-		require.NoError(t, svc.VerifyEmail(ctx, email, issue(t, svc, email, schematype.OTPEmailVerification).Code))
+		require.NoError(t, verifyEmail(t, svc, issue(t, svc, email, schematype.OTPEmailVerification)))
 		for range 2 {
-			_, err := svc.SignInWithCode(ctx, email, issue(t, svc, email, schematype.OTPSignIn).Code, phone)
+			_, err := signInWithCode(t, svc, issue(t, svc, email, schematype.OTPSignIn))
 			require.NoError(t, err)
 			checked(t, svc, before.Token, nil)
 			signIn(t, svc, email)
@@ -206,7 +202,7 @@ var grantRules = []scenario{
 
 		linked := providerSignIn(t, svc, identity("subject", k.email()))
 		email = linked.User.Email
-		_, err := svc.SignInWithCode(ctx, email, issue(t, svc, email, schematype.OTPSignIn).Code, phone)
+		_, err := signInWithCode(t, svc, issue(t, svc, email, schematype.OTPSignIn))
 		require.NoError(t, err)
 		checked(t, svc, linked.Token, nil)
 		assert.Equal(t, linked.User.ID, providerSignIn(t, svc, identity("subject", email)).User.ID)

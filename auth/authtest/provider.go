@@ -56,7 +56,7 @@ var providerRaces = []scenario{
 		svc := k.service(t)
 		email := k.email()
 		registered, signedIn := both(
-			func() error { _, err := svc.Register(t.Context(), "Person", email, password); return err },
+			func() error { _, _, err := svc.Register(t.Context(), "Person", email, password); return err },
 			func() error { _, err := svc.SignInWithProvider(t.Context(), identity(email, email), phone); return err },
 		)
 		require.NoError(t, signedIn)
@@ -140,8 +140,7 @@ var providerRules = []scenario{
 	{name: "an account with a verified address is linked and keeps what it has", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g := k.signIn(t, svc)
-		code := issue(t, svc, g.User.Email, schematype.OTPEmailVerification).Code
-		require.NoError(t, svc.VerifyEmail(t.Context(), g.User.Email, code))
+		require.NoError(t, verifyEmail(t, svc, issue(t, svc, g.User.Email, schematype.OTPEmailVerification)))
 		linked := providerSignIn(t, svc, identity("subject", g.User.Email))
 		assert.Equal(t, g.User.ID, linked.User.ID)
 		_, _, err := svc.CheckSession(t.Context(), g.Token)

@@ -138,7 +138,7 @@ var purgeRules = []scenario{
 		k.clock.Set(start.Add(time.Hour - time.Millisecond))
 		require.Zero(t, purge(t, svc, auth.PurgeOptions{}).OTPs)
 		var soon *auth.TooSoonError
-		_, err := svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+		_, err := issueCode(t, svc, email, schematype.OTPSignIn)
 		require.ErrorAs(t, err, &soon)
 		k.clock.Set(start.Add(time.Hour + time.Millisecond))
 		require.Equal(t, 1, purge(t, svc, auth.PurgeOptions{}).OTPs)
@@ -150,7 +150,7 @@ var purgeRules = []scenario{
 		issued := issue(t, svc, email, schematype.OTPSignIn)
 		k.clock.Advance(59 * time.Minute)
 		require.Zero(t, purge(t, svc, auth.PurgeOptions{}).OTPs)
-		require.NoError(t, svc.VerifyCode(t.Context(), email, schematype.OTPSignIn, issued.Code))
+		require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, issued))
 	}},
 	{name: "a session is kept until its absolute end", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
@@ -183,7 +183,7 @@ var purgeRules = []scenario{
 		left, err = k.client.RefreshToken.Query().Where(refreshtoken.UserID(gone.User.ID)).Exist(ctx)
 		require.NoError(t, err)
 		require.False(t, left)
-		_, err = svc.Register(ctx, "Another", gone.User.Email, password)
+		_, _, err = svc.Register(ctx, "Another", gone.User.Email, password)
 		require.NoError(t, err)
 	}},
 	{name: "an account with more rows than a batch loses them in several before it goes",
@@ -233,7 +233,7 @@ var purgeRules = []scenario{
 		require.ErrorIs(t, err, auth.ErrCredentials, "it is as good as gone")
 		require.Equal(t, auth.Purged{Users: 1}, purge(t, svc, auth.PurgeOptions{Batch: 2}))
 		require.Zero(t, k.rows(t))
-		_, err = svc.Register(t.Context(), "Another", u.Email, password)
+		_, _, err = svc.Register(t.Context(), "Another", u.Email, password)
 		require.NoError(t, err)
 	}},
 	{name: "an account with a time of deletion that is not deleted stays", run: func(t *testing.T, k *kit) {

@@ -201,8 +201,8 @@ func endings(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.Grant)
 			return func() error { return svc.ChangePassword(t.Context(), g.User.ID, password, nextPassword) }
 		},
 		"ResetPassword": func(t *testing.T, g *auth.Grant) func() error {
-			code := issue(t, svc, g.User.Email, schematype.OTPPasswordReset).Code
-			return func() error { return svc.ResetPassword(t.Context(), g.User.Email, code, nextPassword) }
+			issued := issue(t, svc, g.User.Email, schematype.OTPPasswordReset)
+			return func() error { return resetPassword(t, svc, issued) }
 		},
 		"Suspend": func(t *testing.T, g *auth.Grant) func() error {
 			return func() error { return svc.Suspend(t.Context(), g.User.ID, k.clock.Now().Add(time.Hour)) }

@@ -61,13 +61,13 @@ var sessionRaces = []scenario{
 		id := identity(email, email)
 		g, err := svc.SignInWithProvider(ctx, id, phone)
 		require.NoError(t, err)
-		code := issue(t, svc, email, schematype.OTPPasswordReset).Code
-		require.NoError(t, svc.ResetPassword(ctx, email, code, password))
-		code = issue(t, svc, email, schematype.OTPSignIn).Code
+		issued := issue(t, svc, email, schematype.OTPPasswordReset)
+		require.NoError(t, svc.ResetPassword(ctx, issued.Ticket, issued.Code, password))
+		issued = issue(t, svc, email, schematype.OTPSignIn)
 		errs := atOnce(9, func(i int) (err error) {
 			switch {
 			case i == 0:
-				_, err = svc.SignInWithCode(ctx, email, code, phone)
+				_, err = signInWithCode(t, svc, issued)
 			case i < 5:
 				_, err = svc.SignIn(ctx, email, password, phone)
 			default:

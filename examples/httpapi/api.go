@@ -62,22 +62,28 @@ type session struct {
 var mailed = map[string]string{"message": "if the address can be used, a mail is on its way to it"}
 
 // register answers the same for an address that is taken; the mail tells.
-func (a *api) register(_ http.ResponseWriter, r *http.Request, in body) (any, error) {
-	_, err := a.auth.Register(r.Context(), in.Name, in.Email, in.Password)
-	switch {
-	case errors.Is(err, auth.ErrEmailTaken):
-		a.mail(r, in.Email, "You have an account already", "Somebody tried to register with your address. If you did: "+
-			"sign in, or reset your password.")
-	case err != nil:
+func (a *api) register(w http.ResponseWriter, r *http.Request, in body) (any, error) {
+	_, ticket, err := a.auth.Register(r.Context(), in.Name, in.Email, in.Password)
+	text := codeText
+	if errors.Is(err, auth.ErrEmailTaken) {
+		text = func(*auth.Issued) mail {
+			return mail{"You have an account already", "Somebody tried to register with your address. If you did: sign in, " +
+				"or reset your password."}
+		}
+	} else if err != nil {
 		return nil, err
-	default:
-		a.mailCode(r, in.Email, schematype.OTPEmailVerification)
 	}
-	return mailed, nil
+	return a.mailCode(w, r, auth.CodeRequest{Email: in.Email, Kind: schematype.OTPEmailVerification, Ticket: ticket}, text)
 }
 
-func (a *api) verifyEmail(_ http.ResponseWriter, r *http.Request, in body) (any, error) {
-	return nil, a.auth.VerifyEmail(r.Context(), in.Email, auth.ParseCode(in.Code))
+// verifyEmail sends a code where the request has none.
+func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request, in body) (any, error) {
+	if in.Code == "" {
+		return a.mailCode(w, r, auth.CodeRequest{Email: in.Email, Kind: schematype.OTPEmailVerification}, codeText)
+	}
+	return nil, a.auth.VerifyEmail(r.Context(), auth.Verification{
+		Ticket: token(r, ticketCookie), Code: auth.ParseCode(in.Code), Password: in.Password, Device: device(r),
+	})
 }
 
 // signIn takes nobody whose address is not verified: registering and then
@@ -88,7 +94,6 @@ func (a *api) signIn(w http.ResponseWriter, r *http.Request, in body) (any, erro
 		return nil, err
 	}
 	if !g.User.EmailVerified {
-		a.mailCode(r, in.Email, schematype.OTPEmailVerification)
 		return nil, errors.Join(auth.ErrCredentials, a.end(r, g.Token, g.Refresh))
 	}
 	return a.grant(w, r, g), nil
@@ -97,26 +102,24 @@ func (a *api) signIn(w http.ResponseWriter, r *http.Request, in body) (any, erro
 // signInWithCode sends a code where the request has none.
 func (a *api) signInWithCode(w http.ResponseWriter, r *http.Request, in body) (any, error) {
 	if in.Code == "" {
-		a.mailCode(r, in.Email, schematype.OTPSignIn)
-		return mailed, nil
+		return a.mailCode(w, r, auth.CodeRequest{Email: in.Email, Kind: schematype.OTPSignIn}, codeText)
 	}
-	g, err := a.auth.SignInWithCode(r.Context(), in.Email, auth.ParseCode(in.Code), device(r))
+	g, err := a.auth.SignInWithCode(r.Context(), token(r, ticketCookie), auth.ParseCode(in.Code), device(r))
 	if err != nil {
 		return nil, err
 	}
 	return a.grant(w, r, g), nil
 }
 
-func (a *api) forgotPassword(_ http.ResponseWriter, r *http.Request, in body) (any, error) {
-	a.mailCode(r, in.Email, schematype.OTPPasswordReset)
-	return mailed, nil
+func (a *api) forgotPassword(w http.ResponseWriter, r *http.Request, in body) (any, error) {
+	return a.mailCode(w, r, auth.CodeRequest{Email: in.Email, Kind: schematype.OTPPasswordReset}, codeText)
 }
 
 func (a *api) resetPassword(_ http.ResponseWriter, r *http.Request, in body) (any, error) {
-	err := a.auth.ResetPassword(r.Context(), in.Email, auth.ParseCode(in.Code), in.Password)
+	err := a.auth.ResetPassword(r.Context(), token(r, ticketCookie), auth.ParseCode(in.Code), in.Password)
 	if err == nil {
-		a.mail(r, in.Email, "Your password was changed", "All devices are signed out. If it was not you, reset your "+
-			"password now.")
+		a.mail(r, in.Email, mail{"Your password was changed", "All devices are signed out. If it was not you, reset your " +
+			"password now."})
 	}
 	return nil, err
 }

@@ -12,12 +12,19 @@ import (
 const (
 	sessionCookie = "__Host-session"
 	refreshCookie = "__Secure-refresh"
+	ticketCookie  = "__Host-ticket"
 )
 
 // setSession hands out a session, or takes it back with an empty token.
 func setSession(w http.ResponseWriter, t auth.Token, expires time.Time) {
 	setCookie(w, &http.Cookie{Name: sessionCookie, Value: t.Reveal(), Path: "/", Expires: expires,
 		SameSite: http.SameSiteLaxMode})
+}
+
+// setTicket hands out what belongs to a code that is mailed: the code counts in this browser only.
+func setTicket(w http.ResponseWriter, t auth.Token, expires time.Time) {
+	setCookie(w, &http.Cookie{Name: ticketCookie, Value: t.Reveal(), Path: "/", Expires: expires,
+		SameSite: http.SameSiteStrictMode})
 }
 
 // setRefresh hands out a refresh token, or takes it back. The browser shows it

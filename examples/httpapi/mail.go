@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/authgraph/authgraph/auth"
-	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
 // Mailer sends a mail. It must be safe for concurrent use.
@@ -24,26 +23,35 @@ func (m logMailer) Send(ctx context.Context, to, subject, text string) error {
 	return nil
 }
 
-// mailCode issues a code and sends it if there is an account. The request does
-// not wait: the time of its answer must not tell either.
-func (a *api) mailCode(r *http.Request, email string, kind schematype.OTPType) {
-	a.later(r, func(ctx context.Context) error {
-		issued, err := a.auth.IssueCode(ctx, email, kind)
-		var soon *auth.TooSoonError
-		var invalid *auth.InputError
-		switch {
-		case errors.As(err, &soon), errors.As(err, &invalid):
-			return nil // the code before is on its way, or it is no address
-		case err != nil || !issued.Known:
-			return err
-		}
-		text := "Your code for " + string(kind) + " is " + issued.Code.Reveal() + ". Tell it to nobody."
-		return a.mailer.Send(ctx, email, "Your code", text)
-	})
+type mail struct{ subject, text string }
+
+func codeText(issued *auth.Issued) mail {
+	return mail{"Your code", "Your code is " + issued.Code.Reveal() + ". Tell it to nobody."}
 }
 
-func (a *api) mail(r *http.Request, to, subject, text string) {
-	a.later(r, func(ctx context.Context) error { return a.mailer.Send(ctx, to, subject, text) })
+// mailCode issues a code, hands out its ticket, and sends a mail if there is an account. The request does not wait for
+// the mail: the time of its answer must not tell either.
+func (a *api) mailCode(
+	w http.ResponseWriter, r *http.Request, req auth.CodeRequest, text func(*auth.Issued) mail,
+) (any, error) {
+	req.Device = device(r)
+	issued, err := a.auth.IssueCode(r.Context(), req)
+	var soon *auth.TooSoonError
+	switch {
+	case errors.As(err, &soon):
+		return mailed, nil // the code before is on its way
+	case err != nil:
+		return nil, err
+	}
+	setTicket(w, issued.Ticket, issued.ExpiresAt)
+	if issued.Known {
+		a.mail(r, issued.Email, text(issued))
+	}
+	return mailed, nil
+}
+
+func (a *api) mail(r *http.Request, to string, m mail) {
+	a.later(r, func(ctx context.Context) error { return a.mailer.Send(ctx, to, m.subject, m.text) })
 }
 
 func (a *api) later(r *http.Request, do func(context.Context) error) {

@@ -143,12 +143,17 @@ func tables(size Size) []table {
 		{name: "refresh_tokens", rows: size.RefreshTokens, insert: `(id, user_id, token_hash, created_at, expires_at)
 			SELECT r + 1, ` + user + `, SHA2(CONCAT('refresh-', LPAD(r, 35, '0')), 256), NOW(6),
 			` + expires(size.RefreshTokens)},
-		{name: "otps", rows: size.Codes, insert: `(id, email, type, otp_hash_code, next_resend_allowed_at, expires_at)
-			SELECT r + 1, CONCAT('user', r, '@example.com'), 'signin', ` + mac + `, NOW(6), ` + expires(size.Codes)},
+		{name: "otps", rows: size.Codes, insert: `(id, email, type, otp_hash_code, ticket_hash,
+		next_resend_allowed_at, expires_at)
+			SELECT r + 1, CONCAT('user', r, '@example.com'), 'signin', ` + mac + `, ` + ticket + `, NOW(6), ` + expires(size.Codes)},
 	}
 }
 
-// mac is HMAC-SHA-256 over the purpose, the address and the code (RFC 2104), which MySQL has no function for.
+// ticket is the hash of the ticket of a code, which is its address here.
+const ticket = `SHA2(CONCAT('user', r, '@example.com'), 256)`
+
+// mac is HMAC-SHA-256 over the purpose, the address, the ticket and the code (RFC 2104), which MySQL has no function
+// for.
 var mac = func() string {
 	pad := func(b byte) string {
 		block := make([]byte, 64)
@@ -159,7 +164,7 @@ var mac = func() string {
 		return "x'" + hex.EncodeToString(block) + "'"
 	}
 	return `SHA2(CONCAT(` + pad(0x5c) + `, UNHEX(SHA2(CONCAT(` + pad(0x36) +
-		`, 'signin', x'00', 'user', r, '@example.com', x'00', LPAD(r % 1000000, 6, '0')), 256))), 256)`
+		`, 'signin', x'00', 'user', r, '@example.com', x'00', ` + ticket + `, x'00', LPAD(r % 1000000, 6, '0')), 256))), 256)`
 }()
 
 func (t table) fill(ctx context.Context, db *sql.DB, add func(int)) error {

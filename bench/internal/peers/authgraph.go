@@ -84,7 +84,7 @@ func openAuth(ctx context.Context, url string, connections int) (*Peer, error) {
 			return int64(g.User.ID), nil
 		},
 		Verify: func(ctx context.Context, email, code string) error {
-			return svc.VerifyCode(ctx, email, schematype.OTPSignIn, auth.ParseCode(code))
+			return svc.VerifyCode(ctx, schematype.OTPSignIn, auth.ParseToken(email), auth.ParseCode(code))
 		},
 		Rotate: func(ctx context.Context, token string) (string, error) {
 			next, _, err := svc.Rotate(ctx, auth.ParseToken(token))

@@ -252,9 +252,9 @@ func newToken() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// codeMatches compares a code with what the tables hold of it, as package auth does.
+// codeMatches compares a code with what the tables hold of it, as package auth does. Its ticket is the address here.
 func codeMatches(stored, email, code string) bool {
 	h := hmac.New(sha256.New, load.Key)
-	fmt.Fprintf(h, "signin\x00%s\x00%s", email, code)
+	fmt.Fprintf(h, "signin\x00%s\x00%s\x00%s", email, hash(email), code)
 	return hmac.Equal([]byte(stored), []byte(hex.EncodeToString(h.Sum(nil))))
 }
