@@ -55,15 +55,15 @@ func (s *Service) ChangePassword(ctx context.Context, userID int, current, next 
 	if err != nil {
 		return err
 	}
-	revoked := 0
+	var ended Ended
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		revoked, err = s.setPassword(ctx, tx, userID, hash, user.Password(*u.Password), s.usable())
+		ended, err = s.setPassword(ctx, tx, userID, hash, user.Password(*u.Password), s.usable())
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.observe(ctx, Event{Action: ActionChangePassword, UserID: userID, Count: revoked})
+	s.observe(ctx, Event{Action: ActionChangePassword, UserID: userID, Count: ended.Count()})
 	return nil
 }
 
@@ -71,15 +71,15 @@ func (s *Service) ChangePassword(ctx context.Context, userID int, current, next 
 // ends their sessions and refresh tokens. It is an [ErrCredentials] if they are not.
 func (s *Service) setPassword(
 	ctx context.Context, tx *ent.Client, userID int, hash string, while ...predicate.User,
-) (revoked int, err error) {
+) (Ended, error) {
 	n, err := tx.User.Update().Where(user.ID(userID)).Where(while...).
 		SetPassword(hash).SetFailedLoginAttempts(0).
 		Save(ctx)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("set a password: %w", err)
+		return Ended{}, fmt.Errorf("set a password: %w", err)
 	case n == 0:
-		return 0, ErrCredentials
+		return Ended{}, ErrCredentials
 	}
 	return s.revokeAll(ctx, tx, userID)
 }
@@ -87,31 +87,31 @@ func (s *Service) setPassword(
 // RevokeAll ends every session and refresh token of a user: it signs them out
 // everywhere. The error is [ErrNotFound] if there is no such user.
 func (s *Service) RevokeAll(ctx context.Context, userID int) error {
-	revoked := 0
+	var ended Ended
 	err := s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		revoked, err = s.revokeAll(ctx, tx, userID)
+		ended, err = s.revokeAll(ctx, tx, userID)
 		return err
 	}, user.ID(userID))
-	if err == nil && revoked > 0 {
-		s.observe(ctx, Event{Action: ActionRevokeAll, UserID: userID, Count: revoked})
+	if err == nil && ended.Count() > 0 {
+		s.observe(ctx, Event{Action: ActionRevokeAll, UserID: userID, Count: ended.Count()})
 	}
 	return err
 }
 
 // revokeAll ends every session and refresh token of a user, whose row the transaction holds.
-func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (int, error) {
+func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (Ended, error) {
 	n, err := tx.Session.Update().Where(session.UserID(userID), session.IsActive(true)).SetIsActive(false).Save(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("revoke sessions: %w", err)
+		return Ended{}, fmt.Errorf("revoke sessions: %w", err)
 	}
 	m, err := tx.RefreshToken.Update().
 		Where(refreshtoken.UserID(userID), refreshtoken.IsRevoked(false)).
 		SetIsRevoked(true).SetRevokedAt(s.now()).
 		Save(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("revoke refresh tokens: %w", err)
+		return Ended{}, fmt.Errorf("revoke refresh tokens: %w", err)
 	}
-	return n + m, nil
+	return Ended{Sessions: n, RefreshTokens: m}, nil
 }
 
 // ChangeRole gives a user another role, which holds from the next session check. The error is [ErrNotFound] if there is
@@ -134,7 +134,7 @@ func (s *Service) ChangeRole(ctx context.Context, userID int, role schematype.Ro
 // AccountPolicy.Retention. During that time the address is taken, and [Service.Reactivate] brings the account back. The
 // error is [ErrNotFound] if there is no active account.
 func (s *Service) Delete(ctx context.Context, userID int) error {
-	revoked := 0
+	var ended Ended
 	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		now := s.now()
 		n, err := tx.User.Update().Where(user.ID(userID), user.IsDeleted(false)).
@@ -146,13 +146,13 @@ func (s *Service) Delete(ctx context.Context, userID int) error {
 		case n == 0:
 			return ErrNotFound
 		}
-		revoked, err = s.revokeAll(ctx, tx, userID)
+		ended, err = s.revokeAll(ctx, tx, userID)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.observe(ctx, Event{Action: ActionDelete, UserID: userID, Count: revoked})
+	s.observe(ctx, Event{Action: ActionDelete, UserID: userID, Count: ended.Count()})
 	return nil
 }
 

@@ -120,14 +120,14 @@ func (s *Service) resolve(ctx context.Context, tx *ent.Client, id Identity, even
 	case err != nil:
 		return nil, fmt.Errorf("link a provider: %w", err)
 	}
-	revoked := 0
+	var ended Ended
 	if !u.IsEmailVerified {
-		if revoked, err = s.revokeAll(ctx, tx, u.ID); err != nil {
+		if ended, err = s.revokeAll(ctx, tx, u.ID); err != nil {
 			return nil, err
 		}
 	}
 	u.Provider, u.ProviderID, u.IsEmailVerified = id.Provider, &id.Subject, true
-	*events = append(*events, Event{Action: ActionLink, UserID: u.ID, Count: revoked, Detail: string(id.Provider)})
+	*events = append(*events, Event{Action: ActionLink, UserID: u.ID, Count: ended.Count(), Detail: string(id.Provider)})
 	return u, nil
 }
 

@@ -276,7 +276,7 @@ func TestResetOfAnAccountThatIsGoneIsAWrongCode(t *testing.T) {
 	w := newWorld(t, mysqltest.SQLite(t))
 	email := w.email()
 	issued := w.issue(t, email, schematype.OTPPasswordReset)
-	err := w.honest.ResetPassword(t.Context(), issued.Ticket, issued.Code, newPassword)
+	_, err := w.honest.ResetPassword(t.Context(), issued.Ticket, issued.Code, newPassword)
 	assert.ErrorIs(t, err, auth.ErrCode)
 	assert.NotErrorIs(t, err, auth.ErrCredentials)
 }

@@ -87,50 +87,51 @@ func (s *Service) SignInWithCode(ctx context.Context, ticket Token, c Code, d De
 // was not verified before, a link to a provider is removed too, since somebody else may have made the account.
 //
 // Errors are those of [Service.VerifyCode], and [*PasswordError], for which no attempt is counted.
-func (s *Service) ResetPassword(ctx context.Context, ticket Token, c Code, password string) error {
+func (s *Service) ResetPassword(ctx context.Context, ticket Token, c Code, password string) (Ended, error) {
 	return s.passwordByCode(ctx, ticket, schematype.OTPPasswordReset, c, password, ActionResetPassword)
 }
 
 // ChangePasswordWithCode is [Service.ResetPassword] with a code of type password-change, for a signed-in user.
-func (s *Service) ChangePasswordWithCode(ctx context.Context, ticket Token, c Code, password string) error {
+func (s *Service) ChangePasswordWithCode(
+	ctx context.Context, ticket Token, c Code, password string,
+) (Ended, error) {
 	return s.passwordByCode(ctx, ticket, schematype.OTPPasswordChange, c, password, ActionChangePassword)
 }
 
 func (s *Service) passwordByCode(
 	ctx context.Context, ticket Token, kind schematype.OTPType, c Code, password string, action Action,
-) error {
+) (ended Ended, err error) {
 	if err := s.cfg.Password.check(password); err != nil {
-		return err
+		return Ended{}, err
 	}
 	code, err := s.tryCode(ctx, kind, ticket, c)
 	if err != nil {
-		return err
+		return Ended{}, err
 	}
 	// Hashing takes long: not while the transaction holds rows.
 	hash, err := s.hash(password)
 	if err != nil {
-		return err
+		return Ended{}, err
 	}
-	revoked := 0
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		if err = s.useCode(ctx, tx, code.id); err == nil {
-			revoked, err = s.replacePassword(ctx, tx, code.email, hash)
+			ended, err = s.replacePassword(ctx, tx, code.email, hash)
 		}
 		return err
 	})
 	if err != nil {
-		return err
+		return Ended{}, err
 	}
 	s.observe(ctx, Event{Action: ActionUseCode, Detail: string(kind)})
-	s.observe(ctx, Event{Action: action, Count: revoked})
-	return nil
+	s.observe(ctx, Event{Action: action, Count: ended.Count()})
+	return ended, nil
 }
 
 // replacePassword stores a hash for the account of an address that a code verified.
-func (s *Service) replacePassword(ctx context.Context, tx *ent.Client, email, hash string) (revoked int, err error) {
+func (s *Service) replacePassword(ctx context.Context, tx *ent.Client, email, hash string) (ended Ended, err error) {
 	u, err := readUser(ctx, tx, user.Email(email), s.usable())
 	if err == nil {
-		revoked, err = s.setPassword(ctx, tx, u.ID, hash, s.usable())
+		ended, err = s.setPassword(ctx, tx, u.ID, hash, s.usable())
 	}
 	if err == nil && !u.IsEmailVerified {
 		err = tx.User.Update().
@@ -142,7 +143,7 @@ func (s *Service) replacePassword(ctx context.Context, tx *ent.Client, email, ha
 		err = tx.User.Update().Where(user.ID(u.ID)).ClearLockUntil().Exec(ctx)
 	}
 	if ent.IsNotFound(err) || errors.Is(err, ErrCredentials) {
-		return 0, ErrCode
+		return Ended{}, ErrCode
 	}
-	return revoked, wrap(err, "set a password by a code")
+	return ended, wrap(err, "set a password by a code")
 }

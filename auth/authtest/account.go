@@ -126,7 +126,7 @@ var accountRaces = []scenario{
 		issued := issue(t, svc, u.Email, schematype.OTPPasswordReset)
 		errs := atOnce(8, func(i int) error {
 			if i == 4 {
-				return svc.ResetPassword(t.Context(), issued.Ticket, issued.Code, nextPassword)
+				return resetPassword(t, svc, issued)
 			}
 			_, err := svc.SignIn(t.Context(), u.Email, password, phone)
 			return err
@@ -392,7 +392,7 @@ var accountRules = []scenario{
 					return err
 				}
 				return errors.Join(
-					other.ResetPassword(ctx, issued.Ticket, issued.Code, nextPassword),
+					resetPassword(t, other, issued),
 					other.Delete(ctx, u.ID),
 				)
 			},
@@ -447,7 +447,7 @@ var accountRules = []scenario{
 			require.ErrorIs(t, err, auth.ErrCredentials)
 		}
 		issued := issue(t, svc, u.Email, schematype.OTPPasswordReset)
-		require.NoError(t, svc.ResetPassword(t.Context(), issued.Ticket, issued.Code, nextPassword))
+		require.NoError(t, resetPassword(t, svc, issued))
 		_, err := svc.SignIn(t.Context(), u.Email, nextPassword, phone)
 		require.NoError(t, err)
 	}},

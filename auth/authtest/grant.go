@@ -94,8 +94,8 @@ var grantRules = []scenario{
 			for what, err := range map[string]error{
 				"Register":               err,
 				"ChangePassword":         svc.ChangePassword(ctx, u.ID, password, typed),
-				"ResetPassword":          svc.ResetPassword(ctx, reset.Ticket, reset.Code, typed),
-				"ChangePasswordWithCode": svc.ChangePasswordWithCode(ctx, change.Ticket, change.Code, typed),
+				"ResetPassword":          resetTo(t, svc, reset, typed),
+				"ChangePasswordWithCode": changeTo(t, svc, change, typed),
 			} {
 				var refused *auth.PasswordError
 				require.ErrorAs(t, err, &refused, what)
@@ -107,14 +107,14 @@ var grantRules = []scenario{
 		require.ErrorAs(t, svc.ChangePassword(ctx, u.ID, password, "short"), &short)
 		assert.False(t, short.Denied)
 		signIn(t, svc, u.Email)
-		require.NoError(t, svc.ResetPassword(ctx, reset.Ticket, reset.Code, nextPassword))
+		require.NoError(t, resetTo(t, svc, reset, nextPassword))
 	}},
 	{name: "a reset ends a lock that guessing caused and no suspension", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, byCode := t.Context(), map[schematype.OTPType]func(issued *auth.Issued) error{
 			schematype.OTPPasswordReset: func(issued *auth.Issued) error { return resetPassword(t, svc, issued) },
 			schematype.OTPPasswordChange: func(issued *auth.Issued) error {
-				return svc.ChangePasswordWithCode(t.Context(), issued.Ticket, issued.Code, nextPassword)
+				return changeTo(t, svc, issued, nextPassword)
 			},
 		}
 		for kind, set := range byCode {

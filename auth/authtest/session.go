@@ -62,7 +62,7 @@ var sessionRaces = []scenario{
 		g, err := svc.SignInWithProvider(ctx, id, phone)
 		require.NoError(t, err)
 		issued := issue(t, svc, email, schematype.OTPPasswordReset)
-		require.NoError(t, svc.ResetPassword(ctx, issued.Ticket, issued.Code, password))
+		require.NoError(t, resetTo(t, svc, issued, password))
 		issued = issue(t, svc, email, schematype.OTPSignIn)
 		errs := atOnce(9, func(i int) (err error) {
 			switch {

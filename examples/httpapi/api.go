@@ -116,7 +116,7 @@ func (a *api) forgotPassword(w http.ResponseWriter, r *http.Request, in body) (a
 }
 
 func (a *api) resetPassword(_ http.ResponseWriter, r *http.Request, in body) (any, error) {
-	err := a.auth.ResetPassword(r.Context(), token(r, ticketCookie), auth.ParseCode(in.Code), in.Password)
+	_, err := a.auth.ResetPassword(r.Context(), token(r, ticketCookie), auth.ParseCode(in.Code), in.Password)
 	if err == nil {
 		a.mail(r, in.Email, mail{"Your password was changed", "All devices are signed out. If it was not you, reset your " +
 			"password now."})
