@@ -100,7 +100,7 @@ func races() []scenario {
 func rules() []scenario {
 	var all []scenario
 	for _, list := range [][]scenario{codeRules, refreshRules, accountRules, sessionRules, providerRules, purgeRules,
-		grantRules, clockRules} {
+		grantRules, clockRules, addressRules} {
 		all = append(all, list...)
 	}
 	return all
