@@ -20,8 +20,8 @@ var addressRules = []scenario{
 	{name: "an address of two mailboxes gets no account and no code", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		for _, email := range twoMailboxes {
-			_, registered := svc.Register(t.Context(), "Person", email, password)
-			_, issued := svc.IssueCode(t.Context(), email, schematype.OTPSignIn)
+			_, _, registered := svc.Register(t.Context(), "Person", email, password)
+			_, issued := issueCode(t, svc, email, schematype.OTPSignIn)
 			_, signedIn := svc.SignInWithProvider(t.Context(), identity("subject", email), phone)
 			for _, err := range []error{registered, issued, signedIn} {
 				var refused *auth.InputError
