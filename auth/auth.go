@@ -42,7 +42,7 @@ type Service struct {
 	// touching are the sessions, by id, whose last use is being written.
 	touching sync.Map
 	// decoy is the hash that a guess without an account is compared with.
-	decoy func() (string, error)
+	decoy func() (*storedHash, error)
 	// watched is set once a connection was seen to be one of package authgraph. Such connections tell what they sent,
 	// and their COMMIT and ROLLBACK end with their context.
 	watched atomic.Bool
@@ -59,7 +59,7 @@ func New(client *ent.Client, cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{client: client, cfg: cfg}
-	s.decoy = sync.OnceValues(func() (string, error) { return cfg.Hasher.Hash("no account has this password") })
+	s.decoy = sync.OnceValues(s.makeDecoy)
 	return s, nil
 }
 

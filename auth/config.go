@@ -25,8 +25,14 @@ type Config struct {
 	Refresh  RefreshPolicy
 	Account  AccountPolicy
 
-	// Hasher hashes passwords; default [Argon2id] with OWASP's parameters.
+	// Hasher hashes passwords; default [Argon2id] with OWASP's parameters. A password whose hash another system made is
+	// verified all the same, and hashed again when its owner signs in. These are read: bcrypt, scrypt, PBKDF2, argon2i
+	// and argon2id, as Django, Laravel, Devise, Better Auth, passlib and the npm packages argon2 and bcryptjs write
+	// them.
 	Hasher Hasher
+	// Pepper is one key, the config.pepper of Devise. The bcrypt hashes that are stored are then of the password
+	// followed by it. Default none.
+	Pepper Keys
 	// Observer is told of every transition; default none.
 	Observer Observer
 	// Clock gives the time, in whatever zone; default [time.Now]. It must be safe for concurrent use.
@@ -223,6 +229,8 @@ func (c *Config) validate() error {
 		}
 	}
 	switch {
+	case len(c.Pepper.reveal()) > 1:
+		return bad("Pepper", "has more than one key", "give that of the system that made the hashes")
 	case c.Password.MinLength > c.Password.MaxLength:
 		return bad("Password.MinLength", "is above MaxLength", fmt.Sprintf("take at most %d", c.Password.MaxLength))
 	case c.OTP.Length < 4 || c.OTP.Length > 18:
@@ -232,6 +240,14 @@ func (c *Config) validate() error {
 			"take half of Idle or less")
 	}
 	return nil
+}
+
+// pepper is what follows a password in a hash of bcrypt.
+func (c *Config) pepper() string {
+	for _, pepper := range c.Pepper.reveal() {
+		return string(pepper)
+	}
+	return ""
 }
 
 // validateWithoutKeys is validate for a use that needs no keys: there may be none.

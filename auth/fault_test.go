@@ -673,6 +673,8 @@ func (digestHasher) Hash(password string) (string, error) {
 	return hex.EncodeToString(h[:]), nil
 }
 
+func (digestHasher) Reads(string) bool { return true }
+
 func (d digestHasher) Verify(password, hash string) (ok, weak bool, err error) {
 	h, err := d.Hash(password)
 	return h == hash, false, err

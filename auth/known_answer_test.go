@@ -62,24 +62,26 @@ func TestHashHoldsItsParametersAndSalt(t *testing.T) {
 	assert.NotEqual(t, hash, again, "each hash has a salt of its own")
 }
 
-func TestHashIsWeakIfAnyCostIsBelowTheConfiguredOne(t *testing.T) {
+func TestHashIsOutdatedIfAnyParameterIsNotTheConfiguredOne(t *testing.T) {
 	t.Parallel()
 	now := Argon2id{Memory: 64, Iterations: 3, Parallelism: 1}
 	for _, test := range []struct {
-		made Argon2id
-		weak bool
+		made     Argon2id
+		outdated bool
 	}{
 		{now, false},
 		{Argon2id{Memory: 63, Iterations: 3, Parallelism: 1}, true},
 		{Argon2id{Memory: 64, Iterations: 2, Parallelism: 1}, true},
-		{Argon2id{Memory: 128, Iterations: 4, Parallelism: 2}, false},
+		{Argon2id{Memory: 64, Iterations: 3, Parallelism: 2}, true},
+		{Argon2id{Memory: 128, Iterations: 4, Parallelism: 1}, true},
 	} {
 		hash, err := test.made.Hash("password")
 		require.NoError(t, err)
-		ok, weak, err := now.Verify("password", hash)
+		assert.True(t, now.Reads(hash))
+		ok, outdated, err := now.Verify("password", hash)
 		require.NoError(t, err)
 		assert.True(t, ok)
-		assert.Equal(t, test.weak, weak, "%+v", test.made)
+		assert.Equal(t, test.outdated, outdated, "%+v", test.made)
 	}
 	hash, err := Argon2id{}.Hash("password")
 	require.NoError(t, err)
@@ -104,6 +106,7 @@ func TestWhatIsNoArgon2idHashIsThatOfNoPassword(t *testing.T) {
 		with(4, "!"), with(5, "!"), with(5, ""), with(5, "AAAA"), good + "$",
 	} {
 		assert.NotPanics(t, func() {
+			assert.False(t, Argon2id{}.Reads(hash), hash)
 			ok, _, err := Argon2id{}.Verify("password", hash)
 			assert.False(t, ok, hash)
 			assert.NoError(t, err, hash)

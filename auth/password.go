@@ -2,11 +2,15 @@ package auth
 
 import (
 	"cmp"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"unicode/utf8"
 
-	"github.com/alexedwards/argon2id"
+	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/authgraph/authgraph/internal/passhash"
 )
 
 // Hasher hashes passwords. It must be safe for concurrent use.
@@ -14,10 +18,13 @@ type Hasher interface {
 	// Hash returns a hash of at most 255 printable ASCII characters that holds its
 	// own salt and parameters. The password is in Unicode's form C.
 	Hash(password string) (string, error)
-	// Verify reports whether hash is one of password and, if so, whether it was made with weaker parameters than Hash
-	// uses now. A hash that it cannot read is not an error: it matches no password, and should take as long as one that
-	// can be read.
-	Verify(password, hash string) (ok, weak bool, err error)
+	// Reads reports, without hashing anything, whether Verify can compare passwords with hash. A hash that it does not
+	// read is compared by this package if another system made it, in a form that [Config.Pepper] names.
+	Reads(hash string) bool
+	// Verify reports whether hash, which it reads, is one of password and, if so, whether it was made with other
+	// parameters than Hash uses now. The password is as it was entered; in form C and in form KC, where they differ, it
+	// is tried again.
+	Verify(password, hash string) (ok, outdated bool, err error)
 }
 
 // Argon2id is the [Hasher] for argon2id (RFC 9106). Zero fields take the parameters
@@ -31,50 +38,47 @@ type Argon2id struct {
 	Parallelism uint8
 }
 
-func (a Argon2id) params() *argon2id.Params {
-	return &argon2id.Params{
-		Memory:      cmp.Or(a.Memory, 19456),
-		Iterations:  cmp.Or(a.Iterations, 2),
-		Parallelism: cmp.Or(a.Parallelism, 1),
-		SaltLength:  16, // bytes
-		KeyLength:   32, // bytes
+func (a Argon2id) params() passhash.Argon2Params {
+	return passhash.Argon2Params{
+		Memory: cmp.Or(a.Memory, 19456), Passes: cmp.Or(a.Iterations, 2), Lanes: cmp.Or(a.Parallelism, 1),
+		KeyLength: 32, // bytes
 	}
 }
 
 // Hash returns a hash in the PHC string format: $argon2id$v=19$m=…,t=…,p=…$salt$hash.
 func (a Argon2id) Hash(password string) (string, error) {
-	hash, err := argon2id.CreateHash(password, a.params())
-	if err != nil {
+	salt := make([]byte, 16)
+	if _, err := rand.Read(salt); err != nil {
 		return "", fmt.Errorf("argon2id: %w", err)
 	}
-	return hash, nil
+	p := a.params()
+	key := argon2.IDKey([]byte(password), salt, p.Passes, p.Memory, p.Lanes, uint32(p.KeyLength))
+	encode := base64.RawStdEncoding.EncodeToString
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s",
+		argon2.Version, p.Memory, p.Passes, p.Lanes, encode(salt), encode(key)), nil
 }
 
-// Verify compares in constant time. A hash that would cost more than 4 GiB of memory, summed over its iterations, is
-// treated as unreadable, unless new hashes cost as much.
-func (a Argon2id) Verify(password, hash string) (ok, weak bool, err error) {
-	want := a.params()
-	used, _, _, err := argon2id.DecodeHash(hash)
-	if err != nil || !affordable(used, want) {
-		_, err := a.Hash(password) // takes as long
-		return false, false, err
-	}
-	if ok, _, err = argon2id.CheckHash(password, hash); err != nil {
-		return false, false, fmt.Errorf("argon2id: %w", err)
-	}
-	weak = used.Memory < want.Memory || used.Iterations < want.Iterations || used.KeyLength < want.KeyLength
-	return ok, ok && weak, nil
+// Reads reports whether hash is one of argon2id, with any parameters and in Django's spelling too. It does not read one
+// that would cost more than 4 GiB of memory, summed over its iterations, unless new hashes cost as much.
+func (a Argon2id) Reads(hash string) bool {
+	_, ok := a.read(hash)
+	return ok
 }
 
-// maxWork is the most KiB, over all iterations, that a hash may cost: libsodium's
-// "sensitive" limits, twice the first choice of RFC 9106, section 4.
-const maxWork = 4 << 20
+func (a Argon2id) read(hash string) (passhash.Hash, bool) {
+	h, ok := passhash.Parse(hash)
+	p := a.params()
+	work := uint64(p.Memory) * uint64(p.Passes)
+	return h, ok && h.Kind == passhash.Argon2id && (h.Affordable() || h.Work <= work)
+}
 
-// affordable reports whether a hash may be computed again. The library panics without
-// iterations or lanes, and every password matches an empty key.
-func affordable(used, want *argon2id.Params) bool {
-	work := func(p *argon2id.Params) uint64 { return uint64(p.Memory) * uint64(p.Iterations) }
-	return used.Iterations > 0 && used.Parallelism > 0 && used.KeyLength >= 16 && work(used) <= max(maxWork, work(want))
+// Verify compares in constant time. What [Argon2id.Reads] refuses is no password's hash.
+func (a Argon2id) Verify(password, hash string) (ok, outdated bool, err error) {
+	h, ok := a.read(hash)
+	if !ok || !h.Matches(password) {
+		return false, false, nil
+	}
+	return true, h.Params != a.params(), nil
 }
 
 // check is an error if the policy does not allow password as a new one.
@@ -90,6 +94,10 @@ func (p PasswordPolicy) check(password string) error {
 	return nil
 }
 
+// maxBytes is how many bytes of a password are examined: hashing without a limit is a way to exhaust the server. A
+// character that MaxLength counts has at most 16 of them before it is composed, so no password that is set has more.
+func (p PasswordPolicy) maxBytes() int { return max(4096, 16*p.MaxLength) }
+
 // normalizePassword makes one password of the ways in which devices encode the same
 // characters (NIST SP 800-63B-4, 3.1.1.2).
 func normalizePassword(password string) string { return norm.NFC.String(password) }
@@ -99,21 +107,4 @@ func (s *Service) hash(password string) (string, error) {
 		return "", err
 	}
 	return s.cfg.Hasher.Hash(normalizePassword(password))
-}
-
-// verify compares a password with a hash; a nil hash costs the same and never matches.
-func (s *Service) verify(password string, hash *string) (ok, weak bool, err error) {
-	if utf8.RuneCountInString(password) > s.cfg.Password.MaxLength {
-		// Hashing without a limit is a way to exhaust the server.
-		password, hash = "", nil
-	}
-	if hash == nil {
-		decoy, err := s.decoy()
-		if err != nil {
-			return false, false, err
-		}
-		_, _, err = s.cfg.Hasher.Verify(normalizePassword(password), decoy)
-		return false, false, err
-	}
-	return s.cfg.Hasher.Verify(normalizePassword(password), *hash)
 }

@@ -142,9 +142,9 @@ func (r *report) password(p PasswordPolicy, h Hasher) {
 		return
 	}
 	params := a.params()
-	hash.Value = fmt.Sprintf("argon2id m=%d KiB, t=%d, p=%d", params.Memory, params.Iterations, params.Parallelism)
+	hash.Value = fmt.Sprintf("argon2id m=%d KiB, t=%d, p=%d", params.Memory, params.Passes, params.Lanes)
 	hash.Text = "As high as the servers can afford; passwords are hashed again at the next sign-in when it is raised."
-	r.add(params.Memory < leastMemory(params.Iterations, true), params.Memory < leastMemory(params.Iterations, false),
+	r.add(params.Memory < leastMemory(params.Passes, true), params.Memory < leastMemory(params.Passes, false),
 		hash)
 }
 

@@ -65,8 +65,8 @@ func (s *Service) signIn(ctx context.Context, email, password string, d Device) 
 	return grant, err
 }
 
-// prove verifies the password of the account that a value finds. If the hash was
-// made with weaker parameters than new hashes are, it returns a new one.
+// prove verifies the password of the account that a value finds. If the hash was made in another way than new hashes
+// are, it returns a new one.
 func (s *Service) prove(
 	ctx context.Context, password string, by lookup, value any,
 ) (u *ent.User, rehashed string, err error) {
@@ -74,17 +74,21 @@ func (s *Service) prove(
 	if err != nil {
 		return nil, "", fmt.Errorf("verify a password: %w", err)
 	}
-	refused := ErrCredentials
-	var hash *string
+	refused, failed := ErrCredentials, Event{Action: ActionSignInFailed, Detail: "not examined"}
+	var hash *storedHash
 	if u != nil && u.Password != nil {
-		if refused = s.countGuess(ctx, u); refused == nil {
-			hash = u.Password
-		} else if !errors.Is(refused, ErrCredentials) {
+		if hash = s.readHash(*u.Password); hash == nil {
+			// No guess is right, so none is counted.
+			failed.UserID, failed.Detail = u.ID, "unknown hash"
+		} else if refused = s.countGuess(ctx, u); refused != nil {
+			hash = nil
+		}
+		if refused != nil && !errors.Is(refused, ErrCredentials) {
 			return nil, "", refused
 		}
 	}
 	// A guess that is not examined takes as long as one that is.
-	ok, weak, err := s.verify(password, hash)
+	ok, renew, err := s.verify(password, hash)
 	switch {
 	case err != nil:
 		return nil, "", fmt.Errorf("verify a password: %w", err)
@@ -97,7 +101,7 @@ func (s *Service) prove(
 				return nil, "", err
 			}
 		}
-		s.observe(ctx, Event{Action: ActionSignInFailed, Detail: "not examined"})
+		s.observe(ctx, failed)
 		return nil, "", refused
 	case !ok:
 		if err := s.lockAfter(ctx, u.ID); err != nil {
@@ -105,7 +109,7 @@ func (s *Service) prove(
 		}
 		s.observe(ctx, Event{Action: ActionSignInFailed, UserID: u.ID, Detail: "wrong password"})
 		return nil, "", ErrCredentials
-	case weak:
+	case renew:
 		if rehashed, err = s.cfg.Hasher.Hash(normalizePassword(password)); err != nil {
 			return nil, "", fmt.Errorf("hash a password: %w", err)
 		}

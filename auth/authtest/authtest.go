@@ -100,7 +100,7 @@ func races() []scenario {
 func rules() []scenario {
 	var all []scenario
 	for _, list := range [][]scenario{codeRules, refreshRules, accountRules, sessionRules, providerRules, purgeRules,
-		grantRules, clockRules, addressRules} {
+		grantRules, clockRules, addressRules, passwordRules} {
 		all = append(all, list...)
 	}
 	return all
@@ -157,7 +157,7 @@ func NewHasher() *Hasher {
 }
 
 // Verify counts and compares.
-func (h *Hasher) Verify(password, hash string) (ok, weak bool, err error) {
+func (h *Hasher) Verify(password, hash string) (ok, outdated bool, err error) {
 	h.mu.Lock()
 	h.examined[hash]++
 	h.mu.Unlock()

@@ -35,6 +35,8 @@ type plainText struct{}
 
 func (plainText) Hash(password string) (string, error) { return password, nil }
 
+func (plainText) Reads(string) bool { return true }
+
 func (plainText) Verify(password, hash string) (ok, weak bool, err error) {
 	return password == hash, false, nil
 }
