@@ -127,16 +127,19 @@ func pageOpensTablesThatAreNamedAsItsParts(t *testing.T, b *browser) {
 func pageTellsWhatIsKnownOfATable(t *testing.T, b *browser) {
 	b.visit("#sessions")
 	const index = `[...document.querySelectorAll("#sessions ul.cards > li")].
-		find((e) => e.innerText.includes("session_user_id_is_active_expires_at"))`
+		find((e) => e.innerText.includes("session_user_id_is_active_last_used_at"))`
 	b.eval(index+`.querySelector(".title").innerText`,
-		"session_user_id_is_active_expires_at (user_id, is_active, expires_at)")
+		"session_user_id_is_active_last_used_at (user_id, is_active, last_used_at)")
 	b.eval(index+`.querySelectorAll(".queries li").length`, 6.0)
 	b.eval(index+`.textContent.includes("list sessions")`, true)
-	b.eval(`document.querySelector("#sessions tbody").rows.length`, 10.0)
+	b.eval(`document.querySelector("#sessions tbody").rows.length`, 13.0)
 	b.eval(`[...document.querySelector("#sessions tbody").rows].find((r) => r.innerText.startsWith("token_hash")).
 		innerText.replace(/\n/g, "").split("\t").join("|")`, "token_hash|UK|varchar(255)|not null||ascii_bin")
 	b.eval(`[...document.querySelectorAll("#refresh_tokens pre")].map((e) => e.textContent.split(" (")[0]).join("; ")`,
-		"CREATE TABLE `refresh_tokens`; ALTER TABLE `refresh_tokens` ADD COLUMN `grace_uses` int NOT NULL DEFAULT 0;")
+		"CREATE TABLE `refresh_tokens`; ALTER TABLE `refresh_tokens` ADD COLUMN `grace_uses` int NOT NULL DEFAULT 0;; "+
+			"ALTER TABLE `refresh_tokens` ADD COLUMN `family` varchar(32) CHARSET ascii NULL COLLATE ascii_bin, "+
+			"ADD COLUMN `successor_salt` varchar(64) CHARSET ascii NULL COLLATE ascii_bin;; "+
+			"ALTER TABLE `refresh_tokens` ADD INDEX `refreshtoken_family_is_revoked`")
 }
 
 func pageFitsAPhone(t *testing.T, b *browser) {

@@ -367,8 +367,7 @@ func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	const file = "ent/schema/otp.go"
 	// What an older version installed had other lines.
-	older := strings.NewReplacer("Default(5)", "Default(3)", "// The newest code of an address and purpose.",
-		"// Codes.")
+	older := strings.NewReplacer("Default(5)", "Default(3)", "// Purge of expired codes.", "// Codes.")
 	setUp := func(t *testing.T, edit func(string) string) string {
 		root := module(t, nil)
 		add(t, root, Options{Entities: all, Version: "v1"})
@@ -390,15 +389,15 @@ func TestUpgrade(t *testing.T) {
 		action   Action
 		contains []string
 	}{
-		{"untouched", func(s string) string { return s }, Update, []string{"Default(5)", "// The newest code"}},
+		{"untouched", func(s string) string { return s }, Update, []string{"Default(5)", "// Purge of expired codes."}},
 		{"edited elsewhere", func(s string) string { return s + "\n// Mine.\n" }, Merge,
-			[]string{"Default(5)", "// The newest code", "// Mine."}},
+			[]string{"Default(5)", "// Purge of expired codes.", "// Mine."}},
 		{"edited the same", func(s string) string { return strings.Replace(s, "Default(3)", "Default(5)", 1) }, Merge,
-			[]string{"Default(5)", "// The newest code"}},
+			[]string{"Default(5)", "// Purge of expired codes."}},
 		{"edited the same lines", func(s string) string { return strings.Replace(s, "Default(3)", "Default(9)", 1) },
 			Conflict,
 			[]string{"<<<<<<< yours\n", "Default(9)", "||||||| installed by authgraph v1\n", "Default(3)", "Default(5)",
-				">>>>>>> authgraph v2\n", "// The newest code"}},
+				">>>>>>> authgraph v2\n", "// Purge of expired codes."}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,3 +1,5 @@
+-- atlas:nolint DS102 MF101
+
 -- Disable the enforcement of foreign-keys constraints
 PRAGMA foreign_keys = off;
 -- Create "new_otps" table
