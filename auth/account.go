@@ -46,21 +46,27 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 // ChangePassword replaces the password of a signed-in user who knows the current one, and ends every session and
 // refresh token of theirs in the same transaction. Guesses at the current password are counted, and errors are those of
 // [Service.SignIn]; a new password outside the policy is a [*PasswordError].
-func (s *Service) ChangePassword(ctx context.Context, userID int, current, next string) error {
+//
+// The device of d, if it is a known one, stays one, and no lock concerns it.
+func (s *Service) ChangePassword(ctx context.Context, userID int, current, next string, d Device) error {
 	hash, err := s.hash(next)
 	if err != nil {
 		return err
 	}
-	u, _, err := s.prove(ctx, current, activeByID, userID)
+	p, err := s.prove(ctx, current, d, activeByID, userID)
 	if err != nil {
 		return err
 	}
 	var ended Ended
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		ended, err = s.setPassword(ctx, tx, userID, hash, user.Password(*u.Password), s.usable())
-		return err
+		ended, err = s.setPassword(ctx, tx, userID, hash, user.Password(*p.user.Password), s.usable())
+		if err != nil || p.counter.device == 0 {
+			return err
+		}
+		return s.keepStanding(ctx, tx, userID, p.counter.device)
 	})
 	if err != nil {
+		s.giveBack(ctx, p.counter)
 		return err
 	}
 	s.observe(ctx, Event{Action: ActionChangePassword, UserID: userID, Count: ended.Count()})
@@ -68,13 +74,14 @@ func (s *Service) ChangePassword(ctx context.Context, userID int, current, next 
 }
 
 // setPassword stores a hash for a user who is in the state that while asks for, and
-// ends their sessions and refresh tokens. It is an [ErrCredentials] if they are not.
+// ends their sessions, refresh tokens and the standing of their devices. The guesses at the old password count no more.
+// It is an [ErrCredentials] if the user is not in that state, which must exclude a suspension.
 func (s *Service) setPassword(
 	ctx context.Context, tx *ent.Client, userID int, hash string, while ...predicate.User,
 ) (Ended, error) {
-	n, err := tx.User.Update().Where(user.ID(userID)).Where(while...).
-		SetPassword(hash).SetFailedLoginAttempts(0).
-		Save(ctx)
+	up := tx.User.Update().Where(user.ID(userID)).Where(while...).SetPassword(hash).AddTrustEpoch(1)
+	forgive(up)
+	n, err := up.Save(ctx)
 	switch {
 	case err != nil:
 		return Ended{}, fmt.Errorf("set a password: %w", err)
@@ -84,14 +91,21 @@ func (s *Service) setPassword(
 	return s.revokeAll(ctx, tx, userID)
 }
 
-// RevokeAll ends every session and refresh token of a user: it signs them out
-// everywhere. The error is [ErrNotFound] if there is no such user.
+// RevokeAll ends every session and refresh token of a user: it signs them out everywhere. No device is a known one any
+// more. The error is [ErrNotFound] if there is no such user.
 func (s *Service) RevokeAll(ctx context.Context, userID int) error {
 	var ended Ended
-	err := s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		n, err := tx.User.Update().Where(user.ID(userID)).AddTrustEpoch(1).Save(ctx)
+		switch {
+		case err != nil:
+			return fmt.Errorf("end the standing of devices: %w", err)
+		case n == 0:
+			return ErrNotFound
+		}
 		ended, err = s.revokeAll(ctx, tx, userID)
 		return err
-	}, user.ID(userID))
+	})
 	if err == nil && ended.Count() > 0 {
 		s.observe(ctx, Event{Action: ActionRevokeAll, UserID: userID, Count: ended.Count()})
 	}
@@ -139,6 +153,7 @@ func (s *Service) Delete(ctx context.Context, userID int) error {
 		now := s.now()
 		n, err := tx.User.Update().Where(user.ID(userID), user.IsDeleted(false)).
 			SetIsDeleted(true).SetDeletedAt(now).SetReActivateAvailableAt(now.Add(s.cfg.Account.ReactivateAfter)).
+			AddTrustEpoch(1).
 			Save(ctx)
 		switch {
 		case err != nil:
@@ -160,10 +175,20 @@ func (s *Service) Delete(ctx context.Context, userID int) error {
 // [*NotYetError] before AccountPolicy.ReactivateAfter has passed. Guesses are counted, and other errors are those of
 // [Service.SignIn]. For an account without a password call [Service.Restore], then [Service.SignInWithCode].
 func (s *Service) Reactivate(ctx context.Context, email, password string, d Device) (*Grant, error) {
-	u, _, err := s.prove(ctx, password, deletedByEmail, schematype.NormalizeEmail(email))
+	p, err := s.prove(ctx, password, d, deletedByEmail, schematype.NormalizeEmail(email))
 	if err != nil {
 		return nil, err
 	}
+	g, err := s.reactivate(ctx, p.user, d)
+	if err != nil {
+		s.giveBack(ctx, p.counter)
+		return nil, err
+	}
+	s.observe(ctx, Event{Action: ActionReactivate, UserID: p.user.ID})
+	return g, nil
+}
+
+func (s *Service) reactivate(ctx context.Context, u *ent.User, d Device) (*Grant, error) {
 	now := s.now()
 	if at := u.ReActivateAvailableAt; at != nil && at.After(now) {
 		if !at.Before(never) { // a purge has begun with it: it is as good as gone
@@ -171,16 +196,10 @@ func (s *Service) Reactivate(ctx context.Context, email, password string, d Devi
 		}
 		return nil, &NotYetError{RetryAt: *at}
 	}
-	g, err := s.grant(ctx, u, d, func(up *ent.UserUpdate) {
+	return s.grant(ctx, u, d, func(up *ent.UserUpdate) {
 		up.Where(user.Password(*u.Password), user.IsDeleted(true), restorable(now), s.unsuspended())
 		restore(up)
-		up.SetFailedLoginAttempts(0).ClearLockUntil()
 	})
-	if err != nil {
-		return nil, err
-	}
-	s.observe(ctx, Event{Action: ActionReactivate, UserID: u.ID})
-	return g, nil
 }
 
 // Restore brings a deleted account back, for a caller who has other proof of who the user is. The error is

@@ -303,7 +303,7 @@ func TestAPasswordThatIsNoHashIsWrong(t *testing.T) {
 			require.NoError(t, err)
 			_, err = p.svc.SignIn(t.Context(), p.email, personPassword, auth.Device{})
 			assert.ErrorIs(t, err, auth.ErrCredentials, stored)
-			assert.ErrorIs(t, p.svc.ChangePassword(t.Context(), p.grant.User.ID, personPassword, personPassword+"!"),
+			assert.ErrorIs(t, p.svc.ChangePassword(t.Context(), p.grant.User.ID, personPassword, personPassword+"!", device),
 				auth.ErrCredentials, stored)
 			require.NoError(t, p.svc.Delete(t.Context(), p.grant.User.ID))
 			_, err = p.svc.Reactivate(t.Context(), p.email, personPassword, auth.Device{})

@@ -157,11 +157,11 @@ func testKeepsAPassword(t *testing.T, here, there *world) {
 		s := here.service(t, client, 0)
 		current := password
 		for range round % 3 {
-			require.NoError(t, s.ChangePassword(t.Context(), id, current, current+"!"))
+			require.NoError(t, s.ChangePassword(t.Context(), id, current, current+"!", device))
 			current += "!"
 		}
 		arm.Store(true)
-		require.NoError(t, s.ChangePassword(t.Context(), id, current, newPassword))
+		require.NoError(t, s.ChangePassword(t.Context(), id, current, newPassword, device))
 		_, err := here.honest.SignIn(t.Context(), email, newPassword, device)
 		if errors.Is(err, auth.ErrCredentials) {
 			kept++

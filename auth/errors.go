@@ -110,11 +110,16 @@ func input(err error) error {
 var errUTF8 = errors.New("is not valid UTF-8")
 
 // LockedError is an account that examines no passwords before Until, in UTC: guesses have locked it, or an operator has
-// suspended it, until [Forever] if without end. It unwraps to [ErrCredentials]. Tell
+// suspended it, until [Forever] if without end. A zero Until is a budget that is used up: no password is examined from a
+// device that has not signed in before, until somebody gets in by a mailed link or code, a provider or a reset. It
+// unwraps to [ErrCredentials]. Tell
 // whoever is signing in no more than that: an email without an account is never locked.
 type LockedError struct{ Until time.Time }
 
 func (e *LockedError) Error() string {
+	if e.Until.IsZero() {
+		return "the account examines no passwords until it is signed in to in another way"
+	}
 	return "the account is locked until " + e.Until.Format(time.RFC3339)
 }
 

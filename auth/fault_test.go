@@ -237,7 +237,7 @@ var transitions = []transition{
 		id := w.register(t, email)
 		w.signIn(t, email)
 		return func(ctx context.Context, s *auth.Service) error {
-			return s.ChangePassword(ctx, id, password, newPassword)
+			return s.ChangePassword(ctx, id, password, newPassword, device)
 		}
 	}},
 	{name: "sign in with a provider for the first time", arrange: func(t *testing.T, w *world, email string) call {

@@ -3,50 +3,238 @@ package auth
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
+	"entgo.io/ent/dialect/sql"
+
 	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// countGuess counts a guess at u's password before it is examined. It is a [*LockedError] if the guess must not be
-// examined. Where the connection is lost a guess is counted twice rather than not at all.
-func (s *Service) countGuess(ctx context.Context, u *ent.User) error {
-	if until := s.suspension(u.SuspendedUntil, u.LockUntil); !until.IsZero() {
-		return &LockedError{Until: until}
+// This file counts failures, so that guessing is bounded and only the guesser is. There are three counts:
+//   - of strangers, who hold nothing of the account: users.guess_failures, over passwords and mailed codes. It starts
+//     again when somebody gets in as a stranger. users.failed_login_attempts is the part of it since the last lock.
+//   - of each device that signed in before: sessions.device_failures. No lock and no guess of another concerns it.
+//   - of the second step: users.step_failures.
+
+// strangers is the part of the budget for callers without any proof, and step the rest, for the second step. Guessing
+// at passwords cannot close that.
+func (p LockoutPolicy) strangers() int { return p.Budget - p.step() }
+
+func (p LockoutPolicy) step() int { return p.Budget / 5 }
+
+// counter is the count that a failure belongs to.
+type counter struct {
+	// userID is 0 where there is no account, and nothing is counted.
+	userID int
+	// device is the session of a known device, see [Service.knownDevice], or 0.
+	device int
+	// step is set for the second step.
+	step bool
+}
+
+// reserve counts n failures before the guesses are made, if there are so many left. They are given back by nobody: a
+// success starts the count again. Without an account there is nothing to guess, so it reports true.
+func (s *Service) reserve(ctx context.Context, client *ent.Client, c counter, n int) (bool, error) {
+	if c.device != 0 {
+		// One guess at the password is left, so that mails which got lost do not make the device a stranger.
+		return s.countAtDevice(ctx, client, c.device, n, s.cfg.Lockout.MaxFailures-1)
 	}
+	up := client.User.Update()
+	if c.step {
+		up.Where(user.ID(c.userID), user.StepFailuresLTE(int32(s.cfg.Lockout.step()-n))).AddStepFailures(int32(n))
+	} else {
+		up.Where(user.ID(c.userID), user.GuessFailuresLTE(int32(s.cfg.Lockout.strangers()-n))).AddGuessFailures(int32(n))
+	}
+	found, err := up.Save(ctx)
+	return found > 0 || c.userID == 0, wrap(err, "count guesses")
+}
+
+// countAtDevice counts n failures of a known device, unless there would be more than limit.
+func (s *Service) countAtDevice(ctx context.Context, client *ent.Client, id, n, limit int) (bool, error) {
+	found, err := client.Session.Update().
+		Where(session.ID(id), session.TrustEpochNotNil(), session.DeviceFailuresLTE(int32(limit-n))).
+		AddDeviceFailures(int32(n)).
+		Save(ctx)
+	return found > 0, wrap(err, "count guesses")
+}
+
+// knownDevice is the session by which a device is known to a user, or 0 if the device is a stranger. It has one if it
+// signed in before, within SessionPolicy.Remember of the session's end, has not failed too often since, and nobody has
+// ended its standing. The token is that of the session, or a refresh token of its family.
+func (s *Service) knownDevice(ctx context.Context, client *ent.Client, userID int, t Token) (id int, err error) {
+	if t.Reveal() == "" {
+		return 0, nil
+	}
+	const known = ` JOIN users u ON u.id = s.user_id WHERE u.id = ? AND s.trust_epoch = u.trust_epoch` +
+		` AND s.device_failures < ? AND s.expires_at > ? AND s.created_at <= ?`
 	now := s.now()
-	if locked(u, now) {
-		return &LockedError{Until: *u.LockUntil}
-	}
-	// An expired lock starts the count again, once.
-	if u.LockUntil != nil {
-		n, err := repeat(ctx, s, func(ctx context.Context) (int, error) {
-			return s.client.User.Update().
-				Where(user.ID(u.ID), user.LockUntilLTE(now)).
-				SetFailedLoginAttempts(1).ClearLockUntil().
-				Save(ctx)
-		})
-		if err != nil || n == 1 {
-			return wrap(err, "count a guess")
+	for _, query := range []string{
+		`SELECT s.id FROM sessions s` + known + ` AND s.token_hash = ?`,
+		`SELECT s.id FROM refresh_tokens t JOIN sessions s ON s.family = t.family` + known + ` AND t.token_hash = ?`,
+	} {
+		found, err := scanRow(ctx, client, query, []any{
+			userID, s.cfg.Lockout.MaxFailures, now.Add(-s.cfg.Session.Remember), now.Add(ClockTolerance), t.hash(),
+		}, &id)
+		if err != nil || found {
+			return id, wrap(err, "look for a known device")
 		}
 	}
-	n, err := repeat(ctx, s, func(ctx context.Context) (int, error) {
-		return s.client.User.Update().
-			Where(
-				user.ID(u.ID), user.LockUntilIsNil(),
-				user.FailedLoginAttemptsLT(int32(s.cfg.Lockout.MaxFailures)),
-			).
-			AddFailedLoginAttempts(1).
-			Save(ctx)
+	return 0, nil
+}
+
+// keepStanding has a device stay a known one although the user's trust_epoch went up in the same transaction. Its
+// failures are forgotten.
+func (s *Service) keepStanding(ctx context.Context, tx *ent.Client, userID, device int) error {
+	const query = `UPDATE sessions SET updated_at = ?, device_failures = 0,` +
+		` trust_epoch = (SELECT trust_epoch FROM users WHERE id = ?) WHERE id = ? AND user_id = ?`
+	_, err := execute(ctx, tx, query, updatedNow(), userID, device, userID)
+	return wrap(err, "keep a device known")
+}
+
+// guessed is a guess at a password before it is examined.
+type guessed struct {
+	counter
+	// refused is why the guess must not be examined; nil if it is counted.
+	refused error
+}
+
+// countGuess counts a guess at the password of u, which is nil where there is none, before it is examined. Every guess
+// of a stranger sends the same statement, whether or not there is an account. Where the connection is lost a guess is
+// counted twice rather than not at all.
+func (s *Service) countGuess(ctx context.Context, u *ent.User, d Device) (guessed, error) {
+	g := guessed{refused: s.refusal(u)}
+	if u != nil && s.suspension(u.SuspendedUntil, u.LockUntil).IsZero() {
+		g.userID = u.ID
+	}
+	var err error
+	g.device, err = repeat(ctx, s, func(ctx context.Context) (int, error) {
+		return s.knownDevice(ctx, s.client, g.userID, d.Token)
 	})
-	if err != nil || n == 1 {
-		return wrap(err, "count a guess")
+	if err != nil {
+		return g, err
+	}
+	counted, err := s.counted(ctx, g.counter)
+	if err == nil && !counted && g.device != 0 {
+		g.device = 0 // it has just failed too often
+		counted, err = s.counted(ctx, g.counter)
+	}
+	if counted {
+		g.refused = nil
+	}
+	return g, err
+}
+
+// refusal is why a guess at the password of u is not examined, if it is not.
+func (s *Service) refusal(u *ent.User) error {
+	if u == nil {
+		return ErrCredentials
+	}
+	now := s.now()
+	suspended := s.suspension(u.SuspendedUntil, u.LockUntil)
+	switch {
+	case !suspended.IsZero():
+		return &LockedError{Until: suspended}
+	case u.GuessFailures >= int32(s.cfg.Lockout.strangers()):
+		return &LockedError{}
+	case locked(u, now):
+		return &LockedError{Until: *u.LockUntil}
 	}
 	return &LockedError{Until: now.Add(s.cfg.Lockout.Duration)}
 }
 
-// lockAfter locks the account if its guesses are used up.
+// counted counts one guess at a password, if there is one left. A caller that gives up while the database is busy must
+// not leave a guess behind which nobody has examined. So the count goes on without it and is then given back.
+func (s *Service) counted(ctx context.Context, c counter) (counted bool, err error) {
+	const (
+		underWay = iota
+		examined
+		abandoned
+	)
+	var state atomic.Int32
+	err = s.settle(ctx, func(ctx context.Context) error {
+		ok, err := repeat(ctx, s, func(ctx context.Context) (bool, error) { return s.countPassword(ctx, c) })
+		if err != nil || !ok {
+			return err
+		}
+		if !state.CompareAndSwap(underWay, examined) {
+			return s.uncount(ctx, c)
+		}
+		return nil
+	})
+	if err == nil {
+		return state.Load() == examined, nil
+	}
+	if !state.CompareAndSwap(underWay, abandoned) {
+		s.giveBack(ctx, c)
+	}
+	return false, err
+}
+
+func (s *Service) countPassword(ctx context.Context, c counter) (bool, error) {
+	if c.device != 0 {
+		return s.countAtDevice(ctx, s.client, c.device, 1, s.cfg.Lockout.MaxFailures)
+	}
+	now := s.now()
+	n, err := s.client.User.Update().
+		Where(
+			user.ID(c.userID),
+			user.GuessFailuresLT(int32(s.cfg.Lockout.strangers())),
+			user.Or(
+				user.LockUntilLTE(now),
+				user.And(user.LockUntilIsNil(), user.FailedLoginAttemptsLT(int32(s.cfg.Lockout.MaxFailures))),
+			),
+		).
+		AddGuessFailures(1).
+		Modify(func(up *sql.UpdateBuilder) {
+			// The end of a lock starts the count again. MySQL assigns from left to right.
+			up.Set(user.FieldFailedLoginAttempts, sql.Expr("CASE WHEN "+user.FieldLockUntil+" IS NULL THEN "+
+				user.FieldFailedLoginAttempts+" + 1 ELSE 1 END"))
+			up.Set(user.FieldLockUntil, sql.Expr("NULL"))
+		}).
+		Save(ctx)
+	return n > 0, wrap(err, "count a guess")
+}
+
+// giveBack takes a guess out of its count, because it turned out not to be a wrong one. It waits for that unless the
+// caller has no time left.
+func (s *Service) giveBack(ctx context.Context, c counter) {
+	uncount := func(ctx context.Context) error { return s.uncount(ctx, c) }
+	if ctx.Err() == nil {
+		_ = s.settle(ctx, uncount)
+		return
+	}
+	s.work.start(maxSettling, func() { _ = persist(context.WithoutCancel(ctx), uncount) })
+}
+
+// uncount takes a guess out of its count. A lock ends if the guesses that are left do not cause one.
+func (s *Service) uncount(ctx context.Context, c counter) error {
+	if c.device != 0 {
+		return s.client.Session.Update().Where(session.ID(c.device), session.DeviceFailuresGT(0)).AddDeviceFailures(-1).
+			Exec(ctx)
+	}
+	return s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		err := tx.User.Update().
+			Where(user.ID(c.userID), user.FailedLoginAttemptsGT(0), user.GuessFailuresGT(0)).
+			AddFailedLoginAttempts(-1).AddGuessFailures(-1).
+			Exec(ctx)
+		if err != nil {
+			return wrap(err, "give a guess back")
+		}
+		err = tx.User.Update().
+			Where(
+				user.ID(c.userID), user.LockUntilNotNil(), s.unsuspended(),
+				user.FailedLoginAttemptsLT(int32(s.cfg.Lockout.MaxFailures)),
+			).
+			ClearLockUntil().
+			Exec(ctx)
+		return wrap(err, "give a guess back")
+	})
+}
+
+// lockAfter locks the account if the guesses since the last lock are used up.
 func (s *Service) lockAfter(ctx context.Context, userID int) error {
 	n, err := repeat(ctx, s, func(ctx context.Context) (int, error) {
 		return s.client.User.Update().
@@ -69,4 +257,9 @@ func (s *Service) lockAfter(ctx context.Context, userID int) error {
 // locked reports whether guessing has locked an account: no password is examined. It ends nothing else.
 func locked(u *ent.User, now time.Time) bool {
 	return u.LockUntil != nil && u.LockUntil.After(now)
+}
+
+// forgive starts the counts of strangers again.
+func forgive(up *ent.UserUpdate) {
+	up.SetFailedLoginAttempts(0).ClearLockUntil().SetGuessFailures(0)
 }

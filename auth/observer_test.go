@@ -57,11 +57,11 @@ var told = map[string]string{
 	"list sessions":                       "",
 	"sign in with a wrong password":       "sign_in_failed",
 	"sign in without an account":          "sign_in_failed",
-	"sign in to a locked account":         "sign_in_failed",
+	"sign in to a suspended account":      "sign_in_failed",
 	"rotate a token that does not exist":  "",
 	"issue a code too soon":               "",
 	"verify a wrong code":                 "code_failed",
-	"lock":                                "lock",
+	"suspend":                             "suspend",
 	"change a role":                       "change_role",
 }
 

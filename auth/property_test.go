@@ -55,6 +55,7 @@ func few(n int, property func(*rapid.T)) func(*rapid.T) {
 const (
 	modelPassword     = "the first password"
 	modelMaxFailures  = 3
+	modelStrangers    = 8
 	modelMaxAttempts  = 2
 	modelBudget       = 3
 	modelMaxSessions  = 3
@@ -91,7 +92,7 @@ type modelUser struct {
 	id                int
 	password          string // empty once there is none
 	verified          bool
-	failures          int
+	failures, guesses int
 	locked, suspended time.Time
 	deleted, mayReact time.Time
 }
@@ -142,7 +143,7 @@ func newModel(t *rapid.T, client *ent.Client) *model {
 		Keys:    auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
 		Hasher:  authtest.NewHasher(),
 		Clock:   m.clock.Now,
-		Lockout: auth.LockoutPolicy{MaxFailures: modelMaxFailures, Duration: modelLockFor},
+		Lockout: auth.LockoutPolicy{MaxFailures: modelMaxFailures, Duration: modelLockFor, Budget: modelStrangers + 2},
 		OTP: auth.OTPPolicy{
 			Length: 12, Lifetime: modelCodeLife, MaxAttempts: modelMaxAttempts,
 			ResendCooldown: modelCooldown, Budget: modelBudget, BudgetWindow: modelBudgetWindow,
@@ -279,6 +280,8 @@ func (m *model) prove(u *modelUser, deleted bool, password string) error {
 	switch {
 	case u.suspended.After(now):
 		return &auth.LockedError{Until: u.suspended}
+	case u.guesses == modelStrangers:
+		return &auth.LockedError{}
 	case u.locked.After(now):
 		return &auth.LockedError{Until: u.locked}
 	case !u.locked.IsZero():
@@ -289,6 +292,7 @@ func (m *model) prove(u *modelUser, deleted bool, password string) error {
 		u.locked = now.Add(modelLockFor)
 		return &auth.LockedError{Until: u.locked}
 	}
+	u.guesses++
 	if password == u.password {
 		return nil
 	}
@@ -298,8 +302,14 @@ func (m *model) prove(u *modelUser, deleted bool, password string) error {
 	return auth.ErrCredentials
 }
 
+// forgive starts the counts of strangers again.
+func (m *model) forgive(u *modelUser) {
+	u.failures, u.guesses, u.locked = 0, 0, time.Time{}
+}
+
 // granted adds what a sign-in gave.
 func (m *model) granted(u *modelUser, g *auth.Grant) {
+	m.forgive(u)
 	m.started(u, g.Session.ID, g.Token)
 	m.issued(u, g.Refresh)
 }
@@ -352,7 +362,6 @@ func (m *model) signIn(t *rapid.T) {
 	g, err := m.svc.SignIn(t.Context(), email, password, auth.Device{})
 	same(t, want, err)
 	if err == nil {
-		u.failures, u.locked = 0, time.Time{}
 		m.granted(u, g)
 	}
 }
@@ -361,7 +370,7 @@ func (m *model) changePassword(t *rapid.T) {
 	u, id := m.someone(t)
 	current, next := m.password(t), m.password(t)
 	want := m.prove(u, false, current)
-	err := m.svc.ChangePassword(t.Context(), id, current, next)
+	err := m.svc.ChangePassword(t.Context(), id, current, next, auth.Device{})
 	same(t, want, err)
 	if err == nil {
 		m.newPassword(u, next)
@@ -369,7 +378,8 @@ func (m *model) changePassword(t *rapid.T) {
 }
 
 func (m *model) newPassword(u *modelUser, password string) {
-	u.password, u.failures = password, 0
+	u.password = password
+	m.forgive(u)
 	m.endAll(u)
 }
 
@@ -537,7 +547,6 @@ func (m *model) resetPassword(t *rapid.T) {
 	if err == nil {
 		c.used, u.verified = true, true
 		m.newPassword(u, next)
-		u.locked = time.Time{}
 	}
 }
 
@@ -709,11 +718,12 @@ func (m *model) reactivate(t *rapid.T) {
 	want := m.prove(u, true, password)
 	if want == nil && u.mayReact.After(m.now()) {
 		want = &auth.NotYetError{RetryAt: u.mayReact}
+		u.failures, u.guesses = u.failures-1, u.guesses-1 // the password was right
 	}
 	g, err := m.svc.Reactivate(t.Context(), email, password, auth.Device{})
 	same(t, want, err)
 	if err == nil {
-		u.deleted, u.failures, u.locked = time.Time{}, 0, time.Time{}
+		u.deleted = time.Time{}
 		m.granted(u, g)
 	}
 }

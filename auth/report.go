@@ -170,21 +170,22 @@ func (r *report) lockout(l LockoutPolicy) {
 		Rule: "lockout.failures", Setting: "Lockout.MaxFailures", Value: fmt.Sprint(l.MaxFailures),
 		Limit:  fmt.Sprintf("≤ %d", maxGuesses),
 		Source: nist + "3.2.2; " + asvs + "6.3.1",
-		Text:   "Guesses in a row that are examined before the account is locked.",
+		Text: "Guesses of strangers in a row before the account is locked, and the failures that a device which signed " +
+			"in before has for itself.",
 	})
 	r.add(false, l.Duration < 30*time.Second || l.Duration > time.Hour, Finding{
 		Rule: "lockout.duration", Setting: "Lockout.Duration", Value: period(l.Duration), Limit: "30s to 1h",
 		Source: nist + "3.2.2; " + authSheet + "Account Lockout",
-		Text:   "Shorter slows no attacker, longer lets anybody keep an owner out. A password reset ends a lock.",
+		Text: "Shorter slows no attacker, longer lets anybody keep new devices out. A code, a link, a provider and a " +
+			"reset go on, and devices that signed in before are not concerned.",
 	})
-	daily := perDay(float64(l.MaxFailures), l.Duration)
-	r.add(false, daily > maxGuesses, Finding{
-		Rule: "lockout.rate", Setting: "Lockout.Duration", Value: fmt.Sprintf("%.0f guesses a day", daily),
+	r.add(l.Budget > maxGuesses, false, Finding{
+		Rule: "lockout.budget", Setting: "Lockout.Budget",
+		Value:  fmt.Sprintf("%d: strangers %d, second step %d", l.Budget, l.strangers(), l.step()),
 		Limit:  fmt.Sprintf("≤ %d in a row", maxGuesses),
 		Source: nist + "3.2.2",
-		Text: "NIST has a password disabled after 100 failures in a row. Here a lock ends by itself and the count " +
-			"starts again, so that nobody can keep an owner out for good: " +
-			"watch for accounts that are locked again and again, and Lock them; a password reset opens them.",
+		Text: "Failures in a row over passwords, codes and the second step. Afterwards no stranger's password is " +
+			"examined, and mails carry links, until somebody gets in by another way.",
 	})
 }
 
@@ -249,6 +250,12 @@ func (r *report) session(s SessionPolicy) {
 		Limit:  "≤ half of Session.Idle",
 		Source: "this package",
 		Text:   "A session in use may end earlier than Session.Idle by this much, never later.",
+	})
+	r.add(false, false, Finding{
+		Rule: "session.remember", Setting: "Session.Remember", Value: period(s.Remember),
+		Source: "OWASP, Slow Down Online Guessing Attacks with Device Cookies",
+		Text: "How long after its session's end a device is told from a stranger. It names no time. Strangers' guesses " +
+			"do not keep a known device out.",
 	})
 	value := "no limit"
 	if s.MaxPerUser > 0 {

@@ -34,7 +34,7 @@ func TestDefaultsFailNoRule(t *testing.T) {
 			warned = append(warned, f.Rule)
 		}
 	}
-	assert.Equal(t, []string{"password.deny", "lockout.rate", "session.idle", "refresh.absolute"}, warned)
+	assert.Equal(t, []string{"password.deny", "session.idle", "refresh.absolute"}, warned)
 }
 
 func TestStricterConfigurationHasNoWarning(t *testing.T) {
@@ -113,8 +113,8 @@ func TestReportJudgesEachSideOfALimit(t *testing.T) {
 		{"lockout.duration", lockout(auth.LockoutPolicy{Duration: 30 * time.Second}), auth.VerdictOK},
 		{"lockout.duration", lockout(auth.LockoutPolicy{Duration: time.Hour}), auth.VerdictOK},
 		{"lockout.duration", lockout(auth.LockoutPolicy{Duration: 61 * time.Minute}), auth.VerdictWarn},
-		{"lockout.rate", lockout(auth.LockoutPolicy{MaxFailures: 100, Duration: days}), auth.VerdictOK},
-		{"lockout.rate", lockout(auth.LockoutPolicy{MaxFailures: 5, Duration: time.Hour}), auth.VerdictWarn},
+		{"lockout.budget", lockout(auth.LockoutPolicy{Budget: 100}), auth.VerdictOK},
+		{"lockout.budget", lockout(auth.LockoutPolicy{Budget: 101}), auth.VerdictFail},
 		{"otp.length", otp(auth.OTPPolicy{Length: 5}), auth.VerdictFail},
 		{"otp.lifetime", otp(auth.OTPPolicy{Lifetime: 10*time.Minute + 1}), auth.VerdictFail},
 		{"otp.attempts", otp(auth.OTPPolicy{MaxAttempts: 101}), auth.VerdictFail},

@@ -23,7 +23,7 @@ var roundTrips = map[string]string{
 	"change a password": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, UPDATE " +
 		"sessions, UPDATE refresh_tokens, COMMIT",
 	"change a password with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, " +
-		"UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, UPDATE users, COMMIT",
+		"UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, COMMIT",
 	"change a role":                       "UPDATE users",
 	"check a session":                     "SELECT sessions users",
 	"check a session that does not exist": "SELECT sessions users",
@@ -45,7 +45,7 @@ var roundTrips = map[string]string{
 		"sessions users, INSERT refresh_tokens, COMMIT",
 	"register": "INSERT users",
 	"reset a password": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, " +
-		"UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, UPDATE users, COMMIT",
+		"UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, COMMIT",
 	"restore": "UPDATE users",
 	"reuse": "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens, SELECT " +
 		"refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, COMMIT",
@@ -63,7 +63,7 @@ var roundTrips = map[string]string{
 		"UPDATE refresh_tokens, UPDATE refresh_tokens, SELECT refresh_tokens users, INSERT refresh_tokens, COMMIT",
 	"sign in": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, " +
 		"INSERT sessions users, INSERT refresh_tokens, COMMIT",
-	"sign in to a suspended account": "SELECT users",
+	"sign in to a suspended account": "SELECT users, UPDATE users, UPDATE users",
 	"sign in with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT " +
 		"users, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"sign in with a code for the first time": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT " +
@@ -71,14 +71,15 @@ var roundTrips = map[string]string{
 		"COMMIT",
 	"start a session":       "START TRANSACTION, SELECT users, INSERT sessions users, COMMIT",
 	"issue a refresh token": "START TRANSACTION, SELECT users, INSERT refresh_tokens, COMMIT",
-	"revoke all": "START TRANSACTION, SELECT users, UPDATE sessions, " +
+	"revoke all": "START TRANSACTION, UPDATE users, UPDATE sessions, " +
 		"UPDATE refresh_tokens, COMMIT",
 	"sign in with a provider again": "START TRANSACTION, SELECT users, UPDATE users, INSERT sessions users, " +
 		"INSERT refresh_tokens, COMMIT",
 	"sign in with a provider for the first time": "START TRANSACTION, SELECT users, SELECT users, INSERT users, " +
 		"UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"sign in with a wrong password": "SELECT users, UPDATE users, UPDATE users",
-	"sign in without an account":    "SELECT users",
+	// The same as a wrong password, with nothing that they match.
+	"sign in without an account": "SELECT users, UPDATE users, UPDATE users",
 	"sign out":                      "UPDATE sessions",
 	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, UPDATE users, " +
 		"UPDATE sessions, UPDATE refresh_tokens, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",

@@ -7,6 +7,7 @@ import (
 
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
 )
 
@@ -45,80 +46,92 @@ func (s *Service) SignIn(ctx context.Context, email, password string, d Device) 
 var errMoved = errors.New("the account changed while its password was verified")
 
 func (s *Service) signIn(ctx context.Context, email, password string, d Device) (*Grant, error) {
-	u, rehashed, err := s.prove(ctx, password, activeByEmail, schematype.NormalizeEmail(email))
+	p, err := s.prove(ctx, password, d, activeByEmail, schematype.NormalizeEmail(email))
 	if err != nil {
 		return nil, err
 	}
-	grant, err := s.grant(ctx, u, d, func(up *ent.UserUpdate) {
+	grant, err := s.grant(ctx, p.user, d, func(up *ent.UserUpdate) {
 		// The password must still be the one that was verified.
-		up.Where(user.Password(*u.Password), s.usable()).SetFailedLoginAttempts(0).ClearLockUntil()
-		if rehashed != "" {
-			up.SetPassword(rehashed)
+		up.Where(user.Password(*p.user.Password), s.usable())
+		if p.rehashed != "" {
+			up.SetPassword(p.rehashed)
 		}
 	})
+	if err != nil {
+		s.giveBack(ctx, p.counter)
+	}
 	switch {
-	case errors.Is(err, ErrCredentials) && rehashed != "":
+	case errors.Is(err, ErrCredentials) && p.rehashed != "":
 		return nil, errMoved
-	case err == nil && rehashed != "":
-		s.observe(ctx, Event{Action: ActionRehash, UserID: u.ID})
+	case err == nil && p.rehashed != "":
+		s.observe(ctx, Event{Action: ActionRehash, UserID: p.user.ID})
 	}
 	return grant, err
 }
 
-// prove verifies the password of the account that a value finds. If the hash was made in another way than new hashes
-// are, it returns a new one.
-func (s *Service) prove(
-	ctx context.Context, password string, by lookup, value any,
-) (u *ent.User, rehashed string, err error) {
-	u, err = repeat(ctx, s, func(ctx context.Context) (*ent.User, error) { return loadUser(ctx, s.client, by, value) })
+// proof is a password that was right.
+type proof struct {
+	user *ent.User
+	// rehashed is a new hash if the stored one was made in another way than new ones are; else empty.
+	rehashed string
+	// counter is where the guess is counted. Whoever makes nothing of the proof gives the guess back.
+	counter counter
+}
+
+// prove verifies the password of the account that a value finds.
+func (s *Service) prove(ctx context.Context, password string, d Device, by lookup, value any) (*proof, error) {
+	u, err := repeat(ctx, s, func(ctx context.Context) (*ent.User, error) { return loadUser(ctx, s.client, by, value) })
 	if err != nil {
-		return nil, "", fmt.Errorf("verify a password: %w", err)
+		return nil, fmt.Errorf("verify a password: %w", err)
 	}
-	refused, failed := ErrCredentials, Event{Action: ActionSignInFailed, Detail: "not examined"}
+	failed := Event{Action: ActionSignInFailed, Detail: "not examined"}
 	var hash *storedHash
+	var guessable *ent.User
 	if u != nil && u.Password != nil {
-		if hash = s.readHash(*u.Password); hash == nil {
-			// No guess is right, so none is counted.
+		if hash = s.readHash(*u.Password); hash != nil {
+			guessable = u
+		} else {
 			failed.UserID, failed.Detail = u.ID, "unknown hash"
-		} else if refused = s.countGuess(ctx, u); refused != nil {
-			hash = nil
 		}
-		if refused != nil && !errors.Is(refused, ErrCredentials) {
-			return nil, "", refused
-		}
+	}
+	guess, err := s.countGuess(ctx, guessable, d)
+	if err != nil {
+		return nil, fmt.Errorf("verify a password: %w", err)
+	}
+	if guess.refused != nil {
+		hash = nil
 	}
 	// A guess that is not examined takes as long as one that is.
 	ok, renew, err := s.verify(password, hash)
+	p := &proof{user: u, counter: guess.counter}
+	if err == nil && renew {
+		p.rehashed, err = s.cfg.Hasher.Hash(normalizePassword(password))
+	}
 	switch {
 	case err != nil:
-		return nil, "", fmt.Errorf("verify a password: %w", err)
-	case hash == nil:
+		if hash != nil {
+			s.giveBack(ctx, guess.counter)
+		}
+		return nil, fmt.Errorf("verify a password: %w", err)
+	case hash == nil: // whatever the decoy says
+	case ok:
+		return p, nil
+	default:
+		guess.refused, failed.UserID, failed.Detail = ErrCredentials, guess.userID, "wrong password"
+	}
+	if guess.device == 0 {
 		// Only now: guesses that were counted before this one have had time to turn out right. If none did, such as
 		// after a crash, the account still needs a lock that ends.
-		var lock *LockedError
-		if errors.As(refused, &lock) && !locked(u, s.now()) {
-			if err := s.lockAfter(ctx, u.ID); err != nil {
-				return nil, "", err
-			}
-		}
-		s.observe(ctx, failed)
-		return nil, "", refused
-	case !ok:
-		if err := s.lockAfter(ctx, u.ID); err != nil {
-			return nil, "", err
-		}
-		s.observe(ctx, Event{Action: ActionSignInFailed, UserID: u.ID, Detail: "wrong password"})
-		return nil, "", ErrCredentials
-	case renew:
-		if rehashed, err = s.cfg.Hasher.Hash(normalizePassword(password)); err != nil {
-			return nil, "", fmt.Errorf("hash a password: %w", err)
+		if err := s.lockAfter(ctx, guess.userID); err != nil {
+			return nil, err
 		}
 	}
-	return u, rehashed, nil
+	s.observe(ctx, failed)
+	return nil, guess.refused
 }
 
 // grant starts a session and a family of refresh tokens for a user who proved who they are. It updates the user's row,
-// which narrow restricts to the state in which the proof holds. A change of the password, a lock or a deletion
+// which narrow restricts to the state in which the proof holds. A change of the password, a suspension or a deletion
 // therefore either comes first, and the grant is refused, or ends what the grant started.
 func (s *Service) grant(ctx context.Context, u *ent.User, d Device, narrow func(*ent.UserUpdate)) (*Grant, error) {
 	var g *Grant
@@ -137,8 +150,15 @@ func (s *Service) grant(ctx context.Context, u *ent.User, d Device, narrow func(
 func (s *Service) grantIn(
 	ctx context.Context, tx *ent.Client, u *ent.User, d Device, narrow func(*ent.UserUpdate),
 ) (*Grant, error) {
+	device, err := s.knownDevice(ctx, tx, u.ID, d.Token)
+	if err != nil {
+		return nil, err
+	}
 	now := s.now()
 	up := tx.User.Update().Where(user.ID(u.ID)).SetLastLoginAt(now)
+	if device == 0 {
+		forgive(up) // the success of a known device says nothing of the others' guesses
+	}
 	narrow(up)
 	switch n, err := up.Save(ctx); {
 	case err != nil:
@@ -155,6 +175,10 @@ func (s *Service) grantIn(
 	if g.Session, g.Token, err = s.startSession(ctx, tx, u.ID, family, d); err != nil {
 		return nil, err
 	}
-	g.Refresh, err = s.startFamily(ctx, tx, u.ID, family)
-	return g, err
+	if g.Refresh, err = s.startFamily(ctx, tx, u.ID, family); err != nil || device == 0 {
+		return g, err
+	}
+	// The new session has the standing of the device from now on.
+	err = tx.Session.Update().Where(session.ID(device)).ClearTrustEpoch().Exec(ctx)
+	return g, wrap(err, "move the standing of a device")
 }

@@ -139,9 +139,6 @@ func (s *Service) replacePassword(ctx context.Context, tx *ent.Client, email, ha
 			SetIsEmailVerified(true).SetProvider(schematype.ProviderLocal).ClearProviderID().
 			Exec(ctx)
 	}
-	if err == nil {
-		err = tx.User.Update().Where(user.ID(u.ID)).ClearLockUntil().Exec(ctx)
-	}
 	if ent.IsNotFound(err) || errors.Is(err, ErrCredentials) {
 		return Ended{}, ErrCode
 	}

@@ -42,7 +42,7 @@ func (k *kit) shut(t *testing.T, svc *auth.Service, g *auth.Grant) {
 	_, err := svc.SignIn(ctx, email, password, phone)
 	require.ErrorAs(t, err, &locked)
 	require.True(t, locked.Until.After(k.clock.Now()))
-	require.ErrorAs(t, svc.ChangePassword(ctx, g.User.ID, password, nextPassword), &locked)
+	require.ErrorAs(t, svc.ChangePassword(ctx, g.User.ID, password, nextPassword, phone), &locked)
 	_, err = svc.SignInWithProvider(ctx, identity("subject of "+email, email), phone)
 	require.ErrorIs(t, err, auth.ErrCredentials)
 	_, _, err = svc.StartSession(ctx, g.User.ID, phone)
@@ -141,7 +141,7 @@ var accountRaces = []scenario{
 	{name: "of 8 changes from one password one succeeds", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		u := k.register(t, svc)
-		errs := atOnce(8, func(int) error { return svc.ChangePassword(t.Context(), u.ID, password, nextPassword) })
+		errs := atOnce(8, func(int) error { return svc.ChangePassword(t.Context(), u.ID, password, nextPassword, phone) })
 		require.Equal(t, 1, winners(t, errs, auth.ErrCredentials))
 	}},
 	{name: "sign-ins while the hash is renewed all succeed", run: func(t *testing.T, k *kit) {
@@ -198,11 +198,11 @@ var accountRules = []scenario{
 			svc := k.service(t)
 			u := k.register(t, svc)
 			for range 10 {
-				require.ErrorIs(t, svc.ChangePassword(t.Context(), u.ID, wrongPassword, nextPassword),
+				require.ErrorIs(t, svc.ChangePassword(t.Context(), u.ID, wrongPassword, nextPassword, phone),
 					auth.ErrCredentials)
 			}
 			var locked *auth.LockedError
-			require.ErrorAs(t, svc.ChangePassword(t.Context(), u.ID, password, nextPassword), &locked)
+			require.ErrorAs(t, svc.ChangePassword(t.Context(), u.ID, password, nextPassword, phone), &locked)
 			_, err := svc.SignIn(t.Context(), u.Email, password, phone)
 			require.ErrorAs(t, err, &locked)
 		}},
@@ -227,7 +227,7 @@ var accountRules = []scenario{
 			_, err = svc.Reactivate(t.Context(), email, password, phone)
 			require.ErrorIs(t, err, auth.ErrCredentials)
 		}
-		require.ErrorIs(t, svc.ChangePassword(t.Context(), g.User.ID, password, nextPassword), auth.ErrCredentials)
+		require.ErrorIs(t, svc.ChangePassword(t.Context(), g.User.ID, password, nextPassword, phone), auth.ErrCredentials)
 	}},
 	{name: "what happens while a password is compared refuses the sign-in", run: func(t *testing.T, k *kit) {
 		other := k.service(t)
@@ -263,7 +263,7 @@ var accountRules = []scenario{
 		var once sync.Once
 		k.client.User.Use(func(next ent.Mutator) ent.Mutator {
 			return hook.UserFunc(func(ctx context.Context, m *ent.UserMutation) (ent.Value, error) {
-				if _, ok := m.AddedFailedLoginAttempts(); ok {
+				if _, ok := m.AddedGuessFailures(); ok {
 					once.Do(func() { k.lock(t, u.ID, k.clock.Now().Add(time.Hour)) })
 				}
 				return next.Mutate(ctx, m)
@@ -318,7 +318,7 @@ var accountRules = []scenario{
 		var called atomic.Bool
 		k.client.User.Use(func(next ent.Mutator) ent.Mutator {
 			return hook.UserFunc(func(ctx context.Context, m *ent.UserMutation) (ent.Value, error) {
-				if m.LockUntilCleared() && called.CompareAndSwap(false, true) {
+				if _, ok := m.AddedGuessFailures(); ok && called.CompareAndSwap(false, true) {
 					for range 10 {
 						assert.ErrorIs(t, guess(), auth.ErrCredentials)
 					}
@@ -358,7 +358,7 @@ var accountRules = []scenario{
 		rotate(t, svc, g.Refresh)
 		at := k.clock.Now().Truncate(time.Microsecond)
 		k.clock.Advance(time.Hour)
-		require.NoError(t, svc.ChangePassword(t.Context(), g.User.ID, password, nextPassword))
+		require.NoError(t, svc.ChangePassword(t.Context(), g.User.ID, password, nextPassword, phone))
 		row, err := k.client.RefreshToken.Query().
 			Where(refreshtoken.UserID(g.User.ID), refreshtoken.ReplacedByTokenHashNotNil()).Only(t.Context())
 		require.NoError(t, err)
@@ -374,7 +374,7 @@ var accountRules = []scenario{
 			g := k.signIn(t, other)
 			prepared := end(t, g)
 			arm(func() { assert.NoError(t, prepared(), name) })
-			err := svc.ChangePassword(t.Context(), g.User.ID, password, "a third password of this test")
+			err := svc.ChangePassword(t.Context(), g.User.ID, password, "a third password of this test", phone)
 			require.ErrorIs(t, err, auth.ErrCredentials, name)
 		}
 	}},
@@ -570,7 +570,7 @@ var accountRules = []scenario{
 		require.NoError(t, verifyEmail(t, svc, issue(t, svc, email, schematype.OTPEmailVerification)))
 		_, err = svc.SignInWithProvider(ctx, identity("subject", email), phone)
 		require.NoError(t, err)
-		require.NotNil(t, k.user(t, g.User.ID).LockUntil)
+		k.lock(t, g.User.ID, k.clock.Now().Add(time.Minute))
 		_, err = signInWithCode(t, svc, issue(t, svc, email, schematype.OTPSignIn))
 		require.NoError(t, err)
 	}},

@@ -88,7 +88,7 @@ type scenario struct {
 
 func races() []scenario {
 	var all []scenario
-	for _, list := range [][]scenario{codeRaces, refreshRaces, accountRaces, sessionRaces, providerRaces} {
+	for _, list := range [][]scenario{codeRaces, refreshRaces, accountRaces, deviceRaces, sessionRaces, providerRaces} {
 		for _, sc := range list {
 			sc.race = true
 			all = append(all, sc)
@@ -99,8 +99,8 @@ func races() []scenario {
 
 func rules() []scenario {
 	var all []scenario
-	for _, list := range [][]scenario{codeRules, refreshRules, accountRules, sessionRules, providerRules, purgeRules,
-		grantRules, clockRules, addressRules, passwordRules} {
+	for _, list := range [][]scenario{codeRules, refreshRules, accountRules, deviceRules, sessionRules, providerRules,
+		purgeRules, grantRules, clockRules, addressRules, passwordRules} {
 		all = append(all, list...)
 	}
 	return all

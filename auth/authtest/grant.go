@@ -93,7 +93,7 @@ var grantRules = []scenario{
 			_, _, err := svc.Register(ctx, "Person", k.email(), typed)
 			for what, err := range map[string]error{
 				"Register":               err,
-				"ChangePassword":         svc.ChangePassword(ctx, u.ID, password, typed),
+				"ChangePassword":         svc.ChangePassword(ctx, u.ID, password, typed, phone),
 				"ResetPassword":          resetTo(t, svc, reset, typed),
 				"ChangePasswordWithCode": changeTo(t, svc, change, typed),
 			} {
@@ -104,7 +104,7 @@ var grantRules = []scenario{
 		}
 		assert.Zero(t, k.newestCode(t, u.Email, schematype.OTPPasswordReset).Attempts)
 		var short *auth.PasswordError
-		require.ErrorAs(t, svc.ChangePassword(ctx, u.ID, password, "short"), &short)
+		require.ErrorAs(t, svc.ChangePassword(ctx, u.ID, password, "short", phone), &short)
 		assert.False(t, short.Denied)
 		signIn(t, svc, u.Email)
 		require.NoError(t, resetTo(t, svc, reset, nextPassword))

@@ -198,7 +198,7 @@ func endings(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.Grant)
 			return func() error { return svc.Delete(t.Context(), g.User.ID) }
 		},
 		"ChangePassword": func(t *testing.T, g *auth.Grant) func() error {
-			return func() error { return svc.ChangePassword(t.Context(), g.User.ID, password, nextPassword) }
+			return func() error { return svc.ChangePassword(t.Context(), g.User.ID, password, nextPassword, phone) }
 		},
 		"ResetPassword": func(t *testing.T, g *auth.Grant) func() error {
 			issued := issue(t, svc, g.User.Email, schematype.OTPPasswordReset)

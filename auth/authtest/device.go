@@ -1,0 +1,240 @@
+package authtest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/auth"
+)
+
+// from is a device that holds a token.
+func from(token auth.Token) auth.Device {
+	d := phone
+	d.Token = token
+	return d
+}
+
+// guess makes n guesses at a password from a device and returns the error of the last one.
+func guess(t *testing.T, svc *auth.Service, email string, d auth.Device, n int) (last error) {
+	t.Helper()
+	for range n {
+		_, last = svc.SignIn(t.Context(), email, wrongPassword, d)
+		require.ErrorIs(t, last, auth.ErrCredentials)
+	}
+	return last
+}
+
+// known reports whether a device is told from a stranger: no lock concerns it. It costs the device a failure.
+func (k *kit) known(t *testing.T, svc *auth.Service, u *auth.User, token auth.Token) bool {
+	t.Helper()
+	k.lock(t, u.ID, k.clock.Now().Add(time.Minute))
+	var locked *auth.LockedError
+	return !errors.As(guess(t, svc, u.Email, from(token), 1), &locked)
+}
+
+var deviceRaces = []scenario{
+	{name: "64 guesses of a known device examine no more passwords than allowed", run: func(t *testing.T, k *kit) {
+		h := NewHasher()
+		svc := k.service(t, func(c *auth.Config) { c.Hasher = h })
+		g := k.signIn(t, svc)
+		other := signIn(t, svc, g.User.Email)
+		hash := *k.user(t, g.User.ID).Password
+		before := h.Examined(hash)
+		errs := atOnce(64, func(int) error {
+			_, err := svc.SignIn(t.Context(), g.User.Email, wrongPassword, from(g.Token))
+			return err
+		})
+		require.Zero(t, winners(t, errs, auth.ErrCredentials))
+		require.Equal(t, 10+10, h.Examined(hash)-before, "it is a stranger after the first ten")
+		require.False(t, k.known(t, svc, g.User, g.Token))
+		_, err := svc.SignIn(t.Context(), g.User.Email, password, from(other.Token))
+		require.NoError(t, err)
+	}},
+	{name: "64 guesses at once at the end of the budget examine what is left of it", run: func(t *testing.T, k *kit) {
+		h := NewHasher()
+		svc := k.service(t, func(c *auth.Config) { c.Hasher = h })
+		u := k.register(t, svc)
+		hash := *k.user(t, u.ID).Password
+		require.NoError(t, k.client.User.UpdateOneID(u.ID).SetGuessFailures(75).Exec(t.Context()))
+		errs := atOnce(64, func(int) error {
+			_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
+			return err
+		})
+		require.Zero(t, winners(t, errs, auth.ErrCredentials))
+		require.Equal(t, 5, h.Examined(hash))
+		require.EqualValues(t, 80, k.user(t, u.ID).GuessFailures)
+	}},
+	{name: "a known device gets in while strangers guess", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		token := g.Token
+		errs := atOnce(24, func(i int) error {
+			if i == 0 {
+				_, err := svc.SignIn(t.Context(), g.User.Email, password, from(token))
+				return err
+			}
+			_, err := svc.SignIn(t.Context(), g.User.Email, wrongPassword, phone)
+			return err
+		})
+		require.NoError(t, errs[0])
+		require.Equal(t, 1, winners(t, errs, auth.ErrCredentials))
+		require.EqualValues(t, 10, k.user(t, g.User.ID).GuessFailures)
+	}},
+}
+
+var deviceRules = []scenario{
+	{name: "the budget of strangers is spent for good until somebody gets in", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx, g := t.Context(), k.signIn(t, svc)
+		email := g.User.Email
+		for range 8 {
+			guess(t, svc, email, phone, 10)
+			k.clock.Advance(15 * time.Minute)
+		}
+		require.NoError(t, svc.Unsuspend(ctx, g.User.ID))
+		for range 2 {
+			var spent *auth.LockedError
+			_, err := svc.SignIn(ctx, email, password, phone)
+			require.ErrorAs(t, err, &spent)
+			require.Zero(t, spent.Until)
+			require.ErrorAs(t, svc.ChangePassword(ctx, g.User.ID, password, nextPassword, phone), &spent)
+			k.clock.Advance(24 * time.Hour)
+		}
+		here, err := svc.SignIn(ctx, email, password, from(g.Token))
+		require.NoError(t, err)
+		var spent *auth.LockedError
+		require.ErrorAs(t, guess(t, svc, email, phone, 1), &spent)
+
+		require.NoError(t, endings(k, svc)["ResetPassword"](t, here)())
+		_, err = svc.SignIn(ctx, email, nextPassword, phone)
+		require.NoError(t, err)
+	}},
+	{name: "the success of a known device says nothing of strangers' guesses", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		guess(t, svc, g.User.Email, phone, 9)
+		_, err := svc.SignIn(t.Context(), g.User.Email, password, from(g.Token))
+		require.NoError(t, err)
+		row := k.user(t, g.User.ID)
+		assert.EqualValues(t, 9, row.FailedLoginAttempts)
+		assert.EqualValues(t, 9, row.GuessFailures)
+		signIn(t, svc, g.User.Email)
+		row = k.user(t, g.User.ID)
+		assert.Zero(t, row.FailedLoginAttempts)
+		assert.Zero(t, row.GuessFailures)
+	}},
+	{name: "a guess is counted for its own account", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		bystander, g := k.signIn(t, svc), k.signIn(t, svc)
+		guess(t, svc, g.User.Email, phone, 3)
+		guess(t, svc, k.email(), phone, 3)
+		guess(t, svc, g.User.Email, from(g.Token), 2)
+		assert.Zero(t, k.user(t, bystander.User.ID).GuessFailures)
+		assert.EqualValues(t, 3, k.user(t, g.User.ID).GuessFailures)
+	}},
+	{name: "the guesses of one known device are not those of another", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		other := signIn(t, svc, g.User.Email)
+		guess(t, svc, g.User.Email, from(g.Token), 10)
+		require.False(t, k.known(t, svc, g.User, g.Token))
+		require.True(t, k.known(t, svc, g.User, other.Token))
+		row, err := k.client.Session.Get(t.Context(), other.Session.ID)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, row.DeviceFailures)
+	}},
+	{name: "a device is known by its session or its refresh token, live or ended", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		next := rotate(t, svc, g.Refresh)
+		for _, token := range []auth.Token{g.Token, g.Refresh, next} {
+			require.True(t, k.known(t, svc, g.User, token))
+		}
+		require.NoError(t, svc.SignOut(t.Context(), g.Token))
+		require.True(t, k.known(t, svc, g.User, g.Token))
+		require.False(t, k.known(t, svc, g.User, auth.ParseToken("no such token")))
+		require.False(t, k.known(t, svc, g.User, auth.Token{}))
+	}},
+	{name: "a device is known to its own account alone", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g, stranger := k.signIn(t, svc), k.signIn(t, svc)
+		require.False(t, k.known(t, svc, g.User, stranger.Token))
+		require.False(t, k.known(t, svc, g.User, stranger.Refresh))
+	}},
+	{name: "a device is known for as long as it is remembered", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Session.Remember = 24 * time.Hour })
+		g := k.signIn(t, svc)
+		k.clock.Set(g.Session.ExpiresAt.Add(24*time.Hour - time.Microsecond))
+		require.True(t, k.known(t, svc, g.User, g.Token))
+		k.clock.Advance(time.Microsecond)
+		require.False(t, k.known(t, svc, g.User, g.Token))
+	}},
+	{name: "a device of a replica a year ahead is a stranger", run: func(t *testing.T, k *kit) {
+		svc, ahead := k.service(t), k.replicaAhead(t, year)
+		u := k.register(t, svc)
+		require.False(t, k.known(t, svc, u, signIn(t, ahead, u.Email).Token))
+	}},
+	{name: "a device that another program signed in is a stranger", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		require.NoError(t, k.client.Session.UpdateOneID(g.Session.ID).ClearTrustEpoch().Exec(t.Context()))
+		require.False(t, k.known(t, svc, g.User, g.Token))
+	}},
+	{name: "a sign-in moves the standing of its device", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		guess(t, svc, g.User.Email, from(g.Token), 9)
+		next, err := svc.SignIn(t.Context(), g.User.Email, password, from(g.Token))
+		require.NoError(t, err)
+		require.False(t, k.known(t, svc, g.User, g.Token))
+		guess(t, svc, g.User.Email, from(next.Token), 9)
+		require.True(t, k.known(t, svc, g.User, next.Token), "its count starts again")
+	}},
+	{name: "a reset and RevokeAll end the standing of every device", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		for name, end := range endings(k, svc) {
+			if name == "RevokeRefresh" || name == "Suspend" || name == "Delete" {
+				continue
+			}
+			g, bystander := k.signIn(t, svc), k.signIn(t, svc)
+			other := signIn(t, svc, g.User.Email)
+			require.NoError(t, end(t, g)(), name)
+			require.False(t, k.known(t, svc, g.User, g.Token), name)
+			require.False(t, k.known(t, svc, g.User, other.Token), name)
+			require.True(t, k.known(t, svc, bystander.User, bystander.Token), name)
+		}
+	}},
+	{name: "a deletion ends the standing of every device", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		require.NoError(t, svc.Delete(t.Context(), g.User.ID))
+		require.NoError(t, svc.Restore(t.Context(), g.User.ID))
+		require.False(t, k.known(t, svc, g.User, g.Token))
+	}},
+	{name: "a change of the password leaves its device known, and no other", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		other := signIn(t, svc, g.User.Email)
+		guess(t, svc, g.User.Email, from(g.Token), 9)
+		k.lock(t, g.User.ID, k.clock.Now().Add(time.Minute))
+		ctx := t.Context()
+		require.NoError(t, svc.ChangePassword(ctx, g.User.ID, password, nextPassword, from(g.Token)))
+		require.True(t, k.known(t, svc, g.User, g.Token))
+		require.False(t, k.known(t, svc, g.User, other.Token))
+	}},
+	{name: "a right password that may not reactivate yet is no failure", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Account.ReactivateAfter = time.Hour })
+		u := k.register(t, svc)
+		require.NoError(t, svc.Delete(t.Context(), u.ID))
+		for range 11 {
+			var early *auth.NotYetError
+			_, err := svc.Reactivate(t.Context(), u.Email, password, phone)
+			require.ErrorAs(t, err, &early)
+		}
+		assert.Zero(t, k.user(t, u.ID).GuessFailures)
+	}},
+}
