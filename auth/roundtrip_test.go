@@ -80,7 +80,7 @@ var roundTrips = map[string]string{
 	"sign in with a wrong password": "SELECT users, UPDATE users, UPDATE users",
 	// The same as a wrong password, with nothing that they match.
 	"sign in without an account": "SELECT users, UPDATE users, UPDATE users",
-	"sign out":                      "UPDATE sessions",
+	"sign out":                   "UPDATE sessions",
 	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, UPDATE users, " +
 		"UPDATE sessions, UPDATE refresh_tokens, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"verify a code":       "SELECT otps, UPDATE otps",
