@@ -21,15 +21,21 @@ import (
 func olderFile(t *testing.T) (url string, dir directory.Dir) {
 	t.Helper()
 	url = mysqltest.SQLite(t)
+	return url, applyBefore(t, url, "_check_values.sql")
+}
+
+// applyBefore applies the embedded migrations before the one whose name ends so, and returns the directory of all.
+func applyBefore(t *testing.T, url, end string) (dir directory.Dir) {
+	t.Helper()
 	all := dirtest.Embedded(t, mysqltest.Dialect(url))
 	before := maps.Clone(all)
 	names := all.Names()
-	checks := func(name string) bool { return strings.HasSuffix(name, "_check_values.sql") }
-	for _, name := range names[slices.IndexFunc(names, checks):] {
+	is := func(name string) bool { return strings.HasSuffix(name, end) }
+	for _, name := range names[slices.IndexFunc(names, is):] {
 		delete(before, name)
 	}
 	dirtest.Apply(t, url, dirtest.New(t, before))
-	return url, dirtest.New(t, all)
+	return dirtest.New(t, all)
 }
 
 const (
