@@ -471,39 +471,6 @@ var (
 	_ = []any{(*ent.UserCreate)(nil), (*ent.OTPCreate)(nil), (*ent.SessionCreate)(nil), (*ent.RefreshTokenCreate)(nil)}
 )
 
-// A program written for the seed's schema, in any language, finds its columns and values here.
-func TestAWriterOfTheSeedsColumnsGoesOnWorking(t *testing.T) {
-	mysqltest.Each(t, func(t *testing.T, url string) {
-		createTables(t, url)
-		db := mysqltest.DB(t, url)
-		exec(t, db, `INSERT INTO users (id, name, email, password, role, provider, provider_id, avatar,
-				is_email_verified, last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at,
-				re_activate_available_at, created_at, updated_at)
-			VALUES (1, 'Ada', 'ada@example.com', 'hash', 'admin', 'github', '42',
-				'{"public_id":"p","url":"https://example.com/a.png","size":7}', TRUE, '2030-01-01 00:00:00', 2, NULL,
-				FALSE, NULL, NULL, '2030-01-01 00:00:00', '2030-01-01 00:00:00')`)
-		exec(t, db, `INSERT INTO otps (id, email, otp_hash_code, next_resend_allowed_at, type, expires_at, is_used,
-				used_at, attempts, max_attempts, created_at, updated_at)
-			VALUES (1, 'ada@example.com', 'hash', '2030-01-01 00:00:00', 'password-change', '2030-01-01 00:00:00',
-				FALSE, NULL, 1, 5, '2030-01-01 00:00:00', '2030-01-01 00:00:00')`)
-		exec(t, db, `INSERT INTO sessions (id, user_id, token_hash, ip, user_agent, is_active, last_used_at,
-				expires_at, created_at, updated_at)
-			VALUES (1, 1, 'hash', '::1', 'curl', TRUE, '2030-01-01 00:00:00',
-				'2030-01-01 00:00:00', '2030-01-01 00:00:00', '2030-01-01 00:00:00')`)
-		exec(t, db, `INSERT INTO refresh_tokens (id, user_id, token_hash, expires_at, is_revoked, revoked_at,
-				replaced_by_token_hash, created_at, updated_at)
-			VALUES (1, 1, 'hash', '2030-01-01 00:00:00', TRUE, '2030-01-01 00:00:00',
-				'next', '2030-01-01 00:00:00', '2030-01-01 00:00:00')`)
-
-		u := connect(t, url).User.Query().WithSessions().WithRefreshTokens().OnlyX(t.Context())
-		assert.Equal(t, schematype.RoleAdmin, u.Role)
-		assert.Equal(t, &schematype.Avatar{PublicID: "p", URL: "https://example.com/a.png", Size: 7}, u.Avatar)
-		assert.Equal(t, "2030-01-01 00:00:00 +0000 UTC", u.LastLoginAt.String())
-		assert.Equal(t, "::1", *u.Edges.Sessions[0].IP)
-		assert.True(t, u.Edges.RefreshTokens[0].IsRevoked)
-	})
-}
-
 func TestTheParityPageListsTheWholeContract(t *testing.T) {
 	for _, table := range contract {
 		_, section, ok := strings.Cut(parityPage(t), "\n## `"+table.name+"`\n")

@@ -40,19 +40,19 @@ type OTP struct {
 	Attempts int32 `json:"attempts,omitempty"`
 	// MaxAttempts holds the value of the "max_attempts" field.
 	MaxAttempts int32 `json:"max_attempts,omitempty"`
-	// Hash of the ticket of the request, without which the code is worth nothing.
+	// Hash of the ticket that whoever asked for the code got: the code counts only together with it.
 	TicketHash *string `json:"-"`
-	// Hash of where the request came from, by which mails are limited; null where it is not known.
+	// Hash of where the request came from, by which mails are limited; null if that is not known.
 	OriginHash *string `json:"origin_hash,omitempty"`
-	// A device that had signed in to the account asked for it.
+	// A device that had signed in to the account before asked for it.
 	IsKnownDevice bool `json:"is_known_device,omitempty"`
-	// It is 256 random bits for a link, which is no guess, in the place of digits.
+	// The code is 256 random bits for a link, which nobody guesses, instead of digits.
 	IsLink bool `json:"is_link,omitempty"`
-	// The account whose own device, registration or first step asked for it; null for anybody else. It is no foreign key.
+	// The account that asked for it, as a live session, the ticket of its registration or a first step shows; null for anybody else. It is no foreign key.
 	RequestedBy *int `json:"requested_by,omitempty"`
-	// What was proved before, which the code completes; null for a code that stands alone.
+	// What was proved before and waits for this code or another second step; null for a code that stands alone.
 	FirstStep *schematype.OTPFirstStep `json:"first_step,omitempty"`
-	// The account's trust_epoch when first_step was proved.
+	// The account's trust_epoch when first_step was proved: if it has gone up since, the step is void.
 	TrustEpoch   *int32 `json:"trust_epoch,omitempty"`
 	selectValues sql.SelectValues
 }

@@ -34,11 +34,11 @@ type RefreshToken struct {
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 	// ReplacedByTokenHash holds the value of the "replaced_by_token_hash" field.
 	ReplacedByTokenHash *string `json:"-"`
-	// How often the token was presented again in the grace interval after its rotation.
+	// How often the token was presented again in the grace interval after its rotation. The version before counts here.
 	GraceUses int32 `json:"grace_uses,omitempty"`
-	// The device: what one sign-in gave has one value, and ends together; null for what has none.
+	// The device: the session and the refresh tokens of one sign-in have one value, and end together; null if it is not known.
 	Family *string `json:"family,omitempty"`
-	// With the token and a key, what its successor is derived from; erased after the grace.
+	// What this token was derived from, together with the token before it and a key; erased after the grace.
 	SuccessorSalt *string `json:"-"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the RefreshTokenQuery when eager-loading is set.

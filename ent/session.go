@@ -36,11 +36,11 @@ type Session struct {
 	LastUsedAt time.Time `json:"last_used_at,omitempty"`
 	// ExpiresAt holds the value of the "expires_at" field.
 	ExpiresAt time.Time `json:"expires_at,omitempty"`
-	// The device: what one sign-in gave has one value, and ends together; null for what has none.
+	// The device: the session and the refresh tokens of one sign-in have one value, and end together; null if it is not known.
 	Family *string `json:"family,omitempty"`
-	// The user's trust_epoch when the session began, which makes the device a known one; null for none.
+	// The user's trust_epoch when the session began: while it is still that, the device is a known one; null for a stranger.
 	TrustEpoch *int32 `json:"trust_epoch,omitempty"`
-	// Failures in a row of this device, which strangers cannot use up.
+	// Failures in a row of this device. Those of strangers are not among them.
 	DeviceFailures int32 `json:"device_failures,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the SessionQuery when eager-loading is set.

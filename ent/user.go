@@ -51,13 +51,13 @@ type User struct {
 	DeletedAt *time.Time `json:"deleted_at,omitempty"`
 	// ReActivateAvailableAt holds the value of the "re_activate_available_at" field.
 	ReActivateAvailableAt *time.Time `json:"re_activate_available_at,omitempty"`
-	// No sign-in, session or refresh token until then, by an operator's word; in the year 9999 for a suspension without end, null for none.
+	// Until then an operator allows no sign-in, session or refresh token. The end of the year 9999 stands for no end; null for no suspension.
 	SuspendedUntil *time.Time `json:"suspended_until,omitempty"`
-	// Failures in a row of strangers, who hold nothing of the account: at the password, and what mailed codes allow.
+	// Failures in a row of strangers, who are no known devices: wrong passwords, and the attempts that each mailed code allows.
 	GuessFailures int32 `json:"guess_failures,omitempty"`
 	// Failures in a row at the second step.
 	StepFailures int32 `json:"step_failures,omitempty"`
-	// Goes up where devices lose their standing; those of an earlier epoch are strangers.
+	// Goes up when all devices lose their standing: those of an earlier epoch are strangers.
 	TrustEpoch int32 `json:"trust_epoch,omitempty"`
 	// A mailed code set the password, so mail is no second step to it.
 	ResetByMail bool `json:"reset_by_mail,omitempty"`

@@ -25,7 +25,8 @@ var printableASCII = regexp.MustCompile(`^[!-~]+$`)
 // long before families end.
 func familyField() ent.Field {
 	return field.String("family").
-		Comment("The device: what one sign-in gave has one value, and ends together; null for what has none.").
+		Comment("The device: the session and the refresh tokens of one sign-in have one value, and end together; " +
+			"null if it is not known.").
 		MaxLen(32).
 		Match(printableASCII).
 		Optional().

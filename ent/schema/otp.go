@@ -54,7 +54,7 @@ func (OTP) Fields() []ent.Field {
 			NonNegative().
 			Default(5),
 		field.String("ticket_hash").
-			Comment("Hash of the ticket of the request, without which the code is worth nothing.").
+			Comment("Hash of the ticket that whoever asked for the code got: the code counts only together with it.").
 			MaxLen(64).
 			Match(printableASCII).
 			Optional().
@@ -62,30 +62,31 @@ func (OTP) Fields() []ent.Field {
 			Sensitive().
 			Annotations(hashColumn),
 		field.String("origin_hash").
-			Comment("Hash of where the request came from, by which mails are limited; null where it is not known.").
+			Comment("Hash of where the request came from, by which mails are limited; null if that is not known.").
 			MaxLen(64).
 			Match(printableASCII).
 			Optional().
 			Nillable().
 			Annotations(hashColumn),
 		field.Bool("is_known_device").
-			Comment("A device that had signed in to the account asked for it.").
+			Comment("A device that had signed in to the account before asked for it.").
 			Default(false),
 		field.Bool("is_link").
-			Comment("It is 256 random bits for a link, which is no guess, in the place of digits.").
+			Comment("The code is 256 random bits for a link, which nobody guesses, instead of digits.").
 			Default(false),
 		field.Int("requested_by").
-			Comment("The account whose own device, registration or first step asked for it; null for anybody else. It " +
-				"is no foreign key.").
+			Comment("The account that asked for it, as a live session, the ticket of its registration or a first " +
+				"step shows; null for anybody else. It is no foreign key.").
 			Optional().
 			Nillable(),
 		field.Enum("first_step").
-			Comment("What was proved before, which the code completes; null for a code that stands alone.").
+			Comment("What was proved before and waits for this code or another second step; null for a code that " +
+				"stands alone.").
 			GoType(schematype.OTPFirstStep("")).
 			Optional().
 			Nillable(),
 		field.Int32("trust_epoch").
-			Comment("The account's trust_epoch when first_step was proved.").
+			Comment("The account's trust_epoch when first_step was proved: if it has gone up since, the step is void.").
 			NonNegative().
 			Optional().
 			Nillable(),

@@ -47,12 +47,14 @@ func (RefreshToken) Fields() []ent.Field {
 			Sensitive().
 			Annotations(hashColumn),
 		field.Int32("grace_uses").
-			Comment("How often the token was presented again in the grace interval after its rotation.").
+			Comment("How often the token was presented again in the grace interval after its rotation. The version " +
+				"before counts here.").
 			NonNegative().
 			Default(0),
 		familyField(),
 		field.String("successor_salt").
-			Comment("With the token and a key, what its successor is derived from; erased after the grace.").
+			Comment("What this token was derived from, together with the token before it and a key; erased " +
+				"after the grace.").
 			MaxLen(64).
 			Match(printableASCII).
 			Optional().

@@ -56,12 +56,13 @@ func (Session) Fields() []ent.Field {
 			SchemaType(timestampType),
 		familyField(),
 		field.Int32("trust_epoch").
-			Comment("The user's trust_epoch when the session began, which makes the device a known one; null for none.").
+			Comment("The user's trust_epoch when the session began: while it is still that, the device is a known " +
+				"one; null for a stranger.").
 			NonNegative().
 			Optional().
 			Nillable(),
 		field.Int32("device_failures").
-			Comment("Failures in a row of this device, which strangers cannot use up.").
+			Comment("Failures in a row of this device. Those of strangers are not among them.").
 			NonNegative().
 			Default(0),
 	})

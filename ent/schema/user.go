@@ -81,14 +81,14 @@ func (User) Fields() []ent.Field {
 			Optional().
 			Nillable(),
 		field.Time("suspended_until").
-			Comment("No sign-in, session or refresh token until then, by an operator's word; in the year 9999 for a " +
-				"suspension without end, null for none.").
+			Comment("Until then an operator allows no sign-in, session or refresh token. The end of the year 9999 " +
+				"stands for no end; null for no suspension.").
 			SchemaType(datetimeType).
 			Optional().
 			Nillable(),
 		field.Int32("guess_failures").
-			Comment("Failures in a row of strangers, who hold nothing of the account: at the password, and what " +
-				"mailed codes allow.").
+			Comment("Failures in a row of strangers, who are no known devices: wrong passwords, and the attempts " +
+				"that each mailed code allows.").
 			NonNegative().
 			Default(0),
 		field.Int32("step_failures").
@@ -96,7 +96,7 @@ func (User) Fields() []ent.Field {
 			NonNegative().
 			Default(0),
 		field.Int32("trust_epoch").
-			Comment("Goes up where devices lose their standing; those of an earlier epoch are strangers.").
+			Comment("Goes up when all devices lose their standing: those of an earlier epoch are strangers.").
 			NonNegative().
 			Default(0),
 		field.Bool("reset_by_mail").
