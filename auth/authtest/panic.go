@@ -30,7 +30,7 @@ var hooked = map[string]func(next ent.Mutator) ent.Mutator{
 			panic(panicking)
 		})
 	},
-	"before the commit": onCommit(func(context.Context, *ent.Tx, ent.Committer) error { panic(panicking) }),
+	"before the commit":          onCommit(func(context.Context, *ent.Tx, ent.Committer) error { panic(panicking) }),
 	"in the place of the commit": onCommit(func(context.Context, *ent.Tx, ent.Committer) error { return errRefused }),
 	"after the commit": onCommit(func(ctx context.Context, tx *ent.Tx, next ent.Committer) error {
 		_ = next.Commit(ctx, tx)
