@@ -153,8 +153,9 @@ func applyIn(t *testing.T, url, zone string) {
 
 // Rows of the four tables with every column that they had before the migration; the third of each is gone.
 var rowsBefore = []string{
-	`INSERT INTO users (id, name, email, password, role, provider, provider_id, avatar, is_email_verified, last_login_at,
-		failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at, created_at, updated_at) VALUES
+	`INSERT INTO users (id, name, email, password, role, provider, provider_id, avatar, is_email_verified,
+		last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at, created_at,
+		updated_at) VALUES
 		(1, 'Ada ☃', 'ada@example.com', 'hash', 'admin', 'github', '42', '{"url":"https://example.com/a.png"}', TRUE,
 			'2030-01-01 00:00:00', 2, '2030-01-02 00:00:00', TRUE, '2026-01-03 00:00:00', '2026-01-04 00:00:00',
 			'2026-01-05 00:00:00', '2026-01-06 00:00:00'),
