@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type Config struct {
 	Keys Keys
 
 	Password PasswordPolicy
+	Hashing  HashingPolicy
 	Lockout  LockoutPolicy
 	OTP      OTPPolicy
 	Session  SessionPolicy
@@ -53,6 +55,20 @@ type PasswordPolicy struct {
 	// SP 800-63B-4, 3.1.1.2). It gets the password in Unicode's form C and must be safe for concurrent use. The default
 	// nil denies none, which the report warns of.
 	Deny func(password string) bool
+}
+
+// HashingPolicy bounds the hashing of passwords, which takes more time and memory than all else that a call does. Each
+// service has bounds of its own: make one service in a process.
+type HashingPolicy struct {
+	// Parallel is how many passwords are hashed at once; default [runtime.GOMAXPROCS], because each keeps a processor
+	// busy.
+	Parallel int
+	// Memory is how many MiB they take together; default 512. What the garbage collector has not freed yet comes on top,
+	// about as much again. A hash of another system that would take more by itself is not read.
+	Memory int
+	// Queue is how many more calls wait for their turn, or until their context ends; default 64 for each of Parallel,
+	// which takes some seconds. Beyond it the error is a [*BusyError], at once (OWASP ASVS 5.0.0, 15.2.2).
+	Queue int
 }
 
 // LockoutPolicy bounds online guessing of a password.
@@ -138,6 +154,7 @@ const day = 24 * time.Hour
 var defaults = Config{
 	Password: PasswordPolicy{MinLength: 15, MaxLength: 128},
 	Lockout:  LockoutPolicy{MaxFailures: 10, Duration: 15 * time.Minute, Budget: maxGuesses},
+	Hashing:  HashingPolicy{Memory: 512},
 	OTP: OTPPolicy{
 		Length: 6, Lifetime: 10 * time.Minute, MaxAttempts: 5,
 		ResendCooldown: time.Minute, Budget: 5, BudgetWindow: time.Hour,
@@ -151,39 +168,21 @@ var defaults = Config{
 	Random:   rand.Reader,
 }
 
-// lastTimestamp is the last second that a TIMESTAMP holds on every server (MySQL manual, 13.2.2).
-var lastTimestamp = time.Unix(math.MaxInt32, 0).UTC()
-
 // LongestLifetime is how far ahead of the clock a service with this configuration
 // writes times, with the defaults applied. The columns have to hold such times.
 func (c Config) LongestLifetime() time.Duration {
 	c.setDefaults()
-	longest := time.Duration(0)
-	for _, l := range c.lifetimes() {
-		longest = max(longest, l.value)
-	}
-	return longest
-}
-
-// lifetime is a duration of the configuration.
-type lifetime struct {
-	field string
-	value time.Duration
-}
-
-// lifetimes are those that end at a time which is written.
-func (c *Config) lifetimes() []lifetime {
-	return []lifetime{
-		{"Lockout.Duration", c.Lockout.Duration}, {"OTP.Lifetime", c.OTP.Lifetime},
-		{"OTP.ResendCooldown", c.OTP.ResendCooldown}, {"Session.Absolute", c.Session.Absolute},
-		{"Refresh.Absolute", c.Refresh.Absolute}, {"Account.ReactivateAfter", c.Account.ReactivateAfter},
-	}
+	return max(c.OTP.Lifetime, c.OTP.ResendCooldown, c.Session.Absolute, c.Refresh.Absolute,
+		c.Lockout.Duration, c.Account.ReactivateAfter)
 }
 
 // setDefaults fills the zero fields that have a default.
 func (c *Config) setDefaults() {
 	c.Password.MinLength = cmp.Or(c.Password.MinLength, defaults.Password.MinLength)
 	c.Password.MaxLength = cmp.Or(c.Password.MaxLength, defaults.Password.MaxLength)
+	c.Hashing.Parallel = cmp.Or(c.Hashing.Parallel, runtime.GOMAXPROCS(0))
+	c.Hashing.Memory = cmp.Or(c.Hashing.Memory, defaults.Hashing.Memory)
+	c.Hashing.Queue = cmp.Or(c.Hashing.Queue, 64*c.Hashing.Parallel)
 	c.Lockout.MaxFailures = cmp.Or(c.Lockout.MaxFailures, defaults.Lockout.MaxFailures)
 	c.Lockout.Duration = cmp.Or(c.Lockout.Duration, defaults.Lockout.Duration)
 	c.Lockout.Budget = cmp.Or(c.Lockout.Budget, defaults.Lockout.Budget)
@@ -232,9 +231,10 @@ func (c *Config) validate() error {
 		value int
 	}{
 		{"Password.MinLength", c.Password.MinLength}, {"Password.MaxLength", c.Password.MaxLength},
-		{"Lockout.MaxFailures", c.Lockout.MaxFailures}, {"OTP.MaxAttempts", c.OTP.MaxAttempts},
-		{"OTP.Budget", c.OTP.Budget}, {"Refresh.GraceUses", c.Refresh.GraceUses},
-		{"Session.MaxPerUser", c.Session.MaxPerUser},
+		{"Hashing.Parallel", c.Hashing.Parallel}, {"Hashing.Memory", c.Hashing.Memory},
+		{"Hashing.Queue", c.Hashing.Queue}, {"Lockout.MaxFailures", c.Lockout.MaxFailures},
+		{"OTP.MaxAttempts", c.OTP.MaxAttempts}, {"OTP.Budget", c.OTP.Budget},
+		{"Refresh.GraceUses", c.Refresh.GraceUses}, {"Session.MaxPerUser", c.Session.MaxPerUser},
 	} {
 		switch {
 		case n.value < 0:
@@ -243,18 +243,19 @@ func (c *Config) validate() error {
 			return bad(n.field, "is above what the column holds", fmt.Sprintf("take at most %d", math.MaxInt32))
 		}
 	}
-	for _, d := range append(c.lifetimes(), []lifetime{
-		{"OTP.BudgetWindow", c.OTP.BudgetWindow}, {"Session.Idle", c.Session.Idle},
-		{"Session.TouchInterval", c.Session.TouchInterval}, {"Refresh.Idle", c.Refresh.Idle},
-		{"Session.Remember", c.Session.Remember}, {"Refresh.Grace", c.Refresh.Grace}, {"Account.Retention", c.Account.Retention},
-	}...) {
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"Lockout.Duration", c.Lockout.Duration}, {"OTP.Lifetime", c.OTP.Lifetime},
+		{"OTP.ResendCooldown", c.OTP.ResendCooldown}, {"OTP.BudgetWindow", c.OTP.BudgetWindow},
+		{"Session.Idle", c.Session.Idle}, {"Session.Absolute", c.Session.Absolute},
+		{"Session.TouchInterval", c.Session.TouchInterval}, {"Session.Remember", c.Session.Remember}, {"Refresh.Idle", c.Refresh.Idle},
+		{"Refresh.Absolute", c.Refresh.Absolute}, {"Refresh.Grace", c.Refresh.Grace},
+		{"Account.ReactivateAfter", c.Account.ReactivateAfter}, {"Account.Retention", c.Account.Retention},
+	} {
 		if d.value < 0 {
 			return bad(d.field, "is negative", "leave it out for the default")
-		}
-	}
-	for _, l := range c.lifetimes() {
-		if !c.Clock().Add(l.value).Before(lastTimestamp) {
-			return bad(l.field, "ends after 2038-01-19T03:14:07Z, the last time that its column holds", "take less")
 		}
 	}
 	switch {

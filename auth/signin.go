@@ -80,6 +80,11 @@ type proof struct {
 
 // prove verifies the password of the account that a value finds.
 func (s *Service) prove(ctx context.Context, password string, d Device, by lookup, value any) (*proof, error) {
+	leave, err := s.hashing.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	u, err := repeat(ctx, s, func(ctx context.Context) (*ent.User, error) { return loadUser(ctx, s.client, by, value) })
 	if err != nil {
 		return nil, fmt.Errorf("verify a password: %w", err)
@@ -102,20 +107,17 @@ func (s *Service) prove(ctx context.Context, password string, d Device, by looku
 		hash = nil
 	}
 	// A guess that is not examined takes as long as one that is.
-	ok, renew, err := s.verify(password, hash)
-	p := &proof{user: u, counter: guess.counter}
-	if err == nil && renew {
-		p.rehashed, err = s.cfg.Hasher.Hash(normalizePassword(password))
-	}
+	ok, rehashed, err := s.verify(ctx, password, hash)
+	leave()
 	switch {
 	case err != nil:
 		if hash != nil {
 			s.giveBack(ctx, guess.counter)
 		}
 		return nil, fmt.Errorf("verify a password: %w", err)
-	case hash == nil: // whatever the decoy says
 	case ok:
-		return p, nil
+		return &proof{user: u, rehashed: rehashed, counter: guess.counter}, nil
+	case hash == nil:
 	default:
 		guess.refused, failed.UserID, failed.Detail = ErrCredentials, guess.userID, "wrong password"
 	}
