@@ -70,7 +70,7 @@ func TestAWriterOfTheSeedsColumnsGoesOnWorking(t *testing.T) {
 		assert.Equal(t, "::1", *u.Edges.Sessions[0].IP)
 		assert.True(t, u.Edges.RefreshTokens[0].IsRevoked)
 
-		assertChanges(t, db, "UPDATE users SET is_email_verified = FALSE, lock_until = '2031-01-01 00:00:00' WHERE id = 1")
+		assertChanges(t, db, "UPDATE users SET role = 'user', lock_until = '2031-01-01 00:00:00' WHERE id = 1")
 		assertChanges(t, db, "UPDATE otps SET attempts = attempts + 1 WHERE email = 'ada@example.com' AND NOT is_used")
 		assertChanges(t, db, "UPDATE sessions SET is_active = FALSE WHERE token_hash = 'hash' AND is_active")
 		assertChanges(t, db, "UPDATE refresh_tokens SET replaced_by_token_hash = 'other' WHERE token_hash = 'hash'")

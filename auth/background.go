@@ -75,7 +75,7 @@ func (s *Service) background(fn func(context.Context) error) bool {
 func (s *Service) settle(ctx context.Context, fn func(context.Context) error) error {
 	done := make(chan error, 1)
 	started := s.work.start(maxSettling, func() {
-		err := errors.New("a hook or an observer panicked")
+		err := errPanicked
 		defer func() { done <- err }()
 		err = persist(context.WithoutCancel(ctx), fn)
 	})

@@ -168,12 +168,33 @@ var defaults = Config{
 	Random:   rand.Reader,
 }
 
+// lastTimestamp is the last second that a TIMESTAMP holds on every server (MySQL manual, 13.2.2).
+var lastTimestamp = time.Unix(math.MaxInt32, 0).UTC()
+
 // LongestLifetime is how far ahead of the clock a service with this configuration
 // writes times, with the defaults applied. The columns have to hold such times.
 func (c Config) LongestLifetime() time.Duration {
 	c.setDefaults()
-	return max(c.OTP.Lifetime, c.OTP.ResendCooldown, c.Session.Absolute, c.Refresh.Absolute,
-		c.Lockout.Duration, c.Account.ReactivateAfter)
+	longest := time.Duration(0)
+	for _, l := range c.lifetimes() {
+		longest = max(longest, l.value)
+	}
+	return longest
+}
+
+// lifetime is a duration of the configuration.
+type lifetime struct {
+	field string
+	value time.Duration
+}
+
+// lifetimes are those that end at a time which is written.
+func (c *Config) lifetimes() []lifetime {
+	return []lifetime{
+		{"Lockout.Duration", c.Lockout.Duration}, {"OTP.Lifetime", c.OTP.Lifetime},
+		{"OTP.ResendCooldown", c.OTP.ResendCooldown}, {"Session.Absolute", c.Session.Absolute},
+		{"Refresh.Absolute", c.Refresh.Absolute}, {"Account.ReactivateAfter", c.Account.ReactivateAfter},
+	}
 }
 
 // setDefaults fills the zero fields that have a default.
@@ -243,19 +264,18 @@ func (c *Config) validate() error {
 			return bad(n.field, "is above what the column holds", fmt.Sprintf("take at most %d", math.MaxInt32))
 		}
 	}
-	for _, d := range []struct {
-		field string
-		value time.Duration
-	}{
-		{"Lockout.Duration", c.Lockout.Duration}, {"OTP.Lifetime", c.OTP.Lifetime},
-		{"OTP.ResendCooldown", c.OTP.ResendCooldown}, {"OTP.BudgetWindow", c.OTP.BudgetWindow},
-		{"Session.Idle", c.Session.Idle}, {"Session.Absolute", c.Session.Absolute},
-		{"Session.TouchInterval", c.Session.TouchInterval}, {"Session.Remember", c.Session.Remember}, {"Refresh.Idle", c.Refresh.Idle},
-		{"Refresh.Absolute", c.Refresh.Absolute}, {"Refresh.Grace", c.Refresh.Grace},
-		{"Account.ReactivateAfter", c.Account.ReactivateAfter}, {"Account.Retention", c.Account.Retention},
-	} {
+	for _, d := range append(c.lifetimes(), []lifetime{
+		{"OTP.BudgetWindow", c.OTP.BudgetWindow}, {"Session.Idle", c.Session.Idle},
+		{"Session.TouchInterval", c.Session.TouchInterval}, {"Refresh.Idle", c.Refresh.Idle},
+		{"Session.Remember", c.Session.Remember}, {"Refresh.Grace", c.Refresh.Grace}, {"Account.Retention", c.Account.Retention},
+	}...) {
 		if d.value < 0 {
 			return bad(d.field, "is negative", "leave it out for the default")
+		}
+	}
+	for _, l := range c.lifetimes() {
+		if !c.Clock().Add(l.value).Before(lastTimestamp) {
+			return bad(l.field, "ends after 2038-01-19T03:14:07Z, the last time that its column holds", "take less")
 		}
 	}
 	switch {

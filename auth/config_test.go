@@ -18,6 +18,7 @@ import (
 
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/auth/authtest"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
 
@@ -79,6 +80,33 @@ func TestConfigThatCannotBeUsedIsRefusedByTheNameOfItsField(t *testing.T) {
 			assert.Equal(t, "auth: config: "+test.field+" "+refused.Reason+": "+refused.Fix, err.Error())
 		}
 		assert.Nil(t, s)
+	}
+}
+
+// At the service's clock. A time that is not written may be as long as a Duration is.
+func TestLifetimesBeyondTheColumnsAreRefusedByTheNameOfTheirField(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mysqltest.SQLite(t))
+	clock := authtest.NewClock()
+	last := time.Date(2038, 1, 19, 3, 14, 6, 0, time.UTC).Sub(clock.Now())
+	for field, set := range map[string]func(*auth.Config, time.Duration){
+		"Lockout.Duration":        func(c *auth.Config, d time.Duration) { c.Lockout.Duration = d },
+		"OTP.Lifetime":            func(c *auth.Config, d time.Duration) { c.OTP.Lifetime = d },
+		"OTP.ResendCooldown":      func(c *auth.Config, d time.Duration) { c.OTP.ResendCooldown = d },
+		"Session.Absolute":        func(c *auth.Config, d time.Duration) { c.Session.Absolute = d },
+		"Refresh.Absolute":        func(c *auth.Config, d time.Duration) { c.Refresh.Absolute = d },
+		"Account.ReactivateAfter": func(c *auth.Config, d time.Duration) { c.Account.ReactivateAfter = d },
+	} {
+		config := auth.Config{Keys: auth.NewKeys(w.key), Clock: clock.Now}
+		set(&config, last)
+		_, err := auth.New(w.client, config)
+		require.NoError(t, err, field)
+		for _, more := range []time.Duration{last + time.Second, math.MaxInt64} {
+			set(&config, more)
+			_, err = auth.New(w.client, config)
+			assert.EqualError(t, err, "auth: config: "+field+
+				" ends after 2038-01-19T03:14:07Z, the last time that its column holds: take less")
+		}
 	}
 }
 

@@ -60,8 +60,8 @@ const MaxPurgeBatch = 5000
 // MariaDB makes a table of them (in_predicate_conversion_threshold).
 const maxAccounts = 500
 
-// never is the last second that a TIMESTAMP holds. An account that may come back then is being purged.
-var never = time.Unix(1<<31-1, 0)
+// never is when an account may come back that is being purged.
+var never = lastTimestamp
 
 // Purged counts the rows of each table that were deleted, or would be in a dry run.
 // What goes with an account is not counted.

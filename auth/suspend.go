@@ -14,9 +14,6 @@ import (
 // Forever is the end of a suspension that only [Service.Unsuspend] ends.
 var Forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
-// lastLock is the last second that lock_until holds on every server (MySQL manual, 13.2.2: TIMESTAMP).
-var lastLock = time.Date(2038, 1, 19, 3, 14, 7, 0, time.UTC)
-
 // Suspend closes an account until a time, or without end with [Forever]: no way of signing in to it, none of its
 // sessions, refresh tokens and codes is accepted. Nothing is deleted: what has not expired works again afterwards. A
 // second call moves the end.
@@ -32,8 +29,8 @@ func (s *Service) Suspend(ctx context.Context, userID int, until time.Time) erro
 		return &InputError{Field: user.FieldSuspendedUntil, Err: errors.New("is after the year 9999")}
 	}
 	lock := until
-	if lock.After(lastLock) {
-		lock = lastLock
+	if lock.After(lastTimestamp) {
+		lock = lastTimestamp
 	}
 	// Programs that do not know suspended_until refuse the account for its lock.
 	return s.suspend(ctx, userID, ActionSuspend, func(up *ent.UserUpdate) {

@@ -20,18 +20,27 @@ import (
 //
 // A change that must stay although the caller gets an error, such as a revoked family,
 // is committed: fn returns nil, and its caller makes the error.
+//
+// If a hook of the client panics or keeps the commit from being sent, the transaction is rolled back.
 func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error) error {
 	return s.retry(ctx, func() (again bool, err error) {
 		tx, err := s.begin(ctx)
 		if err != nil {
 			return mayRepeat(err), err
 		}
+		returned := false
+		defer func() {
+			if !returned {
+				_ = s.within(ctx, tx, (*ent.Tx).Rollback)
+			}
+		}()
 		if err := fn(ctx, tx.Client()); err != nil {
-			// The database has rolled back already where this fails.
-			_ = s.within(ctx, tx, (*ent.Tx).Rollback)
+			// The database has rolled back already where that fails.
 			return mayRepeat(err) || errors.Is(err, errRaced), ended(ctx, err)
 		}
-		switch err := s.within(ctx, tx, (*ent.Tx).Commit); {
+		err = s.within(ctx, tx, (*ent.Tx).Commit)
+		returned = true
+		switch {
 		case err == nil:
 			return false, nil
 		case errors.Is(err, driver.ErrBadConn), mysqlconn.IsServer(err, conflicts...),
@@ -41,6 +50,8 @@ func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.C
 		case errors.Is(err, sql.ErrTxDone), isEnded(ctx, err) && !mysqlconn.Lost(err) && !errors.Is(err, errNoAnswer):
 			// It was rolled back: database/sql sends no COMMIT then, and SQLite does not finish one.
 			return false, ended(ctx, err)
+		case s.within(ctx, tx, (*ent.Tx).Rollback) == nil:
+			return false, err // a hook sent no COMMIT
 		default:
 			return false, &UnknownError{Err: err}
 		}
@@ -85,7 +96,11 @@ func (s *Service) within(ctx context.Context, tx *ent.Tx, end func(*ent.Tx) erro
 		return end(tx)
 	}
 	done := make(chan error, 1)
-	go func() { done <- end(tx) }()
+	go func() {
+		err := errPanicked
+		defer func() { _ = recover(); done <- err }()
+		err = end(tx)
+	}()
 	select {
 	case err := <-done:
 		return err
@@ -106,6 +121,9 @@ func (s *Service) within(ctx context.Context, tx *ent.Tx, end func(*ent.Tx) erro
 const endWait = 600 * time.Millisecond
 
 var errNoAnswer = errors.New("the server did not answer")
+
+// errPanicked takes the place of a panic that would end the process, because no caller's goroutine has it.
+var errPanicked = errors.New("a hook or an observer panicked")
 
 // isEnded reports whether err is that of ctx.
 func isEnded(ctx context.Context, err error) bool {

@@ -3,6 +3,9 @@
 package ent
 
 import (
+	"bytes"
+	"encoding/gob"
+	"encoding/xml"
 	"fmt"
 	"strings"
 	"time"
@@ -248,9 +251,37 @@ func (_m *RefreshToken) String() string {
 	return builder.String()
 }
 
-// Format implements fmt.Formatter: whatever the verb, sensitive fields are not printed.
+// Format implements fmt.Formatter: sensitive fields are not printed, whatever the verb. (fmt does not ask it where a verb
+// fits no value, such as %w in Sprintf, which go vet reports.)
 func (m RefreshToken) Format(s fmt.State, _ rune) {
 	fmt.Fprint(s, m.String())
+}
+
+// serialisableRefreshToken has the fields of RefreshToken and none of its methods.
+type serialisableRefreshToken RefreshToken
+
+func (m RefreshToken) serialisable() serialisableRefreshToken {
+	m.TokenHash = (RefreshToken{}).TokenHash
+	m.ReplacedByTokenHash = (RefreshToken{}).ReplacedByTokenHash
+	m.SuccessorSalt = (RefreshToken{}).SuccessorSalt
+	return serialisableRefreshToken(m)
+}
+
+// MarshalXML implements xml.Marshaler: sensitive fields are empty.
+func (m RefreshToken) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	return e.EncodeElement(m.serialisable(), start)
+}
+
+// GobEncode implements gob.GobEncoder: sensitive fields are empty.
+func (m RefreshToken) GobEncode() ([]byte, error) {
+	var b bytes.Buffer
+	err := gob.NewEncoder(&b).Encode(m.serialisable())
+	return b.Bytes(), err
+}
+
+// GobDecode implements gob.GobDecoder.
+func (m *RefreshToken) GobDecode(b []byte) error {
+	return gob.NewDecoder(bytes.NewReader(b)).Decode((*serialisableRefreshToken)(m))
 }
 
 // RefreshTokens is a parsable slice of RefreshToken.

@@ -3,7 +3,10 @@
 package ent
 
 import (
+	"bytes"
+	"encoding/gob"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"strings"
 	"time"
@@ -390,9 +393,35 @@ func (_m *User) String() string {
 	return builder.String()
 }
 
-// Format implements fmt.Formatter: whatever the verb, sensitive fields are not printed.
+// Format implements fmt.Formatter: sensitive fields are not printed, whatever the verb. (fmt does not ask it where a verb
+// fits no value, such as %w in Sprintf, which go vet reports.)
 func (m User) Format(s fmt.State, _ rune) {
 	fmt.Fprint(s, m.String())
+}
+
+// serialisableUser has the fields of User and none of its methods.
+type serialisableUser User
+
+func (m User) serialisable() serialisableUser {
+	m.Password = (User{}).Password
+	return serialisableUser(m)
+}
+
+// MarshalXML implements xml.Marshaler: sensitive fields are empty.
+func (m User) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	return e.EncodeElement(m.serialisable(), start)
+}
+
+// GobEncode implements gob.GobEncoder: sensitive fields are empty.
+func (m User) GobEncode() ([]byte, error) {
+	var b bytes.Buffer
+	err := gob.NewEncoder(&b).Encode(m.serialisable())
+	return b.Bytes(), err
+}
+
+// GobDecode implements gob.GobDecoder.
+func (m *User) GobDecode(b []byte) error {
+	return gob.NewDecoder(bytes.NewReader(b)).Decode((*serialisableUser)(m))
 }
 
 // Users is a parsable slice of User.

@@ -3,6 +3,7 @@ package migrate_test
 import (
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,23 +37,54 @@ func statementsOf(t *testing.T, url, end string) []string {
 }
 
 // The columns come by an entry in the server's dictionary alone, whatever the size of a table: a server that would have
-// to copy or rebuild one refuses these.
+// to copy or rebuild one refuses these. An index has to be filled, which keeps no writer out.
 func TestTheColumnsOfAccountsComeInAnInstant(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		applyBefore(t, url, accounts)
 		db := mysqltest.DB(t, url)
-		altered := 0
-		for _, s := range statementsOf(t, url, accounts) {
-			if s = strings.TrimSuffix(s, ";"); strings.HasPrefix(s, "ALTER TABLE") {
+		instant := 0
+		for _, s := range slices.Concat(statementsOf(t, url, accounts), statementsOf(t, url, accountIndexes)) {
+			switch s = strings.TrimSuffix(s, ";"); {
+			case strings.Contains(s, "ADD COLUMN"):
 				mysqltest.Exec(t, db, s+", ALGORITHM=INSTANT")
-				altered++
+				instant++
+			case strings.HasPrefix(s, "ALTER TABLE"):
+				mysqltest.Exec(t, db, s+", ALGORITHM=INPLACE, LOCK=NONE")
+			default:
+				mysqltest.Exec(t, db, s)
 			}
 		}
-		assert.Equal(t, 4, altered)
-		// An index has to be filled, which keeps no writer out and leaves the table where it is.
-		for _, s := range statementsOf(t, url, accountIndexes) {
-			mysqltest.Exec(t, db, strings.TrimSuffix(s, ";")+", ALGORITHM=INPLACE, LOCK=NONE")
+		assert.Equal(t, 4, instant)
+	})
+}
+
+// The one statement that changes rows locks those of suspensions alone: other accounts sign in while it runs.
+func TestTheMigrationOfAccountsLocksNoOtherAccount(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		applyBefore(t, url, accounts)
+		db := mysqltest.DB(t, url)
+		mysqltest.Exec(t, db, "INSERT INTO users (id, name, email, lock_until) VALUES "+
+			"(1, 'Ada', 'ada@example.com', NULL), (2, 'Bo', 'bo@example.com', '2037-01-01 00:00:00'), (3, 'Cy', 'cy@example.com', NULL)")
+		for _, s := range statementsOf(t, url, accounts) {
+			if strings.HasPrefix(s, "ALTER TABLE") {
+				mysqltest.Exec(t, db, s)
+				continue
+			}
+			tx, err := db.BeginTx(t.Context(), nil)
+			require.NoError(t, err)
+			_, err = tx.ExecContext(t.Context(), s)
+			require.NoError(t, err)
+			others := mysqltest.DB(t, url)
+			others.SetMaxOpenConns(1)
+			mysqltest.Exec(t, others, "SET innodb_lock_wait_timeout = 1",
+				"UPDATE users SET last_login_at = '2026-01-31 12:00:00' WHERE id IN (1, 3)",
+				"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES (1, 'a', '2036-01-31 12:00:00'), "+
+					"(3, 'c', '2036-01-31 12:00:00')")
+			_, err = others.ExecContext(t.Context(), "UPDATE users SET last_login_at = NULL WHERE id = 2")
+			assert.ErrorContains(t, err, "Lock wait timeout exceeded", "the row of the suspension is held")
+			require.NoError(t, tx.Commit())
 		}
 	})
 }
@@ -153,8 +185,9 @@ func applyIn(t *testing.T, url, zone string) {
 
 // Rows of the four tables with every column that they had before the migration; the third of each is gone.
 var rowsBefore = []string{
-	`INSERT INTO users (id, name, email, password, role, provider, provider_id, avatar, is_email_verified, last_login_at,
-		failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at, created_at, updated_at) VALUES
+	`INSERT INTO users (id, name, email, password, role, provider, provider_id, avatar, is_email_verified,
+		last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at, created_at,
+		updated_at) VALUES
 		(1, 'Ada ☃', 'ada@example.com', 'hash', 'admin', 'github', '42', '{"url":"https://example.com/a.png"}', TRUE,
 			'2030-01-01 00:00:00', 2, '2030-01-02 00:00:00', TRUE, '2026-01-03 00:00:00', '2026-01-04 00:00:00',
 			'2026-01-05 00:00:00', '2026-01-06 00:00:00'),

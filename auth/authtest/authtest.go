@@ -100,7 +100,7 @@ func races() []scenario {
 func rules() []scenario {
 	var all []scenario
 	for _, list := range [][]scenario{codeRules, refreshRules, accountRules, deviceRules, sessionRules, providerRules,
-		purgeRules, grantRules, clockRules, addressRules, passwordRules} {
+		purgeRules, grantRules, clockRules, addressRules, panicRules, passwordRules} {
 		all = append(all, list...)
 	}
 	return all

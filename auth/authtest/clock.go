@@ -1,6 +1,7 @@
 package authtest
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -20,6 +21,29 @@ func (k *kit) replicaAhead(t *testing.T, by time.Duration) *auth.Service {
 const year = 365 * 24 * time.Hour
 
 var clockRules = []scenario{
+	{name: "the longest times that a service takes are written and compared", run: func(t *testing.T, k *kit) {
+		ctx := t.Context()
+		last := time.Date(2038, 1, 19, 3, 14, 6, 0, time.UTC).Sub(k.clock.Now())
+		svc := k.service(t, func(c *auth.Config) {
+			c.Lockout = auth.LockoutPolicy{MaxFailures: 1, Duration: last}
+			c.OTP.Lifetime, c.OTP.ResendCooldown, c.OTP.BudgetWindow = last, last, math.MaxInt64
+			c.Session.Absolute, c.Session.Idle = last, math.MaxInt64
+			c.Refresh.Absolute, c.Refresh.Idle = last, math.MaxInt64
+			c.Account.ReactivateAfter, c.Account.Retention = last, math.MaxInt64
+		})
+		g := k.signIn(t, svc)
+		_, _, err := svc.CheckSession(ctx, g.Token)
+		require.NoError(t, err)
+		rotate(t, svc, g.Refresh)
+		require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, issue(t, svc, g.User.Email, schematype.OTPSignIn)))
+		_, err = svc.SignIn(ctx, g.User.Email, wrongPassword, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+		_, err = svc.SignIn(ctx, g.User.Email, password, phone)
+		var locked *auth.LockedError
+		require.ErrorAs(t, err, &locked)
+		require.NoError(t, svc.Delete(ctx, g.User.ID))
+		require.ErrorIs(t, svc.Restore(ctx, g.User.ID), auth.ErrNotFound)
+	}},
 	{name: "a replica a year ahead keeps nobody from a code", run: func(t *testing.T, k *kit) {
 		svc, ahead := k.service(t), k.replicaAhead(t, year)
 		email := k.register(t, svc).Email
