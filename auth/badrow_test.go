@@ -44,7 +44,11 @@ func newPersons(t *testing.T, url string) *persons {
 	client, err := authgraph.Open(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
-	svc, err := auth.New(client, auth.Config{Keys: auth.NewKeys(make([]byte, 32)), Hasher: authtest.NewHasher()})
+	svc, err := auth.New(client, auth.Config{
+		Keys:    auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
+		Hasher:  authtest.NewHasher(),
+		Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
+	})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, svc.Close(context.WithoutCancel(t.Context()))) })
 	return &persons{svc: svc, db: mysqltest.DB(t, url)}

@@ -69,7 +69,15 @@ type HashingPolicy struct {
 	// Queue is how many more calls wait for their turn, or until their context ends; default 64 for each of Parallel,
 	// which takes some seconds. Beyond it the error is a [*BusyError], at once (OWASP ASVS 5.0.0, 15.2.2).
 	Queue int
+	// Floor is the time that a refused password takes, with whatever hash or none; default 1 second, [NoFloor] for none.
+	// If the refusal takes longer by itself, it is answered after twice the time, and so on. What a wrong password costs
+	// does not show then. The default is above three times the 0.3 s of bcrypt at cost 12, the most costly hash that
+	// other systems usually store: a password that Unicode writes in three forms is compared in each of them.
+	Floor time.Duration
 }
+
+// NoFloor is a HashingPolicy.Floor under which a refusal is answered at once.
+const NoFloor time.Duration = -1
 
 // LockoutPolicy bounds online guessing of a password.
 type LockoutPolicy struct {
@@ -154,7 +162,7 @@ const day = 24 * time.Hour
 var defaults = Config{
 	Password: PasswordPolicy{MinLength: 15, MaxLength: 128},
 	Lockout:  LockoutPolicy{MaxFailures: 10, Duration: 15 * time.Minute, Budget: maxGuesses},
-	Hashing:  HashingPolicy{Memory: 512},
+	Hashing:  HashingPolicy{Memory: 512, Floor: time.Second},
 	OTP: OTPPolicy{
 		Length: 6, Lifetime: 10 * time.Minute, MaxAttempts: 5,
 		ResendCooldown: time.Minute, Budget: 5, BudgetWindow: time.Hour,
@@ -203,6 +211,7 @@ func (c *Config) setDefaults() {
 	c.Password.MaxLength = cmp.Or(c.Password.MaxLength, defaults.Password.MaxLength)
 	c.Hashing.Parallel = cmp.Or(c.Hashing.Parallel, runtime.GOMAXPROCS(0))
 	c.Hashing.Memory = cmp.Or(c.Hashing.Memory, defaults.Hashing.Memory)
+	c.Hashing.Floor = cmp.Or(c.Hashing.Floor, defaults.Hashing.Floor)
 	c.Hashing.Queue = cmp.Or(c.Hashing.Queue, 64*c.Hashing.Parallel)
 	c.Lockout.MaxFailures = cmp.Or(c.Lockout.MaxFailures, defaults.Lockout.MaxFailures)
 	c.Lockout.Duration = cmp.Or(c.Lockout.Duration, defaults.Lockout.Duration)

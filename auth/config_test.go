@@ -128,6 +128,7 @@ func TestDefaultsHold(t *testing.T) {
 	clock := now
 	s, err := auth.New(w.client, auth.Config{
 		Keys: auth.NewKeys(w.key), Hasher: digestHasher{}, Clock: func() time.Time { return clock },
+		Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
 	})
 	require.NoError(t, err)
 	ctx, email := t.Context(), w.email()

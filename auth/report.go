@@ -173,6 +173,16 @@ func (r *report) hashing(c Config, given HashingPolicy) {
 		Rule: "hashing.queue", Setting: "Hashing.Queue", Value: or(given.Queue, "64 for each in parallel"), Source: source,
 		Text: "So many calls wait for their turn. Further ones get a BusyError: answer 503.",
 	})
+	floor := period(c.Hashing.Floor)
+	if c.Hashing.Floor < 0 {
+		floor = "none"
+	}
+	r.add(false, c.Hashing.Floor < defaults.Hashing.Floor, Finding{
+		Rule: "hashing.floor", Setting: "Hashing.Floor", Value: floor, Limit: "≥ " + period(defaults.Hashing.Floor),
+		Source: asvs + "6.3.8; " + authSheet + "Authentication and Error Messages",
+		Text: "A refused password takes so long, or a multiple of it. Below what the most costly hash takes, the time " +
+			"tells which accounts have one.",
+	})
 }
 
 // argon2idOf is the hasher if it is this package's.

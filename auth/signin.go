@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
@@ -78,8 +79,32 @@ type proof struct {
 	counter counter
 }
 
-// prove verifies the password of the account that a value finds.
+// prove verifies the password of the account that a value finds. What takes time, the kind of hash and whether there is
+// one, must not show in a refusal, so that comes at a multiple of HashingPolicy.Floor.
 func (s *Service) prove(ctx context.Context, password string, d Device, by lookup, value any) (*proof, error) {
+	began := time.Now()
+	p, err := s.examine(ctx, password, d, by, value)
+	if errors.Is(err, ErrCredentials) {
+		pad(ctx, s.cfg.Hashing.Floor, time.Since(began))
+	}
+	return p, err
+}
+
+// pad waits until a multiple of floor has passed, of which so much has already, or until ctx ends.
+func pad(ctx context.Context, floor, passed time.Duration) {
+	if floor <= 0 {
+		return
+	}
+	timer := time.NewTimer(floor - passed%floor)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// examine is [Service.prove] without a floor.
+func (s *Service) examine(ctx context.Context, password string, d Device, by lookup, value any) (*proof, error) {
 	leave, err := s.hashing.enter()
 	if err != nil {
 		return nil, err

@@ -201,7 +201,7 @@ func (k *kit) service(t *testing.T, change ...func(*auth.Config)) *auth.Service 
 	cfg := auth.Config{
 		Keys: auth.NewKeys(key), Hasher: NewHasher(), Clock: k.clock.Now,
 		// Some scenarios hold several calls while they hash, on a machine with one processor too.
-		Hashing: auth.HashingPolicy{Parallel: 64},
+		Hashing: auth.HashingPolicy{Parallel: 64, Floor: auth.NoFloor},
 	}
 	for _, c := range change {
 		c(&cfg)

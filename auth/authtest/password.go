@@ -155,7 +155,7 @@ var passwordRules = []scenario{
 	}},
 	{name: "so many passwords are hashed at once, and so many wait", run: func(t *testing.T, k *kit) {
 		h := NewHasher()
-		svc := k.service(t, func(c *auth.Config) { c.Hasher, c.Hashing = h, auth.HashingPolicy{Parallel: 2, Queue: 3} })
+		svc := k.service(t, func(c *auth.Config) { c.Hasher, c.Hashing.Parallel, c.Hashing.Queue = h, 2, 3 })
 		u := k.register(t, svc)
 		patient, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()

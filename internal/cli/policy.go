@@ -33,7 +33,7 @@ The file is a JSON object. What it leaves out, or sets to 0, has its default:
   {
     "password": {"min_length": 15, "max_length": 128, "deny_list": false},
     "argon2id": {"memory_kib": 19456, "iterations": 2, "parallelism": 1},
-    "hashing":  {"parallel": 0, "memory_mib": 512, "queue": 0},
+    "hashing":  {"parallel": 0, "memory_mib": 512, "queue": 0, "floor": "1s"},
     "lockout":  {"max_failures": 10, "duration": "15m"},
     "otp":      {"length": 6, "lifetime": "10m", "max_attempts": 5, "resend_cooldown": "1m",
                  "budget": 5, "budget_window": "1h"},
@@ -117,9 +117,10 @@ type configFile struct {
 		Parallelism uint8  `json:"parallelism"`
 	} `json:"argon2id"`
 	Hashing struct {
-		Parallel  int `json:"parallel"`
-		MemoryMiB int `json:"memory_mib"`
-		Queue     int `json:"queue"`
+		Parallel  int      `json:"parallel"`
+		MemoryMiB int      `json:"memory_mib"`
+		Queue     int      `json:"queue"`
+		Floor     duration `json:"floor"`
 	} `json:"hashing"`
 	Lockout struct {
 		MaxFailures int      `json:"max_failures"`
@@ -162,6 +163,7 @@ func (f *configFile) config() auth.Config {
 			Parallelism: f.Argon2id.Parallelism},
 		Hashing: auth.HashingPolicy{
 			Parallel: f.Hashing.Parallel, Memory: f.Hashing.MemoryMiB, Queue: f.Hashing.Queue,
+			Floor: f.Hashing.Floor.Duration,
 		},
 		Lockout: auth.LockoutPolicy{MaxFailures: f.Lockout.MaxFailures, Duration: f.Lockout.Duration.Duration},
 		OTP: auth.OTPPolicy{
