@@ -10,9 +10,7 @@ import (
 
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/predicate"
-	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
-	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
 )
 
@@ -26,7 +24,7 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 	if !utf8.ValidString(name) {
 		return nil, Token{}, &InputError{Field: user.FieldName, Err: errUTF8}
 	}
-	hash, err := s.hash(ctx, password)
+	hash, err := s.hash(password)
 	if err != nil {
 		return nil, Token{}, err
 	}
@@ -48,16 +46,17 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 // [Service.SignIn]; a new password outside the policy is a [*PasswordError].
 //
 // The device of d, if it is a known one, stays one, and no lock concerns it.
-func (s *Service) ChangePassword(ctx context.Context, userID int, current, next string, d Device) error {
-	hash, err := s.hash(ctx, next)
+func (s *Service) ChangePassword(
+	ctx context.Context, userID int, current, next string, d Device,
+) (ended Ended, err error) {
+	hash, err := s.hash(next)
 	if err != nil {
-		return err
+		return Ended{}, err
 	}
 	p, err := s.prove(ctx, current, d, activeByID, userID)
 	if err != nil {
-		return err
+		return Ended{}, err
 	}
-	var ended Ended
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		ended, err = s.setPassword(ctx, tx, userID, hash, user.Password(*p.user.Password), s.usable())
 		if err != nil || p.counter.device == 0 {
@@ -67,10 +66,10 @@ func (s *Service) ChangePassword(ctx context.Context, userID int, current, next 
 	})
 	if err != nil {
 		s.giveBack(ctx, p.counter)
-		return err
+		return Ended{}, err
 	}
 	s.observe(ctx, Event{Action: ActionChangePassword, UserID: userID, Count: ended.Count()})
-	return nil
+	return ended, nil
 }
 
 // setPassword stores a hash for a user who is in the state that while asks for, and
@@ -91,41 +90,27 @@ func (s *Service) setPassword(
 	return s.revokeAll(ctx, tx, userID)
 }
 
-// RevokeAll ends every session and refresh token of a user: it signs them out everywhere. No device is a known one any
-// more. The error is [ErrNotFound] if there is no such user.
-func (s *Service) RevokeAll(ctx context.Context, userID int) error {
-	var ended Ended
-	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+// RevokeAll ends every session and refresh token of a user in one transaction: it signs them out everywhere. None of
+// their devices is a known one any more. The error is [ErrNotFound] if there is no such user.
+func (s *Service) RevokeAll(ctx context.Context, userID int) (ended Ended, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		n, err := tx.User.Update().Where(user.ID(userID)).AddTrustEpoch(1).Save(ctx)
 		switch {
 		case err != nil:
-			return fmt.Errorf("end the standing of devices: %w", err)
+			return fmt.Errorf("revoke all of a user: %w", err)
 		case n == 0:
 			return ErrNotFound
 		}
 		ended, err = s.revokeAll(ctx, tx, userID)
 		return err
 	})
-	if err == nil && ended.Count() > 0 {
+	if err != nil {
+		return Ended{}, err
+	}
+	if ended.Count() > 0 {
 		s.observe(ctx, Event{Action: ActionRevokeAll, UserID: userID, Count: ended.Count()})
 	}
-	return err
-}
-
-// revokeAll ends every session and refresh token of a user, whose row the transaction holds.
-func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (Ended, error) {
-	n, err := tx.Session.Update().Where(session.UserID(userID), session.IsActive(true)).SetIsActive(false).Save(ctx)
-	if err != nil {
-		return Ended{}, fmt.Errorf("revoke sessions: %w", err)
-	}
-	m, err := tx.RefreshToken.Update().
-		Where(refreshtoken.UserID(userID), refreshtoken.IsRevoked(false)).
-		SetIsRevoked(true).SetRevokedAt(s.now()).
-		Save(ctx)
-	if err != nil {
-		return Ended{}, fmt.Errorf("revoke refresh tokens: %w", err)
-	}
-	return Ended{Sessions: n, RefreshTokens: m}, nil
+	return ended, nil
 }
 
 // ChangeRole gives a user another role, which holds from the next session check. The error is [ErrNotFound] if there is
@@ -147,9 +132,8 @@ func (s *Service) ChangeRole(ctx context.Context, userID int, role schematype.Ro
 // Delete marks an account as deleted and ends its sessions and refresh tokens. The row stays for
 // AccountPolicy.Retention. During that time the address is taken, and [Service.Reactivate] brings the account back. The
 // error is [ErrNotFound] if there is no active account.
-func (s *Service) Delete(ctx context.Context, userID int) error {
-	var ended Ended
-	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+func (s *Service) Delete(ctx context.Context, userID int) (ended Ended, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		now := s.now()
 		n, err := tx.User.Update().Where(user.ID(userID), user.IsDeleted(false)).
 			SetIsDeleted(true).SetDeletedAt(now).SetReActivateAvailableAt(now.Add(s.cfg.Account.ReactivateAfter)).
@@ -165,10 +149,10 @@ func (s *Service) Delete(ctx context.Context, userID int) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return Ended{}, err
 	}
 	s.observe(ctx, Event{Action: ActionDelete, UserID: userID, Count: ended.Count()})
-	return nil
+	return ended, nil
 }
 
 // Reactivate brings a deleted account back for whoever knows its password, and signs them in. The error is a

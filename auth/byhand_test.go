@@ -56,12 +56,19 @@ func newByHand(t testing.TB, url string, key []byte) *byHand {
 			is_email_verified,
 			last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at
 			FROM users WHERE email = ? AND NOT is_deleted LIMIT 2`: &h.signIn,
-		`UPDATE refresh_tokens SET updated_at = ?, is_revoked = true, revoked_at = ?, replaced_by_token_hash = ?
-			WHERE token_hash = ? AND NOT is_revoked AND expires_at > ? AND created_at > ?`: &h.rotate,
-		`SELECT t.expires_at, ` + owner +
-			` FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`: &h.refresh,
-		`INSERT INTO refresh_tokens (created_at, updated_at, user_id, token_hash, expires_at, is_revoked, grace_uses)
-			VALUES (?, ?, ?, ?, ?, false, 0)`: &h.addRefresh,
+		`SELECT t.family, t.created_at, t.expires_at, t.is_revoked, t.revoked_at, t.replaced_by_token_hash,
+			n.successor_salt, l.id IS NOT NULL OR COALESCE(n.is_revoked = 0, 0), ` + owner + `
+			FROM refresh_tokens t JOIN users u ON u.id = t.user_id
+			LEFT JOIN refresh_tokens n ON n.token_hash = t.replaced_by_token_hash
+			LEFT JOIN refresh_tokens l
+				ON l.family = t.family AND l.is_revoked = 0 AND t.replaced_by_token_hash IS NOT NULL
+			WHERE t.token_hash = ?`: &h.refresh,
+		`UPDATE refresh_tokens SET updated_at = ?, is_revoked = true, revoked_at = ?, replaced_by_token_hash = ?,
+			family = ?, successor_salt = CASE WHEN created_at > ? THEN successor_salt END
+			WHERE token_hash = ? AND NOT is_revoked`: &h.rotate,
+		`INSERT INTO refresh_tokens (created_at, updated_at, user_id, token_hash, expires_at, is_revoked, grace_uses,
+			family, successor_salt)
+			VALUES (?, ?, ?, ?, ?, false, 0, ?, ?)`: &h.addRefresh,
 		`SELECT id, email, otp_hash_code, attempts, max_attempts, created_at FROM otps
 			WHERE ticket_hash = ? AND type = ? AND first_step IS NULL LIMIT 1`: &h.code,
 		`UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?
@@ -173,28 +180,17 @@ func affected(r sql.Result, err error) error {
 
 //nolint:sqlclosecheck // the transaction closes its statements
 func (h *byHand) rotateToken(ctx context.Context, token string) (string, *handUser, error) {
-	var b [32]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return "", nil, err
-	}
-	next := base64.RawURLEncoding.EncodeToString(b[:])
-	hash, nextHash := sum(token), sum(next)
-	tx, err := h.db.BeginTx(ctx, nil)
-	if err != nil {
-		return "", nil, err
-	}
-	defer tx.Rollback()
-	in := func(stmt *sql.Stmt) *sql.Stmt { return tx.StmtContext(ctx, stmt) }
-	now := time.Now().UTC()
-	if err := affected(in(h.rotate).ExecContext(ctx, now, now, nextHash, hash, now, now.Add(-14*day))); err != nil {
-		return "", nil, err
-	}
 	var (
-		u       handUser
-		avatar  []byte
-		expires time.Time
+		u                  handUser
+		avatar             []byte
+		family, next, salt sql.NullString
+		created, expires   time.Time
+		revoked, live      bool
+		revokedAt          sql.NullTime
 	)
-	if err := in(h.refresh).QueryRowContext(ctx, hash).Scan(&expires,
+	hash := sum(token)
+	if err := h.refresh.QueryRowContext(ctx, hash).Scan(
+		&family, &created, &expires, &revoked, &revokedAt, &next, &salt, &live,
 		&u.ID, &u.Name, &u.Email, &u.Role, &u.Provider, &avatar, &u.Verified, &u.LastLoginAt, &u.CreatedAt, &u.Deleted,
 		&u.LockUntil); err != nil {
 		return "", nil, err
@@ -202,13 +198,34 @@ func (h *byHand) rotateToken(ctx context.Context, token string) (string, *handUs
 	if err := u.decode(avatar); err != nil {
 		return "", nil, err
 	}
-	if u.Deleted || u.LockUntil.Valid && u.LockUntil.Time.After(now) {
+	now := time.Now().UTC()
+	if revoked || !expires.After(now) || !created.After(now.Add(-14*day)) || u.Deleted ||
+		u.LockUntil.Valid && u.LockUntil.Time.After(now) {
 		return "", nil, errByHand
 	}
-	if err := affected(in(h.addRefresh).ExecContext(ctx, now, now, u.ID, nextHash, expires)); err != nil {
+	var b [16]byte
+	if _, err := rand.Read(b[:]); err != nil {
 		return "", nil, err
 	}
-	return next, &u, tx.Commit()
+	drawn := base64.RawURLEncoding.EncodeToString(b[:])
+	m := hmac.New(sha256.New, h.key)
+	m.Write([]byte("refresh\x00" + drawn + "\x00" + token))
+	successor := base64.RawURLEncoding.EncodeToString(m.Sum(nil))
+	tx, err := h.db.BeginTx(ctx, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	defer tx.Rollback()
+	in := func(stmt *sql.Stmt) *sql.Stmt { return tx.StmtContext(ctx, stmt) }
+	if err := affected(in(h.rotate).ExecContext(ctx,
+		now, now, sum(successor), family, now.Add(-10*time.Second), hash)); err != nil {
+		return "", nil, err
+	}
+	if err := affected(in(h.addRefresh).ExecContext(ctx,
+		now, now, u.ID, sum(successor), expires, family, drawn)); err != nil {
+		return "", nil, err
+	}
+	return successor, &u, tx.Commit()
 }
 
 func (h *byHand) verifyCode(ctx context.Context, kind, ticket, code string) error {
@@ -253,9 +270,7 @@ func hotPaths(t testing.TB, url string) []hotPath {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
 	key := slices.Repeat([]byte("k"), 32)
-	s, err := auth.New(client, auth.Config{
-		Keys: auth.NewKeys(key), Hasher: digestHasher{}, Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
-	})
+	s, err := auth.New(client, auth.Config{Keys: auth.NewKeys(key), Hasher: digestHasher{}})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, s.Close(context.Background())) })
 	h := newByHand(t, url, key)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"runtime"
 	"time"
 )
 
@@ -20,7 +19,6 @@ type Config struct {
 	Keys Keys
 
 	Password PasswordPolicy
-	Hashing  HashingPolicy
 	Lockout  LockoutPolicy
 	OTP      OTPPolicy
 	Session  SessionPolicy
@@ -56,28 +54,6 @@ type PasswordPolicy struct {
 	// nil denies none, which the report warns of.
 	Deny func(password string) bool
 }
-
-// HashingPolicy bounds the hashing of passwords, which takes more time and memory than all else that a call does. Each
-// service has bounds of its own: make one service in a process.
-type HashingPolicy struct {
-	// Parallel is how many passwords are hashed at once; default [runtime.GOMAXPROCS], because each keeps a processor
-	// busy.
-	Parallel int
-	// Memory is how many MiB they take together; default 512. What the garbage collector has not freed yet comes on top,
-	// about as much again. A hash of another system that would take more by itself is not read.
-	Memory int
-	// Queue is how many more calls wait for their turn, or until their context ends; default 64 for each of Parallel,
-	// which takes some seconds. Beyond it the error is a [*BusyError], at once (OWASP ASVS 5.0.0, 15.2.2).
-	Queue int
-	// Floor is the time that a refused password takes, with whatever hash or none; default 1 second, [NoFloor] for none.
-	// If the refusal takes longer by itself, it is answered after twice the time, and so on. What a wrong password costs
-	// does not show then. The default is above three times the 0.3 s of bcrypt at cost 12, the most costly hash that
-	// other systems usually store: a password that Unicode writes in three forms is compared in each of them.
-	Floor time.Duration
-}
-
-// NoFloor is a HashingPolicy.Floor under which a refusal is answered at once.
-const NoFloor time.Duration = -1
 
 // LockoutPolicy bounds online guessing of a password.
 type LockoutPolicy struct {
@@ -140,12 +116,18 @@ type RefreshPolicy struct {
 	// Absolute ends a family this long after its first token; default 90 days (OWASP
 	// ASVS 5.0.0, 10.4.8 asks for an end and names no time).
 	Absolute time.Duration
-	// Grace is how long after its rotation a client that did not get the answer may
-	// present a token again; default 0, which is never (OWASP ASVS 5.0.0, 10.4.5).
+	// Grace is how long after its exchange a token may be presented again, and gets the same successor; default and
+	// most 10 seconds, [NoGrace] for never. RFC 9700, 4.14.2 and OWASP ASVS 5.0.0, 10.4.5 ask for never, which signs
+	// out whoever refreshes in two tabs at once or loses an answer. In these seconds a thief may use a token that its
+	// owner has exchanged; each such use is an event.
 	Grace time.Duration
-	// GraceUses is how often it may, within Grace; default 1.
-	GraceUses int
 }
+
+// NoGrace is a RefreshPolicy.Grace of none.
+const NoGrace time.Duration = -1
+
+// maxGrace is the longest RefreshPolicy.Grace: long enough for an answer that was lost and a retry.
+const maxGrace = 10 * time.Second
 
 // AccountPolicy bounds deleted accounts.
 type AccountPolicy struct {
@@ -162,13 +144,12 @@ const day = 24 * time.Hour
 var defaults = Config{
 	Password: PasswordPolicy{MinLength: 15, MaxLength: 128},
 	Lockout:  LockoutPolicy{MaxFailures: 10, Duration: 15 * time.Minute, Budget: maxGuesses},
-	Hashing:  HashingPolicy{Memory: 512, Floor: time.Second},
 	OTP: OTPPolicy{
 		Length: 6, Lifetime: 10 * time.Minute, MaxAttempts: 5,
 		ResendCooldown: time.Minute, Budget: 5, BudgetWindow: time.Hour,
 	},
 	Session:  SessionPolicy{Idle: day, Absolute: 30 * day, TouchInterval: time.Minute, Remember: 30 * day},
-	Refresh:  RefreshPolicy{Idle: 14 * day, Absolute: 90 * day, GraceUses: 1},
+	Refresh:  RefreshPolicy{Idle: 14 * day, Absolute: 90 * day, Grace: maxGrace},
 	Account:  AccountPolicy{Retention: 30 * day},
 	Hasher:   Argon2id{},
 	Observer: ObserverFunc(func(context.Context, Event) {}),
@@ -209,10 +190,6 @@ func (c *Config) lifetimes() []lifetime {
 func (c *Config) setDefaults() {
 	c.Password.MinLength = cmp.Or(c.Password.MinLength, defaults.Password.MinLength)
 	c.Password.MaxLength = cmp.Or(c.Password.MaxLength, defaults.Password.MaxLength)
-	c.Hashing.Parallel = cmp.Or(c.Hashing.Parallel, runtime.GOMAXPROCS(0))
-	c.Hashing.Memory = cmp.Or(c.Hashing.Memory, defaults.Hashing.Memory)
-	c.Hashing.Floor = cmp.Or(c.Hashing.Floor, defaults.Hashing.Floor)
-	c.Hashing.Queue = cmp.Or(c.Hashing.Queue, 64*c.Hashing.Parallel)
 	c.Lockout.MaxFailures = cmp.Or(c.Lockout.MaxFailures, defaults.Lockout.MaxFailures)
 	c.Lockout.Duration = cmp.Or(c.Lockout.Duration, defaults.Lockout.Duration)
 	c.Lockout.Budget = cmp.Or(c.Lockout.Budget, defaults.Lockout.Budget)
@@ -228,7 +205,7 @@ func (c *Config) setDefaults() {
 	c.Session.Remember = cmp.Or(c.Session.Remember, defaults.Session.Remember)
 	c.Refresh.Idle = cmp.Or(c.Refresh.Idle, defaults.Refresh.Idle)
 	c.Refresh.Absolute = cmp.Or(c.Refresh.Absolute, defaults.Refresh.Absolute)
-	c.Refresh.GraceUses = cmp.Or(c.Refresh.GraceUses, defaults.Refresh.GraceUses)
+	c.Refresh.Grace = cmp.Or(c.Refresh.Grace, defaults.Refresh.Grace)
 	c.Account.Retention = cmp.Or(c.Account.Retention, defaults.Account.Retention)
 	if c.Hasher == nil {
 		c.Hasher = defaults.Hasher
@@ -261,10 +238,9 @@ func (c *Config) validate() error {
 		value int
 	}{
 		{"Password.MinLength", c.Password.MinLength}, {"Password.MaxLength", c.Password.MaxLength},
-		{"Hashing.Parallel", c.Hashing.Parallel}, {"Hashing.Memory", c.Hashing.Memory},
-		{"Hashing.Queue", c.Hashing.Queue}, {"Lockout.MaxFailures", c.Lockout.MaxFailures},
-		{"OTP.MaxAttempts", c.OTP.MaxAttempts}, {"OTP.Budget", c.OTP.Budget},
-		{"Refresh.GraceUses", c.Refresh.GraceUses}, {"Session.MaxPerUser", c.Session.MaxPerUser},
+		{"Lockout.MaxFailures", c.Lockout.MaxFailures}, {"OTP.MaxAttempts", c.OTP.MaxAttempts},
+		{"OTP.Budget", c.OTP.Budget},
+		{"Session.MaxPerUser", c.Session.MaxPerUser},
 	} {
 		switch {
 		case n.value < 0:
@@ -276,7 +252,7 @@ func (c *Config) validate() error {
 	for _, d := range append(c.lifetimes(), []lifetime{
 		{"OTP.BudgetWindow", c.OTP.BudgetWindow}, {"Session.Idle", c.Session.Idle},
 		{"Session.TouchInterval", c.Session.TouchInterval}, {"Refresh.Idle", c.Refresh.Idle},
-		{"Session.Remember", c.Session.Remember}, {"Refresh.Grace", c.Refresh.Grace}, {"Account.Retention", c.Account.Retention},
+		{"Session.Remember", c.Session.Remember}, {"Account.Retention", c.Account.Retention},
 	}...) {
 		if d.value < 0 {
 			return bad(d.field, "is negative", "leave it out for the default")
@@ -300,6 +276,10 @@ func (c *Config) validate() error {
 	case c.Session.TouchInterval > c.Session.Idle/2:
 		return bad("Session.TouchInterval", "is more than half of Idle, so sessions in use would end",
 			"take half of Idle or less")
+	case c.Refresh.Grace > maxGrace:
+		return bad("Refresh.Grace", "is longer than a lost answer takes", fmt.Sprintf("take at most %s", maxGrace))
+	case c.Refresh.Grace < 0 && c.Refresh.Grace != NoGrace:
+		return bad("Refresh.Grace", "is negative", "leave it out for the default, or take NoGrace for none")
 	}
 	return nil
 }

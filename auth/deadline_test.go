@@ -208,9 +208,9 @@ func TestCallsThatWereGivenUpDoNotStayAtTheServer(t *testing.T) {
 				var err error
 				switch i % 3 {
 				case 0:
-					err = s.Delete(ctx, id)
+					err = only(s.Delete(ctx, id))
 				case 1:
-					err = s.RevokeAll(ctx, id)
+					err = only(s.RevokeAll(ctx, id))
 				default:
 					_, err = s.SignIn(ctx, email, password, device)
 				}
@@ -234,7 +234,7 @@ func TestCallsThatWereGivenUpDoNotStayAtTheServer(t *testing.T) {
 		_, _, err = s.CheckSession(t.Context(), token)
 		assert.ErrorIs(t, err, auth.ErrSession, "reads go on")
 		require.NoError(t, holder.Rollback())
-		require.NoError(t, s.Delete(t.Context(), id), "and so do writes, once the lock is gone")
+		require.NoError(t, only(s.Delete(t.Context(), id)), "and so do writes, once the lock is gone")
 	})
 }
 
@@ -257,7 +257,7 @@ func TestALockIsWaitedForLongerThanAStatementWaits(t *testing.T) {
 				}
 			}}
 		}))
-		require.NoError(t, w.service(t, client, 0).Delete(t.Context(), id))
+		require.NoError(t, only(w.service(t, client, 0).Delete(t.Context(), id)))
 		assert.GreaterOrEqual(t, waits.Load(), int32(2))
 		assert.True(t, strings.Contains(w.state(t, email), "deleted true"))
 	})

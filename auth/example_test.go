@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/auth/authtest"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -40,7 +42,7 @@ func Example() {
 	}
 	fmt.Println(user.Name, user.Role, session.IP)
 
-	if err := svc.SignOut(ctx, auth.ParseToken(cookie)); err != nil {
+	if _, err := svc.SignOut(ctx, auth.ParseToken(cookie)); err != nil {
 		log.Fatal(err)
 	}
 	_, _, err = svc.CheckSession(ctx, auth.ParseToken(cookie))
@@ -72,7 +74,8 @@ func ExampleService_SignIn() {
 // A client that lost its session gets a new one for its refresh token. A token that is
 // presented twice was stolen: no token of its family is valid after that.
 func ExampleService_Rotate() {
-	svc, done := newService(auth.Config{})
+	clock := authtest.NewClock()
+	svc, done := newService(auth.Config{Clock: clock.Now})
 	defer done()
 	ctx := context.Background()
 	user, _, err := svc.Register(ctx, "Ada", adasEmail, adasPassword)
@@ -87,12 +90,19 @@ func ExampleService_Rotate() {
 	second, user, err := svc.Rotate(ctx, first)
 	fmt.Println(user.Name, err)
 
+	// Another tab refreshes at the same time.
+	same, _, err := svc.Rotate(ctx, first)
+	fmt.Println(same.Reveal() == second.Reveal(), err)
+
+	// Later it can only be somebody who took the token.
+	clock.Advance(10 * time.Second)
 	_, _, err = svc.Rotate(ctx, first)
 	fmt.Println(errors.Is(err, auth.ErrReuse))
 	_, _, err = svc.Rotate(ctx, second)
 	fmt.Println(errors.Is(err, auth.ErrRefresh))
 	// Output:
 	// Ada <nil>
+	// true <nil>
 	// true
 	// true
 }
@@ -127,13 +137,13 @@ func ExampleService_IssueCode() {
 }
 
 func ExampleConfig_Report() {
-	config := auth.Config{Refresh: auth.RefreshPolicy{Grace: 30 * time.Second}}
+	config := auth.Config{Refresh: auth.RefreshPolicy{Grace: 5 * time.Second}}
 	for _, f := range config.Report() {
 		if f.Verdict != auth.VerdictOK && f.Rule == "refresh.grace" {
 			fmt.Println(f.Verdict, f.Setting, f.Value, "instead of", f.Limit)
 		}
 	}
-	// Output: warn Refresh.Grace 30s instead of 0s
+	// Output: warn Refresh.Grace 5s instead of 0s
 }
 
 // newService makes a service on a database of its own.
@@ -151,8 +161,7 @@ func newService(config auth.Config) (svc *auth.Service, done func()) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	config.Keys = auth.NewKeys([]byte("32 bytes of a secret store, all random"))
-	config.Hashing.Floor = auth.NoFloor
+	config.Keys = auth.NewKeys(bytes.Repeat([]byte("a secret"), 4))
 	if svc, err = auth.New(client, config); err != nil {
 		log.Fatal(err)
 	}

@@ -1,25 +1,297 @@
 package auth
 
 import (
-	"encoding/base64"
+	"context"
 	"fmt"
-	"io"
+	"slices"
+
+	entsql "entgo.io/ent/dialect/sql"
+
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/predicate"
+	"github.com/authgraph/authgraph/ent/refreshtoken"
+	"github.com/authgraph/authgraph/ent/session"
 )
 
 // A family is what one sign-in gave to a device: a session and the refresh tokens descended from its first one. They
-// have one value in their column family, and end together.
-
-// newFamily draws the id of a family: 128 random bits in base64url.
-func (s *Service) newFamily() (string, error) {
-	var b [16]byte
-	if _, err := io.ReadFull(s.cfg.Random, b[:]); err != nil {
-		return "", fmt.Errorf("read random bytes: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(b[:]), nil
-}
+// have one value in their column family, and end together. The version before and other programs write none. Such a
+// session ends alone, and such a token with those that follow it along replaced_by_token_hash.
 
 // Ended is how much a call ended that was live before.
 type Ended struct{ Sessions, RefreshTokens int }
 
 // Count is the sum of both, as an [Event] has it.
 func (e Ended) Count() int { return e.Sessions + e.RefreshTokens }
+
+func (e Ended) plus(more Ended) Ended {
+	return Ended{Sessions: e.Sessions + more.Sessions, RefreshTokens: e.RefreshTokens + more.RefreshTokens}
+}
+
+// endFamilies ends families with one statement for each table. A rotation at the same time holds the row of the live
+// token: either it commits first and its new token is found behind the old one, or it finds its own token revoked. The
+// sessions come after the tokens, so that one which a renewal added with a token is found too.
+func (s *Service) endFamilies(ctx context.Context, tx *ent.Client, families ...string) (ended Ended, err error) {
+	ended.RefreshTokens, err = s.revoke(ctx, tx, refreshtoken.FamilyIn(families...))
+	if err != nil {
+		return Ended{}, err
+	}
+	ended.Sessions, err = deactivate(ctx, tx, session.FamilyIn(families...))
+	return ended, err
+}
+
+// revoke revokes the tokens that match and are live. The salt that one of them was made with has no use any more.
+func (s *Service) revoke(ctx context.Context, tx *ent.Client, which predicate.RefreshToken) (int, error) {
+	n, err := tx.RefreshToken.Update().
+		Where(which, isFalse(refreshtoken.FieldIsRevoked)).
+		SetIsRevoked(true).SetRevokedAt(s.now()).ClearSuccessorSalt().
+		Save(ctx)
+	return n, wrap(err, "revoke refresh tokens")
+}
+
+// deactivate ends the sessions that match.
+func deactivate(ctx context.Context, tx *ent.Client, which ...predicate.Session) (int, error) {
+	n, err := tx.Session.Update().Where(which...).Where(session.IsActive(true)).SetIsActive(false).Save(ctx)
+	return n, wrap(err, "end sessions")
+}
+
+// forget makes the devices of sessions strangers again, also where the sessions have ended.
+func forget(ctx context.Context, tx *ent.Client, which ...predicate.Session) error {
+	return wrap(tx.Session.Update().Where(which...).ClearTrustEpoch().Exec(ctx), "forget devices")
+}
+
+// endSession ends the one session that matches, with its family. With forgotten its device is not a known one any more.
+func (s *Service) endSession(ctx context.Context, forgotten bool, which ...predicate.Session) (Ended, error) {
+	rows, err := s.findSessions(ctx, which...)
+	if err != nil || len(rows) == 0 {
+		return Ended{}, err
+	}
+	return s.endSessions(ctx, rows, forgotten)
+}
+
+// endSessionsBut ends the sessions of a user but one, in steps.
+func (s *Service) endSessionsBut(ctx context.Context, userID, keepID int) (ended Ended, err error) {
+	ids, err := repeat(ctx, s, func(ctx context.Context) ([]int, error) {
+		return s.client.Session.Query().Where(session.UserID(userID), isTrue(session.FieldIsActive)).IDs(ctx)
+	})
+	if err != nil {
+		return Ended{}, fmt.Errorf("find sessions: %w", err)
+	}
+	ids = slices.DeleteFunc(ids, func(id int) bool { return id == keepID })
+	for step := range slices.Chunk(ids, maxStep) {
+		rows, err := s.findSessions(ctx, session.IDIn(step...))
+		if err != nil {
+			return ended, err
+		}
+		n, err := s.endSessions(ctx, rows, true)
+		ended.Sessions, ended.RefreshTokens = ended.Sessions+n.Sessions, ended.RefreshTokens+n.RefreshTokens
+		if err != nil {
+			return ended, err
+		}
+	}
+	return ended, nil
+}
+
+// findSessions reads what ending a session needs of those that match, and never changes.
+func (s *Service) findSessions(ctx context.Context, which ...predicate.Session) ([]*ent.Session, error) {
+	rows, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.Session, error) {
+		return s.client.Session.Query().Where(which...).
+			Select(session.FieldID, session.FieldUserID, session.FieldFamily).
+			All(ctx)
+	})
+	return rows, wrap(err, "find sessions")
+}
+
+// endSessions ends sessions of one user in a transaction of its own.
+func (s *Service) endSessions(ctx context.Context, rows []*ent.Session, forgotten bool) (ended Ended, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+		ended, err = s.endDevices(ctx, tx, rows)
+		if err == nil && forgotten {
+			err = forget(ctx, tx, session.IDIn(idsOf(rows)...))
+		}
+		return err
+	})
+	if err != nil {
+		return Ended{}, err
+	}
+	if ended.Count() > 0 {
+		s.observe(ctx, Event{Action: ActionRevokeSessions, UserID: rows[0].UserID, Count: ended.Count()})
+	}
+	return ended, nil
+}
+
+// maxStep is how many sessions end in one transaction, so that it holds few rows for a short time. The server looks
+// into the index for each of their families; from 200 on it guesses, and may read the whole table
+// (eq_range_index_dive_limit).
+const maxStep = 100
+
+// endDevices ends sessions, each with its family if it has one.
+func (s *Service) endDevices(ctx context.Context, tx *ent.Client, rows []*ent.Session) (ended Ended, err error) {
+	var families []string
+	var alone []int
+	for _, row := range rows {
+		if row.Family != nil {
+			families = append(families, *row.Family)
+		} else {
+			alone = append(alone, row.ID)
+		}
+	}
+	if len(families) > 0 {
+		if ended, err = s.endFamilies(ctx, tx, families...); err != nil {
+			return Ended{}, err
+		}
+	}
+	if len(alone) > 0 {
+		n, err := deactivate(ctx, tx, session.IDIn(alone...))
+		if err != nil {
+			return Ended{}, err
+		}
+		ended.Sessions += n
+	}
+	return ended, nil
+}
+
+func idsOf(rows []*ent.Session) []int {
+	ids := make([]int, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	return ids
+}
+
+// revokeAll ends every session and refresh token of a user, whose row the transaction holds.
+func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (ended Ended, err error) {
+	ended.RefreshTokens, err = byID(
+		func(lock func(*entsql.Selector)) ([]int, error) {
+			q := tx.RefreshToken.Query().Where(refreshtoken.UserID(userID), isFalse(refreshtoken.FieldIsRevoked))
+			q.Modify(lock)
+			return q.IDs(ctx)
+		},
+		func(ids []int) (int, error) { return s.revoke(ctx, tx, refreshtoken.IDIn(ids...)) })
+	if err != nil {
+		return Ended{}, fmt.Errorf("revoke all of a user: %w", err)
+	}
+	ended.Sessions, err = byID(
+		func(lock func(*entsql.Selector)) ([]int, error) {
+			q := tx.Session.Query().Where(session.UserID(userID), isTrue(session.FieldIsActive))
+			q.Modify(lock)
+			return q.IDs(ctx)
+		},
+		func(ids []int) (int, error) { return deactivate(ctx, tx, session.IDIn(ids...)) })
+	return ended, wrap(err, "revoke all of a user")
+}
+
+// byID changes rows of a user by the ids that find has of an index which begins with user_id. Without the ids the
+// server reads and locks the whole table for a user who has a large part of it.
+//
+// Where there are many, those of the snapshot come first: finding them locks nothing, not even the gaps beside them, in
+// which others write. What was added since, such as the new token of a rotation, is found under the locks.
+func byID(
+	find func(lock func(*entsql.Selector)) ([]int, error), change func(ids []int) (int, error),
+) (changed int, err error) {
+	for _, pass := range []struct {
+		least int
+		lock  func(*entsql.Selector)
+	}{{least: maxIDs, lock: asSeen}, {lock: forUpdate}} {
+		ids, err := find(pass.lock)
+		if err != nil {
+			return 0, err
+		}
+		if len(ids) <= pass.least {
+			continue
+		}
+		for step := range slices.Chunk(ids, maxIDs) {
+			n, err := change(step)
+			if err != nil {
+				return 0, err
+			}
+			changed += n
+		}
+	}
+	return changed, nil
+}
+
+// endFrom ends the family of the token with a hash.
+func (s *Service) endFrom(ctx context.Context, tx *ent.Client, hash string) (ended Ended, err error) {
+	err = follow(ctx, tx, hash, forUpdate, func(t *ent.RefreshToken) (done bool, err error) {
+		switch {
+		case t.Family != nil:
+			ended, err = s.endFamilies(ctx, tx, *t.Family)
+		case !t.IsRevoked:
+			ended.RefreshTokens, err = s.revoke(ctx, tx, refreshtoken.ID(t.ID))
+		}
+		return ended.RefreshTokens > 0, err
+	})
+	return ended, wrap(err, "end a family")
+}
+
+// descends reports whether the token with a hash, or one that descends from it, is live.
+func (s *Service) descends(ctx context.Context, hash string) (live bool, err error) {
+	err = follow(ctx, s.client, hash, nil, func(t *ent.RefreshToken) (bool, error) {
+		live = !t.IsRevoked
+		if t.Family != nil {
+			live, err = s.client.RefreshToken.Query().
+				Where(refreshtoken.Family(*t.Family), isFalse(refreshtoken.FieldIsRevoked)).
+				Exist(ctx)
+		}
+		return live, err
+	})
+	return live, wrap(err, "look for live refresh tokens")
+}
+
+// maxFamily bounds the walk along a family: rotating every 15 seconds for 90 days makes half a million tokens.
+const maxFamily = 1 << 20
+
+// follow calls visit with the token of a hash and with those that descend from it, until visit is done: with one for
+// all of a family, and with each of those that have none. The walk ends at a token that was seen before or is another
+// user's: no rotation made such a link.
+func follow(
+	ctx context.Context, client *ent.Client, hash string, lock func(*entsql.Selector),
+	visit func(*ent.RefreshToken) (done bool, err error),
+) error {
+	seen := map[int]bool{}
+	userID := 0
+	for range maxFamily {
+		t, err := findRefresh(ctx, client, lock, refreshtoken.TokenHash(hash))
+		switch {
+		case err != nil, t == nil, seen[t.ID], userID != 0 && t.UserID != userID:
+			return err
+		}
+		seen[t.ID], userID = true, t.UserID
+		if done, err := visit(t); done || err != nil {
+			return err
+		}
+		if t.Family != nil {
+			// The version before went on without the family where it rotated the last token.
+			t, err = findRefresh(ctx, client, lock, refreshtoken.Family(*t.Family), isTrue(refreshtoken.FieldIsRevoked))
+			if err != nil || t == nil {
+				return err
+			}
+		}
+		if t.ReplacedByTokenHash == nil {
+			return nil
+		}
+		hash = *t.ReplacedByTokenHash
+	}
+	return fmt.Errorf("the chain is longer than %d tokens: the rows of user %d are corrupt, delete them",
+		maxFamily, userID)
+}
+
+// findRefresh reads what following a token needs of the newest one that matches; nil if there is none.
+func findRefresh(
+	ctx context.Context, client *ent.Client, lock func(*entsql.Selector), which ...predicate.RefreshToken,
+) (*ent.RefreshToken, error) {
+	q := client.RefreshToken.Query().Where(which...).Order(ent.Desc(refreshtoken.FieldID)).Limit(1)
+	q.Modify(func(sel *entsql.Selector) {
+		sel.Select(sel.Columns(refreshtoken.FieldID, refreshtoken.FieldUserID, refreshtoken.FieldFamily,
+			refreshtoken.FieldReplacedByTokenHash)...)
+		sel.AppendSelectExprAs(entsql.Expr(sel.C(refreshtoken.FieldIsRevoked)+" <> 0"), refreshtoken.FieldIsRevoked)
+		if lock != nil {
+			lock(sel)
+		}
+	})
+	rows, err := q.All(ctx)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return rows[0], nil
+}

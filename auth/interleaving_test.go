@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -46,9 +47,8 @@ func newPair(t *testing.T, client *ent.Client) *pair {
 	p := &pair{client: client, clock: authtest.NewClock()}
 	service := func() *auth.Service {
 		svc, err := auth.New(client, auth.Config{
-			Keys:    auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
-			Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
-			Hasher:  authtest.NewHasher(), Clock: p.clock.Now,
+			Keys:   auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
+			Hasher: authtest.NewHasher(), Clock: p.clock.Now,
 		})
 		require.NoError(t, err)
 		return svc
@@ -201,19 +201,22 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 		},
 		"a deletion waits for a session that is started, which it ends": func(t *testing.T, p *pair, u *auth.User) {
 			ended := make(chan error, 1)
-			p.client.Session.Use(func(next ent.Mutator) ent.Mutator {
-				return hook.SessionFunc(func(ctx context.Context, m *ent.SessionMutation) (ent.Value, error) {
-					if m.Op().Is(ent.OpCreate) {
+			var started sync.Once
+			p.client.User.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
+				return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
+					// The row is held once it was read.
+					v, err := next.Query(ctx, q)
+					started.Do(func() {
 						go func() {
 							within, cancel := context.WithTimeout(t.Context(), patience)
 							defer cancel()
-							ended <- p.other.Delete(within, u.ID)
+							ended <- only(p.other.Delete(within, u.ID))
 						}()
 						time.Sleep(300 * time.Millisecond)
-					}
-					return next.Mutate(ctx, m)
+					})
+					return v, err
 				})
-			})
+			}))
 			_, token, err := p.first.StartSession(t.Context(), u.ID, auth.Device{})
 			require.NoError(t, err)
 			select {
@@ -232,7 +235,7 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 		"a suspension refuses a sign-in with a provider": func(t *testing.T, p *pair, u *auth.User) {
 			_, err := p.first.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
 			require.NoError(t, err)
-			require.NoError(t, p.other.RevokeSessions(t.Context(), u.ID))
+			require.NoError(t, only(p.other.RevokeSessions(t.Context(), u.ID)))
 			p.before(t, sets(user.FieldLastLoginAt), suspend(p, u))
 			_, err = p.first.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
 			require.ErrorIs(t, err, auth.ErrCredentials)
@@ -240,7 +243,8 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 		},
 		"a deletion refuses a reset": func(t *testing.T, p *pair, u *auth.User) {
 			code := p.code(t, u.Email, schematype.OTPPasswordReset)
-			p.before(t, sets(user.FieldPassword), func(ctx context.Context) error { return p.other.Delete(ctx, u.ID) })
+			p.before(t, sets(user.FieldPassword),
+				func(ctx context.Context) error { return only(p.other.Delete(ctx, u.ID)) })
 			_, err := p.first.ResetPassword(t.Context(), code.Ticket, code.Code, "incorrect donkey charger pin")
 			require.ErrorIs(t, err, auth.ErrCode)
 			_, err = p.first.Reactivate(t.Context(), u.Email, interleavedPassword, auth.Device{})
@@ -270,7 +274,7 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			require.Equal(t, schematype.ProviderGitHub, row.Provider)
 		},
 		"an account that is restored is not purged": func(t *testing.T, p *pair, u *auth.User) {
-			require.NoError(t, p.other.Delete(t.Context(), u.ID))
+			require.NoError(t, only(p.other.Delete(t.Context(), u.ID)))
 			p.clock.Advance(31 * 24 * time.Hour)
 			p.before(t, func(m *ent.UserMutation) bool { return m.Op().Is(ent.OpDelete) },
 				func(ctx context.Context) error { return p.other.Restore(ctx, u.ID) })
@@ -285,7 +289,7 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 				_, err := p.other.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
 				require.NoError(t, err)
 			}
-			require.NoError(t, p.other.Delete(t.Context(), u.ID))
+			require.NoError(t, only(p.other.Delete(t.Context(), u.ID)))
 			p.clock.Advance(31 * 24 * time.Hour)
 			count := func() int {
 				sessions, err := p.client.Session.Query().Count(t.Context())
@@ -307,11 +311,11 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			require.NoError(t, err)
 		},
 		"a purge goes on behind an account that is restored": func(t *testing.T, p *pair, u *auth.User) {
-			require.NoError(t, p.other.Delete(t.Context(), u.ID))
+			require.NoError(t, only(p.other.Delete(t.Context(), u.ID)))
 			p.clock.Advance(time.Hour)
 			gone, _, err := p.other.Register(t.Context(), "Gone", "gone@example.com", interleavedPassword)
 			require.NoError(t, err)
-			require.NoError(t, p.other.Delete(t.Context(), gone.ID))
+			require.NoError(t, only(p.other.Delete(t.Context(), gone.ID)))
 			p.clock.Advance(31 * 24 * time.Hour)
 			p.before(t, func(m *ent.UserMutation) bool { return m.Op().Is(ent.OpDelete) },
 				func(ctx context.Context) error { return p.other.Restore(ctx, u.ID) })

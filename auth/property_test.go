@@ -112,10 +112,14 @@ type modelCode struct {
 	attempts int
 }
 
+// modelFamily is a device.
+type modelFamily struct{ user *modelUser }
+
 type modelSession struct {
 	id               int
 	token            auth.Token
 	user             *modelUser
+	family           *modelFamily
 	ended            bool
 	lastUsed, expire time.Time
 }
@@ -123,11 +127,11 @@ type modelSession struct {
 type modelToken struct {
 	token           auth.Token
 	user            *modelUser
+	family          *modelFamily
 	created, expire time.Time
 	revoked         bool
 	revokedAt       time.Time
 	next            *modelToken
-	graceUses       int
 }
 
 var modelSerial atomic.Int64
@@ -142,7 +146,6 @@ func newModel(t *rapid.T, client *ent.Client) *model {
 	m.cfg = auth.Config{
 		Keys:    auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
 		Hasher:  authtest.NewHasher(),
-		Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
 		Clock:   m.clock.Now,
 		Lockout: auth.LockoutPolicy{MaxFailures: modelMaxFailures, Duration: modelLockFor, Budget: modelStrangers + 2},
 		OTP: auth.OTPPolicy{
@@ -153,8 +156,7 @@ func newModel(t *rapid.T, client *ent.Client) *model {
 			MaxPerUser: modelMaxSessions},
 		Refresh: auth.RefreshPolicy{
 			Idle: modelRefreshIdle, Absolute: modelRefreshLife,
-			Grace:     rapid.SampledFrom([]time.Duration{0, 30 * time.Second}).Draw(t, "grace"),
-			GraceUses: rapid.IntRange(1, 2).Draw(t, "grace uses"),
+			Grace: rapid.SampledFrom([]time.Duration{auth.NoGrace, 10 * time.Second}).Draw(t, "grace"),
 		},
 		Account: auth.AccountPolicy{ReactivateAfter: modelReactivate, Retention: modelRetention},
 	}
@@ -311,22 +313,27 @@ func (m *model) forgive(u *modelUser) {
 // granted adds what a sign-in gave.
 func (m *model) granted(u *modelUser, g *auth.Grant) {
 	m.forgive(u)
-	m.started(u, g.Session.ID, g.Token)
-	m.issued(u, g.Refresh)
+	family := &modelFamily{u}
+	m.started(family, g.Session.ID, g.Token)
+	m.issued(family, g.Refresh)
 }
 
-func (m *model) issued(u *modelUser, token auth.Token) {
+func (m *model) issued(family *modelFamily, token auth.Token) {
 	now := m.now()
-	m.tokens = append(m.tokens, &modelToken{token: token, user: u, created: now, expire: now.Add(modelRefreshLife)})
+	m.tokens = append(m.tokens, &modelToken{
+		token: token, user: family.user, family: family, created: now, expire: now.Add(modelRefreshLife),
+	})
 }
 
-func (m *model) started(u *modelUser, id int, token auth.Token) {
+func (m *model) started(family *modelFamily, id int, token auth.Token) {
 	now := m.now()
 	m.sessions = append(m.sessions, &modelSession{
-		id: id, token: token, user: u, lastUsed: now, expire: now.Add(modelAbsolute),
+		id: id, token: token, user: family.user, family: family, lastUsed: now, expire: now.Add(modelAbsolute),
 	})
-	for i, s := range m.liveSessions(u) {
-		s.ended = s.ended || i >= modelMaxSessions
+	for i, s := range m.liveSessions(family.user) {
+		if i >= modelMaxSessions {
+			m.endFamily(s.family)
+		}
 	}
 }
 
@@ -371,7 +378,7 @@ func (m *model) changePassword(t *rapid.T) {
 	u, id := m.someone(t)
 	current, next := m.password(t), m.password(t)
 	want := m.prove(u, false, current)
-	err := m.svc.ChangePassword(t.Context(), id, current, next, auth.Device{})
+	err := only(m.svc.ChangePassword(t.Context(), id, current, next, auth.Device{}))
 	same(t, want, err)
 	if err == nil {
 		m.newPassword(u, next)
@@ -384,15 +391,27 @@ func (m *model) newPassword(u *modelUser, password string) {
 	m.endAll(u)
 }
 
-func (m *model) endAll(u *modelUser) {
+func (m *model) endAll(u *modelUser) { m.end(func(f *modelFamily) bool { return f.user == u }) }
+
+func (m *model) endFamily(family *modelFamily) {
+	m.end(func(f *modelFamily) bool { return f == family })
+}
+
+// end ends the devices that match, and tells how much was live of them.
+func (m *model) end(match func(*modelFamily) bool) (ended auth.Ended) {
 	for _, s := range m.sessions {
-		s.ended = s.ended || s.user == u
-	}
-	for _, k := range m.tokens {
-		if k.user == u {
-			m.revoke(k)
+		if match(s.family) && !s.ended {
+			s.ended = true
+			ended.Sessions++
 		}
 	}
+	for _, k := range m.tokens {
+		if match(k.family) && !k.revoked {
+			m.revoke(k)
+			ended.RefreshTokens++
+		}
+	}
+	return ended
 }
 
 func (m *model) revoke(k *modelToken) {
@@ -512,7 +531,7 @@ func (m *model) startSession(t *rapid.T) {
 		return
 	}
 	require.NoError(t, err)
-	m.started(u, s.ID, token)
+	m.started(&modelFamily{u}, s.ID, token)
 }
 
 func (m *model) issueRefresh(t *rapid.T) {
@@ -523,12 +542,12 @@ func (m *model) issueRefresh(t *rapid.T) {
 		return
 	}
 	require.NoError(t, err)
-	m.issued(u, token)
+	m.issued(&modelFamily{u}, token)
 }
 
 func (m *model) revokeAll(t *rapid.T) {
 	u, id := m.someone(t)
-	err := m.svc.RevokeAll(t.Context(), id)
+	err := only(m.svc.RevokeAll(t.Context(), id))
 	if u == nil {
 		require.ErrorIs(t, err, auth.ErrNotFound)
 		return
@@ -585,29 +604,37 @@ func (m *model) checkSession(t *rapid.T) {
 
 func (m *model) signOut(t *rapid.T) {
 	s, token := m.session(t)
-	require.NoError(t, m.svc.SignOut(t.Context(), token))
+	ended, err := m.svc.SignOut(t.Context(), token)
+	require.NoError(t, err)
+	var want auth.Ended
 	if s != nil {
-		s.ended = true
+		want = m.end(func(f *modelFamily) bool { return f == s.family })
 	}
+	require.Equal(t, want, ended)
 }
 
 func (m *model) revokeSessions(t *rapid.T) {
 	u, id := m.someone(t)
 	keep := pick(t, "keep", m.sessions)
 	only := rapid.Bool().Draw(t, "only it")
+	var ended auth.Ended
+	var err error
 	switch {
 	case keep == nil:
-		require.NoError(t, m.svc.RevokeSessions(t.Context(), id))
+		ended, err = m.svc.RevokeSessions(t.Context(), id)
 	case only:
-		require.NoError(t, m.svc.RevokeSession(t.Context(), id, keep.id))
+		ended, err = m.svc.RevokeSession(t.Context(), id, keep.id)
 	default:
-		require.NoError(t, m.svc.RevokeOtherSessions(t.Context(), id, keep.id))
+		ended, err = m.svc.RevokeOtherSessions(t.Context(), id, keep.id)
 	}
+	require.NoError(t, err)
+	end := map[*modelFamily]bool{}
 	for _, s := range m.sessions {
-		if s.user == u && (keep == nil || (s == keep) == only) {
-			s.ended = true
+		if s.user == u && (keep == nil || (s == keep) == only) && (only || !s.ended) {
+			end[s.family] = true
 		}
 	}
+	require.Equal(t, m.end(func(f *modelFamily) bool { return end[f] }), ended)
 }
 
 func (m *model) rotate(t *rapid.T) {
@@ -617,56 +644,39 @@ func (m *model) rotate(t *rapid.T) {
 		require.ErrorIs(t, err, auth.ErrRefresh)
 		return
 	}
-	now := m.now()
-	next := &modelToken{user: k.user, created: now, expire: k.expire}
-	want := m.exchange(k, next)
+	want := m.exchange(k)
 	token, _, err := m.svc.Rotate(t.Context(), k.token)
 	same(t, want, err)
 	if err == nil {
-		next.token = token
-		m.tokens = append(m.tokens, next)
+		m.rotated(t, k, token)
 	}
 }
 
-// exchange puts next in the place of k, or is the error to expect.
-func (m *model) exchange(k, next *modelToken) error {
+// rotated puts a token in the place of k, or is the one that it was exchanged for before.
+func (m *model) rotated(t *rapid.T, k *modelToken, token auth.Token) {
+	if k.next != nil {
+		require.Equal(t, k.next.token.Reveal(), token.Reveal())
+		return
+	}
+	k.next = &modelToken{token: token, user: k.user, family: k.family, created: m.now(), expire: k.expire}
+	m.revoke(k)
+	m.tokens = append(m.tokens, k.next)
+}
+
+// exchange is the error to expect of a token that is presented.
+func (m *model) exchange(k *modelToken) error {
 	now := m.now()
-	if !k.expire.After(now) {
+	live := slices.ContainsFunc(m.tokens, func(o *modelToken) bool { return o.family == k.family && !o.revoked })
+	switch {
+	case !k.expire.After(now), !live, k.revoked && k.next == nil:
+		return auth.ErrRefresh
+	case k.next != nil && (m.cfg.Refresh.Grace < 0 || !k.revokedAt.Add(m.cfg.Refresh.Grace).After(now)):
+		m.endFamily(k.family)
+		return auth.ErrReuse
+	case k.next == nil && !k.created.Add(modelRefreshIdle).After(now), !m.usable(k.user):
 		return auth.ErrRefresh
 	}
-	replace := func(k *modelToken) {
-		m.revoke(k)
-		k.next = next
-	}
-	if !k.revoked {
-		if !k.created.Add(modelRefreshIdle).After(now) || !m.usable(k.user) {
-			return auth.ErrRefresh
-		}
-		replace(k)
-		return nil
-	}
-	if k.next == nil {
-		return auth.ErrRefresh
-	}
-	r := m.cfg.Refresh
-	if r.Grace > 0 && k.revokedAt.Add(r.Grace).After(now) && k.graceUses < r.GraceUses && !k.next.revoked {
-		if !m.usable(k.user) {
-			return auth.ErrRefresh
-		}
-		k.graceUses++
-		k.next.graceUses = r.GraceUses
-		replace(k.next)
-		k.next = next
-		return nil
-	}
-	m.revokeFrom(k)
-	return auth.ErrReuse
-}
-
-func (m *model) revokeFrom(k *modelToken) {
-	for ; k != nil; k = k.next {
-		m.revoke(k)
-	}
+	return nil
 }
 
 func (m *model) revokeRefresh(t *rapid.T) {
@@ -674,8 +684,9 @@ func (m *model) revokeRefresh(t *rapid.T) {
 	if k == nil {
 		return
 	}
-	require.NoError(t, m.svc.RevokeRefresh(t.Context(), k.token))
-	m.revokeFrom(k)
+	ended, err := m.svc.RevokeRefresh(t.Context(), k.token)
+	require.NoError(t, err)
+	require.Equal(t, m.end(func(f *modelFamily) bool { return f == k.family }), ended)
 }
 
 func (m *model) suspend(t *rapid.T) {
@@ -703,7 +714,7 @@ func (m *model) unsuspend(t *rapid.T) {
 
 func (m *model) delete(t *rapid.T) {
 	u, id := m.someone(t)
-	err := m.svc.Delete(t.Context(), id)
+	err := only(m.svc.Delete(t.Context(), id))
 	if u == nil || !u.deleted.IsZero() {
 		require.ErrorIs(t, err, auth.ErrNotFound)
 		return
@@ -753,6 +764,7 @@ func (m *model) purge(t *rapid.T) {
 		}
 	}
 	m.tokens = slices.DeleteFunc(m.tokens, func(k *modelToken) bool { return k.expire.Before(m.now()) })
+	m.sessions = slices.DeleteFunc(m.sessions, func(s *modelSession) bool { return s.expire.Before(m.now()) })
 }
 
 // same compares errors by kind and by what they tell.

@@ -56,9 +56,9 @@ func (o *PurgeOptions) setDefaults() {
 // small part of what a cluster replicates as one transaction.
 const MaxPurgeBatch = 5000
 
-// maxAccounts is how many accounts are looked at in one statement. From 1000 ids on
-// MariaDB makes a table of them (in_predicate_conversion_threshold).
-const maxAccounts = 500
+// maxIDs is how many ids other statements than those of a purge's batch have at most. From 1000 ids on MariaDB makes a
+// table of them (in_predicate_conversion_threshold).
+const maxIDs = 500
 
 // never is when an account may come back that is being purged.
 var never = lastTimestamp
@@ -346,7 +346,7 @@ func purgeUsers(ctx context.Context, tx *ent.Client, b span) (int, span, error) 
 // fitting returns the first of the accounts that fit into a batch together with what
 // goes with them, which are children.
 func fitting(ctx context.Context, tx *ent.Client, b span) (ids []int, children int, err error) {
-	some := b.accounts[:min(len(b.accounts), b.Batch, maxAccounts)]
+	some := b.accounts[:min(len(b.accounts), b.Batch, maxIDs)]
 	// Owners come in the order of the accounts, so the batch is full where the limit cuts them off.
 	var owners []int
 	if b.has(session.Table) {

@@ -42,6 +42,12 @@ func forUpdate(sel *entsql.Selector) {
 	}
 }
 
+// asSeen leaves a query as it is: it reads what is committed, or a snapshot of it, and locks nothing.
+func asSeen(*entsql.Selector) {}
+
 // isTrue is an equality for MySQL's planner, which a bare column is not. Only after an
 // equality does it use the next column of an index.
 func isTrue(field string) func(*entsql.Selector) { return entsql.FieldIn(field, true) }
+
+// isFalse is isTrue for the other value.
+func isFalse(field string) func(*entsql.Selector) { return entsql.FieldIn(field, false) }

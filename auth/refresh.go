@@ -2,23 +2,23 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
-
-	entsql "entgo.io/ent/dialect/sql"
 
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// A family is the tokens descended from one sign-in. Each names its successor in
-// replaced_by_token_hash, and all end at the same expires_at. At most one is live.
+// A refresh token is exchanged once, for a successor of the same family that ends at the same expires_at. Its row names
+// the successor in replaced_by_token_hash. At most one token of a family is live.
 
 // IssueRefresh starts a family of refresh tokens for a user who has proved to the caller who they are. It ends after
 // RefreshPolicy.Absolute. The error is [ErrNotFound] if there is no such account, or it is suspended or deleted.
 func (s *Service) IssueRefresh(ctx context.Context, userID int) (Token, error) {
-	family, err := s.newFamily()
+	family, err := s.newID()
 	if err != nil {
 		return Token{}, err
 	}
@@ -40,240 +40,268 @@ func (s *Service) startFamily(ctx context.Context, tx *ent.Client, userID int, f
 	if err != nil {
 		return Token{}, err
 	}
-	if err := s.addRefresh(ctx, tx, userID, &family, token, s.now().Add(s.cfg.Refresh.Absolute)); err != nil {
-		return Token{}, err
-	}
-	return token, nil
+	now := s.now()
+	return token, addRefresh(ctx, tx, userID, family, token.hash(), nil, now, now.Add(s.cfg.Refresh.Absolute))
 }
 
-func (s *Service) addRefresh(
-	ctx context.Context, tx *ent.Client, userID int, family *string, t Token, expires time.Time,
+func addRefresh(
+	ctx context.Context, tx *ent.Client, userID int, family, hash string, salt *string, now, expires time.Time,
 ) error {
 	const query = `INSERT INTO refresh_tokens` +
-		` (created_at, updated_at, user_id, token_hash, expires_at, is_revoked, grace_uses, family)` +
-		` VALUES (?, ?, ?, ?, ?, false, 0, ?)`
-	_, err := execute(ctx, tx, query, s.now(), updatedNow(), userID, t.hash(), expires, family)
+		` (created_at, updated_at, user_id, token_hash, expires_at, is_revoked, grace_uses, family, successor_salt)` +
+		` VALUES (?, ?, ?, ?, ?, false, 0, ?, ?)`
+	_, err := execute(ctx, tx, query, now, updatedNow(), userID, hash, expires, family, salt)
 	return wrap(err, "add a refresh token")
 }
 
-// Rotate exchanges a refresh token for a new one of the same family (RFC 9700,
-// 4.14.2). Of any number of calls with one token, one succeeds. The error is
-// [ErrRefresh] if the token is unknown, expired, revoked or was not rotated for
-// RefreshPolicy.Idle, or if the account is suspended or deleted.
+// Rotate exchanges a refresh token for a new one of the same family (RFC 9700, 4.14.2). The error is [ErrRefresh] if
+// the token is unknown, expired, revoked or was not rotated for RefreshPolicy.Idle, if its family has ended, or if the
+// account is suspended or deleted.
 //
-// A token that was exchanged before is a sign of theft. Its whole family is
-// revoked, which stays so, and the error is [ErrReuse].
+// Several tabs of a browser, or a client that did not get the answer, present one token more than once. Within
+// RefreshPolicy.Grace of its exchange every call gets the same new token, used or not, as long as the family is live,
+// and an [Observer] is told. The error is a [*BusyError] if none of Config.Keys is the one that the new token was made
+// with. Another replica may have it, and nothing is revoked.
 //
-// RefreshPolicy.Grace allows for a client that did not get the answer. Within that time after the exchange, and at most
-// RefreshPolicy.GraceUses times, the token may be presented again. It then gets a new token in place of its successor,
-// unless the successor has been used.
+// After that, a token that was exchanged before is a sign of theft. Its whole family is revoked, which goes on if ctx
+// ends meanwhile, and the error is a [*ReuseError].
 func (s *Service) Rotate(ctx context.Context, t Token) (Token, *User, error) {
-	next, err := s.newToken()
+	g, err := s.present(ctx, t, nil)
 	if err != nil {
 		return Token{}, nil, err
 	}
-	var done rotation
-	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		done, err = s.rotate(ctx, tx, t, next, s.now())
-		return err
+	return g.Refresh, g.User, nil
+}
+
+// present answers a token that a client presents.
+func (s *Service) present(ctx context.Context, t Token, d *Device) (*Grant, error) {
+	// Another call may exchange the token after it was read. The next read sees that.
+	for range 3 {
+		p, err := s.findPresented(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		now := s.now()
+		switch {
+		case p == nil, !p.expires.After(now):
+			return nil, ErrRefresh
+		case p.next != nil:
+			return s.presentAgain(ctx, t, p, now)
+		case p.revoked, !s.isUsable(&p.owner), s.ahead(p.created), !p.created.After(now.Add(-s.cfg.Refresh.Idle)):
+			return nil, ErrRefresh
+		}
+		g, err := s.exchange(ctx, t, p, now)
+		if !errors.Is(err, errExchanged) {
+			return g, err
+		}
+	}
+	return nil, ErrRefresh
+}
+
+// presented is a refresh token that a client presents, with its owner.
+type presented struct {
+	owner
+	family           *string // nil from another program or the version before
+	created, expires time.Time
+	revoked          bool
+	revokedAt        *time.Time
+	// next is the hash of the successor, if the token was exchanged, and salt is what that was derived with.
+	next, salt *string
+	// live is whether the successor or another token of the family is.
+	live bool
+}
+
+// presentedQuery finds the token and its successor by the unique index of token_hash, the user by the primary key, and
+// the live token by the index of the family.
+const presentedQuery = `SELECT t.family, t.created_at, t.expires_at, t.is_revoked <> 0, t.revoked_at,
+	t.replaced_by_token_hash, n.successor_salt, l.id IS NOT NULL OR COALESCE(n.is_revoked = 0, 0), ` + ownerColumns + `
+	FROM refresh_tokens t JOIN users u ON u.id = t.user_id
+	LEFT JOIN refresh_tokens n ON n.token_hash = t.replaced_by_token_hash
+	LEFT JOIN refresh_tokens l ON l.family = t.family AND l.is_revoked = 0 AND t.replaced_by_token_hash IS NOT NULL
+	WHERE t.token_hash = ?`
+
+// findPresented is nil where there is no such token.
+func (s *Service) findPresented(ctx context.Context, t Token) (*presented, error) {
+	p, err := repeat(ctx, s, func(ctx context.Context) (*presented, error) {
+		var p presented
+		o, err := loadOwned(ctx, s.client, presentedQuery, t.hash(),
+			&p.family, &p.created, &p.expires, &p.revoked, &p.revokedAt, &p.next, &p.salt, &p.live)
+		if err != nil || o == nil {
+			return nil, err
+		}
+		p.owner = *o
+		return &p, nil
+	})
+	return p, wrap(err, "find a refresh token")
+}
+
+// errExchanged is a token that another call exchanged or revoked after it was read.
+var errExchanged = errors.New("the refresh token was exchanged meanwhile")
+
+// exchange puts a successor in the place of a token that was found to be live. The successor of a token is derived from
+// it, so that the same can be given again. The salt for that is in the successor's row, and erased after the grace: by
+// the successor's own exchange, or in the background.
+func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.Time) (*Grant, error) {
+	salt, err := s.newID()
+	if err != nil {
+		return nil, err
+	}
+	family := p.family
+	if family == nil {
+		id, err := s.newID()
+		if err != nil {
+			return nil, err
+		}
+		family = &id
+	}
+	g := &Grant{User: &p.user, Refresh: successor(s.cfg.Keys.reveal()[0], salt, t)}
+	hash := g.Refresh.hash()
+	var kept *string
+	if s.grace() > 0 {
+		kept = &salt
+	}
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		const query = `UPDATE refresh_tokens SET updated_at = ?, is_revoked = true, revoked_at = ?,` +
+			` replaced_by_token_hash = ?, family = ?,` +
+			` successor_salt = CASE WHEN created_at > ? THEN successor_salt END` +
+			` WHERE token_hash = ? AND NOT is_revoked`
+		n, err := execute(ctx, tx, query,
+			updatedNow(), now, hash, *family, now.Add(-s.grace()), t.hash())
+		switch {
+		case err != nil:
+			return fmt.Errorf("exchange a refresh token: %w", err)
+		case n == 0:
+			return errExchanged
+		}
+		return addRefresh(ctx, tx, p.user.ID, *family, hash, kept, now, p.expires)
 	})
 	if err != nil {
-		return Token{}, nil, err
+		return nil, err
 	}
-	s.observe(ctx, Event{Action: done.action, UserID: done.userID, Count: done.revoked})
-	if done.action == ActionReuse {
-		return Token{}, nil, &ReuseError{UserID: done.userID}
+	if kept != nil {
+		s.eraseLater(hash)
 	}
-	return next, done.user, nil
+	s.observe(ctx, Event{Action: ActionRotate, UserID: p.user.ID})
+	return g, nil
 }
 
-// rotation is what came of a token that was presented.
-type rotation struct {
-	action Action // ActionRotate, ActionGrace or ActionReuse
-	userID int
-	// user is nil for ActionReuse, and only then revoked counts tokens.
-	user    *User
-	revoked int
-}
+// grace is how long after its exchange a token may be presented again.
+func (s *Service) grace() time.Duration { return max(0, s.cfg.Refresh.Grace) }
 
-// rotate exchanges from for to in the caller's transaction. If it finds reuse it returns no error, so that the
-// revocation is committed.
-func (s *Service) rotate(ctx context.Context, tx *ent.Client, from, to Token, now time.Time) (rotation, error) {
-	action := ActionRotate
-	exchanged, err := s.exchange(ctx, tx, from, to, now)
-	if err != nil {
-		return rotation{}, err
-	}
-	if !exchanged {
-		used, err := exchangedBefore(ctx, tx, from, now)
+// presentAgain answers a token that was exchanged before.
+func (s *Service) presentAgain(ctx context.Context, t Token, p *presented, now time.Time) (*Grant, error) {
+	live := p.live
+	if !live {
+		var err error
+		live, err = repeat(ctx, s, func(ctx context.Context) (bool, error) { return s.descends(ctx, t.hash()) })
 		if err != nil {
-			return rotation{}, err
+			return nil, err
 		}
-		granted, err := s.useGrace(ctx, tx, used, to, now)
-		if err != nil {
-			return rotation{}, err
-		}
-		if !granted {
-			revoked, err := s.revokeFrom(ctx, tx, from.hash())
-			return rotation{action: ActionReuse, userID: used.UserID, revoked: revoked}, err
-		}
-		action = ActionGrace
 	}
-	u, err := s.addNext(ctx, tx, from, to, now)
-	if err != nil {
-		return rotation{}, err
-	}
-	return rotation{action: action, userID: u.ID, user: u}, nil
-}
-
-// exchange marks the token as exchanged, if it is one that can be.
-func (s *Service) exchange(ctx context.Context, tx *ent.Client, from, to Token, now time.Time) (bool, error) {
-	const query = `UPDATE refresh_tokens` +
-		` SET updated_at = ?, is_revoked = true, revoked_at = ?, replaced_by_token_hash = ?` +
-		` WHERE token_hash = ? AND (NOT is_revoked AND expires_at > ? AND created_at > ? AND created_at <= ?)`
-	n, err := execute(ctx, tx, query, updatedNow(), now, to.hash(),
-		from.hash(), now, now.Add(-s.cfg.Refresh.Idle), now.Add(ClockTolerance))
-	return n > 0, wrap(err, "rotate a refresh token")
-}
-
-// exchangedBefore finds a token that was not exchanged now because it was before.
-// The error is [ErrRefresh] if it was not.
-func exchangedBefore(ctx context.Context, tx *ent.Client, from Token, now time.Time) (*ent.RefreshToken, error) {
-	t, err := findRefresh(ctx, tx, from.hash())
-	switch {
-	case ent.IsNotFound(err):
+	at := p.revokedAt
+	switch within := at != nil && at.After(now.Add(-s.grace())) && !s.ahead(*at); {
+	case !live:
 		return nil, ErrRefresh
-	case err != nil:
-		return nil, fmt.Errorf("rotate a refresh token: %w", err)
-	case t.ReplacedByTokenHash == nil, !t.ExpiresAt.After(now):
+	case !within:
+		return nil, s.reuse(ctx, t, p.user.ID)
+	case !s.isUsable(&p.owner):
 		return nil, ErrRefresh
+	case p.salt == nil:
+		return nil, errNoKey
 	}
-	return t, nil
+	for _, key := range s.cfg.Keys.reveal() {
+		if next := successor(key, *p.salt, t); next.hash() == *p.next {
+			s.observe(ctx, Event{Action: ActionGrace, UserID: p.user.ID})
+			return &Grant{User: &p.user, Refresh: next}, nil
+		}
+	}
+	return nil, errNoKey
 }
 
-// useGrace takes one of the grace uses of a token that was exchanged, and puts the new token in the place of its
-// successor. A token that is presented is in one of four states:
-//   - never exchanged: exchange takes it, and useGrace is not called.
-//   - exchanged, grace over, in time or in uses: reuse.
-//   - exchanged, within the grace, successor used: reuse, because the answer was not lost.
-//   - exchanged, within the grace, successor unused: granted.
-func (s *Service) useGrace(
-	ctx context.Context, tx *ent.Client, used *ent.RefreshToken, to Token, now time.Time,
-) (granted bool, err error) {
-	if s.cfg.Refresh.Grace == 0 {
-		return false, nil
-	}
-	uses := int32(s.cfg.Refresh.GraceUses)
-	n, err := tx.RefreshToken.Update().
-		Where(
-			refreshtoken.ID(used.ID),
-			refreshtoken.ReplacedByTokenHash(*used.ReplacedByTokenHash),
-			refreshtoken.RevokedAtGT(now.Add(-s.cfg.Refresh.Grace)),
-			refreshtoken.GraceUsesLT(uses),
-		).
-		AddGraceUses(1).SetReplacedByTokenHash(to.hash()).
-		Save(ctx)
-	if err != nil || n == 0 {
-		return false, wrap(err, "use the grace of a refresh token")
-	}
-	// The successor gets no grace of its own: of the two clients that present a
-	// token of this family, one did not get it from us.
-	n, err = tx.RefreshToken.Update().
-		Where(refreshtoken.TokenHash(*used.ReplacedByTokenHash), refreshtoken.IsRevoked(false)).
-		SetIsRevoked(true).SetRevokedAt(now).SetReplacedByTokenHash(to.hash()).SetGraceUses(uses).
-		Save(ctx)
-	if err != nil || n == 1 {
-		return err == nil, wrap(err, "use the grace of a refresh token")
-	}
-	// The successor has been used, so no answer was lost. Put the link back.
-	err = tx.RefreshToken.Update().Where(refreshtoken.ID(used.ID)).
-		SetReplacedByTokenHash(*used.ReplacedByTokenHash).
-		Exec(ctx)
-	return false, wrap(err, "use the grace of a refresh token")
-}
+var errNoKey = &BusyError{Reason: "the successor of the refresh token was made with a key that is not here"}
 
-// refreshQuery finds the token by the unique index of token_hash and the user by the primary key.
-const refreshQuery = `SELECT t.expires_at, t.family, ` + ownerColumns + `
-	FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`
-
-// addNext adds the new token for the owner of the old one. If the owner is suspended or deleted the error rolls the
-// exchange back, so that the old token works again after the suspension.
-func (s *Service) addNext(ctx context.Context, tx *ent.Client, from, to Token, now time.Time) (*User, error) {
-	var (
-		expires time.Time
-		family  *string
-	)
-	o, err := loadOwned(ctx, tx, refreshQuery, from.hash(), &expires, &family)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("rotate a refresh token: %w", err)
-	case o == nil || !s.isUsable(o):
-		return nil, ErrRefresh
-	}
-	return &o.user, s.addRefresh(ctx, tx, o.user.ID, family, to, expires)
-}
-
-// revokeFrom revokes the token with a hash and all that descend from it, and returns how many were live. A rotation at
-// the same time holds the row of the live token: either it commits first and its new token is followed, or it finds its
-// own token revoked. The walk ends at a token that was seen before or is another user's: no rotation made such a link.
-func (s *Service) revokeFrom(ctx context.Context, tx *ent.Client, hash string) (revoked int, err error) {
-	seen := map[int]bool{}
-	userID := 0
-	for range maxFamily {
-		t, err := findRefresh(ctx, tx, hash)
-		if ent.IsNotFound(err) {
-			return revoked, nil
-		}
-		if err != nil {
-			return revoked, fmt.Errorf("revoke a family of refresh tokens: %w", err)
-		}
-		if seen[t.ID] || userID != 0 && t.UserID != userID {
-			return revoked, nil
-		}
-		seen[t.ID], userID = true, t.UserID
-		if !t.IsRevoked {
-			n, err := tx.RefreshToken.Update().
-				Where(refreshtoken.ID(t.ID), refreshtoken.IsRevoked(false)).
-				SetIsRevoked(true).SetRevokedAt(s.now()).
-				Save(ctx)
-			if err != nil {
-				return revoked, fmt.Errorf("revoke a family of refresh tokens: %w", err)
+// reuse revokes the family of a token that was exchanged before, which goes on if ctx ends.
+func (s *Service) reuse(ctx context.Context, t Token, userID int) error {
+	var ended Ended
+	err := s.settle(ctx, func(ctx context.Context) error {
+		err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+			n, err := s.endFrom(ctx, tx, t.hash())
+			if n.RefreshTokens > 0 { // an earlier try may have been without an answer
+				ended = n
 			}
-			revoked += n
+			return err
+		})
+		if err == nil && ended.RefreshTokens > 0 {
+			s.observe(ctx, Event{Action: ActionReuse, UserID: userID, Count: ended.Count()})
 		}
-		if t.ReplacedByTokenHash == nil {
-			return revoked, nil
-		}
-		hash = *t.ReplacedByTokenHash
-	}
-	return revoked, fmt.Errorf("revoke a family of refresh tokens: the chain is longer than %d tokens: "+
-		"the rows of user %d are corrupt, delete them", maxFamily, userID)
-}
-
-// findRefresh reads what a rotation needs of a token and locks its row until the transaction ends.
-func findRefresh(ctx context.Context, tx *ent.Client, hash string) (*ent.RefreshToken, error) {
-	q := tx.RefreshToken.Query().Where(refreshtoken.TokenHash(hash))
-	q.Modify(forUpdate, func(sel *entsql.Selector) {
-		sel.Select(sel.Columns(refreshtoken.FieldID, refreshtoken.FieldUserID,
-			refreshtoken.FieldExpiresAt, refreshtoken.FieldReplacedByTokenHash)...)
-		sel.AppendSelectExprAs(entsql.Expr(sel.C(refreshtoken.FieldIsRevoked)+" <> 0"), refreshtoken.FieldIsRevoked)
-	})
-	return q.Only(ctx)
-}
-
-// maxFamily bounds the walk along a family: rotating every 15 seconds for 90 days makes half a million tokens.
-const maxFamily = 1 << 20
-
-// RevokeRefresh ends the family of a token, as on signing out (RFC 7009). Revoking
-// an unknown or ended token is not an error.
-func (s *Service) RevokeRefresh(ctx context.Context, t Token) error {
-	revoked := 0
-	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		revoked, err = s.revokeFrom(ctx, tx, t.hash())
 		return err
 	})
-	if err == nil && revoked > 0 {
-		s.observe(ctx, Event{Action: ActionRevokeRefresh, Count: revoked})
+	switch {
+	case err != nil:
+		return err
+	case ended.RefreshTokens == 0: // somebody else was faster
+		return ErrRefresh
 	}
-	return err
+	return &ReuseError{UserID: userID}
+}
+
+// RevokeRefresh ends the family of a token, with its session, as on signing out (RFC 7009). Revoking an unknown or
+// ended token is not an error.
+func (s *Service) RevokeRefresh(ctx context.Context, t Token) (Ended, error) {
+	var ended Ended
+	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+		ended, err = s.endFrom(ctx, tx, t.hash())
+		return err
+	})
+	if err != nil {
+		return Ended{}, err
+	}
+	if ended.Count() > 0 {
+		s.observe(ctx, Event{Action: ActionRevokeRefresh, Count: ended.Count()})
+	}
+	return ended, nil
+}
+
+// maxFading bounds the salts that wait to be erased. Beyond it that is left to the exchange of their tokens.
+const maxFading = 1 << 14
+
+// fading are the hashes of tokens whose salts wait to be erased, in the order of time.
+type fading struct {
+	mu     sync.Mutex
+	hashes []string
+	due    []time.Time
+}
+
+// eraseLater erases the salt of the token with a hash once the grace is over.
+func (s *Service) eraseLater(hash string) {
+	f := &s.fading
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.due) == maxFading {
+		return
+	}
+	f.hashes, f.due = append(f.hashes, hash), append(f.due, time.Now().Add(s.grace()))
+	if len(f.due) == 1 {
+		time.AfterFunc(s.grace(), s.erase)
+	}
+}
+
+// erase erases the salts whose time has come, many at once, and calls itself again for the others.
+func (s *Service) erase() {
+	f := &s.fading
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	n := 0
+	for n < min(len(f.due), maxIDs) && !f.due[n].After(now) {
+		n++
+	}
+	hashes := f.hashes[:n]
+	f.hashes, f.due = f.hashes[n:], f.due[n:]
+	if len(f.due) > 0 {
+		time.AfterFunc(max(100*time.Millisecond, f.due[0].Sub(now)), s.erase)
+	}
+	s.background(func(ctx context.Context) error {
+		return s.client.RefreshToken.Update().Where(refreshtoken.TokenHashIn(hashes...)).ClearSuccessorSalt().Exec(ctx)
+	})
 }

@@ -34,7 +34,7 @@ func TestDefaultsFailNoRule(t *testing.T) {
 			warned = append(warned, f.Rule)
 		}
 	}
-	assert.Equal(t, []string{"password.deny", "session.idle", "refresh.absolute"}, warned)
+	assert.Equal(t, []string{"password.deny", "session.idle", "refresh.absolute", "refresh.grace"}, warned)
 }
 
 func TestStricterConfigurationHasNoWarning(t *testing.T) {
@@ -44,7 +44,7 @@ func TestStricterConfigurationHasNoWarning(t *testing.T) {
 		Password: auth.PasswordPolicy{Deny: func(string) bool { return false }},
 		Lockout:  auth.LockoutPolicy{MaxFailures: 4, Duration: time.Hour},
 		Session:  auth.SessionPolicy{Idle: 30 * time.Minute},
-		Refresh:  auth.RefreshPolicy{Absolute: 30 * days},
+		Refresh:  auth.RefreshPolicy{Absolute: 30 * days, Grace: auth.NoGrace},
 	}
 	for _, f := range c.Report() {
 		assert.Equal(t, auth.VerdictOK, f.Verdict, f.Rule)
@@ -78,7 +78,6 @@ func TestReportJudgesEachSideOfALimit(t *testing.T) {
 	t.Parallel()
 	password := func(p auth.PasswordPolicy) auth.Config { return auth.Config{Password: p} }
 	hasher := func(h auth.Hasher) auth.Config { return auth.Config{Hasher: h} }
-	hashing := func(p auth.HashingPolicy) auth.Config { return auth.Config{Hashing: p} }
 	lockout := func(p auth.LockoutPolicy) auth.Config { return auth.Config{Lockout: p} }
 	otp := func(p auth.OTPPolicy) auth.Config { return auth.Config{OTP: p} }
 	session := func(p auth.SessionPolicy) auth.Config { return auth.Config{Session: p} }
@@ -108,11 +107,6 @@ func TestReportJudgesEachSideOfALimit(t *testing.T) {
 		{"password.hash", hasher(auth.Argon2id{Memory: 7168, Iterations: 5}), auth.VerdictWarn},
 		{"password.hash", hasher(&auth.Argon2id{Memory: 7167, Iterations: 5}), auth.VerdictFail},
 		{"password.hash", hasher(plainHasher{}), auth.VerdictWarn},
-		{"hashing.memory", hashing(auth.HashingPolicy{Memory: 19}), auth.VerdictOK},
-		{"hashing.memory", hashing(auth.HashingPolicy{Memory: 18}), auth.VerdictWarn},
-		{"hashing.floor", hashing(auth.HashingPolicy{Floor: time.Second}), auth.VerdictOK},
-		{"hashing.floor", hashing(auth.HashingPolicy{Floor: 999 * time.Millisecond}), auth.VerdictWarn},
-		{"hashing.floor", hashing(auth.HashingPolicy{Floor: auth.NoFloor}), auth.VerdictWarn},
 		{"lockout.failures", lockout(auth.LockoutPolicy{MaxFailures: 100}), auth.VerdictOK},
 		{"lockout.failures", lockout(auth.LockoutPolicy{MaxFailures: 101}), auth.VerdictFail},
 		{"lockout.duration", lockout(auth.LockoutPolicy{Duration: 29 * time.Second}), auth.VerdictWarn},
@@ -146,8 +140,7 @@ func TestReportJudgesEachSideOfALimit(t *testing.T) {
 		{"refresh.absolute", refresh(auth.RefreshPolicy{Absolute: 30 * days}), auth.VerdictOK},
 		{"refresh.absolute", refresh(auth.RefreshPolicy{Absolute: 31 * days}), auth.VerdictWarn},
 		{"refresh.grace", refresh(auth.RefreshPolicy{Grace: time.Second}), auth.VerdictWarn},
-		{"refresh.grace_uses", refresh(auth.RefreshPolicy{GraceUses: 2}), auth.VerdictOK},
-		{"refresh.grace_uses", refresh(auth.RefreshPolicy{GraceUses: 2, Grace: time.Second}), auth.VerdictWarn},
+		{"refresh.grace", refresh(auth.RefreshPolicy{Grace: auth.NoGrace}), auth.VerdictOK},
 		{"account.reactivate", account(auth.AccountPolicy{ReactivateAfter: 31 * days}), auth.VerdictWarn},
 	} {
 		assert.Equal(t, test.want, verdicts(test.config)[test.rule], "%s of %+v", test.rule, test.config)

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"strings"
@@ -20,73 +21,70 @@ import (
 // roundTrips are the commands of each operation as they cross the wire, each of them one wait for the server. A longer
 // list here is a slower sign-in for everybody.
 var roundTrips = map[string]string{
-	"change a password": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, UPDATE " +
-		"sessions, UPDATE refresh_tokens, COMMIT",
+	"change a password": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, SELECT refresh_tokens, " +
+		"SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, SELECT sessions, UPDATE sessions, COMMIT",
 	"change a password with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, " +
-		"UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, COMMIT",
+		"UPDATE users, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, " +
+		"SELECT sessions, UPDATE sessions, UPDATE users, COMMIT",
 	"change a role":                       "UPDATE users",
 	"check a session":                     "SELECT sessions users",
 	"check a session that does not exist": "SELECT sessions users",
-	"delete": "START TRANSACTION, UPDATE users, UPDATE sessions, " +
-		"UPDATE refresh_tokens, COMMIT",
+	"delete": "START TRANSACTION, UPDATE users, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE " +
+		"refresh_tokens, SELECT sessions, SELECT sessions, UPDATE sessions, COMMIT",
 	"issue a code": "START TRANSACTION, INSERT otps, SELECT otps, SELECT users, COMMIT",
-	"issue a code in place of another": "START TRANSACTION, INSERT otps, SELECT otps, UPDATE " +
-		"otps, SELECT users, COMMIT",
-	"issue a code too soon": "START TRANSACTION, INSERT otps, SELECT otps, ROLLBACK",
-	"list sessions":         "SELECT sessions",
-	"suspend":               "UPDATE users",
-	"purge an account": "START TRANSACTION, SELECT otps, COMMIT, START TRANSACTION, SELECT " +
-		"sessions, COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT " +
-		"users, SELECT sessions, SELECT refresh_tokens, DELETE users, COMMIT",
-	"purge codes": "START TRANSACTION, SELECT otps, DELETE otps, COMMIT, START TRANSACTION, " +
-		"SELECT sessions, COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT " +
-		"users, SELECT users, COMMIT",
-	"reactivate": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT " +
-		"sessions users, INSERT refresh_tokens, COMMIT",
-	"register": "INSERT users",
-	"reset a password": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, " +
-		"UPDATE users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, COMMIT",
-	"restore": "UPDATE users",
-	"reuse": "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens, SELECT " +
-		"refresh_tokens, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, COMMIT",
-	"reuse within the grace of a token whose successor was used": "START TRANSACTION, UPDATE refresh_tokens, SELECT " +
-		"refresh_tokens, UPDATE refresh_tokens, UPDATE refresh_tokens, UPDATE refresh_tokens, SELECT refresh_tokens, " +
-		"SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, COMMIT",
-	"revoke a family": "START TRANSACTION, SELECT refresh_tokens, SELECT refresh_tokens, " +
-		"SELECT refresh_tokens, UPDATE refresh_tokens, COMMIT",
-	"revoke sessions": "UPDATE sessions",
-	"rotate": "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens " +
-		"users, INSERT refresh_tokens, COMMIT",
-	"rotate a token that does not exist": "START TRANSACTION, UPDATE refresh_tokens, SELECT " +
-		"refresh_tokens, ROLLBACK",
-	"rotate in grace": "START TRANSACTION, UPDATE refresh_tokens, SELECT refresh_tokens, " +
-		"UPDATE refresh_tokens, UPDATE refresh_tokens, SELECT refresh_tokens users, INSERT refresh_tokens, COMMIT",
-	"sign in": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, " +
-		"INSERT sessions users, INSERT refresh_tokens, COMMIT",
-	"sign in to a suspended account": "SELECT users, UPDATE users, UPDATE users",
-	"sign in with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT " +
-		"users, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
-	"sign in with a code for the first time": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT " +
-		"users, UPDATE sessions, UPDATE refresh_tokens, UPDATE users, INSERT sessions users, INSERT refresh_tokens, " +
+	"issue a code in place of another": "START TRANSACTION, INSERT otps, SELECT otps, UPDATE otps, SELECT users, " +
 		"COMMIT",
-	"start a session":       "START TRANSACTION, SELECT users, INSERT sessions users, COMMIT",
+	"issue a code too soon": "START TRANSACTION, INSERT otps, SELECT otps, ROLLBACK",
 	"issue a refresh token": "START TRANSACTION, SELECT users, INSERT refresh_tokens, COMMIT",
-	"revoke all": "START TRANSACTION, UPDATE users, UPDATE sessions, " +
-		"UPDATE refresh_tokens, COMMIT",
+	"list sessions":         "SELECT sessions",
+	"purge an account": "START TRANSACTION, SELECT otps, COMMIT, START TRANSACTION, SELECT sessions, COMMIT, " +
+		"START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT users, SELECT " +
+		"sessions, SELECT refresh_tokens, DELETE users, COMMIT",
+	"purge codes": "START TRANSACTION, SELECT otps, DELETE otps, COMMIT, START TRANSACTION, SELECT sessions, " +
+		"COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT " +
+		"users, COMMIT",
+	"reactivate": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions users, INSERT " +
+		"refresh_tokens, COMMIT",
+	"register": "INSERT users",
+	"reset a password": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE users, " +
+		"SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, SELECT sessions, " +
+		"UPDATE sessions, UPDATE users, COMMIT",
+	"restore": "UPDATE users",
+	"reuse": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, SELECT " +
+		"refresh_tokens, UPDATE refresh_tokens, UPDATE sessions, COMMIT",
+	"revoke a family": "START TRANSACTION, SELECT refresh_tokens, UPDATE refresh_tokens, UPDATE sessions, COMMIT",
+	"revoke all": "START TRANSACTION, UPDATE users, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE " +
+		"refresh_tokens, SELECT sessions, SELECT sessions, UPDATE sessions, COMMIT",
+	"revoke sessions": "SELECT sessions, SELECT sessions, START TRANSACTION, UPDATE refresh_tokens, UPDATE " +
+		"sessions, UPDATE sessions, COMMIT",
+	"rotate": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, UPDATE " +
+		"refresh_tokens, INSERT refresh_tokens, COMMIT",
+	"rotate a token that does not exist": "SELECT refresh_tokens users refresh_tokens refresh_tokens",
+	"rotate in grace":                    "SELECT refresh_tokens users refresh_tokens refresh_tokens",
+	"sign in": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions users, INSERT " +
+		"refresh_tokens, COMMIT",
+	"sign in to a suspended account": "SELECT users, UPDATE users, UPDATE users",
+	"sign in with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE " +
+		"users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
+	"sign in with a code for the first time": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT " +
+		"users, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, SELECT " +
+		"sessions, UPDATE sessions, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"sign in with a provider again": "START TRANSACTION, SELECT users, UPDATE users, INSERT sessions users, " +
 		"INSERT refresh_tokens, COMMIT",
 	"sign in with a provider for the first time": "START TRANSACTION, SELECT users, SELECT users, INSERT users, " +
 		"UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"sign in with a wrong password": "SELECT users, UPDATE users, UPDATE users",
-	// The same as a wrong password, with nothing that they match.
-	"sign in without an account": "SELECT users, UPDATE users, UPDATE users",
-	"sign out":                   "UPDATE sessions",
-	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, UPDATE users, " +
-		"UPDATE sessions, UPDATE refresh_tokens, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
-	"verify a code":       "SELECT otps, UPDATE otps",
-	"verify a wrong code": "SELECT otps, UPDATE otps",
-	"verify an email address": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE " +
-		"otps, UPDATE users, COMMIT",
+	"sign in without an account":    "SELECT users, UPDATE users, UPDATE users",
+	"sign out": "SELECT sessions, START TRANSACTION, UPDATE refresh_tokens, UPDATE sessions, " +
+		"COMMIT",
+	"start a session": "START TRANSACTION, SELECT users, INSERT sessions users, COMMIT",
+	"suspend":         "UPDATE users",
+	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, UPDATE " +
+		"users, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, SELECT " +
+		"sessions, UPDATE sessions, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
+	"verify a code":           "SELECT otps, UPDATE otps",
+	"verify a wrong code":     "SELECT otps, UPDATE otps",
+	"verify an email address": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, UPDATE users, COMMIT",
 }
 
 // On a connection that has sent nothing before, all are texts; one that an operation sends again is prepared for it.
@@ -157,7 +155,7 @@ func (w *world) commands(t *testing.T, callsBefore int) map[string][]string {
 		t.Cleanup(func() { assert.NoError(t, client.Close()) })
 		config := w.config()
 		config.Session.MaxPerUser = 0
-		config.Refresh.Grace = op.grace
+		config.Refresh.Grace = cmp.Or(op.grace, auth.NoGrace)
 		s, err := auth.New(client, config)
 		require.NoError(t, err)
 		for range callsBefore {

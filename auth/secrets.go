@@ -23,7 +23,7 @@ type Token struct{ secret *string }
 func ParseToken(s string) Token { return Token{secret: &s} }
 
 // Reveal returns the token itself. One that a service made is 43 characters of base64url (RFC 4648, 5) without padding,
-// which are 256 random bits. One of [ParseToken] is what was presented, and the zero Token is empty.
+// which are 256 bits that nobody can guess. One of [ParseToken] is what was presented, and the zero Token is empty.
 func (t Token) Reveal() string { return reveal(t.secret) }
 
 // String hides the token.
@@ -60,6 +60,24 @@ func (s *Service) newToken() (Token, error) {
 		return Token{}, fmt.Errorf("read random bytes: %w", err)
 	}
 	return ParseToken(base64.RawURLEncoding.EncodeToString(b[:])), nil
+}
+
+// newID draws 128 random bits in base64url: the id of a family, or a salt.
+func (s *Service) newID() (string, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(s.cfg.Random, b[:]); err != nil {
+		return "", fmt.Errorf("read random bytes: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b[:]), nil
+}
+
+// successor is the token that another one is exchanged for: HMAC-SHA-256 over the salt of the exchange and the token.
+// Nobody can make it without the key, nor with it once the salt is erased.
+func successor(key []byte, salt string, t Token) Token {
+	h := hmac.New(sha256.New, key)
+	// No salt holds a zero byte.
+	_, _ = io.WriteString(h, "refresh\x00"+salt+"\x00"+t.Reveal()) // it never fails
+	return ParseToken(base64.RawURLEncoding.EncodeToString(h.Sum(nil)))
 }
 
 // Code is a one-time code to send to an address. It prints as ***. Call [Code.Reveal] where it is sent.

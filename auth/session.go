@@ -43,7 +43,7 @@ func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Sess
 		started *Session
 		token   Token
 	)
-	family, err := s.newFamily()
+	family, err := s.newID()
 	if err != nil {
 		return nil, Token{}, err
 	}
@@ -102,19 +102,50 @@ func (s *Service) addSession(
 	return sessionOf(row), wrap(err, "add a session")
 }
 
-// endBeyond ends the least recently used sessions of a user beyond the first n.
+// endBeyond ends the least recently used sessions of a user beyond the first n, with their families. If they are too
+// many for one transaction, as where the limit is new, the error is a [*backlogError].
 func (s *Service) endBeyond(ctx context.Context, tx *ent.Client, userID, n int) error {
 	beyond := tx.Session.Query().
 		Where(session.UserID(userID), s.live()).
 		Order(ent.Desc(session.FieldLastUsedAt, session.FieldID)).
-		Offset(n).Limit(maxListed)
+		Offset(n).Limit(maxStep + 1)
 	// The transaction may have read before it held the user's row.
 	beyond.Modify(forUpdate)
-	ids, err := beyond.IDs(ctx)
-	if err != nil || len(ids) == 0 {
-		return err
+	rows, err := beyond.Select(session.FieldID, session.FieldFamily).All(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("find sessions: %w", err)
+	case len(rows) > maxStep:
+		return &backlogError{userID: userID}
 	}
-	return tx.Session.Update().Where(session.IDIn(ids...)).SetIsActive(false).Exec(ctx)
+	_, err = s.endDevices(ctx, tx, rows)
+	return err
+}
+
+// backlogError is a user with many more sessions than the limit. [Service.tx] ends those beyond it in transactions of
+// their own, and repeats what it was doing.
+type backlogError struct{ userID int }
+
+func (e *backlogError) Error() string { return fmt.Sprintf("user %d has too many sessions", e.userID) }
+
+// workOff ends the sessions of a user beyond the limit, in steps.
+func (s *Service) workOff(ctx context.Context, userID int) error {
+	for {
+		rows, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.Session, error) {
+			return s.client.Session.Query().
+				Where(session.UserID(userID), s.live()).
+				Order(ent.Desc(session.FieldLastUsedAt, session.FieldID)).
+				Offset(s.cfg.Session.MaxPerUser).Limit(maxStep).
+				Select(session.FieldID, session.FieldUserID, session.FieldFamily).
+				All(ctx)
+		})
+		if err != nil || len(rows) == 0 {
+			return wrap(err, "find sessions")
+		}
+		if _, err := s.endSessions(ctx, rows, false); err != nil {
+			return err
+		}
+	}
 }
 
 // live are the sessions that have not ended. The conditions are in the order of the index that serves a user's devices.
@@ -224,38 +255,29 @@ func (s *Service) Sessions(ctx context.Context, userID int) ([]*Session, error) 
 	return out, nil
 }
 
-// SignOut ends the session of a token. Ending a session twice is not an error, nor is an unknown token.
-func (s *Service) SignOut(ctx context.Context, t Token) error {
-	return s.revokeSessions(ctx, 0, session.TokenHash(t.hash()))
+// SignOut ends the session of a token with its family, whose token it may also have been before a renewal. Ending a
+// session twice is not an error, nor is an unknown token. The device stays a known one.
+func (s *Service) SignOut(ctx context.Context, t Token) (Ended, error) {
+	return s.endSession(ctx, false, session.TokenHash(t.hash()))
 }
 
-// RevokeSession ends one session of a user. It leaves another user's session alone, without an error. An unknown user
-// or session is not an error either.
-func (s *Service) RevokeSession(ctx context.Context, userID, sessionID int) error {
-	return s.revokeSessions(ctx, userID, session.UserID(userID), session.ID(sessionID))
+// RevokeSession ends one session of a user with its family. Its device is not a known one any more. Another user's
+// session is left alone, without an error. An unknown user or session is not an error either.
+func (s *Service) RevokeSession(ctx context.Context, userID, sessionID int) (Ended, error) {
+	return s.endSession(ctx, true, session.UserID(userID), session.ID(sessionID))
 }
 
-// RevokeOtherSessions ends all sessions of a user but the one to keep. Refresh tokens stay. An unknown user is not an
-// error. If keepID is not a session of the user, all of the user's sessions end.
-func (s *Service) RevokeOtherSessions(ctx context.Context, userID, keepID int) error {
-	return s.revokeSessions(ctx, userID, session.UserID(userID), session.IDNEQ(keepID))
+// RevokeOtherSessions ends all sessions of a user but the one to keep, as [Service.RevokeSessions] does. An unknown
+// user is not an error. If keepID is not a session of the user, all of the user's sessions end.
+func (s *Service) RevokeOtherSessions(ctx context.Context, userID, keepID int) (Ended, error) {
+	return s.endSessionsBut(ctx, userID, keepID)
 }
 
-// RevokeSessions ends all sessions of a user. Refresh tokens stay: [Service.RevokeAll] ends both. An unknown user is
-// not an error.
-func (s *Service) RevokeSessions(ctx context.Context, userID int) error {
-	return s.revokeSessions(ctx, userID, session.UserID(userID))
-}
-
-func (s *Service) revokeSessions(ctx context.Context, userID int, which ...predicate.Session) error {
-	n, err := insist(ctx, s, func(ctx context.Context) (int, error) {
-		return s.client.Session.Update().Where(append(which, session.IsActive(true))...).SetIsActive(false).Save(ctx)
-	})
-	if err != nil {
-		return fmt.Errorf("revoke sessions: %w", err)
-	}
-	if n > 0 {
-		s.observe(ctx, Event{Action: ActionRevokeSessions, UserID: userID, Count: n})
-	}
-	return nil
+// RevokeSessions ends all sessions of a user with their families. Their devices are not known ones any more. Refresh
+// tokens without a session, which [Service.IssueRefresh] made, stay: [Service.RevokeAll] ends them too. An unknown user
+// is not an error.
+//
+// Many sessions end in several transactions. After an error those before stay ended, and are counted.
+func (s *Service) RevokeSessions(ctx context.Context, userID int) (Ended, error) {
+	return s.endSessionsBut(ctx, userID, 0)
 }

@@ -23,39 +23,54 @@ import (
 //
 // If a hook of the client panics or keeps the commit from being sent, the transaction is rolled back.
 func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error) error {
-	return s.retry(ctx, func() (again bool, err error) {
-		tx, err := s.begin(ctx)
-		if err != nil {
-			return mayRepeat(err), err
-		}
-		returned := false
-		defer func() {
-			if !returned {
-				_ = s.within(ctx, tx, (*ent.Tx).Rollback)
+	return s.retry(ctx, func() (bool, error) {
+		again, err := s.txOnce(ctx, fn)
+		var backlog *backlogError
+		if errors.As(err, &backlog) {
+			again = true
+			if failed := s.workOff(ctx, backlog.userID); failed != nil {
+				return false, failed
 			}
-		}()
-		if err := fn(ctx, tx.Client()); err != nil {
-			// The database has rolled back already where that fails.
-			return mayRepeat(err) || errors.Is(err, errRaced), ended(ctx, err)
 		}
-		err = s.within(ctx, tx, (*ent.Tx).Commit)
-		returned = true
-		switch {
-		case err == nil:
-			return false, nil
-		case errors.Is(err, driver.ErrBadConn), mysqlconn.IsServer(err, conflicts...),
-			mysqlconn.IsServer(err, refusesCommit...), isBusy(err):
-			// The driver reports a bad connection only if it sent nothing.
-			return true, ended(ctx, err)
-		case errors.Is(err, sql.ErrTxDone), isEnded(ctx, err) && !mysqlconn.Lost(err) && !errors.Is(err, errNoAnswer):
-			// It was rolled back: database/sql sends no COMMIT then, and SQLite does not finish one.
-			return false, ended(ctx, err)
-		case s.within(ctx, tx, (*ent.Tx).Rollback) == nil:
-			return false, err // a hook sent no COMMIT
-		default:
-			return false, &UnknownError{Err: err}
-		}
+		return again, err
 	})
+}
+
+// txOnce runs fn in a transaction once, and reports whether it may run again after the error.
+func (s *Service) txOnce(
+	ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error,
+) (again bool, err error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return mayRepeat(err), err
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			_ = s.within(ctx, tx, (*ent.Tx).Rollback)
+		}
+	}()
+	if err := fn(ctx, tx.Client()); err != nil {
+		// The database has rolled back already where that fails.
+		return mayRepeat(err) || errors.Is(err, errRaced), ended(ctx, err)
+	}
+	err = s.within(ctx, tx, (*ent.Tx).Commit)
+	returned = true
+	switch {
+	case err == nil:
+		return false, nil
+	case errors.Is(err, driver.ErrBadConn), mysqlconn.IsServer(err, conflicts...),
+		mysqlconn.IsServer(err, refusesCommit...), isBusy(err):
+		// The driver reports a bad connection only if it sent nothing.
+		return true, ended(ctx, err)
+	case errors.Is(err, sql.ErrTxDone), isEnded(ctx, err) && !mysqlconn.Lost(err) && !errors.Is(err, errNoAnswer):
+		// It was rolled back: database/sql sends no COMMIT then, and SQLite does not finish one.
+		return false, ended(ctx, err)
+	case s.within(ctx, tx, (*ent.Tx).Rollback) == nil:
+		return false, err // a hook sent no COMMIT
+	default:
+		return false, &UnknownError{Err: err}
+	}
 }
 
 // holding runs fn in a transaction that holds the row of the one user that matches.

@@ -104,18 +104,12 @@ func (s *Service) passwordByCode(
 	if err := s.cfg.Password.check(password); err != nil {
 		return Ended{}, err
 	}
-	leave, err := s.hashing.enter()
-	if err != nil {
-		return Ended{}, err
-	}
-	defer leave()
 	code, err := s.tryCode(ctx, kind, ticket, c)
 	if err != nil {
 		return Ended{}, err
 	}
 	// Hashing takes long: not while the transaction holds rows.
-	hash, err := s.hashInPlace(ctx, password)
-	leave()
+	hash, err := s.hash(password)
 	if err != nil {
 		return Ended{}, err
 	}

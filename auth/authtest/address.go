@@ -43,7 +43,7 @@ var addressRules = []scenario{
 		require.NoError(t, err)
 		assert.Equal(t, email, checked.Email)
 		rotate(t, svc, g.Refresh)
-		require.NoError(t, svc.ChangePassword(t.Context(), u.ID, password, nextPassword, phone))
+		require.NoError(t, only(svc.ChangePassword(t.Context(), u.ID, password, nextPassword, phone)))
 		_, err = svc.SignIn(t.Context(), email, nextPassword, phone)
 		require.NoError(t, err)
 	}},

@@ -389,7 +389,7 @@ var codeRules = []scenario{
 		svc := k.service(t)
 		ctx, unknown := t.Context(), k.email()
 		deleted, suspended := k.register(t, svc), k.register(t, svc)
-		require.NoError(t, svc.Delete(ctx, deleted.ID))
+		require.NoError(t, only(svc.Delete(ctx, deleted.ID)))
 		require.NoError(t, svc.Suspend(ctx, suspended.ID, auth.Forever))
 
 		for _, email := range []string{unknown, deleted.Email, suspended.Email} {

@@ -101,7 +101,7 @@ var deviceRules = []scenario{
 			_, err := svc.SignIn(ctx, email, password, phone)
 			require.ErrorAs(t, err, &spent)
 			require.Zero(t, spent.Until)
-			require.ErrorAs(t, svc.ChangePassword(ctx, g.User.ID, password, nextPassword, phone), &spent)
+			require.ErrorAs(t, only(svc.ChangePassword(ctx, g.User.ID, password, nextPassword, phone)), &spent)
 			k.clock.Advance(24 * time.Hour)
 		}
 		here, err := svc.SignIn(ctx, email, password, from(g.Token))
@@ -154,7 +154,7 @@ var deviceRules = []scenario{
 		for _, token := range []auth.Token{g.Token, g.Refresh, next} {
 			require.True(t, k.known(t, svc, g.User, token))
 		}
-		require.NoError(t, svc.SignOut(t.Context(), g.Token))
+		require.NoError(t, only(svc.SignOut(t.Context(), g.Token)))
 		require.True(t, k.known(t, svc, g.User, g.Token))
 		require.False(t, k.known(t, svc, g.User, auth.ParseToken("no such token")))
 		require.False(t, k.known(t, svc, g.User, auth.Token{}))
@@ -197,7 +197,7 @@ var deviceRules = []scenario{
 	{name: "a reset and RevokeAll end the standing of every device", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		for name, end := range endings(k, svc) {
-			if name == "RevokeRefresh" || name == "Suspend" || name == "Delete" {
+			if name != "RevokeAll" && name != "ChangePassword" && name != "ResetPassword" {
 				continue
 			}
 			g, bystander := k.signIn(t, svc), k.signIn(t, svc)
@@ -208,10 +208,33 @@ var deviceRules = []scenario{
 			require.True(t, k.known(t, svc, bystander.User, bystander.Token), name)
 		}
 	}},
+	{name: "a device whose session is revoked is a stranger, and one that signed out is not",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t, func(c *auth.Config) { c.Session.MaxPerUser = 3 })
+			ctx, u := t.Context(), k.register(t, svc)
+			pushed, out := signIn(t, svc, u.Email), signIn(t, svc, u.Email)
+			revoked, last := signIn(t, svc, u.Email), signIn(t, svc, u.Email)
+			require.NoError(t, only(svc.SignOut(ctx, out.Token)))
+			require.NoError(t, only(svc.RevokeSession(ctx, u.ID, revoked.Session.ID)))
+			require.NoError(t, only(svc.RevokeSession(ctx, k.register(t, svc).ID, last.Session.ID)))
+			for _, known := range []*auth.Grant{pushed, out, last} {
+				require.True(t, k.known(t, svc, u, known.Token))
+			}
+			require.False(t, k.known(t, svc, u, revoked.Token))
+			require.NoError(t, only(svc.RevokeSession(ctx, u.ID, out.Session.ID)))
+			require.False(t, k.known(t, svc, u, out.Token), "also after its end")
+			k.clock.Advance(time.Minute)
+			kept := signIn(t, svc, u.Email)
+			require.NoError(t, only(svc.RevokeOtherSessions(ctx, u.ID, kept.Session.ID)))
+			require.False(t, k.known(t, svc, u, last.Token))
+			require.True(t, k.known(t, svc, u, kept.Token))
+			require.NoError(t, only(svc.RevokeSessions(ctx, u.ID)))
+			require.False(t, k.known(t, svc, u, kept.Token))
+		}},
 	{name: "a deletion ends the standing of every device", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g := k.signIn(t, svc)
-		require.NoError(t, svc.Delete(t.Context(), g.User.ID))
+		require.NoError(t, only(svc.Delete(t.Context(), g.User.ID)))
 		require.NoError(t, svc.Restore(t.Context(), g.User.ID))
 		require.False(t, k.known(t, svc, g.User, g.Token))
 	}},
@@ -222,14 +245,14 @@ var deviceRules = []scenario{
 		guess(t, svc, g.User.Email, from(g.Token), 9)
 		k.lock(t, g.User.ID, k.clock.Now().Add(time.Minute))
 		ctx := t.Context()
-		require.NoError(t, svc.ChangePassword(ctx, g.User.ID, password, nextPassword, from(g.Token)))
+		require.NoError(t, only(svc.ChangePassword(ctx, g.User.ID, password, nextPassword, from(g.Token))))
 		require.True(t, k.known(t, svc, g.User, g.Token))
 		require.False(t, k.known(t, svc, g.User, other.Token))
 	}},
 	{name: "a right password that may not reactivate yet is no failure", run: func(t *testing.T, k *kit) {
 		svc := k.service(t, func(c *auth.Config) { c.Account.ReactivateAfter = time.Hour })
 		u := k.register(t, svc)
-		require.NoError(t, svc.Delete(t.Context(), u.ID))
+		require.NoError(t, only(svc.Delete(t.Context(), u.ID)))
 		for range 11 {
 			var early *auth.NotYetError
 			_, err := svc.Reactivate(t.Context(), u.Email, password, phone)

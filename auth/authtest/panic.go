@@ -76,7 +76,7 @@ var panicRules = []scenario{
 					on.Store(true)
 					func() {
 						defer func() { _ = recover() }()
-						err := svc.Delete(ctx, u.ID)
+						err := only(svc.Delete(ctx, u.ID))
 						var unknown *auth.UnknownError
 						assert.Equal(t, name == "after the commit", errors.As(err, &unknown), "%s: %v", name, err)
 					}()

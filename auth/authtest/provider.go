@@ -161,7 +161,7 @@ var providerRules = []scenario{
 		linked := providerSignIn(t, svc, identity("linked", k.email())).User
 		require.NoError(t, svc.Suspend(ctx, suspended.ID, auth.Forever))
 		require.NoError(t, svc.Suspend(ctx, linked.ID, auth.Forever))
-		require.NoError(t, svc.Delete(ctx, deleted.ID))
+		require.NoError(t, only(svc.Delete(ctx, deleted.ID)))
 		for subject, u := range map[string]*auth.User{"a": suspended, "b": deleted, "linked": linked} {
 			_, err := svc.SignInWithProvider(ctx, identity(subject, u.Email), phone)
 			require.ErrorIs(t, err, auth.ErrCredentials)

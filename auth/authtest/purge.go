@@ -64,7 +64,7 @@ var purgeRules = []scenario{
 		for range 7 {
 			g := k.signIn(t, svc)
 			issue(t, svc, g.User.Email, schematype.OTPSignIn)
-			require.NoError(t, svc.Delete(ctx, g.User.ID))
+			require.NoError(t, only(svc.Delete(ctx, g.User.ID)))
 		}
 		before := k.rows(t)
 		require.Equal(t, auth.Purged{OTPs: 7, Sessions: 7, RefreshTokens: 7, Users: 7}, before)
@@ -92,7 +92,7 @@ var purgeRules = []scenario{
 		svc := k.service(t)
 		g := k.signIn(t, svc)
 		issue(t, svc, g.User.Email, schematype.OTPSignIn)
-		require.NoError(t, svc.Delete(t.Context(), g.User.ID))
+		require.NoError(t, only(svc.Delete(t.Context(), g.User.ID)))
 		k.clock.Advance(91 * 24 * time.Hour)
 
 		for _, unknown := range []string{"session", "Sessions", ""} {
@@ -164,8 +164,8 @@ var purgeRules = []scenario{
 		svc := k.service(t, func(c *auth.Config) { c.Account.Retention = 24 * time.Hour })
 		ctx := t.Context()
 		gone, back, stays := k.signIn(t, svc), k.signIn(t, svc), k.signIn(t, svc)
-		require.NoError(t, svc.Delete(ctx, gone.User.ID))
-		require.NoError(t, svc.Delete(ctx, back.User.ID))
+		require.NoError(t, only(svc.Delete(ctx, gone.User.ID)))
+		require.NoError(t, only(svc.Delete(ctx, back.User.ID)))
 		k.clock.Advance(24 * time.Hour)
 		require.Zero(t, purge(t, svc, auth.PurgeOptions{}))
 		require.NoError(t, svc.Restore(ctx, back.User.ID))
@@ -194,7 +194,7 @@ var purgeRules = []scenario{
 				small := []*auth.User{k.register(t, svc), k.register(t, svc), k.register(t, svc)}
 				for i, large := range []*auth.User{k.register(t, svc), small[0], k.register(t, svc), small[1]} {
 					k.children(t, large, []int{7, 1, 2, 0}[i], []int{9, 0, 20, 2}[i])
-					require.NoError(t, svc.Delete(t.Context(), large.ID))
+					require.NoError(t, only(svc.Delete(t.Context(), large.ID)))
 				}
 				k.children(t, small[2], 1, 1)
 				k.clock.Advance(31 * 24 * time.Hour)
@@ -211,14 +211,14 @@ var purgeRules = []scenario{
 					Users: before.Users + 1}, k.rows(t))
 				signIn(t, svc, small[2].Email)
 				k.clock.Advance(-31 * 24 * time.Hour)
-				require.NoError(t, svc.RevokeAll(t.Context(), small[2].ID))
+				require.NoError(t, only(svc.RevokeAll(t.Context(), small[2].ID)))
 			}
 		}},
 	{name: "an account whose rows are being deleted does not come back without them", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		u := k.register(t, svc)
 		k.children(t, u, 3, 3)
-		require.NoError(t, svc.Delete(t.Context(), u.ID))
+		require.NoError(t, only(svc.Delete(t.Context(), u.ID)))
 		k.clock.Advance(31 * 24 * time.Hour)
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := svc.Purge(ctx, auth.PurgeOptions{Batch: 2, Progress: func(auth.Purged) {
@@ -288,7 +288,7 @@ var purgeRules = []scenario{
 		svc := k.service(t)
 		ctx := t.Context()
 		u := k.register(t, svc)
-		require.NoError(t, svc.Delete(ctx, u.ID))
+		require.NoError(t, only(svc.Delete(ctx, u.ID)))
 		k.clock.Advance(31 * 24 * time.Hour)
 		purged, restored := both(
 			func() error { _, err := svc.Purge(ctx, auth.PurgeOptions{}); return err },

@@ -1,7 +1,11 @@
 package authtest
 
 import (
-	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/ent/session"
@@ -48,57 +53,98 @@ func refused(t *testing.T, svc *auth.Service, token auth.Token, want error) {
 	}
 }
 
-// rotateAtOnce presents one token n times together and returns the new tokens.
-func rotateAtOnce(t *testing.T, svc *auth.Service, n int, token auth.Token) []auth.Token {
+// rotateAtOnce presents one token n times together. It returns the new tokens and the errors.
+func rotateAtOnce(t *testing.T, svc *auth.Service, n int, token auth.Token) (won []auth.Token, lost []error) {
 	t.Helper()
 	tokens := make([]auth.Token, n)
 	errs := atOnce(n, func(i int) (err error) {
 		tokens[i], _, err = svc.Rotate(t.Context(), token)
 		return err
 	})
-	winners(t, errs, auth.ErrReuse)
-	var won []auth.Token
 	for i, err := range errs {
 		if err == nil {
 			won = append(won, tokens[i])
+		} else {
+			require.ErrorIs(t, err, auth.ErrRefresh)
+			lost = append(lost, err)
 		}
 	}
-	return won
+	return won, lost
 }
 
-func grace(uses int) func(*auth.Config) {
-	return func(c *auth.Config) { c.Refresh.Grace, c.Refresh.GraceUses = 10*time.Second, uses }
+func noGrace(c *auth.Config) { c.Refresh.Grace = auth.NoGrace }
+
+// nothingLive holds for a user whose devices have all ended.
+func (k *kit) nothingLive(t *testing.T, userID int, why ...any) {
+	t.Helper()
+	require.Zero(t, k.live(t, userID), why...)
+	require.Zero(t, k.activeSessions(t, userID), why...)
+}
+
+// tabs are clients that share a refresh token, each of which goes on with the answers that it gets.
+type tabs struct {
+	svc *auth.Service
+	own []auth.Token
+}
+
+// present has each of the tabs present its token at once. Those that lose the answer keep the token they have.
+func (c *tabs) present(t *testing.T, loses func(tab int) bool) {
+	t.Helper()
+	for _, err := range atOnce(len(c.own), func(i int) error {
+		next, _, err := c.svc.Rotate(t.Context(), c.own[i])
+		if err == nil && !loses(i) {
+			c.own[i] = next
+		}
+		return err
+	}) {
+		require.NoError(t, err)
+	}
 }
 
 var refreshRaces = []scenario{
 	{name: "one of 64 rotations of a token succeeds and the others revoke its family", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
+		svc := k.service(t, noGrace)
 		g := k.signIn(t, svc)
-		won := rotateAtOnce(t, svc, 64, g.Refresh)
+		won, lost := rotateAtOnce(t, svc, 64, g.Refresh)
 		require.Len(t, won, 1)
-		require.Zero(t, k.live(t, g.User.ID))
+		reuse := 0
+		for _, err := range lost {
+			if errors.Is(err, auth.ErrReuse) {
+				reuse++
+			}
+		}
+		require.Equal(t, 1, reuse, "the family is revoked once")
+		k.nothingLive(t, g.User.ID)
 		refused(t, svc, won[0], auth.ErrRefresh)
 	}},
-	{name: "rotations within the grace leave one live token", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, grace(7))
+	{name: "within the grace 64 rotations of a token get the same successor", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
 		g := k.signIn(t, svc)
-		won := rotateAtOnce(t, svc, 8, g.Refresh)
-		require.Len(t, won, 8)
+		won, _ := rotateAtOnce(t, svc, 64, g.Refresh)
+		require.Len(t, won, 64)
+		for _, token := range won {
+			require.Equal(t, won[0].Reveal(), token.Reveal())
+		}
 		require.Equal(t, 1, k.live(t, g.User.ID))
 	}},
-	{name: "rotations beyond the grace revoke the family", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, grace(2))
-		g := k.signIn(t, svc)
-		won := rotateAtOnce(t, svc, 64, g.Refresh)
-		require.Len(t, won, 3, "the exchange and two uses of its grace")
-		require.Zero(t, k.live(t, g.User.ID))
-		for _, token := range won {
-			_, _, err := svc.Rotate(t.Context(), token)
-			require.ErrorIs(t, err, auth.ErrRefresh)
+	{name: "tabs that refresh at once all go on, also after a lost answer", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		for _, n := range []int{2, 8, 64} {
+			g := k.signIn(t, svc)
+			c := tabs{svc, slices.Repeat([]auth.Token{g.Refresh}, n)}
+			for round := range 4 {
+				c.present(t, func(tab int) bool { return tab%2 == 1 && round%2 == 0 })
+				k.clock.Advance(time.Second)
+			}
+			for range 4 { // those that lost answers catch up
+				c.present(t, func(int) bool { return false })
+			}
+			require.Equal(t, 1, k.live(t, g.User.ID))
+			checked(t, svc, g.Token, nil)
 		}
 	}},
 	{name: "a rotation and a replay of the token before it revoke the family", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
+		svc := k.service(t, noGrace)
 		g := k.signIn(t, svc)
 		current := rotate(t, svc, g.Refresh)
 		var next auth.Token
@@ -112,57 +158,72 @@ var refreshRaces = []scenario{
 		} else {
 			require.ErrorIs(t, rotated, auth.ErrRefresh)
 		}
-		require.Zero(t, k.live(t, g.User.ID))
+		k.nothingLive(t, g.User.ID)
 	}},
-	{name: "a grace use and a rotation of the token it replaces leave at most one live token",
+	{name: "a replay within the grace and a rotation of the successor leave one live token",
 		run: func(t *testing.T, k *kit) {
-			svc := k.service(t, grace(1))
+			svc := k.service(t)
 			g := k.signIn(t, svc)
 			current := rotate(t, svc, g.Refresh)
-			errs := atOnce(2, func(i int) error {
-				_, _, err := svc.Rotate(t.Context(), []auth.Token{current, g.Refresh}[i])
+			for _, err := range atOnce(8, func(i int) error {
+				_, _, err := svc.Rotate(t.Context(), []auth.Token{current, g.Refresh}[i%2])
 				return err
-			})
-			require.Equal(t, 1, winners(t, errs, auth.ErrReuse))
-			require.Zero(t, k.live(t, g.User.ID), "two holders of one family: it is revoked whoever comes first")
+			}) {
+				require.NoError(t, err)
+			}
+			require.Equal(t, 1, k.live(t, g.User.ID))
 		}},
-	{name: "what ends a user's tokens ends those of a rotation under way", run: func(t *testing.T, k *kit) {
+	{name: "64 tabs that go on refreshing keep nothing of a device that is ended", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		for name, end := range endings(k, svc) {
-			for _, withGrace := range []bool{false, true} {
-				g := k.signIn(t, svc)
-				rotator, presented := svc, g.Refresh
-				if withGrace {
-					rotator = k.service(t, grace(1))
-					rotate(t, rotator, g.Refresh)
+			g := k.signIn(t, svc)
+			prepared := end(t, g)
+			last := make([]auth.Token, 64)
+			errs := atOnce(65, func(i int) error {
+				if i == 64 {
+					return prepared()
 				}
-				prepared := end(t, g)
-				var next auth.Token
-				rotated, ended := both(
-					func() (err error) { next, _, err = rotator.Rotate(t.Context(), presented); return err },
-					prepared,
-				)
-				require.NoError(t, ended, name)
-				winners(t, []error{rotated}, auth.ErrRefresh)
-				if name != "Suspend" {
-					require.Zero(t, k.live(t, g.User.ID), name)
+				for last[i] = g.Refresh; ; {
+					next, _, err := svc.Rotate(t.Context(), last[i])
+					if err != nil {
+						return err
+					}
+					last[i] = next
 				}
-				if rotated == nil {
-					refused(t, svc, next, auth.ErrRefresh)
-				}
-				if name != "RevokeRefresh" {
-					_, _, err := svc.CheckSession(t.Context(), g.Token)
-					require.ErrorIs(t, err, auth.ErrSession, name)
-				}
+			})
+			require.NoError(t, errs[64], name)
+			winners(t, errs[:64], auth.ErrRefresh)
+			if name != "Suspend" {
+				k.nothingLive(t, g.User.ID, name)
 			}
+			for _, token := range last {
+				refused(t, svc, token, auth.ErrRefresh)
+			}
+			checked(t, svc, g.Token, auth.ErrSession)
 		}
 	}},
+	{name: "64 rotations of a token without a family leave nothing live when it is revoked",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			g := k.signIn(t, svc)
+			k.withoutFamily(t, g.User.ID)
+			errs := atOnce(65, func(i int) error {
+				if i == 64 {
+					return only(svc.RevokeRefresh(t.Context(), g.Refresh))
+				}
+				_, _, err := svc.Rotate(t.Context(), g.Refresh)
+				return err
+			})
+			require.NoError(t, errs[64])
+			winners(t, errs[:64], auth.ErrRefresh)
+			require.Zero(t, k.live(t, g.User.ID))
+		}},
 	{name: "what ends a user's sessions ends those of a sign-in under way or refuses it",
 		run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
 			for name, end := range endings(k, svc) {
-				if name == "RevokeRefresh" || name == "RevokeAll" {
-					continue // it spares what is signed in to after it
+				if sparesLaterSignIns(name) {
+					continue
 				}
 				g := k.signIn(t, svc)
 				prepared := end(t, g)
@@ -189,16 +250,27 @@ var refreshRaces = []scenario{
 func endings(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.Grant) func() error {
 	return map[string]func(*testing.T, *auth.Grant) func() error{
 		"RevokeRefresh": func(t *testing.T, g *auth.Grant) func() error {
-			return func() error { return svc.RevokeRefresh(t.Context(), g.Refresh) }
+			return func() error { return only(svc.RevokeRefresh(t.Context(), g.Refresh)) }
+		},
+		"SignOut": func(t *testing.T, g *auth.Grant) func() error {
+			return func() error { return only(svc.SignOut(t.Context(), g.Token)) }
+		},
+		"RevokeSession": func(t *testing.T, g *auth.Grant) func() error {
+			return func() error { return only(svc.RevokeSession(t.Context(), g.User.ID, g.Session.ID)) }
+		},
+		"RevokeSessions": func(t *testing.T, g *auth.Grant) func() error {
+			return func() error { return only(svc.RevokeSessions(t.Context(), g.User.ID)) }
 		},
 		"RevokeAll": func(t *testing.T, g *auth.Grant) func() error {
-			return func() error { return svc.RevokeAll(t.Context(), g.User.ID) }
+			return func() error { return only(svc.RevokeAll(t.Context(), g.User.ID)) }
 		},
 		"Delete": func(t *testing.T, g *auth.Grant) func() error {
-			return func() error { return svc.Delete(t.Context(), g.User.ID) }
+			return func() error { return only(svc.Delete(t.Context(), g.User.ID)) }
 		},
 		"ChangePassword": func(t *testing.T, g *auth.Grant) func() error {
-			return func() error { return svc.ChangePassword(t.Context(), g.User.ID, password, nextPassword, phone) }
+			return func() error {
+				return only(svc.ChangePassword(t.Context(), g.User.ID, password, nextPassword, phone))
+			}
 		},
 		"ResetPassword": func(t *testing.T, g *auth.Grant) func() error {
 			issued := issue(t, svc, g.User.Email, schematype.OTPPasswordReset)
@@ -210,6 +282,11 @@ func endings(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.Grant)
 	}
 }
 
+// sparesLaterSignIns are the endings that leave the proof of a sign-in as it is.
+func sparesLaterSignIns(ending string) bool {
+	return strings.HasPrefix(ending, "Revoke") || ending == "SignOut"
+}
+
 var refreshRules = []scenario{
 	{name: "a replay is reuse and revokes its own family only", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
@@ -217,10 +294,17 @@ var refreshRules = []scenario{
 		second := signIn(t, svc, first.User.Email)
 		b := rotate(t, svc, first.Refresh)
 		c := rotate(t, svc, b)
-		refused(t, svc, first.Refresh, auth.ErrReuse)
-		refused(t, svc, c, auth.ErrRefresh)
-		refused(t, svc, b, auth.ErrReuse)
+		k.clock.Advance(10 * time.Second)
+		var reuse *auth.ReuseError
+		_, _, err := svc.Rotate(t.Context(), first.Refresh)
+		require.ErrorAs(t, err, &reuse)
+		assert.Equal(t, first.User.ID, reuse.UserID)
+		checked(t, svc, first.Token, auth.ErrSession)
+		for _, token := range []auth.Token{first.Refresh, b, c} {
+			refused(t, svc, token, auth.ErrRefresh)
+		}
 		rotate(t, svc, second.Refresh)
+		checked(t, svc, second.Token, nil)
 	}},
 	{name: "a rotation tells whose the token is", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
@@ -258,12 +342,12 @@ var refreshRules = []scenario{
 		refused(t, svc, last, auth.ErrRefresh)
 	}},
 	{name: "the grace of one family is not that of another", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, grace(1))
+		svc := k.service(t)
 		a, b := k.signIn(t, svc), k.signIn(t, svc)
-		rotate(t, svc, a.Refresh)
-		rotate(t, svc, b.Refresh)
-		rotate(t, svc, a.Refresh)
-		rotate(t, svc, b.Refresh)
+		ofA, ofB := rotate(t, svc, a.Refresh), rotate(t, svc, b.Refresh)
+		assert.Equal(t, ofA.Reveal(), rotate(t, svc, a.Refresh).Reveal())
+		assert.Equal(t, ofB.Reveal(), rotate(t, svc, b.Refresh).Reveal())
+		assert.NotEqual(t, ofA.Reveal(), ofB.Reveal())
 	}},
 	{name: "a suspension does not use a token up", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
@@ -282,74 +366,101 @@ var refreshRules = []scenario{
 		g := k.signIn(t, svc)
 		other := signIn(t, svc, g.User.Email)
 		last := rotate(t, svc, rotate(t, svc, g.Refresh))
-		require.NoError(t, svc.RevokeRefresh(t.Context(), g.Refresh))
+		ended, err := svc.RevokeRefresh(t.Context(), g.Refresh)
+		require.NoError(t, err)
+		assert.Equal(t, auth.Ended{Sessions: 1, RefreshTokens: 1}, ended)
 		refused(t, svc, last, auth.ErrRefresh)
-		require.NoError(t, svc.RevokeRefresh(t.Context(), last))
-		require.NoError(t, svc.RevokeRefresh(t.Context(), auth.ParseToken("no such token")))
+		checked(t, svc, g.Token, auth.ErrSession)
+		for _, token := range []auth.Token{last, auth.ParseToken("no such token")} {
+			ended, err := svc.RevokeRefresh(t.Context(), token)
+			require.NoError(t, err)
+			assert.Zero(t, ended)
+		}
 		rotate(t, svc, other.Refresh)
+		checked(t, svc, other.Token, nil)
 	}},
 	{name: "a lost answer is made good within the grace", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, grace(1))
+		svc := k.service(t)
 		g := k.signIn(t, svc)
 		lost := rotate(t, svc, g.Refresh)
 		k.clock.Advance(10*time.Second - time.Microsecond)
-		again := rotate(t, svc, g.Refresh)
-		next := rotate(t, svc, again)
-		refused(t, svc, lost, auth.ErrReuse)
+		for range 3 {
+			assert.Equal(t, lost.Reveal(), rotate(t, svc, g.Refresh).Reveal())
+		}
+		next := rotate(t, svc, lost)
+		assert.Equal(t, lost.Reveal(), rotate(t, svc, g.Refresh).Reveal(), "used or not")
+		k.clock.Advance(time.Microsecond)
+		refused(t, svc, g.Refresh, auth.ErrReuse)
 		refused(t, svc, next, auth.ErrRefresh)
 	}},
-	{name: "a token that a grace use replaced has no grace of its own", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, grace(1))
-		g := k.signIn(t, svc)
-		replaced := rotate(t, svc, g.Refresh)
-		live := rotate(t, svc, g.Refresh)
-		refused(t, svc, replaced, auth.ErrReuse)
-		refused(t, svc, live, auth.ErrRefresh)
-	}},
-	{name: "the grace ends", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, grace(1))
+	{name: "without a grace the second rotation is reuse", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, noGrace)
 		g := k.signIn(t, svc)
 		next := rotate(t, svc, g.Refresh)
-		k.clock.Advance(10 * time.Second)
+		assert.Nil(t, k.refreshRow(t, next).SuccessorSalt)
 		refused(t, svc, g.Refresh, auth.ErrReuse)
 		refused(t, svc, next, auth.ErrRefresh)
 	}},
-	{name: "the grace is used up", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, grace(2))
+	{name: "the time of an exchange that a wrong clock wrote gives no grace", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
 		g := k.signIn(t, svc)
-		rotate(t, svc, g.Refresh)
-		rotate(t, svc, g.Refresh)
-		last := rotate(t, svc, g.Refresh)
+		next := rotate(t, svc, g.Refresh)
+		ahead := k.clock.Now().Add(year)
+		require.NoError(t, k.client.RefreshToken.Update().Where(refreshtoken.IsRevoked(true)).
+			SetRevokedAt(ahead).Exec(t.Context()))
 		refused(t, svc, g.Refresh, auth.ErrReuse)
-		refused(t, svc, last, auth.ErrRefresh)
+		refused(t, svc, next, auth.ErrRefresh)
 	}},
-	{name: "there is no grace once the answer was used", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, grace(1))
-		g := k.signIn(t, svc)
-		bystander := k.signIn(t, svc)
-		theirs := rotate(t, svc, bystander.Refresh)
-		used := rotate(t, svc, g.Refresh)
-		last := rotate(t, svc, used)
-		refused(t, svc, g.Refresh, auth.ErrReuse)
-		refused(t, svc, last, auth.ErrRefresh)
-		require.Zero(t, k.live(t, g.User.ID))
+	{name: "the answer is given again by any replica that has the key", run: func(t *testing.T, k *kit) {
+		second := []byte(strings.Repeat("n", 32))
+		with := func(keys ...[]byte) *auth.Service {
+			return k.service(t, func(c *auth.Config) { c.Keys = auth.NewKeys(keys...) })
+		}
+		before, during, after := with(key), with(second, key), with(second)
+		g := k.signIn(t, before)
+		next := rotate(t, before, g.Refresh)
+		assert.Equal(t, next.Reveal(), rotate(t, during, g.Refresh).Reveal())
+		var busy *auth.BusyError
+		_, _, err := after.Rotate(t.Context(), g.Refresh)
+		require.ErrorAs(t, err, &busy)
+		require.Equal(t, 1, k.live(t, g.User.ID), "nothing is revoked")
+		last := rotate(t, after, next)
+		assert.Equal(t, last.Reveal(), rotate(t, during, next).Reveal())
+		_, _, err = before.Rotate(t.Context(), next)
+		require.ErrorAs(t, err, &busy)
 		k.clock.Advance(10 * time.Second)
-		refused(t, svc, bystander.Refresh, auth.ErrReuse)
-		refused(t, svc, theirs, auth.ErrRefresh)
+		refused(t, after, g.Refresh, auth.ErrReuse)
 	}},
-	{name: "a token that was revoked, not exchanged, has no grace", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, grace(1))
+	{name: "a salt is kept for the grace, and erased by the exchange after it", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
 		g := k.signIn(t, svc)
-		require.NoError(t, svc.RevokeRefresh(t.Context(), g.Refresh))
+		assert.Nil(t, k.refreshRow(t, g.Refresh).SuccessorSalt)
+		first := rotate(t, svc, g.Refresh)
+		k.clock.Advance(10*time.Second - time.Microsecond)
+		second := rotate(t, svc, first)
+		assert.NotNil(t, k.refreshRow(t, first).SuccessorSalt, "a replay still needs it")
+		k.clock.Advance(10 * time.Second)
+		third := rotate(t, svc, second)
+		assert.Nil(t, k.refreshRow(t, second).SuccessorSalt)
+		assert.NotNil(t, k.refreshRow(t, third).SuccessorSalt)
+		require.NoError(t, only(svc.RevokeRefresh(t.Context(), third)))
+		assert.Nil(t, k.refreshRow(t, third).SuccessorSalt)
+	}},
+	{name: "a token of a family that has ended is not reuse", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		require.NoError(t, only(svc.RevokeRefresh(t.Context(), g.Refresh)))
 		refused(t, svc, g.Refresh, auth.ErrRefresh)
 
 		g = k.signIn(t, svc)
 		rotate(t, svc, g.Refresh)
-		require.NoError(t, svc.RevokeRefresh(t.Context(), g.Refresh))
-		refused(t, svc, g.Refresh, auth.ErrReuse)
+		require.NoError(t, only(svc.RevokeRefresh(t.Context(), g.Refresh)))
+		refused(t, svc, g.Refresh, auth.ErrRefresh)
+		k.clock.Advance(10 * time.Second)
+		refused(t, svc, g.Refresh, auth.ErrRefresh)
 	}},
-	{name: "a grace use is refused to a suspended account and stays for later", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, grace(1))
+	{name: "a replay is refused to a suspended account and stays for later", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
 		g := k.signIn(t, svc)
 		rotate(t, svc, g.Refresh)
 		require.NoError(t, svc.Suspend(t.Context(), g.User.ID, k.clock.Now().Add(time.Second)))
@@ -358,14 +469,87 @@ var refreshRules = []scenario{
 		rotate(t, svc, g.Refresh)
 		require.Equal(t, 1, k.live(t, g.User.ID))
 	}},
-	{name: "a revoked family survives the caller's giving up", run: func(t *testing.T, k *kit) {
+	{name: "a chain of tokens without a family ends as one", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		g := k.signIn(t, svc)
-		next := rotate(t, svc, g.Refresh)
-		ctx, cancel := context.WithCancel(t.Context())
-		_, _, err := svc.Rotate(ctx, g.Refresh)
-		cancel()
-		require.ErrorIs(t, err, auth.ErrReuse)
-		refused(t, svc, next, auth.ErrRefresh)
+		for _, rotatedAgain := range []bool{false, true} {
+			g, other := k.signIn(t, svc), k.signIn(t, svc)
+			second := rotate(t, svc, g.Refresh)
+			third := rotate(t, svc, second)
+			k.withoutFamily(t, g.User.ID)
+			if rotatedAgain {
+				fourth := rotate(t, svc, third)
+				assert.NotNil(t, k.refreshRow(t, third).Family)
+				assert.Equal(t, k.refreshRow(t, third).Family, k.refreshRow(t, fourth).Family)
+				third = fourth
+			}
+			var busy *auth.BusyError
+			_, _, err := svc.Rotate(t.Context(), g.Refresh)
+			require.ErrorAs(t, err, &busy, "its successor cannot be made again")
+			k.clock.Advance(10 * time.Second)
+			refused(t, svc, g.Refresh, auth.ErrReuse)
+			require.Zero(t, k.live(t, g.User.ID))
+			for _, token := range []auth.Token{g.Refresh, second, third} {
+				refused(t, svc, token, auth.ErrRefresh)
+			}
+			checked(t, svc, g.Token, nil)
+			require.NoError(t, only(svc.SignOut(t.Context(), g.Token)))
+			checked(t, svc, g.Token, auth.ErrSession)
+			rotate(t, svc, other.Refresh)
+			checked(t, svc, other.Token, nil)
+		}
 	}},
+	{name: "a family that a program without families went on with ends as a whole", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		for _, end := range []func(g *auth.Grant){
+			func(g *auth.Grant) { refused(t, svc, g.Refresh, auth.ErrReuse) },
+			func(g *auth.Grant) { require.NoError(t, only(svc.RevokeRefresh(t.Context(), g.Refresh))) },
+		} {
+			g := k.signIn(t, svc)
+			second := rotate(t, svc, g.Refresh)
+			k.clock.Advance(10 * time.Second)
+			third := k.rotateWithoutFamily(t, second)
+			fourth := rotate(t, svc, third)
+			require.NotEqual(t, k.refreshRow(t, second).Family, k.refreshRow(t, fourth).Family)
+			fifth := k.rotateWithoutFamily(t, fourth)
+			end(g)
+			require.Zero(t, k.live(t, g.User.ID))
+			refused(t, svc, fifth, auth.ErrRefresh)
+		}
+	}},
+}
+
+// refreshRow is the row of a token.
+func (k *kit) refreshRow(t *testing.T, token auth.Token) *ent.RefreshToken {
+	t.Helper()
+	row, err := k.client.RefreshToken.Query().Where(refreshtoken.TokenHash(tokenHash(token))).Only(t.Context())
+	require.NoError(t, err)
+	return row
+}
+
+func tokenHash(token auth.Token) string {
+	h := sha256.Sum256([]byte(token.Reveal()))
+	return hex.EncodeToString(h[:])
+}
+
+// withoutFamily makes what a user holds what a program wrote that knows no families.
+func (k *kit) withoutFamily(t *testing.T, userID int) {
+	t.Helper()
+	require.NoError(t, k.client.RefreshToken.Update().Where(refreshtoken.UserID(userID)).
+		ClearFamily().ClearSuccessorSalt().Exec(t.Context()))
+	require.NoError(t, k.client.Session.Update().Where(session.UserID(userID)).
+		ClearFamily().ClearTrustEpoch().Exec(t.Context()))
+}
+
+// rotateWithoutFamily exchanges a token as a program does that knows no families.
+func (k *kit) rotateWithoutFamily(t *testing.T, token auth.Token) auth.Token {
+	t.Helper()
+	row := k.refreshRow(t, token)
+	next := auth.ParseToken(k.email())
+	require.NoError(t, k.client.RefreshToken.UpdateOne(row).
+		SetIsRevoked(true).SetRevokedAt(k.clock.Now()).SetReplacedByTokenHash(tokenHash(next)).
+		Exec(t.Context()))
+	require.NoError(t, k.client.RefreshToken.Create().
+		SetUserID(row.UserID).SetTokenHash(tokenHash(next)).SetExpiresAt(row.ExpiresAt).SetCreatedAt(k.clock.Now()).
+		Exec(t.Context()))
+	return next
 }

@@ -161,12 +161,13 @@ func (a *api) endSession(r *http.Request, _ *auth.Session, u *auth.User) (any, e
 	if err != nil {
 		return nil, &refusal{http.StatusNotFound, "no such session"}
 	}
-	return nil, a.auth.RevokeSession(r.Context(), u.ID, id)
+	_, err = a.auth.RevokeSession(r.Context(), u.ID, id)
+	return nil, err
 }
 
 // grant hands out what a sign-in gave; the session before it does not stay.
 func (a *api) grant(w http.ResponseWriter, r *http.Request, g *auth.Grant) any {
-	if err := a.auth.SignOut(r.Context(), token(r, sessionCookie)); err != nil {
+	if _, err := a.auth.SignOut(r.Context(), token(r, sessionCookie)); err != nil {
 		a.log.ErrorContext(r.Context(), "end the session before", "err", err)
 	}
 	setSession(w, g.Token, g.Session.ExpiresAt)
@@ -175,7 +176,9 @@ func (a *api) grant(w http.ResponseWriter, r *http.Request, g *auth.Grant) any {
 }
 
 func (a *api) end(r *http.Request, s, refresh auth.Token) error {
-	return errors.Join(a.auth.SignOut(r.Context(), s), a.auth.RevokeRefresh(r.Context(), refresh))
+	_, err := a.auth.SignOut(r.Context(), s)
+	_, refreshErr := a.auth.RevokeRefresh(r.Context(), refresh)
+	return errors.Join(err, refreshErr)
 }
 
 // device is who asks. Behind a proxy, take the address from the header that the proxy sets and lets nobody else set.
@@ -200,7 +203,6 @@ func refused(err error) *refusal {
 	var invalid *auth.InputError
 	var tooLarge *http.MaxBytesError
 	var unavailable *auth.UnavailableError
-	var busy *auth.BusyError
 	switch {
 	case errors.As(err, &tooLarge):
 		return &refusal{http.StatusRequestEntityTooLarge, "the body is too large"}
@@ -214,7 +216,7 @@ func refused(err error) *refusal {
 		return &refusal{http.StatusUnauthorized, auth.ErrCode.Error()}
 	case errors.Is(err, auth.ErrSession), errors.Is(err, auth.ErrRefresh):
 		return &refusal{http.StatusUnauthorized, "sign in"}
-	case errors.As(err, &unavailable), errors.As(err, &busy):
+	case errors.As(err, &unavailable):
 		return &refusal{http.StatusServiceUnavailable, "try again in a moment"}
 	}
 	return &refusal{http.StatusInternalServerError, "something went wrong, try again"}

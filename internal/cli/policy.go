@@ -28,17 +28,17 @@ ASVS and cheat sheets, and the OAuth RFCs. Without --config those are the
 defaults. No database is needed. A limit that a source requires gives exit code
 3, one that it recommends does so with --strict.
 
-The file is a JSON object. What it leaves out, or sets to 0, has its default:
+The file is a JSON object. What it leaves out, or sets to 0, has its default
+("grace": "none" is no grace):
 
   {
     "password": {"min_length": 15, "max_length": 128, "deny_list": false},
     "argon2id": {"memory_kib": 19456, "iterations": 2, "parallelism": 1},
-    "hashing":  {"parallel": 0, "memory_mib": 512, "queue": 0, "floor": "1s"},
     "lockout":  {"max_failures": 10, "duration": "15m"},
     "otp":      {"length": 6, "lifetime": "10m", "max_attempts": 5, "resend_cooldown": "1m",
                  "budget": 5, "budget_window": "1h"},
     "session":  {"idle": "24h", "absolute": "720h", "touch_interval": "1m", "max_per_user": 0},
-    "refresh":  {"idle": "336h", "absolute": "2160h", "grace": "0s", "grace_uses": 1},
+    "refresh":  {"idle": "336h", "absolute": "2160h", "grace": "10s"},
     "account":  {"reactivate_after": "0s", "retention": "720h"}
   }`,
 		Example: `  authgraph policy
@@ -116,12 +116,6 @@ type configFile struct {
 		Iterations  uint32 `json:"iterations"`
 		Parallelism uint8  `json:"parallelism"`
 	} `json:"argon2id"`
-	Hashing struct {
-		Parallel  int      `json:"parallel"`
-		MemoryMiB int      `json:"memory_mib"`
-		Queue     int      `json:"queue"`
-		Floor     duration `json:"floor"`
-	} `json:"hashing"`
 	Lockout struct {
 		MaxFailures int      `json:"max_failures"`
 		Duration    duration `json:"duration"`
@@ -141,10 +135,9 @@ type configFile struct {
 		MaxPerUser    int      `json:"max_per_user"`
 	} `json:"session"`
 	Refresh struct {
-		Idle      duration `json:"idle"`
-		Absolute  duration `json:"absolute"`
-		Grace     duration `json:"grace"`
-		GraceUses int      `json:"grace_uses"`
+		Idle     duration `json:"idle"`
+		Absolute duration `json:"absolute"`
+		Grace    duration `json:"grace"`
 	} `json:"refresh"`
 	Account struct {
 		ReactivateAfter duration `json:"reactivate_after"`
@@ -161,10 +154,6 @@ func (f *configFile) config() auth.Config {
 		Password: password,
 		Hasher: auth.Argon2id{Memory: f.Argon2id.MemoryKiB, Iterations: f.Argon2id.Iterations,
 			Parallelism: f.Argon2id.Parallelism},
-		Hashing: auth.HashingPolicy{
-			Parallel: f.Hashing.Parallel, Memory: f.Hashing.MemoryMiB, Queue: f.Hashing.Queue,
-			Floor: f.Hashing.Floor.Duration,
-		},
 		Lockout: auth.LockoutPolicy{MaxFailures: f.Lockout.MaxFailures, Duration: f.Lockout.Duration.Duration},
 		OTP: auth.OTPPolicy{
 			Length: f.OTP.Length, Lifetime: f.OTP.Lifetime.Duration, MaxAttempts: f.OTP.MaxAttempts,
@@ -177,17 +166,21 @@ func (f *configFile) config() auth.Config {
 		},
 		Refresh: auth.RefreshPolicy{
 			Idle: f.Refresh.Idle.Duration, Absolute: f.Refresh.Absolute.Duration,
-			Grace: f.Refresh.Grace.Duration, GraceUses: f.Refresh.GraceUses,
+			Grace: f.Refresh.Grace.Duration,
 		},
 		Account: auth.AccountPolicy{ReactivateAfter: f.Account.ReactivateAfter.Duration,
 			Retention: f.Account.Retention.Duration},
 	}
 }
 
-// duration is written as in "15m".
+// duration is written as in "15m". That of a grace may be "none".
 type duration struct{ time.Duration }
 
 func (d *duration) UnmarshalText(text []byte) (err error) {
+	if string(text) == "none" {
+		d.Duration = auth.NoGrace
+		return nil
+	}
 	d.Duration, err = time.ParseDuration(string(text))
 	return err
 }
