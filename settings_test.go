@@ -107,7 +107,7 @@ func TestAnswersHoldWhateverTheServersDefaultsAre(t *testing.T) {
 		t.Cleanup(func() { assert.NoError(t, byHand.Close()) })
 		for name, client := range map[string]*ent.Client{"Open": ours, "by hand": byHand} {
 			const password = "correct horse battery staple"
-			s, err := auth.New(client, auth.Config{Keys: auth.NewKeys(bytes.Repeat([]byte("k"), 32))})
+			s, err := auth.New(client, auth.Config{Keys: auth.NewKeys([]byte("0123456789abcdef0123456789abcdef"))})
 			require.NoError(t, err)
 			u, _, err := s.Register(t.Context(), "Ada 𝄞", "ada@example.com", password)
 			require.NoError(t, err, name)

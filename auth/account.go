@@ -24,7 +24,7 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 	if !utf8.ValidString(name) {
 		return nil, Token{}, &InputError{Field: user.FieldName, Err: errUTF8}
 	}
-	hash, err := s.hash(password)
+	hash, err := s.hash(ctx, password)
 	if err != nil {
 		return nil, Token{}, err
 	}
@@ -49,7 +49,7 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 func (s *Service) ChangePassword(
 	ctx context.Context, userID int, current, next string, d Device,
 ) (ended Ended, err error) {
-	hash, err := s.hash(next)
+	hash, err := s.hash(ctx, next)
 	if err != nil {
 		return Ended{}, err
 	}

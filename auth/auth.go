@@ -16,7 +16,8 @@
 // Branch on errors with [errors.Is] and [errors.As]. Errors for the outside world do not tell whether an account
 // exists. Two errors come from the database, and any method with a context may return them. After an
 // [*UnavailableError] the call may be repeated: nothing was changed but the count of a guess, and what a purge deleted
-// before. After an [*UnknownError] the change may have happened. Every method ends within a second of its context.
+// before. After an [*UnknownError] the change may have happened. A method that hashes a password returns a [*BusyError]
+// if too many do. Every method ends within a second of its context.
 //
 // # Statements written by hand
 //
@@ -41,16 +42,17 @@ type Service struct {
 	work   work
 	// touching are the sessions, by id, whose last use is being written.
 	touching sync.Map
+	hashing  *hashing
 	fading   fading
 	// decoy is the hash that a guess without an account is compared with.
-	decoy func() (*storedHash, error)
+	decoy *storedHash
 	// watched is set once a connection was seen to be one of package authgraph. Such connections tell what they sent,
 	// and their COMMIT and ROLLBACK end with their context.
 	watched atomic.Bool
 }
 
-// New makes a service over client. It sends nothing to the database. The error is a [*ConfigError] if cfg cannot be
-// used. Call [Service.Close] to end what the service runs in the background.
+// New makes a service over client. It sends nothing to the database, and hashes once to try Config.Hasher. The error is
+// a [*ConfigError] if cfg cannot be used. Call [Service.Close] to end what the service runs in the background.
 func New(client *ent.Client, cfg Config) (*Service, error) {
 	if client == nil {
 		return nil, &ConfigError{Field: "client", Reason: "is nil", Fix: "pass the client of authgraph.Open"}
@@ -59,8 +61,10 @@ func New(client *ent.Client, cfg Config) (*Service, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Service{client: client, cfg: cfg}
-	s.decoy = sync.OnceValues(s.makeDecoy)
+	s := &Service{client: client, cfg: cfg, hashing: newHashing(cfg.Hashing)}
+	if err := s.tryHasher(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

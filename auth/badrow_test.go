@@ -45,7 +45,9 @@ func newPersons(t *testing.T, url string) *persons {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
 	svc, err := auth.New(client, auth.Config{
-		Keys: auth.NewKeys(make([]byte, 32)), Hasher: authtest.NewHasher(),
+		Keys:    auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
+		Hasher:  authtest.NewHasher(),
+		Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
 		Refresh: auth.RefreshPolicy{Grace: auth.NoGrace},
 	})
 	require.NoError(t, err)

@@ -270,7 +270,9 @@ func hotPaths(t testing.TB, url string) []hotPath {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
 	key := slices.Repeat([]byte("k"), 32)
-	s, err := auth.New(client, auth.Config{Keys: auth.NewKeys(key), Hasher: digestHasher{}})
+	s, err := auth.New(client, auth.Config{
+		Keys: auth.NewKeys(key), Hasher: digestHasher{}, Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
+	})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, s.Close(context.Background())) })
 	h := newByHand(t, url, key)

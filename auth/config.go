@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type Config struct {
 	Keys Keys
 
 	Password PasswordPolicy
+	Hashing  HashingPolicy
 	Lockout  LockoutPolicy
 	OTP      OTPPolicy
 	Session  SessionPolicy
@@ -54,6 +56,28 @@ type PasswordPolicy struct {
 	// nil denies none, which the report warns of.
 	Deny func(password string) bool
 }
+
+// HashingPolicy bounds the hashing of passwords, which takes more time and memory than all else that a call does. Each
+// service has bounds of its own: make one service in a process.
+type HashingPolicy struct {
+	// Parallel is how many passwords are hashed at once; default [runtime.GOMAXPROCS], because each keeps a processor
+	// busy.
+	Parallel int
+	// Memory is how many MiB they take together; default 512. What the garbage collector has not freed yet comes on top,
+	// about as much again. A hash of another system that would take more by itself is not read.
+	Memory int
+	// Queue is how many more calls wait for their turn, or until their context ends; default 64 for each of Parallel,
+	// which takes some seconds. Beyond it the error is a [*BusyError], at once (OWASP ASVS 5.0.0, 15.2.2).
+	Queue int
+	// Floor is the time that a refused password takes, with whatever hash or none; default 1 second, [NoFloor] for none.
+	// If the refusal takes longer by itself, it is answered after twice the time, and so on. What a wrong password costs
+	// does not show then. The default is above three times the 0.3 s of bcrypt at cost 12, the most costly hash that
+	// other systems usually store: a password that Unicode writes in three forms is compared in each of them.
+	Floor time.Duration
+}
+
+// NoFloor is a HashingPolicy.Floor under which a refusal is answered at once.
+const NoFloor time.Duration = -1
 
 // LockoutPolicy bounds online guessing of a password.
 type LockoutPolicy struct {
@@ -144,6 +168,7 @@ const day = 24 * time.Hour
 var defaults = Config{
 	Password: PasswordPolicy{MinLength: 15, MaxLength: 128},
 	Lockout:  LockoutPolicy{MaxFailures: 10, Duration: 15 * time.Minute, Budget: maxGuesses},
+	Hashing:  HashingPolicy{Memory: 512, Floor: time.Second},
 	OTP: OTPPolicy{
 		Length: 6, Lifetime: 10 * time.Minute, MaxAttempts: 5,
 		ResendCooldown: time.Minute, Budget: 5, BudgetWindow: time.Hour,
@@ -190,6 +215,10 @@ func (c *Config) lifetimes() []lifetime {
 func (c *Config) setDefaults() {
 	c.Password.MinLength = cmp.Or(c.Password.MinLength, defaults.Password.MinLength)
 	c.Password.MaxLength = cmp.Or(c.Password.MaxLength, defaults.Password.MaxLength)
+	c.Hashing.Parallel = cmp.Or(c.Hashing.Parallel, runtime.GOMAXPROCS(0))
+	c.Hashing.Memory = cmp.Or(c.Hashing.Memory, defaults.Hashing.Memory)
+	c.Hashing.Floor = cmp.Or(c.Hashing.Floor, defaults.Hashing.Floor)
+	c.Hashing.Queue = cmp.Or(c.Hashing.Queue, 64*c.Hashing.Parallel)
 	c.Lockout.MaxFailures = cmp.Or(c.Lockout.MaxFailures, defaults.Lockout.MaxFailures)
 	c.Lockout.Duration = cmp.Or(c.Lockout.Duration, defaults.Lockout.Duration)
 	c.Lockout.Budget = cmp.Or(c.Lockout.Budget, defaults.Lockout.Budget)
@@ -238,8 +267,9 @@ func (c *Config) validate() error {
 		value int
 	}{
 		{"Password.MinLength", c.Password.MinLength}, {"Password.MaxLength", c.Password.MaxLength},
-		{"Lockout.MaxFailures", c.Lockout.MaxFailures}, {"OTP.MaxAttempts", c.OTP.MaxAttempts},
-		{"OTP.Budget", c.OTP.Budget},
+		{"Hashing.Parallel", c.Hashing.Parallel}, {"Hashing.Memory", c.Hashing.Memory},
+		{"Hashing.Queue", c.Hashing.Queue}, {"Lockout.MaxFailures", c.Lockout.MaxFailures},
+		{"OTP.MaxAttempts", c.OTP.MaxAttempts}, {"OTP.Budget", c.OTP.Budget},
 		{"Session.MaxPerUser", c.Session.MaxPerUser},
 	} {
 		switch {

@@ -1,7 +1,6 @@
 package auth_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -161,7 +160,8 @@ func newService(config auth.Config) (svc *auth.Service, done func()) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	config.Keys = auth.NewKeys(bytes.Repeat([]byte("a secret"), 4))
+	config.Keys = auth.NewKeys([]byte("32 bytes of a secret store, all random"))
+	config.Hashing.Floor = auth.NoFloor
 	if svc, err = auth.New(client, config); err != nil {
 		log.Fatal(err)
 	}

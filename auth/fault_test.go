@@ -415,6 +415,7 @@ func (w *world) config() auth.Config {
 	config := auth.Config{
 		Keys:    auth.NewKeys(w.key),
 		Hasher:  digestHasher{},
+		Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
 		Session: auth.SessionPolicy{MaxPerUser: maxSessions},
 	}
 	if w.adjust != nil {

@@ -47,8 +47,9 @@ func newPair(t *testing.T, client *ent.Client) *pair {
 	p := &pair{client: client, clock: authtest.NewClock()}
 	service := func() *auth.Service {
 		svc, err := auth.New(client, auth.Config{
-			Keys:   auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
-			Hasher: authtest.NewHasher(), Clock: p.clock.Now,
+			Keys:    auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
+			Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
+			Hasher:  authtest.NewHasher(), Clock: p.clock.Now,
 		})
 		require.NoError(t, err)
 		return svc

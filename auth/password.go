@@ -2,6 +2,7 @@ package auth
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
@@ -102,9 +103,24 @@ func (p PasswordPolicy) maxBytes() int { return max(4096, 16*p.MaxLength) }
 // characters (NIST SP 800-63B-4, 3.1.1.2).
 func normalizePassword(password string) string { return norm.NFC.String(password) }
 
-func (s *Service) hash(password string) (string, error) {
+// hash hashes a new password, if the policy allows it. The error is a [*BusyError] if too many calls wait for that.
+func (s *Service) hash(ctx context.Context, password string) (hash string, err error) {
 	if err := s.cfg.Password.check(password); err != nil {
 		return "", err
 	}
-	return s.cfg.Hasher.Hash(normalizePassword(password))
+	leave, err := s.hashing.enter()
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	return s.hashInPlace(ctx, password)
+}
+
+// hashInPlace hashes a password that the policy allows. The caller has entered hashing.
+func (s *Service) hashInPlace(ctx context.Context, password string) (hash string, err error) {
+	err = s.hashing.run(ctx, s.decoy.memory, func() (err error) {
+		hash, err = s.cfg.Hasher.Hash(normalizePassword(password))
+		return err
+	})
+	return hash, err
 }

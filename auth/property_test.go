@@ -146,6 +146,7 @@ func newModel(t *rapid.T, client *ent.Client) *model {
 	m.cfg = auth.Config{
 		Keys:    auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
 		Hasher:  authtest.NewHasher(),
+		Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
 		Clock:   m.clock.Now,
 		Lockout: auth.LockoutPolicy{MaxFailures: modelMaxFailures, Duration: modelLockFor, Budget: modelStrangers + 2},
 		OTP: auth.OTPPolicy{

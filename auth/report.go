@@ -57,10 +57,12 @@ const (
 // Report holds every lifetime and cap of c, with the defaults applied, against the standards that name one. It needs no
 // Keys. A Config that [New] would refuse has a finding that says so.
 func (c Config) Report() []Finding {
+	hashing := c.Hashing
 	c.setDefaults()
 	r := &report{}
 	r.config(c)
 	r.password(c.Password, c.Hasher)
+	r.hashing(c, hashing)
 	r.lockout(c.Lockout)
 	r.otp(c.OTP)
 	r.session(c.Session)
@@ -131,10 +133,7 @@ func (r *report) password(p PasswordPolicy, h Hasher) {
 		Rule: "password.hash", Setting: "Hasher", Limit: "≥ 19 MiB at t=2, p=1, or its equal",
 		Source: storeSheet + "Argon2id; " + asvs + "11.4.2 and Appendix C",
 	}
-	if pointer, ok := h.(*Argon2id); ok && pointer != nil {
-		h = *pointer
-	}
-	a, ok := h.(Argon2id)
+	a, ok := argon2idOf(h)
 	if !ok {
 		hash.Value = fmt.Sprintf("%T", h)
 		hash.Text = "Another hasher than Argon2id is not judged here: hold it against the sources."
@@ -146,6 +145,53 @@ func (r *report) password(p PasswordPolicy, h Hasher) {
 	hash.Text = "As high as the servers can afford; passwords are hashed again at the next sign-in when it is raised."
 	r.add(params.Memory < leastMemory(params.Passes, true), params.Memory < leastMemory(params.Passes, false),
 		hash)
+}
+
+// hashing gets the policy as it was given too: some defaults are those of the machine that it runs on.
+func (r *report) hashing(c Config, given HashingPolicy) {
+	const source = asvs + "15.1.3 and 15.2.2"
+	or := func(given int, otherwise string) string {
+		if given == 0 {
+			return otherwise
+		}
+		return fmt.Sprint(given)
+	}
+	r.add(false, false, Finding{
+		Rule: "hashing.parallel", Setting: "Hashing.Parallel", Value: or(given.Parallel, "one a processor"), Source: source,
+		Text: "So many passwords are hashed at once. More than there are processors make each of them slower.",
+	})
+	memory, own := c.Hashing.Memory, 0
+	if a, ok := argon2idOf(c.Hasher); ok {
+		own = int(a.params().Memory >> 10)
+	}
+	r.add(false, memory < own, Finding{
+		Rule: "hashing.memory", Setting: "Hashing.Memory", Value: fmt.Sprintf("%d MiB", memory),
+		Limit: "≥ one hash of Hasher", Source: source,
+		Text: "So much memory do all of them take together. If a single hash takes more, they are hashed one by one.",
+	})
+	r.add(false, false, Finding{
+		Rule: "hashing.queue", Setting: "Hashing.Queue", Value: or(given.Queue, "64 for each in parallel"), Source: source,
+		Text: "So many calls wait for their turn. Further ones get a BusyError: answer 503.",
+	})
+	floor := period(c.Hashing.Floor)
+	if c.Hashing.Floor < 0 {
+		floor = "none"
+	}
+	r.add(false, c.Hashing.Floor < defaults.Hashing.Floor, Finding{
+		Rule: "hashing.floor", Setting: "Hashing.Floor", Value: floor, Limit: "≥ " + period(defaults.Hashing.Floor),
+		Source: asvs + "6.3.8; " + authSheet + "Authentication and Error Messages",
+		Text: "A refused password takes so long, or a multiple of it. Below what the most costly hash takes, the time " +
+			"tells which accounts have one.",
+	})
+}
+
+// argon2idOf is the hasher if it is this package's.
+func argon2idOf(h Hasher) (a Argon2id, ok bool) {
+	if pointer, ok := h.(*Argon2id); ok && pointer != nil {
+		return *pointer, true
+	}
+	a, ok = h.(Argon2id)
+	return a, ok
 }
 
 // leastMemory is how many KiB argon2id needs beside a number of iterations: by ASVS 5.0.0, Appendix C, or by the

@@ -78,6 +78,7 @@ func TestReportJudgesEachSideOfALimit(t *testing.T) {
 	t.Parallel()
 	password := func(p auth.PasswordPolicy) auth.Config { return auth.Config{Password: p} }
 	hasher := func(h auth.Hasher) auth.Config { return auth.Config{Hasher: h} }
+	hashing := func(p auth.HashingPolicy) auth.Config { return auth.Config{Hashing: p} }
 	lockout := func(p auth.LockoutPolicy) auth.Config { return auth.Config{Lockout: p} }
 	otp := func(p auth.OTPPolicy) auth.Config { return auth.Config{OTP: p} }
 	session := func(p auth.SessionPolicy) auth.Config { return auth.Config{Session: p} }
@@ -107,6 +108,11 @@ func TestReportJudgesEachSideOfALimit(t *testing.T) {
 		{"password.hash", hasher(auth.Argon2id{Memory: 7168, Iterations: 5}), auth.VerdictWarn},
 		{"password.hash", hasher(&auth.Argon2id{Memory: 7167, Iterations: 5}), auth.VerdictFail},
 		{"password.hash", hasher(plainHasher{}), auth.VerdictWarn},
+		{"hashing.memory", hashing(auth.HashingPolicy{Memory: 19}), auth.VerdictOK},
+		{"hashing.memory", hashing(auth.HashingPolicy{Memory: 18}), auth.VerdictWarn},
+		{"hashing.floor", hashing(auth.HashingPolicy{Floor: time.Second}), auth.VerdictOK},
+		{"hashing.floor", hashing(auth.HashingPolicy{Floor: 999 * time.Millisecond}), auth.VerdictWarn},
+		{"hashing.floor", hashing(auth.HashingPolicy{Floor: auth.NoFloor}), auth.VerdictWarn},
 		{"lockout.failures", lockout(auth.LockoutPolicy{MaxFailures: 100}), auth.VerdictOK},
 		{"lockout.failures", lockout(auth.LockoutPolicy{MaxFailures: 101}), auth.VerdictFail},
 		{"lockout.duration", lockout(auth.LockoutPolicy{Duration: 29 * time.Second}), auth.VerdictWarn},

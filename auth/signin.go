@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
@@ -78,8 +79,37 @@ type proof struct {
 	counter counter
 }
 
-// prove verifies the password of the account that a value finds.
+// prove verifies the password of the account that a value finds. What takes time, the kind of hash and whether there is
+// one, must not show in a refusal, so that comes at a multiple of HashingPolicy.Floor.
 func (s *Service) prove(ctx context.Context, password string, d Device, by lookup, value any) (*proof, error) {
+	began := time.Now()
+	p, err := s.examine(ctx, password, d, by, value)
+	if errors.Is(err, ErrCredentials) {
+		pad(ctx, s.cfg.Hashing.Floor, time.Since(began))
+	}
+	return p, err
+}
+
+// pad waits until a multiple of floor has passed, of which so much has already, or until ctx ends.
+func pad(ctx context.Context, floor, passed time.Duration) {
+	if floor <= 0 {
+		return
+	}
+	timer := time.NewTimer(floor - passed%floor)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// examine is [Service.prove] without a floor.
+func (s *Service) examine(ctx context.Context, password string, d Device, by lookup, value any) (*proof, error) {
+	leave, err := s.hashing.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	u, err := repeat(ctx, s, func(ctx context.Context) (*ent.User, error) { return loadUser(ctx, s.client, by, value) })
 	if err != nil {
 		return nil, fmt.Errorf("verify a password: %w", err)
@@ -102,20 +132,17 @@ func (s *Service) prove(ctx context.Context, password string, d Device, by looku
 		hash = nil
 	}
 	// A guess that is not examined takes as long as one that is.
-	ok, renew, err := s.verify(password, hash)
-	p := &proof{user: u, counter: guess.counter}
-	if err == nil && renew {
-		p.rehashed, err = s.cfg.Hasher.Hash(normalizePassword(password))
-	}
+	ok, rehashed, err := s.verify(ctx, password, hash)
+	leave()
 	switch {
 	case err != nil:
 		if hash != nil {
 			s.giveBack(ctx, guess.counter)
 		}
 		return nil, fmt.Errorf("verify a password: %w", err)
-	case hash == nil: // whatever the decoy says
 	case ok:
-		return p, nil
+		return &proof{user: u, rehashed: rehashed, counter: guess.counter}, nil
+	case hash == nil:
 	default:
 		guess.refused, failed.UserID, failed.Detail = ErrCredentials, guess.userID, "wrong password"
 	}

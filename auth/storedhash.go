@@ -1,7 +1,7 @@
 package auth
 
 import (
-	"fmt"
+	"context"
 	"slices"
 
 	"golang.org/x/text/unicode/norm"
@@ -19,10 +19,12 @@ type storedHash struct {
 }
 
 // readHash finds out how passwords are compared with a hash of the table. It hashes nothing. It is nil for a hash of a
-// kind that is not known, and for one that would take too long: no guess at it is right.
+// kind that is not known, and for one that would take too much time or memory: no guess at it is right.
 func (s *Service) readHash(hash string) *storedHash {
 	h, known := passhash.Parse(hash)
 	switch {
+	case h.Memory > max(s.hashing.all, s.decoy.memory):
+		return nil
 	case s.cfg.Hasher.Reads(hash):
 		return s.ownHash(hash)
 	case !known || !h.Affordable():
@@ -49,39 +51,55 @@ func (s *Service) ownHash(hash string) *storedHash {
 	return &storedHash{compare: compare, memory: h.Memory}
 }
 
-// makeDecoy makes a hash like those of new passwords, which nothing matches.
-func (s *Service) makeDecoy() (*storedHash, error) {
+// tryHasher makes the decoy, a hash like those of new passwords, which nothing matches.
+func (s *Service) tryHasher() error {
+	bad := &ConfigError{Field: "Hasher", Reason: "does not read the hash it made", Fix: "let Reads report true for it"}
 	hash, err := s.cfg.Hasher.Hash("no account has this password")
 	if err != nil {
-		return nil, fmt.Errorf("hash a password: %w", err)
+		bad.Reason, bad.Fix = "cannot hash", err.Error()
+		return bad
 	}
-	decoy := s.ownHash(hash)
-	compare := decoy.compare
-	decoy.compare = func(password string) (bool, bool, error) {
+	if !s.cfg.Hasher.Reads(hash) {
+		return bad
+	}
+	s.decoy = s.ownHash(hash)
+	compare := s.decoy.compare
+	s.decoy.compare = func(password string) (bool, bool, error) {
 		_, _, err := compare(password)
 		return false, false, err
 	}
-	return decoy, nil
+	return nil
 }
 
-// verify reports whether a hash is one of password and, if so, whether a new one should take its place. A nil hash
-// costs the same and never matches. The password is compared as it was entered, which is what most systems hash, then
-// in the forms that this package (C) and Better Auth (KC) make of it. What follows the bytes that a hash counts is not
-// proven, so that hash stays.
-func (s *Service) verify(password string, hash *storedHash) (ok, renew bool, err error) {
+// verify reports whether a hash is one of password and, if so, returns a new one that should take its place. A nil hash
+// costs the same and never matches. The caller has entered hashing.
+func (s *Service) verify(ctx context.Context, password string, hash *storedHash) (ok bool, renewed string, err error) {
 	if len(password) > s.cfg.Password.maxBytes() {
 		password, hash = "", nil
 	}
 	if hash == nil {
-		if hash, err = s.decoy(); err != nil {
-			return false, false, err
-		}
+		hash = s.decoy
 	}
+	err = s.hashing.run(ctx, max(hash.memory, s.decoy.memory), func() (err error) {
+		var renew bool
+		if ok, renew, err = hash.compareForms(password); err != nil || !renew {
+			return err
+		}
+		renewed, err = s.cfg.Hasher.Hash(normalizePassword(password))
+		return err
+	})
+	return ok, renewed, err
+}
+
+// compareForms compares a password as it was entered, which is what most systems hash, then in the forms that this
+// package (C) and Better Auth (KC) make of it. It asks for a new hash unless what follows the bytes that this one counts
+// is not proven.
+func (h *storedHash) compareForms(password string) (ok, renew bool, err error) {
 	normal := normalizePassword(password)
 	for _, form := range slices.Compact([]string{password, normal, norm.NFKC.String(password)}) {
-		ok, outdated, err := hash.compare(form)
+		ok, outdated, err := h.compare(form)
 		if err != nil || ok {
-			proven := hash.counted == 0 || len(form) <= hash.counted
+			proven := h.counted == 0 || len(form) <= h.counted
 			return ok, proven && (outdated || form != normal), err
 		}
 	}

@@ -104,12 +104,18 @@ func (s *Service) passwordByCode(
 	if err := s.cfg.Password.check(password); err != nil {
 		return Ended{}, err
 	}
+	leave, err := s.hashing.enter()
+	if err != nil {
+		return Ended{}, err
+	}
+	defer leave()
 	code, err := s.tryCode(ctx, kind, ticket, c)
 	if err != nil {
 		return Ended{}, err
 	}
 	// Hashing takes long: not while the transaction holds rows.
-	hash, err := s.hash(password)
+	hash, err := s.hashInPlace(ctx, password)
+	leave()
 	if err != nil {
 		return Ended{}, err
 	}

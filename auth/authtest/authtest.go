@@ -198,7 +198,11 @@ var (
 // service is a service on the kit's database and clock, which change configures further. It is closed with the test.
 func (k *kit) service(t *testing.T, change ...func(*auth.Config)) *auth.Service {
 	t.Helper()
-	cfg := auth.Config{Keys: auth.NewKeys(key), Hasher: NewHasher(), Clock: k.clock.Now}
+	cfg := auth.Config{
+		Keys: auth.NewKeys(key), Hasher: NewHasher(), Clock: k.clock.Now,
+		// Some scenarios hold several calls while they hash, on a machine with one processor too.
+		Hashing: auth.HashingPolicy{Parallel: 64, Floor: auth.NoFloor},
+	}
 	for _, c := range change {
 		c(&cfg)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -107,6 +108,7 @@ var passwordRules = []scenario{
 		var mu sync.Mutex
 		var failed []auth.Event
 		svc := k.service(t, func(c *auth.Config) {
+			c.Hashing.Memory = 1
 			c.Observer = observed(func(e auth.Event) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -117,7 +119,8 @@ var passwordRules = []scenario{
 		})
 		for _, hash := range []string{
 			"{SSHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "sha1$seasalt$cff36ea83f5706ce9aa7454e63e431fc726b2dc8", "!unusable",
-			"pbkdf2_sha256$4000001$seasalt$8xBlGd3jVgvJ+92hWPxi5ww0uuAuAnKgC45eudxro7c=", // beyond the bounds
+			"pbkdf2_sha256$4000001$seasalt$8xBlGd3jVgvJ+92hWPxi5ww0uuAuAnKgC45eudxro7c=", // takes too long
+			imported["passlib, scrypt"], imported["npm argon2"], // take more than 1 MiB
 		} {
 			u := k.withHash(t, svc, hash)
 			failed = nil
@@ -149,6 +152,57 @@ var passwordRules = []scenario{
 		_, _, err := svc.Register(t.Context(), "Person", k.email(), strings.Repeat("\u1112\u1161\u11ab", 129))
 		var refused *auth.PasswordError
 		require.ErrorAs(t, err, &refused)
+	}},
+	{name: "so many passwords are hashed at once, and so many wait", run: func(t *testing.T, k *kit) {
+		h := NewHasher()
+		svc := k.service(t, func(c *auth.Config) { c.Hasher, c.Hashing.Parallel, c.Hashing.Queue = h, 2, 3 })
+		u := k.register(t, svc)
+		patient, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		began, end := make(chan struct{}, 8), make(chan struct{})
+		h.Before = func() { began <- struct{}{}; <-end }
+		errs := make(chan error)
+		signIn := func(ctx context.Context) {
+			_, err := svc.SignIn(ctx, u.Email, wrongPassword, phone)
+			errs <- err
+		}
+		impatient, cancel := context.WithCancel(patient)
+		for range 2 {
+			go signIn(patient)
+			<-began
+		}
+		for range 3 {
+			go signIn(impatient)
+		}
+		counted := func(n int32) func() bool {
+			return func() bool { return k.user(t, u.ID).FailedLoginAttempts == n }
+		}
+		require.Eventually(t, counted(5), 10*time.Second, time.Millisecond)
+
+		var busy *auth.BusyError
+		_, err := svc.SignIn(patient, u.Email, password, phone)
+		require.ErrorAs(t, err, &busy)
+		require.NotErrorIs(t, err, auth.ErrCredentials)
+		_, err = svc.SignIn(patient, k.email(), password, phone)
+		require.ErrorAs(t, err, &busy, "whether there is an account is not told")
+		_, _, err = svc.Register(patient, "Person", k.email(), password)
+		require.ErrorAs(t, err, &busy)
+		require.True(t, counted(5)(), "what is not examined is not counted")
+
+		cancel()
+		for range 3 {
+			require.ErrorIs(t, <-errs, context.Canceled)
+		}
+		require.Empty(t, began, "none of them began")
+		require.Eventually(t, counted(2), 10*time.Second, time.Millisecond, "and none of them counts")
+		close(end)
+		for range 2 {
+			require.ErrorIs(t, <-errs, auth.ErrCredentials)
+		}
+		require.Empty(t, began)
+		h.Before = nil
+		_, err = svc.SignIn(patient, u.Email, password, phone)
+		require.NoError(t, err)
 	}},
 }
 

@@ -203,6 +203,7 @@ func refused(err error) *refusal {
 	var invalid *auth.InputError
 	var tooLarge *http.MaxBytesError
 	var unavailable *auth.UnavailableError
+	var busy *auth.BusyError
 	switch {
 	case errors.As(err, &tooLarge):
 		return &refusal{http.StatusRequestEntityTooLarge, "the body is too large"}
@@ -216,7 +217,7 @@ func refused(err error) *refusal {
 		return &refusal{http.StatusUnauthorized, auth.ErrCode.Error()}
 	case errors.Is(err, auth.ErrSession), errors.Is(err, auth.ErrRefresh):
 		return &refusal{http.StatusUnauthorized, "sign in"}
-	case errors.As(err, &unavailable):
+	case errors.As(err, &unavailable), errors.As(err, &busy):
 		return &refusal{http.StatusServiceUnavailable, "try again in a moment"}
 	}
 	return &refusal{http.StatusInternalServerError, "something went wrong, try again"}

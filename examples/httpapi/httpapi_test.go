@@ -85,6 +85,7 @@ func newSite(t *testing.T, url string) *site {
 		Lockout:  auth.LockoutPolicy{MaxFailures: maxFailures},
 		OTP:      auth.OTPPolicy{ResendCooldown: time.Nanosecond},
 		Hasher:   auth.Argon2id{Memory: 64, Iterations: 1},
+		Hashing:  auth.HashingPolicy{Floor: auth.NoFloor},
 		Observer: auth.LogTo(log),
 	})
 	require.NoError(t, err)

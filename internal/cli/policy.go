@@ -34,6 +34,7 @@ The file is a JSON object. What it leaves out, or sets to 0, has its default
   {
     "password": {"min_length": 15, "max_length": 128, "deny_list": false},
     "argon2id": {"memory_kib": 19456, "iterations": 2, "parallelism": 1},
+    "hashing":  {"parallel": 0, "memory_mib": 512, "queue": 0, "floor": "1s"},
     "lockout":  {"max_failures": 10, "duration": "15m"},
     "otp":      {"length": 6, "lifetime": "10m", "max_attempts": 5, "resend_cooldown": "1m",
                  "budget": 5, "budget_window": "1h"},
@@ -116,6 +117,12 @@ type configFile struct {
 		Iterations  uint32 `json:"iterations"`
 		Parallelism uint8  `json:"parallelism"`
 	} `json:"argon2id"`
+	Hashing struct {
+		Parallel  int      `json:"parallel"`
+		MemoryMiB int      `json:"memory_mib"`
+		Queue     int      `json:"queue"`
+		Floor     duration `json:"floor"`
+	} `json:"hashing"`
 	Lockout struct {
 		MaxFailures int      `json:"max_failures"`
 		Duration    duration `json:"duration"`
@@ -154,6 +161,10 @@ func (f *configFile) config() auth.Config {
 		Password: password,
 		Hasher: auth.Argon2id{Memory: f.Argon2id.MemoryKiB, Iterations: f.Argon2id.Iterations,
 			Parallelism: f.Argon2id.Parallelism},
+		Hashing: auth.HashingPolicy{
+			Parallel: f.Hashing.Parallel, Memory: f.Hashing.MemoryMiB, Queue: f.Hashing.Queue,
+			Floor: f.Hashing.Floor.Duration,
+		},
 		Lockout: auth.LockoutPolicy{MaxFailures: f.Lockout.MaxFailures, Duration: f.Lockout.Duration.Duration},
 		OTP: auth.OTPPolicy{
 			Length: f.OTP.Length, Lifetime: f.OTP.Lifetime.Duration, MaxAttempts: f.OTP.MaxAttempts,

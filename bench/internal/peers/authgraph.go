@@ -27,6 +27,7 @@ func AuthConfig() auth.Config {
 		Session: auth.SessionPolicy{Idle: idle, TouchInterval: idle / 2},
 		Refresh: auth.RefreshPolicy{Idle: idle, Absolute: lifetime},
 		Hasher:  plainText{},
+		Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
 	}
 }
 

@@ -41,11 +41,11 @@ const operations = {
 		const [u] = await run.find(k.Secret);
 		if (u?.id !== k.Row + 1) throw new Error("the answer is not of this row");
 	},
-	async "OTP verify"(k) {
+	async "OTP verify"(k) { // the ticket is the address here
 		const email = `user${k.Row}@example.com`;
 		const [row] = await run.code(email);
 		const now = new Date();
-		const right = createHmac("sha256", key).update(`signin\0${email}\0${k.Secret}`).digest("hex") === row.otpHashCode;
+		const right = createHmac("sha256", key).update(`signin\0${email}\0${hash(email)}\0${k.Secret}`).digest("hex") === row.otpHashCode;
 		const [used] = await db.update(otps)
 			.set({ attempts: sql`${otps.attempts} + 1`, isUsed: right, usedAt: right ? now : null })
 			.where(and(eq(otps.id, row.id), eq(otps.isUsed, false), gt(otps.expiresAt, now), lt(otps.attempts, otps.maxAttempts)));
