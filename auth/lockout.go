@@ -209,29 +209,22 @@ func (s *Service) giveBack(ctx context.Context, c counter) {
 	s.work.start(maxSettling, func() { _ = persist(context.WithoutCancel(ctx), uncount) })
 }
 
-// uncount takes a guess out of its count. A lock ends if the guesses that are left do not cause one.
+// uncount takes a guess out of its count. A lock ends, because the guesses that are left do not cause one.
 func (s *Service) uncount(ctx context.Context, c counter) error {
 	if c.device != 0 {
 		return s.client.Session.Update().Where(session.ID(c.device), session.DeviceFailuresGT(0)).AddDeviceFailures(-1).
 			Exec(ctx)
 	}
-	return s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		err := tx.User.Update().
-			Where(user.ID(c.userID), user.FailedLoginAttemptsGT(0), user.GuessFailuresGT(0)).
-			AddFailedLoginAttempts(-1).AddGuessFailures(-1).
-			Exec(ctx)
-		if err != nil {
-			return wrap(err, "give a guess back")
-		}
-		err = tx.User.Update().
-			Where(
-				user.ID(c.userID), user.LockUntilNotNil(), s.unsuspended(),
-				user.FailedLoginAttemptsLT(int32(s.cfg.Lockout.MaxFailures)),
-			).
-			ClearLockUntil().
-			Exec(ctx)
-		return wrap(err, "give a guess back")
-	})
+	err := s.client.User.Update().
+		Where(user.ID(c.userID), user.FailedLoginAttemptsGT(0), user.GuessFailuresGT(0)).
+		AddFailedLoginAttempts(-1).AddGuessFailures(-1).
+		Modify(func(up *sql.UpdateBuilder) {
+			now := s.now()
+			up.Set(user.FieldLockUntil, sql.Expr("CASE WHEN "+user.FieldLockUntil+" > ? OR "+user.FieldSuspendedUntil+
+				" > ? THEN "+user.FieldLockUntil+" END", s.longestLock(now), now))
+		}).
+		Exec(ctx)
+	return wrap(err, "give a guess back")
 }
 
 // lockAfter locks the account if the guesses since the last lock are used up.

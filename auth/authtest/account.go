@@ -244,7 +244,9 @@ var accountRules = []scenario{
 			arm(func() { assert.NoError(t, prepared(), name) })
 			_, err := svc.SignIn(t.Context(), g.User.Email, password, phone)
 			require.ErrorIs(t, err, auth.ErrCredentials, name)
-			if name != "Suspend" {
+			if name == "Suspend" {
+				require.NotNil(t, k.user(t, g.User.ID).LockUntil)
+			} else {
 				require.Zero(t, k.activeSessions(t, g.User.ID), name)
 				require.Zero(t, k.live(t, g.User.ID), name)
 			}

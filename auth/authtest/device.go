@@ -1,7 +1,9 @@
 package authtest
 
 import (
+	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -9,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/hook"
 )
 
 // from is a device that holds a token.
@@ -126,6 +130,31 @@ var deviceRules = []scenario{
 		row = k.user(t, g.User.ID)
 		assert.Zero(t, row.FailedLoginAttempts)
 		assert.Zero(t, row.GuessFailures)
+	}},
+	{name: "a device that failed too often is a stranger, whose success starts the count of strangers again",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			g := k.signIn(t, svc)
+			guess(t, svc, g.User.Email, from(g.Token), 10+3)
+			require.EqualValues(t, 3, k.user(t, g.User.ID).GuessFailures)
+			_, err := svc.SignIn(t.Context(), g.User.Email, password, from(g.Token))
+			require.NoError(t, err)
+			require.Zero(t, k.user(t, g.User.ID).GuessFailures)
+		}},
+	{name: "a device that fails too often while it is told from strangers is one", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		var once sync.Once
+		k.client.Session.Use(func(next ent.Mutator) ent.Mutator {
+			return hook.SessionFunc(func(ctx context.Context, m *ent.SessionMutation) (ent.Value, error) {
+				if _, ok := m.AddedDeviceFailures(); ok {
+					once.Do(func() { guess(t, svc, g.User.Email, from(g.Token), 10) })
+				}
+				return next.Mutate(ctx, m)
+			})
+		})
+		guess(t, svc, g.User.Email, from(g.Token), 1)
+		require.EqualValues(t, 1, k.user(t, g.User.ID).GuessFailures)
 	}},
 	{name: "a guess is counted for its own account", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
