@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"fmt"
-	"time"
 	"unicode/utf8"
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -163,7 +162,7 @@ func (s *Service) Reactivate(ctx context.Context, email, password string, d Devi
 	if err != nil {
 		return nil, err
 	}
-	g, err := s.reactivate(ctx, p.user, d)
+	g, err := s.reactivate(ctx, p, d)
 	if err != nil {
 		s.giveBack(ctx, p.counter)
 		return nil, err
@@ -172,25 +171,23 @@ func (s *Service) Reactivate(ctx context.Context, email, password string, d Devi
 	return g, nil
 }
 
-func (s *Service) reactivate(ctx context.Context, u *ent.User, d Device) (*Grant, error) {
-	now := s.now()
+func (s *Service) reactivate(ctx context.Context, p *proof, d Device) (*Grant, error) {
+	now, u := s.now(), p.user
 	if at := u.ReActivateAvailableAt; at != nil && at.After(now) {
 		if !at.Before(never) { // a purge has begun with it: it is as good as gone
 			return nil, ErrCredentials
 		}
 		return nil, &NotYetError{RetryAt: *at}
 	}
-	return s.grant(ctx, u, d, func(up *ent.UserUpdate) {
-		up.Where(user.Password(*u.Password), user.IsDeleted(true), restorable(now), s.unsuspended())
-		restore(up)
-	})
+	e := entry{step: schematype.FirstStepReactivation, device: d, guess: &p.counter, whole: restore}
+	return s.grant(ctx, u, e, func(up *ent.UserUpdate) { up.Where(user.Password(*u.Password), s.restorable()) })
 }
 
 // Restore brings a deleted account back, for a caller who has other proof of who the user is. The error is
 // [ErrNotFound] unless the account is deleted and may come back.
 func (s *Service) Restore(ctx context.Context, userID int) error {
 	n, err := statement(ctx, s, func(ctx context.Context) (int, error) {
-		up := s.client.User.Update().Where(user.ID(userID), user.IsDeleted(true), restorable(s.now()))
+		up := s.client.User.Update().Where(user.ID(userID), s.returning())
 		restore(up)
 		return up.Save(ctx)
 	})
@@ -204,8 +201,15 @@ func (s *Service) Restore(ctx context.Context, userID int) error {
 	return nil
 }
 
-func restorable(now time.Time) predicate.User {
-	return user.Or(user.ReActivateAvailableAtIsNil(), user.ReActivateAvailableAtLTE(now))
+// restorable are the deleted accounts that may come back and that no operator has closed.
+func (s *Service) restorable() predicate.User { return user.And(s.returning(), s.unsuspended()) }
+
+// returning are the deleted accounts that may come back.
+func (s *Service) returning() predicate.User {
+	return user.And(
+		user.IsDeleted(true),
+		user.Or(user.ReActivateAvailableAtIsNil(), user.ReActivateAvailableAtLTE(s.now())),
+	)
 }
 
 func restore(up *ent.UserUpdate) {

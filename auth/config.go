@@ -26,6 +26,8 @@ type Config struct {
 	Session  SessionPolicy
 	Refresh  RefreshPolicy
 	Account  AccountPolicy
+	// SecondStep is who has to prove more than one thing; default nobody.
+	SecondStep SecondStepPolicy
 
 	// Hasher hashes passwords; default [Argon2id] with OWASP's parameters. A password whose hash another system made is
 	// verified all the same, and hashed again when its owner signs in. These are read: bcrypt, scrypt, PBKDF2, argon2i

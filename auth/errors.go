@@ -27,6 +27,8 @@ var (
 	ErrReuse = fmt.Errorf("%w: it was used before, and all tokens descended from it are revoked", ErrRefresh)
 	// ErrNotFound: there is no such user, or not in a state that allows the call.
 	ErrNotFound = errors.New("there is no such user")
+	// ErrSecondStep: the first step was right, and a second one is needed. It is a [*SecondStepError].
+	ErrSecondStep = errors.New("a second step is needed")
 	// ErrProviderEmail: an account here has the address, but the provider has not
 	// verified it, so the two must not be linked.
 	ErrProviderEmail = errors.New("the provider has not verified the email address")
@@ -125,6 +127,26 @@ func (e *LockedError) Error() string {
 
 // Unwrap returns [ErrCredentials].
 func (e *LockedError) Unwrap() error { return ErrCredentials }
+
+// SecondStepError is a sign-in that waits for its second step. It unwraps to [ErrSecondStep]. Tell the client which steps
+// there are, and give it the ticket for [Service.IssueCode] and the calls that finish the sign-in.
+type SecondStepError struct {
+	// Ticket stands for the first step. Like a session token it belongs to the client alone.
+	Ticket Token
+	UserID int
+	// Mail is whether a mailed code finishes the sign-in: not after a first step by mail, nor after one with a password
+	// that a mailed code has set.
+	Mail bool
+	// Factor is whether [Service.FinishWithFactor] does.
+	Factor bool
+	// ExpiresAt is when the first step has to be done again: OTPPolicy.Lifetime after it.
+	ExpiresAt time.Time
+}
+
+func (e *SecondStepError) Error() string { return ErrSecondStep.Error() }
+
+// Unwrap returns [ErrSecondStep].
+func (e *SecondStepError) Unwrap() error { return ErrSecondStep }
 
 // TooSoonError is a code that cannot be issued before RetryAt, in UTC.
 type TooSoonError struct{ RetryAt time.Time }

@@ -116,15 +116,22 @@ func (s *Service) countGuess(ctx context.Context, u *ent.User, d Device) (guesse
 	if err != nil {
 		return g, err
 	}
-	counted, err := s.counted(ctx, g.counter)
-	if err == nil && !counted && g.device != 0 {
-		g.device = 0 // it has just failed too often
-		counted, err = s.counted(ctx, g.counter)
-	}
+	counted, err := s.countOnce(ctx, &g.counter)
 	if counted {
 		g.refused = nil
 	}
 	return g, err
+}
+
+// countOnce counts a guess at a password or at a second step, if there is one left. A known device that has just failed
+// too often is a stranger.
+func (s *Service) countOnce(ctx context.Context, c *counter) (bool, error) {
+	counted, err := s.counted(ctx, *c)
+	if err == nil && !counted && c.device != 0 {
+		c.device = 0
+		counted, err = s.counted(ctx, *c)
+	}
+	return counted, err
 }
 
 // refusal is why a guess at the password of u is not examined, if it is not.
@@ -145,7 +152,7 @@ func (s *Service) refusal(u *ent.User) error {
 	return &LockedError{Until: now.Add(s.cfg.Lockout.Duration)}
 }
 
-// counted counts one guess at a password, if there is one left. A caller that gives up while the database is busy must
+// counted counts one guess, if there is one left. A caller that gives up while the database is busy must
 // not leave a guess behind which nobody has examined. So the count goes on without it and is then given back.
 func (s *Service) counted(ctx context.Context, c counter) (counted bool, err error) {
 	const (
@@ -155,7 +162,7 @@ func (s *Service) counted(ctx context.Context, c counter) (counted bool, err err
 	)
 	var state atomic.Int32
 	err = s.settle(ctx, func(ctx context.Context) error {
-		ok, err := repeat(ctx, s, func(ctx context.Context) (bool, error) { return s.countPassword(ctx, c) })
+		ok, err := repeat(ctx, s, func(ctx context.Context) (bool, error) { return s.count(ctx, c) })
 		if err != nil || !ok {
 			return err
 		}
@@ -173,14 +180,22 @@ func (s *Service) counted(ctx context.Context, c counter) (counted bool, err err
 	return false, err
 }
 
-func (s *Service) countPassword(ctx context.Context, c counter) (bool, error) {
-	if c.device != 0 {
+func (s *Service) count(ctx context.Context, c counter) (bool, error) {
+	switch {
+	case c.device != 0:
 		return s.countAtDevice(ctx, s.client, c.device, 1, s.cfg.Lockout.MaxFailures)
+	case c.step:
+		return s.reserve(ctx, s.client, c, 1)
 	}
+	return s.countPassword(ctx, c.userID)
+}
+
+// countPassword counts a stranger's guess at a password.
+func (s *Service) countPassword(ctx context.Context, userID int) (bool, error) {
 	now := s.now()
 	n, err := s.client.User.Update().
 		Where(
-			user.ID(c.userID),
+			user.ID(userID),
 			user.GuessFailuresLT(int32(s.cfg.Lockout.strangers())),
 			user.Or(
 				user.LockUntilLTE(now),
@@ -211,9 +226,12 @@ func (s *Service) giveBack(ctx context.Context, c counter) {
 
 // uncount takes a guess out of its count. A lock ends, because the guesses that are left do not cause one.
 func (s *Service) uncount(ctx context.Context, c counter) error {
-	if c.device != 0 {
+	switch {
+	case c.device != 0:
 		return s.client.Session.Update().Where(session.ID(c.device), session.DeviceFailuresGT(0)).AddDeviceFailures(-1).
 			Exec(ctx)
+	case c.step:
+		return s.client.User.Update().Where(user.ID(c.userID), user.StepFailuresGT(0)).AddStepFailures(-1).Exec(ctx)
 	}
 	err := s.client.User.Update().
 		Where(user.ID(c.userID), user.FailedLoginAttemptsGT(0), user.GuessFailuresGT(0)).

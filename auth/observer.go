@@ -16,8 +16,12 @@ const (
 	// ActionVerifyEmail: a code of its own purpose verified an address.
 	ActionVerifyEmail Action = "verify_email"
 	// ActionSignIn: a session and a family of refresh tokens began. Detail is empty for a password, "code" for a code,
-	// or the provider.
+	// or the provider; after a second step it is both, such as "password+factor" or "mail+factor".
 	ActionSignIn Action = "sign_in"
+	// ActionSecondStep: a first step was right, and a second one is needed. Detail is that of ActionSignIn.
+	ActionSecondStep Action = "second_step"
+	// ActionStepFailed: an answer to Config.SecondStep.Factor was wrong, or no more are examined.
+	ActionStepFailed Action = "second_step_failed"
 	// ActionSignInFailed: a password was wrong, or was not examined because the account is locked, suspended or does not exist.
 	// Detail says which. The password may also be one for ChangePassword or Reactivate.
 	ActionSignInFailed Action = "sign_in_failed"
@@ -100,7 +104,7 @@ func LogTo(l *slog.Logger) Observer {
 	return ObserverFunc(func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
 		switch e.Action {
-		case ActionSignInFailed, ActionLock, ActionCodeFailed, ActionReuse, ActionGrace:
+		case ActionSignInFailed, ActionStepFailed, ActionLock, ActionCodeFailed, ActionReuse, ActionGrace:
 			level = slog.LevelWarn
 		}
 		attrs := []slog.Attr{slog.String("action", string(e.Action))}

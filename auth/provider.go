@@ -52,13 +52,14 @@ func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device)
 		g      *Grant
 		events []Event
 	)
+	e := entry{step: schematype.FirstStepProvider, detail: string(id.Provider), device: d}
 	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		events = nil
 		u, err := s.resolve(ctx, tx, id, &events)
 		if err != nil {
 			return err
 		}
-		g, err = s.grantIn(ctx, tx, u, d, func(up *ent.UserUpdate) {
+		g, err = s.grantIn(ctx, tx, u, e, func(up *ent.UserUpdate) {
 			// The link must still be the one that was found: the owner of the address may have taken the account over.
 			up.Where(s.usable(), sameLink(u))
 		})
@@ -70,10 +71,7 @@ func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device)
 	for _, e := range events {
 		s.observe(ctx, e)
 	}
-	s.observe(ctx, Event{
-		Action: ActionSignIn, UserID: g.User.ID, SessionID: g.Session.ID, Detail: string(id.Provider),
-	})
-	return g, nil
+	return s.granted(ctx, g, e)
 }
 
 // sameLink are the accounts with u's link to a provider.

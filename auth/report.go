@@ -68,6 +68,7 @@ func (c Config) Report() []Finding {
 	r.session(c.Session)
 	r.refresh(c.Refresh)
 	r.account(c.Account)
+	r.secondStep(c.SecondStep)
 	return r.findings
 }
 
@@ -347,6 +348,27 @@ func (r *report) account(a AccountPolicy) {
 		Rule: "account.retention", Setting: "Account.Retention", Value: period(a.Retention),
 		Source: asvs + "14.2.7",
 		Text:   "ASVS wants a schedule and names no time: run authgraph purge daily, or Service.Purge.",
+	})
+}
+
+func (r *report) secondStep(p SecondStepPolicy) {
+	given := func(is bool) string {
+		if is {
+			return "given"
+		}
+		return "none"
+	}
+	r.add(false, false, Finding{
+		Rule: "second_step.required", Setting: "SecondStep.Required", Value: given(p.Required != nil),
+		Source: asvs + "6.3.3; " + nist + "2.2.1",
+		Text:   "ASVS asks for two factors from level 2 on, NIST from AAL2 on. Without it one proof is enough for everybody.",
+	})
+	r.add(false, p.Required != nil && p.Factor == nil, Finding{
+		Rule: "second_step.factor", Setting: "SecondStep.Factor", Value: given(p.Factor != nil),
+		Limit:  "given if one is required",
+		Source: nist + "3.1.3.1; " + asvs + "6.3.6",
+		Text: "NIST does not count a mailed code as authentication, and ASVS rules it out at level 3. Without another " +
+			"factor nobody gets in whose password was reset by mail.",
 	})
 }
 

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/auth/authtest"
 )
 
 const days = 24 * time.Hour
@@ -79,6 +81,8 @@ func TestReportJudgesEachSideOfALimit(t *testing.T) {
 	password := func(p auth.PasswordPolicy) auth.Config { return auth.Config{Password: p} }
 	hasher := func(h auth.Hasher) auth.Config { return auth.Config{Hasher: h} }
 	hashing := func(p auth.HashingPolicy) auth.Config { return auth.Config{Hashing: p} }
+	step := func(p auth.SecondStepPolicy) auth.Config { return auth.Config{SecondStep: p} }
+	everybody := func(context.Context, *auth.User) (bool, error) { return true, nil }
 	lockout := func(p auth.LockoutPolicy) auth.Config { return auth.Config{Lockout: p} }
 	otp := func(p auth.OTPPolicy) auth.Config { return auth.Config{OTP: p} }
 	session := func(p auth.SessionPolicy) auth.Config { return auth.Config{Session: p} }
@@ -121,6 +125,10 @@ func TestReportJudgesEachSideOfALimit(t *testing.T) {
 		{"lockout.duration", lockout(auth.LockoutPolicy{Duration: 61 * time.Minute}), auth.VerdictWarn},
 		{"lockout.budget", lockout(auth.LockoutPolicy{Budget: 100}), auth.VerdictOK},
 		{"lockout.budget", lockout(auth.LockoutPolicy{Budget: 101}), auth.VerdictFail},
+		{"second_step.factor", auth.Config{}, auth.VerdictOK},
+		{"second_step.factor", step(auth.SecondStepPolicy{Required: everybody}), auth.VerdictWarn},
+		{"second_step.factor", step(auth.SecondStepPolicy{Required: everybody, Factor: authtest.NewFactor("")}),
+			auth.VerdictOK},
 		{"otp.length", otp(auth.OTPPolicy{Length: 5}), auth.VerdictFail},
 		{"otp.lifetime", otp(auth.OTPPolicy{Lifetime: 10*time.Minute + 1}), auth.VerdictFail},
 		{"otp.attempts", otp(auth.OTPPolicy{MaxAttempts: 101}), auth.VerdictFail},

@@ -21,14 +21,20 @@ type Grant struct {
 	Token Token
 	// Refresh is the first token of a new family.
 	Refresh Token
+
+	// pending is the second step that is needed in place of all that.
+	pending *SecondStepError
 }
 
 // SignIn verifies a password and starts a session and a family of refresh tokens. The error is [ErrCredentials] if the
-// email has no active account or the password is wrong; both cost the same hashing.
+// email has no active account or the password is wrong; both cost the same hashing. It is a [*SecondStepError] if the
+// user needs one.
 //
-// Each guess is counted, in a committed statement, before it is examined. No more than LockoutPolicy.MaxFailures in a
-// row are examined, however many come at once. After them the error is a [*LockedError] for LockoutPolicy.Duration.
-// Success or the end of a lock starts the count again.
+// Each guess is counted, in a committed statement, before it is examined, however many come at once. A device that
+// signed in before, as Device.Token shows, has LockoutPolicy.MaxFailures in a row for itself. It is a stranger from then
+// on. Strangers together have as many before the error is a [*LockedError] for LockoutPolicy.Duration, and four fifths of
+// LockoutPolicy.Budget, whatever the time between them, before it is one without an end. A stranger's success starts
+// both counts again. A right password whose sign-in comes to nothing is taken out of its count.
 //
 // If a reset of the password commits first, the old password is wrong. If the sign-in commits first, the reset ends it.
 func (s *Service) SignIn(ctx context.Context, email, password string, d Device) (*Grant, error) {
@@ -51,7 +57,8 @@ func (s *Service) signIn(ctx context.Context, email, password string, d Device) 
 	if err != nil {
 		return nil, err
 	}
-	grant, err := s.grant(ctx, p.user, d, func(up *ent.UserUpdate) {
+	e := entry{step: schematype.FirstStepPassword, device: d, guess: &p.counter}
+	grant, err := s.grant(ctx, p.user, e, func(up *ent.UserUpdate) {
 		// The password must still be the one that was verified.
 		up.Where(user.Password(*p.user.Password), s.usable())
 		if p.rehashed != "" {
@@ -64,7 +71,7 @@ func (s *Service) signIn(ctx context.Context, email, password string, d Device) 
 	switch {
 	case errors.Is(err, ErrCredentials) && p.rehashed != "":
 		return nil, errMoved
-	case err == nil && p.rehashed != "":
+	case (err == nil || errors.Is(err, ErrSecondStep)) && p.rehashed != "":
 		s.observe(ctx, Event{Action: ActionRehash, UserID: p.user.ID})
 	}
 	return grant, err
@@ -157,36 +164,64 @@ func (s *Service) examine(ctx context.Context, password string, d Device, by loo
 	return nil, guess.refused
 }
 
-// grant starts a session and a family of refresh tokens for a user who proved who they are. It updates the user's row,
-// which narrow restricts to the state in which the proof holds. A change of the password, a suspension or a deletion
-// therefore either comes first, and the grant is refused, or ends what the grant started.
-func (s *Service) grant(ctx context.Context, u *ent.User, d Device, narrow func(*ent.UserUpdate)) (*Grant, error) {
+// entry is a way in.
+type entry struct {
+	// step is what was proved. It is empty if nothing is left to prove.
+	step schematype.OTPFirstStep
+	// detail is what an event says of it.
+	detail string
+	device Device
+	// guess is where the guess at a password was counted; nil if there was none.
+	guess *counter
+	// whole, if set, is what changes with the sign-in, and not with a step of it.
+	whole func(*ent.UserUpdate)
+}
+
+// grant lets a user in who proved who they are, see [Service.grantIn].
+func (s *Service) grant(ctx context.Context, u *ent.User, e entry, narrow func(*ent.UserUpdate)) (*Grant, error) {
 	var g *Grant
 	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		g, err = s.grantIn(ctx, tx, u, d, narrow)
+		g, err = s.grantIn(ctx, tx, u, e, narrow)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.observe(ctx, Event{Action: ActionSignIn, UserID: u.ID, SessionID: g.Session.ID})
+	return s.granted(ctx, g, e)
+}
+
+// granted tells of a sign-in that is committed, or returns the second step that it waits for.
+func (s *Service) granted(ctx context.Context, g *Grant, e entry) (*Grant, error) {
+	if g.pending != nil {
+		s.observe(ctx, Event{Action: ActionSecondStep, UserID: g.User.ID, Detail: e.detail})
+		return nil, g.pending
+	}
+	s.observe(ctx, Event{Action: ActionSignIn, UserID: g.User.ID, SessionID: g.Session.ID, Detail: e.detail})
 	return g, nil
 }
 
-// grantIn is [Service.grant] in the caller's transaction.
+// grantIn starts a session and a family of refresh tokens in the caller's transaction, or a second step, if the user
+// needs one. It updates the user's row, which narrow restricts to the state in which the proof holds. A change of the
+// password, a suspension or a deletion therefore either comes first, and the grant is refused, or ends what the grant
+// started.
 func (s *Service) grantIn(
-	ctx context.Context, tx *ent.Client, u *ent.User, d Device, narrow func(*ent.UserUpdate),
+	ctx context.Context, tx *ent.Client, u *ent.User, e entry, narrow func(*ent.UserUpdate),
 ) (*Grant, error) {
-	device, err := s.knownDevice(ctx, tx, u.ID, d.Token)
+	half, err := s.needsStep(ctx, u, e)
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.knownFor(ctx, tx, u.ID, e)
 	if err != nil {
 		return nil, err
 	}
 	now := s.now()
-	up := tx.User.Update().Where(user.ID(u.ID)).SetLastLoginAt(now)
-	if device == 0 {
-		forgive(up) // the success of a known device says nothing of the others' guesses
-	}
+	up := tx.User.Update().Where(user.ID(u.ID))
 	narrow(up)
+	if !half {
+		e.complete(up, known)
+		up.SetLastLoginAt(now)
+	}
 	switch n, err := up.Save(ctx); {
 	case err != nil:
 		return nil, fmt.Errorf("sign in: %w", err)
@@ -194,18 +229,48 @@ func (s *Service) grantIn(
 		return nil, ErrCredentials
 	}
 	g := &Grant{User: userOf(u)}
-	g.User.LastLoginAt = &now
-	family, err := s.newID()
-	if err != nil {
-		return nil, err
-	}
-	if g.Session, g.Token, err = s.startSession(ctx, tx, u.ID, family, d); err != nil {
-		return nil, err
-	}
-	if g.Refresh, err = s.startFamily(ctx, tx, u.ID, family); err != nil || device == 0 {
+	if half {
+		g.pending, err = s.pend(ctx, tx, u, e)
 		return g, err
 	}
-	// The new session has the standing of the device from now on.
-	err = tx.Session.Update().Where(session.ID(device)).ClearTrustEpoch().Exec(ctx)
-	return g, wrap(err, "move the standing of a device")
+	g.User.LastLoginAt = &now
+	return g, s.fill(ctx, tx, g, e.device, known)
+}
+
+// knownFor is the session by which the device of an entry is known, or 0. The guess of a password may be the last that
+// the device had.
+func (s *Service) knownFor(ctx context.Context, tx *ent.Client, userID int, e entry) (int, error) {
+	if e.guess != nil {
+		return e.guess.device, nil
+	}
+	return s.knownDevice(ctx, tx, userID, e.device.Token)
+}
+
+// complete makes the changes of a whole sign-in.
+func (e entry) complete(up *ent.UserUpdate, known int) {
+	if known == 0 {
+		forgive(up) // the success of a known device says nothing of the others' guesses
+		if e.step == "" {
+			up.SetStepFailures(0)
+		}
+	}
+	if e.whole != nil {
+		e.whole(up)
+	}
+}
+
+// fill adds the session and the refresh token of a grant. They have the standing of a known device from now on.
+func (s *Service) fill(ctx context.Context, tx *ent.Client, g *Grant, d Device, known int) error {
+	family, err := s.newID()
+	if err != nil {
+		return err
+	}
+	if g.Session, g.Token, err = s.startSession(ctx, tx, g.User.ID, family, d); err != nil {
+		return err
+	}
+	if g.Refresh, err = s.startFamily(ctx, tx, g.User.ID, family); err != nil || known == 0 {
+		return err
+	}
+	err = tx.Session.Update().Where(session.ID(known)).ClearTrustEpoch().Exec(ctx)
+	return wrap(err, "move the standing of a device")
 }

@@ -103,7 +103,7 @@ const (
 func (by lookup) query() string {
 	const all = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id,` +
 		` avatar, is_email_verified = 1, last_login_at, failed_login_attempts, lock_until, is_deleted <> 0,` +
-		` deleted_at, re_activate_available_at, suspended_until, guess_failures FROM users WHERE `
+		` deleted_at, re_activate_available_at, suspended_until, guess_failures, trust_epoch, reset_by_mail = 1 FROM users WHERE `
 	switch by {
 	case activeByEmail:
 		return all + `email = ? AND NOT is_deleted LIMIT 1`
@@ -121,7 +121,8 @@ func loadUser(ctx context.Context, client *ent.Client, by lookup, value any) (*e
 	found, err := scanRow(ctx, client, by.query(), []any{value},
 		&u.ID, &u.CreatedAt, &u.UpdatedAt, &u.Name, &u.Email, &u.Password, &u.Role, &u.Provider, &u.ProviderID,
 		&avatar, &u.IsEmailVerified, &u.LastLoginAt, &u.FailedLoginAttempts, &u.LockUntil, &u.IsDeleted,
-		&u.DeletedAt, &u.ReActivateAvailableAt, &u.SuspendedUntil, &u.GuessFailures)
+		&u.DeletedAt, &u.ReActivateAvailableAt, &u.SuspendedUntil, &u.GuessFailures, &u.TrustEpoch,
+		&u.ResetByMail)
 	if err != nil || !found {
 		return nil, err
 	}

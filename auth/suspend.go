@@ -38,11 +38,12 @@ func (s *Service) Suspend(ctx context.Context, userID int, until time.Time) erro
 	})
 }
 
-// Unsuspend ends a suspension, and a lock together with its count. An account without either is not an error. The error
-// is [ErrNotFound] if there is no such user.
+// Unsuspend ends a suspension and a lock, and starts every count of failures again but those of known devices. An account
+// that is open is not an error. The error is [ErrNotFound] if there is no such user.
 func (s *Service) Unsuspend(ctx context.Context, userID int) error {
 	return s.suspend(ctx, userID, ActionUnsuspend, func(up *ent.UserUpdate) {
-		up.ClearSuspendedUntil().ClearLockUntil().SetFailedLoginAttempts(0)
+		forgive(up)
+		up.ClearSuspendedUntil().SetStepFailures(0)
 	})
 }
 

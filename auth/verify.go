@@ -46,6 +46,7 @@ func (s *Service) VerifyEmail(ctx context.Context, v Verification) error {
 // which is [ErrCode] also for an account that is suspended or deleted.
 func (s *Service) SignInWithCode(ctx context.Context, ticket Token, c Code, d Device) (*Grant, error) {
 	var g *Grant
+	e := entry{step: schematype.FirstStepMail, detail: "code", device: d}
 	kind := schematype.OTPSignIn
 	err := s.withCode(ctx, kind, ticket, c, func(ctx context.Context, tx *ent.Client, code *mailed) error {
 		q := tx.User.Query().Where(user.Email(code.email), s.usable())
@@ -64,7 +65,7 @@ func (s *Service) SignInWithCode(ctx context.Context, ticket Token, c Code, d De
 			}
 			u.Provider, u.IsEmailVerified = schematype.ProviderLocal, true
 		}
-		g, err = s.grantIn(ctx, tx, u, d, func(up *ent.UserUpdate) {
+		g, err = s.grantIn(ctx, tx, u, e, func(up *ent.UserUpdate) {
 			up.Where(s.usable()).SetIsEmailVerified(true)
 			if first {
 				up.ClearPassword().SetProvider(schematype.ProviderLocal).ClearProviderID()
@@ -78,8 +79,7 @@ func (s *Service) SignInWithCode(ctx context.Context, ticket Token, c Code, d De
 	if err != nil {
 		return nil, err
 	}
-	s.observe(ctx, Event{Action: ActionSignIn, UserID: g.User.ID, SessionID: g.Session.ID, Detail: "code"})
-	return g, nil
+	return s.granted(ctx, g, e)
 }
 
 // ResetPassword uses a code of type password-reset, replaces the password, and ends every session and refresh token of

@@ -628,14 +628,16 @@ var accountRules = []scenario{
 			k.shut(t, svc, g)
 		}
 	}},
-	{name: "Unsuspend ends a lock and its count", run: func(t *testing.T, k *kit) {
+	{name: "Unsuspend ends a lock and starts the counts again", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		u := k.register(t, svc)
 		for range 10 {
 			_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
 			require.ErrorIs(t, err, auth.ErrCredentials)
 		}
+		require.NoError(t, k.client.User.UpdateOneID(u.ID).AddGuessFailures(70).SetStepFailures(20).Exec(t.Context()))
 		require.NoError(t, svc.Unsuspend(t.Context(), u.ID))
+		require.Zero(t, k.user(t, u.ID).StepFailures)
 		signIn(t, svc, u.Email)
 	}},
 	{name: "a transition whose caller has gone changes nothing", run: func(t *testing.T, k *kit) {

@@ -88,7 +88,8 @@ type scenario struct {
 
 func races() []scenario {
 	var all []scenario
-	for _, list := range [][]scenario{codeRaces, refreshRaces, accountRaces, deviceRaces, sessionRaces, providerRaces} {
+	for _, list := range [][]scenario{codeRaces, refreshRaces, accountRaces, deviceRaces, stepRaces, sessionRaces,
+		providerRaces} {
 		for _, sc := range list {
 			sc.race = true
 			all = append(all, sc)
@@ -99,8 +100,8 @@ func races() []scenario {
 
 func rules() []scenario {
 	var all []scenario
-	for _, list := range [][]scenario{codeRules, refreshRules, accountRules, deviceRules, sessionRules, providerRules,
-		purgeRules, grantRules, clockRules, addressRules, panicRules, passwordRules} {
+	for _, list := range [][]scenario{codeRules, refreshRules, accountRules, deviceRules, stepRules, sessionRules,
+		providerRules, purgeRules, grantRules, clockRules, addressRules, panicRules, passwordRules} {
 		all = append(all, list...)
 	}
 	return all
@@ -173,6 +174,33 @@ func (h *Hasher) Examined(hash string) int {
 	defer h.mu.Unlock()
 	return h.examined[hash]
 }
+
+// Factor is a second step with one right answer, for SecondStepPolicy.Factor. Unlike a real one it takes the answer more
+// than once. It is safe for concurrent use.
+type Factor struct {
+	// Before, if set, is called before an answer is examined. Its error is that of Verify.
+	Before func() error
+
+	answer string
+	asked  atomic.Int64
+}
+
+// NewFactor returns a factor whose right answer is answer.
+func NewFactor(answer string) *Factor { return &Factor{answer: answer} }
+
+// Verify counts and compares.
+func (f *Factor) Verify(_ context.Context, _ *auth.User, answer string) (bool, error) {
+	f.asked.Add(1)
+	if f.Before != nil {
+		if err := f.Before(); err != nil {
+			return false, err
+		}
+	}
+	return answer == f.answer, nil
+}
+
+// Asked is how many answers were examined.
+func (f *Factor) Asked() int { return int(f.asked.Load()) }
 
 // kit is what a scenario works with.
 type kit struct {

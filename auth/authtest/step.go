@@ -1,0 +1,348 @@
+package authtest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent/otp"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+)
+
+const rightAnswer, wrongAnswer = "the right answer", "a wrong answer"
+
+// twoSteps is a service where everybody needs a second step, and its factor.
+func (k *kit) twoSteps(t *testing.T, change ...func(*auth.Config)) (*auth.Service, *Factor) {
+	t.Helper()
+	factor := NewFactor(rightAnswer)
+	svc := k.service(t, append([]func(*auth.Config){func(c *auth.Config) {
+		c.SecondStep = auth.SecondStepPolicy{Factor: factor,
+			Required: func(context.Context, *auth.User) (bool, error) { return true, nil }}
+	}}, change...)...)
+	return svc, factor
+}
+
+// half is the pending step that a call ended in.
+func half(t *testing.T, g *auth.Grant, err error) *auth.SecondStepError {
+	t.Helper()
+	var pending *auth.SecondStepError
+	require.ErrorAs(t, err, &pending)
+	require.ErrorIs(t, err, auth.ErrSecondStep)
+	require.Nil(t, g)
+	return pending
+}
+
+// firstSteps are the ways of signing in to a user's account. Each is prepared before it is taken.
+func firstSteps(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.User) func() (*auth.Grant, error) {
+	return map[string]func(*testing.T, *auth.User) func() (*auth.Grant, error){
+		"password": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
+			return func() (*auth.Grant, error) { return svc.SignIn(t.Context(), u.Email, password, phone) }
+		},
+		"mail": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
+			issued := issue(t, svc, u.Email, schematype.OTPSignIn)
+			return func() (*auth.Grant, error) { return signInWithCode(t, svc, issued) }
+		},
+		"provider": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
+			return func() (*auth.Grant, error) {
+				return svc.SignInWithProvider(t.Context(), identity("subject of "+u.Email, u.Email), phone)
+			}
+		},
+		"reactivation": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
+			_, err := svc.Delete(t.Context(), u.ID)
+			require.NoError(t, err)
+			return func() (*auth.Grant, error) { return svc.Reactivate(t.Context(), u.Email, password, phone) }
+		},
+	}
+}
+
+// wrongAnswers gives n wrong answers and returns the error of the last one.
+func wrongAnswers(t *testing.T, svc *auth.Service, ticket auth.Token, d auth.Device, n int) (last error) {
+	t.Helper()
+	for range n {
+		_, last = svc.FinishWithFactor(t.Context(), ticket, wrongAnswer, d)
+		require.Error(t, last)
+	}
+	return last
+}
+
+var stepRaces = []scenario{
+	{name: "of 16 right answers to one first step one signs in", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		u := k.register(t, svc)
+		g, err := svc.SignIn(t.Context(), u.Email, password, phone)
+		pending := half(t, g, err)
+		errs := atOnce(16, func(int) error {
+			_, err := svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+			return err
+		})
+		require.Equal(t, 1, winners(t, errs, auth.ErrCode))
+		require.Equal(t, 1, k.activeSessions(t, u.ID))
+		require.Zero(t, k.user(t, u.ID).StepFailures)
+	}},
+	{name: "64 answers at once over many first steps examine no more than allowed", run: func(t *testing.T, k *kit) {
+		svc, factor := k.twoSteps(t)
+		u := k.register(t, svc)
+		var tickets []auth.Token
+		for range 8 {
+			g, err := svc.SignIn(t.Context(), u.Email, password, phone)
+			tickets = append(tickets, half(t, g, err).Ticket)
+		}
+		errs := atOnce(64, func(i int) error {
+			_, err := svc.FinishWithFactor(t.Context(), tickets[i%len(tickets)], wrongAnswer, phone)
+			return err
+		})
+		require.Zero(t, winners(t, errs, auth.ErrCode, auth.ErrCredentials))
+		require.Equal(t, 20, factor.Asked())
+		require.EqualValues(t, 20, k.user(t, u.ID).StepFailures)
+	}},
+	{name: "a reset voids a first step, or ends what it has started", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		u := k.register(t, svc)
+		g, err := svc.SignIn(t.Context(), u.Email, password, phone)
+		pending := half(t, g, err)
+		reset := endings(k, svc)["ResetPassword"](t, &auth.Grant{User: u})
+		finished, done := both(
+			func() error {
+				_, err := svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+				return err
+			},
+			reset,
+		)
+		require.NoError(t, done)
+		winners(t, []error{finished}, auth.ErrCode)
+		require.Zero(t, k.activeSessions(t, u.ID))
+		require.Zero(t, k.live(t, u.ID))
+	}},
+}
+
+var stepRules = []scenario{
+	{name: "every way in waits for the second step", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		plain := k.service(t)
+		for name, way := range firstSteps(k, svc) {
+			u := k.register(t, svc)
+			require.NoError(t, verifyEmail(t, svc, issue(t, svc, u.Email, schematype.OTPEmailVerification)), name)
+			first := way(t, u)
+			before := k.user(t, u.ID)
+			guess(t, svc, u.Email, phone, 1)
+			g, err := first()
+			pending := half(t, g, err)
+			assert.Equal(t, u.ID, pending.UserID, name)
+			assert.Equal(t, name != "mail", pending.Mail, name)
+			assert.True(t, pending.Factor, name)
+			assert.True(t, pending.ExpiresAt.Equal(k.clock.Now().Add(10*time.Minute).Truncate(time.Microsecond)), name)
+			require.Zero(t, k.activeSessions(t, u.ID), name)
+			require.Zero(t, k.live(t, u.ID), name)
+			after := k.user(t, u.ID)
+			assert.Equal(t, before.IsDeleted, after.IsDeleted, name)
+			assert.Equal(t, before.Provider, after.Provider, "%s links nothing", name)
+			assert.Equal(t, name != "reactivation", after.GuessFailures > 0, "%s resets nothing", name)
+			assert.Nil(t, after.LastLoginAt, name)
+
+			_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, wrongAnswer, phone)
+			require.ErrorIs(t, err, auth.ErrCode, name)
+			g, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+			require.NoError(t, err, name)
+			checked(t, plain, g.Token, nil)
+			rotate(t, plain, g.Refresh)
+			row := k.user(t, u.ID)
+			assert.False(t, row.IsDeleted, name)
+			assert.Zero(t, row.GuessFailures, name)
+			assert.Zero(t, row.StepFailures, name)
+			_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+			require.ErrorIs(t, err, auth.ErrCode, "%s is used once", name)
+		}
+	}},
+	{name: "who needs a second step is asked of each user", run: func(t *testing.T, k *kit) {
+		var needs string
+		svc, _ := k.twoSteps(t, func(c *auth.Config) {
+			c.SecondStep.Required = func(_ context.Context, u *auth.User) (bool, error) {
+				if u.Email == "" {
+					return false, errors.New("nobody")
+				}
+				return u.Email == needs, nil
+			}
+		})
+		u, other := k.register(t, svc), k.register(t, svc)
+		needs = u.Email
+		g, err := svc.SignIn(t.Context(), u.Email, password, phone)
+		half(t, g, err)
+		signIn(t, svc, other.Email)
+	}},
+	{name: "whether a second step is needed cannot be left open", run: func(t *testing.T, k *kit) {
+		failing := errors.New("the directory is away")
+		svc, _ := k.twoSteps(t, func(c *auth.Config) {
+			c.SecondStep.Required = func(context.Context, *auth.User) (bool, error) { return false, failing }
+		})
+		u := k.register(t, svc)
+		for range 11 {
+			_, err := svc.SignIn(t.Context(), u.Email, password, phone)
+			require.ErrorIs(t, err, failing)
+		}
+		require.Zero(t, k.activeSessions(t, u.ID))
+		require.Zero(t, k.user(t, u.ID).GuessFailures, "the password was right")
+	}},
+	{name: "StartSession and IssueRefresh rest on the caller's own proof", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		u := k.register(t, svc)
+		_, _, err := svc.StartSession(t.Context(), u.ID, phone)
+		require.NoError(t, err)
+		_, err = svc.IssueRefresh(t.Context(), u.ID)
+		require.NoError(t, err)
+	}},
+	{name: "a first step expires, and is worth nothing as a session or a code", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		u := k.register(t, svc)
+		g, err := svc.SignIn(t.Context(), u.Email, password, phone)
+		pending := half(t, g, err)
+		checked(t, svc, pending.Ticket, auth.ErrSession)
+		refused(t, svc, pending.Ticket, auth.ErrRefresh)
+		_, err = svc.FinishWithFactor(t.Context(), auth.ParseToken("no such ticket"), rightAnswer, phone)
+		require.ErrorIs(t, err, auth.ErrCode)
+		k.clock.Set(pending.ExpiresAt)
+		_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+		require.ErrorIs(t, err, auth.ErrCode)
+		k.clock.Advance(-time.Microsecond)
+		_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+		require.NoError(t, err)
+	}},
+	{name: "a first step of a replica a year ahead is none", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		ahead, _ := k.twoSteps(t, func(c *auth.Config) {
+			c.Clock = func() time.Time { return k.clock.Now().Add(year) }
+		})
+		u := k.register(t, svc)
+		g, err := ahead.SignIn(t.Context(), u.Email, password, phone)
+		_, err = svc.FinishWithFactor(t.Context(), half(t, g, err).Ticket, rightAnswer, phone)
+		require.ErrorIs(t, err, auth.ErrCode)
+	}},
+	{name: "what ends a user's sessions voids a first step", run: func(t *testing.T, k *kit) {
+		svc, factor := k.twoSteps(t)
+		for name, end := range endings(k, svc) {
+			if name == "RevokeRefresh" {
+				continue
+			}
+			u := k.register(t, svc)
+			g, err := svc.SignIn(t.Context(), u.Email, password, phone)
+			pending := half(t, g, err)
+			require.NoError(t, end(t, &auth.Grant{User: u})(), name)
+			asked := factor.Asked()
+			_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+			require.ErrorIs(t, err, auth.ErrCode, name)
+			require.Equal(t, asked, factor.Asked(), "%s: it is not examined", name)
+			require.Zero(t, k.activeSessions(t, u.ID), name)
+		}
+	}},
+	{name: "what ends a user's sessions while an answer is examined refuses it", run: func(t *testing.T, k *kit) {
+		svc, factor := k.twoSteps(t)
+		for name, end := range endings(k, svc) {
+			if name == "RevokeRefresh" {
+				continue
+			}
+			u := k.register(t, svc)
+			g, err := svc.SignIn(t.Context(), u.Email, password, phone)
+			pending := half(t, g, err)
+			factor.Before = end(t, &auth.Grant{User: u})
+			_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+			require.ErrorIs(t, err, auth.ErrCode, name)
+			require.Zero(t, k.activeSessions(t, u.ID), name)
+			require.Zero(t, k.user(t, u.ID).StepFailures, "%s: the answer was right", name)
+		}
+	}},
+	{name: "wrong answers are counted over all first steps, and those of a known device apart",
+		run: func(t *testing.T, k *kit) {
+			svc, _ := k.twoSteps(t)
+			ctx, u := t.Context(), k.register(t, svc)
+			device := k.signIn(t, k.service(t))
+			_, token, err := svc.StartSession(ctx, u.ID, phone)
+			require.NoError(t, err)
+			pending := func() auth.Token {
+				g, err := svc.SignIn(ctx, u.Email, password, phone)
+				return half(t, g, err).Ticket
+			}
+			for range 4 {
+				wrongAnswers(t, svc, pending(), phone, 5)
+			}
+			var locked *auth.LockedError
+			_, err = svc.FinishWithFactor(ctx, pending(), rightAnswer, phone)
+			require.ErrorAs(t, err, &locked)
+			require.Zero(t, locked.Until)
+			_, err = svc.FinishWithFactor(ctx, pending(), rightAnswer, from(device.Token))
+			require.ErrorAs(t, err, &locked, "it is known to another account")
+
+			require.ErrorIs(t, wrongAnswers(t, svc, pending(), from(token), 10), auth.ErrCode)
+			require.ErrorAs(t, wrongAnswers(t, svc, pending(), from(token), 1), &locked)
+			require.NoError(t, svc.Unsuspend(ctx, u.ID))
+			_, err = svc.FinishWithFactor(ctx, pending(), rightAnswer, phone)
+			require.NoError(t, err)
+		}},
+	{name: "a known device finishes its sign-in while strangers have used the second step up",
+		run: func(t *testing.T, k *kit) {
+			svc, _ := k.twoSteps(t)
+			ctx, u := t.Context(), k.register(t, svc)
+			_, token, err := svc.StartSession(ctx, u.ID, phone)
+			require.NoError(t, err)
+			g, err := svc.SignIn(ctx, u.Email, password, phone)
+			wrongAnswers(t, svc, half(t, g, err).Ticket, phone, 20)
+			g, err = svc.SignIn(ctx, u.Email, password, from(token))
+			g, err = svc.FinishWithFactor(ctx, half(t, g, err).Ticket, rightAnswer, from(token))
+			require.NoError(t, err)
+			require.EqualValues(t, 20, k.user(t, u.ID).StepFailures, "its success says nothing of theirs")
+			require.True(t, k.known(t, svc, g.User, g.Token))
+		}},
+	{name: "guessing at passwords does not close the second step", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		ctx, u := t.Context(), k.register(t, svc)
+		issued := issue(t, svc, u.Email, schematype.OTPSignIn)
+		for range 8 {
+			guess(t, svc, u.Email, phone, 10)
+			require.NoError(t, k.client.User.UpdateOneID(u.ID).SetFailedLoginAttempts(0).ClearLockUntil().Exec(ctx))
+		}
+		g, err := signInWithCode(t, svc, issued)
+		_, err = svc.FinishWithFactor(ctx, half(t, g, err).Ticket, rightAnswer, phone)
+		require.NoError(t, err)
+	}},
+	{name: "an answer that could not be examined is no failure", run: func(t *testing.T, k *kit) {
+		svc, factor := k.twoSteps(t)
+		u := k.register(t, svc)
+		g, err := svc.SignIn(t.Context(), u.Email, password, phone)
+		pending := half(t, g, err)
+		away := errors.New("the service of the factor is away")
+		factor.Before = func() error { return away }
+		for range 21 {
+			_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+			require.ErrorIs(t, err, away)
+		}
+		require.Zero(t, k.user(t, u.ID).StepFailures)
+		factor.Before = nil
+		_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+		require.NoError(t, err)
+	}},
+	{name: "a first step does not count as a mail", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		u := k.register(t, svc)
+		for range 12 {
+			g, err := svc.SignIn(t.Context(), u.Email, password, phone)
+			half(t, g, err)
+		}
+		issue(t, svc, u.Email, schematype.OTPSignIn)
+		n, err := k.client.OTP.Query().Where(otp.Email(u.Email), otp.FirstStepNotNil()).Count(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 12, n)
+	}},
+	{name: "without a factor none finishes a sign-in", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t, func(c *auth.Config) { c.SecondStep.Factor = nil })
+		u := k.register(t, svc)
+		g, err := svc.SignIn(t.Context(), u.Email, password, phone)
+		pending := half(t, g, err)
+		require.False(t, pending.Factor)
+		var bad *auth.ConfigError
+		_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+		require.ErrorAs(t, err, &bad)
+	}},
+}
