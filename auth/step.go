@@ -85,24 +85,22 @@ func (s *Service) FinishWithFactor(ctx context.Context, ticket Token, answer str
 		return nil, err
 	}
 	right, err := s.cfg.SecondStep.Factor.Verify(ctx, userOf(u), answer)
-	switch {
-	case err != nil:
-		s.giveBack(ctx, c)
-		return nil, fmt.Errorf("examine a second step: %w", err)
-	case !right:
+	if err == nil && !right {
 		s.observe(ctx, Event{Action: ActionStepFailed, UserID: u.ID, Detail: "wrong answer"})
 		return nil, ErrCode
 	}
 	e := entry{detail: string(*pending.FirstStep) + "+factor", device: d, guess: &c}
 	e.whole = func(up *ent.UserUpdate) { up.SetResetByMail(false) }
 	var g *Grant
-	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		g, err = s.finishIn(ctx, tx, u, pending, e)
-		return err
-	})
+	if err == nil {
+		err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+			g, err = s.finishIn(ctx, tx, u, pending, e)
+			return err
+		})
+	}
 	if err != nil {
 		s.giveBack(ctx, c)
-		return nil, err
+		return nil, wrap(err, "examine a second step")
 	}
 	return s.finished(ctx, g, pending, e)
 }

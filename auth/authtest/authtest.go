@@ -101,7 +101,7 @@ func races() []scenario {
 func rules() []scenario {
 	var all []scenario
 	for _, list := range [][]scenario{codeRules, refreshRules, accountRules, deviceRules, stepRules, sessionRules,
-		providerRules, purgeRules, grantRules, clockRules, addressRules, panicRules, passwordRules, siegeRules} {
+		providerRules, purgeRules, grantRules, clockRules, addressRules, panicRules, passwordRules} {
 		all = append(all, list...)
 	}
 	return all
