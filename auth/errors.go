@@ -29,9 +29,15 @@ var (
 	ErrNotFound = errors.New("there is no such user")
 	// ErrSecondStep: the first step was right, and a second one is needed. It is a [*SecondStepError].
 	ErrSecondStep = errors.New("a second step is needed")
-	// ErrProviderEmail: an account here has the address, but the provider has not
-	// verified it, so the two must not be linked.
+	// ErrProviderEmail: nobody has signed in with this identity before, and the provider has not verified its address.
+	// It is the same whether or not an account has the address.
 	ErrProviderEmail = errors.New("the provider has not verified the email address")
+	// ErrIdentity: the account is linked to another identity of the provider, or the identity to another account. The
+	// owner signs in by another way, and then unlinks the one or the other.
+	ErrIdentity = errors.New("the account or the identity is linked to another one")
+	// ErrLastWayIn: the account has no password, so nobody could sign in to it without its link to a provider. A reset of
+	// the password gives it one.
+	ErrLastWayIn = errors.New("the link to the provider is the last way to sign in to the account")
 )
 
 // ConfigError is a [Config] that cannot be used.

@@ -251,6 +251,15 @@ var transitions = []transition{
 		require.NoError(t, call(t.Context(), w.honest))
 		return call
 	}},
+	{name: "link a provider", arrange: func(t *testing.T, w *world, email string) call {
+		id := w.register(t, email)
+		return func(ctx context.Context, s *auth.Service) error { return s.LinkProvider(ctx, id, identity(email)) }
+	}},
+	{name: "unlink a provider", arrange: func(t *testing.T, w *world, email string) call {
+		id := w.register(t, email)
+		require.NoError(t, w.honest.LinkProvider(t.Context(), id, identity(email)))
+		return func(ctx context.Context, s *auth.Service) error { return s.UnlinkProvider(ctx, id) }
+	}},
 	{name: "take over an account that was never verified", arrange: func(t *testing.T, w *world, email string) call {
 		w.register(t, email)
 		w.signIn(t, email)
@@ -333,11 +342,14 @@ var transitions = []transition{
 
 func signInWithProvider(email string) call {
 	return func(ctx context.Context, s *auth.Service) error {
-		_, err := s.SignInWithProvider(ctx, auth.Identity{
-			Provider: schematype.ProviderGoogle, Subject: "sub-" + email, Email: email,
-			EmailVerified: true, Name: "Ada",
-		}, device)
+		_, err := s.SignInWithProvider(ctx, identity(email), device)
 		return err
+	}
+}
+
+func identity(email string) auth.Identity {
+	return auth.Identity{
+		Provider: schematype.ProviderGoogle, Subject: "sub-" + email, Email: email, EmailVerified: true, Name: "Ada",
 	}
 }
 

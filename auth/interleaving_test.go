@@ -142,6 +142,8 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			"it": func(t *testing.T, p *pair, _ *auth.User) {
 			squat := id("squatted@example.com")
 			squat.EmailVerified = false
+			require.NoError(t, p.client.User.Create().SetName("Eve").SetEmail(squat.Email).
+				SetProvider(squat.Provider).SetProviderID(squat.Subject).Exec(t.Context()))
 			g, err := p.first.SignInWithProvider(t.Context(), squat, auth.Device{})
 			require.NoError(t, err)
 			code := p.code(t, squat.Email, schematype.OTPSignIn)

@@ -40,6 +40,8 @@ const (
 	// ActionLink: an account was linked to the provider in Detail. Count is what was revoked because the address had
 	// not been verified before.
 	ActionLink Action = "link_provider"
+	// ActionUnlink: the link of an account to the provider in Detail was removed.
+	ActionUnlink Action = "unlink_provider"
 	// ActionDelete: an account was marked as deleted. Count is what was revoked.
 	ActionDelete Action = "delete"
 	// ActionReactivate: a deleted account came back, by Reactivate or Restore.

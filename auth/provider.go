@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
 
@@ -18,10 +17,12 @@ import (
 // Identity is what a provider says about the person who signed in there. The caller
 // has verified it (OpenID Connect Core, 3.1.3.7, or the provider's API).
 type Identity struct {
+	// Provider is any of the column's values but local.
 	Provider schematype.Provider
-	// Subject is the provider's unchanging id for the person, never an email.
+	// Subject is the provider's unchanging id for the person, never an email. It has from 1 to 255 characters, and no
+	// white space around it.
 	Subject string
-	// Email may have at most 255 bytes once it is normalised.
+	// Email matters only where nobody has signed in with the identity before.
 	Email string
 	// EmailVerified is whether the provider vouches for Email.
 	EmailVerified bool
@@ -30,22 +31,32 @@ type Identity struct {
 	Avatar *schematype.Avatar
 }
 
+// validate is an [*InputError] for an identity that cannot be stored.
+func (id *Identity) validate() error {
+	if id.Provider == schematype.ProviderLocal || user.ProviderValidator(id.Provider) != nil {
+		return &InputError{Field: user.FieldProvider, Err: errors.New("is not one that identifies people")}
+	}
+	if err := user.ProviderIDValidator(id.Subject); err != nil {
+		return &InputError{Field: user.FieldProviderID, Err: err}
+	}
+	return nil
+}
+
 // SignInWithProvider signs in the person whom a provider identified. It finds their account by provider and subject.
-// The first time it finds it by the address, if the provider has verified that, and links it; otherwise it adds an
+// The first time it finds it by the address, which the provider must have verified, and links it, or else adds an
 // account. Any number of first sign-ins at once make one account.
 //
 // Somebody else may have made an account in wait for the owner of an address that was never verified here. Linking such
 // an account takes it over: its password, an earlier link, sessions and refresh tokens are removed. An account whose
-// address is verified keeps the link it has.
+// address is verified keeps the link it has, and an identity of another provider signs in to it by the address.
 //
-// The error is [ErrProviderEmail] if an account has the address but the provider has not verified it, [ErrCredentials]
-// if the account is suspended or deleted, and an [*InputError] for an address or subject that cannot be stored.
+// The error is [ErrProviderEmail] if nobody has signed in with the identity before and the provider has not verified its
+// address, whether or not an account has it. It is [ErrIdentity] if the account of the address is linked to another
+// subject of the same provider: an address may pass to another person. It is [ErrCredentials] if the account is suspended
+// or deleted, and an [*InputError] for an identity that cannot be stored.
 func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device) (*Grant, error) {
-	if id.Provider == schematype.ProviderLocal || id.Subject == "" {
-		return nil, fmt.Errorf("sign in with a provider: needs a provider and a subject, has %q", id.Provider)
-	}
-	if !utf8.ValidString(id.Subject) {
-		return nil, &InputError{Field: user.FieldProviderID, Err: errUTF8}
+	if err := id.validate(); err != nil {
+		return nil, err
 	}
 	id.Email = schematype.NormalizeEmail(id.Email)
 	var (
@@ -89,11 +100,15 @@ var errRaced = errors.New("another sign-in added or linked the account")
 // resolve finds, links or adds the account of an identity.
 func (s *Service) resolve(ctx context.Context, tx *ent.Client, id Identity, events *[]Event) (*ent.User, error) {
 	u, err := readUser(ctx, tx, user.ProviderEQ(id.Provider), user.ProviderID(id.Subject))
-	if err == nil {
+	switch {
+	case err == nil && *u.ProviderID != id.Subject: // but for spaces, in a row of another program
+		return nil, ErrIdentity
+	case err == nil:
 		return u, nil
-	}
-	if !ent.IsNotFound(err) {
+	case !ent.IsNotFound(err):
 		return nil, fmt.Errorf("find an account: %w", err)
+	case !id.EmailVerified:
+		return nil, ErrProviderEmail
 	}
 	u, err = readUser(ctx, tx, user.Email(id.Email))
 	switch {
@@ -101,9 +116,10 @@ func (s *Service) resolve(ctx context.Context, tx *ent.Client, id Identity, even
 		return s.addFromProvider(ctx, tx, id, events)
 	case err != nil:
 		return nil, fmt.Errorf("find an account: %w", err)
-	case !id.EmailVerified:
-		return nil, ErrProviderEmail
-	case u.Provider != schematype.ProviderLocal && u.IsEmailVerified:
+	case !u.IsEmailVerified || !isLinked(u): // it is linked below
+	case u.Provider == id.Provider && *u.ProviderID != id.Subject:
+		return nil, ErrIdentity
+	default:
 		return u, nil
 	}
 	up := tx.User.Update().
@@ -133,7 +149,7 @@ func (s *Service) addFromProvider(
 	ctx context.Context, tx *ent.Client, id Identity, events *[]Event,
 ) (*ent.User, error) {
 	create := tx.User.Create().
-		SetName(cutName(id.Name)).SetEmail(id.Email).SetIsEmailVerified(id.EmailVerified).
+		SetName(cutName(id.Name)).SetEmail(id.Email).SetIsEmailVerified(true).
 		SetProvider(id.Provider).SetProviderID(id.Subject).
 		SetCreatedAt(s.now())
 	if id.Avatar != nil {

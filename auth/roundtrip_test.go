@@ -35,6 +35,8 @@ var roundTrips = map[string]string{
 	"issue a code in place of another": "START TRANSACTION, INSERT otps, SELECT otps, UPDATE otps, SELECT users, " +
 		"COMMIT",
 	"issue a code too soon": "START TRANSACTION, INSERT otps, SELECT otps, ROLLBACK",
+	"link a provider":       "START TRANSACTION, SELECT users, UPDATE users, COMMIT",
+	"unlink a provider":     "START TRANSACTION, SELECT users, UPDATE users, COMMIT",
 	"issue a refresh token": "START TRANSACTION, SELECT users, INSERT refresh_tokens, COMMIT",
 	"list sessions":         "SELECT sessions",
 	"purge an account": "START TRANSACTION, SELECT otps, COMMIT, START TRANSACTION, SELECT sessions, COMMIT, " +

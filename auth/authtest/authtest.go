@@ -89,7 +89,7 @@ type scenario struct {
 func races() []scenario {
 	var all []scenario
 	for _, list := range [][]scenario{codeRaces, refreshRaces, accountRaces, deviceRaces, stepRaces, sessionRaces,
-		providerRaces} {
+		providerRaces, linkRaces} {
 		for _, sc := range list {
 			sc.race = true
 			all = append(all, sc)
@@ -101,7 +101,7 @@ func races() []scenario {
 func rules() []scenario {
 	var all []scenario
 	for _, list := range [][]scenario{codeRules, refreshRules, accountRules, deviceRules, stepRules, sessionRules,
-		providerRules, purgeRules, grantRules, clockRules, addressRules, panicRules, passwordRules} {
+		providerRules, purgeRules, grantRules, clockRules, addressRules, linkRules, panicRules, passwordRules} {
 		all = append(all, list...)
 	}
 	return all

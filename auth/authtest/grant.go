@@ -162,7 +162,7 @@ var grantRules = []scenario{
 			svc := k.service(t)
 			squat := identity("squatter", k.email())
 			squat.EmailVerified = false
-			squatter := providerSignIn(t, svc, squat)
+			squatter := k.linkedUnverified(t, svc, squat)
 			email := squat.Email
 			owner, err := signInWithCode(t, svc, issue(t, svc, email, schematype.OTPSignIn))
 			require.NoError(t, err)
@@ -178,7 +178,7 @@ var grantRules = []scenario{
 			ctx := t.Context()
 			squat, kept := identity("squatter", k.email()), identity("owner", k.email())
 			squat.EmailVerified = false
-			providerSignIn(t, svc, squat)
+			k.linkedUnverified(t, svc, squat)
 			providerSignIn(t, svc, kept)
 			for _, id := range []auth.Identity{squat, kept} {
 				require.NoError(t, resetPassword(t, svc, issue(t, svc, id.Email, schematype.OTPPasswordReset)))

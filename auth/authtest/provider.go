@@ -1,6 +1,7 @@
 package authtest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -24,6 +25,15 @@ func providerSignIn(t *testing.T, svc *auth.Service, id auth.Identity) *auth.Gra
 	g, err := svc.SignInWithProvider(t.Context(), id, phone)
 	require.NoError(t, err)
 	return g
+}
+
+// linkedUnverified adds an account as a program may have made it for an identity whose address the provider had not
+// verified, and signs in to it.
+func (k *kit) linkedUnverified(t *testing.T, svc *auth.Service, id auth.Identity) *auth.Grant {
+	t.Helper()
+	require.NoError(t, k.client.User.Create().SetName(id.Name).SetEmail(id.Email).
+		SetProvider(id.Provider).SetProviderID(id.Subject).Exec(t.Context()))
+	return providerSignIn(t, svc, id)
 }
 
 var providerRaces = []scenario{
@@ -94,20 +104,84 @@ var providerRules = []scenario{
 		assert.Equal(t, first.User.ID, providerSignIn(t, svc, id).User.ID)
 		id.Provider = schematype.ProviderGitHub
 		_, err := svc.SignInWithProvider(t.Context(), id, phone)
-		var invalid *auth.InputError
-		require.ErrorAs(t, err, &invalid, "the subject is of one provider")
+		require.ErrorIs(t, err, auth.ErrProviderEmail, "the subject is of one provider")
 	}},
-	{name: "an address that the provider has not verified links nothing", run: func(t *testing.T, k *kit) {
+	{name: "an address that the provider has not verified neither links nor makes an account, and tells of none",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			u := k.register(t, svc)
+			for _, email := range []string{u.Email, k.email(), "", "a@b@c"} {
+				id := identity("subject", email)
+				id.EmailVerified = false
+				_, err := svc.SignInWithProvider(t.Context(), id, phone)
+				require.ErrorIs(t, err, auth.ErrProviderEmail)
+			}
+			assert.Equal(t, schematype.ProviderLocal, k.user(t, u.ID).Provider)
+			n, err := k.client.User.Query().Count(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, 1, n)
+		}},
+	{name: "a second subject of a provider does not enter the account of the first", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		u := k.register(t, svc)
-		id := identity("subject", u.Email)
-		id.EmailVerified = false
-		_, err := svc.SignInWithProvider(t.Context(), id, phone)
-		require.ErrorIs(t, err, auth.ErrProviderEmail)
-		assert.Equal(t, schematype.ProviderLocal, k.user(t, u.ID).Provider)
-		id.Email = k.email()
-		assert.False(t, providerSignIn(t, svc, id).User.EmailVerified)
+		first := providerSignIn(t, svc, identity("subject", k.email()))
+		_, err := svc.SignInWithProvider(t.Context(), identity("other subject", first.User.Email), phone)
+		require.ErrorIs(t, err, auth.ErrIdentity)
+		assert.Equal(t, "subject", *k.user(t, first.User.ID).ProviderID)
+		assert.Equal(t, []int{first.Session.ID}, sessionIDs(t, svc, first.User.ID))
+		assert.Equal(t, first.User.ID, providerSignIn(t, svc, identity("subject", first.User.Email)).User.ID)
 	}},
+	{name: "an identity of every provider of the schema makes an account and signs in to it",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			for _, provider := range schematype.Provider("").Values() {
+				id := identity("subject", k.email())
+				id.Provider = schematype.Provider(provider)
+				if id.Provider == schematype.ProviderLocal {
+					continue
+				}
+				made := providerSignIn(t, svc, id)
+				assert.Equal(t, id.Provider, made.User.Provider)
+				assert.Equal(t, made.User.ID, providerSignIn(t, svc, id).User.ID)
+
+				linked := k.register(t, svc)
+				id.Subject = "another subject"
+				require.NoError(t, svc.LinkProvider(t.Context(), linked.ID, id))
+				assert.Equal(t, linked.ID, providerSignIn(t, svc, id).User.ID)
+				require.NoError(t, svc.UnlinkProvider(t.Context(), linked.ID))
+			}
+		}},
+	{name: "an identity of no provider, or with a subject that a server confuses with another, is refused",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			u := k.register(t, svc)
+			owner := providerSignIn(t, svc, identity("subject", k.email()))
+			email := k.email()
+			of := func(provider schematype.Provider, subject string) auth.Identity {
+				id := identity(subject, email)
+				id.Provider = provider
+				return id
+			}
+			for _, id := range []auth.Identity{
+				of("", "subject"), of(schematype.ProviderLocal, "subject"), of("no such provider", "subject"),
+				identity("", email), identity("subject ", email), identity(" subject", email),
+				identity("subject\t", email), identity("subject\u00a0", email), identity("\u3000subject", email),
+				identity("subject\xff", email), identity(strings.Repeat("x", 256), email),
+			} {
+				_, err := svc.SignInWithProvider(t.Context(), id, phone)
+				var refused *auth.InputError
+				require.ErrorAs(t, err, &refused, "%q of %q", id.Subject, id.Provider)
+				require.ErrorAs(t, svc.LinkProvider(t.Context(), u.ID, id), &refused)
+			}
+			assert.Equal(t, []int{owner.Session.ID}, sessionIDs(t, svc, owner.User.ID))
+
+			// Another program may have written a subject with spaces. Nobody enters by what looks like it.
+			padded := k.register(t, svc)
+			_, err := k.client.ExecContext(t.Context(),
+				"UPDATE users SET provider = 'google', provider_id = 'padded ' WHERE id = ?", padded.ID)
+			require.NoError(t, err)
+			_, _ = svc.SignInWithProvider(t.Context(), identity("padded", k.email()), phone)
+			assert.Empty(t, sessionIDs(t, svc, padded.ID))
+		}},
 	{name: "an account with an unverified address is taken over", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		squatter, bystander := k.signIn(t, svc), k.signIn(t, svc)
@@ -127,7 +201,7 @@ var providerRules = []scenario{
 			email := k.email()
 			squat := identity("squatter", email)
 			squat.Provider, squat.EmailVerified = schematype.ProviderGitHub, false
-			squatter := providerSignIn(t, svc, squat)
+			squatter := k.linkedUnverified(t, svc, squat)
 			owner := providerSignIn(t, svc, identity("owner", email))
 			assert.Equal(t, squatter.User.ID, owner.User.ID)
 			assert.True(t, owner.User.EmailVerified)

@@ -53,6 +53,7 @@ func (User) Fields() []ent.Field {
 			Comment("Subject at the provider; null for local accounts.").
 			NotEmpty().
 			MaxRuneLen(255).
+			Validate(schematype.ValidateSubject).
 			Optional().
 			Nillable(),
 		field.JSON("avatar", &schematype.Avatar{}).

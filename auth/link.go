@@ -1,0 +1,95 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+
+	"entgo.io/ent/dialect/sql/sqlgraph"
+
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+// LinkProvider links the account of a signed-in user to the identity that a provider vouches for, which signs in to it
+// from then on. The address of the identity does not matter. Call it only when the user has just signed in or given the
+// password again, because the link stays after the session (OWASP ASVS 5.0.0, 7.5.1). Linking twice is not an error.
+//
+// An account has one link. The error is [ErrIdentity] if it has another one, or the identity is another account's, of
+// which it tells no more. It is [ErrNotFound] if there is no such account, or it is suspended or deleted, and an
+// [*InputError] for an identity that cannot be stored.
+func (s *Service) LinkProvider(ctx context.Context, userID int, id Identity) error {
+	if err := id.validate(); err != nil {
+		return err
+	}
+	added := false
+	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		u, err := s.holdUser(ctx, tx, userID)
+		switch added = false; {
+		case err != nil:
+			return err
+		case isLinkedTo(u, id):
+			return nil
+		case isLinked(u):
+			return ErrIdentity
+		}
+		added = true
+		err = tx.User.Update().Where(user.ID(u.ID)).SetProvider(id.Provider).SetProviderID(id.Subject).Exec(ctx)
+		if sqlgraph.IsUniqueConstraintError(err) {
+			return ErrIdentity
+		}
+		return wrap(err, "link a provider")
+	})
+	if err == nil && added {
+		s.observe(ctx, Event{Action: ActionLink, UserID: userID, Detail: string(id.Provider)})
+	}
+	return err
+}
+
+// UnlinkProvider removes the link of a signed-in user's account to a provider. What has been signed in to stays so:
+// [Service.RevokeOtherSessions] ends it. The next sign-in with an identity of the same address, which the provider has
+// verified, links the account again. An account without a link is not an error.
+//
+// The error is [ErrLastWayIn] if the account has no password that this service can verify, and [ErrNotFound] if there is
+// no such account, or it is suspended or deleted.
+func (s *Service) UnlinkProvider(ctx context.Context, userID int) error {
+	var removed schematype.Provider
+	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		u, err := s.holdUser(ctx, tx, userID)
+		switch removed = ""; {
+		case err != nil:
+			return err
+		case !isLinked(u):
+			return nil
+		case u.Password == nil || s.readHash(*u.Password) == nil:
+			return ErrLastWayIn
+		}
+		removed = u.Provider
+		err = tx.User.Update().Where(user.ID(u.ID)).SetProvider(schematype.ProviderLocal).ClearProviderID().Exec(ctx)
+		return wrap(err, "unlink a provider")
+	})
+	if err == nil && removed != "" {
+		s.observe(ctx, Event{Action: ActionUnlink, UserID: userID, Detail: string(removed)})
+	}
+	return err
+}
+
+// holdUser is an account that can be used, whose row the transaction then holds. It is an [ErrNotFound] if there is none.
+func (s *Service) holdUser(ctx context.Context, tx *ent.Client, userID int) (*ent.User, error) {
+	q := tx.User.Query().Where(user.ID(userID), s.usable())
+	q.Modify(forUpdate, readable)
+	u, err := q.Only(ctx)
+	switch {
+	case ent.IsNotFound(err):
+		return nil, ErrNotFound
+	case err != nil:
+		return nil, fmt.Errorf("find an account: %w", err)
+	}
+	return u, nil
+}
+
+func isLinked(u *ent.User) bool { return u.Provider != schematype.ProviderLocal && u.ProviderID != nil }
+
+func isLinkedTo(u *ent.User, id Identity) bool {
+	return isLinked(u) && u.Provider == id.Provider && *u.ProviderID == id.Subject
+}
