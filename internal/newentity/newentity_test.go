@@ -1,5 +1,5 @@
-// Package newentity proves that an entity and a column are added by declaring them in ent/schema and generating. It
-// does so in a copy of this repository, and has the copy build, migrate, purge, check and test itself.
+// Package newentity proves that an entity, a column and a provider are added by declaring them in ent/schema and
+// generating. It does so in a copy of this repository, and has the copy build, migrate, purge, check and test itself.
 package newentity
 
 import (
@@ -70,17 +70,27 @@ func (Passkey) Annotations() []schema.Annotation {
 }
 `
 
-// inUser are the edge to the passkeys and the column phone, each with the line of ent/schema/user.go that it follows.
-var inUser = map[string]string{
-	"	return []ent.Edge{\n": `		edge.To("passkeys", Passkey.Type).
+// declared are the edge to the passkeys, the column phone and the provider apple: by file, each with the text that it
+// follows.
+var declared = map[string]map[string]string{
+	"ent/schema/user.go": {
+		"	return []ent.Edge{\n": `		edge.To("passkeys", Passkey.Type).
 			Annotations(entsql.OnDelete(entsql.Cascade)),
 `,
-	"	return strict([]ent.Field{\n": `		field.String("phone").
+		"	return strict([]ent.Field{\n": `		field.String("phone").
 			Comment("Number for codes by text message.").
 			MaxRuneLen(20).
 			Optional().
 			Nillable(),
 `,
+	},
+	"ent/schema/schematype/schematype.go": {
+		"	ProviderGitHub Provider = \"github\"\n": "	ProviderApple  Provider = \"apple\"\n",
+		"string(ProviderGitHub)":                  ", string(ProviderApple)",
+	},
+	// The contract with the seed, in a test and on the page.
+	"parity_test.go":      {"\t\"enum('local','google','github'": ",'apple'"},
+	"docs/seed-parity.md": {"DEFAULT 'local'` | `enum('local','google','github'": ",'apple'"},
 }
 
 // affected are the tests of the copy that look at all tables or columns: those of the schema, of what is installed, and
@@ -89,10 +99,12 @@ var affected = [][]string{
 	{"./internal/registry", "./internal/install", "./internal/dbserver"},
 	{"-run", "Seed|Parity|Contract|ColumnOnSQLite", "."},
 	{"-run", "Purge", "./auth"},
+	{"-run", "TestConformance/sqlite/an identity of every provider", "./auth"},
+	{"-run", "TestConformance/(mysql|mariadb)/.*/an identity of every provider", "./auth"},
 	{"-run", "Healthy|WithoutTables|SomeOfTheEntities|Privileges|CannotSee|Lifetimes", "./internal/doctor"},
 }
 
-func TestAnEntityAndAColumnAreAddedByDeclaringThem(t *testing.T) {
+func TestAnEntityAColumnAndAProviderAreAddedByDeclaringThem(t *testing.T) {
 	root := copyOfTheRepository(t)
 	declare(t, root)
 	run(t, root, "go", "generate", "./ent")
@@ -144,14 +156,16 @@ func copyOfTheRepository(t *testing.T) (root string) {
 func declare(t *testing.T, root string) {
 	t.Helper()
 	write(t, filepath.Join(root, "ent", "schema", "passkey.go"), passkey)
-	user := filepath.Join(root, "ent", "schema", "user.go")
-	text, err := os.ReadFile(user)
-	require.NoError(t, err)
-	for line, more := range inUser {
-		require.Equal(t, 1, strings.Count(string(text), line), line)
-		text = []byte(strings.Replace(string(text), line, line+more, 1))
+	for name, additions := range declared {
+		file := filepath.Join(root, filepath.FromSlash(name))
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for before, more := range additions {
+			require.Equal(t, 1, strings.Count(string(text), before), before)
+			text = []byte(strings.Replace(string(text), before, before+more, 1))
+		}
+		write(t, file, string(text))
 	}
-	write(t, user, string(text))
 }
 
 // commands runs those on a database whose tables have rows, one of each over.
