@@ -8,6 +8,7 @@ import "embed"
 // variable. Tests are among the files and are not installed.
 //
 //go:embed go.mod authgraph.go ent/schema/*.go ent/schema/schematype/*.go auth/*.go
-//go:embed internal/dburl/*.go internal/mysqlconn/*.go internal/passhash/*.go internal/stmtcache/*.go
+//go:embed internal/commonpassword/*.go internal/dburl/*.go internal/mysqlconn/*.go internal/passhash/*.go
+//go:embed internal/stmtcache/*.go
 //go:embed internal/entgen/template/*.tmpl
 var Files embed.FS

@@ -23,7 +23,10 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 	if !utf8.ValidString(name) {
 		return nil, Token{}, &InputError{Field: user.FieldName, Err: errUTF8}
 	}
-	hash, err := s.hash(ctx, password)
+	if err := s.checkPassword(ctx, password, name, email); err != nil {
+		return nil, Token{}, err
+	}
+	hash, err := s.hashInTurn(ctx, password)
 	if err != nil {
 		return nil, Token{}, err
 	}
@@ -48,27 +51,39 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 func (s *Service) ChangePassword(
 	ctx context.Context, userID int, current, next string, d Device,
 ) (ended Ended, err error) {
-	hash, err := s.hash(ctx, next)
-	if err != nil {
+	if err := s.checkPassword(ctx, next); err != nil {
 		return Ended{}, err
 	}
 	p, err := s.prove(ctx, current, d, activeByID, userID)
 	if err != nil {
 		return Ended{}, err
 	}
-	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		ended, err = s.setPassword(ctx, tx, userID, hash, user.Password(*p.user.Password), s.usable())
-		if err != nil || p.counter.device == 0 {
-			return err
-		}
-		return s.keepStanding(ctx, tx, userID, p.counter.device)
-	})
+	ended, err = s.changePassword(ctx, p, next)
 	if err != nil {
 		s.giveBack(ctx, p.counter)
 		return Ended{}, err
 	}
 	s.observe(ctx, Event{Action: ActionChangePassword, UserID: userID, Count: ended.Count()})
 	return ended, nil
+}
+
+// changePassword replaces the password of a user who proved to know it.
+func (s *Service) changePassword(ctx context.Context, p *proof, next string) (ended Ended, err error) {
+	if err := s.cfg.Password.check(next, p.user.Name, p.user.Email); err != nil {
+		return Ended{}, err
+	}
+	hash, err := s.hashInTurn(ctx, next)
+	if err != nil {
+		return Ended{}, err
+	}
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+		ended, err = s.setPassword(ctx, tx, p.user.ID, hash, user.Password(*p.user.Password), s.usable())
+		if err != nil || p.counter.device == 0 {
+			return err
+		}
+		return s.keepStanding(ctx, tx, p.user.ID, p.counter.device)
+	})
+	return ended, err
 }
 
 // setPassword stores a hash for a user who is in the state that while asks for, and

@@ -269,7 +269,7 @@ func hotPaths(t testing.TB, url string) []hotPath {
 	client, err := authgraph.Open(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
-	key := slices.Repeat([]byte("k"), 32)
+	key := []byte("0123456789abcdef0123456789abcdef")
 	s, err := auth.New(client, auth.Config{
 		Keys: auth.NewKeys(key), Hasher: digestHasher{}, Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
 	})

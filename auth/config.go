@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -45,7 +46,10 @@ type Config struct {
 	Random io.Reader
 }
 
-// PasswordPolicy bounds new passwords. Existing ones are not checked.
+// PasswordPolicy bounds new passwords. Existing ones are not checked. A password that it refuses is a [*PasswordError].
+//
+// By default it refuses the most used passwords (of each minimum length from 8 to 16 the first 3,000; OWASP ASVS 5.0.0,
+// 6.2.4), repetitions, and what is little more than the user's name and address.
 type PasswordPolicy struct {
 	// MinLength is in characters; default 15. That is the least where the password
 	// is the only factor (NIST SP 800-63B-4, 3.1.1.2; OWASP ASVS 5.0.0, 6.2.1).
@@ -53,10 +57,21 @@ type PasswordPolicy struct {
 	// MaxLength is in characters; default 128, so that hashing stays affordable. NIST recommends to permit at least 64
 	// (the same section), and ASVS 6.2.9 requires it.
 	MaxLength int
-	// Deny reports whether a password must not be used because it is common, was breached, or names the service (NIST
-	// SP 800-63B-4, 3.1.1.2). It gets the password in Unicode's form C and must be safe for concurrent use. The default
-	// nil denies none, which the report warns of.
+	// Names are those of the service, its company and its products, which its users think of first. They are refused as
+	// a user's own name is (ASVS 6.2.11). Default none, which the report warns of.
+	Names []string
+	// AllowGuessable leaves all of that out, for a Deny that does it better. The report fails it.
+	AllowGuessable bool
+	// Deny reports whether a password must not be used for a reason of your own. It gets the password in Unicode's form
+	// C and must be safe for concurrent use. Default nil.
 	Deny func(password string) bool
+	// Breached reports whether a password is known from breaches (ASVS 6.2.12), as [PwnedPasswords] does. It is asked
+	// last, gets the password in Unicode's form C, and must be safe for concurrent use. Default nil, which the report
+	// warns of.
+	Breached func(ctx context.Context, password string) (bool, error)
+	// FailClosed refuses new passwords, with a [*BusyError], while Breached returns an error. By default they are taken
+	// then, and the Observer is told.
+	FailClosed bool
 }
 
 // HashingPolicy bounds the hashing of passwords, which takes more time and memory than all else that a call does. Each
@@ -65,16 +80,16 @@ type HashingPolicy struct {
 	// Parallel is how many passwords are hashed at once; default [runtime.GOMAXPROCS], because each keeps a processor
 	// busy.
 	Parallel int
-	// Memory is how many MiB they take together; default 512. What the garbage collector has not freed yet comes on top,
-	// about as much again. A hash of another system that would take more by itself is not read.
+	// Memory is how many MiB they take together; default 512. What the garbage collector has not freed yet comes on
+	// top, about as much again. A hash of another system that would take more by itself is not read.
 	Memory int
 	// Queue is how many more calls wait for their turn, or until their context ends; default 64 for each of Parallel,
 	// which takes some seconds. Beyond it the error is a [*BusyError], at once (OWASP ASVS 5.0.0, 15.2.2).
 	Queue int
-	// Floor is the time that a refused password takes, with whatever hash or none; default 1 second, [NoFloor] for none.
-	// If the refusal takes longer by itself, it is answered after twice the time, and so on. What a wrong password costs
-	// does not show then. The default is above three times the 0.3 s of bcrypt at cost 12, the most costly hash that
-	// other systems usually store: a password that Unicode writes in three forms is compared in each of them.
+	// Floor is the time that a refused password takes, with whatever hash or none; default 1 second, [NoFloor] for
+	// none. If the refusal takes longer by itself, it is answered after twice the time, and so on. What a wrong
+	// password costs does not show then. The default is above three times the 0.3 s of bcrypt at cost 12, the most
+	// costly hash that other systems usually store: a password that Unicode writes in three forms is compared in each.
 	Floor time.Duration
 }
 
@@ -263,6 +278,10 @@ func (c *Config) validate() error {
 			return bad("Keys", fmt.Sprintf("has %d bytes in key %d", len(k), i),
 				fmt.Sprintf("give at least %d random ones", minKey))
 		}
+		if bytes.Count(k, k[:1]) == len(k) {
+			return bad("Keys", fmt.Sprintf("has one byte over and over in key %d", i),
+				fmt.Sprintf("give at least %d random ones", minKey))
+		}
 	}
 	for _, n := range []struct {
 		field string
@@ -327,7 +346,7 @@ func (c *Config) pepper() string {
 // validateWithoutKeys is validate for a use that needs no keys: there may be none.
 func (c Config) validateWithoutKeys() error {
 	if len(c.Keys.reveal()) == 0 {
-		c.Keys = NewKeys(make([]byte, minKey))
+		c.Keys = NewKeys([]byte("any key of at least thirty-two bytes"))
 	}
 	return c.validate()
 }

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -39,7 +40,11 @@ func TestConfigThatCannotBeUsedIsRefusedByTheNameOfItsField(t *testing.T) {
 	}{
 		{"Keys", func(c *auth.Config) { c.Keys = auth.Keys{} }},
 		{"Keys", func(c *auth.Config) { c.Keys = auth.NewKeys() }},
-		{"Keys", func(c *auth.Config) { c.Keys = auth.NewKeys(make([]byte, 31)) }},
+		{"Keys", func(c *auth.Config) { c.Keys = auth.NewKeys([]byte("thirty-one bytes are too little")) }},
+		{"Keys", func(c *auth.Config) { c.Keys = auth.NewKeys(w.key, make([]byte, 32)) }},
+		{"Keys", func(c *auth.Config) { c.Keys = auth.NewKeys(bytes.Repeat([]byte{0xff}, 64)) }},
+		{"Pepper", func(c *auth.Config) { c.Pepper = auth.NewKeys([]byte("one"), []byte("two")) }},
+		{"Hasher", func(c *auth.Config) { c.Hasher = blindHasher{} }},
 		{"Keys", func(c *auth.Config) { c.Keys = auth.NewKeys(w.key, nil) }},
 		{"Password.MinLength", func(c *auth.Config) { c.Password.MinLength = -1 }},
 		{"Password.MaxLength", func(c *auth.Config) { c.Password.MaxLength = -1 }},
@@ -133,7 +138,7 @@ func TestDefaultsHold(t *testing.T) {
 	ctx, email := t.Context(), w.email()
 
 	for length, ok := range map[int]bool{14: false, 15: true, 128: true, 129: false} {
-		_, _, err := s.Register(ctx, "Ada", w.email(), strings.Repeat("x", length))
+		_, _, err := s.Register(ctx, "Ada", w.email(), strings.Repeat(password+" ", 5)[:length])
 		var refused *auth.PasswordError
 		assert.Equal(t, !ok, errors.As(err, &refused), "%d characters: %v", length, err)
 	}
@@ -384,3 +389,8 @@ func (d touchDriver) Exec(ctx context.Context, query string, args, v any) error 
 	}
 	return d.Driver.Exec(ctx, query, args, v)
 }
+
+// blindHasher does not read what it makes.
+type blindHasher struct{ digestHasher }
+
+func (blindHasher) Reads(string) bool { return false }

@@ -56,17 +56,29 @@ func (e *ConfigError) Error() string {
 
 // PasswordError is a new password that the policy does not allow. It does not repeat it.
 type PasswordError struct {
+	// Rule is what refused it.
+	Rule PasswordRule
 	// MinLength and MaxLength are the policy's, in characters.
 	MinLength, MaxLength int
-	// Denied is set if the length is right but PasswordPolicy.Deny refused it.
-	Denied bool
 }
 
 func (e *PasswordError) Error() string {
-	if e.Denied {
+	switch e.Rule {
+	case RuleEncoding:
+		return "a password is text in UTF-8"
+	case RuleLength:
+		return fmt.Sprintf("a password has from %d to %d characters", e.MinLength, e.MaxLength)
+	case RuleCommon:
+		return "many people have this password: choose another"
+	case RuleRepetition:
+		return "the password repeats a few characters: choose another"
+	case RuleNames:
+		return "the password is little more than names that others know: choose another"
+	case RuleBreached:
+		return "the password is known from a breach of some service: choose another"
+	default:
 		return "the password is too easily guessed: choose another"
 	}
-	return fmt.Sprintf("a password has from %d to %d characters", e.MinLength, e.MaxLength)
 }
 
 // ReuseError is a refresh token that was used before. It unwraps to [ErrReuse]. Tell the user: somebody else has had a

@@ -35,6 +35,8 @@ const (
 	ActionChangePassword Action = "change_password"
 	// ActionResetPassword: a code replaced a password that was lost. Count is what was revoked.
 	ActionResetPassword Action = "reset_password"
+	// ActionBreachUnknown: a new password was taken although PasswordPolicy.Breached failed.
+	ActionBreachUnknown Action = "breach_unknown"
 	// ActionRehash: a sign-in renewed a hash of weaker parameters.
 	ActionRehash Action = "rehash"
 	// ActionLink: an account was linked to the provider in Detail. Count is what was revoked because the address had
@@ -106,7 +108,8 @@ func LogTo(l *slog.Logger) Observer {
 	return ObserverFunc(func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
 		switch e.Action {
-		case ActionSignInFailed, ActionStepFailed, ActionLock, ActionCodeFailed, ActionReuse, ActionGrace:
+		case ActionSignInFailed, ActionStepFailed, ActionBreachUnknown, ActionLock, ActionCodeFailed, ActionReuse,
+			ActionGrace:
 			level = slog.LevelWarn
 		}
 		attrs := []slog.Attr{slog.String("action", string(e.Action))}

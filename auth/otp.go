@@ -207,6 +207,12 @@ func (s *Service) countAttempt(ctx context.Context, id int) (bool, error) {
 	return n > 0, wrap(err, "count an attempt")
 }
 
+// uncountAttempt takes back the attempt of a code that was right, if it was refused for another reason. That it fails
+// costs one attempt.
+func (s *Service) uncountAttempt(ctx context.Context, id int) {
+	_ = s.client.OTP.Update().Where(otp.ID(id), otp.AttemptsGT(0)).AddAttempts(-1).Exec(ctx)
+}
+
 // attemptsLeft are the codes that may be guessed at again.
 func attemptsLeft(sel *sql.Selector) {
 	sel.Where(sql.ColumnsLT(sel.C(otp.FieldAttempts), sel.C(otp.FieldMaxAttempts)))

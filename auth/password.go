@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
@@ -82,42 +81,22 @@ func (a Argon2id) Verify(password, hash string) (ok, outdated bool, err error) {
 	return true, h.Params != a.params(), nil
 }
 
-// check is an error if the policy does not allow password as a new one.
-func (p PasswordPolicy) check(password string) error {
-	normal := normalizePassword(password)
-	n := utf8.RuneCountInString(normal)
-	if !utf8.ValidString(password) || n < p.MinLength || n > p.MaxLength {
-		return &PasswordError{MinLength: p.MinLength, MaxLength: p.MaxLength}
-	}
-	if p.Deny != nil && p.Deny(normal) {
-		return &PasswordError{MinLength: p.MinLength, MaxLength: p.MaxLength, Denied: true}
-	}
-	return nil
-}
-
-// maxBytes is how many bytes of a password are examined: hashing without a limit is a way to exhaust the server. A
-// character that MaxLength counts has at most 16 of them before it is composed, so no password that is set has more.
-func (p PasswordPolicy) maxBytes() int { return max(4096, 16*p.MaxLength) }
-
 // normalizePassword makes one password of the ways in which devices encode the same
 // characters (NIST SP 800-63B-4, 3.1.1.2).
 func normalizePassword(password string) string { return norm.NFC.String(password) }
 
-// hash hashes a new password, if the policy allows it. The error is a [*BusyError] if too many calls wait for that.
-func (s *Service) hash(ctx context.Context, password string) (hash string, err error) {
-	if err := s.cfg.Password.check(password); err != nil {
-		return "", err
-	}
+// hashInTurn hashes a password that the policy allows. The error is a [*BusyError] if too many calls wait to hash.
+func (s *Service) hashInTurn(ctx context.Context, password string) (hash string, err error) {
 	leave, err := s.hashing.enter()
 	if err != nil {
 		return "", err
 	}
 	defer leave()
-	return s.hashInPlace(ctx, password)
+	return s.hash(ctx, password)
 }
 
-// hashInPlace hashes a password that the policy allows. The caller has entered hashing.
-func (s *Service) hashInPlace(ctx context.Context, password string) (hash string, err error) {
+// hash is [Service.hashInTurn] for a caller who has entered hashing.
+func (s *Service) hash(ctx context.Context, password string) (hash string, err error) {
 	err = s.hashing.run(ctx, s.decoy.memory, func() (err error) {
 		hash, err = s.cfg.Hasher.Hash(normalizePassword(password))
 		return err

@@ -120,16 +120,7 @@ func (r *report) password(p PasswordPolicy, h Hasher) {
 		Text: "Passphrases fit. That there is a limit keeps hashing affordable (" + authSheet +
 			"Compare Password Hashes Using Safe Functions).",
 	})
-	deny := "none"
-	if p.Deny != nil {
-		deny = "given"
-	}
-	r.add(false, p.Deny == nil, Finding{
-		Rule: "password.deny", Setting: "Password.Deny", Value: deny, Limit: "given",
-		Source: nist + "3.1.1.2; " + asvs + "6.2.4",
-		Text: "New passwords are held against a list of common and breached ones. Without it the most used ones are " +
-			"guessed first: give a function that knows them.",
-	})
+	r.guessable(p)
 	hash := Finding{
 		Rule: "password.hash", Setting: "Hasher", Limit: "≥ 19 MiB at t=2, p=1, or its equal",
 		Source: storeSheet + "Argon2id; " + asvs + "11.4.2 and Appendix C",
@@ -148,6 +139,41 @@ func (r *report) password(p PasswordPolicy, h Hasher) {
 		hash)
 }
 
+// guessable are the passwords that are guessed first.
+func (r *report) guessable(p PasswordPolicy) {
+	given := func(ok bool) string {
+		if ok {
+			return "given"
+		}
+		return "none"
+	}
+	r.add(p.AllowGuessable, false, Finding{
+		Rule: "password.guessable", Setting: "Password.AllowGuessable", Value: fmt.Sprint(p.AllowGuessable),
+		Limit: "false", Source: nist + "3.1.1.2; " + asvs + "6.2.4",
+		Text: "The most used passwords are guessed first. Those, repetitions, and the user's own names are refused.",
+	})
+	r.add(false, len(p.Names) == 0, Finding{
+		Rule: "password.names", Setting: "Password.Names", Value: given(len(p.Names) > 0), Limit: "given",
+		Source: nist + "3.1.1.2; " + asvs + "6.2.11",
+		Text:   "Users take the name of the service for their password. Name it, your company and your products.",
+	})
+	r.add(false, false, Finding{
+		Rule: "password.deny", Setting: "Password.Deny", Value: given(p.Deny != nil), Source: asvs + "6.2.11",
+		Text: "Passwords that are refused for a reason of your own.",
+	})
+	r.add(false, p.Breached == nil, Finding{
+		Rule: "password.breached", Setting: "Password.Breached", Value: given(p.Breached != nil), Limit: "given",
+		Source: nist + "3.1.1.2; " + asvs + "6.2.12",
+		Text: "What was breached once is tried everywhere. PwnedPasswords asks Have I Been Pwned, and tells it no " +
+			"password.",
+	})
+	r.add(false, false, Finding{
+		Rule: "password.fail_closed", Setting: "Password.FailClosed", Value: fmt.Sprint(p.FailClosed),
+		Source: asvs + "6.2.12",
+		Text:   "While Breached fails, new passwords are refused if it is true, and taken without that check if not.",
+	})
+}
+
 // hashing gets the policy as it was given too: some defaults are those of the machine that it runs on.
 func (r *report) hashing(c Config, given HashingPolicy) {
 	const source = asvs + "15.1.3 and 15.2.2"
@@ -158,7 +184,8 @@ func (r *report) hashing(c Config, given HashingPolicy) {
 		return fmt.Sprint(given)
 	}
 	r.add(false, false, Finding{
-		Rule: "hashing.parallel", Setting: "Hashing.Parallel", Value: or(given.Parallel, "one a processor"), Source: source,
+		Rule: "hashing.parallel", Setting: "Hashing.Parallel",
+		Value: or(given.Parallel, "one a processor"), Source: source,
 		Text: "So many passwords are hashed at once. More than there are processors make each of them slower.",
 	})
 	memory, own := c.Hashing.Memory, 0
@@ -171,7 +198,8 @@ func (r *report) hashing(c Config, given HashingPolicy) {
 		Text: "So much memory do all of them take together. If a single hash takes more, they are hashed one by one.",
 	})
 	r.add(false, false, Finding{
-		Rule: "hashing.queue", Setting: "Hashing.Queue", Value: or(given.Queue, "64 for each in parallel"), Source: source,
+		Rule: "hashing.queue", Setting: "Hashing.Queue",
+		Value: or(given.Queue, "64 for each in parallel"), Source: source,
 		Text: "So many calls wait for their turn. Further ones get a BusyError: answer 503.",
 	})
 	floor := period(c.Hashing.Floor)
@@ -181,8 +209,8 @@ func (r *report) hashing(c Config, given HashingPolicy) {
 	r.add(false, c.Hashing.Floor < defaults.Hashing.Floor, Finding{
 		Rule: "hashing.floor", Setting: "Hashing.Floor", Value: floor, Limit: "≥ " + period(defaults.Hashing.Floor),
 		Source: asvs + "6.3.8; " + authSheet + "Authentication and Error Messages",
-		Text: "A refused password takes so long, or a multiple of it. Below what the most costly hash takes, the time " +
-			"tells which accounts have one.",
+		Text: "A refused password takes so long, or a multiple of it. Below what the most costly hash takes, the " +
+			"time tells which accounts have one.",
 	})
 }
 

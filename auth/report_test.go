@@ -36,14 +36,16 @@ func TestDefaultsFailNoRule(t *testing.T) {
 			warned = append(warned, f.Rule)
 		}
 	}
-	assert.Equal(t, []string{"password.deny", "session.idle", "refresh.absolute", "refresh.grace"}, warned)
+	assert.Equal(t, []string{
+		"password.names", "password.breached", "session.idle", "refresh.absolute", "refresh.grace",
+	}, warned)
 }
 
 func TestStricterConfigurationHasNoWarning(t *testing.T) {
 	t.Parallel()
 	c := auth.Config{
-		Keys:     auth.NewKeys(make([]byte, 32)),
-		Password: auth.PasswordPolicy{Deny: func(string) bool { return false }},
+		Keys:     auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
+		Password: auth.PasswordPolicy{Names: []string{"Acme"}, Breached: auth.PwnedPasswords{}.Breached},
 		Lockout:  auth.LockoutPolicy{MaxFailures: 4, Duration: time.Hour},
 		Session:  auth.SessionPolicy{Idle: 30 * time.Minute},
 		Refresh:  auth.RefreshPolicy{Absolute: 30 * days, Grace: auth.NoGrace},
@@ -101,8 +103,12 @@ func TestReportJudgesEachSideOfALimit(t *testing.T) {
 		{"password.min_length", password(auth.PasswordPolicy{MinLength: 7}), auth.VerdictFail},
 		{"password.max_length", password(auth.PasswordPolicy{MaxLength: 64}), auth.VerdictOK},
 		{"password.max_length", password(auth.PasswordPolicy{MaxLength: 63}), auth.VerdictFail},
-		{"password.deny", password(auth.PasswordPolicy{}), auth.VerdictWarn},
-		{"password.deny", password(auth.PasswordPolicy{Deny: func(string) bool { return false }}), auth.VerdictOK},
+		{"password.guessable", password(auth.PasswordPolicy{}), auth.VerdictOK},
+		{"password.guessable", password(auth.PasswordPolicy{AllowGuessable: true}), auth.VerdictFail},
+		{"password.names", password(auth.PasswordPolicy{}), auth.VerdictWarn},
+		{"password.names", password(auth.PasswordPolicy{Names: []string{"Acme"}}), auth.VerdictOK},
+		{"password.breached", password(auth.PasswordPolicy{}), auth.VerdictWarn},
+		{"password.breached", password(auth.PasswordPolicy{Breached: auth.PwnedPasswords{}.Breached}), auth.VerdictOK},
 		{"password.hash", hasher(auth.Argon2id{Memory: 19455}), auth.VerdictFail},
 		{"password.hash", hasher(auth.Argon2id{Memory: 47103, Iterations: 1}), auth.VerdictFail},
 		{"password.hash", hasher(auth.Argon2id{Memory: 47104, Iterations: 1}), auth.VerdictOK},

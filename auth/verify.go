@@ -101,7 +101,7 @@ func (s *Service) ChangePasswordWithCode(
 func (s *Service) passwordByCode(
 	ctx context.Context, ticket Token, kind schematype.OTPType, c Code, password string, action Action,
 ) (ended Ended, err error) {
-	if err := s.cfg.Password.check(password); err != nil {
+	if err := s.checkPassword(ctx, password); err != nil {
 		return Ended{}, err
 	}
 	leave, err := s.hashing.enter()
@@ -114,17 +114,21 @@ func (s *Service) passwordByCode(
 		return Ended{}, err
 	}
 	// Hashing takes long: not while the transaction holds rows.
-	hash, err := s.hashInPlace(ctx, password)
+	hash, err := s.hash(ctx, password)
 	leave()
 	if err != nil {
 		return Ended{}, err
 	}
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		if err = s.useCode(ctx, tx, code.id); err == nil {
-			ended, err = s.replacePassword(ctx, tx, code.email, hash)
+			ended, err = s.replacePassword(ctx, tx, code.email, password, hash)
 		}
 		return err
 	})
+	var refused *PasswordError
+	if errors.As(err, &refused) {
+		s.uncountAttempt(ctx, code.id)
+	}
 	if err != nil {
 		return Ended{}, err
 	}
@@ -133,9 +137,15 @@ func (s *Service) passwordByCode(
 	return ended, nil
 }
 
-// replacePassword stores a hash for the account of an address that a code verified.
-func (s *Service) replacePassword(ctx context.Context, tx *ent.Client, email, hash string) (ended Ended, err error) {
+// replacePassword stores the hash of a password for the account of an address that a code verified. Only whoever has
+// the code is told that it is made of the account's name.
+func (s *Service) replacePassword(
+	ctx context.Context, tx *ent.Client, email, password, hash string,
+) (ended Ended, err error) {
 	u, err := readUser(ctx, tx, user.Email(email), s.usable())
+	if err == nil {
+		err = s.cfg.Password.check(password, u.Name, u.Email)
+	}
 	if err == nil {
 		ended, err = s.setPassword(ctx, tx, u.ID, hash, s.usable())
 	}

@@ -16,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -219,7 +218,7 @@ const (
 )
 
 var (
-	key   = []byte(strings.Repeat("k", 32))
+	key   = []byte("qKz0R7v2mWb5hXn8cTj3fYd6gLs1pAe9")
 	phone = auth.Device{IP: "192.0.2.7", UserAgent: "phone"}
 )
 

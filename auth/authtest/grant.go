@@ -1,7 +1,6 @@
 package authtest
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -80,35 +79,6 @@ var grantRules = []scenario{
 		checked(t, svc, bystander.Token, nil)
 		rotate(t, svc, bystander.Refresh)
 		signIn(t, svc, first.User.Email)
-	}},
-	{name: "a password that is denied is refused wherever one is set", run: func(t *testing.T, k *kit) {
-		const denied = "the most common password \u00e9"
-		svc := k.service(t, func(c *auth.Config) {
-			c.Password.Deny = func(password string) bool { return password == denied }
-		})
-		ctx, u := t.Context(), k.register(t, svc)
-		reset := issue(t, svc, u.Email, schematype.OTPPasswordReset)
-		change := issue(t, svc, u.Email, schematype.OTPPasswordChange)
-		// Deny gets form C, whatever the form it was typed in.
-		for _, typed := range []string{denied, strings.ReplaceAll(denied, "\u00e9", "e\u0301")} {
-			_, _, err := svc.Register(ctx, "Person", k.email(), typed)
-			for what, err := range map[string]error{
-				"Register":               err,
-				"ChangePassword":         only(svc.ChangePassword(ctx, u.ID, password, typed, phone)),
-				"ResetPassword":          resetTo(t, svc, reset, typed),
-				"ChangePasswordWithCode": changeTo(t, svc, change, typed),
-			} {
-				var refused *auth.PasswordError
-				require.ErrorAs(t, err, &refused, what)
-				assert.True(t, refused.Denied, what)
-			}
-		}
-		assert.Zero(t, k.newestCode(t, u.Email, schematype.OTPPasswordReset).Attempts)
-		var short *auth.PasswordError
-		require.ErrorAs(t, only(svc.ChangePassword(ctx, u.ID, password, "short", phone)), &short)
-		assert.False(t, short.Denied)
-		signIn(t, svc, u.Email)
-		require.NoError(t, resetTo(t, svc, reset, nextPassword))
 	}},
 	{name: "a reset ends a lock that guessing caused and no suspension", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)

@@ -2,6 +2,9 @@ package authtest
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math/bits"
 	"strings"
 	"sync"
 	"testing"
@@ -10,16 +13,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
 // imported are hashes of [password] as other systems store them.
 var imported = map[string]string{
-	"Laravel":            "$2y$05$QAVGFZHO178Ffv7hkXQTDOz/YKkt4RK9CiYI3X/UOMHik17QrojX6",
-	"Django, bcrypt":     "bcrypt_sha256$$2b$05$KaxRQdV.FgvIVCOIkyfvf.hjItR1vimgQ3ndFXWaXChsTHArldUjG",
-	"Django, PBKDF2":     "pbkdf2_sha512$1000$seasalt$jWXPByTp9f8LiYihsQ0KCsxvT4E+VwKzo2kPET/kO6xN+98njZwsGTVcuE5pJ7+CnEhEWyYcAf4OK7gd6gVBGA==",
-	"passlib, scrypt":    "$scrypt$ln=10,r=8,p=2$JsS415pzzlnLOQeAMGZsTQ$aX54UxBgJIy/p07gYzNr0SsgWexHa0YzD29bY+DDnKQ",
-	"npm argon2":         "$argon2id$v=19$m=65536,p=4,t=3$VZxp0MNtowEpOB+Sm5j/JA$MmOA6BKGjsVAiB/BAK3cQHZ8spTNbBbf0YAfrRuWy50",
-	"npm argon2, type i": "$argon2i$v=19$m=1024,p=4,t=3$1eNzTFJYcoKPFIKa58uX/Q$QgmFQFqnlEBP5jKo5ykXY4l8FirzdwhYxa47XKWX2rI",
+	"Laravel":        "$2y$05$QAVGFZHO178Ffv7hkXQTDOz/YKkt4RK9CiYI3X/UOMHik17QrojX6",
+	"Django, bcrypt": "bcrypt_sha256$$2b$05$KaxRQdV.FgvIVCOIkyfvf.hjItR1vimgQ3ndFXWaXChsTHArldUjG",
+	"Django, PBKDF2": "pbkdf2_sha512$1000$seasalt$jWXPByTp9f8LiYihsQ0KCsxvT4E+VwKzo2kPET/kO6xN+98njZwsG" +
+		"TVcuE5pJ7+CnEhEWyYcAf4OK7gd6gVBGA==",
+	"passlib, scrypt": "$scrypt$ln=10,r=8,p=2$JsS415pzzlnLOQeAMGZsTQ$aX54UxBgJIy/p07gYzNr0SsgWexHa0YzD29" +
+		"bY+DDnKQ",
+	"npm argon2": "$argon2id$v=19$m=65536,p=4,t=3$VZxp0MNtowEpOB+Sm5j/JA$MmOA6BKGjsVAiB/BAK3cQHZ8sp" +
+		"TNbBbf0YAfrRuWy50",
+	"npm argon2, type i": "$argon2i$v=19$m=1024,p=4,t=3$1eNzTFJYcoKPFIKa58uX/Q$QgmFQFqnlEBP5jKo5ykXY4l8Firz" +
+		"dwhYxa47XKWX2rI",
 	"Better Auth": "0c9d5662956a8320b92bed0ec5005f4f:09f07802e76f59f25e99e2442057608589a28552798f61d2de6729e47a226abb" +
 		"e1142eeb48f89657627d865e40ed97d206cc9be9a04ed82b563073867b023ff0",
 }
@@ -136,22 +144,138 @@ var passwordRules = []scenario{
 			require.Equal(t, auth.ErrCredentials, err, hash)
 		}
 	}},
-	{name: "a password that can be registered can sign in, in whatever form it is entered", run: func(t *testing.T, k *kit) {
+	{name: "a password that can be set can sign in, in whatever form it is entered", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		for _, entered := range []string{
-			strings.Repeat("\u1112\u1161\u11ab", 43), // 43 syllables as 129 letters
-			strings.Repeat("\u1112\u1161\u11ab", 128),
-			strings.Repeat("\U0001f600", 128),
-			strings.Repeat("\u03b1\u0313\u0300\u0345", 128), // the most marks that one letter composes
+			mixed(43, "\u1112\u1161\u11ab", "\u1100\u1161\u11ab"), // 43 syllables as 129 letters
+			mixed(128, "\u1112\u1161\u11ab", "\u1100\u1161\u11ab"),
+			mixed(128, "\U0001f600", "\U0001f648"),
+			mixed(128, "\u03b1\u0313\u0300\u0345", "\u03c9\u0313\u0300\u0345"), // the most that one letter composes
 		} {
 			u, _, err := svc.Register(t.Context(), "Person", k.email(), entered)
 			require.NoError(t, err)
 			_, err = svc.SignIn(t.Context(), u.Email, entered, phone)
 			require.NoError(t, err)
 		}
-		_, _, err := svc.Register(t.Context(), "Person", k.email(), strings.Repeat("\u1112\u1161\u11ab", 129))
+		tooLong := mixed(129, "\u1112\u1161\u11ab", "\u1100\u1161\u11ab")
+		_, _, err := svc.Register(t.Context(), "Person", k.email(), tooLong)
 		var refused *auth.PasswordError
 		require.ErrorAs(t, err, &refused)
+	}},
+	{name: "a password that a rule refuses is refused wherever one is set at no cost", run: func(t *testing.T, k *kit) {
+		const denied, breached = "the team's own word \u00e9", "a word from a breach \u00e9"
+		svc := k.service(t, func(c *auth.Config) {
+			c.Password.Names = []string{"Acme Web-Shop"}
+			c.Password.Deny = func(password string) bool { return password == denied }
+			c.Password.Breached = func(_ context.Context, password string) (bool, error) {
+				return password == breached, nil
+			}
+		})
+		ctx, email := t.Context(), "lovelace@analytical.example"
+		u, _, err := svc.Register(ctx, "Ada Byron", email, password)
+		require.NoError(t, err)
+		k.clock.Advance(2 * time.Minute)
+		reset := issue(t, svc, u.Email, schematype.OTPPasswordReset)
+		change := issue(t, svc, u.Email, schematype.OTPPasswordChange)
+		for entered, rule := range map[string]auth.PasswordRule{
+			"short":                         auth.RuleLength,
+			strings.Repeat("longer", 40):    auth.RuleLength,
+			"fourteen\xff letters and more": auth.RuleEncoding,
+			"PasswordStandard":              auth.RuleCommon,
+			"passwordpassword":              auth.RuleCommon,
+			"secret#1secret#1":              auth.RuleRepetition,
+			"my-secret-my-secret!!":         auth.RuleRepetition,
+			"password password 12":          auth.RuleRepetition,
+			"ABCDEFGHIJKLMNOPQ":             auth.RuleRepetition,
+			"lovelace@analytical.example":   auth.RuleNames,
+			"AdaByronLovelace1":             auth.RuleNames,
+			"ada.byron.18.15":               auth.RuleNames,
+			"webshop@acme!!!!!!!!!!":        auth.RuleNames,
+			"acme-byron-web-2024":           auth.RuleNames,
+			denied:                          auth.RuleDenied,
+			"the team's own word e\u0301":   auth.RuleDenied,
+			breached:                        auth.RuleBreached,
+			"a word from a breach e\u0301":  auth.RuleBreached,
+		} {
+			_, _, err := svc.Register(ctx, "Ada Byron", email, entered)
+			for what, err := range map[string]error{
+				"Register":               err,
+				"ChangePassword":         only(svc.ChangePassword(ctx, u.ID, password, entered, phone)),
+				"ResetPassword":          resetTo(t, svc, reset, entered),
+				"ChangePasswordWithCode": changeTo(t, svc, change, entered),
+			} {
+				var refused *auth.PasswordError
+				require.ErrorAs(t, err, &refused, "%s %q", what, entered)
+				require.Equal(t, rule, refused.Rule, "%s %q", what, entered)
+				require.NotContains(t, err.Error(), entered)
+			}
+			require.Zero(t, k.user(t, u.ID).FailedLoginAttempts)
+			require.Zero(t, k.newestCode(t, u.Email, schematype.OTPPasswordReset).Attempts)
+		}
+		signIn(t, svc, u.Email)
+		require.NoError(t, resetTo(t, svc, reset, "ada's analytical engine at acme"))
+	}},
+	{name: "a password that only looks like one that is refused is taken", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Password.MinLength, c.Password.Names = 8, []string{"Acme"} })
+		for i, entered := range []string{
+			password, nextPassword, wrongPassword, "acme sells me anvils",
+			"ppqqwwzz", "aa7482910384756", // repeats less than it has beside
+			"an example 12345", // the last part of the address is no name
+			"acme%$#@!^&*()_+{}",
+		} {
+			email := fmt.Sprintf("lovelace%d@analytical.example", i)
+			_, _, err := svc.Register(t.Context(), "Ada Byron", email, entered)
+			require.NoError(t, err, entered)
+		}
+		longer := k.service(t)
+		_, _, err := longer.Register(t.Context(), "Person", k.email(), password+" "+password)
+		require.NoError(t, err, "what is repeated would do alone")
+	}},
+	{name: "whose password is made of a name is told to whoever has the code alone", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u, _, err := svc.Register(t.Context(), "Evangelina Montgomery", k.email(), password)
+		require.NoError(t, err)
+		const guess = "evangelina-montgomery"
+		issued := issue(t, svc, u.Email, schematype.OTPPasswordReset)
+		require.ErrorIs(t, resetTo(t, svc, wrong(issued), guess), auth.ErrCode)
+		_, err = svc.ChangePassword(t.Context(), u.ID, wrongPassword, guess, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+		var refused *auth.PasswordError
+		require.ErrorAs(t, resetTo(t, svc, issued, guess), &refused)
+		require.NoError(t, resetTo(t, svc, issued, nextPassword))
+	}},
+	{name: "new passwords are taken while nobody tells which are breached, unless the policy says otherwise",
+		run: func(t *testing.T, k *kit) {
+			var mu sync.Mutex
+			var told []auth.Action
+			down := func(c *auth.Config) {
+				c.Password.Breached = func(context.Context, string) (bool, error) {
+					return false, errors.New("no answer")
+				}
+				c.Observer = observed(func(e auth.Event) {
+					mu.Lock()
+					defer mu.Unlock()
+					told = append(told, e.Action)
+				})
+			}
+			open := k.service(t, down)
+			closed := k.service(t, down, func(c *auth.Config) { c.Password.FailClosed = true })
+			k.register(t, open)
+			require.Equal(t, []auth.Action{auth.ActionBreachUnknown, auth.ActionRegister}, told)
+			var busy *auth.BusyError
+			_, _, err := closed.Register(t.Context(), "Person", k.email(), password)
+			require.ErrorAs(t, err, &busy)
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			_, _, err = open.Register(ctx, "Person", k.email(), password)
+			require.ErrorIs(t, err, context.Canceled)
+		}},
+	{name: "a policy may allow what is easily guessed", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Password.AllowGuessable = true })
+		for _, guessable := range []string{"passwordpassword", "aaaaaaaaaaaaaaaa", "Person Person Person"} {
+			_, _, err := svc.Register(t.Context(), "Person", k.email(), guessable)
+			require.NoError(t, err)
+		}
 	}},
 	{name: "so many passwords are hashed at once, and so many wait", run: func(t *testing.T, k *kit) {
 		h := NewHasher()
@@ -204,6 +328,15 @@ var passwordRules = []scenario{
 		_, err = svc.SignIn(patient, u.Email, password, phone)
 		require.NoError(t, err)
 	}},
+}
+
+// mixed is n times a or b, in an order without repetitions (Thue and Morse).
+func mixed(n int, a, b string) string {
+	var s strings.Builder
+	for i := range n {
+		s.WriteString([]string{a, b}[bits.OnesCount(uint(i))%2])
+	}
+	return s.String()
 }
 
 // observed is a function as an observer, which needs no context.

@@ -412,7 +412,7 @@ var refreshRules = []scenario{
 		refused(t, svc, next, auth.ErrRefresh)
 	}},
 	{name: "the answer is given again by any replica that has the key", run: func(t *testing.T, k *kit) {
-		second := []byte(strings.Repeat("n", 32))
+		second := []byte("another key of thirty-two bytes..")
 		with := func(keys ...[]byte) *auth.Service {
 			return k.service(t, func(c *auth.Config) { c.Keys = auth.NewKeys(keys...) })
 		}

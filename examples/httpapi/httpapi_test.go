@@ -30,7 +30,7 @@ import (
 const (
 	ada         = "ada@example.com"
 	password    = "correct horse battery"
-	newPassword = "staple staple staple"
+	newPassword = "staple battery horse"
 	maxFailures = 3
 )
 

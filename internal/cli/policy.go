@@ -32,7 +32,8 @@ The file is a JSON object. What it leaves out, or sets to 0, has its default
 ("grace": "none" is no grace):
 
   {
-    "password": {"min_length": 15, "max_length": 128, "deny_list": false},
+    "password": {"min_length": 15, "max_length": 128, "names": [], "allow_guessable": false,
+                 "breached": false, "fail_closed": false},
     "argon2id": {"memory_kib": 19456, "iterations": 2, "parallelism": 1},
     "hashing":  {"parallel": 0, "memory_mib": 512, "queue": 0, "floor": "1s"},
     "lockout":  {"max_failures": 10, "duration": "15m"},
@@ -107,10 +108,13 @@ func (a *app) printPolicy(found []auth.Finding) {
 // configFile is the JSON form of [auth.Config]: what can be written down of it, and no keys.
 type configFile struct {
 	Password struct {
-		MinLength int `json:"min_length"`
-		MaxLength int `json:"max_length"`
-		// DenyList is whether the service gives a PasswordPolicy.Deny.
-		DenyList bool `json:"deny_list"`
+		MinLength      int      `json:"min_length"`
+		MaxLength      int      `json:"max_length"`
+		Names          []string `json:"names"`
+		AllowGuessable bool     `json:"allow_guessable"`
+		// Breached is whether the service gives a PasswordPolicy.Breached.
+		Breached   bool `json:"breached"`
+		FailClosed bool `json:"fail_closed"`
 	} `json:"password"`
 	Argon2id struct {
 		MemoryKiB   uint32 `json:"memory_kib"`
@@ -153,9 +157,12 @@ type configFile struct {
 }
 
 func (f *configFile) config() auth.Config {
-	password := auth.PasswordPolicy{MinLength: f.Password.MinLength, MaxLength: f.Password.MaxLength}
-	if f.Password.DenyList {
-		password.Deny = func(string) bool { return false } // the report asks only whether there is one
+	password := auth.PasswordPolicy{
+		MinLength: f.Password.MinLength, MaxLength: f.Password.MaxLength, Names: f.Password.Names,
+		AllowGuessable: f.Password.AllowGuessable, FailClosed: f.Password.FailClosed,
+	}
+	if f.Password.Breached {
+		password.Breached = auth.PwnedPasswords{}.Breached // the report asks only whether there is one
 	}
 	return auth.Config{
 		Password: password,
