@@ -150,6 +150,43 @@ func (s *Service) endDevices(ctx context.Context, tx *ent.Client, rows []*ent.Se
 	return ended, nil
 }
 
+// leave ends the family that a device had before a user signs in on it, whosever it was. The token is one of that
+// family. The standing of the user's own goes on with the new session.
+func (s *Service) leave(ctx context.Context, tx *ent.Client, userID int, t Token) error {
+	if t.Reveal() == "" {
+		return nil
+	}
+	hash := t.hash()
+	rows, err := tx.Session.Query().Where(session.TokenHash(hash)).
+		Select(session.FieldID, session.FieldUserID, session.FieldFamily).
+		All(ctx)
+	if err != nil {
+		return fmt.Errorf("find a session: %w", err)
+	}
+	if len(rows) > 0 {
+		if _, err := s.endDevices(ctx, tx, rows); err != nil || rows[0].UserID != userID {
+			return err
+		}
+		return forget(ctx, tx, deviceOf(rows[0].ID, rows[0].Family))
+	}
+	token, err := findRefresh(ctx, tx, forUpdate, refreshtoken.TokenHash(hash))
+	if err != nil || token == nil {
+		return wrap(err, "find a refresh token")
+	}
+	if _, err := s.endFrom(ctx, tx, hash); err != nil || token.Family == nil || token.UserID != userID {
+		return err
+	}
+	return forget(ctx, tx, session.Family(*token.Family))
+}
+
+// deviceOf are the sessions of the device that one of them is of.
+func deviceOf(id int, family *string) predicate.Session {
+	if family == nil {
+		return session.ID(id)
+	}
+	return session.Family(*family)
+}
+
 func idsOf(rows []*ent.Session) []int {
 	ids := make([]int, len(rows))
 	for i, row := range rows {
@@ -283,7 +320,7 @@ func findRefresh(
 	q := client.RefreshToken.Query().Where(which...).Order(ent.Desc(refreshtoken.FieldID)).Limit(1)
 	q.Modify(func(sel *entsql.Selector) {
 		sel.Select(sel.Columns(refreshtoken.FieldID, refreshtoken.FieldUserID, refreshtoken.FieldFamily,
-			refreshtoken.FieldReplacedByTokenHash)...)
+			refreshtoken.FieldTokenHash, refreshtoken.FieldReplacedByTokenHash)...)
 		sel.AppendSelectExprAs(entsql.Expr(sel.C(refreshtoken.FieldIsRevoked)+" <> 0"), refreshtoken.FieldIsRevoked)
 		if lock != nil {
 			lock(sel)

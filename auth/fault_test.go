@@ -157,6 +157,15 @@ var transitions = []transition{
 			return err
 		}
 	}},
+	{name: "sign in on a device that signed in before", arrange: func(t *testing.T, w *world, email string) call {
+		w.register(t, email)
+		again := device
+		again.Token = w.signIn(t, email).Token
+		return func(ctx context.Context, s *auth.Service) error {
+			_, err := s.SignIn(ctx, email, password, again)
+			return err
+		}
+	}},
 	{name: "sign in beyond the limit of sessions", arrange: func(t *testing.T, w *world, email string) call {
 		w.register(t, email)
 		for range maxSessions {
@@ -275,6 +284,23 @@ var transitions = []transition{
 		require.NoError(t, call(t.Context(), w.service(t, w.client, 10*time.Second)))
 		return call
 	}},
+	{name: "renew", again: auth.ErrReuse, arrange: func(t *testing.T, w *world, email string) call {
+		w.register(t, email)
+		return renew(w.signIn(t, email).Refresh)
+	}},
+	{name: "renew in grace", grace: 10 * time.Second, arrange: func(t *testing.T, w *world, email string) call {
+		w.register(t, email)
+		call := renew(w.signIn(t, email).Refresh)
+		require.NoError(t, call(t.Context(), w.service(t, w.client, 10*time.Second)))
+		return call
+	}},
+	{name: "renew what was rotated in grace", grace: 10 * time.Second,
+		arrange: func(t *testing.T, w *world, email string) call {
+			w.register(t, email)
+			token := w.signIn(t, email).Refresh
+			require.NoError(t, rotate(token)(t.Context(), w.service(t, w.client, 10*time.Second)))
+			return renew(token)
+		}},
 	{name: "reuse", done: auth.ErrReuse, again: auth.ErrRefresh, settled: true,
 		arrange: func(t *testing.T, w *world, email string) call {
 			w.register(t, email)
@@ -377,6 +403,13 @@ func issueCode(req auth.CodeRequest) call {
 		if errors.As(err, &tooSoon) {
 			return errTooSoon
 		}
+		return err
+	}
+}
+
+func renew(token auth.Token) call {
+	return func(ctx context.Context, s *auth.Service) error {
+		_, err := s.Renew(ctx, token, device)
 		return err
 	}
 }

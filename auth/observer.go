@@ -58,7 +58,7 @@ const (
 	ActionCodeFailed Action = "code_failed"
 	// ActionStartSession: StartSession started a session.
 	ActionStartSession Action = "start_session"
-	// ActionRevokeSessions: sessions of a user ended. Count is how many.
+	// ActionRevokeSessions: sessions of a user ended with their refresh tokens. Count is how many of both.
 	ActionRevokeSessions Action = "revoke_sessions"
 	// ActionRevokeAll: RevokeAll ended sessions and refresh tokens of a user. Count is how many.
 	ActionRevokeAll Action = "revoke_all"
@@ -66,12 +66,13 @@ const (
 	ActionIssueRefresh Action = "issue_refresh"
 	// ActionRotate: a refresh token was exchanged.
 	ActionRotate Action = "rotate"
-	// ActionGrace: a refresh token that was exchanged before got another successor, within RefreshPolicy.Grace.
+	// ActionRenew: a refresh token was exchanged, and the session of its family begun again.
+	ActionRenew Action = "renew"
+	// ActionGrace: a refresh token was presented again within RefreshPolicy.Grace and got the same successor.
 	ActionGrace Action = "rotate_in_grace"
-	// ActionReuse: a refresh token that was exchanged before was presented again. Count is how many tokens of its
-	// family were revoked.
+	// ActionReuse: a refresh token that was exchanged before was presented again. Count is what ended with its family.
 	ActionReuse Action = "reuse_detected"
-	// ActionRevokeRefresh: RevokeRefresh ended a family. Count is how many of its tokens were live.
+	// ActionRevokeRefresh: RevokeRefresh ended a family. Count is how much of it was live.
 	ActionRevokeRefresh Action = "revoke_refresh"
 )
 

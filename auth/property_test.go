@@ -132,6 +132,8 @@ type modelToken struct {
 	revoked         bool
 	revokedAt       time.Time
 	next            *modelToken
+	// renewed is the session's token that a renewal gave for this one.
+	renewed auth.Token
 }
 
 var modelSerial atomic.Int64
@@ -198,6 +200,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"sign out":        m.signOut,
 		"revoke sessions": m.revokeSessions,
 		"rotate":          m.rotate,
+		"renew":           m.renew,
 		"revoke refresh":  m.revokeRefresh,
 		"suspend":         m.suspend,
 		"unsuspend":       m.unsuspend,
@@ -331,7 +334,12 @@ func (m *model) started(family *modelFamily, id int, token auth.Token) {
 	m.sessions = append(m.sessions, &modelSession{
 		id: id, token: token, user: family.user, family: family, lastUsed: now, expire: now.Add(modelAbsolute),
 	})
-	for i, s := range m.liveSessions(family.user) {
+	m.limit(family.user)
+}
+
+// limit ends the least recently used devices of a user beyond the limit.
+func (m *model) limit(u *modelUser) {
+	for i, s := range m.liveSessions(u) {
 		if i >= modelMaxSessions {
 			m.endFamily(s.family)
 		}
@@ -526,13 +534,27 @@ func (m *model) verifyEmail(t *rapid.T) {
 
 func (m *model) startSession(t *rapid.T) {
 	u, id := m.someone(t)
-	s, token, err := m.svc.StartSession(t.Context(), id, auth.Device{})
+	device, former := m.device(t)
+	s, token, err := m.svc.StartSession(t.Context(), id, device)
 	if !m.usable(u) {
 		require.ErrorIs(t, err, auth.ErrNotFound)
 		return
 	}
 	require.NoError(t, err)
+	m.endFamily(former)
 	m.started(&modelFamily{u}, s.ID, token)
+}
+
+// device is one that holds nothing, or a token of a family.
+func (m *model) device(t *rapid.T) (auth.Device, *modelFamily) {
+	s, k := pick(t, "of a session", m.sessions), pick(t, "of a refresh token", m.tokens)
+	switch n := rapid.IntRange(0, 2).Draw(t, "device"); {
+	case n == 1 && s != nil:
+		return auth.Device{Token: s.token}, s.family
+	case n == 2 && k != nil:
+		return auth.Device{Token: k.token}, k.family
+	}
+	return auth.Device{}, nil
 }
 
 func (m *model) issueRefresh(t *rapid.T) {
@@ -651,6 +673,45 @@ func (m *model) rotate(t *rapid.T) {
 	if err == nil {
 		m.rotated(t, k, token)
 	}
+}
+
+func (m *model) renew(t *rapid.T) {
+	k := pick(t, "refresh token", m.tokens)
+	if k == nil {
+		return
+	}
+	want := m.exchange(k)
+	g, err := m.svc.Renew(t.Context(), k.token, auth.Device{})
+	same(t, want, err)
+	if err != nil {
+		return
+	}
+	m.rotated(t, k, g.Refresh)
+	session := m.sessionOf(k.family)
+	switch {
+	case session != nil && (k.next.revoked || session.token.Reveal() == k.renewed.Reveal()):
+		// It was renewed with this token before, or another has gone on.
+		require.Equal(t, session.id, g.Session.ID)
+		require.Contains(t, []string{g.Token.Reveal(), ""}, k.renewed.Reveal())
+	case session != nil:
+		session.token, session.ended = g.Token, false
+		session.lastUsed, session.expire = m.now(), m.now().Add(modelAbsolute)
+		require.Equal(t, session.id, g.Session.ID)
+		m.limit(k.user)
+	default:
+		m.started(k.family, g.Session.ID, g.Token)
+	}
+	k.renewed = g.Token
+}
+
+// sessionOf is the session of a device, or nil.
+func (m *model) sessionOf(family *modelFamily) *modelSession {
+	for _, s := range m.sessions {
+		if s.family == family {
+			return s
+		}
+	}
+	return nil
 }
 
 // rotated puts a token in the place of k, or is the one that it was exchanged for before.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
+	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
 )
 
@@ -73,7 +74,15 @@ func (s *Service) Rotate(ctx context.Context, t Token) (Token, *User, error) {
 	return g.Refresh, g.User, nil
 }
 
-// present answers a token that a client presents.
+// Renew exchanges a refresh token as [Service.Rotate] does, and begins the session of its family again with another
+// token: the one before is worth nothing from then on. Errors are those of Rotate. Within RefreshPolicy.Grace every
+// call gets the same two tokens. If another tab has gone on with the new refresh token by then, the session's is worth
+// nothing, and the client goes on in the same way.
+func (s *Service) Renew(ctx context.Context, t Token, d Device) (*Grant, error) {
+	return s.present(ctx, t, &d)
+}
+
+// present answers a token that a client presents. With a device it renews the session.
 func (s *Service) present(ctx context.Context, t Token, d *Device) (*Grant, error) {
 	// Another call may exchange the token after it was read. The next read sees that.
 	for range 3 {
@@ -86,11 +95,11 @@ func (s *Service) present(ctx context.Context, t Token, d *Device) (*Grant, erro
 		case p == nil, !p.expires.After(now):
 			return nil, ErrRefresh
 		case p.next != nil:
-			return s.presentAgain(ctx, t, p, now)
+			return s.presentAgain(ctx, t, p, now, d)
 		case p.revoked, !s.isUsable(&p.owner), s.ahead(p.created), !p.created.After(now.Add(-s.cfg.Refresh.Idle)):
 			return nil, ErrRefresh
 		}
-		g, err := s.exchange(ctx, t, p, now)
+		g, err := s.exchange(ctx, t, p, now, d)
 		if !errors.Is(err, errExchanged) {
 			return g, err
 		}
@@ -141,7 +150,7 @@ var errExchanged = errors.New("the refresh token was exchanged meanwhile")
 // exchange puts a successor in the place of a token that was found to be live. The successor of a token is derived from
 // it, so that the same can be given again. The salt for that is in the successor's row, and erased after the grace: by
 // the successor's own exchange, or in the background.
-func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.Time) (*Grant, error) {
+func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.Time, d *Device) (*Grant, error) {
 	salt, err := s.newID()
 	if err != nil {
 		return nil, err
@@ -154,19 +163,19 @@ func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.
 		}
 		family = &id
 	}
-	g := &Grant{User: &p.user, Refresh: successor(s.cfg.Keys.reveal()[0], salt, t)}
+	key := s.cfg.Keys.reveal()[0]
+	g := &Grant{User: &p.user, Refresh: derive(key, "refresh", salt, t)}
 	hash := g.Refresh.hash()
 	var kept *string
 	if s.grace() > 0 {
 		kept = &salt
 	}
-	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+	exchange := func(ctx context.Context, tx *ent.Client) error {
 		const query = `UPDATE refresh_tokens SET updated_at = ?, is_revoked = true, revoked_at = ?,` +
 			` replaced_by_token_hash = ?, family = ?,` +
 			` successor_salt = CASE WHEN created_at > ? THEN successor_salt END` +
 			` WHERE token_hash = ? AND NOT is_revoked`
-		n, err := execute(ctx, tx, query,
-			updatedNow(), now, hash, *family, now.Add(-s.grace()), t.hash())
+		n, err := execute(ctx, tx, query, updatedNow(), now, hash, *family, now.Add(-s.grace()), t.hash())
 		switch {
 		case err != nil:
 			return fmt.Errorf("exchange a refresh token: %w", err)
@@ -174,22 +183,51 @@ func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.
 			return errExchanged
 		}
 		return addRefresh(ctx, tx, p.user.ID, *family, hash, kept, now, p.expires)
-	})
+	}
+	done := Event{Action: ActionRotate, UserID: p.user.ID}
+	if d == nil {
+		err = s.tx(ctx, exchange)
+	} else {
+		g.Token = derive(key, "session", salt, t)
+		err = s.holdingUsable(ctx, p.user.ID, func(ctx context.Context, tx *ent.Client) (err error) {
+			if err = exchange(ctx, tx); err != nil {
+				return err
+			}
+			g.Session, err = s.renewSession(ctx, tx, p.user.ID, *family, g.Token, *d)
+			return err
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
 	if kept != nil {
 		s.eraseLater(hash)
 	}
-	s.observe(ctx, Event{Action: ActionRotate, UserID: p.user.ID})
+	if d != nil {
+		done.Action, done.SessionID = ActionRenew, g.Session.ID
+	}
+	s.observe(ctx, done)
 	return g, nil
+}
+
+// holdingUsable runs fn in a transaction that holds the row of a user who may use refresh tokens.
+func (s *Service) holdingUsable(
+	ctx context.Context, userID int, fn func(ctx context.Context, tx *ent.Client) error,
+) error {
+	err := s.holding(ctx, fn, user.ID(userID), s.usable())
+	if errors.Is(err, ErrNotFound) {
+		return ErrRefresh
+	}
+	return err
 }
 
 // grace is how long after its exchange a token may be presented again.
 func (s *Service) grace() time.Duration { return max(0, s.cfg.Refresh.Grace) }
 
 // presentAgain answers a token that was exchanged before.
-func (s *Service) presentAgain(ctx context.Context, t Token, p *presented, now time.Time) (*Grant, error) {
+func (s *Service) presentAgain(
+	ctx context.Context, t Token, p *presented, now time.Time, d *Device,
+) (*Grant, error) {
 	live := p.live
 	if !live {
 		var err error
@@ -206,19 +244,67 @@ func (s *Service) presentAgain(ctx context.Context, t Token, p *presented, now t
 		return nil, s.reuse(ctx, t, p.user.ID)
 	case !s.isUsable(&p.owner):
 		return nil, ErrRefresh
-	case p.salt == nil:
-		return nil, errNoKey
 	}
-	for _, key := range s.cfg.Keys.reveal() {
-		if next := successor(key, *p.salt, t); next.hash() == *p.next {
-			s.observe(ctx, Event{Action: ActionGrace, UserID: p.user.ID})
-			return &Grant{User: &p.user, Refresh: next}, nil
+	key := s.keyOf(t, p)
+	if key == nil {
+		return nil, &BusyError{Reason: "the successor of the refresh token was made with a key that is not here"}
+	}
+	g := &Grant{User: &p.user, Refresh: derive(key, "refresh", *p.salt, t)}
+	if d != nil {
+		g.Token = derive(key, "session", *p.salt, t)
+		var err error
+		if g.Session, err = s.sameSession(ctx, p, g.Token, *d); err != nil {
+			return nil, err
 		}
 	}
-	return nil, errNoKey
+	s.observe(ctx, Event{Action: ActionGrace, UserID: p.user.ID})
+	return g, nil
 }
 
-var errNoKey = &BusyError{Reason: "the successor of the refresh token was made with a key that is not here"}
+// keyOf is the key that the successor of a token was derived with, or nil if it is not here.
+func (s *Service) keyOf(t Token, p *presented) []byte {
+	if p.salt == nil || p.family == nil {
+		return nil
+	}
+	for _, key := range s.cfg.Keys.reveal() {
+		if derive(key, "refresh", *p.salt, t).hash() == *p.next {
+			return key
+		}
+	}
+	return nil
+}
+
+// sameSession is the session that a renewal before this one started. There is none if that was a rotation.
+func (s *Service) sameSession(ctx context.Context, p *presented, t Token, d Device) (same *Session, err error) {
+	started := session.TokenHash(t.hash())
+	row, err := repeat(ctx, s, func(ctx context.Context) (*ent.Session, error) {
+		return newestSession(ctx, s.client, started)
+	})
+	if err != nil || row != nil {
+		return sessionOf(row), err
+	}
+	err = s.holdingUsable(ctx, p.user.ID, func(ctx context.Context, tx *ent.Client) error {
+		// Whoever ends the family meanwhile waits for its live token, and ends the session as well.
+		live, err := findRefresh(ctx, tx, forUpdate, refreshtoken.Family(*p.family), isFalse(refreshtoken.FieldIsRevoked))
+		switch {
+		case err != nil:
+			return fmt.Errorf("find a refresh token: %w", err)
+		case live == nil:
+			return ErrRefresh
+		}
+		row, err := newestSession(ctx, tx, session.Family(*p.family))
+		if err != nil {
+			return err
+		}
+		if row != nil && (live.TokenHash != *p.next || row.TokenHash == t.hash()) {
+			same = sessionOf(row) // that of another tab, which has gone on
+			return nil
+		}
+		same, err = s.renewSession(ctx, tx, p.user.ID, *p.family, t, d)
+		return err
+	})
+	return same, err
+}
 
 // reuse revokes the family of a token that was exchanged before, which goes on if ctx ends.
 func (s *Service) reuse(ctx context.Context, t Token, userID int) error {

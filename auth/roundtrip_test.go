@@ -48,6 +48,13 @@ var roundTrips = map[string]string{
 	"reactivate": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions users, INSERT " +
 		"refresh_tokens, COMMIT",
 	"register": "INSERT users",
+	"renew": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, SELECT users, UPDATE " +
+		"refresh_tokens, INSERT refresh_tokens, SELECT sessions, UPDATE sessions, UPDATE sessions, INSERT " +
+		"sessions users, COMMIT",
+	"renew in grace": "SELECT refresh_tokens users refresh_tokens refresh_tokens, SELECT sessions",
+	"renew what was rotated in grace": "SELECT refresh_tokens users refresh_tokens refresh_tokens, SELECT " +
+		"sessions, START TRANSACTION, SELECT users, SELECT refresh_tokens, SELECT sessions, SELECT sessions, " +
+		"UPDATE sessions, UPDATE sessions, INSERT sessions users, COMMIT",
 	"reset a password": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE users, " +
 		"SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, SELECT sessions, " +
 		"UPDATE sessions, UPDATE users, COMMIT",
@@ -65,6 +72,9 @@ var roundTrips = map[string]string{
 	"rotate in grace":                    "SELECT refresh_tokens users refresh_tokens refresh_tokens",
 	"sign in": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions users, INSERT " +
 		"refresh_tokens, COMMIT",
+	"sign in on a device that signed in before": "SELECT users, SELECT sessions users, UPDATE sessions, START " +
+		"TRANSACTION, SELECT sessions users, UPDATE users, SELECT sessions, UPDATE refresh_tokens, UPDATE " +
+		"sessions, UPDATE sessions, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"sign in to a suspended account": "SELECT users, UPDATE users, UPDATE users",
 	"sign in with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE " +
 		"users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
@@ -77,10 +87,9 @@ var roundTrips = map[string]string{
 		"UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"sign in with a wrong password": "SELECT users, UPDATE users, UPDATE users",
 	"sign in without an account":    "SELECT users, UPDATE users, UPDATE users",
-	"sign out": "SELECT sessions, START TRANSACTION, UPDATE refresh_tokens, UPDATE sessions, " +
-		"COMMIT",
-	"start a session": "START TRANSACTION, SELECT users, INSERT sessions users, COMMIT",
-	"suspend":         "UPDATE users",
+	"sign out":                      "SELECT sessions, START TRANSACTION, UPDATE refresh_tokens, UPDATE sessions, COMMIT",
+	"start a session":               "START TRANSACTION, SELECT users, INSERT sessions users, COMMIT",
+	"suspend":                       "UPDATE users",
 	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, UPDATE " +
 		"users, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, SELECT " +
 		"sessions, UPDATE sessions, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",

@@ -71,12 +71,12 @@ func (s *Service) newID() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// successor is the token that another one is exchanged for: HMAC-SHA-256 over the salt of the exchange and the token.
-// Nobody can make it without the key, nor with it once the salt is erased.
-func successor(key []byte, salt string, t Token) Token {
+// derive makes the successor of a token for a purpose: HMAC-SHA-256 over the salt of the exchange and the token. Nobody
+// can make it without the key, nor with it once the salt is erased.
+func derive(key []byte, purpose, salt string, from Token) Token {
 	h := hmac.New(sha256.New, key)
-	// No salt holds a zero byte.
-	_, _ = io.WriteString(h, "refresh\x00"+salt+"\x00"+t.Reveal()) // it never fails
+	// Neither a purpose nor a salt holds a zero byte.
+	_, _ = io.WriteString(h, purpose+"\x00"+salt+"\x00"+from.Reveal()) // it never fails
 	return ParseToken(base64.RawURLEncoding.EncodeToString(h.Sum(nil)))
 }
 

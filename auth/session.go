@@ -25,7 +25,11 @@ type Session struct {
 	CreatedAt time.Time
 }
 
+// sessionOf is nil for none.
 func sessionOf(e *ent.Session) *Session {
+	if e == nil {
+		return nil
+	}
 	s := &Session{ID: e.ID, UserID: e.UserID, LastUsedAt: e.LastUsedAt, ExpiresAt: e.ExpiresAt, CreatedAt: e.CreatedAt}
 	if e.IP != nil {
 		s.IP = *e.IP
@@ -37,7 +41,7 @@ func sessionOf(e *ent.Session) *Session {
 }
 
 // StartSession starts a session for a user who has proved to the caller who they are, for instance by a second factor.
-// The error is [ErrNotFound] if there is no such account, or it is suspended or deleted.
+// It has a family of its own, and ends the one that the device of Device.Token had before. The error is [ErrNotFound] if there is no such account, or it is suspended or deleted.
 func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Session, Token, error) {
 	var (
 		started *Session
@@ -58,8 +62,8 @@ func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Sess
 	return started, token, nil
 }
 
-// startSession adds a session of a family in the caller's transaction, which must hold the user's row, so that sessions
-// beyond the limit are counted right.
+// startSession adds a session of a new family in the caller's transaction, which must hold the user's row, so that
+// sessions beyond the limit are counted right. What the device had before ends.
 func (s *Service) startSession(
 	ctx context.Context, tx *ent.Client, userID int, family string, d Device,
 ) (*Session, Token, error) {
@@ -67,16 +71,11 @@ func (s *Service) startSession(
 	if err != nil {
 		return nil, Token{}, err
 	}
-	started, err := s.addSession(ctx, tx, userID, family, token, d)
-	if err != nil {
+	if err := s.leave(ctx, tx, userID, d.Token); err != nil {
 		return nil, Token{}, err
 	}
-	if n := s.cfg.Session.MaxPerUser; n > 0 {
-		if err := s.endBeyond(ctx, tx, userID, n); err != nil {
-			return nil, Token{}, err
-		}
-	}
-	return started, token, nil
+	started, err := s.addSession(ctx, tx, userID, family, token, d)
+	return started, token, err
 }
 
 // addSession adds a session, which makes the device a known one until the user's trust_epoch goes up.
@@ -87,28 +86,72 @@ func (s *Service) addSession(
 		` (created_at, updated_at, user_id, token_hash, ip, user_agent, is_active, last_used_at, expires_at, family,` +
 		` trust_epoch, device_failures)` +
 		` VALUES (?, ?, ?, ?, ?, ?, true, ?, ?, ?, (SELECT trust_epoch FROM users WHERE id = ?), 0)`
-	now := s.now()
-	row := &ent.Session{
-		UserID: userID, IP: d.ip(), UserAgent: d.userAgent(),
-		LastUsedAt: now, ExpiresAt: now.Add(s.cfg.Session.Absolute), CreatedAt: now,
-	}
-	result, err := tx.ExecContext(ctx, query, now, updatedNow(), userID, t.hash(), row.IP, row.UserAgent,
-		now, row.ExpiresAt, family, userID)
+	row := s.newSession(userID, d)
+	result, err := tx.ExecContext(ctx, query, row.CreatedAt, updatedNow(), userID, t.hash(), row.IP, row.UserAgent,
+		row.LastUsedAt, row.ExpiresAt, family, userID)
 	if err != nil {
 		return nil, fmt.Errorf("add a session: %w", err)
 	}
 	id, err := result.LastInsertId()
+	if err != nil {
+		return nil, fmt.Errorf("add a session: %w", err)
+	}
 	row.ID = int(id)
-	return sessionOf(row), wrap(err, "add a session")
+	return sessionOf(row), s.endBeyond(ctx, tx, userID)
 }
 
-// endBeyond ends the least recently used sessions of a user beyond the first n, with their families. If they are too
-// many for one transaction, as where the limit is new, the error is a [*backlogError].
-func (s *Service) endBeyond(ctx context.Context, tx *ent.Client, userID, n int) error {
+// renewSession begins the session of a family again, with another token, in a transaction as for startSession. Its row
+// stays, with the standing and the failures of the device. A family without one gets one.
+func (s *Service) renewSession(
+	ctx context.Context, tx *ent.Client, userID int, family string, t Token, d Device,
+) (*Session, error) {
+	before, err := newestSession(ctx, tx, session.Family(family))
+	if err != nil {
+		return nil, err
+	}
+	if before == nil {
+		return s.addSession(ctx, tx, userID, family, t, d)
+	}
+	const query = `UPDATE sessions SET created_at = ?, updated_at = ?, token_hash = ?, ip = ?, user_agent = ?,` +
+		` is_active = true, last_used_at = ?, expires_at = ? WHERE id = ?`
+	row := s.newSession(userID, d)
+	row.ID = before.ID
+	_, err = execute(ctx, tx, query, row.CreatedAt, updatedNow(), t.hash(), row.IP, row.UserAgent,
+		row.LastUsedAt, row.ExpiresAt, row.ID)
+	if err != nil {
+		return nil, fmt.Errorf("renew a session: %w", err)
+	}
+	return sessionOf(row), s.endBeyond(ctx, tx, userID)
+}
+
+// newSession is a session that begins now.
+func (s *Service) newSession(userID int, d Device) *ent.Session {
+	now := s.now()
+	return &ent.Session{
+		UserID: userID, IP: d.ip(), UserAgent: d.userAgent(),
+		LastUsedAt: now, ExpiresAt: now.Add(s.cfg.Session.Absolute), CreatedAt: now,
+	}
+}
+
+// newestSession is the newest one that matches, or nil.
+func newestSession(ctx context.Context, client *ent.Client, which predicate.Session) (*ent.Session, error) {
+	rows, err := client.Session.Query().Where(which).Order(ent.Desc(session.FieldID)).Limit(1).All(ctx)
+	if err != nil || len(rows) == 0 {
+		return nil, wrap(err, "find a session")
+	}
+	return rows[0], nil
+}
+
+// endBeyond ends the least recently used sessions of a user beyond the limit, if there is one, with their families. If
+// they are too many for one transaction, as where the limit is new, the error is a [*backlogError].
+func (s *Service) endBeyond(ctx context.Context, tx *ent.Client, userID int) error {
+	if s.cfg.Session.MaxPerUser == 0 {
+		return nil
+	}
 	beyond := tx.Session.Query().
 		Where(session.UserID(userID), s.live()).
 		Order(ent.Desc(session.FieldLastUsedAt, session.FieldID)).
-		Offset(n).Limit(maxStep + 1)
+		Offset(s.cfg.Session.MaxPerUser).Limit(maxStep + 1)
 	// The transaction may have read before it held the user's row.
 	beyond.Modify(forUpdate)
 	rows, err := beyond.Select(session.FieldID, session.FieldFamily).All(ctx)
@@ -255,8 +298,8 @@ func (s *Service) Sessions(ctx context.Context, userID int) ([]*Session, error) 
 	return out, nil
 }
 
-// SignOut ends the session of a token with its family, whose token it may also have been before a renewal. Ending a
-// session twice is not an error, nor is an unknown token. The device stays a known one.
+// SignOut ends the session of a token with its family. Ending a session twice is not an error, nor is an unknown token.
+// The device stays a known one.
 func (s *Service) SignOut(ctx context.Context, t Token) (Ended, error) {
 	return s.endSession(ctx, false, session.TokenHash(t.hash()))
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
-	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
 )
 
@@ -19,7 +18,7 @@ type Grant struct {
 	Session *Session
 	// Token is that of Session.
 	Token Token
-	// Refresh is the first token of a new family.
+	// Refresh is the first token of a new family, or the next one of a family that is renewed.
 	Refresh Token
 
 	// pending is the second step that is needed in place of all that.
@@ -234,7 +233,7 @@ func (s *Service) grantIn(
 		return g, err
 	}
 	g.User.LastLoginAt = &now
-	return g, s.fill(ctx, tx, g, e.device, known)
+	return g, s.fill(ctx, tx, g, e.device)
 }
 
 // knownFor is the session by which the device of an entry is known, or 0. The guess of a password may be the last that
@@ -259,8 +258,8 @@ func (e entry) complete(up *ent.UserUpdate, known int) {
 	}
 }
 
-// fill adds the session and the refresh token of a grant. They have the standing of a known device from now on.
-func (s *Service) fill(ctx context.Context, tx *ent.Client, g *Grant, d Device, known int) error {
+// fill adds the session and the refresh token of a grant.
+func (s *Service) fill(ctx context.Context, tx *ent.Client, g *Grant, d Device) error {
 	family, err := s.newID()
 	if err != nil {
 		return err
@@ -268,9 +267,6 @@ func (s *Service) fill(ctx context.Context, tx *ent.Client, g *Grant, d Device, 
 	if g.Session, g.Token, err = s.startSession(ctx, tx, g.User.ID, family, d); err != nil {
 		return err
 	}
-	if g.Refresh, err = s.startFamily(ctx, tx, g.User.ID, family); err != nil || known == 0 {
-		return err
-	}
-	err = tx.Session.Update().Where(session.ID(known)).ClearTrustEpoch().Exec(ctx)
-	return wrap(err, "move the standing of a device")
+	g.Refresh, err = s.startFamily(ctx, tx, g.User.ID, family)
+	return err
 }

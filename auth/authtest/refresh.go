@@ -72,6 +72,14 @@ func rotateAtOnce(t *testing.T, svc *auth.Service, n int, token auth.Token) (won
 	return won, lost
 }
 
+// renew exchanges a refresh token for the next one and a session.
+func renew(t *testing.T, svc *auth.Service, token auth.Token) *auth.Grant {
+	t.Helper()
+	g, err := svc.Renew(t.Context(), token, phone)
+	require.NoError(t, err)
+	return g
+}
+
 func noGrace(c *auth.Config) { c.Refresh.Grace = auth.NoGrace }
 
 // nothingLive holds for a user whose devices have all ended.
@@ -81,10 +89,30 @@ func (k *kit) nothingLive(t *testing.T, userID int, why ...any) {
 	require.Zero(t, k.activeSessions(t, userID), why...)
 }
 
+// nothingLiveBut holds for a user with so many live sessions and refresh tokens.
+func (k *kit) nothingLiveBut(t *testing.T, userID, sessions, tokens int) {
+	t.Helper()
+	require.Equal(t, sessions, k.activeSessions(t, userID))
+	require.Equal(t, tokens, k.live(t, userID))
+}
+
 // tabs are clients that share a refresh token, each of which goes on with the answers that it gets.
 type tabs struct {
 	svc *auth.Service
 	own []auth.Token
+}
+
+// goOn is what a client has after its refresh token. Every other one renews its session as well.
+func goOn(t *testing.T, svc *auth.Service, client int, token auth.Token) (auth.Token, error) {
+	if client%2 == 0 {
+		next, _, err := svc.Rotate(t.Context(), token)
+		return next, err
+	}
+	g, err := svc.Renew(t.Context(), token, phone)
+	if err != nil {
+		return auth.Token{}, err
+	}
+	return g.Refresh, nil
 }
 
 // present has each of the tabs present its token at once. Those that lose the answer keep the token they have.
@@ -143,6 +171,43 @@ var refreshRaces = []scenario{
 			checked(t, svc, g.Token, nil)
 		}
 	}},
+	{name: "64 renewals of a device give one session", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		grants := make([]*auth.Grant, 64)
+		for _, err := range atOnce(64, func(i int) (err error) {
+			grants[i], err = svc.Renew(t.Context(), g.Refresh, phone)
+			return err
+		}) {
+			require.NoError(t, err)
+		}
+		for _, other := range grants {
+			require.Equal(t, grants[0].Refresh.Reveal(), other.Refresh.Reveal())
+			require.Equal(t, grants[0].Token.Reveal(), other.Token.Reveal())
+			require.Equal(t, g.Session.ID, other.Session.ID)
+		}
+		checked(t, svc, g.Token, auth.ErrSession)
+		checked(t, svc, grants[0].Token, nil)
+		require.Equal(t, []int{g.Session.ID}, sessionIDs(t, svc, g.User.ID))
+		require.Equal(t, 1, k.live(t, g.User.ID))
+	}},
+	{name: "tabs that rotate and renew at once all go on", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		own := slices.Repeat([]auth.Token{g.Refresh}, 8)
+		for range 4 {
+			for _, err := range atOnce(len(own), func(i int) (err error) {
+				own[i], err = goOn(t, svc, i, own[i])
+				return err
+			}) {
+				require.NoError(t, err)
+			}
+		}
+		require.Equal(t, 1, k.live(t, g.User.ID))
+		last := renew(t, svc, own[0])
+		checked(t, svc, last.Token, nil)
+		require.Equal(t, 1, k.activeSessions(t, g.User.ID))
+	}},
 	{name: "a rotation and a replay of the token before it revoke the family", run: func(t *testing.T, k *kit) {
 		svc := k.service(t, noGrace)
 		g := k.signIn(t, svc)
@@ -184,7 +249,7 @@ var refreshRaces = []scenario{
 					return prepared()
 				}
 				for last[i] = g.Refresh; ; {
-					next, _, err := svc.Rotate(t.Context(), last[i])
+					next, err := goOn(t, svc, i, last[i])
 					if err != nil {
 						return err
 					}
@@ -468,6 +533,83 @@ var refreshRules = []scenario{
 		k.clock.Advance(time.Second)
 		rotate(t, svc, g.Refresh)
 		require.Equal(t, 1, k.live(t, g.User.ID))
+	}},
+	{name: "a renewal begins the session again with another token", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Session.MaxPerUser = 2 })
+		g := k.signIn(t, svc)
+		other := signIn(t, svc, g.User.Email)
+		k.clock.Advance(10 * 24 * time.Hour)
+		first, err := svc.Renew(t.Context(), g.Refresh, auth.Device{IP: "192.0.2.8"})
+		require.NoError(t, err)
+		assert.Equal(t, g.User.ID, first.User.ID)
+		assert.Equal(t, g.Session.ID, first.Session.ID)
+		found, _, err := svc.CheckSession(t.Context(), first.Token)
+		require.NoError(t, err)
+		assert.Equal(t, first.Session, found)
+		assert.Equal(t, auth.Device{IP: "192.0.2.8"}, auth.Device{IP: found.IP, UserAgent: found.UserAgent})
+		assert.Equal(t, k.clock.Now().Add(30*24*time.Hour).Truncate(time.Microsecond), first.Session.ExpiresAt)
+		checked(t, svc, g.Token, auth.ErrSession)
+		k.nothingLiveBut(t, g.User.ID, 2, 2)
+		k.clock.Advance(10 * time.Second)
+		_, err = svc.Renew(t.Context(), g.Refresh, phone)
+		require.ErrorIs(t, err, auth.ErrReuse)
+		checked(t, svc, first.Token, auth.ErrSession)
+		refused(t, svc, first.Refresh, auth.ErrRefresh)
+		rotate(t, svc, other.Refresh)
+	}},
+	{name: "a renewal that is repeated gives the same tokens, also once another tab has gone on",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			g := k.signIn(t, svc)
+			first := renew(t, svc, g.Refresh)
+			assert.Equal(t, first.Token.Reveal(), renew(t, svc, g.Refresh).Token.Reveal())
+			second := renew(t, svc, first.Refresh)
+			late := renew(t, svc, g.Refresh)
+			assert.Equal(t, first.Token.Reveal(), late.Token.Reveal())
+			assert.Equal(t, g.Session.ID, late.Session.ID)
+			checked(t, svc, late.Token, auth.ErrSession)
+			assert.Equal(t, second.Token.Reveal(), renew(t, svc, late.Refresh).Token.Reveal())
+			checked(t, svc, second.Token, nil)
+			k.nothingLiveBut(t, g.User.ID, 1, 1)
+		}},
+	{name: "a renewal after a rotation of the same token begins the session again", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		next := rotate(t, svc, g.Refresh)
+		first := renew(t, svc, g.Refresh)
+		assert.Equal(t, next.Reveal(), first.Refresh.Reveal())
+		checked(t, svc, g.Token, auth.ErrSession)
+		checked(t, svc, first.Token, nil)
+		last := rotate(t, svc, next)
+		checked(t, svc, renew(t, svc, next).Token, nil)
+		second := renew(t, svc, last)
+		checked(t, svc, renew(t, svc, next).Token, auth.ErrSession)
+		checked(t, svc, second.Token, nil)
+		k.nothingLiveBut(t, g.User.ID, 1, 1)
+	}},
+	{name: "a renewal is refused as a rotation is", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx, u := t.Context(), k.register(t, svc)
+		token, err := svc.IssueRefresh(ctx, u.ID)
+		require.NoError(t, err)
+		require.NoError(t, svc.Suspend(ctx, u.ID, k.clock.Now().Add(time.Hour)))
+		_, err = svc.Renew(ctx, token, phone)
+		require.ErrorIs(t, err, auth.ErrRefresh)
+		_, err = svc.Renew(ctx, auth.ParseToken("no such token"), phone)
+		require.ErrorIs(t, err, auth.ErrRefresh)
+		k.nothingLiveBut(t, u.ID, 0, 1)
+		require.NoError(t, svc.Unsuspend(ctx, u.ID))
+		checked(t, svc, renew(t, svc, token).Token, nil)
+	}},
+	{name: "the failures of a device go on counting after a renewal", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		guess(t, svc, g.User.Email, from(g.Token), 8)
+		next := renew(t, svc, g.Refresh)
+		require.False(t, k.known(t, svc, g.User, g.Token))
+		require.True(t, k.known(t, svc, g.User, next.Token))
+		guess(t, svc, g.User.Email, from(next.Token), 1)
+		require.False(t, k.known(t, svc, g.User, next.Token))
 	}},
 	{name: "a chain of tokens without a family ends as one", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)

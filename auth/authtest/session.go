@@ -186,6 +186,104 @@ var sessionRules = []scenario{
 		_, _, err := svc.CheckSession(ctx, stranger.Token)
 		require.NoError(t, err)
 	}},
+	{name: "a sign-in ends what its device had before, whosever it was", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx, u, other := t.Context(), k.register(t, svc), k.register(t, svc)
+		signInOn := func(u *auth.User, token auth.Token) *auth.Grant {
+			g, err := svc.SignIn(ctx, u.Email, password, from(token))
+			require.NoError(t, err)
+			return g
+		}
+		first := signIn(t, svc, u.Email)
+		bystander := signIn(t, svc, u.Email)
+		second := signInOn(u, first.Token)
+		checked(t, svc, first.Token, auth.ErrSession)
+		refused(t, svc, first.Refresh, auth.ErrRefresh)
+		third := signInOn(u, first.Token)
+		checked(t, svc, second.Token, nil)
+		fourth := signInOn(u, rotate(t, svc, second.Refresh))
+		checked(t, svc, second.Token, auth.ErrSession)
+		require.False(t, k.known(t, svc, u, second.Token), "its standing is the new session's")
+		k.clock.Advance(time.Minute)
+		require.NoError(t, only(svc.SignOut(ctx, fourth.Token)))
+		theirs := signInOn(other, third.Token)
+		checked(t, svc, third.Token, auth.ErrSession)
+		require.True(t, k.known(t, svc, u, third.Token), "another's sign-in does not take it")
+		k.clock.Advance(time.Minute)
+
+		started, token, err := svc.StartSession(ctx, u.ID, from(theirs.Refresh))
+		require.NoError(t, err)
+		checked(t, svc, theirs.Token, auth.ErrSession)
+		refused(t, svc, theirs.Refresh, auth.ErrRefresh)
+		assert.ElementsMatch(t, []int{bystander.Session.ID, started.ID}, sessionIDs(t, svc, u.ID))
+		id := identity("subject", k.email())
+		byProvider, err := svc.SignInWithProvider(ctx, id, from(token))
+		require.NoError(t, err)
+		checked(t, svc, token, auth.ErrSession)
+
+		issued := issue(t, svc, id.Email, schematype.OTPSignIn)
+		byCode, err := svc.SignInWithCode(ctx, issued.Ticket, issued.Code, from(byProvider.Token))
+		require.NoError(t, err)
+		checked(t, svc, byProvider.Token, auth.ErrSession)
+		checked(t, svc, byCode.Token, nil)
+		checked(t, svc, bystander.Token, nil)
+		rotate(t, svc, bystander.Refresh)
+	}},
+	{name: "a sign-in ends what its device had without a family", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		first, second := signIn(t, svc, u.Email), signIn(t, svc, u.Email)
+		last := rotate(t, svc, second.Refresh)
+		k.withoutFamily(t, u.ID)
+		for _, token := range []auth.Token{first.Token, second.Refresh, auth.ParseToken("no such token")} {
+			_, err := svc.SignIn(t.Context(), u.Email, password, from(token))
+			require.NoError(t, err)
+		}
+		checked(t, svc, first.Token, auth.ErrSession)
+		refused(t, svc, last, auth.ErrRefresh)
+		checked(t, svc, second.Token, nil)
+		rotate(t, svc, first.Refresh)
+	}},
+	{name: "what ends tells how much it was", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx := t.Context()
+		for name, end := range map[string]func(g *auth.Grant) (auth.Ended, error){
+			"SignOut":       func(g *auth.Grant) (auth.Ended, error) { return svc.SignOut(ctx, g.Token) },
+			"RevokeRefresh": func(g *auth.Grant) (auth.Ended, error) { return svc.RevokeRefresh(ctx, g.Refresh) },
+			"RevokeSession": func(g *auth.Grant) (auth.Ended, error) {
+				return svc.RevokeSession(ctx, g.User.ID, g.Session.ID)
+			},
+		} {
+			g := k.signIn(t, svc)
+			signIn(t, svc, g.User.Email)
+			ended, err := end(g)
+			require.NoError(t, err)
+			assert.Equal(t, auth.Ended{Sessions: 1, RefreshTokens: 1}, ended, name)
+			k.nothingLiveBut(t, g.User.ID, 1, 1)
+		}
+		for name, end := range map[string]func(u *auth.User) (auth.Ended, error){
+			"RevokeSessions": func(u *auth.User) (auth.Ended, error) { return svc.RevokeSessions(ctx, u.ID) },
+			"RevokeAll":      func(u *auth.User) (auth.Ended, error) { return svc.RevokeAll(ctx, u.ID) },
+			"Delete":         func(u *auth.User) (auth.Ended, error) { return svc.Delete(ctx, u.ID) },
+			"ChangePassword": func(u *auth.User) (auth.Ended, error) {
+				return svc.ChangePassword(ctx, u.ID, password, nextPassword, phone)
+			},
+		} {
+			g := k.signIn(t, svc)
+			signIn(t, svc, g.User.Email)
+			alone, err := svc.IssueRefresh(ctx, g.User.ID)
+			require.NoError(t, err)
+			ended, err := end(g.User)
+			require.NoError(t, err)
+			if name == "RevokeSessions" {
+				assert.Equal(t, auth.Ended{Sessions: 2, RefreshTokens: 2}, ended, name)
+				rotate(t, svc, alone)
+				continue
+			}
+			assert.Equal(t, auth.Ended{Sessions: 2, RefreshTokens: 3}, ended, name)
+			k.nothingLive(t, g.User.ID, name)
+		}
+	}},
 	{name: "the list has the last used session first, and no ended one", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		a := k.signIn(t, svc)
