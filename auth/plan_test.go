@@ -18,6 +18,7 @@ import (
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/internal/queryplan"
@@ -178,6 +179,23 @@ func (w *world) sent(t *testing.T) (all []statement) {
 		_, err = s.Purge(t.Context(), auth.PurgeOptions{DryRun: dryRun})
 		require.NoError(t, err)
 	}
+	email = w.email()
+	w.register(t, email)
+	grant = w.signIn(t, email)
+	during("sign in with a wrong password")
+	for _, token := range []auth.Token{grant.Token, grant.Refresh} {
+		known := device
+		known.Token = token
+		_, err = w.service(t, client, 0).SignIn(t.Context(), email, newPassword, known)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+	}
+	during("rotate")
+	require.NoError(t, rotate(grant.Refresh)(t.Context(), w.service(t, client, time.Millisecond)))
+	mysqltest.Eventually(t, "the salt is erased", func() bool {
+		n, err := w.client.RefreshToken.Query().Where(refreshtoken.SuccessorSaltNotNil(),
+			refreshtoken.UserID(grant.User.ID)).Count(t.Context())
+		return err == nil && n == 0
+	})
 	mu.Lock()
 	defer mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(all), func(s statement) bool {

@@ -63,6 +63,7 @@ const (
 	modelIdle         = time.Hour
 	modelAbsolute     = 3 * time.Hour
 	modelTouch        = time.Minute
+	modelRemember     = time.Hour
 	modelRefreshIdle  = 2 * time.Hour
 	modelRefreshLife  = 5 * time.Hour
 	modelReactivate   = 30 * time.Minute
@@ -156,7 +157,7 @@ func newModel(t *rapid.T, client *ent.Client) *model {
 			ResendCooldown: modelCooldown, Budget: modelBudget, BudgetWindow: modelBudgetWindow,
 		},
 		Session: auth.SessionPolicy{Idle: modelIdle, Absolute: modelAbsolute, TouchInterval: modelTouch,
-			MaxPerUser: modelMaxSessions},
+			Remember: modelRemember, MaxPerUser: modelMaxSessions},
 		Refresh: auth.RefreshPolicy{
 			Idle: modelRefreshIdle, Absolute: modelRefreshLife,
 			Grace: rapid.SampledFrom([]time.Duration{auth.NoGrace, 10 * time.Second}).Draw(t, "grace"),
@@ -826,7 +827,9 @@ func (m *model) purge(t *rapid.T) {
 		}
 	}
 	m.tokens = slices.DeleteFunc(m.tokens, func(k *modelToken) bool { return k.expire.Before(m.now()) })
-	m.sessions = slices.DeleteFunc(m.sessions, func(s *modelSession) bool { return s.expire.Before(m.now()) })
+	m.sessions = slices.DeleteFunc(m.sessions, func(s *modelSession) bool {
+		return s.expire.Add(modelRemember).Before(m.now())
+	})
 }
 
 // same compares errors by kind and by what they tell.

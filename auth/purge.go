@@ -89,11 +89,11 @@ func (p Purged) Total() (rows int) {
 }
 
 // Purge deletes what has ended. It is for a program that has no keys, such as one that cron runs: cfg needs no Keys. Of
-// cfg only OTP, Account and Clock matter. They should be those of the services on the same database.
+// cfg only OTP, Session.Remember, Account and Clock matter. They should be those of the services on the same database.
 //
 // It deletes
 //   - codes that are past both their life and the budget's window,
-//   - sessions past their absolute end,
+//   - sessions past their absolute end and SessionPolicy.Remember,
 //   - refresh tokens past the end of their family, but not before: until then a token
 //     that was exchanged has to be recognised when it is presented again,
 //   - accounts deleted for longer than AccountPolicy.Retention, with all that is theirs.
@@ -157,7 +157,8 @@ func (s *Service) purgedTables(done *Purged, now time.Time) []purgedTable {
 	return []purgedTable{
 		// A code counts against the budget for longer than it can be used.
 		{otp.Table, &done.OTPs, now.Add(-max(0, s.cfg.OTP.BudgetWindow-s.cfg.OTP.Lifetime)), purgeOTPs},
-		{session.Table, &done.Sessions, now, purgeSessions},
+		// Its device is told from a stranger for longer than it lives.
+		{session.Table, &done.Sessions, now.Add(-s.cfg.Session.Remember), purgeSessions},
 		{refreshtoken.Table, &done.RefreshTokens, now, purgeRefreshTokens},
 		{user.Table, &done.Users, now.Add(-s.cfg.Account.Retention), purgeUsers},
 	}

@@ -285,7 +285,8 @@ func (s *Service) sameSession(ctx context.Context, p *presented, t Token, d Devi
 	}
 	err = s.holdingUsable(ctx, p.user.ID, func(ctx context.Context, tx *ent.Client) error {
 		// Whoever ends the family meanwhile waits for its live token, and ends the session as well.
-		live, err := findRefresh(ctx, tx, forUpdate, refreshtoken.Family(*p.family), isFalse(refreshtoken.FieldIsRevoked))
+		live, err := findRefresh(ctx, tx, forUpdate, refreshtoken.Family(*p.family),
+			isFalse(refreshtoken.FieldIsRevoked))
 		switch {
 		case err != nil:
 			return fmt.Errorf("find a refresh token: %w", err)

@@ -41,7 +41,8 @@ func sessionOf(e *ent.Session) *Session {
 }
 
 // StartSession starts a session for a user who has proved to the caller who they are, for instance by a second factor.
-// It has a family of its own, and ends the one that the device of Device.Token had before. The error is [ErrNotFound] if there is no such account, or it is suspended or deleted.
+// It has a family of its own, and ends the one that the device of Device.Token had before. The error is [ErrNotFound]
+// if there is no such account, or it is suspended or deleted.
 func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Session, Token, error) {
 	var (
 		started *Session

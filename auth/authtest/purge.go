@@ -152,10 +152,11 @@ var purgeRules = []scenario{
 		require.Zero(t, purge(t, svc, auth.PurgeOptions{}).OTPs)
 		require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, issued))
 	}},
-	{name: "a session is kept until its absolute end", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
+	{name: "a session is kept while its device is remembered", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Session.Remember = 24 * time.Hour })
 		g := k.signIn(t, svc)
-		k.clock.Set(g.Session.ExpiresAt)
+		require.NoError(t, only(svc.SignOut(t.Context(), g.Token)))
+		k.clock.Set(g.Session.ExpiresAt.Add(24 * time.Hour))
 		require.Zero(t, purge(t, svc, auth.PurgeOptions{}).Sessions)
 		k.clock.Advance(time.Microsecond)
 		require.Equal(t, 1, purge(t, svc, auth.PurgeOptions{}).Sessions)

@@ -39,7 +39,8 @@ The file is a JSON object. What it leaves out, or sets to 0, has its default
     "lockout":  {"max_failures": 10, "duration": "15m"},
     "otp":      {"length": 6, "lifetime": "10m", "max_attempts": 5, "resend_cooldown": "1m",
                  "budget": 5, "budget_window": "1h"},
-    "session":  {"idle": "24h", "absolute": "720h", "touch_interval": "1m", "max_per_user": 0},
+    "session":  {"idle": "24h", "absolute": "720h", "touch_interval": "1m", "remember": "720h",
+                 "max_per_user": 0},
     "refresh":  {"idle": "336h", "absolute": "2160h", "grace": "10s"},
     "account":  {"reactivate_after": "0s", "retention": "720h"}
   }`,
@@ -143,6 +144,7 @@ type configFile struct {
 		Idle          duration `json:"idle"`
 		Absolute      duration `json:"absolute"`
 		TouchInterval duration `json:"touch_interval"`
+		Remember      duration `json:"remember"`
 		MaxPerUser    int      `json:"max_per_user"`
 	} `json:"session"`
 	Refresh struct {
@@ -180,7 +182,8 @@ func (f *configFile) config() auth.Config {
 		},
 		Session: auth.SessionPolicy{
 			Idle: f.Session.Idle.Duration, Absolute: f.Session.Absolute.Duration,
-			TouchInterval: f.Session.TouchInterval.Duration, MaxPerUser: f.Session.MaxPerUser,
+			TouchInterval: f.Session.TouchInterval.Duration, Remember: f.Session.Remember.Duration,
+			MaxPerUser: f.Session.MaxPerUser,
 		},
 		Refresh: auth.RefreshPolicy{
 			Idle: f.Refresh.Idle.Duration, Absolute: f.Refresh.Absolute.Duration,

@@ -20,11 +20,11 @@ import (
 )
 
 // AuthConfig is the configuration of package auth. It writes last_used_at once in 15 days and so never here, where no
-// peer does; the other limits are those of [live].
+// peer does, and purges sessions at their end; the other limits are those of [live].
 func AuthConfig() auth.Config {
 	return auth.Config{
 		Keys:    auth.NewKeys(load.Key),
-		Session: auth.SessionPolicy{Idle: idle, TouchInterval: idle / 2},
+		Session: auth.SessionPolicy{Idle: idle, TouchInterval: idle / 2, Remember: time.Second},
 		Refresh: auth.RefreshPolicy{Idle: idle, Absolute: lifetime},
 		Hasher:  plainText{},
 		Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
