@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"time"
 	"unicode/utf8"
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -15,7 +16,8 @@ import (
 
 // Register adds an account with a password. The address is not verified yet. Of any number of calls for one address
 // exactly one succeeds; the error of the others is [ErrEmailTaken]. A password outside the policy is a
-// [*PasswordError]. A name or address that cannot be stored is an [*InputError].
+// [*PasswordError]. A name or address that cannot be stored is an [*InputError]. Whether the address was free does not
+// show in the time: the answer comes at a multiple of HashingPolicy.Floor.
 //
 // The token is the registration's ticket, for CodeRequest.Ticket. Who verifies the address with a code that was asked
 // for with it keeps the account as it is; anybody else takes it over.
@@ -26,6 +28,7 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 	if err := s.checkPassword(ctx, password, name, email); err != nil {
 		return nil, Token{}, err
 	}
+	began := time.Now()
 	hash, err := s.hashInTurn(ctx, password)
 	if err != nil {
 		return nil, Token{}, err
@@ -34,12 +37,15 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 		return s.client.User.Create().SetName(name).SetEmail(email).SetPassword(hash).SetCreatedAt(s.now()).Save(ctx)
 	})
 	switch {
-	case sqlgraph.IsUniqueConstraintError(err):
-		return nil, Token{}, ErrEmailTaken
-	case err != nil:
+	case err == nil:
+		s.observe(ctx, Event{Action: ActionRegister, UserID: u.ID})
+	case !sqlgraph.IsUniqueConstraintError(err):
 		return nil, Token{}, fmt.Errorf("register: %w", input(err))
 	}
-	s.observe(ctx, Event{Action: ActionRegister, UserID: u.ID})
+	pad(ctx, s.cfg.Hashing.Floor, time.Since(began))
+	if err != nil {
+		return nil, Token{}, ErrEmailTaken
+	}
 	return userOf(u), registrationTicket(s.cfg.Keys.reveal()[0], u), nil
 }
 

@@ -170,8 +170,12 @@ const NoGrace time.Duration = -1
 // maxGrace is the longest RefreshPolicy.Grace: long enough for an answer that was lost and a retry.
 const maxGrace = 10 * time.Second
 
-// AccountPolicy bounds deleted accounts.
+// AccountPolicy bounds accounts that are not verified, and deleted ones.
 type AccountPolicy struct {
+	// VerifiedOnly has [Service.SignIn] take an account whose address is not verified for none; default false. Otherwise
+	// whoever registers an address and signs in learns from the result whether it had an account (OWASP ASVS 5.0.0,
+	// 6.3.8).
+	VerifiedOnly bool
 	// ReactivateAfter is how long a deleted account cannot come back; default 0: it can at once.
 	ReactivateAfter time.Duration
 	// Retention is how long a deleted account is kept before [Purge] deletes it; default 30 days (OWASP ASVS 5.0.0,

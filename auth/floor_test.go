@@ -61,6 +61,36 @@ func TestARefusalIsAnsweredAtAMultipleOfTheFloor(t *testing.T) {
 	}
 }
 
+// Whoever registers an address and then signs in gets the same answers after the same time, whether it was free or has
+// an account. The answers of the database are no part of that time: they show where nothing waits for the floor.
+func TestRegisteringAndSigningInTellsNobodyWhetherAnAddressIsTaken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mysqltest.SQLite(t))
+	unverified := w.email()
+	w.register(t, unverified)
+	taken := w.email()
+	require.NoError(t, signInWithProvider(taken)(t.Context(), w.honest))
+	synctest.Test(t, func(t *testing.T) {
+		c := w.config()
+		c.Hashing.Floor, c.Account.VerifiedOnly = time.Second, true
+		s, err := auth.New(w.open(t), c)
+		require.NoError(t, err)
+		defer func() { assert.NoError(t, s.Close(context.Background())) }()
+		for _, email := range []string{w.email(), unverified, taken} {
+			begun := time.Now()
+			_, _, err := s.Register(t.Context(), "Eve", email, newPassword)
+			if err != nil {
+				require.ErrorIs(t, err, auth.ErrEmailTaken)
+			}
+			assert.Equal(t, time.Second, time.Since(begun), email)
+			begun = time.Now()
+			_, err = s.SignIn(t.Context(), email, newPassword, device)
+			require.EqualError(t, err, auth.ErrCredentials.Error())
+			assert.Equal(t, time.Second, time.Since(begun), email)
+		}
+	})
+}
+
 type slowHasher struct {
 	digestHasher
 	cost time.Duration

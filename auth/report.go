@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -366,6 +367,13 @@ func (r *report) refresh(p RefreshPolicy) {
 }
 
 func (r *report) account(a AccountPolicy) {
+	r.add(false, !a.VerifiedOnly, Finding{
+		Rule: "account.verified_only", Setting: "Account.VerifiedOnly", Value: strconv.FormatBool(a.VerifiedOnly),
+		Limit:  "true",
+		Source: asvs + "6.3.8",
+		Text: "Without it whoever registers an address and signs in learns whether it had an account. Set it unless " +
+			"people must sign in before they have verified their address.",
+	})
 	r.add(false, a.ReactivateAfter > a.Retention, Finding{
 		Rule: "account.reactivate", Setting: "Account.ReactivateAfter", Value: period(a.ReactivateAfter),
 		Limit:  "≤ Account.Retention",

@@ -38,6 +38,7 @@ func TestDefaultsFailNoRule(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		"password.names", "password.breached", "session.idle", "refresh.absolute", "refresh.grace",
+		"account.verified_only",
 	}, warned)
 }
 
@@ -49,6 +50,7 @@ func TestStricterConfigurationHasNoWarning(t *testing.T) {
 		Lockout:  auth.LockoutPolicy{MaxFailures: 4, Duration: time.Hour},
 		Session:  auth.SessionPolicy{Idle: 30 * time.Minute},
 		Refresh:  auth.RefreshPolicy{Absolute: 30 * days, Grace: auth.NoGrace},
+		Account:  auth.AccountPolicy{VerifiedOnly: true},
 	}
 	for _, f := range c.Report() {
 		assert.Equal(t, auth.VerdictOK, f.Verdict, f.Rule)
@@ -161,6 +163,8 @@ func TestReportJudgesEachSideOfALimit(t *testing.T) {
 		{"refresh.absolute", refresh(auth.RefreshPolicy{Absolute: 31 * days}), auth.VerdictWarn},
 		{"refresh.grace", refresh(auth.RefreshPolicy{Grace: time.Second}), auth.VerdictWarn},
 		{"refresh.grace", refresh(auth.RefreshPolicy{Grace: auth.NoGrace}), auth.VerdictOK},
+		{"account.verified_only", account(auth.AccountPolicy{}), auth.VerdictWarn},
+		{"account.verified_only", account(auth.AccountPolicy{VerifiedOnly: true}), auth.VerdictOK},
 		{"account.reactivate", account(auth.AccountPolicy{ReactivateAfter: 31 * days}), auth.VerdictWarn},
 	} {
 		assert.Equal(t, test.want, verdicts(test.config)[test.rule], "%s of %+v", test.rule, test.config)

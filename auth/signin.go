@@ -52,7 +52,11 @@ func (s *Service) SignIn(ctx context.Context, email, password string, d Device) 
 var errMoved = errors.New("the account changed while its password was verified")
 
 func (s *Service) signIn(ctx context.Context, email, password string, d Device) (*Grant, error) {
-	p, err := s.prove(ctx, password, d, activeByEmail, schematype.NormalizeEmail(email))
+	by := activeByEmail
+	if s.cfg.Account.VerifiedOnly {
+		by = verifiedByEmail
+	}
+	p, err := s.prove(ctx, password, d, by, schematype.NormalizeEmail(email))
 	if err != nil {
 		return nil, err
 	}

@@ -96,6 +96,7 @@ type lookup int
 
 const (
 	activeByEmail lookup = iota
+	verifiedByEmail
 	activeByID
 	deletedByEmail
 )
@@ -107,6 +108,8 @@ func (by lookup) query() string {
 	switch by {
 	case activeByEmail:
 		return all + `email = ? AND NOT is_deleted LIMIT 1`
+	case verifiedByEmail:
+		return all + `email = ? AND NOT is_deleted AND is_email_verified = 1 LIMIT 1`
 	case deletedByEmail:
 		return all + `email = ? AND is_deleted LIMIT 1`
 	default:

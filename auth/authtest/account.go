@@ -167,6 +167,24 @@ var accountRaces = []scenario{
 }
 
 var accountRules = []scenario{
+	{name: "with VerifiedOnly the password of an account counts from the verification of its address on",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t, func(c *auth.Config) { c.Account.VerifiedOnly = true })
+			email := k.email()
+			_, ticket, err := svc.Register(t.Context(), "Person", email, password)
+			require.NoError(t, err)
+			for range 20 {
+				_, err = svc.SignIn(t.Context(), email, password, phone)
+				require.EqualError(t, err, auth.ErrCredentials.Error())
+			}
+			issued, err := svc.IssueCode(t.Context(), auth.CodeRequest{
+				Email: email, Kind: schematype.OTPEmailVerification, Device: phone, Ticket: ticket,
+			})
+			require.NoError(t, err)
+			require.NoError(t, verifyEmail(t, svc, issued))
+			_, err = svc.SignIn(t.Context(), email, password, phone)
+			require.NoError(t, err, "what came before was no guess at the account")
+		}},
 	{name: "a success starts the count of guesses again", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		u := k.register(t, svc)

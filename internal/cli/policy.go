@@ -42,7 +42,7 @@ The file is a JSON object. What it leaves out, or sets to 0, has its default
     "session":  {"idle": "24h", "absolute": "720h", "touch_interval": "1m", "remember": "720h",
                  "max_per_user": 0},
     "refresh":  {"idle": "336h", "absolute": "2160h", "grace": "10s"},
-    "account":  {"reactivate_after": "0s", "retention": "720h"}
+    "account":  {"verified_only": false, "reactivate_after": "0s", "retention": "720h"}
   }`,
 		Example: `  authgraph policy
   authgraph policy --config policy.json --strict`,
@@ -153,6 +153,7 @@ type configFile struct {
 		Grace    duration `json:"grace"`
 	} `json:"refresh"`
 	Account struct {
+		VerifiedOnly    bool     `json:"verified_only"`
 		ReactivateAfter duration `json:"reactivate_after"`
 		Retention       duration `json:"retention"`
 	} `json:"account"`
@@ -189,8 +190,10 @@ func (f *configFile) config() auth.Config {
 			Idle: f.Refresh.Idle.Duration, Absolute: f.Refresh.Absolute.Duration,
 			Grace: f.Refresh.Grace.Duration,
 		},
-		Account: auth.AccountPolicy{ReactivateAfter: f.Account.ReactivateAfter.Duration,
-			Retention: f.Account.Retention.Duration},
+		Account: auth.AccountPolicy{
+			VerifiedOnly: f.Account.VerifiedOnly, ReactivateAfter: f.Account.ReactivateAfter.Duration,
+			Retention: f.Account.Retention.Duration,
+		},
 	}
 }
 

@@ -2,7 +2,12 @@
 // the schema nor the generated client, so both can use it.
 package schematype
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"unicode/utf8"
+)
 
 // Role is what a user may do. The column is ENUM('user','admin').
 type Role string
@@ -31,6 +36,19 @@ const (
 // Values lists the providers in column order.
 func (Provider) Values() []string {
 	return []string{string(ProviderLocal), string(ProviderGoogle), string(ProviderGitHub)}
+}
+
+// ValidateSubject checks the id of a person at a provider, of which the column compares every byte but spaces at the
+// end: MySQL and MariaDB pad with them what they compare, and no collation that both have does otherwise. So there is
+// no white space around it. It is valid UTF-8. The error does not repeat it.
+func ValidateSubject(s string) error {
+	switch {
+	case !utf8.ValidString(s):
+		return errors.New("is not valid UTF-8")
+	case strings.TrimSpace(s) != s:
+		return errors.New("has white space around it")
+	}
+	return nil
 }
 
 // OTPType is what a one-time password is for. The column is
