@@ -86,6 +86,7 @@ func newSite(t *testing.T, url string) *site {
 		OTP:      auth.OTPPolicy{ResendCooldown: time.Nanosecond},
 		Hasher:   auth.Argon2id{Memory: 64, Iterations: 1},
 		Hashing:  auth.HashingPolicy{Floor: auth.NoFloor},
+		Account:  auth.AccountPolicy{VerifiedOnly: true},
 		Observer: auth.LogTo(log),
 	})
 	require.NoError(t, err)

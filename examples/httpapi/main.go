@@ -53,7 +53,9 @@ func run(ctx context.Context, addr string, log *slog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
-	svc, err := auth.New(client, auth.Config{Keys: auth.NewKeys(key), Observer: auth.LogTo(log)})
+	svc, err := auth.New(client, auth.Config{
+		Keys: auth.NewKeys(key), Account: auth.AccountPolicy{VerifiedOnly: true}, Observer: auth.LogTo(log),
+	})
 	if err != nil {
 		return err
 	}
