@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -184,8 +185,10 @@ func (s *Service) Reactivate(ctx context.Context, email, password string, d Devi
 		return nil, err
 	}
 	g, err := s.reactivate(ctx, p, d)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrSecondStep) {
 		s.giveBack(ctx, p.counter)
+	}
+	if err != nil {
 		return nil, err
 	}
 	s.observe(ctx, Event{Action: ActionReactivate, UserID: p.user.ID})

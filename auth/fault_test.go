@@ -24,6 +24,7 @@ import (
 
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/auth/authtest"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/internal/mysqltest"
@@ -136,6 +137,9 @@ const (
 	password    = "correct horse battery staple"
 	newPassword = "a password that was never used"
 	day         = 24 * time.Hour
+	// inTwoSteps is the name of users who need a second step, whose answer is answer.
+	inTwoSteps = "Two Steps"
+	answer     = "an answer"
 )
 
 var (
@@ -163,6 +167,23 @@ var transitions = []transition{
 		again.Token = w.signIn(t, email).Token
 		return func(ctx context.Context, s *auth.Service) error {
 			_, err := s.SignIn(ctx, email, password, again)
+			return err
+		}
+	}},
+	{name: "take the first of two steps", done: auth.ErrSecondStep, again: auth.ErrSecondStep,
+		arrange: func(t *testing.T, w *world, email string) call {
+			_, _, err := w.honest.Register(t.Context(), inTwoSteps, email, password)
+			require.NoError(t, err)
+			return signInWith(email, password)
+		}},
+	{name: "take the second of two steps", again: auth.ErrCode, arrange: func(t *testing.T, w *world, email string) call {
+		_, _, err := w.honest.Register(t.Context(), inTwoSteps, email, password)
+		require.NoError(t, err)
+		_, err = w.honest.SignIn(t.Context(), email, password, device)
+		var pending *auth.SecondStepError
+		require.ErrorAs(t, err, &pending)
+		return func(ctx context.Context, s *auth.Service) error {
+			_, err := s.FinishWithFactor(ctx, pending.Ticket, answer, device)
 			return err
 		}
 	}},
@@ -462,6 +483,10 @@ func (w *world) config() auth.Config {
 		Hasher:  digestHasher{},
 		Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
 		Session: auth.SessionPolicy{MaxPerUser: maxSessions},
+		SecondStep: auth.SecondStepPolicy{
+			Required: func(_ context.Context, u *auth.User) (bool, error) { return u.Name == inTwoSteps, nil },
+			Factor:   authtest.NewFactor(answer),
+		},
 	}
 	if w.adjust != nil {
 		w.adjust(&config)
@@ -617,9 +642,10 @@ func (w *world) state(t *testing.T, email string) string {
 		fmt.Fprintf(&b, "user: password %.12s, provider %s, verified %t, deleted %t, signed in %t\n", password,
 			provider, verified, deleted, signedIn)
 	}
-	for _, active := range column[bool](t, w.db, `SELECT is_active FROM sessions WHERE user_id = ? ORDER BY id`,
-		userID) {
-		fmt.Fprintf(&b, "session: active %t\n", active)
+	for _, session := range column[string](t, w.db,
+		`SELECT CONCAT('active ', is_active, ', known ', trust_epoch IS NOT NULL) FROM sessions WHERE user_id = ?
+			ORDER BY id`, userID) {
+		fmt.Fprintln(&b, "session:", session)
 	}
 	tokens := w.tokens(t, `SELECT token_hash, COALESCE(replaced_by_token_hash, ''), is_revoked, revoked_at IS NOT NULL,
 		grace_uses

@@ -167,7 +167,7 @@ func (s *Service) counted(ctx context.Context, c counter) (counted bool, err err
 			return err
 		}
 		if !state.CompareAndSwap(underWay, examined) {
-			return s.uncount(ctx, c)
+			return s.uncount(ctx, s.client, c)
 		}
 		return nil
 	})
@@ -216,7 +216,7 @@ func (s *Service) countPassword(ctx context.Context, userID int) (bool, error) {
 // giveBack takes a guess out of its count, because it turned out not to be a wrong one. It waits for that unless the
 // caller has no time left.
 func (s *Service) giveBack(ctx context.Context, c counter) {
-	uncount := func(ctx context.Context) error { return s.uncount(ctx, c) }
+	uncount := func(ctx context.Context) error { return s.uncount(ctx, s.client, c) }
 	if ctx.Err() == nil {
 		_ = s.settle(ctx, uncount)
 		return
@@ -225,15 +225,15 @@ func (s *Service) giveBack(ctx context.Context, c counter) {
 }
 
 // uncount takes a guess out of its count. A lock ends, because the guesses that are left do not cause one.
-func (s *Service) uncount(ctx context.Context, c counter) error {
+func (s *Service) uncount(ctx context.Context, client *ent.Client, c counter) error {
 	switch {
 	case c.device != 0:
-		return s.client.Session.Update().Where(session.ID(c.device), session.DeviceFailuresGT(0)).AddDeviceFailures(-1).
+		return client.Session.Update().Where(session.ID(c.device), session.DeviceFailuresGT(0)).AddDeviceFailures(-1).
 			Exec(ctx)
 	case c.step:
-		return s.client.User.Update().Where(user.ID(c.userID), user.StepFailuresGT(0)).AddStepFailures(-1).Exec(ctx)
+		return client.User.Update().Where(user.ID(c.userID), user.StepFailuresGT(0)).AddStepFailures(-1).Exec(ctx)
 	}
-	err := s.client.User.Update().
+	err := client.User.Update().
 		Where(user.ID(c.userID), user.FailedLoginAttemptsGT(0), user.GuessFailuresGT(0)).
 		AddFailedLoginAttempts(-1).AddGuessFailures(-1).
 		Modify(func(up *sql.UpdateBuilder) {

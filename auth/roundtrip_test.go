@@ -73,6 +73,10 @@ var roundTrips = map[string]string{
 	"sign in on a device that signed in before": "SELECT users, SELECT sessions users, UPDATE sessions, START " +
 		"TRANSACTION, UPDATE users, SELECT sessions, UPDATE refresh_tokens, UPDATE sessions, UPDATE sessions, " +
 		"INSERT sessions users, INSERT refresh_tokens, COMMIT",
+	"take the first of two steps": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT otps users, " +
+		"UPDATE users, COMMIT",
+	"take the second of two steps": "SELECT otps, SELECT users, UPDATE users, START TRANSACTION, UPDATE otps, UPDATE " +
+		"users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"sign in to a suspended account": "SELECT users, UPDATE users, UPDATE users",
 	"sign in with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE " +
 		"users, INSERT sessions users, INSERT refresh_tokens, COMMIT",

@@ -68,7 +68,7 @@ func (s *Service) signIn(ctx context.Context, email, password string, d Device) 
 			up.SetPassword(p.rehashed)
 		}
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrSecondStep) {
 		s.giveBack(ctx, p.counter)
 	}
 	switch {

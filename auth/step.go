@@ -63,6 +63,9 @@ func (s *Service) pend(ctx context.Context, tx *ent.Client, u *ent.User, e entry
 	}
 	_, err = execute(ctx, tx, query, now, updatedNow(), u.Email, string(schematype.OTPSignIn), noCode, now,
 		pending.ExpiresAt, ticket.hash(), u.ID, string(e.step), u.ID)
+	if err == nil && e.guess != nil {
+		err = s.uncount(ctx, tx, *e.guess) // it was right
+	}
 	return pending, wrap(err, "keep a first step")
 }
 
