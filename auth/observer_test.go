@@ -61,6 +61,8 @@ var told = map[string]string{
 	"list sessions":                       "",
 	"sign in with a wrong password":       "sign_in_failed",
 	"sign in without an account":          "sign_in_failed",
+	"link a provider":                     "link_provider",
+	"unlink a provider":                   "unlink_provider",
 	"take the first of two steps":         "second_step",
 	"take the second of two steps":        "sign_in",
 	"sign in to a suspended account":      "sign_in_failed",
