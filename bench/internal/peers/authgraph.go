@@ -197,7 +197,8 @@ func entUser(e *ent.User) User {
 	return User{
 		ID: int64(e.ID), Name: e.Name, Email: e.Email, Role: string(e.Role), Verified: e.IsEmailVerified,
 		Deleted:   e.IsDeleted,
-		CreatedAt: e.CreatedAt, LockUntil: deref(e.LockUntil), Password: deref(e.Password),
+		CreatedAt: e.CreatedAt, LockUntil: deref(e.LockUntil), SuspendedUntil: deref(e.SuspendedUntil),
+		Password:       deref(e.Password),
 		FailedAttempts: e.FailedLoginAttempts, LastLogin: deref(e.LastLoginAt), Updated: e.UpdatedAt,
 	}
 }

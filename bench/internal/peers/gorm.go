@@ -32,12 +32,14 @@ type userRow struct {
 	IsDeleted             bool
 	DeletedAt             *time.Time
 	ReActivateAvailableAt *time.Time
+	SuspendedUntil        *time.Time
 }
 
 func (u *userRow) user() User {
 	return User{
 		ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role, Verified: u.IsEmailVerified, Deleted: u.IsDeleted,
-		CreatedAt: u.CreatedAt, LockUntil: deref(u.LockUntil), Password: deref(u.Password),
+		CreatedAt: u.CreatedAt, LockUntil: deref(u.LockUntil), SuspendedUntil: deref(u.SuspendedUntil),
+		Password:       deref(u.Password),
 		FailedAttempts: u.FailedLoginAttempts, LastLogin: deref(u.LastLoginAt), Updated: u.UpdatedAt,
 	}
 }

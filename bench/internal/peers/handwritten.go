@@ -33,12 +33,12 @@ const (
 	checkQuery = `SELECT s.id, s.user_id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''), s.is_active,
 		s.last_used_at, s.expires_at, s.created_at,
 		u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at,
-		u.created_at, u.is_deleted, u.lock_until
+		u.created_at, u.is_deleted, u.lock_until, u.suspended_until
 		FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`
 	findQuery = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar,
 		is_email_verified,
-		last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at
-		FROM users WHERE email = ? AND is_deleted = 0`
+		last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at,
+		suspended_until FROM users WHERE email = ? AND is_deleted = 0`
 	countGuess = `UPDATE users SET failed_login_attempts = failed_login_attempts + 1
 		WHERE id = ? AND lock_until IS NULL AND failed_login_attempts < ?`
 	signedIn = `UPDATE users SET last_login_at = ?, failed_login_attempts = 0, lock_until = NULL
@@ -53,7 +53,8 @@ const (
 		WHERE token_hash = ? AND is_revoked = 0 AND expires_at > ? AND created_at > ?`
 	tokenOwner = `SELECT t.expires_at, u.id, u.name, u.email, u.role, u.provider, u.avatar,
 		u.is_email_verified, u.last_login_at, u.created_at,
-		u.is_deleted, u.lock_until FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`
+		u.is_deleted, u.lock_until, u.suspended_until
+		FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`
 	addToken = `INSERT INTO refresh_tokens (user_id, token_hash, expires_at, created_at) VALUES (?, ?, ?, ?)`
 )
 
@@ -144,12 +145,13 @@ func find(ctx context.Context, run statements, email string) (User, error) {
 	var provider string
 	var password, providerID sql.NullString
 	var avatar []byte
-	var lastLogin, lockUntil, deletedAt, reactivate sql.NullTime
+	var lastLogin, lockUntil, suspendedUntil, deletedAt, reactivate sql.NullTime
 	err := run.row(ctx, nil, findQuery, email).Scan(
 		&u.ID, &u.CreatedAt, &u.Updated, &u.Name, &u.Email, &password, &u.Role, &provider, &providerID, &avatar,
 		&u.Verified,
-		&lastLogin, &u.FailedAttempts, &lockUntil, &u.Deleted, &deletedAt, &reactivate)
-	u.Password, u.LastLogin, u.LockUntil = password.String, lastLogin.Time, lockUntil.Time
+		&lastLogin, &u.FailedAttempts, &lockUntil, &u.Deleted, &deletedAt, &reactivate, &suspendedUntil)
+	u.Password, u.LastLogin = password.String, lastLogin.Time
+	u.LockUntil, u.SuspendedUntil = lockUntil.Time, suspendedUntil.Time
 	return u, err
 }
 
@@ -160,15 +162,15 @@ func handwritten(db *sql.DB, run statements) *Peer {
 			var u User
 			var provider string
 			var avatar []byte
-			var lastLogin, lockUntil sql.NullTime
+			var lastLogin, lockUntil, suspendedUntil sql.NullTime
 			err := run.row(ctx, nil, checkQuery, hash(token)).Scan(
 				&s.ID, &s.UserID, &s.IP, &s.UserAgent, &s.Active, &s.LastUsedAt, &s.ExpiresAt, &s.CreatedAt,
 				&u.ID, &u.Name, &u.Email, &u.Role, &provider, &avatar, &u.Verified, &lastLogin,
-				&u.CreatedAt, &u.Deleted, &lockUntil)
+				&u.CreatedAt, &u.Deleted, &lockUntil, &suspendedUntil)
 			if err != nil {
 				return s, u, err
 			}
-			u.LastLogin, u.LockUntil = lastLogin.Time, lockUntil.Time
+			u.LastLogin, u.LockUntil, u.SuspendedUntil = lastLogin.Time, lockUntil.Time, suspendedUntil.Time
 			return s, u, live(&s, &u)
 		},
 		Find: func(ctx context.Context, email string) (User, error) { return find(ctx, run, email) },
@@ -231,13 +233,14 @@ func handwritten(db *sql.DB, run statements) *Peer {
 			var expires time.Time
 			var provider string
 			var avatar []byte
-			var lastLogin, lockUntil sql.NullTime
+			var lastLogin, lockUntil, suspendedUntil sql.NullTime
 			if err := run.row(ctx, tx, tokenOwner, old).Scan(&expires,
 				&u.ID, &u.Name, &u.Email, &u.Role, &provider, &avatar, &u.Verified, &lastLogin,
-				&u.CreatedAt, &u.Deleted, &lockUntil); err != nil {
+				&u.CreatedAt, &u.Deleted, &lockUntil, &suspendedUntil); err != nil {
 				return "", err
 			}
-			if u.LockUntil = lockUntil.Time; !usable(&u, now) {
+			u.LockUntil, u.SuspendedUntil = lockUntil.Time, suspendedUntil.Time
+			if !usable(&u, now) {
 				return "", errRefused
 			}
 			if _, err := run.exec(ctx, tx, addToken, u.ID, nextHash, expires, now); err != nil {

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/bench/internal/load"
 )
 
@@ -58,6 +59,7 @@ type User struct {
 	Verified, Deleted  bool
 	CreatedAt          time.Time
 	LockUntil          time.Time
+	SuspendedUntil     time.Time
 	Password           string // of FindUser alone
 	FailedAttempts     int32  // of FindUser alone
 	LastLogin, Updated time.Time
@@ -229,7 +231,13 @@ func live(s *Session, u *User) error {
 	return nil
 }
 
-func usable(u *User, now time.Time) bool { return !u.Deleted && !u.LockUntil.After(now) }
+// usable decides as package auth does: a lock that is longer than guessing makes it closes an account, too.
+func usable(u *User, now time.Time) bool {
+	return !u.Deleted && !u.SuspendedUntil.After(now) && !u.LockUntil.After(now.Add(longestLock))
+}
+
+// longestLock is what guessing causes, by two clocks.
+const longestLock = 15*time.Minute + auth.ClockTolerance
 
 // idle ends sessions and families; the same for all peers.
 const idle = 30 * 24 * time.Hour

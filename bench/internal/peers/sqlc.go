@@ -42,7 +42,8 @@ func sqlcPeer(db *sql.DB, q *sqlcgen.Queries) *Peer {
 			u := User{
 				ID: r.UserID, Name: r.Name, Email: r.Email, Role: string(r.Role), Verified: r.IsEmailVerified,
 				Deleted:   r.IsDeleted,
-				CreatedAt: r.UserCreatedAt, LockUntil: r.LockUntil.Time, LastLogin: r.LastLoginAt.Time,
+				CreatedAt: r.UserCreatedAt, LockUntil: r.LockUntil.Time, SuspendedUntil: r.SuspendedUntil.Time,
+				LastLogin: r.LastLoginAt.Time,
 			}
 			return s, u, live(&s, &u)
 		},
@@ -51,7 +52,8 @@ func sqlcPeer(db *sql.DB, q *sqlcgen.Queries) *Peer {
 			return User{
 				ID: r.ID, Name: r.Name, Email: r.Email, Role: string(r.Role), Verified: r.IsEmailVerified,
 				Deleted:   r.IsDeleted,
-				CreatedAt: r.CreatedAt, LockUntil: r.LockUntil.Time, Password: r.Password.String,
+				CreatedAt: r.CreatedAt, LockUntil: r.LockUntil.Time, SuspendedUntil: r.SuspendedUntil.Time,
+				Password:       r.Password.String,
 				FailedAttempts: r.FailedLoginAttempts, LastLogin: r.LastLoginAt.Time, Updated: r.UpdatedAt,
 			}, err
 		},
@@ -89,7 +91,8 @@ func sqlcPeer(db *sql.DB, q *sqlcgen.Queries) *Peer {
 			if err != nil {
 				return "", err
 			}
-			if !usable(&User{Deleted: r.IsDeleted, LockUntil: r.LockUntil.Time}, now) {
+			u := User{Deleted: r.IsDeleted, LockUntil: r.LockUntil.Time, SuspendedUntil: r.SuspendedUntil.Time}
+			if !usable(&u, now) {
 				return "", errRefused
 			}
 			if err := q.AddRefreshToken(ctx, sqlcgen.AddRefreshTokenParams{

@@ -15,7 +15,8 @@ const db = drizzle(pool);
 const key = "a key of the benchmark, 32 bytes";
 const idle = 30 * 24 * 3600 * 1000;
 const hash = (token) => createHash("sha256").update(token).digest("hex");
-const usable = (u, now) => !u.isDeleted && !(u.lockUntil && u.lockUntil > now);
+const longestLock = 20 * 60 * 1000;
+const usable = (u, now) => !u.isDeleted && !(u.suspendedUntil > now) && !(u.lockUntil - now > longestLock);
 const refuse = (why) => { throw new Error(`refused: ${why}`); };
 
 const queries = {

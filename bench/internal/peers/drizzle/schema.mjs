@@ -1,7 +1,7 @@
 // The tables as the ServerCN page "Auth Domain (MySQL)" declares them for Drizzle, with one repair: MySQL refuses its
 // index on a TEXT column (error 1170), so refresh_tokens.token_hash is a varchar(255) here.
 import {
-	boolean, index, int, json, mysqlEnum, mysqlTable, timestamp, uniqueIndex, varchar,
+	boolean, datetime, index, int, json, mysqlEnum, mysqlTable, timestamp, uniqueIndex, varchar,
 } from "drizzle-orm/mysql-core";
 
 const id = () => int("id").primaryKey().autoincrement();
@@ -28,6 +28,7 @@ export const users = mysqlTable("users", {
 	isDeleted: no("is_deleted"),
 	deletedAt: timestamp("deleted_at"),
 	reActivateAvailableAt: timestamp("re_activate_available_at"),
+	suspendedUntil: datetime("suspended_until"),
 	...times,
 }, (t) => [
 	uniqueIndex("email_idx").on(t.email),

@@ -11,6 +11,51 @@ import (
 	"time"
 )
 
+type OtpsFirstStep string
+
+const (
+	OtpsFirstStepPassword     OtpsFirstStep = "password"
+	OtpsFirstStepMail         OtpsFirstStep = "mail"
+	OtpsFirstStepProvider     OtpsFirstStep = "provider"
+	OtpsFirstStepReactivation OtpsFirstStep = "reactivation"
+	OtpsFirstStepEmailChange  OtpsFirstStep = "email-change"
+)
+
+func (e *OtpsFirstStep) Scan(src interface{}) error {
+	switch s := src.(type) {
+	case []byte:
+		*e = OtpsFirstStep(s)
+	case string:
+		*e = OtpsFirstStep(s)
+	default:
+		return fmt.Errorf("unsupported scan type for OtpsFirstStep: %T", src)
+	}
+	return nil
+}
+
+type NullOtpsFirstStep struct {
+	OtpsFirstStep OtpsFirstStep
+	Valid         bool // Valid is true if OtpsFirstStep is not NULL
+}
+
+// Scan implements the Scanner interface.
+func (ns *NullOtpsFirstStep) Scan(value interface{}) error {
+	if value == nil {
+		ns.OtpsFirstStep, ns.Valid = "", false
+		return nil
+	}
+	ns.Valid = true
+	return ns.OtpsFirstStep.Scan(value)
+}
+
+// Value implements the driver Valuer interface.
+func (ns NullOtpsFirstStep) Value() (driver.Value, error) {
+	if !ns.Valid {
+		return nil, nil
+	}
+	return string(ns.OtpsFirstStep), nil
+}
+
 type OtpsType string
 
 const (
@@ -153,6 +198,13 @@ type Otp struct {
 	UsedAt              sql.NullTime
 	Attempts            int32
 	MaxAttempts         int32
+	TicketHash          sql.NullString
+	OriginHash          sql.NullString
+	IsKnownDevice       bool
+	IsLink              bool
+	RequestedBy         sql.NullInt64
+	FirstStep           NullOtpsFirstStep
+	TrustEpoch          sql.NullInt32
 }
 
 type RefreshToken struct {
@@ -165,20 +217,25 @@ type RefreshToken struct {
 	RevokedAt           sql.NullTime
 	ReplacedByTokenHash sql.NullString
 	GraceUses           int32
+	Family              sql.NullString
+	SuccessorSalt       sql.NullString
 	UserID              int64
 }
 
 type Session struct {
-	ID         int64
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
-	TokenHash  string
-	Ip         sql.NullString
-	UserAgent  sql.NullString
-	IsActive   bool
-	LastUsedAt time.Time
-	ExpiresAt  time.Time
-	UserID     int64
+	ID             int64
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	TokenHash      string
+	Ip             sql.NullString
+	UserAgent      sql.NullString
+	IsActive       bool
+	LastUsedAt     time.Time
+	ExpiresAt      time.Time
+	Family         sql.NullString
+	TrustEpoch     sql.NullInt32
+	DeviceFailures int32
+	UserID         int64
 }
 
 type User struct {
@@ -199,4 +256,9 @@ type User struct {
 	IsDeleted             bool
 	DeletedAt             sql.NullTime
 	ReActivateAvailableAt sql.NullTime
+	SuspendedUntil        sql.NullTime
+	GuessFailures         int32
+	StepFailures          int32
+	TrustEpoch            int32
+	ResetByMail           bool
 }

@@ -1,7 +1,7 @@
 -- name: CheckSession :one
 SELECT s.id, s.user_id, s.ip, s.user_agent, s.is_active, s.last_used_at, s.expires_at, s.created_at,
        u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at, u.created_at AS user_created_at,
-       u.is_deleted, u.lock_until
+       u.is_deleted, u.lock_until, u.suspended_until
 FROM sessions s JOIN users u ON u.id = s.user_id
 WHERE s.token_hash = ?;
 
@@ -21,7 +21,7 @@ WHERE token_hash = sqlc.arg(token_hash) AND is_revoked = false AND expires_at > 
 
 -- name: RefreshTokenOwner :one
 SELECT t.expires_at, u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at,
-       u.created_at, u.is_deleted, u.lock_until
+       u.created_at, u.is_deleted, u.lock_until, u.suspended_until
 FROM refresh_tokens t JOIN users u ON u.id = t.user_id
 WHERE t.token_hash = ?;
 

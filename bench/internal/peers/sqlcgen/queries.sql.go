@@ -35,7 +35,7 @@ func (q *Queries) AddRefreshToken(ctx context.Context, arg AddRefreshTokenParams
 const checkSession = `-- name: CheckSession :one
 SELECT s.id, s.user_id, s.ip, s.user_agent, s.is_active, s.last_used_at, s.expires_at, s.created_at,
        u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at, u.created_at AS user_created_at,
-       u.is_deleted, u.lock_until
+       u.is_deleted, u.lock_until, u.suspended_until
 FROM sessions s JOIN users u ON u.id = s.user_id
 WHERE s.token_hash = ?
 `
@@ -59,6 +59,7 @@ type CheckSessionRow struct {
 	UserCreatedAt   time.Time
 	IsDeleted       bool
 	LockUntil       sql.NullTime
+	SuspendedUntil  sql.NullTime
 }
 
 func (q *Queries) CheckSession(ctx context.Context, tokenHash string) (CheckSessionRow, error) {
@@ -83,12 +84,13 @@ func (q *Queries) CheckSession(ctx context.Context, tokenHash string) (CheckSess
 		&i.UserCreatedAt,
 		&i.IsDeleted,
 		&i.LockUntil,
+		&i.SuspendedUntil,
 	)
 	return i, err
 }
 
 const findUser = `-- name: FindUser :one
-SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar, is_email_verified, last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at FROM users WHERE email = ? AND is_deleted = false
+SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar, is_email_verified, last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at, suspended_until, guess_failures, step_failures, trust_epoch, reset_by_mail FROM users WHERE email = ? AND is_deleted = false
 `
 
 func (q *Queries) FindUser(ctx context.Context, email string) (User, error) {
@@ -112,12 +114,17 @@ func (q *Queries) FindUser(ctx context.Context, email string) (User, error) {
 		&i.IsDeleted,
 		&i.DeletedAt,
 		&i.ReActivateAvailableAt,
+		&i.SuspendedUntil,
+		&i.GuessFailures,
+		&i.StepFailures,
+		&i.TrustEpoch,
+		&i.ResetByMail,
 	)
 	return i, err
 }
 
 const newestCode = `-- name: NewestCode :one
-SELECT id, created_at, updated_at, email, otp_hash_code, next_resend_allowed_at, type, expires_at, is_used, used_at, attempts, max_attempts FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1
+SELECT id, created_at, updated_at, email, otp_hash_code, next_resend_allowed_at, type, expires_at, is_used, used_at, attempts, max_attempts, ticket_hash, origin_hash, is_known_device, is_link, requested_by, first_step, trust_epoch FROM otps WHERE email = ? AND type = ? ORDER BY id DESC LIMIT 1
 `
 
 type NewestCodeParams struct {
@@ -141,13 +148,20 @@ func (q *Queries) NewestCode(ctx context.Context, arg NewestCodeParams) (Otp, er
 		&i.UsedAt,
 		&i.Attempts,
 		&i.MaxAttempts,
+		&i.TicketHash,
+		&i.OriginHash,
+		&i.IsKnownDevice,
+		&i.IsLink,
+		&i.RequestedBy,
+		&i.FirstStep,
+		&i.TrustEpoch,
 	)
 	return i, err
 }
 
 const refreshTokenOwner = `-- name: RefreshTokenOwner :one
 SELECT t.expires_at, u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified, u.last_login_at,
-       u.created_at, u.is_deleted, u.lock_until
+       u.created_at, u.is_deleted, u.lock_until, u.suspended_until
 FROM refresh_tokens t JOIN users u ON u.id = t.user_id
 WHERE t.token_hash = ?
 `
@@ -165,6 +179,7 @@ type RefreshTokenOwnerRow struct {
 	CreatedAt       time.Time
 	IsDeleted       bool
 	LockUntil       sql.NullTime
+	SuspendedUntil  sql.NullTime
 }
 
 func (q *Queries) RefreshTokenOwner(ctx context.Context, tokenHash string) (RefreshTokenOwnerRow, error) {
@@ -183,6 +198,7 @@ func (q *Queries) RefreshTokenOwner(ctx context.Context, tokenHash string) (Refr
 		&i.CreatedAt,
 		&i.IsDeleted,
 		&i.LockUntil,
+		&i.SuspendedUntil,
 	)
 	return i, err
 }
