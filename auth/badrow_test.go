@@ -200,7 +200,7 @@ func TestARowWithAValueOfNoMeaningIsRefusedLikeAnyOther(t *testing.T) {
 			assert.ErrorIs(t, got.withCode, c.want.withCode, "%s: sign in with a code", name)
 			assert.ErrorIs(t, got.withProvider, c.want.withProvider, "%s: sign in with a provider", name)
 			_, err := p.svc.IssueCode(t.Context(),
-				auth.CodeRequest{Email: p.email, Kind: schematype.OTPPasswordReset})
+				auth.CodeRequest{Email: p.email, Kind: schematype.OTPPasswordReset, Device: anybody()})
 			assert.NoError(t, err, name)
 			assert.NoError(t, only(p.svc.SignOut(t.Context(), p.grant.Token)), name)
 			assert.NoError(t, only(p.svc.RevokeRefresh(t.Context(), p.grant.Refresh)), name)

@@ -112,7 +112,7 @@ type LockoutPolicy struct {
 	Budget int
 }
 
-// OTPPolicy bounds one-time codes.
+// OTPPolicy bounds one-time codes and the mails that carry them. The limits of mails hold over all purposes.
 type OTPPolicy struct {
 	// Length is in digits, from 4 to 18; default 6. That is the least of NIST SP
 	// 800-63B-4, 3.1.3.2 (for recovery 4.2.1.2) and OWASP ASVS 5.0.0, 6.5.4.
@@ -121,13 +121,19 @@ type OTPPolicy struct {
 	Lifetime time.Duration
 	// MaxAttempts is how many guesses at one code are examined; default 5 (ASVS 6.6.3 asks for a limit).
 	MaxAttempts int
-	// ResendCooldown is the least time between two codes; default 1 minute.
+	// ResendCooldown is the least time between two mails to an address that one origin asks for, or one device that is
+	// known to the account; default 1 minute. What others ask for makes nobody wait.
 	ResendCooldown time.Duration
-	// Budget is the most codes issued for one address and purpose within BudgetWindow; default 5. It bounds the guesses
-	// of one window to Budget × MaxAttempts, below the 100 of NIST SP 800-63B-4, 3.2.2: a new code does not make the
-	// attempts endless (3.1.3.2).
+	// Budget is the most mails to an address within BudgetWindow that strangers ask for; default 6. One origin has at
+	// most half of it. The guesses at the codes of an account are bounded by LockoutPolicy.Budget.
 	Budget int
-	// BudgetWindow is the time that Budget is for; default 1 hour.
+	// DeviceBudget is the same for devices that are known to the account (see Device.Token), which strangers cannot use
+	// up; default 4.
+	DeviceBudget int
+	// OriginBudget is the most mails within BudgetWindow that one origin asks for, over all addresses; default 30. Name
+	// origins in Device.Origin where many people share an IP address. Without an origin there is only Budget.
+	OriginBudget int
+	// BudgetWindow is the time that the budgets are for; default 1 hour.
 	BudgetWindow time.Duration
 }
 
@@ -192,7 +198,7 @@ var defaults = Config{
 	Hashing:  HashingPolicy{Memory: 512, Floor: time.Second},
 	OTP: OTPPolicy{
 		Length: 6, Lifetime: 10 * time.Minute, MaxAttempts: 5,
-		ResendCooldown: time.Minute, Budget: 5, BudgetWindow: time.Hour,
+		ResendCooldown: time.Minute, Budget: 6, DeviceBudget: 4, OriginBudget: 30, BudgetWindow: time.Hour,
 	},
 	Session:  SessionPolicy{Idle: day, Absolute: 30 * day, TouchInterval: time.Minute, Remember: 30 * day},
 	Refresh:  RefreshPolicy{Idle: 14 * day, Absolute: 90 * day, Grace: maxGrace},
@@ -248,6 +254,8 @@ func (c *Config) setDefaults() {
 	c.OTP.MaxAttempts = cmp.Or(c.OTP.MaxAttempts, defaults.OTP.MaxAttempts)
 	c.OTP.ResendCooldown = cmp.Or(c.OTP.ResendCooldown, defaults.OTP.ResendCooldown)
 	c.OTP.Budget = cmp.Or(c.OTP.Budget, defaults.OTP.Budget)
+	c.OTP.DeviceBudget = cmp.Or(c.OTP.DeviceBudget, defaults.OTP.DeviceBudget)
+	c.OTP.OriginBudget = cmp.Or(c.OTP.OriginBudget, defaults.OTP.OriginBudget)
 	c.OTP.BudgetWindow = cmp.Or(c.OTP.BudgetWindow, defaults.OTP.BudgetWindow)
 	c.Session.Idle = cmp.Or(c.Session.Idle, defaults.Session.Idle)
 	c.Session.Absolute = cmp.Or(c.Session.Absolute, defaults.Session.Absolute)
@@ -295,6 +303,7 @@ func (c *Config) validate() error {
 		{"Hashing.Parallel", c.Hashing.Parallel}, {"Hashing.Memory", c.Hashing.Memory},
 		{"Hashing.Queue", c.Hashing.Queue}, {"Lockout.MaxFailures", c.Lockout.MaxFailures},
 		{"OTP.MaxAttempts", c.OTP.MaxAttempts}, {"OTP.Budget", c.OTP.Budget},
+		{"OTP.DeviceBudget", c.OTP.DeviceBudget}, {"OTP.OriginBudget", c.OTP.OriginBudget},
 		{"Session.MaxPerUser", c.Session.MaxPerUser},
 	} {
 		switch {

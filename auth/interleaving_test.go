@@ -110,7 +110,7 @@ func (p *pair) during(t *testing.T, match func(*ent.UserMutation) bool, fn func(
 
 func (p *pair) code(t *testing.T, email string, kind schematype.OTPType) *auth.Issued {
 	t.Helper()
-	issued, err := p.other.IssueCode(t.Context(), auth.CodeRequest{Email: email, Kind: kind})
+	issued, err := p.other.IssueCode(t.Context(), auth.CodeRequest{Email: email, Kind: kind, Device: anybody()})
 	require.NoError(t, err)
 	return issued
 }
@@ -244,20 +244,29 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			require.ErrorIs(t, err, auth.ErrCredentials)
 			noSessions(t, p, u)
 		},
-		"a deletion refuses a reset": func(t *testing.T, p *pair, u *auth.User) {
+		"a deletion waits for a reset": func(t *testing.T, p *pair, u *auth.User) {
 			code := p.code(t, u.Email, schematype.OTPPasswordReset)
-			p.before(t, sets(user.FieldPassword),
+			deleted := p.during(t, sets(user.FieldPassword),
 				func(ctx context.Context) error { return only(p.other.Delete(ctx, u.ID)) })
-			_, err := p.first.ResetPassword(t.Context(), code.Ticket, code.Code, "incorrect donkey charger pin")
-			require.ErrorIs(t, err, auth.ErrCode)
-			_, err = p.first.Reactivate(t.Context(), u.Email, interleavedPassword, auth.Device{})
+			const next = "incorrect donkey charger pin"
+			_, err := p.first.ResetPassword(t.Context(), code.Ticket, code.Code, next)
+			require.NoError(t, err)
+			require.NoError(t, deleted())
+			_, err = p.first.SignIn(t.Context(), u.Email, next, auth.Device{})
+			require.ErrorIs(t, err, auth.ErrCredentials)
+			_, err = p.first.Reactivate(t.Context(), u.Email, next, auth.Device{})
 			require.NoError(t, err)
 		},
 		"an address that is verified keeps its password when it is linked": func(t *testing.T, p *pair, u *auth.User) {
-			code := p.code(t, u.Email, schematype.OTPEmailVerification)
+			g, err := p.other.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
+			require.NoError(t, err)
+			code, err := p.other.IssueCode(t.Context(), auth.CodeRequest{
+				Email: u.Email, Kind: schematype.OTPEmailVerification, Device: auth.Device{Token: g.Token},
+			})
+			require.NoError(t, err)
 			p.before(t, sets(user.FieldProvider),
 				func(ctx context.Context) error { return verifyEmail(code)(ctx, p.other) })
-			_, err := p.first.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
+			_, err = p.first.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
 			require.NoError(t, err)
 			_, err = p.first.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
 			require.NoError(t, err)

@@ -15,6 +15,10 @@ const (
 	ActionRegister Action = "register"
 	// ActionVerifyEmail: a code of its own purpose verified an address.
 	ActionVerifyEmail Action = "verify_email"
+	// ActionTakeOver: an address was verified for the first time, by somebody who did not show to be who made the
+	// account. Its password, link to a provider, sessions and refresh tokens are gone: drop what else it holds. Count is
+	// what was revoked.
+	ActionTakeOver Action = "take_over"
 	// ActionSignIn: a session and a family of refresh tokens began. Detail is empty for a password, "code" for a code,
 	// or the provider; after a second step it is both, such as "password+factor" or "mail+factor".
 	ActionSignIn Action = "sign_in"
@@ -39,8 +43,7 @@ const (
 	ActionBreachUnknown Action = "breach_unknown"
 	// ActionRehash: a sign-in renewed a hash of weaker parameters.
 	ActionRehash Action = "rehash"
-	// ActionLink: an account was linked to the provider in Detail. Count is what was revoked because the address had
-	// not been verified before.
+	// ActionLink: an account was linked to the provider in Detail.
 	ActionLink Action = "link_provider"
 	// ActionUnlink: the link of an account to the provider in Detail was removed.
 	ActionUnlink Action = "unlink_provider"
@@ -128,6 +131,12 @@ func LogTo(l *slog.Logger) Observer {
 		}
 		l.LogAttrs(ctx, level, "auth", attrs...)
 	})
+}
+
+func (s *Service) observeAll(ctx context.Context, events []Event) {
+	for _, e := range events {
+		s.observe(ctx, e)
+	}
 }
 
 func (s *Service) observe(ctx context.Context, e Event) {

@@ -11,6 +11,7 @@ import (
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/otp"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
 )
 
@@ -20,7 +21,8 @@ type CodeRequest struct {
 	Email string
 	// Kind is the purpose, which nothing else accepts the code for.
 	Kind schematype.OTPType
-	// Device is where the request comes from.
+	// Device is where the request comes from. Its token shows a device that signed in before, which has a share of the
+	// mails of its own.
 	Device Device
 	// Ticket is that of [Service.Register], or of the code before, if this request follows it. It shows that the
 	// request is the account's own, and ends the code before. The zero Token is none.
@@ -32,36 +34,42 @@ type Issued struct {
 	// Ticket belongs to the code, which is worth nothing without it (OWASP ASVS 5.0.0, 6.6.2). Give it to the client
 	// that asked, and never put it into the mail.
 	Ticket Token
-	Code   Code
+	// Code is OTPPolicy.Length digits or, for Link, 256 random bits in 43 characters of base64url.
+	Code Code
+	// Link is whether the code is too long to be typed: send it as a link that opens in the browser of the ticket. Codes
+	// are guesses at the account, and its budget for them is spent (see LockoutPolicy.Budget). Never tell it to whoever
+	// asks: without an account it is false.
+	Link bool
 	// Email is the address to send to, as it is stored: not as somebody typed it.
 	Email string
-	// Known is whether the address has an active account. A code is issued either way, so that whoever asks learns
-	// nothing. Send it only where it is meant to arrive.
+	// Known is whether the address has an active account, which may be suspended. A code is issued either way, so that
+	// whoever asks learns nothing. Send it only where it is meant to arrive.
 	Known bool
 	// ExpiresAt is the code's end, OTPPolicy.Lifetime after its beginning.
 	ExpiresAt time.Time
-	// RetryAt is when the next code can be issued.
+	// RetryAt is when the same request can be made again.
 	RetryAt time.Time
 }
 
 // IssueCode makes a one-time code for an address and a purpose. It is verified together with the ticket that comes with
-// it. What others request leaves it as it is.
+// it. What others request leaves it as it is. Call IssueCode before any mail to an address that somebody typed, also for
+// one without a code: its limits are those of all mails.
 //
-// The error is a [*TooSoonError] within OTPPolicy.ResendCooldown of the last code or when OTPPolicy.Budget is used up,
-// and an [*InputError] for what cannot be an address or is none of the purposes. Of calls at once, one succeeds.
+// The error is a [*TooSoonError] where a limit of [OTPPolicy] is reached, and an [*InputError] for what cannot be an
+// address or is none of the purposes. The limits hold for any number of calls at once.
 func (s *Service) IssueCode(ctx context.Context, req CodeRequest) (*Issued, error) {
-	req.Email = schematype.NormalizeEmail(req.Email)
-	issued := new(Issued)
 	var err error
-	if issued.Ticket, err = s.newToken(); err != nil {
+	if req.Email, err = address(req.Email); err != nil {
 		return nil, err
 	}
-	if issued.Code, err = s.newCode(); err != nil {
-		return nil, err
-	}
-	// Each call adds its code and only then looks for others, waiting for those that are not committed: of two calls at
-	// once one is rolled back, whatever the isolation level, and finds the other one's code.
-	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error { return s.issue(ctx, tx, req, issued) })
+	var issued *Issued
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+		by, err := s.ask(ctx, tx, req)
+		if err == nil {
+			issued, err = s.issue(ctx, tx, req, by)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -69,129 +77,185 @@ func (s *Service) IssueCode(ctx context.Context, req CodeRequest) (*Issued, erro
 	return issued, nil
 }
 
-// issue adds the code and fills in the rest of issued.
-func (s *Service) issue(ctx context.Context, tx *ent.Client, req CodeRequest, issued *Issued) error {
-	now := s.now()
-	added, err := s.addCode(ctx, tx, req, issued, now)
+// address is an address as it is stored. The error is an [*InputError] for what cannot be one.
+func address(typed string) (string, error) {
+	email := schematype.NormalizeEmail(typed)
+	if err := schematype.ValidateEmail(email); err != nil {
+		return "", &InputError{Field: otp.FieldEmail, Err: err}
+	}
+	return email, nil
+}
+
+// asker is what is known of whoever asks for a code.
+type asker struct {
+	// user is the active account of the address, or nil.
+	user *ent.User
+	// device is the session by which the device is known to that account, or 0.
+	device int
+	// party is the account whose own party asks, or nil where that is not shown.
+	party *ent.User
+	// before is the row of the request's ticket, or nil.
+	before *ent.OTP
+	// step is what was proved before, which the code completes; empty for a code that stands alone.
+	step schematype.OTPFirstStep
+	// guesses is where the guesses at the code are counted.
+	guesses counter
+}
+
+func (s *Service) ask(ctx context.Context, tx *ent.Client, req CodeRequest) (*asker, error) {
+	by := new(asker)
+	var err error
+	if by.user, err = accountOf(ctx, tx, req.Email); err != nil {
+		return nil, err
+	}
+	if by.user != nil {
+		by.guesses.userID = by.user.ID
+	}
+	if by.device, err = s.knownDevice(ctx, tx, by.guesses.userID, req.Device.Token); err != nil {
+		return nil, err
+	}
+	by.guesses.device = by.device
+	own, err := s.hasSession(ctx, tx, by.guesses.userID, req.Device.Token)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := s.mayIssue(ctx, tx, added, now); err != nil {
-		return err
+	if by.user != nil && s.isRegistration(req.Ticket, by.user) {
+		// It was made in the first epoch.
+		own = own || by.user.TrustEpoch == 0
+	} else if by.before, err = rowOf(ctx, tx, req.Ticket); err != nil {
+		return nil, err
 	}
-	if err := endEarlierCode(ctx, tx, req); err != nil {
-		return err
+	if own || by.before != nil && isOwn(by.before, by.user) {
+		by.party = by.user
 	}
-	issued.Email, issued.ExpiresAt, issued.RetryAt = added.Email, added.ExpiresAt, added.NextResendAllowedAt
-	issued.Known, err = tx.User.Query().Where(user.Email(req.Email), user.IsDeleted(false)).Exist(ctx)
-	return wrap(err, "look for an account")
+	return by, nil
 }
 
-func (s *Service) addCode(
-	ctx context.Context, tx *ent.Client, req CodeRequest, issued *Issued, now time.Time,
-) (*ent.OTP, error) {
-	ticket := issued.Ticket.hash()
-	added, err := tx.OTP.Create().
-		SetEmail(req.Email).SetType(req.Kind).SetTicketHash(ticket).
-		SetOtpHashCode(mac(s.cfg.Keys.reveal()[0], req.Kind, req.Email, ticket, issued.Code)).
-		SetNextResendAllowedAt(now.Add(s.cfg.OTP.ResendCooldown)).SetExpiresAt(now.Add(s.cfg.OTP.Lifetime)).
-		SetMaxAttempts(int32(s.cfg.OTP.MaxAttempts)).
-		SetCreatedAt(now).
-		Save(ctx)
-	return added, wrap(input(err), "add a code")
+// accountOf is the active account of an address, or nil.
+func accountOf(ctx context.Context, tx *ent.Client, email string) (*ent.User, error) {
+	u, err := readUser(ctx, tx, user.Email(email), user.IsDeleted(false))
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	return u, wrap(err, "find an account")
 }
 
-// mayIssue is a [*TooSoonError] if the codes before the one that was added do not allow for it yet.
-func (s *Service) mayIssue(ctx context.Context, tx *ent.Client, added *ent.OTP, now time.Time) error {
-	before := tx.OTP.Query().
-		Where(
-			otp.Email(added.Email), otp.TypeEQ(added.Type), otp.IDNEQ(added.ID),
-			otp.CreatedAtGT(now.Add(-s.cfg.OTP.BudgetWindow)),
-			otp.CreatedAtLTE(now.Add(ClockTolerance)),
-		).
-		Order(ent.Desc(otp.FieldID)).
-		Limit(s.cfg.OTP.Budget)
-	before.Modify(forUpdate)
-	recent, err := before.Select(otp.FieldCreatedAt, otp.FieldNextResendAllowedAt).All(ctx)
+// hasSession reports whether a token is that of a live session of a user.
+func (s *Service) hasSession(ctx context.Context, tx *ent.Client, userID int, t Token) (bool, error) {
+	if t.Reveal() == "" {
+		return false, nil
+	}
+	live, err := tx.Session.Query().Where(session.TokenHash(t.hash()), session.UserID(userID), s.live()).Exist(ctx)
+	return live, wrap(err, "find a session")
+}
+
+// rowOf is the row of a ticket, or nil.
+func rowOf(ctx context.Context, tx *ent.Client, ticket Token) (*ent.OTP, error) {
+	if ticket.Reveal() == "" {
+		return nil, nil
+	}
+	row, err := tx.OTP.Query().Where(otp.TicketHash(ticket.hash())).First(ctx)
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	return row, wrap(err, "find a code")
+}
+
+// isOwn reports whether the party whose account u is asked for a code. What makes devices strangers ends that too.
+func isOwn(code *ent.OTP, u *ent.User) bool {
+	return u != nil && code.RequestedBy != nil && *code.RequestedBy == u.ID &&
+		code.TrustEpoch != nil && *code.TrustEpoch == u.TrustEpoch
+}
+
+// issue adds a code in the caller's transaction. It sends the same statements whether or not there is an account.
+func (s *Service) issue(ctx context.Context, tx *ent.Client, req CodeRequest, by *asker) (*Issued, error) {
+	ticket, err := s.newToken()
 	if err != nil {
-		return fmt.Errorf("count codes: %w", err)
+		return nil, err
 	}
-	countsUntil := func(code *ent.OTP) time.Time { return code.CreatedAt.Add(s.cfg.OTP.BudgetWindow) }
-	if len(recent) > 0 && recent[0].NextResendAllowedAt.After(now) {
-		retry := recent[0].NextResendAllowedAt
-		if until := countsUntil(recent[0]); retry.After(until) {
-			retry = until // nobody waits longer, whatever the row says
-		}
-		return &TooSoonError{RetryAt: retry}
+	row, next, err := s.addMail(ctx, tx, req, by, ticket)
+	if err != nil {
+		return nil, err
 	}
-	if len(recent) == s.cfg.OTP.Budget {
-		return &TooSoonError{RetryAt: countsUntil(recent[len(recent)-1])}
+	issued := &Issued{Ticket: ticket, Email: row.Email, ExpiresAt: row.ExpiresAt, RetryAt: next}
+	if by.user != nil {
+		issued.Known, issued.Email = true, by.user.Email
 	}
-	return nil
+	if issued.Code, issued.Link, err = s.chooseCode(ctx, tx, by.guesses); err != nil {
+		return nil, err
+	}
+	err = tx.OTP.Update().Where(otp.ID(row.ID)).
+		SetOtpHashCode(mac(s.cfg.Keys.reveal()[0], row.Type, row.Email, *row.TicketHash, issued.Code)).
+		SetIsLink(issued.Link).
+		Exec(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("add a code: %w", err)
+	}
+	return issued, by.endBefore(ctx, tx, row)
 }
 
-// endEarlierCode ends the code that the request takes the place of.
-func endEarlierCode(ctx context.Context, tx *ent.Client, req CodeRequest) error {
-	if req.Ticket.Reveal() == "" {
+// chooseCode is a code of digits, for which the guesses are counted in advance, or one for a link, if too few are left.
+func (s *Service) chooseCode(ctx context.Context, tx *ent.Client, guesses counter) (c Code, link bool, err error) {
+	reserved, err := s.reserve(ctx, tx, guesses, s.cfg.OTP.MaxAttempts)
+	switch {
+	case err != nil:
+		return Code{}, false, err
+	case reserved:
+		c, err = s.newCode()
+		return c, false, err
+	}
+	t, err := s.newToken()
+	return Code(t), true, err
+}
+
+// endBefore ends the code that the new one takes the place of.
+func (by *asker) endBefore(ctx context.Context, tx *ent.Client, row *ent.OTP) error {
+	b := by.before
+	if b == nil || b.Email != row.Email || b.Type != row.Type || b.OtpHashCode == noCode {
 		return nil
 	}
-	err := tx.OTP.Update().
-		Where(otp.TicketHash(req.Ticket.hash()), otp.Email(req.Email), otp.TypeEQ(req.Kind), otp.IsUsed(false)).
-		SetIsUsed(true).
-		Exec(ctx)
+	err := tx.OTP.Update().Where(otp.ID(b.ID), otp.IsUsed(false)).SetIsUsed(true).Exec(ctx)
 	return wrap(err, "end the code before")
 }
 
-// mailed is what a guess needs of the code of a ticket.
-type mailed struct {
-	id                    int
-	email, hash           string
-	attempts, maxAttempts int
-}
-
-// codeOf is nil where there is no code of a ticket and purpose, or a wrong clock made it. A code that the version before
-// made has no ticket. Nor is one found that completes another step.
-func (s *Service) codeOf(ctx context.Context, kind schematype.OTPType, ticket Token) (*mailed, error) {
-	const query = `SELECT id, email, otp_hash_code, attempts, max_attempts, created_at FROM otps` +
-		` WHERE ticket_hash = ? AND type = ? AND first_step IS NULL LIMIT 1`
-	code, err := repeat(ctx, s, func(ctx context.Context) (*mailed, error) {
-		var c mailed
-		var created time.Time
-		found, err := scanRow(ctx, s.client, query, []any{ticket.hash(), string(kind)},
-			&c.id, &c.email, &c.hash, &c.attempts, &c.maxAttempts, &created)
-		if err != nil || !found || s.ahead(created) {
-			return nil, err
+// codeOf is what a guess needs of the code of a ticket and purpose. It has no id where there is none, or a wrong clock
+// made it. A code that the version before made has no ticket. Nor is one found that completes another step.
+func (s *Service) codeOf(ctx context.Context, kind schematype.OTPType, ticket Token) (*ent.OTP, error) {
+	const query = `SELECT id, email, otp_hash_code, attempts, max_attempts, created_at, requested_by, trust_epoch` +
+		` FROM otps WHERE ticket_hash = ? AND type = ? AND first_step IS NULL LIMIT 1`
+	code, err := repeat(ctx, s, func(ctx context.Context) (*ent.OTP, error) {
+		var c ent.OTP
+		_, err := scanRow(ctx, s.client, query, []any{ticket.hash(), string(kind)}, &c.ID, &c.Email, &c.OtpHashCode,
+			&c.Attempts, &c.MaxAttempts, &c.CreatedAt, &c.RequestedBy, &c.TrustEpoch)
+		if s.ahead(c.CreatedAt) {
+			return new(ent.OTP), err
 		}
-		return &c, nil
+		return &c, err
 	})
 	return code, wrap(err, "find a code")
 }
 
-// left is how many attempts remain once a wrong one has been counted.
-func (c *mailed) left() int { return max(0, c.maxAttempts-c.attempts-1) }
+// attemptsAfter is how many attempts remain once a wrong one has been counted.
+func attemptsAfter(code *ent.OTP) int { return int(max(0, code.MaxAttempts-code.Attempts-1)) }
 
 // tryCode examines a guess at the code of a ticket and returns it if the guess is right. The attempt is counted, in a
 // committed statement, before the code is compared. Where the connection is lost it is counted twice rather than not at
 // all.
-func (s *Service) tryCode(ctx context.Context, kind schematype.OTPType, ticket Token, c Code) (*mailed, error) {
+func (s *Service) tryCode(ctx context.Context, kind schematype.OTPType, ticket Token, c Code) (*ent.OTP, error) {
 	code, err := s.codeOf(ctx, kind, ticket)
 	if err != nil {
 		return nil, err
 	}
-	if code == nil {
-		s.matches("", kind, "", ticket.hash(), c) // takes as long
-		return nil, s.codeFailed(ctx, kind, ErrCode)
-	}
-	counted, err := s.countAttempt(ctx, code.id)
+	counted, err := s.countAttempt(ctx, code.ID)
 	if err != nil {
 		return nil, err
 	}
-	match := s.matches(code.hash, kind, code.email, ticket.hash(), c)
+	match := s.matches(code.OtpHashCode, kind, code.Email, ticket.hash(), c)
 	switch {
 	case !counted:
 		return nil, s.codeFailed(ctx, kind, ErrCode)
 	case !match:
-		return nil, s.codeFailed(ctx, kind, &CodeError{AttemptsLeft: code.left()})
+		return nil, s.codeFailed(ctx, kind, &CodeError{AttemptsLeft: attemptsAfter(code)})
 	}
 	return code, nil
 }
@@ -239,14 +303,14 @@ func (s *Service) useCode(ctx context.Context, client *ent.Client, id int) error
 // withCode examines a code, and uses it in one transaction with then.
 func (s *Service) withCode(
 	ctx context.Context, kind schematype.OTPType, ticket Token, c Code,
-	then func(ctx context.Context, tx *ent.Client, code *mailed) error,
+	then func(ctx context.Context, tx *ent.Client, code *ent.OTP) error,
 ) error {
 	code, err := s.tryCode(ctx, kind, ticket, c)
 	if err != nil {
 		return err
 	}
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		if err := s.useCode(ctx, tx, code.id); err != nil {
+		if err := s.useCode(ctx, tx, code.ID); err != nil {
 			return err
 		}
 		return then(ctx, tx, code)
@@ -258,8 +322,9 @@ func (s *Service) withCode(
 }
 
 // VerifyCode uses a code for a purpose of the caller's own. The error is [ErrCode] if the code is wrong, expired, used,
-// guessed at too often, or belongs to another ticket or purpose; a [*CodeError] also tells how many attempts are left.
-// Of any number of calls with the right code, one succeeds.
+// guessed at too often, or belongs to another ticket or purpose, or if the account is suspended; a [*CodeError] also
+// tells how many attempts are left. Of any number of calls with the right code, one succeeds. A code for an address
+// without an account, or with a deleted one, shows that somebody reads its mail, and is right.
 //
 // It takes two round trips. The code is compared in Go. One UPDATE then counts the
 // attempt and, if it was right, uses the code. The answer waits for its commit.
@@ -268,28 +333,28 @@ func (s *Service) VerifyCode(ctx context.Context, kind schematype.OTPType, ticke
 	if err != nil {
 		return err
 	}
-	if code == nil {
-		s.matches("", kind, "", ticket.hash(), c) // takes as long
-		return s.codeFailed(ctx, kind, ErrCode)
-	}
-	match := s.matches(code.hash, kind, code.email, ticket.hash(), c)
-	n, err := statement(ctx, s, func(ctx context.Context) (int, error) { return s.countAndUse(ctx, code.id, match) })
+	match := s.matches(code.OtpHashCode, kind, code.Email, ticket.hash(), c)
+	n, err := statement(ctx, s, func(ctx context.Context) (int, error) { return s.countAndUse(ctx, code.ID, match) })
 	switch {
 	case err != nil:
 		return fmt.Errorf("count an attempt: %w", err)
 	case n == 0:
 		return s.codeFailed(ctx, kind, ErrCode)
 	case !match:
-		return s.codeFailed(ctx, kind, &CodeError{AttemptsLeft: code.left()})
+		return s.codeFailed(ctx, kind, &CodeError{AttemptsLeft: attemptsAfter(code)})
 	}
 	s.observe(ctx, Event{Action: ActionUseCode, Detail: string(kind)})
 	return nil
 }
 
-// countAndUse counts an attempt at a code that may still be guessed at, and uses the code if it was right.
+// countAndUse counts an attempt at a code that may still be guessed at, and uses the code if it was right. There is
+// none for a suspended account.
 func (s *Service) countAndUse(ctx context.Context, id int, right bool) (int, error) {
 	const query = `UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?` +
-		` WHERE ((id = ? AND NOT is_used) AND expires_at > ?) AND attempts < max_attempts`
+		` WHERE ((id = ? AND NOT is_used) AND expires_at > ?) AND attempts < max_attempts` +
+		` AND NOT EXISTS (SELECT 1 FROM users u WHERE u.email = otps.email` +
+		` AND (u.suspended_until > ? OR u.lock_until > ?))`
 	now := s.now()
-	return execute(ctx, s.client, query, updatedNow(), right, stdsql.NullTime{Time: now, Valid: right}, id, now)
+	return execute(ctx, s.client, query, updatedNow(), right, stdsql.NullTime{Time: now, Valid: right}, id, now,
+		now, s.longestLock(now))
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/authgraph/authgraph/auth/authtest"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
-	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
 // TestAnySequenceOfCallsIsAnsweredAsTheModelSays compares the service with a model of it in memory, call by call.
@@ -84,7 +83,7 @@ type model struct {
 	emails   []string
 	users    map[string]*modelUser
 	codes    []*modelCode
-	mails    map[codeKey][]time.Time
+	mails    map[string][]modelMail
 	sessions []*modelSession
 	tokens   []*modelToken
 }
@@ -93,24 +92,11 @@ type modelUser struct {
 	id                int
 	password          string // empty once there is none
 	verified          bool
+	registration      auth.Token
+	epoch             int
 	failures, guesses int
 	locked, suspended time.Time
 	deleted, mayReact time.Time
-}
-
-type codeKey struct {
-	email string
-	kind  schematype.OTPType
-}
-
-// modelCode is a code and the request that it belongs to.
-type modelCode struct {
-	codeKey
-	ticket   auth.Token
-	code     auth.Code
-	expires  time.Time
-	used     bool
-	attempts int
 }
 
 // modelFamily is a device.
@@ -141,7 +127,7 @@ var modelSerial atomic.Int64
 
 func newModel(t *rapid.T, client *ent.Client) *model {
 	m := &model{t: t, client: client, clock: authtest.NewClock(), users: map[string]*modelUser{},
-		mails: map[codeKey][]time.Time{}}
+		mails: map[string][]modelMail{}}
 	n := modelSerial.Add(1)
 	for _, name := range []string{"ada", "bob"} {
 		m.emails = append(m.emails, fmt.Sprintf("%s%d@example.com", name, n))
@@ -166,9 +152,9 @@ func newModel(t *rapid.T, client *ent.Client) *model {
 	}
 	m.svc = m.service()
 	for _, email := range m.emails {
-		u, _, err := m.svc.Register(t.Context(), "Person", email, modelPassword)
+		u, ticket, err := m.svc.Register(t.Context(), "Person", email, modelPassword)
 		require.NoError(t, err)
-		m.users[email] = &modelUser{id: u.ID, password: modelPassword}
+		m.users[email] = &modelUser{id: u.ID, password: modelPassword, registration: ticket}
 		g, err := m.svc.SignIn(t.Context(), email, modelPassword, auth.Device{})
 		require.NoError(t, err)
 		m.granted(m.users[email], g)
@@ -270,13 +256,13 @@ func (m *model) someone(t *rapid.T) (*modelUser, int) {
 
 func (m *model) register(t *rapid.T) {
 	email, password := m.email(t), m.password(t)
-	u, _, err := m.svc.Register(t.Context(), "Person", email, password)
+	u, ticket, err := m.svc.Register(t.Context(), "Person", email, password)
 	if m.users[email] != nil {
 		require.ErrorIs(t, err, auth.ErrEmailTaken)
 		return
 	}
 	require.NoError(t, err)
-	m.users[email] = &modelUser{id: u.ID, password: password}
+	m.users[email] = &modelUser{id: u.ID, password: password, registration: ticket}
 }
 
 // prove is the error of a guess at a password.
@@ -401,7 +387,11 @@ func (m *model) newPassword(u *modelUser, password string) {
 	m.endAll(u)
 }
 
-func (m *model) endAll(u *modelUser) { m.end(func(f *modelFamily) bool { return f.user == u }) }
+// endAll ends what a user holds, and shows no party to be theirs any more.
+func (m *model) endAll(u *modelUser) {
+	u.epoch++
+	m.end(func(f *modelFamily) bool { return f.user == u })
+}
 
 func (m *model) endFamily(family *modelFamily) {
 	m.end(func(f *modelFamily) bool { return f == family })
@@ -427,109 +417,6 @@ func (m *model) end(match func(*modelFamily) bool) (ended auth.Ended) {
 func (m *model) revoke(k *modelToken) {
 	if !k.revoked {
 		k.revoked, k.revokedAt = true, m.now()
-	}
-}
-
-func (m *model) kind(t *rapid.T) schematype.OTPType {
-	return rapid.SampledFrom([]schematype.OTPType{
-		schematype.OTPSignIn, schematype.OTPPasswordReset, schematype.OTPEmailVerification,
-	}).Draw(t, "purpose")
-}
-
-func (m *model) issueCode(t *rapid.T) {
-	key := codeKey{m.email(t), m.kind(t)}
-	now := m.now()
-	var recent []time.Time
-	for _, at := range m.mails[key] {
-		if at.After(now.Add(-modelBudgetWindow)) {
-			recent = append(recent, at)
-		}
-	}
-	var want error
-	switch n := len(recent); {
-	case n > 0 && recent[n-1].Add(modelCooldown).After(now):
-		want = &auth.TooSoonError{RetryAt: recent[n-1].Add(modelCooldown)}
-	case n == modelBudget:
-		want = &auth.TooSoonError{RetryAt: recent[0].Add(modelBudgetWindow)}
-	}
-	req := auth.CodeRequest{Email: key.email, Kind: key.kind}
-	before := pick(t, "the code before", m.codes)
-	if before != nil {
-		req.Ticket = before.ticket
-	}
-	issued, err := m.svc.IssueCode(t.Context(), req)
-	same(t, want, err)
-	if err != nil {
-		return
-	}
-	u := m.users[key.email]
-	require.Equal(t, u != nil && u.deleted.IsZero(), issued.Known)
-	if before != nil && before.codeKey == key {
-		before.used = true
-	}
-	m.mails[key] = append(recent, now)
-	m.codes = append(m.codes, &modelCode{
-		codeKey: key, ticket: issued.Ticket, code: issued.Code, expires: now.Add(modelCodeLife),
-	})
-}
-
-// guess is a code for a purpose: the right one for its ticket, that of another, or none. The error is the one to expect
-// for it.
-func (m *model) guess(t *rapid.T, kind schematype.OTPType) (c *modelCode, code auth.Code, want error) {
-	c = pick(t, "ticket", m.codes)
-	if c == nil {
-		return &modelCode{}, auth.ParseCode("000000000000"), auth.ErrCode
-	}
-	other := pick(t, "another's code", m.codes)
-	code = rapid.SampledFrom([]auth.Code{c.code, c.code, auth.ParseCode("wrong"), other.code}).Draw(t, "code")
-	if c.kind != kind || c.used || !c.expires.After(m.now()) || c.attempts == modelMaxAttempts {
-		return c, code, auth.ErrCode
-	}
-	c.attempts++
-	if code.Reveal() != c.code.Reveal() {
-		return c, code, &auth.CodeError{AttemptsLeft: modelMaxAttempts - c.attempts}
-	}
-	return c, code, nil
-}
-
-func (m *model) verifyCode(t *rapid.T) {
-	kind := m.kind(t)
-	c, code, want := m.guess(t, kind)
-	err := m.svc.VerifyCode(t.Context(), kind, c.ticket, code)
-	same(t, want, err)
-	if err == nil {
-		c.used = true
-	}
-}
-
-func (m *model) signInWithCode(t *rapid.T) {
-	c, code, want := m.guess(t, schematype.OTPSignIn)
-	u := m.users[c.email]
-	if want == nil && !m.usable(u) {
-		want = auth.ErrCode
-	}
-	g, err := m.svc.SignInWithCode(t.Context(), c.ticket, code, auth.Device{})
-	same(t, want, err)
-	if err == nil {
-		c.used = true
-		if !u.verified {
-			u.verified, u.password = true, ""
-			m.endAll(u)
-		}
-		m.granted(u, g)
-	}
-}
-
-func (m *model) verifyEmail(t *rapid.T) {
-	c, code, want := m.guess(t, schematype.OTPEmailVerification)
-	u := m.users[c.email]
-	if want == nil && !m.usable(u) {
-		want = auth.ErrCode
-	}
-	err := m.svc.VerifyEmail(t.Context(), auth.Verification{Ticket: c.ticket, Code: code})
-	same(t, want, err)
-	if err == nil {
-		c.used, u.verified = true, true
 	}
 }
 
@@ -578,20 +465,6 @@ func (m *model) revokeAll(t *rapid.T) {
 	}
 	require.NoError(t, err)
 	m.endAll(u)
-}
-
-func (m *model) resetPassword(t *rapid.T) {
-	c, code, want := m.guess(t, schematype.OTPPasswordReset)
-	u, next := m.users[c.email], m.password(t)
-	if want == nil && !m.usable(u) {
-		want = auth.ErrCode
-	}
-	_, err := m.svc.ResetPassword(t.Context(), c.ticket, code, next)
-	same(t, want, err)
-	if err == nil {
-		c.used, u.verified = true, true
-		m.newPassword(u, next)
-	}
 }
 
 // pick is an element of all, or nil.
@@ -772,7 +645,8 @@ func (m *model) unsuspend(t *rapid.T) {
 		return
 	}
 	require.NoError(t, err)
-	u.suspended, u.locked, u.failures = time.Time{}, time.Time{}, 0
+	u.suspended = time.Time{}
+	m.forgive(u)
 }
 
 func (m *model) delete(t *rapid.T) {
@@ -830,6 +704,8 @@ func (m *model) purge(t *rapid.T) {
 	m.sessions = slices.DeleteFunc(m.sessions, func(s *modelSession) bool {
 		return s.expire.Add(modelRemember).Before(m.now())
 	})
+	counts := m.now().Add(modelCodeLife - modelBudgetWindow)
+	m.codes = slices.DeleteFunc(m.codes, func(c *modelCode) bool { return c.expires.Before(counts) })
 }
 
 // same compares errors by kind and by what they tell.

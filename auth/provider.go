@@ -79,9 +79,7 @@ func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device)
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range events {
-		s.observe(ctx, e)
-	}
+	s.observeAll(ctx, events)
 	return s.granted(ctx, g, e)
 }
 
@@ -122,26 +120,21 @@ func (s *Service) resolve(ctx context.Context, tx *ent.Client, id Identity, even
 	default:
 		return u, nil
 	}
-	up := tx.User.Update().
-		Where(user.ID(u.ID), user.ProviderEQ(u.Provider), user.IsEmailVerified(u.IsEmailVerified)).
-		SetProvider(id.Provider).SetProviderID(id.Subject).SetIsEmailVerified(true)
-	if !u.IsEmailVerified {
-		up.ClearPassword()
+	if _, err := s.takeOver(ctx, tx, u, false, events); err != nil {
+		return nil, err
 	}
-	switch n, err := up.Save(ctx); {
+	n, err := tx.User.Update().
+		Where(user.ID(u.ID), sameLink(u)).
+		SetProvider(id.Provider).SetProviderID(id.Subject).
+		Save(ctx)
+	switch {
 	case sqlgraph.IsUniqueConstraintError(err), err == nil && n == 0:
 		return nil, errRaced
 	case err != nil:
 		return nil, fmt.Errorf("link a provider: %w", err)
 	}
-	var ended Ended
-	if !u.IsEmailVerified {
-		if ended, err = s.revokeAll(ctx, tx, u.ID); err != nil {
-			return nil, err
-		}
-	}
-	u.Provider, u.ProviderID, u.IsEmailVerified = id.Provider, &id.Subject, true
-	*events = append(*events, Event{Action: ActionLink, UserID: u.ID, Count: ended.Count(), Detail: string(id.Provider)})
+	u.Provider, u.ProviderID = id.Provider, &id.Subject
+	*events = append(*events, Event{Action: ActionLink, UserID: u.ID, Detail: string(id.Provider)})
 	return u, nil
 }
 

@@ -14,77 +14,147 @@ import (
 type Verification struct {
 	Ticket Token
 	Code   Code
-	// Password is the account's, which shows that the verifier is who registered; empty for none.
+	// Password is the account's. It shows that the verifier is who registered, where the ticket does not, such as one
+	// of another browser. Empty for none.
 	Password string
-	// Device is where the request comes from.
+	// Device is where the request comes from. A guess at Password counts as its own.
 	Device Device
 }
 
-// VerifyEmail uses a code of type email-verification and marks the address of its
-// account as verified. Errors are those of [Service.VerifyCode].
+// VerifyEmail uses a code of type email-verification. The account of the address is the verifier's from then on.
+//
+// If the address was not verified before, somebody else may have made the account in wait for its owner. It stays as it
+// is only if the verifier shows to be who made it: by a ticket that came of the registration's or of a live session, as
+// CodeRequest has it, or by Password. Otherwise its password, link to a provider, sessions and refresh tokens are
+// removed, and the [Observer] is told [ActionTakeOver], so that the application can drop what else the account holds.
+// The owner of the address sets a password by [Service.ResetPassword].
+//
+// Errors are those of [Service.VerifyCode], which is [ErrCode] also for an account that is suspended or deleted, and
+// those of [Service.SignIn] for Password.
 func (s *Service) VerifyEmail(ctx context.Context, v Verification) error {
-	kind := schematype.OTPEmailVerification
-	err := s.withCode(ctx, kind, v.Ticket, v.Code, func(ctx context.Context, tx *ent.Client, code *mailed) error {
-		n, err := tx.User.Update().
-			Where(user.Email(code.email), s.usable()).
-			SetIsEmailVerified(true).
-			Save(ctx)
-		if err == nil && n == 0 {
-			return ErrCode
+	const kind = schematype.OTPEmailVerification
+	password, err := s.provePassword(ctx, kind, v)
+	if err != nil {
+		return err
+	}
+	var events []Event
+	err = s.withCode(ctx, kind, v.Ticket, v.Code, func(ctx context.Context, tx *ent.Client, code *ent.OTP) error {
+		u, err := s.holdAccount(ctx, tx, code.Email)
+		switch {
+		case err != nil:
+			return err
+		case password != nil && (u.Password == nil || *u.Password != *password):
+			return ErrCredentials // it was changed meanwhile
 		}
-		return wrap(err, "verify an email address")
+		events = nil
+		_, err = s.takeOver(ctx, tx, u, password != nil || isOwn(code, u), &events)
+		events = append(events, Event{Action: ActionVerifyEmail, UserID: u.ID})
+		return err
 	})
 	if err == nil {
-		s.observe(ctx, Event{Action: ActionVerifyEmail})
+		s.observeAll(ctx, events)
 	}
 	return err
 }
 
-// SignInWithCode uses a code of type signin and starts a session and a family of refresh tokens. The code verifies the
-// address. If the address was not verified before, somebody else may have made the account in wait for its owner: its
-// password, link to a provider, sessions and refresh tokens are removed. Errors are those of [Service.VerifyCode],
-// which is [ErrCode] also for an account that is suspended or deleted.
-func (s *Service) SignInWithCode(ctx context.Context, ticket Token, c Code, d Device) (*Grant, error) {
-	var g *Grant
-	e := entry{step: schematype.FirstStepMail, detail: "code", device: d}
-	kind := schematype.OTPSignIn
-	err := s.withCode(ctx, kind, ticket, c, func(ctx context.Context, tx *ent.Client, code *mailed) error {
-		q := tx.User.Query().Where(user.Email(code.email), s.usable())
-		q.Modify(forUpdate, readable)
-		u, err := q.Only(ctx)
-		switch {
-		case ent.IsNotFound(err):
-			return ErrCode
-		case err != nil:
-			return fmt.Errorf("find an account: %w", err)
-		}
-		first := !u.IsEmailVerified
-		if first {
-			if _, err := s.revokeAll(ctx, tx, u.ID); err != nil {
-				return err
-			}
-			u.Provider, u.IsEmailVerified = schematype.ProviderLocal, true
-		}
-		g, err = s.grantIn(ctx, tx, u, e, func(up *ent.UserUpdate) {
-			up.Where(s.usable()).SetIsEmailVerified(true)
-			if first {
-				up.ClearPassword().SetProvider(schematype.ProviderLocal).ClearProviderID()
-			}
-		})
-		if errors.Is(err, ErrCredentials) {
-			return ErrCode
-		}
-		return err
-	})
+// provePassword verifies the password of a verification and returns its hash; nil where there is none. The guess is
+// counted before it is examined, and given back.
+func (s *Service) provePassword(ctx context.Context, kind schematype.OTPType, v Verification) (*string, error) {
+	if v.Password == "" {
+		return nil, nil
+	}
+	code, err := s.codeOf(ctx, kind, v.Ticket)
 	if err != nil {
 		return nil, err
 	}
+	p, err := s.prove(ctx, v.Password, v.Device, activeByEmail, code.Email)
+	if err != nil {
+		return nil, err
+	}
+	s.giveBack(ctx, p.counter)
+	return p.user.Password, nil
+}
+
+// holdAccount is the account of an address that a code verified, whose row the transaction holds. The error is
+// [ErrCode] if there is none that can be used.
+func (s *Service) holdAccount(ctx context.Context, tx *ent.Client, email string) (*ent.User, error) {
+	q := tx.User.Query().Where(user.Email(email), s.usable())
+	q.Modify(forUpdate, readable)
+	u, err := q.Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, ErrCode
+	}
+	return u, wrap(err, "find an account")
+}
+
+// takeOver makes an account, as it was read, that of whoever has just shown to read the mail of its address. Every way
+// of showing that comes here. If the address was not verified before, and own does not say that it is the same party, what
+// somebody else may have left in wait for the owner is removed: password, link to a provider, sessions, refresh tokens,
+// and the standing of devices.
+func (s *Service) takeOver(
+	ctx context.Context, tx *ent.Client, u *ent.User, own bool, events *[]Event,
+) (ended Ended, err error) {
+	if u.IsEmailVerified {
+		return Ended{}, nil
+	}
+	up := tx.User.Update().Where(user.ID(u.ID), user.IsEmailVerified(false)).SetIsEmailVerified(true)
+	if !own {
+		up.ClearPassword().SetProvider(schematype.ProviderLocal).ClearProviderID().AddTrustEpoch(1)
+	}
+	switch n, err := up.Save(ctx); {
+	case err != nil:
+		return Ended{}, fmt.Errorf("take an account over: %w", err)
+	case n == 0:
+		return Ended{}, errRaced
+	}
+	u.IsEmailVerified = true
+	if own {
+		return Ended{}, nil
+	}
+	u.Password, u.Provider, u.ProviderID = nil, schematype.ProviderLocal, nil
+	u.TrustEpoch++
+	if ended, err = s.revokeAll(ctx, tx, u.ID); err != nil {
+		return Ended{}, err
+	}
+	*events = append(*events, Event{Action: ActionTakeOver, UserID: u.ID, Count: ended.Count()})
+	return ended, nil
+}
+
+// SignInWithCode uses a code of type signin and starts a session and a family of refresh tokens. The code verifies the
+// address, as [Service.VerifyEmail] does. Errors are those of [Service.VerifyCode], which is [ErrCode] also for an
+// account that is suspended or deleted.
+func (s *Service) SignInWithCode(ctx context.Context, ticket Token, c Code, d Device) (*Grant, error) {
+	var (
+		g      *Grant
+		events []Event
+	)
+	e := entry{step: schematype.FirstStepMail, detail: "code", device: d}
+	err := s.withCode(ctx, schematype.OTPSignIn, ticket, c,
+		func(ctx context.Context, tx *ent.Client, code *ent.OTP) error {
+			events = nil
+			u, err := s.holdAccount(ctx, tx, code.Email)
+			if err != nil {
+				return err
+			}
+			if _, err := s.takeOver(ctx, tx, u, isOwn(code, u), &events); err != nil {
+				return err
+			}
+			g, err = s.grantIn(ctx, tx, u, e, func(up *ent.UserUpdate) { up.Where(s.usable()) })
+			if errors.Is(err, ErrCredentials) {
+				return ErrCode
+			}
+			return err
+		})
+	if err != nil {
+		return nil, err
+	}
+	s.observeAll(ctx, events)
 	return s.granted(ctx, g, e)
 }
 
 // ResetPassword uses a code of type password-reset, replaces the password, and ends every session and refresh token of
-// the account, in one transaction. It ends a lock that guessing caused. The code verifies the address. If the address
-// was not verified before, a link to a provider is removed too, since somebody else may have made the account.
+// the account, in one transaction. It ends a lock that guessing caused. The code verifies the address, as
+// [Service.VerifyEmail] does.
 //
 // Errors are those of [Service.VerifyCode], and [*PasswordError], for which no attempt is counted.
 func (s *Service) ResetPassword(ctx context.Context, ticket Token, c Code, password string) (Ended, error) {
@@ -119,44 +189,44 @@ func (s *Service) passwordByCode(
 	if err != nil {
 		return Ended{}, err
 	}
+	var events []Event
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		if err = s.useCode(ctx, tx, code.id); err == nil {
-			ended, err = s.replacePassword(ctx, tx, code.email, password, hash)
+		events = nil
+		if err = s.useCode(ctx, tx, code.ID); err == nil {
+			ended, err = s.replacePassword(ctx, tx, code, password, hash, action, &events)
 		}
 		return err
 	})
 	var refused *PasswordError
 	if errors.As(err, &refused) {
-		s.uncountAttempt(ctx, code.id)
+		s.uncountAttempt(ctx, code.ID)
 	}
 	if err != nil {
 		return Ended{}, err
 	}
 	s.observe(ctx, Event{Action: ActionUseCode, Detail: string(kind)})
-	s.observe(ctx, Event{Action: action, Count: ended.Count()})
+	s.observeAll(ctx, events)
 	return ended, nil
 }
 
 // replacePassword stores the hash of a password for the account of an address that a code verified. Only whoever has
 // the code is told that it is made of the account's name.
 func (s *Service) replacePassword(
-	ctx context.Context, tx *ent.Client, email, password, hash string,
-) (ended Ended, err error) {
-	u, err := readUser(ctx, tx, user.Email(email), s.usable())
+	ctx context.Context, tx *ent.Client, code *ent.OTP, password, hash string, action Action, events *[]Event,
+) (Ended, error) {
+	u, err := s.holdAccount(ctx, tx, code.Email)
 	if err == nil {
 		err = s.cfg.Password.check(password, u.Name, u.Email)
 	}
-	if err == nil {
-		ended, err = s.setPassword(ctx, tx, u.ID, hash, s.usable())
+	if err != nil {
+		return Ended{}, err
 	}
-	if err == nil && !u.IsEmailVerified {
-		err = tx.User.Update().
-			Where(user.ID(u.ID), user.IsEmailVerified(false)).
-			SetIsEmailVerified(true).SetProvider(schematype.ProviderLocal).ClearProviderID().
-			Exec(ctx)
+	squatters, err := s.takeOver(ctx, tx, u, isOwn(code, u), events)
+	if err != nil {
+		return Ended{}, err
 	}
-	if ent.IsNotFound(err) || errors.Is(err, ErrCredentials) {
-		return Ended{}, ErrCode
-	}
+	ended, err := s.setPassword(ctx, tx, u.ID, hash)
+	ended = ended.plus(squatters)
+	*events = append(*events, Event{Action: action, UserID: u.ID, Count: ended.Count()})
 	return ended, wrap(err, "set a password by a code")
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
 // Option configures [Run].
@@ -87,8 +88,18 @@ type scenario struct {
 
 func races() []scenario {
 	var all []scenario
-	for _, list := range [][]scenario{codeRaces, refreshRaces, accountRaces, deviceRaces, stepRaces, sessionRaces,
-		providerRaces, linkRaces} {
+	for _, list := range [][]scenario{
+		codeRaces,
+		mailRaces,
+		verificationRaces,
+		refreshRaces,
+		accountRaces,
+		deviceRaces,
+		sessionRaces,
+		providerRaces,
+		stepRaces,
+		linkRaces,
+	} {
 		for _, sc := range list {
 			sc.race = true
 			all = append(all, sc)
@@ -99,8 +110,24 @@ func races() []scenario {
 
 func rules() []scenario {
 	var all []scenario
-	for _, list := range [][]scenario{codeRules, refreshRules, accountRules, deviceRules, stepRules, sessionRules,
-		providerRules, purgeRules, grantRules, clockRules, addressRules, linkRules, panicRules, passwordRules} {
+	for _, list := range [][]scenario{
+		codeRules,
+		mailRules,
+		verificationRules,
+		refreshRules,
+		accountRules,
+		deviceRules,
+		sessionRules,
+		providerRules,
+		purgeRules,
+		grantRules,
+		clockRules,
+		addressRules,
+		passwordRules,
+		panicRules,
+		stepRules,
+		linkRules,
+	} {
 		all = append(all, list...)
 	}
 	return all
@@ -254,6 +281,25 @@ func (k *kit) register(t *testing.T, svc *auth.Service) *auth.User {
 func (k *kit) signIn(t *testing.T, svc *auth.Service) *auth.Grant {
 	t.Helper()
 	return signIn(t, svc, k.register(t, svc).Email)
+}
+
+// registerVerified adds an account of whoever reads its mail.
+func (k *kit) registerVerified(t *testing.T, svc *auth.Service) *auth.User {
+	t.Helper()
+	u, ticket, err := svc.Register(t.Context(), "Person", k.email(), password)
+	require.NoError(t, err)
+	issued, err := svc.IssueCode(t.Context(), auth.CodeRequest{
+		Email: u.Email, Kind: schematype.OTPEmailVerification, Device: anybody(), Ticket: ticket,
+	})
+	require.NoError(t, err)
+	require.NoError(t, verifyEmail(t, svc, issued))
+	return u
+}
+
+// verified is registerVerified, signed in.
+func (k *kit) verified(t *testing.T, svc *auth.Service) *auth.Grant {
+	t.Helper()
+	return signIn(t, svc, k.registerVerified(t, svc).Email)
 }
 
 func signIn(t *testing.T, svc *auth.Service, email string) *auth.Grant {

@@ -47,15 +47,15 @@ var clockRules = []scenario{
 	{name: "a replica a year ahead keeps nobody from a code", run: func(t *testing.T, k *kit) {
 		svc, ahead := k.service(t), k.replicaAhead(t, year)
 		email := k.register(t, svc).Email
-		wrong, err := issueCode(t, ahead, email, schematype.OTPSignIn)
+		wrong, err := issueFrom(t, ahead, phone, email)
 		require.NoError(t, err)
 		require.ErrorIs(t, verifyCode(t, svc, schematype.OTPSignIn, wrong), auth.ErrCode,
 			"it would live for a year")
 
-		issued, err := issueCode(t, svc, email, schematype.OTPSignIn)
+		issued, err := issueFrom(t, svc, phone, email)
 		require.NoError(t, err)
 		var soon *auth.TooSoonError
-		_, err = issueCode(t, svc, email, schematype.OTPSignIn)
+		_, err = issueFrom(t, svc, phone, email)
 		require.ErrorAs(t, err, &soon)
 		require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, issued))
 	}},
@@ -82,10 +82,10 @@ var clockRules = []scenario{
 		require.NoError(t, err)
 		_, _, err = svc.Rotate(t.Context(), g.Refresh)
 		require.NoError(t, err)
-		issued, err := issueCode(t, ahead, u.Email, schematype.OTPSignIn)
+		issued, err := issueFrom(t, ahead, phone, u.Email)
 		require.NoError(t, err)
 		var soon *auth.TooSoonError
-		_, err = issueCode(t, svc, u.Email, schematype.OTPSignIn)
+		_, err = issueFrom(t, svc, phone, u.Email)
 		require.ErrorAs(t, err, &soon)
 		require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, issued))
 	}},
@@ -93,15 +93,15 @@ var clockRules = []scenario{
 		run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
 			email := k.register(t, svc).Email
-			_, err := issueCode(t, svc, email, schematype.OTPSignIn)
+			_, err := issueFrom(t, svc, phone, email)
 			require.NoError(t, err)
 			require.NoError(t, k.client.OTP.Update().SetNextResendAllowedAt(k.clock.Now().Add(year)).Exec(t.Context()))
 			var soon *auth.TooSoonError
-			_, err = issueCode(t, svc, email, schematype.OTPSignIn)
+			_, err = issueFrom(t, svc, phone, email)
 			require.ErrorAs(t, err, &soon)
 			require.True(t, soon.RetryAt.Equal(k.clock.Now().Add(time.Hour)), soon.RetryAt)
 			k.clock.Advance(time.Hour)
-			_, err = issueCode(t, svc, email, schematype.OTPSignIn)
+			_, err = issueFrom(t, svc, phone, email)
 			require.NoError(t, err)
 		}},
 }

@@ -213,8 +213,7 @@ var providerRules = []scenario{
 		}},
 	{name: "an account with a verified address is linked and keeps what it has", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		g := k.signIn(t, svc)
-		require.NoError(t, verifyEmail(t, svc, issue(t, svc, g.User.Email, schematype.OTPEmailVerification)))
+		g := k.verified(t, svc)
 		linked := providerSignIn(t, svc, identity("subject", g.User.Email))
 		assert.Equal(t, g.User.ID, linked.User.ID)
 		_, _, err := svc.CheckSession(t.Context(), g.Token)

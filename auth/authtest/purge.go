@@ -131,7 +131,7 @@ var purgeRules = []scenario{
 		svc := k.service(t)
 		email := k.email()
 		start := k.clock.Now()
-		for range 5 {
+		for range 6 {
 			issue(t, svc, email, schematype.OTPSignIn)
 			k.clock.Advance(time.Minute)
 		}

@@ -129,8 +129,7 @@ var stepRules = []scenario{
 		svc, _ := k.twoSteps(t)
 		plain := k.service(t)
 		for name, way := range firstSteps(k, svc) {
-			u := k.register(t, svc)
-			require.NoError(t, verifyEmail(t, svc, issue(t, svc, u.Email, schematype.OTPEmailVerification)), name)
+			u := k.registerVerified(t, svc)
 			first := way(t, u)
 			before := k.user(t, u.ID)
 			guess(t, svc, u.Email, phone, 1)

@@ -38,7 +38,7 @@ The file is a JSON object. What it leaves out, or sets to 0, has its default
     "hashing":  {"parallel": 0, "memory_mib": 512, "queue": 0, "floor": "1s"},
     "lockout":  {"max_failures": 10, "duration": "15m"},
     "otp":      {"length": 6, "lifetime": "10m", "max_attempts": 5, "resend_cooldown": "1m",
-                 "budget": 5, "budget_window": "1h"},
+                 "budget": 6, "device_budget": 4, "origin_budget": 30, "budget_window": "1h"},
     "session":  {"idle": "24h", "absolute": "720h", "touch_interval": "1m", "remember": "720h",
                  "max_per_user": 0},
     "refresh":  {"idle": "336h", "absolute": "2160h", "grace": "10s"},
@@ -138,6 +138,8 @@ type configFile struct {
 		MaxAttempts    int      `json:"max_attempts"`
 		ResendCooldown duration `json:"resend_cooldown"`
 		Budget         int      `json:"budget"`
+		DeviceBudget   int      `json:"device_budget"`
+		OriginBudget   int      `json:"origin_budget"`
 		BudgetWindow   duration `json:"budget_window"`
 	} `json:"otp"`
 	Session struct {
@@ -179,6 +181,7 @@ func (f *configFile) config() auth.Config {
 		OTP: auth.OTPPolicy{
 			Length: f.OTP.Length, Lifetime: f.OTP.Lifetime.Duration, MaxAttempts: f.OTP.MaxAttempts,
 			ResendCooldown: f.OTP.ResendCooldown.Duration, Budget: f.OTP.Budget,
+			DeviceBudget: f.OTP.DeviceBudget, OriginBudget: f.OTP.OriginBudget,
 			BudgetWindow: f.OTP.BudgetWindow.Duration,
 		},
 		Session: auth.SessionPolicy{

@@ -1,0 +1,196 @@
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"entgo.io/ent/dialect/sql"
+
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/otp"
+	"github.com/authgraph/authgraph/ent/predicate"
+)
+
+// This file limits the mails to an address and from an origin. Each row of otps stands for one, whatever its purpose.
+
+// addMail adds the row of a mail, which has no code yet, and returns when another one like it may follow. It is a
+// [*TooSoonError] if a limit does not allow for the mail.
+//
+// Each call looks at the mails before. If they leave room, it adds its own and looks again, waiting for those that are
+// not committed: of two calls at once one is rolled back, whatever the isolation level, and finds the other one's row.
+// So that it is not always rolled back, a call first waits for others that have seen the same mails. One that is refused
+// at once has waited for nobody, and locked nothing.
+func (s *Service) addMail(
+	ctx context.Context, tx *ent.Client, req CodeRequest, by *asker, ticket Token,
+) (added *ent.OTP, next time.Time, err error) {
+	now := s.now()
+	mail := &ent.OTP{
+		Email: req.Email, OriginHash: s.originOf(req.Device, by), IsKnownDevice: by.device != 0, CreatedAt: now,
+		NextResendAllowedAt: now.Add(s.cfg.OTP.ResendCooldown),
+	}
+	seen, err := s.mailsBefore(ctx, tx, mail, asSeen)
+	if err != nil {
+		return nil, next, err
+	}
+	if at := s.nextMail(mail, seen); at.After(now) {
+		return nil, next, &TooSoonError{RetryAt: at}
+	}
+	if err := seen.hold(ctx, tx); err != nil {
+		return nil, next, err
+	}
+	add := tx.OTP.Create().
+		SetEmail(mail.Email).SetType(req.Kind).SetTicketHash(ticket.hash()).SetOtpHashCode(noCode).
+		SetNextResendAllowedAt(mail.NextResendAllowedAt).SetExpiresAt(now.Add(s.cfg.OTP.Lifetime)).
+		SetMaxAttempts(int32(s.cfg.OTP.MaxAttempts)).
+		SetNillableOriginHash(mail.OriginHash).SetIsKnownDevice(mail.IsKnownDevice).
+		SetCreatedAt(now)
+	if by.party != nil {
+		add.SetRequestedBy(by.party.ID).SetTrustEpoch(by.party.TrustEpoch)
+	}
+	if by.step != "" {
+		add.SetFirstStep(by.step)
+	}
+	if added, err = add.Save(ctx); err != nil {
+		return nil, next, fmt.Errorf("add a code: %w", input(err))
+	}
+	before, err := s.mailsBefore(ctx, tx, added, forUpdate)
+	if err != nil {
+		return nil, next, err
+	}
+	if at := s.nextMail(added, before); at.After(now) {
+		return nil, next, &TooSoonError{RetryAt: at}
+	}
+	return added, s.nextMail(added, before.with(added)), nil
+}
+
+// originOf is the hash of where a mail is asked for; nil if that is not known. A known device is an origin of its own.
+func (s *Service) originOf(d Device, by *asker) *string {
+	origin := d.origin()
+	if by.device != 0 {
+		origin = fmt.Sprintf("device %d", by.device)
+	}
+	if origin == "" {
+		return nil
+	}
+	h := hmac.New(sha256.New, s.cfg.Keys.reveal()[0])
+	fmt.Fprintf(h, "origin\x00%s", origin)
+	hash := hex.EncodeToString(h.Sum(nil))
+	return &hash
+}
+
+// origin is Origin or its default.
+func (d Device) origin() string {
+	if d.Origin != "" {
+		return d.Origin
+	}
+	addr, err := netip.ParseAddr(d.IP)
+	if err != nil {
+		return ""
+	}
+	addr = addr.Unmap().WithZone("")
+	if addr.Is4() {
+		return addr.String()
+	}
+	return netip.PrefixFrom(addr, 64).Masked().String()
+}
+
+// mails are those within the window before one, the newest first: to its address, and from its origin. A known device
+// has no limit as an origin.
+type mails struct{ toAddress, fromOrigin []*ent.OTP }
+
+func (b mails) with(m *ent.OTP) mails {
+	return mails{append([]*ent.OTP{m}, b.toAddress...), append([]*ent.OTP{m}, b.fromOrigin...)}
+}
+
+// hold locks the oldest mails, as every call does that has seen the same.
+func (b mails) hold(ctx context.Context, tx *ent.Client) error {
+	var ids []int
+	for _, list := range [][]*ent.OTP{b.toAddress, b.fromOrigin} {
+		if len(list) > 0 {
+			ids = append(ids, list[len(list)-1].ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	q := tx.OTP.Query().Where(otp.IDIn(ids...)).Order(ent.Asc(otp.FieldID))
+	q.Modify(forUpdate)
+	_, err := q.IDs(ctx)
+	return wrap(err, "wait for other mails")
+}
+
+func (s *Service) mailsBefore(
+	ctx context.Context, tx *ent.Client, m *ent.OTP, lock func(*sql.Selector),
+) (before mails, err error) {
+	find := func(which predicate.OTP) ([]*ent.OTP, error) {
+		q := tx.OTP.Query().
+			Where(
+				which, otp.IDNEQ(m.ID), otp.OtpHashCodeNEQ(noCode),
+				otp.CreatedAtGT(m.CreatedAt.Add(-s.cfg.OTP.BudgetWindow)),
+				otp.CreatedAtLTE(m.CreatedAt.Add(ClockTolerance)),
+			).
+			Order(ent.Desc(otp.FieldCreatedAt))
+		q.Modify(lock)
+		return q.Select(otp.FieldID, otp.FieldCreatedAt, otp.FieldNextResendAllowedAt, otp.FieldOriginHash,
+			otp.FieldIsKnownDevice).All(ctx)
+	}
+	before.toAddress, err = find(otp.Email(m.Email))
+	if err == nil && m.OriginHash != nil && !m.IsKnownDevice {
+		before.fromOrigin, err = find(otp.OriginHash(*m.OriginHash))
+	}
+	return before, wrap(err, "count mails")
+}
+
+// nextMail is when the mails before allow for one like m.
+func (s *Service) nextMail(m *ent.OTP, before mails) (next time.Time) {
+	p := s.cfg.OTP
+	until := func(mail *ent.OTP) time.Time { return mail.CreatedAt.Add(p.BudgetWindow) }
+	atMost := func(n int, mails []*ent.OTP) {
+		if len(mails) >= n {
+			next = later(next, until(mails[n-1]))
+		}
+	}
+	var peers, same []*ent.OTP
+	for _, mail := range before.toAddress {
+		if mail.IsKnownDevice != m.IsKnownDevice {
+			continue
+		}
+		peers = append(peers, mail)
+		if equal(mail.OriginHash, m.OriginHash) {
+			same = append(same, mail)
+		}
+	}
+	if m.IsKnownDevice {
+		atMost(p.DeviceBudget, peers)
+	} else {
+		atMost(p.Budget, peers)
+		if m.OriginHash != nil {
+			atMost((p.Budget+1)/2, same)
+			atMost(p.OriginBudget, before.fromOrigin)
+		}
+	}
+	if len(same) > 0 {
+		wait := same[0].NextResendAllowedAt
+		if end := until(same[0]); wait.After(end) {
+			wait = end // nobody waits longer, whatever the row says
+		}
+		next = later(next, wait)
+	}
+	return next
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func equal(a, b *string) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}

@@ -1,0 +1,217 @@
+package auth_test
+
+import (
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+)
+
+// modelCode is a code and the request that it belongs to.
+type modelCode struct {
+	email    string
+	kind     schematype.OTPType
+	ticket   auth.Token
+	code     auth.Code
+	expires  time.Time
+	used     bool
+	attempts int
+	// party is the account whose own party asked for it, in an epoch.
+	party *modelUser
+	epoch int
+}
+
+// isOf reports whether the party of an account asked for the code.
+func (c *modelCode) isOf(u *modelUser) bool { return u != nil && c.party == u && c.epoch == u.epoch }
+
+// modelMail is a mail that counts against the budgets of its address.
+type modelMail struct {
+	at     time.Time
+	origin string
+}
+
+func (m *model) kind(t *rapid.T) schematype.OTPType {
+	return rapid.SampledFrom([]schematype.OTPType{
+		schematype.OTPSignIn, schematype.OTPPasswordReset, schematype.OTPEmailVerification,
+	}).Draw(t, "purpose")
+}
+
+// nextMail is when an origin may have another mail sent to an address.
+func (m *model) nextMail(email, origin string) (next time.Time) {
+	full := func(mails []modelMail, most int) {
+		if n := len(mails); n >= most {
+			if at := mails[n-most].at.Add(modelBudgetWindow); at.After(next) {
+				next = at
+			}
+		}
+	}
+	var all, same []modelMail
+	for _, mail := range m.mails[email] {
+		if !mail.at.After(m.now().Add(-modelBudgetWindow)) {
+			continue
+		}
+		all = append(all, mail)
+		if mail.origin == origin {
+			same = append(same, mail)
+		}
+	}
+	full(all, modelBudget)
+	full(same, (modelBudget+1)/2)
+	if n := len(same); n > 0 && same[n-1].at.Add(modelCooldown).After(next) {
+		next = same[n-1].at.Add(modelCooldown)
+	}
+	return next
+}
+
+func (m *model) issueCode(t *rapid.T) {
+	now, email := m.now(), m.email(t)
+	origin := rapid.SampledFrom(m.emails).Draw(t, "origin") // no other model's
+	req := auth.CodeRequest{Email: email, Kind: m.kind(t), Device: auth.Device{Origin: origin}}
+	var want error
+	if next := m.nextMail(email, origin); next.After(now) {
+		want = &auth.TooSoonError{RetryAt: next}
+	}
+	u := m.users[email]
+	known := u != nil && u.deleted.IsZero()
+	var before *modelCode
+	own := false
+	switch rapid.IntRange(0, 2).Draw(t, "ticket") {
+	case 0:
+		if before = pick(t, "the code before", m.codes); before != nil {
+			req.Ticket = before.ticket
+			own = known && before.isOf(u)
+		}
+	case 1:
+		if registered := m.users[m.email(t)]; registered != nil {
+			req.Ticket = registered.registration
+			own = known && registered == u && u.epoch == 0
+		}
+	}
+	issued, err := m.svc.IssueCode(t.Context(), req)
+	same(t, want, err)
+	if err != nil {
+		return
+	}
+	require.Equal(t, known, issued.Known)
+	require.Equal(t, email, issued.Email)
+	link := known && u.guesses+modelMaxAttempts > modelStrangers
+	require.Equal(t, link, issued.Link)
+	if known && !link {
+		u.guesses += modelMaxAttempts
+	}
+	if before != nil && before.email == email && before.kind == req.Kind {
+		before.used = true
+	}
+	m.mails[email] = append(m.mails[email], modelMail{now, origin})
+	require.True(t, m.nextMail(email, origin).Equal(issued.RetryAt))
+	c := &modelCode{
+		email: email, kind: req.Kind, ticket: issued.Ticket, code: issued.Code, expires: now.Add(modelCodeLife),
+	}
+	if own {
+		c.party, c.epoch = u, u.epoch
+	}
+	m.codes = append(m.codes, c)
+}
+
+// guess is a code for a purpose: the right one for its ticket, that of another, or none. The error is the one to expect
+// for it. Without try the guess is made elsewhere.
+func (m *model) guess(t *rapid.T, kind schematype.OTPType) (c *modelCode, code auth.Code, try func() error) {
+	c = pick(t, "ticket", m.codes)
+	if c == nil {
+		return &modelCode{}, auth.ParseCode("000000000000"), func() error { return auth.ErrCode }
+	}
+	other := pick(t, "another's code", m.codes)
+	code = rapid.SampledFrom([]auth.Code{c.code, c.code, auth.ParseCode("wrong"), other.code}).Draw(t, "code")
+	return c, code, func() error {
+		if c.kind != kind || c.used || !c.expires.After(m.now()) || c.attempts == modelMaxAttempts {
+			return auth.ErrCode
+		}
+		c.attempts++
+		if code.Reveal() != c.code.Reveal() {
+			return &auth.CodeError{AttemptsLeft: modelMaxAttempts - c.attempts}
+		}
+		return nil
+	}
+}
+
+func (m *model) verifyCode(t *rapid.T) {
+	kind := m.kind(t)
+	c, code, try := m.guess(t, kind)
+	var want error = auth.ErrCode
+	if u := m.users[c.email]; u == nil || !u.suspended.After(m.now()) {
+		want = try()
+	}
+	err := m.svc.VerifyCode(t.Context(), kind, c.ticket, code)
+	same(t, want, err)
+	if err == nil {
+		c.used = true
+	}
+}
+
+// proved is what a right code does to the account of its address, which the party may be shown to own already.
+func (m *model) proved(c *modelCode, u *modelUser, own bool) {
+	c.used = true
+	if !u.verified && !own {
+		u.password = ""
+		m.endAll(u)
+	}
+	u.verified = true
+}
+
+func (m *model) signInWithCode(t *rapid.T) {
+	c, code, try := m.guess(t, schematype.OTPSignIn)
+	u, want := m.users[c.email], try()
+	if want == nil && !m.usable(u) {
+		want = auth.ErrCode
+	}
+	g, err := m.svc.SignInWithCode(t.Context(), c.ticket, code, auth.Device{})
+	same(t, want, err)
+	if err == nil {
+		m.proved(c, u, c.isOf(u))
+		m.granted(u, g)
+	}
+}
+
+func (m *model) verifyEmail(t *rapid.T) {
+	c, code, try := m.guess(t, schematype.OTPEmailVerification)
+	u := m.users[c.email]
+	v := auth.Verification{Ticket: c.ticket, Code: code}
+	var want error
+	if rapid.Bool().Draw(t, "with a password") {
+		v.Password = m.password(t)
+		if c.kind != schematype.OTPEmailVerification {
+			want = auth.ErrCredentials
+		} else if want = m.prove(u, false, v.Password); want == nil {
+			u.guesses--
+			u.failures--
+		}
+	}
+	if want == nil {
+		want = try()
+	}
+	if want == nil && !m.usable(u) {
+		want = auth.ErrCode
+	}
+	err := m.svc.VerifyEmail(t.Context(), v)
+	same(t, want, err)
+	if err == nil {
+		m.proved(c, u, v.Password != "" || c.isOf(u))
+	}
+}
+
+func (m *model) resetPassword(t *rapid.T) {
+	c, code, try := m.guess(t, schematype.OTPPasswordReset)
+	u, next, want := m.users[c.email], m.password(t), try()
+	if want == nil && !m.usable(u) {
+		want = auth.ErrCode
+	}
+	_, err := m.svc.ResetPassword(t.Context(), c.ticket, code, next)
+	same(t, want, err)
+	if err == nil {
+		m.proved(c, u, c.isOf(u))
+		m.newPassword(u, next)
+	}
+}
