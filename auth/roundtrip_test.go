@@ -31,10 +31,11 @@ var roundTrips = map[string]string{
 	"check a session that does not exist": "SELECT sessions users",
 	"delete": "START TRANSACTION, UPDATE users, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE " +
 		"refresh_tokens, SELECT sessions, SELECT sessions, UPDATE sessions, COMMIT",
-	"issue a code": "START TRANSACTION, INSERT otps, SELECT otps, SELECT users, COMMIT",
-	"issue a code in place of another": "START TRANSACTION, INSERT otps, SELECT otps, UPDATE otps, SELECT users, " +
-		"COMMIT",
-	"issue a code too soon": "START TRANSACTION, INSERT otps, SELECT otps, ROLLBACK",
+	"issue a code": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, INSERT otps, SELECT otps, SELECT " +
+		"otps, UPDATE users, UPDATE otps, COMMIT",
+	"issue a code in place of another": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, SELECT otps, " +
+		"SELECT otps, INSERT otps, SELECT otps, SELECT otps, UPDATE users, UPDATE otps, UPDATE otps, COMMIT",
+	"issue a code too soon": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, ROLLBACK",
 	"issue a refresh token": "START TRANSACTION, SELECT users, INSERT refresh_tokens, COMMIT",
 	"link a provider":       "START TRANSACTION, SELECT users, UPDATE users, COMMIT",
 	"list sessions":         "SELECT sessions",
@@ -95,13 +96,14 @@ var roundTrips = map[string]string{
 		"COMMIT",
 	"start a session": "START TRANSACTION, SELECT users, INSERT sessions users, COMMIT",
 	"suspend":         "UPDATE users",
-	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, UPDATE " +
-		"users, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, SELECT " +
-		"sessions, UPDATE sessions, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
-	"unlink a provider":       "START TRANSACTION, SELECT users, UPDATE users, COMMIT",
-	"verify a code":           "SELECT otps, UPDATE otps",
-	"verify a wrong code":     "SELECT otps, UPDATE otps",
-	"verify an email address": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, UPDATE users, COMMIT",
+	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, UPDATE users, " +
+		"SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, SELECT sessions, " +
+		"UPDATE sessions, UPDATE users, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
+	"unlink a provider":   "START TRANSACTION, SELECT users, UPDATE users, COMMIT",
+	"verify a code":       "SELECT otps, UPDATE otps users",
+	"verify a wrong code": "SELECT otps, UPDATE otps users",
+	"verify an email address": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE " +
+		"users, SELECT refresh_tokens, SELECT refresh_tokens, SELECT sessions, SELECT sessions, COMMIT",
 }
 
 // On a connection that has sent nothing before, all are texts; one that an operation sends again is prepared for it.
