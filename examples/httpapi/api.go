@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -12,15 +13,37 @@ import (
 	"time"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
 type api struct {
 	auth   *auth.Service
+	client *ent.Client
 	mailer Mailer
 	log    *slog.Logger
+	// site is the address of the page that the links of mails lead to.
+	site string
+	// ipHeader is the header in which a proxy says the client's address. It must overwrite what clients send. Empty
+	// without a proxy.
+	ipHeader string
 	// mails are those on their way.
 	mails sync.WaitGroup
+}
+
+func newAPI(client *ent.Client, cfg auth.Config, mailer Mailer, log *slog.Logger) (*api, error) {
+	a := &api{client: client, mailer: mailer, log: log}
+	cfg.Account.VerifiedOnly = true
+	cfg.Observer = auth.ObserverFunc(a.observe)
+	cfg.SecondStep.Required = needsSecondStep
+	var err error
+	a.auth, err = auth.New(client, cfg)
+	return a, err
+}
+
+// needsSecondStep has admins prove twice who they are.
+func needsSecondStep(_ context.Context, u *auth.User) (bool, error) {
+	return u.Role == schematype.RoleAdmin, nil
 }
 
 func (a *api) handler() http.Handler {
@@ -29,6 +52,8 @@ func (a *api) handler() http.Handler {
 	mux.HandleFunc("POST /verify-email", a.input(a.verifyEmail))
 	mux.HandleFunc("POST /sign-in", a.input(a.signIn))
 	mux.HandleFunc("POST /sign-in/code", a.input(a.signInWithCode))
+	mux.HandleFunc("POST /sign-in/second", a.input(a.secondStep))
+	mux.HandleFunc("POST /password", a.input(a.changePassword))
 	mux.HandleFunc("POST /password/forgot", a.input(a.forgotPassword))
 	mux.HandleFunc("POST /password/reset", a.input(a.resetPassword))
 	mux.HandleFunc("POST /refresh", a.answer(a.refresh))
@@ -41,8 +66,12 @@ func (a *api) handler() http.Handler {
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
-// body is what requests hold, and user and session what answers do.
-type body struct{ Name, Email, Password, Code string }
+// body is what requests hold, and the others what answers do.
+type body struct {
+	Name, Email, Password, Ticket, Code, Answer string
+
+	NewPassword string `json:"new_password"`
+}
 
 type user struct {
 	ID    int    `json:"id"`
@@ -58,86 +87,99 @@ type session struct {
 	Current    bool      `json:"current"`
 }
 
-// mailed is the answer wherever a mail may be sent; it does not say whether.
-var mailed = map[string]string{"message": "if the address can be used, a mail is on its way to it"}
+// mailed is the answer wherever a mail may be sent. It does not say whether one is. What the mail says counts with the
+// ticket only.
+type mailed struct {
+	Ticket  string `json:"ticket"`
+	Message string `json:"message"`
+}
+
+// half is a sign-in that waits for a second step, and says which ones it takes.
+type half struct {
+	Ticket string `json:"ticket"`
+	Mail   bool   `json:"mail"`
+	Factor bool   `json:"factor"`
+}
 
 // register answers the same for an address that is taken; the mail tells.
-func (a *api) register(w http.ResponseWriter, r *http.Request, in body) (any, error) {
+func (a *api) register(_ http.ResponseWriter, r *http.Request, in body) (any, error) {
 	_, ticket, err := a.auth.Register(r.Context(), in.Name, in.Email, in.Password)
-	text := codeText
+	text := a.codeText
 	if errors.Is(err, auth.ErrEmailTaken) {
-		text = func(*auth.Issued) mail {
-			return mail{"You have an account already", "Somebody tried to register with your address. If you did: sign in, " +
-				"or reset your password."}
-		}
+		text = takenText
 	} else if err != nil {
 		return nil, err
 	}
-	return a.mailCode(w, r, auth.CodeRequest{Email: in.Email, Kind: schematype.OTPEmailVerification, Ticket: ticket}, text)
+	in.Ticket = ticket.Reveal()
+	return a.mailCode(r, schematype.OTPEmailVerification, in, text)
 }
 
-// verifyEmail sends a code where the request has none.
-func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request, in body) (any, error) {
+// verifyEmail sends a code where the request has none. Who has lost the ticket of the registration gives the password
+// with the code: otherwise the account begins anew, without what was set up before.
+func (a *api) verifyEmail(_ http.ResponseWriter, r *http.Request, in body) (any, error) {
 	if in.Code == "" {
-		return a.mailCode(w, r, auth.CodeRequest{Email: in.Email, Kind: schematype.OTPEmailVerification}, codeText)
+		return a.mailCode(r, schematype.OTPEmailVerification, in, a.codeText)
 	}
 	return nil, a.auth.VerifyEmail(r.Context(), auth.Verification{
-		Ticket: token(r, ticketCookie), Code: auth.ParseCode(in.Code), Password: in.Password, Device: device(r),
+		Ticket: auth.ParseToken(in.Ticket), Code: auth.ParseCode(in.Code), Password: in.Password, Device: a.device(r),
 	})
 }
 
-// signIn takes nobody whose address is not verified (Account.VerifiedOnly): registering and then
-// signing in would otherwise tell whether the address was free.
+// signIn takes nobody whose address is not verified (Account.VerifiedOnly): registering and then signing in would
+// otherwise tell whether the address was free.
 func (a *api) signIn(w http.ResponseWriter, r *http.Request, in body) (any, error) {
-	g, err := a.auth.SignIn(r.Context(), in.Email, in.Password, device(r))
-	if err != nil {
-		return nil, err
-	}
-	return a.grant(w, r, g), nil
+	g, err := a.auth.SignIn(r.Context(), in.Email, in.Password, a.device(r))
+	return a.enter(w, g, err)
 }
 
 // signInWithCode sends a code where the request has none.
 func (a *api) signInWithCode(w http.ResponseWriter, r *http.Request, in body) (any, error) {
 	if in.Code == "" {
-		return a.mailCode(w, r, auth.CodeRequest{Email: in.Email, Kind: schematype.OTPSignIn}, codeText)
+		return a.mailCode(r, schematype.OTPSignIn, in, a.codeText)
 	}
-	g, err := a.auth.SignInWithCode(r.Context(), token(r, ticketCookie), auth.ParseCode(in.Code), device(r))
-	if err != nil {
-		return nil, err
-	}
-	return a.grant(w, r, g), nil
+	g, err := a.auth.SignInWithCode(r.Context(), auth.ParseToken(in.Ticket), auth.ParseCode(in.Code), a.device(r))
+	return a.enter(w, g, err)
 }
 
-func (a *api) forgotPassword(w http.ResponseWriter, r *http.Request, in body) (any, error) {
-	return a.mailCode(w, r, auth.CodeRequest{Email: in.Email, Kind: schematype.OTPPasswordReset}, codeText)
+func (a *api) secondStep(w http.ResponseWriter, r *http.Request, in body) (any, error) {
+	g, err := a.auth.FinishWithFactor(r.Context(), auth.ParseToken(in.Ticket), in.Answer, a.device(r))
+	return a.enter(w, g, err)
 }
 
-func (a *api) resetPassword(_ http.ResponseWriter, r *http.Request, in body) (any, error) {
-	_, err := a.auth.ResetPassword(r.Context(), token(r, ticketCookie), auth.ParseCode(in.Code), in.Password)
+// changePassword signs out everywhere. This device stays a known one.
+func (a *api) changePassword(w http.ResponseWriter, r *http.Request, in body) (any, error) {
+	_, u, err := a.auth.CheckSession(r.Context(), token(r, sessionCookie))
 	if err == nil {
-		a.mail(r, in.Email, mail{"Your password was changed", "All devices are signed out. If it was not you, reset your " +
-			"password now."})
+		_, err = a.auth.ChangePassword(r.Context(), u.ID, in.Password, in.NewPassword, a.device(r))
+	}
+	if err == nil {
+		takeBack(w)
 	}
 	return nil, err
 }
 
-// refresh is where a service that gives access tokens to others signs the next one for the user.
-func (a *api) refresh(w http.ResponseWriter, r *http.Request) (any, error) {
-	next, u, err := a.auth.Rotate(r.Context(), token(r, refreshCookie))
-	if err != nil {
-		if errors.Is(err, auth.ErrRefresh) {
-			setRefresh(w, auth.Token{})
-		}
-		return nil, err
-	}
-	setRefresh(w, next)
-	return user{u.ID, u.Name, u.Email}, nil
+func (a *api) forgotPassword(_ http.ResponseWriter, r *http.Request, in body) (any, error) {
+	return a.mailCode(r, schematype.OTPPasswordReset, in, a.codeText)
 }
 
+func (a *api) resetPassword(_ http.ResponseWriter, r *http.Request, in body) (any, error) {
+	_, err := a.auth.ResetPassword(r.Context(), auth.ParseToken(in.Ticket), auth.ParseCode(in.Code), in.Password)
+	return nil, err
+}
+
+// refresh renews the session. It is where a service that gives access tokens to others signs the next one for the user.
+// A client calls it when it gets a 401, and then repeats its request. The cookies stay where it fails: others may have
+// come meanwhile, of a sign-in in another tab.
+func (a *api) refresh(w http.ResponseWriter, r *http.Request) (any, error) {
+	g, err := a.auth.Renew(r.Context(), token(r, refreshCookie), a.device(r))
+	return a.enter(w, g, err)
+}
+
+// signOut ends the session and the refresh token of this device, which stays a known one.
 func (a *api) signOut(w http.ResponseWriter, r *http.Request) (any, error) {
-	setSession(w, auth.Token{}, time.Time{})
-	setRefresh(w, auth.Token{})
-	return nil, a.end(r, token(r, sessionCookie), token(r, refreshCookie))
+	takeBack(w)
+	_, err := a.auth.SignOut(r.Context(), lastSession(r))
+	return nil, err
 }
 
 func (a *api) me(_ *http.Request, _ *auth.Session, u *auth.User) (any, error) {
@@ -153,6 +195,7 @@ func (a *api) sessions(r *http.Request, current *auth.Session, u *auth.User) (an
 	return out, err
 }
 
+// endSession ends the refresh token of that device too, which is not a known one any more.
 func (a *api) endSession(r *http.Request, _ *auth.Session, u *auth.User) (any, error) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil {
@@ -162,26 +205,27 @@ func (a *api) endSession(r *http.Request, _ *auth.Session, u *auth.User) (any, e
 	return nil, err
 }
 
-// grant hands out what a sign-in gave; the session before it does not stay.
-func (a *api) grant(w http.ResponseWriter, r *http.Request, g *auth.Grant) any {
-	if _, err := a.auth.SignOut(r.Context(), token(r, sessionCookie)); err != nil {
-		a.log.ErrorContext(r.Context(), "end the session before", "err", err)
+// enter answers what a sign-in came to.
+func (a *api) enter(w http.ResponseWriter, g *auth.Grant, err error) (any, error) {
+	var second *auth.SecondStepError
+	switch {
+	case errors.As(err, &second):
+		w.WriteHeader(http.StatusAccepted)
+		return half{second.Ticket.Reveal(), second.Mail, second.Factor}, nil
+	case err != nil:
+		return nil, err
 	}
-	setSession(w, g.Token, g.Session.ExpiresAt)
-	setRefresh(w, g.Refresh)
-	return user{g.User.ID, g.User.Name, g.User.Email}
+	handOut(w, g)
+	return user{g.User.ID, g.User.Name, g.User.Email}, nil
 }
 
-func (a *api) end(r *http.Request, s, refresh auth.Token) error {
-	_, err := a.auth.SignOut(r.Context(), s)
-	_, refreshErr := a.auth.RevokeRefresh(r.Context(), refresh)
-	return errors.Join(err, refreshErr)
-}
-
-// device is who asks. Behind a proxy, take the address from the header that the proxy sets and lets nobody else set.
-func device(r *http.Request) auth.Device {
-	host, _, _ := net.SplitHostPort(r.RemoteAddr) // an address that is none is not kept
-	return auth.Device{IP: host, UserAgent: r.UserAgent()}
+// device is who asks. What this device had ends when it signs in again, and mails are limited by address.
+func (a *api) device(r *http.Request) auth.Device {
+	ip, _, _ := net.SplitHostPort(r.RemoteAddr) // an address that is none is not kept
+	if a.ipHeader != "" {
+		ip = r.Header.Get(a.ipHeader)
+	}
+	return auth.Device{IP: ip, UserAgent: r.UserAgent(), Token: lastSession(r)}
 }
 
 // refusal is an error that the client is told as it is.
@@ -192,15 +236,17 @@ type refusal struct {
 
 func (e *refusal) Error() string { return e.text }
 
-// refused is what the client is told of an error. It does not depend on whether
-// an account exists or is locked: auth.LockedError is an ErrCredentials.
+// refused is what the client is told of an error. It does not depend on whether an account exists or is locked:
+// auth.LockedError is an ErrCredentials, and auth.TooSoonError counts mails for addresses without an account too.
 func refused(err error) *refusal {
 	var r *refusal
 	var password *auth.PasswordError
 	var invalid *auth.InputError
 	var tooLarge *http.MaxBytesError
+	var soon *auth.TooSoonError
 	var unavailable *auth.UnavailableError
 	var busy *auth.BusyError
+	var noFactor *auth.ConfigError
 	switch {
 	case errors.As(err, &tooLarge):
 		return &refusal{http.StatusRequestEntityTooLarge, "the body is too large"}
@@ -214,6 +260,10 @@ func refused(err error) *refusal {
 		return &refusal{http.StatusUnauthorized, auth.ErrCode.Error()}
 	case errors.Is(err, auth.ErrSession), errors.Is(err, auth.ErrRefresh):
 		return &refusal{http.StatusUnauthorized, "sign in"}
+	case errors.As(err, &noFactor), errors.Is(err, auth.ErrSecondStep):
+		return &refusal{http.StatusUnprocessableEntity, "there is no such second step"}
+	case errors.As(err, &soon):
+		return &refusal{http.StatusTooManyRequests, err.Error()}
 	case errors.As(err, &unavailable), errors.As(err, &busy):
 		return &refusal{http.StatusServiceUnavailable, "try again in a moment"}
 	}
@@ -226,7 +276,9 @@ func (a *api) answer(h func(http.ResponseWriter, *http.Request) (any, error)) ht
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		out, err := h(w, r)
+		ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
+		defer cancel()
+		out, err := h(w, r.WithContext(ctx))
 		if err != nil {
 			no := refused(err)
 			if no.status >= http.StatusInternalServerError {

@@ -11,34 +11,34 @@ import (
 // its paths, __Secure- is what a cookie for fewer paths can have.
 const (
 	sessionCookie = "__Host-session"
+	// deviceCookie is the last session token, kept when the session has ended. It opens nothing. It shows a device that
+	// signed in before, which strangers' guesses do not concern.
+	deviceCookie  = "__Host-device"
 	refreshCookie = "__Secure-refresh"
-	ticketCookie  = "__Host-ticket"
 )
 
-// setSession hands out a session, or takes it back with an empty token.
-func setSession(w http.ResponseWriter, t auth.Token, expires time.Time) {
-	setCookie(w, &http.Cookie{Name: sessionCookie, Value: t.Reveal(), Path: "/", Expires: expires,
-		SameSite: http.SameSiteLaxMode})
+// handOut gives the client what a sign-in or a renewal gave.
+func handOut(w http.ResponseWriter, g *auth.Grant) {
+	setCookie(w, sessionCookie, g.Token, "/", g.Session.ExpiresAt)
+	setCookie(w, deviceCookie, g.Token, "/", g.Session.ExpiresAt.Add(30*24*time.Hour)) // SessionPolicy.Remember
+	// The browser shows it only where it is exchanged.
+	setCookie(w, refreshCookie, g.Refresh, "/refresh", time.Now().Add(14*24*time.Hour)) // RefreshPolicy.Idle
 }
 
-// setTicket hands out what belongs to a code that is mailed: the code counts in this browser only.
-func setTicket(w http.ResponseWriter, t auth.Token, expires time.Time) {
-	setCookie(w, &http.Cookie{Name: ticketCookie, Value: t.Reveal(), Path: "/", Expires: expires,
-		SameSite: http.SameSiteStrictMode})
+// takeBack ends the cookies of a session. That of the device stays.
+func takeBack(w http.ResponseWriter) {
+	setCookie(w, sessionCookie, auth.Token{}, "/", time.Time{})
+	setCookie(w, refreshCookie, auth.Token{}, "/refresh", time.Time{})
 }
 
-// setRefresh hands out a refresh token, or takes it back. The browser shows it
-// only where it is exchanged and where it is ended.
-func setRefresh(w http.ResponseWriter, t auth.Token) {
-	expires := time.Now().Add(14 * 24 * time.Hour) // RefreshPolicy.Idle
-	for _, path := range []string{"/refresh", "/sign-out"} {
-		setCookie(w, &http.Cookie{Name: refreshCookie, Value: t.Reveal(), Path: path, Expires: expires,
-			SameSite: http.SameSiteStrictMode})
+// setCookie sets a cookie, or takes it back with an empty token. The session is shown to a link from another site too:
+// nothing is changed by what a link can send.
+func setCookie(w http.ResponseWriter, name string, t auth.Token, path string, expires time.Time) {
+	c := &http.Cookie{Name: name, Value: t.Reveal(), Path: path, Expires: expires, Secure: true, HttpOnly: true,
+		SameSite: http.SameSiteStrictMode}
+	if name == sessionCookie {
+		c.SameSite = http.SameSiteLaxMode
 	}
-}
-
-func setCookie(w http.ResponseWriter, c *http.Cookie) {
-	c.Secure, c.HttpOnly = true, true
 	if c.Value == "" {
 		c.MaxAge = -1
 	}
@@ -51,4 +51,12 @@ func token(r *http.Request, name string) auth.Token {
 		return auth.Token{}
 	}
 	return auth.ParseToken(c.Value)
+}
+
+// lastSession is the last session token that this device got, live or ended.
+func lastSession(r *http.Request) auth.Token {
+	if t := token(r, sessionCookie); t.Reveal() != "" {
+		return t
+	}
+	return token(r, deviceCookie)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -39,11 +40,17 @@ type site struct {
 	t      *testing.T
 	api    *api
 	server *httptest.Server
+	// ahead is how far the service's clock is.
+	ahead atomic.Int64
+	// browsers is how many there are.
+	browsers int
 
 	mu      sync.Mutex
 	mails   []sent
 	log     bytes.Buffer
 	secrets []string
+	// answers are the right ones of the second step.
+	answers map[string]bool
 }
 
 type sent struct {
@@ -64,7 +71,20 @@ func (s *site) Write(b []byte) (int, error) {
 	return s.log.Write(b)
 }
 
+// later moves the service's clock.
+func (s *site) later(d time.Duration) { s.ahead.Add(int64(d)) }
+
+// Verify makes the site a second step, which takes each answer once.
+func (s *site) Verify(_ context.Context, _ *auth.User, answer string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	right := s.answers[answer]
+	delete(s.answers, answer)
+	return right, nil
+}
+
 func newSite(t *testing.T, url string) *site {
+	t.Helper()
 	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{})
 	require.NoError(t, err)
 	client, err := authgraph.Open(t.Context(), url)
@@ -80,22 +100,23 @@ func newSite(t *testing.T, url string) *site {
 			return attr
 		},
 	}))
-	svc, err := auth.New(client, auth.Config{
-		Keys:     auth.NewKeys([]byte("a key of at least thirty-two bytes")),
-		Lockout:  auth.LockoutPolicy{MaxFailures: maxFailures},
-		OTP:      auth.OTPPolicy{ResendCooldown: time.Nanosecond},
-		Hasher:   auth.Argon2id{Memory: 64, Iterations: 1},
-		Hashing:  auth.HashingPolicy{Floor: auth.NoFloor},
-		Account:  auth.AccountPolicy{VerifiedOnly: true},
-		Observer: auth.LogTo(log),
-	})
+	cfg := auth.Config{
+		Keys:       auth.NewKeys([]byte("a key of at least thirty-two bytes")),
+		Lockout:    auth.LockoutPolicy{MaxFailures: maxFailures},
+		OTP:        auth.OTPPolicy{ResendCooldown: time.Nanosecond, MaxAttempts: maxFailures - 1},
+		Hasher:     auth.Argon2id{Memory: 64, Iterations: 1},
+		Hashing:    auth.HashingPolicy{Floor: auth.NoFloor},
+		SecondStep: auth.SecondStepPolicy{Factor: s},
+		Clock:      func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
+	}
+	s.api, err = newAPI(client, cfg, s, log)
 	require.NoError(t, err)
-	s.api = &api{auth: svc, mailer: s, log: log}
+	s.api.site, s.api.ipHeader = "https://example.com", "X-Real-IP"
 	s.server = httptest.NewTLSServer(s.api.handler())
 	t.Cleanup(func() {
 		s.server.Close()
+		assert.NoError(t, s.api.auth.Close(context.WithoutCancel(t.Context())))
 		s.api.mails.Wait()
-		assert.NoError(t, svc.Close(context.WithoutCancel(t.Context())))
 	})
 	return s
 }
@@ -117,21 +138,39 @@ func (s *site) mailed() []sent {
 }
 
 // code takes the code from the one mail that was sent.
-func (s *site) code() string {
+func (s *site) code() string { return s.secretOf(`Your code is (\d{6})\.`) }
+
+// link takes the secret from the link of the one mail that was sent.
+func (s *site) link() string { return s.secretOf(`https://example\.com/#code=([\w-]{43}) `) }
+
+func (s *site) secretOf(pattern string) string {
 	s.t.Helper()
 	mails := s.mailed()
 	require.Len(s.t, mails, 1)
 	assert.Equal(s.t, ada, mails[0].to)
-	code := regexp.MustCompile(`\d{6}`).FindString(mails[0].text)
-	require.NotEmpty(s.t, code, mails[0].text)
-	s.secrets = append(s.secrets, code)
-	return code
+	found := regexp.MustCompile(pattern).FindStringSubmatch(mails[0].text)
+	require.NotEmpty(s.t, found, mails[0].text)
+	s.secrets = append(s.secrets, found[1])
+	return found[1]
 }
 
-// browser is a client that keeps cookies.
+// subjects are those of the mails since the last call, all to Ada.
+func (s *site) subjects() []string {
+	var out []string
+	for _, m := range s.mailed() {
+		assert.Equal(s.t, ada, m.to)
+		out = append(out, m.subject)
+	}
+	return out
+}
+
+// browser is a client that keeps cookies, at an address of its own.
 type browser struct {
 	*site
 	client *http.Client
+	ip     string
+	// ticket is the last that the page got.
+	ticket string
 }
 
 func (s *site) browser() *browser {
@@ -139,7 +178,8 @@ func (s *site) browser() *browser {
 	require.NoError(s.t, err)
 	client := *s.server.Client()
 	client.Jar = jar
-	return &browser{site: s, client: &client}
+	s.browsers++
+	return &browser{site: s, client: &client, ip: fmt.Sprintf("192.0.2.%d", s.browsers)}
 }
 
 // answer is what came back.
@@ -150,17 +190,21 @@ type answer struct {
 	cookies []*http.Cookie
 }
 
+var tickets = regexp.MustCompile(`"ticket":"([\w-]{43})"`)
+
 // same is what a client can tell one answer from another by. Tickets are random.
 func (a answer) same() any {
-	var cookies []http.Cookie
+	return []any{a.status, tickets.ReplaceAllString(a.body, `"ticket":"…"`), a.cookies}
+}
+
+// cookie is the value of a cookie that the answer sets.
+func (a answer) cookie(name string) string {
 	for _, c := range a.cookies {
-		cookie := *c
-		if c.Name == ticketCookie {
-			cookie.Value, cookie.Raw, cookie.Expires, cookie.RawExpires = "", "", time.Time{}, ""
+		if c.Name == name {
+			return c.Value
 		}
-		cookies = append(cookies, cookie)
 	}
-	return []any{a.status, a.body, cookies}
+	return ""
 }
 
 func (b *browser) send(method, path string, body any, headers ...string) answer {
@@ -174,6 +218,7 @@ func (b *browser) send(method, path string, body any, headers ...string) answer 
 	r, err := http.NewRequestWithContext(b.t.Context(), method, b.server.URL+path, content)
 	require.NoError(b.t, err)
 	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Real-IP", b.ip)
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
@@ -182,10 +227,16 @@ func (b *browser) send(method, path string, body any, headers ...string) answer 
 	text, err := io.ReadAll(res.Body)
 	require.NoError(b.t, err)
 	require.NoError(b.t, res.Body.Close())
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, c := range res.Cookies() {
 		if c.Value != "" {
 			b.secrets = append(b.secrets, c.Value)
 		}
+	}
+	if found := tickets.FindSubmatch(text); found != nil {
+		b.ticket = string(found[1])
+		b.secrets = append(b.secrets, b.ticket)
 	}
 	return answer{res.StatusCode, string(text), res.Header, res.Cookies()}
 }
@@ -207,12 +258,27 @@ func (b *browser) isSignedIn() bool {
 	return b.send(http.MethodGet, "/me", nil).status == http.StatusOK
 }
 
+// enter sends a code with the ticket that the page has.
+func (b *browser) enter(path, code string) answer {
+	b.t.Helper()
+	return b.post(path, fields{"ticket": b.ticket, "code": code})
+}
+
 // register makes the account, with its address verified.
 func (b *browser) register() {
 	b.t.Helper()
 	require.Equal(b.t, http.StatusOK, b.post("/register", fields{"name": "Ada", "email": ada, "password": password}).
 		status)
-	require.Equal(b.t, http.StatusNoContent, b.post("/verify-email", fields{"email": ada, "code": b.code()}).status)
+	require.Equal(b.t, http.StatusNoContent, b.enter("/verify-email", b.code()).status)
+}
+
+// registered is a browser in which Ada registered and signed in.
+func (s *site) registered() *browser {
+	s.t.Helper()
+	b := s.browser()
+	b.register()
+	require.Equal(s.t, http.StatusOK, b.signIn(password).status)
+	return b
 }
 
 // refreshWith sends a refresh token that a thief or a slow client has.
@@ -244,7 +310,8 @@ func TestRegistrationTellsNobodyThatAnAddressIsTaken(t *testing.T) {
 		assert.Equal(t, http.StatusOK, free.status)
 		code := s.code()
 
-		taken := s.browser().post("/register", fields{"name": "Eve", "email": strings.ToUpper(ada), "password": newPassword})
+		taken := s.browser().post("/register", fields{"name": "Eve", "email": strings.ToUpper(ada),
+			"password": newPassword})
 		assert.Equal(t, free.same(), taken.same())
 		mails := s.mailed()
 		require.Len(t, mails, 1)
@@ -255,9 +322,9 @@ func TestRegistrationTellsNobodyThatAnAddressIsTaken(t *testing.T) {
 		assert.Equal(t, http.StatusUnauthorized, wrong.status)
 		assert.Equal(t, wrong.same(), b.signIn(password).same(), "the address is not verified")
 		assert.Empty(t, s.mailed(), "the code before is still good")
-		assert.Equal(t, http.StatusNoContent, b.post("/verify-email", fields{"email": ada, "code": code}).status)
+		assert.Equal(t, http.StatusNoContent, b.enter("/verify-email", code).status)
 		assert.Equal(t, http.StatusOK, b.signIn(password).status)
-		assert.Equal(t, http.StatusUnauthorized, b.post("/verify-email", fields{"email": ada, "code": code}).status)
+		assert.Equal(t, http.StatusUnauthorized, b.enter("/verify-email", code).status)
 
 		short := b.post("/register", fields{"name": "Ada", "email": ada, "password": "short"})
 		assert.Equal(t, http.StatusUnprocessableEntity, short.status)
@@ -276,8 +343,8 @@ func TestCookiesAreKeptFromScriptsAndOtherSites(t *testing.T) {
 		require.Len(t, granted.cookies, 3)
 		for i, want := range []http.Cookie{
 			{Name: "__Host-session", Path: "/", SameSite: http.SameSiteLaxMode},
+			{Name: "__Host-device", Path: "/", SameSite: http.SameSiteStrictMode},
 			{Name: "__Secure-refresh", Path: "/refresh", SameSite: http.SameSiteStrictMode},
-			{Name: "__Secure-refresh", Path: "/sign-out", SameSite: http.SameSiteStrictMode},
 		} {
 			got := granted.cookies[i]
 			assert.True(t, got.Secure && got.HttpOnly, got.Name)
@@ -305,67 +372,83 @@ func TestSigningOutEndsSessionAndRefreshToken(t *testing.T) {
 		b.register()
 		granted := b.signIn(password)
 		thief := s.browser()
-		stolen := sessionCookie + "=" + granted.cookies[0].Value
+		stolen := sessionCookie + "=" + granted.cookie(sessionCookie)
 		assert.Equal(t, http.StatusOK, thief.send(http.MethodGet, "/me", nil, "Cookie", stolen).status)
 
 		out := b.post("/sign-out", nil)
 		assert.Equal(t, http.StatusNoContent, out.status)
-		require.Len(t, out.cookies, 3)
+		require.Len(t, out.cookies, 2)
 		for _, c := range out.cookies {
 			assert.Negative(t, c.MaxAge, c.Name)
+			assert.NotEqual(t, deviceCookie, c.Name)
 		}
 		assert.Equal(t, http.StatusUnauthorized, thief.send(http.MethodGet, "/me", nil, "Cookie", stolen).status)
-		assert.Equal(t, http.StatusUnauthorized, s.refreshWith(granted.cookies[1].Value).status)
+		assert.Equal(t, http.StatusUnauthorized, s.refreshWith(granted.cookie(refreshCookie)).status)
 		assert.Equal(t, http.StatusNoContent, b.post("/sign-out", nil).status, "again")
 	})
 }
 
-func TestReusedRefreshTokenEndsItsFamily(t *testing.T) {
+func TestSigningOutAfterTheSessionEndedEndsTheRefreshTokenToo(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		b := s.browser()
 		b.register()
-		first := b.signIn(password).cookies[1].Value
-		rotated := b.post("/refresh", nil)
-		assert.Equal(t, http.StatusOK, rotated.status)
-		assert.JSONEq(t, `{"id":1,"name":"Ada","email":"ada@example.com"}`, rotated.body)
-		second := rotated.cookies[0].Value
-		assert.NotEqual(t, first, second)
-		third := b.post("/refresh", nil).cookies[0].Value
+		refresh := b.signIn(password).cookie(refreshCookie)
+		s.later(25 * time.Hour)
+		assert.False(t, b.isSignedIn())
+		assert.Equal(t, http.StatusNoContent, b.post("/sign-out", nil).status)
+		assert.Equal(t, http.StatusUnauthorized, s.refreshWith(refresh).status)
+	})
+}
+
+func TestRefreshingRenewsTheSession(t *testing.T) {
+	each(t, func(t *testing.T, s *site) {
+		b := s.browser()
+		b.register()
+		first := b.signIn(password)
+		s.later(25 * time.Hour)
+		assert.False(t, b.isSignedIn())
+		second := b.post("/refresh", nil)
+		assert.Equal(t, http.StatusOK, second.status)
+		assert.JSONEq(t, `{"id":1,"name":"Ada","email":"ada@example.com"}`, second.body)
+		for _, name := range []string{sessionCookie, deviceCookie, refreshCookie} {
+			assert.NotEmpty(t, second.cookie(name), name)
+			assert.NotEqual(t, first.cookie(name), second.cookie(name), name)
+		}
+		assert.True(t, b.isSignedIn())
+	})
+}
+
+func TestReusedRefreshTokenEndsItsDevice(t *testing.T) {
+	each(t, func(t *testing.T, s *site) {
+		b := s.browser()
+		b.register()
+		first := b.signIn(password).cookie(refreshCookie)
+		newest := b.post("/refresh", nil).cookie(refreshCookie)
+		s.later(11 * time.Second)
 
 		reused := s.refreshWith(first)
 		assert.Equal(t, http.StatusUnauthorized, reused.status)
-		assert.Negative(t, reused.cookies[0].MaxAge)
-		assert.Equal(t, reused.same(), s.refreshWith(third).same(), "the newest is revoked too")
+		assert.Equal(t, []string{"You were signed out on a device"}, s.subjects())
+		assert.Equal(t, reused.same(), s.refreshWith(newest).same(), "the newest is revoked too")
 		assert.Equal(t, reused.same(), s.refreshWith("nothing of ours").same())
 		assert.Equal(t, reused.same(), b.post("/refresh", nil).same())
-		assert.True(t, b.isSignedIn())
+		assert.False(t, b.isSignedIn())
 	})
 }
 
 func TestSessionsAreListedAndEnded(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
-		laptop, phone := s.browser(), s.browser()
-		laptop.register()
-		require.Equal(t, http.StatusOK, laptop.signIn(password).status)
-
+		laptop, phone := s.registered(), s.browser()
 		unknown := phone.post("/sign-in/code", fields{"email": "nobody@example.com"})
 		assert.Empty(t, s.mailed())
 		assert.Equal(t, unknown.same(), phone.post("/sign-in/code", fields{"email": ada}).same())
 		code := s.code()
-		assert.Equal(t, http.StatusOK, phone.post("/sign-in/code", fields{"email": ada, "code": code}).status)
-		assert.Equal(t, http.StatusUnauthorized, phone.post("/sign-in/code", fields{"email": ada, "code": code}).status)
+		assert.Equal(t, http.StatusOK, phone.enter("/sign-in/code", code).status)
+		assert.Equal(t, http.StatusUnauthorized, phone.enter("/sign-in/code", code).status)
 
-		var sessions []session
-		list := laptop.send(http.MethodGet, "/sessions", nil)
-		require.NoError(t, json.Unmarshal([]byte(list.body), &sessions))
-		require.Len(t, sessions, 2)
-		assert.Equal(t, "127.0.0.1", sessions[0].IP)
-		other := sessions[0]
-		if other.Current {
-			other = sessions[1]
-		}
-		assert.False(t, other.Current)
-		path := "/sessions/" + jsonNumber(t, other.ID)
+		other := laptop.other()
+		assert.Equal(t, phone.ip, other.IP)
+		path := fmt.Sprintf("/sessions/%d", other.ID)
 
 		eve := s.browser()
 		assert.Equal(t, http.StatusUnauthorized, eve.send(http.MethodDelete, path, nil).status)
@@ -377,17 +460,27 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 
 		again := laptop.signIn(password)
 		require.Equal(t, http.StatusOK, again.status)
-		list = laptop.send(http.MethodGet, "/sessions", nil)
-		require.NoError(t, json.Unmarshal([]byte(list.body), &sessions))
-		assert.Len(t, sessions, 1, "the session before the sign-in is ended")
+		assert.Len(t, laptop.sessions(), 1, "the session before the sign-in is ended")
 	})
 }
 
-func jsonNumber(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	require.NoError(t, err)
-	return string(text)
+func (b *browser) sessions() (out []session) {
+	b.t.Helper()
+	list := b.send(http.MethodGet, "/sessions", nil)
+	require.NoError(b.t, json.Unmarshal([]byte(list.body), &out), list.body)
+	return out
+}
+
+// other is the session of two that is not the browser's own.
+func (b *browser) other() session {
+	b.t.Helper()
+	sessions := b.sessions()
+	require.Len(b.t, sessions, 2)
+	if sessions[0].Current {
+		return sessions[1]
+	}
+	assert.True(b.t, sessions[1].Current)
+	return sessions[0]
 }
 
 func TestResetEndsTheLockAndEverySession(t *testing.T) {
@@ -408,22 +501,55 @@ func TestResetEndsTheLockAndEverySession(t *testing.T) {
 		assert.Empty(t, s.mailed())
 		assert.Equal(t, none.same(), b.post("/password/forgot", fields{"email": ada}).same())
 		code := s.code()
-		wrong := eve.post("/password/reset", fields{"email": ada, "code": "000000x", "password": newPassword})
+		wrong := eve.post("/password/reset", fields{"ticket": b.ticket, "code": "000000x", "password": newPassword})
 		assert.Equal(t, http.StatusUnauthorized, wrong.status)
-		assert.Equal(t, wrong.same(), eve.post("/password/reset", fields{"email": "nobody@example.com", "code": code,
-			"password": newPassword}).same())
-		assert.Equal(t, http.StatusNoContent, b.post("/password/reset", fields{"email": ada, "code": code,
-			"password": newPassword}).status)
-		mails := s.mailed()
-		require.Len(t, mails, 1)
-		assert.Equal(t, sent{ada, mail{"Your password was changed", mails[0].text}}, mails[0])
+		assert.Equal(t, wrong.same(), eve.post("/password/reset", fields{"ticket": eve.ticket, "code": code,
+			"password": newPassword}).same(), "the code belongs to another ticket")
+		right := fields{"ticket": b.ticket, "code": code, "password": newPassword}
+		assert.Equal(t, http.StatusNoContent, b.post("/password/reset", right).status)
+		assert.Equal(t, []string{"Your password was changed"}, s.subjects())
 
 		assert.False(t, b.isSignedIn())
-		assert.Equal(t, http.StatusUnauthorized, s.refreshWith(granted.cookies[1].Value).status)
+		assert.Equal(t, http.StatusUnauthorized, s.refreshWith(granted.cookie(refreshCookie)).status)
 		assert.Equal(t, http.StatusUnauthorized, b.signIn(password).status)
 		assert.Equal(t, http.StatusOK, b.signIn(newPassword).status)
-		assert.Equal(t, wrong.same(), b.post("/password/reset", fields{"email": ada, "code": code,
-			"password": password}).same(), "the code is used")
+		assert.Equal(t, wrong.same(), b.post("/password/reset", right).same(), "the code is used")
+	})
+}
+
+func TestAChangedPasswordSignsOutEverywhere(t *testing.T) {
+	each(t, func(t *testing.T, s *site) {
+		laptop, phone := s.registered(), s.browser()
+		require.Equal(t, http.StatusOK, phone.signIn(password).status)
+		change := fields{"password": "not the password at all", "new_password": newPassword}
+		assert.Equal(t, http.StatusUnauthorized, s.browser().post("/password", change).status)
+		assert.Equal(t, http.StatusUnauthorized, laptop.post("/password", change).status)
+		assert.True(t, phone.isSignedIn())
+
+		change["password"] = password
+		assert.Equal(t, http.StatusNoContent, laptop.post("/password", change).status)
+		assert.Equal(t, []string{"Your password was changed"}, s.subjects())
+		assert.False(t, phone.isSignedIn())
+		assert.False(t, laptop.isSignedIn())
+		assert.Equal(t, http.StatusUnauthorized, laptop.signIn(password).status)
+		assert.Equal(t, http.StatusOK, laptop.signIn(newPassword).status)
+	})
+}
+
+func TestMailsAreLimitedWhetherOrNotThereIsAnAccount(t *testing.T) {
+	each(t, func(t *testing.T, s *site) {
+		owner, eve := s.registered(), s.browser()
+		for _, email := range []string{ada, "nobody@example.com"} {
+			for range 3 {
+				assert.Equal(t, http.StatusOK, eve.post("/sign-in/code", fields{"email": email}).status)
+			}
+			refused := eve.post("/password/forgot", fields{"email": email})
+			assert.Equal(t, http.StatusTooManyRequests, refused.status, email)
+			assert.Empty(t, refused.cookies)
+		}
+		assert.Len(t, s.subjects(), 3)
+		assert.Equal(t, http.StatusOK, owner.post("/password/forgot", fields{"email": ada}).status)
+		assert.Len(t, s.subjects(), 1)
 	})
 }
 
@@ -455,7 +581,7 @@ func TestServiceStartsOnSQLiteAndEndsWhenToldTo(t *testing.T) {
 	defer stop()
 	var log bytes.Buffer
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, addr, slog.New(slog.NewTextHandler(&log, nil))) }()
+	go func() { ended <- run(ctx, options{addr: addr}, slog.New(slog.NewTextHandler(&log, nil))) }()
 	require.Eventually(t, func() bool {
 		res, err := http.Get("http://" + addr + "/me")
 		return err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusUnauthorized
@@ -469,11 +595,12 @@ func TestCodesAreNotLoggedWhereOthersCanConnect(t *testing.T) {
 	t.Setenv("DATABASE_URL", "sqlite://"+filepath.Join(t.TempDir(), "authgraph.db"))
 	t.Setenv("AUTHGRAPH_KEY", "not base64!")
 	log := slog.New(slog.DiscardHandler)
-	assert.ErrorContains(t, run(t.Context(), ":0", log), "AUTHGRAPH_KEY is not base64")
+	assert.ErrorContains(t, run(t.Context(), options{addr: ":0"}, log), "AUTHGRAPH_KEY is not base64")
 	t.Setenv("AUTHGRAPH_KEY", "c2hvcnQ=")
-	assert.ErrorContains(t, run(t.Context(), ":0", log), "has 5 bytes in key 0: give at least 32 random ones")
+	assert.ErrorContains(t, run(t.Context(), options{addr: ":0"}, log),
+		"has 5 bytes in key 0: give at least 32 random ones")
 	t.Setenv("AUTHGRAPH_KEY", "")
-	assert.ErrorContains(t, run(t.Context(), ":0", log), "put your own Mailer in its place")
+	assert.ErrorContains(t, run(t.Context(), options{addr: ":0"}, log), "put your own Mailer in its place")
 }
 
 func TestADatabaseThatTakesNoWritesIsA503(t *testing.T) {

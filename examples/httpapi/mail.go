@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	entuser "github.com/authgraph/authgraph/ent/user"
 )
 
 // Mailer sends a mail. It must be safe for concurrent use.
@@ -25,38 +26,75 @@ func (m logMailer) Send(ctx context.Context, to, subject, text string) error {
 
 type mail struct{ subject, text string }
 
-func codeText(issued *auth.Issued) mail {
-	return mail{"Your code", "Your code is " + issued.Code.Reveal() + ". Tell it to nobody."}
+// codeText has the code, or a link where it is too long to be typed. Browsers send nobody what stands behind # (OWASP
+// ASVS 5.0.0, 14.2.1). The page there sends it on with the ticket that it kept, so it has to be the same browser.
+func (a *api) codeText(issued *auth.Issued) mail {
+	secret := issued.Code.Reveal()
+	if issued.Link {
+		return mail{"Your link", "Open this in the browser in which you asked for it: " + a.site + "/#code=" + secret +
+			" and pass it on to nobody."}
+	}
+	return mail{"Your code", "Your code is " + secret + ". Tell it to nobody."}
 }
 
-// mailCode issues a code, hands out its ticket, and sends a mail if there is an account. The request does not wait for
-// the mail: the time of its answer must not tell either.
+func takenText(*auth.Issued) mail {
+	return mail{"You have an account already", "Somebody tried to register with your address. If you did: sign in, " +
+		"or reset your password if you cannot."}
+}
+
+var newPasswordNotice = mail{"Your password was changed", "All devices are signed out. If it was not you, reset your " +
+	"password now."}
+
+// notices tell an owner what happened to the account (OWASP ASVS 5.0.0, 6.3.5 and 6.3.7).
+var notices = map[auth.Action]mail{
+	auth.ActionChangePassword: newPasswordNotice,
+	auth.ActionResetPassword:  newPasswordNotice,
+	auth.ActionTakeOver: {"Your account begins anew", "Somebody had registered with your address before you showed " +
+		"that it is yours. What they set up is gone, the password too: reset it to have one."},
+	auth.ActionReuse: {"You were signed out on a device", "Somebody may have copied what that device was signed in " +
+		"with. Sign in again there."},
+}
+
+// observe is told of all that happens. An application that keeps data of its own for an account would drop what a
+// squatter stored, on ActionTakeOver.
+func (a *api) observe(ctx context.Context, e auth.Event) {
+	auth.LogTo(a.log).Observe(ctx, e)
+	notice, ok := notices[e.Action]
+	if !ok {
+		return
+	}
+	a.later(ctx, func(ctx context.Context) error {
+		to, err := a.client.User.Query().Where(entuser.ID(e.UserID)).Select(entuser.FieldEmail).String(ctx)
+		if err != nil {
+			return err
+		}
+		return a.mailer.Send(ctx, to, notice.subject, notice.text)
+	})
+}
+
+// mailCode issues a code and sends a mail if there is an account. The request does not wait for the mail: the time of
+// its answer must not tell either.
 func (a *api) mailCode(
-	w http.ResponseWriter, r *http.Request, req auth.CodeRequest, text func(*auth.Issued) mail,
+	r *http.Request, kind schematype.OTPType, in body, text func(*auth.Issued) mail,
 ) (any, error) {
-	req.Device = device(r)
-	issued, err := a.auth.IssueCode(r.Context(), req)
-	var soon *auth.TooSoonError
-	switch {
-	case errors.As(err, &soon):
-		return mailed, nil // the code before is on its way
-	case err != nil:
+	issued, err := a.auth.IssueCode(r.Context(), auth.CodeRequest{
+		Email: in.Email, Kind: kind, Ticket: auth.ParseToken(in.Ticket), Device: a.device(r),
+	})
+	if err != nil {
 		return nil, err
 	}
-	setTicket(w, issued.Ticket, issued.ExpiresAt)
 	if issued.Known {
-		a.mail(r, issued.Email, text(issued))
+		m := text(issued)
+		a.later(r.Context(), func(ctx context.Context) error {
+			return a.mailer.Send(ctx, issued.Email, m.subject, m.text)
+		})
 	}
-	return mailed, nil
+	return mailed{issued.Ticket.Reveal(), "if the address can be used, a mail is on its way to it"}, nil
 }
 
-func (a *api) mail(r *http.Request, to string, m mail) {
-	a.later(r, func(ctx context.Context) error { return a.mailer.Send(ctx, to, m.subject, m.text) })
-}
-
-func (a *api) later(r *http.Request, do func(context.Context) error) {
+func (a *api) later(ctx context.Context, do func(context.Context) error) {
 	a.mails.Go(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		if err := do(ctx); err != nil {
 			a.log.ErrorContext(ctx, "send a mail", "err", err)

@@ -1,10 +1,12 @@
-// Command httpapi is a small JSON service over package auth, made to be copied: registration, sign-in by password and
-// by code, sessions and refresh tokens in cookies, password reset.
+// Command httpapi is a small JSON service over package auth, made to be copied: registration, sign-in by password, by
+// code and in two steps, devices with a session and a refresh token each, changed and lost passwords.
 //
 //	go run ./examples/httpapi
 //
 // It works on a SQLite file, or on the database of DATABASE_URL. AUTHGRAPH_KEY is the key for one-time codes in base64.
-// Left to you are a Mailer, TLS in front of it, limits by client address, and running authgraph purge daily.
+// Left to you are a Mailer, the page, TLS in front of it, limits of requests by client address, and running authgraph
+// purge daily. Before you make somebody an admin, give auth.Config a Factor: mail is no second step for who signs in by
+// mail, or has reset the password by mail.
 package main
 
 import (
@@ -29,17 +31,22 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "localhost:8080", "where to listen")
+	var o options
+	flag.StringVar(&o.addr, "addr", "localhost:8080", "where to listen")
+	flag.StringVar(&o.site, "site", "http://localhost:8080", "the page that the links of mails lead to")
+	flag.StringVar(&o.ipHeader, "ip-header", "", "the header in which a proxy says the client's address")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *addr, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
+	if err := run(ctx, o, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
 		fmt.Fprintln(os.Stderr, "httpapi:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, addr string, log *slog.Logger) (err error) {
+type options struct{ addr, site, ipHeader string }
+
+func run(ctx context.Context, o options, log *slog.Logger) (err error) {
 	key, err := readKey(log)
 	if err != nil {
 		return err
@@ -53,13 +60,15 @@ func run(ctx context.Context, addr string, log *slog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
-	svc, err := auth.New(client, auth.Config{
-		Keys: auth.NewKeys(key), Account: auth.AccountPolicy{VerifiedOnly: true}, Observer: auth.LogTo(log),
-	})
+	a, err := newAPI(client, auth.Config{
+		Keys:     auth.NewKeys(key),
+		Password: auth.PasswordPolicy{Names: []string{"httpapi"}}, // and the names of your company and products
+	}, logMailer{log}, log)
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", addr)
+	a.site, a.ipHeader = o.site, o.ipHeader
+	listener, err := net.Listen("tcp", o.addr)
 	if err != nil {
 		return err
 	}
@@ -67,7 +76,6 @@ func run(ctx context.Context, addr string, log *slog.Logger) (err error) {
 		return errors.Join(errors.New("logMailer prints codes to the log: put your own Mailer in its place before "+
 			"others can connect"), listener.Close())
 	}
-	a := &api{auth: svc, mailer: logMailer{log}, log: log}
 	server := &http.Server{
 		Handler:           a.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -88,16 +96,17 @@ func run(ctx context.Context, addr string, log *slog.Logger) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
 	err = server.Shutdown(ctx)
+	err = errors.Join(err, a.auth.Close(ctx))
 	a.mails.Wait() // each has a timeout
-	return errors.Join(err, svc.Close(ctx))
+	return err
 }
 
 // The cookies are Secure. To localhost curl and browsers, Safari apart, send them over plain HTTP too.
-const usage = `listening, try (the codes are in the log):
+const usage = `listening, try (codes are in the log, tickets in the answers):
 
   api() { curl -sS -b jar -c jar -H 'Content-Type: application/json' http://localhost:%d"$@"; }
   api /register     -d '{"name":"Ada","email":"ada@example.com","password":"correct horse battery"}'
-  api /verify-email -d '{"email":"ada@example.com","code":"…"}'
+  api /verify-email -d '{"ticket":"…","code":"…"}'
   api /sign-in      -d '{"email":"ada@example.com","password":"correct horse battery"}'
   api /me
   api /sessions
