@@ -48,7 +48,8 @@ func (id *Identity) validate() error {
 //
 // Somebody else may have made an account in wait for the owner of an address that was never verified here. Linking such
 // an account takes it over: its password, an earlier link, sessions and refresh tokens are removed. An account whose
-// address is verified keeps the link it has, and an identity of another provider signs in to it by the address.
+// address is verified keeps the link it has, and an identity of another provider signs in to it by the address. So does
+// every identity to an account that needs a second step: [Service.LinkProvider] alone links it.
 //
 // The error is [ErrProviderEmail] if nobody has signed in with the identity before and the provider has not verified its
 // address, whether or not an account has it. It is [ErrIdentity] if the account of the address is linked to another
@@ -66,13 +67,14 @@ func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device)
 	e := entry{step: schematype.FirstStepProvider, detail: string(id.Provider), device: d}
 	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		events = nil
-		u, err := s.resolve(ctx, tx, id, &events)
+		u, err := s.resolve(ctx, tx, id, e, &events)
 		if err != nil {
 			return err
 		}
 		g, err = s.grantIn(ctx, tx, u, e, func(up *ent.UserUpdate) {
-			// The link must still be the one that was found: the owner of the address may have taken the account over.
-			up.Where(s.usable(), sameLink(u))
+			// Link and address must still be those that were found: the owner of the address may have taken the account
+			// over, or the owner of the account changed the address.
+			up.Where(s.usable(), sameLink(u), user.Email(u.Email))
 		})
 		return err
 	})
@@ -95,8 +97,10 @@ func sameLink(u *ent.User) predicate.User {
 // errRaced is an account that another call added or linked first. Look again.
 var errRaced = errors.New("another sign-in added or linked the account")
 
-// resolve finds, links or adds the account of an identity.
-func (s *Service) resolve(ctx context.Context, tx *ent.Client, id Identity, events *[]Event) (*ent.User, error) {
+// resolve finds, links or adds the account of an identity. An account that needs a second step is not linked.
+func (s *Service) resolve(
+	ctx context.Context, tx *ent.Client, id Identity, e entry, events *[]Event,
+) (*ent.User, error) {
 	u, err := readUser(ctx, tx, user.ProviderEQ(id.Provider), user.ProviderID(id.Subject))
 	switch {
 	case err == nil && *u.ProviderID != id.Subject: // but for spaces, in a row of another program
@@ -122,6 +126,9 @@ func (s *Service) resolve(ctx context.Context, tx *ent.Client, id Identity, even
 	}
 	if _, err := s.takeOver(ctx, tx, u, false, events); err != nil {
 		return nil, err
+	}
+	if half, err := s.needsStep(ctx, u, e); half || err != nil {
+		return u, err
 	}
 	n, err := tx.User.Update().
 		Where(user.ID(u.ID), sameLink(u)).

@@ -143,9 +143,7 @@ var stepRules = []scenario{
 			require.Zero(t, k.live(t, u.ID), name)
 			after := k.user(t, u.ID)
 			assert.Equal(t, before.IsDeleted, after.IsDeleted, name)
-			if name != "provider" {
-				assert.Equal(t, before.Provider, after.Provider, name)
-			}
+			assert.Equal(t, before.Provider, after.Provider, name)
 			want := before.GuessFailures + 1
 			if name == "reactivation" {
 				want = before.GuessFailures // guesses at a deleted account are not counted
