@@ -104,15 +104,13 @@ func (s *Service) explain(ctx context.Context, err error) error {
 		return nil
 	}
 	var unknown *UnknownError
-	var unavailable *UnavailableError
-	var backlog *backlogError
 	switch {
-	case errors.As(err, &unknown), errors.As(err, &unavailable), isEnded(ctx, err):
+	case errors.As(err, &unknown), isEnded(ctx, err):
 		return err
 	case mysqlconn.IsServer(err, 3098) && !s.betweenPrimaries(ctx):
 		return err
 	case mayRepeat(err), mysqlconn.Connecting(err) != nil, mysqlconn.IsServer(err, stopped...),
-		errors.Is(err, errRaced), errors.As(err, &backlog),
+		errors.Is(err, errRaced),
 		isSQLite(err, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN):
 		if ctx.Err() != nil { // while it was tried again
 			err = fmt.Errorf("%w: %w", ctx.Err(), err)

@@ -65,7 +65,11 @@ func (s *Service) endSession(ctx context.Context, forgotten bool, which ...predi
 	if err != nil || len(rows) == 0 {
 		return Ended{}, err
 	}
-	return s.endSessions(ctx, rows, forgotten)
+	ended, err := s.endSessions(ctx, rows, forgotten)
+	if err == nil && ended.Count() > 0 {
+		s.observe(ctx, Event{Action: ActionRevokeSessions, UserID: rows[0].UserID, Count: ended.Count()})
+	}
+	return ended, err
 }
 
 // endSessionsBut ends the sessions of a user but one, in steps.
@@ -78,17 +82,20 @@ func (s *Service) endSessionsBut(ctx context.Context, userID, keepID int) (ended
 	}
 	ids = slices.DeleteFunc(ids, func(id int) bool { return id == keepID })
 	for step := range slices.Chunk(ids, maxStep) {
-		rows, err := s.findSessions(ctx, session.IDIn(step...))
-		if err != nil {
-			return ended, err
+		var rows []*ent.Session
+		var n Ended
+		if rows, err = s.findSessions(ctx, session.IDIn(step...)); err == nil {
+			n, err = s.endSessions(ctx, rows, true)
 		}
-		n, err := s.endSessions(ctx, rows, true)
+		if err != nil {
+			break
+		}
 		ended.Sessions, ended.RefreshTokens = ended.Sessions+n.Sessions, ended.RefreshTokens+n.RefreshTokens
-		if err != nil {
-			return ended, err
-		}
 	}
-	return ended, nil
+	if ended.Count() > 0 {
+		s.observe(ctx, Event{Action: ActionRevokeSessions, UserID: userID, Count: ended.Count()})
+	}
+	return ended, err
 }
 
 // findSessions reads what ending a session needs of those that match, and never changes.
@@ -101,7 +108,7 @@ func (s *Service) findSessions(ctx context.Context, which ...predicate.Session) 
 	return rows, wrap(err, "find sessions")
 }
 
-// endSessions ends sessions of one user in a transaction of its own.
+// endSessions ends sessions in a transaction of its own. With forgotten their devices are not known ones any more.
 func (s *Service) endSessions(ctx context.Context, rows []*ent.Session, forgotten bool) (ended Ended, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		ended, err = s.endDevices(ctx, tx, rows)
@@ -112,9 +119,6 @@ func (s *Service) endSessions(ctx context.Context, rows []*ent.Session, forgotte
 	})
 	if err != nil {
 		return Ended{}, err
-	}
-	if ended.Count() > 0 {
-		s.observe(ctx, Event{Action: ActionRevokeSessions, UserID: rows[0].UserID, Count: ended.Count()})
 	}
 	return ended, nil
 }
@@ -195,54 +199,54 @@ func idsOf(rows []*ent.Session) []int {
 	return ids
 }
 
-// revokeAll ends every session and refresh token of a user, whose row the transaction holds.
-func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (ended Ended, err error) {
-	ended.RefreshTokens, err = byID(
-		func(lock func(*entsql.Selector)) ([]int, error) {
-			q := tx.RefreshToken.Query().Where(refreshtoken.UserID(userID), isFalse(refreshtoken.FieldIsRevoked))
-			q.Modify(lock)
-			return q.IDs(ctx)
-		},
-		func(ids []int) (int, error) { return s.revoke(ctx, tx, refreshtoken.IDIn(ids...)) })
-	if err != nil {
-		return Ended{}, fmt.Errorf("revoke all of a user: %w", err)
-	}
-	ended.Sessions, err = byID(
-		func(lock func(*entsql.Selector)) ([]int, error) {
-			q := tx.Session.Query().Where(session.UserID(userID), isTrue(session.FieldIsActive))
-			q.Modify(lock)
-			return q.IDs(ctx)
-		},
-		func(ids []int) (int, error) { return deactivate(ctx, tx, session.IDIn(ids...)) })
-	return ended, wrap(err, "revoke all of a user")
-}
-
-// byID changes rows of a user by the ids that find has of an index which begins with user_id. Without the ids the
-// server reads and locks the whole table for a user who has a large part of it.
+// revokeAll ends every session and refresh token of a user, whose row the transaction holds. The ids of the rows are
+// found in the indexes that begin with user_id. Without them the server reads and locks the whole table for a user who
+// has a large part of it.
 //
 // Where there are many, those of the snapshot come first: finding them locks nothing, not even the gaps beside them, in
-// which others write. What was added since, such as the new token of a rotation, is found under the locks.
-func byID(
-	find func(lock func(*entsql.Selector)) ([]int, error), change func(ids []int) (int, error),
-) (changed int, err error) {
+// which others write. What was added since, such as the new token of a rotation, is found under locks shortly before
+// the commit.
+func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (ended Ended, err error) {
 	for _, pass := range []struct {
 		least int
 		lock  func(*entsql.Selector)
-	}{{least: maxIDs, lock: asSeen}, {lock: forUpdate}} {
-		ids, err := find(pass.lock)
+	}{{least: maxIDs + 1, lock: asSeen}, {lock: forUpdate}} {
+		tokens := tx.RefreshToken.Query().Where(refreshtoken.UserID(userID), isFalse(refreshtoken.FieldIsRevoked))
+		tokens.Modify(pass.lock)
+		n, err := inSteps(ctx, tokens.IDs, pass.least, func(ids []int) (int, error) {
+			return s.revoke(ctx, tx, refreshtoken.IDIn(ids...))
+		})
+		if err != nil {
+			return Ended{}, fmt.Errorf("revoke all of a user: %w", err)
+		}
+		ended.RefreshTokens += n
+		sessions := tx.Session.Query().Where(session.UserID(userID), isTrue(session.FieldIsActive))
+		sessions.Modify(pass.lock)
+		n, err = inSteps(ctx, sessions.IDs, pass.least, func(ids []int) (int, error) {
+			return deactivate(ctx, tx, session.IDIn(ids...))
+		})
+		if err != nil {
+			return Ended{}, fmt.Errorf("revoke all of a user: %w", err)
+		}
+		ended.Sessions += n
+	}
+	return ended, nil
+}
+
+// inSteps changes the rows that find has the ids of, if they are no fewer than least, and counts them.
+func inSteps(
+	ctx context.Context, find func(context.Context) ([]int, error), least int, change func(ids []int) (int, error),
+) (changed int, err error) {
+	ids, err := find(ctx)
+	if err != nil || len(ids) < least {
+		return 0, err
+	}
+	for step := range slices.Chunk(ids, maxIDs) {
+		n, err := change(step)
 		if err != nil {
 			return 0, err
 		}
-		if len(ids) <= pass.least {
-			continue
-		}
-		for step := range slices.Chunk(ids, maxIDs) {
-			n, err := change(step)
-			if err != nil {
-				return 0, err
-			}
-			changed += n
-		}
+		changed += n
 	}
 	return changed, nil
 }

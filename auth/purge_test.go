@@ -63,7 +63,7 @@ func TestLargestBatchLocksNoMoreThanItsRows(t *testing.T) {
 			}
 		})
 		config := w.config()
-		config.Account.Retention = day
+		config.Account.Retention, config.Session.Remember = day, time.Second
 		config.Clock = func() time.Time { return time.Now().Add(20 * day) }
 		done, err := auth.Purge(t.Context(), client, config, auth.PurgeOptions{Batch: 1 << 20,
 			Tables: []string{"sessions", "users"}})

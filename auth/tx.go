@@ -23,17 +23,16 @@ import (
 //
 // If a hook of the client panics or keeps the commit from being sent, the transaction is rolled back.
 func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error) error {
-	return s.retry(ctx, func() (bool, error) {
-		again, err := s.txOnce(ctx, fn)
+	for {
+		err := s.retry(ctx, func() (bool, error) { return s.txOnce(ctx, fn) })
 		var backlog *backlogError
-		if errors.As(err, &backlog) {
-			again = true
-			if failed := s.workOff(ctx, backlog.userID); failed != nil {
-				return false, failed
-			}
+		if !errors.As(err, &backlog) {
+			return err
 		}
-		return again, err
-	})
+		if err := s.workOff(ctx, backlog.userID); err != nil {
+			return err
+		}
+	}
 }
 
 // txOnce runs fn in a transaction once, and reports whether it may run again after the error.
