@@ -191,10 +191,16 @@ func TestDefaultsHold(t *testing.T) {
 	clock = now
 	g, err = s.SignIn(ctx, email, password, device)
 	require.NoError(t, err)
-	_, _, err = s.Rotate(ctx, g.Refresh)
+	next, _, err := s.Rotate(ctx, g.Refresh)
 	require.NoError(t, err)
+	clock = now.Add(10*time.Second - time.Microsecond)
+	again, _, err := s.Rotate(ctx, g.Refresh)
+	require.NoError(t, err)
+	assert.Equal(t, next.Reveal(), again.Reveal())
+	clock = now.Add(10 * time.Second)
 	_, _, err = s.Rotate(ctx, g.Refresh)
-	require.ErrorIs(t, err, auth.ErrReuse, "there is no grace")
+	require.ErrorIs(t, err, auth.ErrReuse, "the grace is over")
+	clock = now
 
 	var locked *auth.LockedError
 	for i := range 10 {

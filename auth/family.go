@@ -206,12 +206,23 @@ func idsOf(rows []*ent.Session) []int {
 // Where there are many, those of the snapshot come first: finding them locks nothing, not even the gaps beside them, in
 // which others write. What was added since, such as the new token of a rotation, is found under locks shortly before
 // the commit.
-func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (ended Ended, err error) {
+func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (Ended, error) {
+	return s.revokeBut(ctx, tx, userID, new(ent.Session))
+}
+
+// revokeBut is revokeAll but for one session, with its family.
+func (s *Service) revokeBut(
+	ctx context.Context, tx *ent.Client, userID int, kept *ent.Session,
+) (ended Ended, err error) {
+	others := predicate.RefreshToken(isFalse(refreshtoken.FieldIsRevoked))
+	if kept.Family != nil {
+		others = refreshtoken.And(others, refreshtoken.Or(refreshtoken.FamilyIsNil(), refreshtoken.FamilyNEQ(*kept.Family)))
+	}
 	for _, pass := range []struct {
 		least int
 		lock  func(*entsql.Selector)
 	}{{least: maxIDs + 1, lock: asSeen}, {lock: forUpdate}} {
-		tokens := tx.RefreshToken.Query().Where(refreshtoken.UserID(userID), isFalse(refreshtoken.FieldIsRevoked))
+		tokens := tx.RefreshToken.Query().Where(refreshtoken.UserID(userID), others)
 		tokens.Modify(pass.lock)
 		n, err := inSteps(ctx, tokens.IDs, pass.least, func(ids []int) (int, error) {
 			return s.revoke(ctx, tx, refreshtoken.IDIn(ids...))
@@ -222,7 +233,11 @@ func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (en
 		ended.RefreshTokens += n
 		sessions := tx.Session.Query().Where(session.UserID(userID), isTrue(session.FieldIsActive))
 		sessions.Modify(pass.lock)
-		n, err = inSteps(ctx, sessions.IDs, pass.least, func(ids []int) (int, error) {
+		find := func(ctx context.Context) ([]int, error) {
+			ids, err := sessions.IDs(ctx)
+			return slices.DeleteFunc(ids, func(id int) bool { return id == kept.ID }), err
+		}
+		n, err = inSteps(ctx, find, pass.least, func(ids []int) (int, error) {
 			return deactivate(ctx, tx, session.IDIn(ids...))
 		})
 		if err != nil {

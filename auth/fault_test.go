@@ -245,6 +245,20 @@ var transitions = []transition{
 		w.register(t, email)
 		return verifyEmail(w.issue(t, email, schematype.OTPEmailVerification))
 	}},
+	{name: "ask for another address", again: errTooSoon, arrange: func(t *testing.T, w *world, email string) call {
+		return startEmailChange(w.register(t, email), email)
+	}},
+	{name: "change an address", again: auth.ErrCode, arrange: func(t *testing.T, w *world, email string) call {
+		id := w.register(t, email)
+		w.signIn(t, email)
+		keep := w.signIn(t, email).Token
+		issued, err := w.honest.StartEmailChange(t.Context(), emailChange(id, email))
+		require.NoError(t, err)
+		return func(ctx context.Context, s *auth.Service) error {
+			_, err := s.FinishEmailChange(ctx, issued.Ticket, issued.Code, keep)
+			return err
+		}
+	}},
 	{name: "reset a password", again: auth.ErrCode, arrange: func(t *testing.T, w *world, email string) call {
 		w.register(t, email)
 		w.signIn(t, email)
@@ -414,6 +428,22 @@ func codeFor(email string) auth.CodeRequest {
 func verifyEmail(issued *auth.Issued) call {
 	return func(ctx context.Context, s *auth.Service) error {
 		return s.VerifyEmail(ctx, auth.Verification{Ticket: issued.Ticket, Code: issued.Code, Device: device})
+	}
+}
+
+// emailChange asks for an address beside the one that an account has.
+func emailChange(userID int, email string) auth.EmailChange {
+	return auth.EmailChange{UserID: userID, Password: password, New: "new." + email, Device: auth.Device{Origin: email}}
+}
+
+func startEmailChange(userID int, email string) call {
+	return func(ctx context.Context, s *auth.Service) error {
+		_, err := s.StartEmailChange(ctx, emailChange(userID, email))
+		var tooSoon *auth.TooSoonError
+		if errors.As(err, &tooSoon) {
+			return errTooSoon
+		}
+		return err
 	}
 }
 

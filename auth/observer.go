@@ -19,6 +19,8 @@ const (
 	// account. Its password, link to a provider, sessions and refresh tokens are gone: drop what else it holds. Count is
 	// what was revoked.
 	ActionTakeOver Action = "take_over"
+	// ActionChangeEmail: an account has another address. Count is what was revoked.
+	ActionChangeEmail Action = "change_email"
 	// ActionSignIn: a session and a family of refresh tokens began. Detail is empty for a password, "code" for a code,
 	// or the provider; after a second step it is both, such as "password+factor" or "mail+factor".
 	ActionSignIn Action = "sign_in"

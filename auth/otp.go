@@ -17,15 +17,17 @@ import (
 
 // CodeRequest asks for a one-time code.
 type CodeRequest struct {
-	// Email is the address as it was typed.
+	// Email is the address as it was typed. It may be left out with the ticket of a [SecondStepError], whose account
+	// tells it.
 	Email string
 	// Kind is the purpose, which nothing else accepts the code for.
 	Kind schematype.OTPType
 	// Device is where the request comes from. Its token shows a device that signed in before, which has a share of the
 	// mails of its own.
 	Device Device
-	// Ticket is that of [Service.Register], or of the code before, if this request follows it. It shows that the
-	// request is the account's own, and ends the code before. The zero Token is none.
+	// Ticket is that of [Service.Register], of a [SecondStepError], or of the code before, if this request follows it.
+	// It shows that the request is the account's own. Its own code or first step ends, so that the new ticket is the only
+	// one that counts. The zero Token is none.
 	Ticket Token
 }
 
@@ -55,16 +57,21 @@ type Issued struct {
 // it. What others request leaves it as it is. Call IssueCode before any mail to an address that somebody typed, also for
 // one without a code: its limits are those of all mails.
 //
+// A code of type signin for the ticket of a [SecondStepError] finishes that sign-in, by [Service.FinishWithCode].
+//
 // The error is a [*TooSoonError] where a limit of [OTPPolicy] is reached, and an [*InputError] for what cannot be an
-// address or is none of the purposes. The limits hold for any number of calls at once.
+// address or is none of the purposes. For a second step it is [ErrSecondStep] if mail is none, and [ErrCode] if the
+// first step holds no more. The limits hold for any number of calls at once.
 func (s *Service) IssueCode(ctx context.Context, req CodeRequest) (*Issued, error) {
-	var err error
-	if req.Email, err = address(req.Email); err != nil {
+	email, err := address(req.Email)
+	if err != nil && (req.Email != "" || req.Ticket.Reveal() == "") {
 		return nil, err
 	}
+	req.Email = email
 	var issued *Issued
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		by, err := s.ask(ctx, tx, req)
+		req := req
+		by, err := s.ask(ctx, tx, &req)
 		if err == nil {
 			issued, err = s.issue(ctx, tx, req, by)
 		}
@@ -102,14 +109,29 @@ type asker struct {
 	guesses counter
 }
 
-func (s *Service) ask(ctx context.Context, tx *ent.Client, req CodeRequest) (*asker, error) {
+// ask finds who asks for a code. If the code is to finish a sign-in it goes to the address of that account.
+func (s *Service) ask(ctx context.Context, tx *ent.Client, req *CodeRequest) (*asker, error) {
 	by := new(asker)
 	var err error
 	if by.user, err = accountOf(ctx, tx, req.Email); err != nil {
 		return nil, err
 	}
+	registered := by.user != nil && s.isRegistration(req.Ticket, by.user)
+	if !registered { // whose request sends no statement more than one for an address that is taken
+		if by.before, err = rowOf(ctx, tx, req.Ticket); err != nil {
+			return nil, err
+		}
+	}
+	if by.before != nil && by.before.FirstStep != nil && req.Kind == schematype.OTPSignIn {
+		if err := s.askStep(ctx, tx, by); err != nil {
+			return nil, err
+		}
+	}
 	if by.user != nil {
 		by.guesses.userID = by.user.ID
+	}
+	if by.step != "" {
+		req.Email = by.user.Email
 	}
 	if by.device, err = s.knownDevice(ctx, tx, by.guesses.userID, req.Device.Token); err != nil {
 		return nil, err
@@ -119,11 +141,9 @@ func (s *Service) ask(ctx context.Context, tx *ent.Client, req CodeRequest) (*as
 	if err != nil {
 		return nil, err
 	}
-	if by.user != nil && s.isRegistration(req.Ticket, by.user) {
+	if registered {
 		// It was made in the first epoch.
 		own = own || by.user.TrustEpoch == 0
-	} else if by.before, err = rowOf(ctx, tx, req.Ticket); err != nil {
-		return nil, err
 	}
 	if own || by.before != nil && isOwn(by.before, by.user) {
 		by.party = by.user
@@ -211,7 +231,7 @@ func (s *Service) chooseCode(ctx context.Context, tx *ent.Client, guesses counte
 // endBefore ends the code that the new one takes the place of.
 func (by *asker) endBefore(ctx context.Context, tx *ent.Client, row *ent.OTP) error {
 	b := by.before
-	if b == nil || b.Email != row.Email || b.Type != row.Type || b.OtpHashCode == noCode {
+	if b == nil || b.Email != row.Email || b.Type != row.Type {
 		return nil
 	}
 	err := tx.OTP.Update().Where(otp.ID(b.ID), otp.IsUsed(false)).SetIsUsed(true).Exec(ctx)
@@ -246,18 +266,22 @@ func (s *Service) tryCode(ctx context.Context, kind schematype.OTPType, ticket T
 	if err != nil {
 		return nil, err
 	}
+	return code, s.tryRow(ctx, kind, code, ticket, c)
+}
+
+func (s *Service) tryRow(ctx context.Context, kind schematype.OTPType, code *ent.OTP, ticket Token, c Code) error {
 	counted, err := s.countAttempt(ctx, code.ID)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	match := s.matches(code.OtpHashCode, kind, code.Email, ticket.hash(), c)
 	switch {
 	case !counted:
-		return nil, s.codeFailed(ctx, kind, ErrCode)
+		return s.codeFailed(ctx, kind, ErrCode)
 	case !match:
-		return nil, s.codeFailed(ctx, kind, &CodeError{AttemptsLeft: attemptsAfter(code)})
+		return s.codeFailed(ctx, kind, &CodeError{AttemptsLeft: attemptsAfter(code)})
 	}
-	return code, nil
+	return nil
 }
 
 // countAttempt counts an attempt at a code that may still be guessed at.

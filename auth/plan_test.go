@@ -315,7 +315,7 @@ func explainSQLite(t *testing.T, db *sql.DB, query string) (tables []queryplan.A
 			tables[len(tables)-1].Sorted = true
 			continue
 		}
-		if strings.HasPrefix(detail, "CORRELATED") { // its tables follow
+		if strings.Contains(detail, "SCALAR SUBQUERY") { // its tables follow
 			continue
 		}
 		m := step.FindStringSubmatch(detail)

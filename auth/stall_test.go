@@ -74,7 +74,7 @@ func TestRightPasswordsThatTimeOutAreNoFailures(t *testing.T) {
 					release = w.hold(t, id)
 				}
 				config := w.config()
-				config.Hasher, config.Lockout.MaxFailures = hasher, limit
+				config.Hasher, config.Lockout.MaxFailures, config.Hashing.Parallel = hasher, limit, limit
 				s, err := auth.New(w.client, config)
 				require.NoError(t, err)
 				var group sync.WaitGroup

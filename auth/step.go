@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/authgraph/authgraph/ent"
-	"github.com/authgraph/authgraph/ent/otp"
 	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/ent/user"
@@ -58,7 +57,7 @@ func (s *Service) pend(ctx context.Context, tx *ent.Client, u *ent.User, e entry
 	now := s.now()
 	pending := &SecondStepError{
 		Ticket: ticket, UserID: u.ID, ExpiresAt: now.Add(s.cfg.OTP.Lifetime),
-		Mail:   e.step != schematype.FirstStepMail && !u.ResetByMail,
+		Mail:   mailFinishes(e.step, u),
 		Factor: s.cfg.SecondStep.Factor != nil,
 	}
 	_, err = execute(ctx, tx, query, now, updatedNow(), u.Email, string(schematype.OTPSignIn), noCode, now,
@@ -108,28 +107,80 @@ func (s *Service) FinishWithFactor(ctx context.Context, ticket Token, answer str
 	return s.finished(ctx, g, pending, e)
 }
 
-// pendingStep is the row of a first step. The error is [ErrCode] if there is none of this ticket any more.
-func (s *Service) pendingStep(ctx context.Context, ticket Token) (*ent.OTP, error) {
-	now := s.now()
-	pending, err := repeat(ctx, s, func(ctx context.Context) (*ent.OTP, error) {
-		return s.client.OTP.Query().
-			Where(
-				otp.TicketHash(ticket.hash()), otp.TypeEQ(schematype.OTPSignIn), isFirstStep,
-				otp.IsUsed(false), otp.ExpiresAtGT(now), otp.CreatedAtLTE(now.Add(ClockTolerance)),
-			).
-			First(ctx)
-	})
-	if ent.IsNotFound(err) {
-		return nil, ErrCode
+// FinishWithCode finishes a sign-in with a mailed code, which [Service.IssueCode] made for the ticket of the first step.
+// The ticket is that of the code. Errors are those of [Service.VerifyCode], which is [ErrCode] also if the first step was
+// voided by a reset or [Service.RevokeAll].
+//
+// Each code takes OTPPolicy.MaxAttempts of the guesses that second steps have. A link takes none.
+func (s *Service) FinishWithCode(ctx context.Context, ticket Token, c Code, d Device) (*Grant, error) {
+	const kind = schematype.OTPSignIn
+	pending, err := s.pendingStep(ctx, ticket)
+	if err == nil {
+		err = s.tryRow(ctx, kind, pending, ticket, c)
 	}
-	return pending, wrap(err, "find a first step")
+	if err != nil {
+		return nil, err
+	}
+	e := entry{detail: string(*pending.FirstStep) + "+code", device: d}
+	var g *Grant
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		u, err := readUser(ctx, tx, s.stands(pending))
+		switch {
+		case ent.IsNotFound(err):
+			return ErrCode
+		case err != nil:
+			return fmt.Errorf("find an account: %w", err)
+		}
+		g, err = s.finishIn(ctx, tx, u, pending, e)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.observe(ctx, Event{Action: ActionUseCode, Detail: string(kind)})
+	return s.finished(ctx, g, pending, e)
 }
 
-// isFirstStep are the rows of a sign-in that waits for its second step.
-var isFirstStep = otp.And(
-	otp.FirstStepNotNil(), otp.FirstStepNEQ(schematype.FirstStepEmailChange),
-	otp.RequestedByNotNil(), otp.TrustEpochNotNil(),
-)
+// askStep has a code that somebody asks for finish the sign-in whose ticket they have.
+func (s *Service) askStep(ctx context.Context, tx *ent.Client, by *asker) error {
+	pending := by.before
+	if !s.isPending(pending) {
+		return ErrCode
+	}
+	u, err := readUser(ctx, tx, s.stands(pending))
+	switch {
+	case ent.IsNotFound(err):
+		return ErrCode
+	case err != nil:
+		return fmt.Errorf("find an account: %w", err)
+	case !mailFinishes(*pending.FirstStep, u):
+		return ErrSecondStep
+	}
+	by.user, by.step, by.guesses.step = u, *pending.FirstStep, true
+	return nil
+}
+
+// mailFinishes reports whether a mailed code proves something else than the first step did.
+func mailFinishes(first schematype.OTPFirstStep, u *ent.User) bool {
+	return first != schematype.FirstStepMail && !u.ResetByMail
+}
+
+// pendingStep is the row of a first step. The error is [ErrCode] if there is none of this ticket any more.
+func (s *Service) pendingStep(ctx context.Context, ticket Token) (*ent.OTP, error) {
+	row, err := repeat(ctx, s, func(ctx context.Context) (*ent.OTP, error) { return rowOf(ctx, s.client, ticket) })
+	if err == nil && !s.isPending(row) {
+		err = ErrCode
+	}
+	return row, err
+}
+
+// isPending reports whether a row is that of a sign-in which waits for its second step.
+func (s *Service) isPending(row *ent.OTP) bool {
+	return row != nil && row.Type == schematype.OTPSignIn &&
+		row.FirstStep != nil && *row.FirstStep != schematype.FirstStepEmailChange &&
+		row.RequestedBy != nil && row.TrustEpoch != nil &&
+		!row.IsUsed && row.ExpiresAt.After(s.now()) && !s.ahead(row.CreatedAt)
+}
 
 // stands are the accounts for which a first step still holds.
 func (s *Service) stands(pending *ent.OTP) predicate.User {

@@ -18,17 +18,43 @@ type storedHash struct {
 	counted int
 }
 
-// readHash finds out how passwords are compared with a hash of the table. It hashes nothing. It is nil for a hash of a
-// kind that is not known, and for one that would take too much time or memory: no guess at it is right.
-func (s *Service) readHash(hash string) *storedHash {
-	h, known := passhash.Parse(hash)
+// HashKind names how a stored hash was made, such as bcrypt, and reports whether a service with this configuration
+// compares passwords with it. If not, nobody signs in with its password before a reset. It hashes nothing.
+func (c Config) HashKind(hash string) (kind string, readable bool) {
+	c.setDefaults()
+	most := c.Hashing.Memory << 10
+	if a, ok := argon2idOf(c.Hasher); ok {
+		most = max(most, int(a.params().Memory))
+	}
+	h, own, readable := c.reads(hash, most)
 	switch {
-	case h.Memory > max(s.hashing.all, s.decoy.memory):
+	case h.Kind == "" && own:
+		return "of the Hasher", readable
+	case h.Kind == "":
+		return "unknown", readable
+	case !readable:
+		return string(h.Kind) + " beyond the bounds", readable
+	}
+	return string(h.Kind), readable
+}
+
+// reads reports whether passwords are compared with a hash, and whether the Hasher does so. One that takes more memory
+// than most, in KiB, or too much time, is as good as unknown.
+func (c *Config) reads(hash string, most int) (h passhash.Hash, own, ok bool) {
+	h, known := passhash.Parse(hash)
+	own = c.Hasher.Reads(hash)
+	return h, own, h.Memory <= most && (own || known && h.Affordable())
+}
+
+// readHash finds out how passwords are compared with a hash of the table. It hashes nothing. It is nil if they are not:
+// no guess is right then.
+func (s *Service) readHash(hash string) *storedHash {
+	h, own, ok := s.cfg.reads(hash, max(s.hashing.all, s.decoy.memory))
+	switch {
+	case !ok:
 		return nil
-	case s.cfg.Hasher.Reads(hash):
+	case own:
 		return s.ownHash(hash)
-	case !known || !h.Affordable():
-		return nil
 	}
 	stored, pepper := &storedHash{memory: h.Memory}, ""
 	if h.Kind == passhash.Bcrypt {

@@ -225,7 +225,8 @@ func (s *Service) replacePassword(
 	if err != nil {
 		return Ended{}, err
 	}
-	ended, err := s.setPassword(ctx, tx, u.ID, hash)
+	// Whoever reads the mail has the password from now on, so mail is no second step to it.
+	ended, err := s.setPassword(ctx, tx, u.ID, hash, func(up *ent.UserUpdate) { up.SetResetByMail(true) })
 	ended = ended.plus(squatters)
 	*events = append(*events, Event{Action: action, UserID: u.ID, Count: ended.Count()})
 	return ended, wrap(err, "set a password by a code")

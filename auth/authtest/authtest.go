@@ -92,6 +92,7 @@ func races() []scenario {
 		codeRaces,
 		mailRaces,
 		verificationRaces,
+		emailChangeRaces,
 		refreshRaces,
 		accountRaces,
 		deviceRaces,
@@ -114,6 +115,7 @@ func rules() []scenario {
 		codeRules,
 		mailRules,
 		verificationRules,
+		emailChangeRules,
 		refreshRules,
 		accountRules,
 		deviceRules,
@@ -127,6 +129,7 @@ func rules() []scenario {
 		panicRules,
 		stepRules,
 		linkRules,
+		siegeRules,
 	} {
 		all = append(all, list...)
 	}

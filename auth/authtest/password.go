@@ -2,6 +2,7 @@ package authtest
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -55,6 +56,19 @@ var passwordRules = []scenario{
 			signIn(t, svc, u.Email)
 			require.Equal(t, renewed, *k.user(t, u.ID).Password, from)
 		}
+	}},
+	{name: "the sessions and refresh tokens of a ServerCN service go on", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx, now := t.Context(), k.clock.Now()
+		u := k.withHash(t, svc, imported["npm argon2"])
+		const session, refresh = "a.session.token", "header.of-a-jwt.signature"
+		sum := func(token string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(token))) }
+		require.NoError(t, k.client.Session.Create().SetUserID(u.ID).SetTokenHash(sum(session)).
+			SetCreatedAt(now).SetLastUsedAt(now).SetExpiresAt(now.Add(time.Hour)).Exec(ctx))
+		require.NoError(t, k.client.RefreshToken.Create().SetUserID(u.ID).SetTokenHash(sum(refresh)).
+			SetCreatedAt(now).SetExpiresAt(now.Add(7*24*time.Hour)).Exec(ctx))
+		checked(t, svc, auth.ParseToken(session), nil)
+		rotate(t, svc, rotate(t, svc, auth.ParseToken(refresh)))
 	}},
 	{name: "a bcrypt password beyond 72 bytes lets its owner in and is not renewed", run: func(t *testing.T, k *kit) {
 		const hash = "$2b$04$CkRhXRP2Ym3Scn0Ho2WjyuC20/a8Ov71SyyNeLS6kes6jiKYu0DqG"

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent/otp"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
@@ -329,6 +330,154 @@ var stepRules = []scenario{
 		factor.Before = nil
 		_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
 		require.NoError(t, err)
+	}},
+	{name: "a first step does not count as a mail", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		u := k.register(t, svc)
+		for range 12 {
+			g, err := svc.SignIn(t.Context(), u.Email, password, phone)
+			half(t, g, err)
+		}
+		issue(t, svc, u.Email, schematype.OTPSignIn)
+		n, err := k.client.OTP.Query().Where(otp.Email(u.Email), otp.FirstStepNotNil()).Count(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 12, n)
+	}},
+	{name: "a mailed code finishes a sign-in", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		for name, way := range firstSteps(k, svc) {
+			u := k.registerVerified(t, svc)
+			first := way(t, u)
+			k.clock.Advance(time.Minute)
+			g, err := first()
+			pending := half(t, g, err)
+			issued, err := svc.IssueCode(t.Context(),
+				auth.CodeRequest{Kind: schematype.OTPSignIn, Device: phone, Ticket: pending.Ticket})
+			if name == "mail" {
+				require.ErrorIs(t, err, auth.ErrSecondStep, "mail was the first step")
+				continue
+			}
+			require.NoError(t, err, name)
+			require.Equal(t, u.Email, issued.Email, name)
+			require.True(t, issued.Known, name)
+			_, err = svc.FinishWithCode(t.Context(), issued.Ticket, auth.ParseCode("wrong"), phone)
+			require.ErrorIs(t, err, auth.ErrCode, name)
+			_, err = svc.FinishWithCode(t.Context(), pending.Ticket, issued.Code, phone)
+			require.ErrorIs(t, err, auth.ErrCode, "%s: its ticket is the code's", name)
+			g, err = svc.FinishWithCode(t.Context(), issued.Ticket, issued.Code, phone)
+			require.NoError(t, err, name)
+			checked(t, svc, g.Token, nil)
+			require.False(t, k.user(t, u.ID).IsDeleted, name)
+			require.Zero(t, k.user(t, u.ID).StepFailures, name)
+			for _, ticket := range []auth.Token{pending.Ticket, issued.Ticket} {
+				_, err = svc.FinishWithFactor(t.Context(), ticket, rightAnswer, phone)
+				require.ErrorIs(t, err, auth.ErrCode, "%s is used once", name)
+			}
+		}
+	}},
+	{name: "a code of a second step is worth nothing else, and no other code one", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		ctx, u := t.Context(), k.register(t, svc)
+		other := issue(t, svc, u.Email, schematype.OTPSignIn)
+		k.clock.Advance(time.Minute)
+		g, err := svc.SignIn(ctx, u.Email, password, phone)
+		pending := half(t, g, err)
+		_, err = svc.FinishWithCode(ctx, other.Ticket, other.Code, phone)
+		require.ErrorIs(t, err, auth.ErrCode)
+		issued, err := svc.IssueCode(ctx,
+			auth.CodeRequest{Email: k.email(), Kind: schematype.OTPSignIn, Device: phone, Ticket: pending.Ticket})
+		require.NoError(t, err)
+		require.Equal(t, u.Email, issued.Email, "it goes to the account's address alone")
+		_, err = signInWithCode(t, svc, issued)
+		require.ErrorIs(t, err, auth.ErrCode)
+		err = svc.VerifyCode(ctx, schematype.OTPSignIn, issued.Ticket, issued.Code)
+		require.ErrorIs(t, err, auth.ErrCode)
+		_, err = svc.FinishWithCode(ctx, issued.Ticket, issued.Code, phone)
+		require.NoError(t, err)
+	}},
+	{name: "the ticket of a new code stands for the first step, and the one before does not", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		ctx, u := t.Context(), k.register(t, svc)
+		g, err := svc.SignIn(ctx, u.Email, password, phone)
+		tickets := []auth.Token{half(t, g, err).Ticket}
+		for range 3 {
+			issued, err := svc.IssueCode(ctx, auth.CodeRequest{Kind: schematype.OTPSignIn, Device: phone,
+				Ticket: tickets[len(tickets)-1]})
+			require.NoError(t, err)
+			tickets = append(tickets, issued.Ticket)
+			k.clock.Advance(time.Minute)
+		}
+		for _, ticket := range tickets[:3] {
+			_, err = svc.FinishWithFactor(ctx, ticket, rightAnswer, phone)
+			require.ErrorIs(t, err, auth.ErrCode)
+			_, err = svc.IssueCode(ctx, auth.CodeRequest{Kind: schematype.OTPSignIn, Device: phone, Ticket: ticket})
+			require.ErrorIs(t, err, auth.ErrCode)
+		}
+		_, err = svc.FinishWithFactor(ctx, tickets[3], rightAnswer, phone)
+		require.NoError(t, err)
+	}},
+	{name: "codes of second steps take guesses of their own, and are links once those are spent",
+		run: func(t *testing.T, k *kit) {
+			svc, _ := k.twoSteps(t)
+			ctx, u := t.Context(), k.register(t, svc)
+			for n := range 5 {
+				g, err := svc.SignIn(ctx, u.Email, password, phone)
+				issued, err := svc.IssueCode(ctx,
+					auth.CodeRequest{Kind: schematype.OTPSignIn, Device: phone, Ticket: half(t, g, err).Ticket})
+				require.NoError(t, err)
+				row := k.user(t, u.ID)
+				require.EqualValues(t, min(5*(n+1), 20), row.StepFailures)
+				require.Zero(t, row.GuessFailures)
+				require.Equal(t, n == 4, issued.Link)
+				if issued.Link {
+					g, err = svc.FinishWithCode(ctx, issued.Ticket, issued.Code, phone)
+					require.NoError(t, err)
+				}
+				k.clock.Advance(21 * time.Minute)
+			}
+			require.Zero(t, k.user(t, u.ID).StepFailures)
+		}},
+	{name: "after a mailed reset mail is no second step, until the factor was", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		ctx, u := t.Context(), k.register(t, svc)
+		require.NoError(t, endings(k, svc)["ResetPassword"](t, &auth.Grant{User: u})())
+		for _, mail := range []bool{false, true} {
+			k.clock.Advance(time.Hour)
+			g, err := svc.SignIn(ctx, u.Email, nextPassword, phone)
+			pending := half(t, g, err)
+			require.Equal(t, mail, pending.Mail)
+			request := auth.CodeRequest{Kind: schematype.OTPSignIn, Device: phone, Ticket: pending.Ticket}
+			issued, err := svc.IssueCode(ctx, request)
+			if mail {
+				require.NoError(t, err)
+				_, err = svc.FinishWithCode(ctx, issued.Ticket, issued.Code, phone)
+				require.NoError(t, err)
+				continue
+			}
+			require.ErrorIs(t, err, auth.ErrSecondStep)
+			_, err = svc.FinishWithFactor(ctx, pending.Ticket, rightAnswer, phone)
+			require.NoError(t, err)
+		}
+	}},
+	{name: "what ends all of a user voids the code of a second step", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		ctx := t.Context()
+		for name, end := range endings(k, svc) {
+			if !voids[name] {
+				continue
+			}
+			u := k.register(t, svc)
+			prepared := end(t, &auth.Grant{User: u})
+			g, err := svc.SignIn(ctx, u.Email, password, phone)
+			k.clock.Advance(time.Minute)
+			issued, err := svc.IssueCode(ctx,
+				auth.CodeRequest{Kind: schematype.OTPSignIn, Device: phone, Ticket: half(t, g, err).Ticket})
+			require.NoError(t, err, name)
+			require.NoError(t, prepared(), name)
+			_, err = svc.FinishWithCode(ctx, issued.Ticket, issued.Code, phone)
+			require.ErrorIs(t, err, auth.ErrCode, name)
+			require.Zero(t, k.activeSessions(t, u.ID), name)
+		}
 	}},
 	{name: "without a factor none finishes a sign-in", run: func(t *testing.T, k *kit) {
 		svc, _ := k.twoSteps(t, func(c *auth.Config) { c.SecondStep.Factor = nil })

@@ -1,0 +1,181 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"entgo.io/ent/dialect/sql/sqlgraph"
+
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/session"
+	"github.com/authgraph/authgraph/ent/user"
+)
+
+// EmailChange asks for another address of a signed-in user, who proves again who they are: by Password or, for an account
+// without one, by Ticket and Code.
+type EmailChange struct {
+	UserID   int
+	Password string
+	// Ticket and Code are those of a code of type signin for the present address.
+	Ticket Token
+	Code   Code
+	// New is the address as it was typed.
+	New string
+	// Device is where the request comes from.
+	Device Device
+}
+
+// EmailChanged is an address that was changed. Tell the old one.
+type EmailChanged struct {
+	UserID   int
+	Old, New string
+	// Ended is what the change ended.
+	Ended
+}
+
+// StartEmailChange makes a code for the new address, with which [Service.FinishEmailChange] changes it. The account stays
+// as it is until then. Known says that the new address has an account of its own: tell that address so in place of the
+// code, and whoever asked no more than otherwise.
+//
+// Errors are those of [Service.IssueCode], and for the proof those of [Service.SignIn], or of [Service.VerifyCode] with a
+// code.
+func (s *Service) StartEmailChange(ctx context.Context, c EmailChange) (*Issued, error) {
+	to, err := address(c.New)
+	if err != nil {
+		return nil, err
+	}
+	u, err := s.reauthenticate(ctx, c)
+	switch {
+	case err != nil:
+		return nil, err
+	case u.Email == to:
+		return nil, &InputError{Field: user.FieldEmail, Err: errors.New("is the address of the account")}
+	}
+	req := CodeRequest{Email: to, Kind: schematype.OTPEmailVerification, Device: c.Device}
+	var issued *Issued
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		by, err := s.askChange(ctx, tx, u, req)
+		if err == nil {
+			issued, err = s.issue(ctx, tx, req, by)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.observe(ctx, Event{Action: ActionIssueCode, UserID: u.ID, Detail: string(schematype.FirstStepEmailChange)})
+	return issued, nil
+}
+
+// reauthenticate is the account of whoever asks for another address, once they have proved who they are.
+func (s *Service) reauthenticate(ctx context.Context, c EmailChange) (u *ent.User, err error) {
+	if c.Password != "" {
+		p, err := s.prove(ctx, c.Password, c.Device, activeByID, c.UserID)
+		if err != nil {
+			return nil, err
+		}
+		s.giveBack(ctx, p.counter)
+		return p.user, nil
+	}
+	err = s.withCode(ctx, schematype.OTPSignIn, c.Ticket, c.Code,
+		func(ctx context.Context, tx *ent.Client, code *ent.OTP) error {
+			if u, err = s.holdAccount(ctx, tx, code.Email); err == nil && (u.ID != c.UserID || u.Password != nil) {
+				err = ErrCode
+			}
+			return err
+		})
+	return u, err
+}
+
+// askChange is who asks for a code that changes the address of u. The guesses at it are those of u. To the new address
+// they are a stranger.
+func (s *Service) askChange(ctx context.Context, tx *ent.Client, u *ent.User, req CodeRequest) (*asker, error) {
+	by := &asker{party: u, step: schematype.FirstStepEmailChange, guesses: counter{userID: u.ID}}
+	var err error
+	if by.guesses.device, err = s.knownDevice(ctx, tx, u.ID, req.Device.Token); err == nil {
+		by.user, err = accountOf(ctx, tx, req.Email)
+	}
+	return by, err
+}
+
+// FinishEmailChange uses the code of [Service.StartEmailChange] and gives the account its new address, which is verified
+// by that. Every session and refresh token of the account ends but those of the live session of keep, which is the
+// caller's own; the zero Token keeps none. No other device stays a known one.
+//
+// Errors are those of [Service.VerifyCode], which is [ErrCode] also if the password was changed or everything was revoked
+// since StartEmailChange, and [ErrEmailTaken] if another account has the address.
+func (s *Service) FinishEmailChange(ctx context.Context, ticket Token, c Code, keep Token) (*EmailChanged, error) {
+	const kind = schematype.OTPEmailVerification
+	code, err := repeat(ctx, s, func(ctx context.Context) (*ent.OTP, error) { return rowOf(ctx, s.client, ticket) })
+	if err == nil && !s.changesEmail(code) {
+		err = s.codeFailed(ctx, kind, ErrCode)
+	}
+	if err == nil {
+		err = s.tryRow(ctx, kind, code, ticket, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var changed *EmailChanged
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		err := s.useCode(ctx, tx, code.ID)
+		if err == nil {
+			changed, err = s.changeEmail(ctx, tx, code, keep)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.observe(ctx, Event{Action: ActionUseCode, UserID: changed.UserID, Detail: string(kind)})
+	s.observe(ctx, Event{Action: ActionChangeEmail, UserID: changed.UserID, Count: changed.Count()})
+	return changed, nil
+}
+
+// changesEmail reports whether a row is that of a code which changes an address.
+func (s *Service) changesEmail(row *ent.OTP) bool {
+	return row != nil && row.FirstStep != nil && *row.FirstStep == schematype.FirstStepEmailChange &&
+		row.RequestedBy != nil && row.TrustEpoch != nil && !s.ahead(row.CreatedAt)
+}
+
+func (s *Service) changeEmail(ctx context.Context, tx *ent.Client, code *ent.OTP, keep Token) (*EmailChanged, error) {
+	q := tx.User.Query().Where(user.ID(*code.RequestedBy), user.TrustEpoch(*code.TrustEpoch), s.usable())
+	q.Modify(forUpdate, readable)
+	u, err := q.Only(ctx)
+	switch {
+	case ent.IsNotFound(err):
+		return nil, ErrCode
+	case err != nil:
+		return nil, fmt.Errorf("find an account: %w", err)
+	}
+	err = tx.User.Update().Where(user.ID(u.ID)).
+		SetEmail(code.Email).SetIsEmailVerified(true).AddTrustEpoch(1).
+		Exec(ctx)
+	switch {
+	case sqlgraph.IsUniqueConstraintError(err):
+		return nil, ErrEmailTaken
+	case err != nil:
+		return nil, fmt.Errorf("change an address: %w", err)
+	}
+	changed := &EmailChanged{UserID: u.ID, Old: u.Email, New: code.Email}
+	changed.Ended, err = s.endOthers(ctx, tx, u.ID, keep)
+	return changed, err
+}
+
+// endOthers ends every session and refresh token of a user, whose row the transaction holds, but the live session of a
+// token, with its family. That stays known after the trust_epoch has gone up.
+func (s *Service) endOthers(ctx context.Context, tx *ent.Client, userID int, keep Token) (Ended, error) {
+	kept, err := tx.Session.Query().Where(session.TokenHash(keep.hash()), session.UserID(userID), s.live()).Only(ctx)
+	switch {
+	case ent.IsNotFound(err):
+		return s.revokeAll(ctx, tx, userID)
+	case err != nil:
+		return Ended{}, fmt.Errorf("find a session: %w", err)
+	}
+	if err := s.keepStanding(ctx, tx, userID, kept.ID); err != nil {
+		return Ended{}, err
+	}
+	return s.revokeBut(ctx, tx, userID, kept)
+}
