@@ -35,28 +35,45 @@ type address struct {
 // batchRows is how many rows are read at once, and how many addresses one statement rewrites.
 const batchRows = 500
 
-// addressesOf are those of a table in the order of ids, read without a transaction that stays open. Rows with an id
-// above an int64 are left out: their ids are an obstacle.
+// addressesOf are those of a table in the order of ids.
 func addressesOf(ctx context.Context, db *atlasdb.DB, table string) iter.Seq2[address, error] {
+	return func(yield func(address, error) bool) {
+		for row, err := range textsOf(ctx, db, table, emailColumn) {
+			if !yield(address{row.id, row.text, schematype.NormalizeEmail(row.text)}, err) {
+				return
+			}
+		}
+	}
+}
+
+// idText is a text of a row.
+type idText struct {
+	id   int64
+	text string
+}
+
+// textsOf are the texts of a column in the order of ids, read without a transaction that stays open. Rows with an id
+// above an int64 are left out: their ids are an obstacle.
+func textsOf(ctx context.Context, db *atlasdb.DB, table, column string) iter.Seq2[idText, error] {
 	query := fmt.Sprintf("SELECT id, CONVERT(%s USING utf8mb4) FROM %s "+
 		"WHERE id > ? AND id <= %d AND %[1]s IS NOT NULL ORDER BY id LIMIT %[4]d",
-		dbserver.Quote(emailColumn), dbserver.Quote(table), math.MaxInt64, batchRows)
-	return func(yield func(address, error) bool) {
+		dbserver.Quote(column), dbserver.Quote(table), math.MaxInt64, batchRows)
+	return func(yield func(idText, error) bool) {
 		last := int64(math.MinInt64)
 		for n := batchRows; n == batchRows; {
-			var batch []address
+			var batch []idText
 			var bad error
 			err := db.Rows(ctx, query, func(r []sql.NullString) {
 				id, err := strconv.ParseInt(r[0].String, 10, 64)
 				bad, last = errors.Join(bad, err), id
-				batch = append(batch, address{id, r[1].String, schematype.NormalizeEmail(r[1].String)})
+				batch = append(batch, idText{id, r[1].String})
 			}, last)
 			if err := errors.Join(err, bad); err != nil {
-				yield(address{}, fmt.Errorf("read the addresses of table %s: %w", table, err))
+				yield(idText{}, fmt.Errorf("read column %s of table %s: %w", column, table, err))
 				return
 			}
-			for _, a := range batch {
-				if !yield(a, nil) {
+			for _, row := range batch {
+				if !yield(row, nil) {
 					return
 				}
 			}

@@ -54,6 +54,8 @@ type Adoption struct {
 	Statements []Statement `json:"statements"`
 	// Addresses counts those that are not normalised, by table.
 	Addresses map[string]int64 `json:"addresses,omitempty"`
+	// Passwords counts the users' by how they are hashed.
+	Passwords []Passwords `json:"passwords,omitempty"`
 	// Baselined is set if the history was there already.
 	Baselined bool `json:"baselined,omitempty"`
 	// Applied is set if the database was brought to Version.
@@ -178,8 +180,12 @@ func (a *adoption) run(ctx context.Context) (*Adoption, error) {
 	if err != nil {
 		return nil, err
 	}
+	passwords, err := search{a.db, p}.passwords(ctx)
+	if err != nil {
+		return nil, err
+	}
 	report := &Adoption{
-		Version: a.newest.Version(), Baselined: baselined, Addresses: addresses,
+		Version: a.newest.Version(), Baselined: baselined, Addresses: addresses, Passwords: passwords,
 		// An empty list is one in JSON, too.
 		Differences: append([]Difference{}, p.differences...), Obstacles: append([]Obstacle{}, p.obstacles...),
 		Statements: append([]Statement{}, p.statements...),

@@ -3,6 +3,7 @@ package adopt_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -472,6 +473,28 @@ func TestAdoptFindsTimesThatAreNone(t *testing.T) {
 		assert.Equal(t, none, mysqltest.Value(t, db, "SELECT COUNT(*) FROM users WHERE last_login_at IS NULL"))
 		assert.Equal(t, updated,
 			mysqltest.Value(t, db, "SELECT UNIX_TIMESTAMP(updated_at) DIV 1 FROM users WHERE id = 2"))
+	})
+}
+
+func TestAdoptCountsPasswordsByHowTheyAreHashed(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		drizzletest.Seed(t, url)
+		const bcrypt = "$2b$12$W/JqyjVI9b7lZP.gI6ZyzeB1ACRdEsJITvkd9iOOb12/BbsVoIuJy"
+		const argon2 = "$argon2id$v=19$m=65536,p=4,t=3$VZxp0MNtowEpOB+Sm5j/JA$MmOA6BKGjsVAiB/BAK3cQHZ8spTNbBbf0YAfrRuWy50"
+		mysqltest.Exec(t, mysqltest.DB(t, url), fmt.Sprintf(`INSERT INTO users (id, name, email, password) VALUES
+			(1, 'Ada', 'ada@example.com', '%s'), (2, 'Bob', 'bob@example.com', '%[1]s'),
+			(3, 'Eve', 'eve@example.com', '%s'), (4, 'Kim', 'kim@example.com', NULL),
+			(5, 'Lea', 'lea@example.com', '5f4dcc3b5aa765d61d8327deb882cf99'),
+			(6, 'Max', 'max@example.com', '%s')`, bcrypt, argon2, strings.Replace(bcrypt, "12", "31", 1)))
+		report, err := run(t, url, adopt.Options{})
+		require.NoError(t, err)
+		assert.Equal(t, []adopt.Passwords{
+			{Kind: "argon2id", Users: 1, Readable: true},
+			{Kind: "bcrypt", Users: 2, Readable: true},
+			{Kind: "bcrypt beyond the bounds", Users: 1, IDs: []json.Number{"6"}},
+			{Kind: "unknown", Users: 1, IDs: []json.Number{"5"}},
+		}, report.Passwords)
 	})
 }
 

@@ -168,6 +168,7 @@ func (m *migrations) adoptProgress(p migrate.Progress) {
 func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
 	if !o.Apply && o.out == "" {
 		m.printDifferences(r.Differences)
+		m.printPasswords(r.Passwords)
 	}
 	if len(r.Obstacles) > 0 {
 		fmt.Fprintln(m.stdout, "in the way")
@@ -220,6 +221,27 @@ func (m *migrations) printDifferences(all []adopt.Difference) {
 		fmt.Fprintln(w, line)
 	}
 	_ = w.Flush() // the output keeps its error
+}
+
+func (m *migrations) printPasswords(all []adopt.Passwords) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintln(m.stdout, "passwords")
+	for _, p := range all {
+		text := "sign in as before, and are hashed anew"
+		if !p.Readable {
+			var ids []string
+			for _, id := range p.IDs {
+				ids = append(ids, id.String())
+			}
+			if p.Users > int64(len(ids)) {
+				ids = append(ids, "…")
+			}
+			text = "cannot be read and have to be reset (id " + strings.Join(ids, ", ") + ")"
+		}
+		fmt.Fprintf(m.stdout, "  %s: %s: %s\n", p.Kind, english.Count(int(p.Users), "user"), text)
+	}
 }
 
 // definitions says what a difference is from and to.

@@ -248,6 +248,14 @@ var checks = []check{
 		source: "docs/seed-parity.md",
 	},
 	{
+		code: "passwords", tables: true, run: checkPasswords,
+		about: "how the passwords of the first and the last 10000 users are hashed, counted by kind",
+		advice: "Warning for hashes that package auth does not read, or that cost more than it spends: their owners " +
+			"cannot sign in with a password and have to reset it. What only a `Hasher` of your own reads counts as " +
+			"unknown here. No hash is shown",
+		source: "docs/auth.md",
+	},
+	{
 		code: "orphans", tables: true, run: checkOrphans,
 		about:  "sessions and refresh tokens of users that do not exist, among the newest 100000 of each",
 		advice: "Error: they were written while foreign keys were off. The line has the statement that deletes them",

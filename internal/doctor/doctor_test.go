@@ -323,6 +323,15 @@ var faults = []fault{
 			"them (ids 3)",
 	},
 	{
+		name: "passwords as another system hashed them", round: 6, code: "passwords", severity: doctor.Warning, on: all,
+		faulty: []string{"INSERT INTO users (id, name, email, password) VALUES " +
+			"(1, 'Ada', 'ada@example.com', '$2y$05$QAVGFZHO178Ffv7hkXQTDOz/YKkt4RK9CiYI3X/UOMHik17QrojX6'), " +
+			"(2, 'Bob', 'bob@example.com', '5f4dcc3b5aa765d61d8327deb882cf99'), " +
+			"(3, 'Eve', 'eve@example.com', NULL), (4, 'Kim', 'kim@example.com', '!')"},
+		text: "2 of the passwords of 3 users are hashed in a way that package auth does not read (unknown), so nobody " +
+			"signs in with them (ids 2, 4)",
+	},
+	{
 		name: "sessions of nobody", code: "orphans", severity: doctor.Error, on: servers,
 		faulty: []string{"SET foreign_key_checks = 0", "INSERT INTO sessions (user_id, token_hash, expires_at) " +
 			"VALUES (99, 'a', '2030-01-01 00:00:00')"},
@@ -609,6 +618,7 @@ func TestSomeOfTheTables(t *testing.T) {
 		findings := run(t, url, doctor.Options{})
 		find(t, findings, "email", doctor.OK, "0 rows, the newest of users, hold normalised addresses")
 		find(t, findings, "orphans", doctor.OK, "no table that refers to users is there")
+		find(t, findings, "passwords", doctor.OK, "no user has a password")
 		find(t, findings, "id-headroom", doctor.OK, "no id was given yet")
 		find(t, findings, "purge", doctor.Warning, "could not be checked: purge users: ")
 	})

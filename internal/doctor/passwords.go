@@ -1,0 +1,67 @@
+package doctor
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/authgraph/authgraph/ent/user"
+	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/english"
+)
+
+// passwordSample is how many of the first and of the last users are read: those that were imported, and those that
+// services of now made.
+const passwordSample = 10_000
+
+func checkPasswords(ctx context.Context, d *database) ([]Finding, error) {
+	columns, err := d.columns(ctx, user.Table)
+	if err != nil || !slices.Contains(columns, user.FieldPassword) {
+		return ok("no user has a password"), err
+	}
+	counts, unreadable := map[string]int{}, map[string][]string{}
+	var id string
+	var hash sql.NullString
+	users := 0
+	part := func(order string) string {
+		return fmt.Sprintf("SELECT * FROM (SELECT id, password FROM %s ORDER BY id%s LIMIT %d) AS %s",
+			dbserver.Quote(user.Table), order, passwordSample, strings.ToLower("t"+strings.TrimSpace(order)))
+	}
+	err = each(ctx, d.db, part("")+" UNION "+part(" DESC"), []any{&id, &hash}, func() {
+		if !hash.Valid {
+			return
+		}
+		users++
+		kind, readable := d.Config.HashKind(hash.String)
+		counts[kind]++
+		if !readable {
+			unreadable[kind] = append(unreadable[kind], id)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	var off []Finding
+	for _, kind := range slices.Sorted(maps.Keys(unreadable)) {
+		off = append(off, found(Warning,
+			"let their owners reset the password, or give Config.Hasher one that reads such hashes",
+			"%d of the passwords of %s are hashed in a way that package auth does not read (%s), so nobody signs in "+
+				"with them (ids %s)", counts[kind], english.Count(users, "user"), kind, enumerate(unreadable[kind])))
+		delete(counts, kind)
+	}
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(counts)) {
+		kinds = append(kinds, fmt.Sprintf("%d %s", counts[kind], kind))
+	}
+	switch {
+	case users == 0:
+		return ok("no user has a password"), nil
+	case len(kinds) == 0:
+		return off, nil
+	}
+	return append(off, ok("passwords that package auth reads, of %s, the first and the last: %s",
+		english.Count(users, "user"), strings.Join(kinds, ", "))...), nil
+}
