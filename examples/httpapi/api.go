@@ -53,6 +53,7 @@ func (a *api) handler() http.Handler {
 	mux.HandleFunc("POST /sign-in", a.input(a.signIn))
 	mux.HandleFunc("POST /sign-in/code", a.input(a.signInWithCode))
 	mux.HandleFunc("POST /sign-in/second", a.input(a.secondStep))
+	mux.HandleFunc("POST /sign-in/second/mail", a.input(a.mailSecondStep))
 	mux.HandleFunc("POST /password", a.input(a.changePassword))
 	mux.HandleFunc("POST /password/forgot", a.input(a.forgotPassword))
 	mux.HandleFunc("POST /password/reset", a.input(a.resetPassword))
@@ -141,8 +142,18 @@ func (a *api) signInWithCode(w http.ResponseWriter, r *http.Request, in body) (a
 	return a.enter(w, g, err)
 }
 
+// mailSecondStep takes the ticket of the sign-in and answers with the one of the code.
+func (a *api) mailSecondStep(_ http.ResponseWriter, r *http.Request, in body) (any, error) {
+	return a.mailCode(r, schematype.OTPSignIn, body{Ticket: in.Ticket}, a.codeText)
+}
+
 func (a *api) secondStep(w http.ResponseWriter, r *http.Request, in body) (any, error) {
-	g, err := a.auth.FinishWithFactor(r.Context(), auth.ParseToken(in.Ticket), in.Answer, a.device(r))
+	ticket := auth.ParseToken(in.Ticket)
+	if in.Code == "" {
+		g, err := a.auth.FinishWithFactor(r.Context(), ticket, in.Answer, a.device(r))
+		return a.enter(w, g, err)
+	}
+	g, err := a.auth.FinishWithCode(r.Context(), ticket, auth.ParseCode(in.Code), a.device(r))
 	return a.enter(w, g, err)
 }
 

@@ -172,6 +172,15 @@ func TestAnAdminProvesTwiceWhoTheyAre(t *testing.T) {
 		assert.Equal(t, http.StatusOK, answer("287082"))
 		assert.True(t, b.isSignedIn())
 		assert.Equal(t, http.StatusUnauthorized, answer("359152"), "a first step counts once")
+
+		again := s.browser()
+		assert.Equal(t, http.StatusAccepted, again.signIn(password).status)
+		mailed := again.post("/sign-in/second/mail", fields{"ticket": again.ticket})
+		assert.Equal(t, http.StatusOK, mailed.status)
+		code := s.code()
+		assert.Equal(t, http.StatusUnauthorized, again.enter("/sign-in/code", code).status, "it is no first step")
+		assert.Equal(t, http.StatusOK, again.enter("/sign-in/second", code).status)
+		assert.True(t, again.isSignedIn())
 	})
 }
 
@@ -184,9 +193,17 @@ func TestMailIsNoSecondStepAfterMail(t *testing.T) {
 			t.Helper()
 			assert.Equal(t, http.StatusAccepted, first.status)
 			assert.Contains(t, first.body, `"mail":false,"factor":true`)
+			refused := b.post("/sign-in/second/mail", fields{"ticket": b.ticket})
+			assert.Equal(t, http.StatusUnprocessableEntity, refused.status)
+			assert.Empty(t, s.mailed())
 		}
 		b.post("/sign-in/code", fields{"email": ada})
 		noMail(b.enter("/sign-in/code", s.code()))
+		b.post("/password/forgot", fields{"email": ada})
+		reset := fields{"ticket": b.ticket, "code": s.code(), "password": newPassword}
+		require.Equal(t, http.StatusNoContent, b.post("/password/reset", reset).status)
+		s.mailed()
+		noMail(b.signIn(newPassword))
 		s.answers = map[string]bool{"287082": true}
 		assert.Equal(t, http.StatusOK, b.post("/sign-in/second", fields{"ticket": b.ticket, "answer": "287082"}).status)
 	})
