@@ -141,7 +141,7 @@ func (s *Service) changesEmail(row *ent.OTP) bool {
 }
 
 func (s *Service) changeEmail(ctx context.Context, tx *ent.Client, code *ent.OTP, keep Token) (*EmailChanged, error) {
-	q := tx.User.Query().Where(user.ID(*code.RequestedBy), user.TrustEpoch(*code.TrustEpoch), s.usable())
+	q := tx.User.Query().Where(user.ID(*code.RequestedBy), s.usable())
 	q.Modify(forUpdate, readable)
 	u, err := q.Only(ctx)
 	switch {
@@ -149,6 +149,8 @@ func (s *Service) changeEmail(ctx context.Context, tx *ent.Client, code *ent.OTP
 		return nil, ErrCode
 	case err != nil:
 		return nil, fmt.Errorf("find an account: %w", err)
+	case !isOwn(code, u):
+		return nil, ErrCode
 	}
 	err = tx.User.Update().Where(user.ID(u.ID)).
 		SetEmail(code.Email).SetIsEmailVerified(true).AddTrustEpoch(1).

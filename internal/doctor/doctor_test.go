@@ -274,11 +274,11 @@ var faults = []fault{
 			"INSERT INTO users (id, name, email, is_deleted, deleted_at) VALUES (1, 'Ada', 'ada@example.com', 0, " +
 				"NULL), (2, 'Eve', 'eve@example.com', 1, '" + ago(40*24*time.Hour) + "')",
 			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES " +
-				"(1, 'a', '" + ago(10*24*time.Hour) + "'), (1, 'b', '" + ago(time.Hour) + "')",
+				"(1, 'a', '" + ago(40*24*time.Hour) + "'), (1, 'b', '" + ago(30*24*time.Hour+time.Hour) + "')",
 			"INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at) VALUES " +
 				"('ada@example.com', 'a', 'signin', '2026-01-01 00:00:00', '" + ago(20*24*time.Hour) + "')",
 		},
-		text: "4 rows wait for a purge (1 otps, 2 sessions, 0 refresh_tokens, 1 users), the oldest ended 20 days " +
+		text: "4 rows wait for a purge (1 otps, 2 sessions, 0 refresh_tokens, 1 users), the oldest ended 40 days " +
 			"ago; 3 wait for more than 2 days",
 	},
 	{
@@ -286,9 +286,9 @@ var faults = []fault{
 		faulty: []string{
 			"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
 			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES " +
-				"(1, 'b', '" + ago(5*time.Hour+time.Minute) + "')",
+				"(1, 'b', '" + ago(30*24*time.Hour+5*time.Hour+time.Minute) + "')",
 		},
-		text: "1 row waits for a purge (0 otps, 1 sessions, 0 refresh_tokens, 0 users), the oldest ended 5 hours ago",
+		text: "1 row waits for a purge (0 otps, 1 sessions, 0 refresh_tokens, 0 users), the oldest ended 30 days ago",
 	},
 	{
 		name: "an expiry at the end of TIMESTAMP", round: 4, code: "timestamp-range", severity: doctor.Warning,
