@@ -36,6 +36,8 @@ var told = map[string]string{
 	"reset a password":                             "use_code, take_over, reset_password",
 	"change a password with a code":                "use_code, change_password",
 	"change a password":                            "change_password",
+	"ask for another address":                      "issue_code",
+	"change an address":                            "use_code, change_email",
 	"sign in with a provider for the first time":   "register, sign_in",
 	"sign in with a provider again":                "sign_in",
 	"take over an account that was never verified": "take_over, link_provider, sign_in",

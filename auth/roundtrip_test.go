@@ -21,89 +21,97 @@ import (
 // roundTrips are the commands of each operation as they cross the wire, each of them one wait for the server. A longer
 // list here is a slower sign-in for everybody.
 var roundTrips = map[string]string{
+	"ask for another address": "SELECT users, UPDATE users, UPDATE users, START TRANSACTION, SELECT users, " +
+		"SELECT otps, SELECT otps, INSERT otps, SELECT otps, SELECT otps, UPDATE users, UPDATE otps, COMMIT",
 	"change a password": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, SELECT refresh_tokens, " +
-		"SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, SELECT sessions, UPDATE sessions, COMMIT",
+		"SELECT sessions, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, " +
+		"COMMIT",
 	"change a password with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, " +
-		"UPDATE users, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, " +
+		"UPDATE users, SELECT refresh_tokens, SELECT sessions, SELECT refresh_tokens, UPDATE refresh_tokens, " +
 		"SELECT sessions, UPDATE sessions, COMMIT",
-	"change a role":                       "UPDATE users",
+	"change a role": "UPDATE users",
+	"change an address": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, " +
+		"UPDATE users, SELECT sessions, UPDATE sessions users, SELECT refresh_tokens, SELECT sessions, " +
+		"SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, COMMIT",
 	"check a session":                     "SELECT sessions users",
 	"check a session that does not exist": "SELECT sessions users",
-	"delete": "START TRANSACTION, UPDATE users, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE " +
-		"refresh_tokens, SELECT sessions, SELECT sessions, UPDATE sessions, COMMIT",
-	"issue a code": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, INSERT otps, SELECT otps, SELECT " +
-		"otps, UPDATE users, UPDATE otps, COMMIT",
-	"issue a code in place of another": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, SELECT otps, " +
-		"SELECT otps, INSERT otps, SELECT otps, SELECT otps, UPDATE users, UPDATE otps, UPDATE otps, COMMIT",
+	"delete": "START TRANSACTION, UPDATE users, SELECT refresh_tokens, SELECT sessions, SELECT refresh_tokens, " +
+		"UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, COMMIT",
+	"issue a code": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, INSERT otps, SELECT otps, " +
+		"SELECT otps, UPDATE users, UPDATE otps, COMMIT",
+	"issue a code in place of another": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, " +
+		"SELECT otps, SELECT otps, INSERT otps, SELECT otps, SELECT otps, UPDATE users, UPDATE otps, " +
+		"UPDATE otps, COMMIT",
 	"issue a code too soon": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, ROLLBACK",
 	"issue a refresh token": "START TRANSACTION, SELECT users, INSERT refresh_tokens, COMMIT",
 	"link a provider":       "START TRANSACTION, SELECT users, UPDATE users, COMMIT",
 	"list sessions":         "SELECT sessions",
 	"purge an account": "START TRANSACTION, SELECT otps, COMMIT, START TRANSACTION, SELECT sessions, COMMIT, " +
-		"START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT users, SELECT " +
-		"sessions, SELECT refresh_tokens, DELETE users, COMMIT",
+		"START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT users, " +
+		"SELECT sessions, SELECT refresh_tokens, DELETE users, COMMIT",
 	"purge codes": "START TRANSACTION, SELECT otps, DELETE otps, COMMIT, START TRANSACTION, SELECT sessions, " +
-		"COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT " +
-		"users, COMMIT",
-	"reactivate": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions users, INSERT " +
-		"refresh_tokens, COMMIT",
+		"COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, " +
+		"SELECT users, COMMIT",
+	"reactivate": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions users, " +
+		"INSERT refresh_tokens, COMMIT",
 	"register": "INSERT users",
-	"renew": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, SELECT users, UPDATE " +
-		"refresh_tokens, INSERT refresh_tokens, SELECT sessions, UPDATE sessions, COMMIT",
+	"renew": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, SELECT users, " +
+		"UPDATE refresh_tokens, INSERT refresh_tokens, SELECT sessions, UPDATE sessions, COMMIT",
 	"renew in grace": "SELECT refresh_tokens users refresh_tokens refresh_tokens, SELECT sessions",
-	"renew what was rotated in grace": "SELECT refresh_tokens users refresh_tokens refresh_tokens, SELECT " +
-		"sessions, START TRANSACTION, SELECT users, SELECT refresh_tokens, SELECT sessions, SELECT sessions, " +
-		"UPDATE sessions, COMMIT",
+	"renew what was rotated in grace": "SELECT refresh_tokens users refresh_tokens refresh_tokens, " +
+		"SELECT sessions, START TRANSACTION, SELECT users, SELECT refresh_tokens, SELECT sessions, " +
+		"SELECT sessions, UPDATE sessions, COMMIT",
 	"reset a password": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE users, " +
-		"SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, SELECT sessions, " +
-		"UPDATE sessions, UPDATE users, SELECT refresh_tokens, SELECT refresh_tokens, SELECT sessions, SELECT " +
-		"sessions, COMMIT",
+		"SELECT refresh_tokens, SELECT sessions, SELECT refresh_tokens, UPDATE refresh_tokens, " +
+		"SELECT sessions, UPDATE sessions, UPDATE users, SELECT refresh_tokens, SELECT sessions, " +
+		"SELECT refresh_tokens, SELECT sessions, COMMIT",
 	"restore": "UPDATE users",
-	"reuse": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, SELECT " +
-		"refresh_tokens, UPDATE refresh_tokens, UPDATE sessions, COMMIT",
-	"revoke a family": "START TRANSACTION, SELECT refresh_tokens, UPDATE refresh_tokens, UPDATE sessions, COMMIT",
-	"revoke all": "START TRANSACTION, UPDATE users, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE " +
-		"refresh_tokens, SELECT sessions, SELECT sessions, UPDATE sessions, COMMIT",
-	"revoke sessions": "SELECT sessions, SELECT sessions, START TRANSACTION, UPDATE refresh_tokens, UPDATE " +
-		"sessions, UPDATE sessions, COMMIT",
-	"rotate": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, UPDATE " +
-		"refresh_tokens, INSERT refresh_tokens, COMMIT",
+	"reuse": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, " +
+		"SELECT refresh_tokens, UPDATE refresh_tokens, UPDATE sessions, COMMIT",
+	"revoke a family": "START TRANSACTION, SELECT refresh_tokens, UPDATE refresh_tokens, UPDATE sessions, " +
+		"COMMIT",
+	"revoke all": "START TRANSACTION, UPDATE users, SELECT refresh_tokens, SELECT sessions, " +
+		"SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, COMMIT",
+	"revoke sessions": "SELECT sessions, SELECT sessions, START TRANSACTION, UPDATE refresh_tokens, " +
+		"UPDATE sessions, UPDATE sessions, COMMIT",
+	"rotate": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, " +
+		"UPDATE refresh_tokens, INSERT refresh_tokens, COMMIT",
 	"rotate a token that does not exist": "SELECT refresh_tokens users refresh_tokens refresh_tokens",
 	"rotate in grace":                    "SELECT refresh_tokens users refresh_tokens refresh_tokens",
-	"sign in": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions users, INSERT " +
-		"refresh_tokens, COMMIT",
-	"sign in on a device that signed in before": "SELECT users, SELECT sessions users, UPDATE sessions, START " +
-		"TRANSACTION, UPDATE users, SELECT sessions, UPDATE refresh_tokens, UPDATE sessions, UPDATE sessions, " +
-		"INSERT sessions users, INSERT refresh_tokens, COMMIT",
-	"take the first of two steps": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT otps users, " +
-		"UPDATE users, COMMIT",
-	"take the second of two steps": "SELECT otps, SELECT users, UPDATE users, START TRANSACTION, UPDATE otps, UPDATE " +
-		"users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
+	"sign in": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions users, " +
+		"INSERT refresh_tokens, COMMIT",
+	"sign in on a device that signed in before": "SELECT users, SELECT sessions users, UPDATE sessions, " +
+		"START TRANSACTION, UPDATE users, SELECT sessions, UPDATE refresh_tokens, UPDATE sessions, " +
+		"UPDATE sessions, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"sign in to a suspended account": "SELECT users, UPDATE users, UPDATE users",
-	"sign in with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE " +
-		"users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
-	"sign in with a code for the first time": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT " +
-		"users, UPDATE users, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT " +
-		"sessions, SELECT sessions, UPDATE sessions, UPDATE users, INSERT sessions users, INSERT refresh_tokens, " +
-		"COMMIT",
+	"sign in with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, " +
+		"UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
+	"sign in with a code for the first time": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, " +
+		"SELECT users, UPDATE users, SELECT refresh_tokens, SELECT sessions, SELECT refresh_tokens, " +
+		"UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, UPDATE users, INSERT sessions users, " +
+		"INSERT refresh_tokens, COMMIT",
 	"sign in with a provider again": "START TRANSACTION, SELECT users, UPDATE users, INSERT sessions users, " +
 		"INSERT refresh_tokens, COMMIT",
-	"sign in with a provider for the first time": "START TRANSACTION, SELECT users, SELECT users, INSERT users, " +
-		"UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
+	"sign in with a provider for the first time": "START TRANSACTION, SELECT users, SELECT users, " +
+		"INSERT users, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"sign in with a wrong password": "SELECT users, UPDATE users, UPDATE users",
 	"sign in without an account":    "SELECT users, UPDATE users, UPDATE users",
-	"sign out": "SELECT sessions, START TRANSACTION, UPDATE refresh_tokens, UPDATE sessions, " +
-		"COMMIT",
-	"start a session": "START TRANSACTION, SELECT users, INSERT sessions users, COMMIT",
-	"suspend":         "UPDATE users",
-	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, UPDATE users, " +
-		"SELECT refresh_tokens, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, SELECT sessions, " +
-		"UPDATE sessions, UPDATE users, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
+	"sign out":                      "SELECT sessions, START TRANSACTION, UPDATE refresh_tokens, UPDATE sessions, COMMIT",
+	"start a session":               "START TRANSACTION, SELECT users, INSERT sessions users, COMMIT",
+	"suspend":                       "UPDATE users",
+	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, " +
+		"UPDATE users, SELECT refresh_tokens, SELECT sessions, SELECT refresh_tokens, UPDATE refresh_tokens, " +
+		"SELECT sessions, UPDATE sessions, UPDATE users, UPDATE users, INSERT sessions users, " +
+		"INSERT refresh_tokens, COMMIT",
+	"take the first of two steps": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, " +
+		"INSERT otps users, UPDATE users, COMMIT",
+	"take the second of two steps": "SELECT otps, SELECT users, UPDATE users, START TRANSACTION, UPDATE otps, " +
+		"UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"unlink a provider":   "START TRANSACTION, SELECT users, UPDATE users, COMMIT",
 	"verify a code":       "SELECT otps, UPDATE otps users",
 	"verify a wrong code": "SELECT otps, UPDATE otps users",
-	"verify an email address": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE " +
-		"users, SELECT refresh_tokens, SELECT refresh_tokens, SELECT sessions, SELECT sessions, COMMIT",
+	"verify an email address": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, " +
+		"UPDATE users, SELECT refresh_tokens, SELECT sessions, SELECT refresh_tokens, SELECT sessions, COMMIT",
 }
 
 // On a connection that has sent nothing before, all are texts; one that an operation sends again is prepared for it.
