@@ -679,7 +679,8 @@ func (w *world) state(t *testing.T, email string) string {
 	var verified, deleted, signedIn bool
 	err := w.db.QueryRow(`SELECT id, COALESCE(password, ''), provider, is_email_verified, is_deleted,
 		last_login_at IS NOT NULL
-		FROM users WHERE email = ?`, email).Scan(&userID, &password, &provider, &verified, &deleted, &signedIn)
+		FROM users WHERE email IN (?, ?)`, email, "new."+email).
+		Scan(&userID, &password, &provider, &verified, &deleted, &signedIn)
 	if !errors.Is(err, sql.ErrNoRows) {
 		require.NoError(t, err)
 		fmt.Fprintf(&b, "user: password %.12s, provider %s, verified %t, deleted %t, signed in %t\n", password,
@@ -699,8 +700,8 @@ func (w *world) state(t *testing.T, email string) string {
 			token.next != "", next, token.grace)
 	}
 	for _, code := range column[string](t, w.db,
-		`SELECT CONCAT(type, ' used ', is_used, ' at a time ', used_at IS NOT NULL) FROM otps WHERE email = ?
-			ORDER BY id`, email) {
+		`SELECT CONCAT(type, ' used ', is_used, ' at a time ', used_at IS NOT NULL) FROM otps WHERE email IN (?, ?)
+			ORDER BY id`, email, "new."+email) {
 		fmt.Fprintln(&b, "code:", code)
 	}
 	return b.String()
