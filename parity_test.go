@@ -459,7 +459,8 @@ func TestTheGoTypesHaveTheValuesOfTheSeed(t *testing.T) {
 			for _, c := range table.columns {
 				if table.name == tableName && c.name == columnName {
 					of, _, _ := strings.Cut(c.seed, ")")
-					assert.True(t, strings.HasPrefix("enum('"+strings.Join(values, "','")+"'", of), "%s: %v", name, values)
+					assert.True(t, strings.HasPrefix("enum('"+strings.Join(values, "','")+"'", of), "%s: %v", name,
+						values)
 				}
 			}
 		}

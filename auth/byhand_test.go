@@ -313,8 +313,8 @@ func hotPaths(t testing.TB, url string) []hotPath {
 			allocations: 4,
 		},
 		{
-			// A sign-in to a suspended account ends after its read, and two statements of Ent that match nothing. A hash
-			// is compared all the same.
+			// A sign-in to a suspended account ends after its read, and two statements of Ent that match nothing. A
+			// hash is compared all the same.
 			name: "read for a sign-in",
 			hand: func(ctx context.Context) error {
 				u, err := h.signInRead(ctx, lockedEmail)

@@ -178,8 +178,9 @@ const maxGrace = 10 * time.Second
 
 // AccountPolicy bounds accounts that are not verified, and deleted ones.
 type AccountPolicy struct {
-	// VerifiedOnly has [Service.SignIn] take an account whose address is not verified for none; default false. Otherwise
-	// whoever registers an address and signs in learns from the result whether it had an account (OWASP ASVS 5.0.0,
+	// VerifiedOnly has [Service.SignIn] take an account whose address is not verified for none; default false.
+	// Otherwise whoever registers an address and signs in learns from the result whether it had an account (OWASP ASVS
+	// 5.0.0,
 	// 6.3.8).
 	VerifiedOnly bool
 	// ReactivateAfter is how long a deleted account cannot come back; default 0: it can at once.

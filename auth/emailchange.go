@@ -13,8 +13,8 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 )
 
-// EmailChange asks for another address of a signed-in user, who proves again who they are: by Password or, for an account
-// without one, by Ticket and Code.
+// EmailChange asks for another address of a signed-in user, who proves again who they are: by Password or, for an
+// account without one, by Ticket and Code.
 type EmailChange struct {
 	UserID   int
 	Password string
@@ -35,12 +35,12 @@ type EmailChanged struct {
 	Ended
 }
 
-// StartEmailChange makes a code for the new address, with which [Service.FinishEmailChange] changes it. The account stays
-// as it is until then. Known says that the new address has an account of its own: tell that address so in place of the
-// code, and whoever asked no more than otherwise.
+// StartEmailChange makes a code for the new address, with which [Service.FinishEmailChange] changes it. The account
+// stays as it is until then. Known says that the new address has an account of its own: tell that address so in place
+// of the code, and whoever asked no more than otherwise.
 //
-// Errors are those of [Service.IssueCode], and for the proof those of [Service.SignIn], or of [Service.VerifyCode] with a
-// code.
+// Errors are those of [Service.IssueCode], and for the proof those of [Service.SignIn], or of [Service.VerifyCode] with
+// a code.
 func (s *Service) StartEmailChange(ctx context.Context, c EmailChange) (*Issued, error) {
 	to, err := address(c.New)
 	if err != nil {
@@ -100,12 +100,12 @@ func (s *Service) askChange(ctx context.Context, tx *ent.Client, u *ent.User, re
 	return by, err
 }
 
-// FinishEmailChange uses the code of [Service.StartEmailChange] and gives the account its new address, which is verified
-// by that. Every session and refresh token of the account ends but those of the live session of keep, which is the
-// caller's own; the zero Token keeps none. No other device stays a known one.
+// FinishEmailChange uses the code of [Service.StartEmailChange] and gives the account its new address, which is
+// verified by that. Every session and refresh token of the account ends but those of the live session of keep, which is
+// the caller's own; the zero Token keeps none. No other device stays a known one.
 //
-// Errors are those of [Service.VerifyCode], which is [ErrCode] also if the password was changed or everything was revoked
-// since StartEmailChange, and [ErrEmailTaken] if another account has the address.
+// Errors are those of [Service.VerifyCode], which is [ErrCode] also if the password was changed or everything was
+// revoked since StartEmailChange, and [ErrEmailTaken] if another account has the address.
 func (s *Service) FinishEmailChange(ctx context.Context, ticket Token, c Code, keep Token) (*EmailChanged, error) {
 	const kind = schematype.OTPEmailVerification
 	code, err := repeat(ctx, s, func(ctx context.Context) (*ent.OTP, error) { return rowOf(ctx, s.client, ticket) })

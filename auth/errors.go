@@ -35,8 +35,8 @@ var (
 	// ErrIdentity: the account is linked to another identity of the provider, or the identity to another account. The
 	// owner signs in by another way, and then unlinks the one or the other.
 	ErrIdentity = errors.New("the account or the identity is linked to another one")
-	// ErrLastWayIn: the account has no password, so nobody could sign in to it without its link to a provider. A reset of
-	// the password gives it one.
+	// ErrLastWayIn: the account has no password, so nobody could sign in to it without its link to a provider. A reset
+	// of the password gives it one.
 	ErrLastWayIn = errors.New("the link to the provider is the last way to sign in to the account")
 )
 
@@ -130,10 +130,10 @@ func input(err error) error {
 var errUTF8 = errors.New("is not valid UTF-8")
 
 // LockedError is an account that examines no passwords before Until, in UTC: guesses have locked it, or an operator has
-// suspended it, until [Forever] if without end. A zero Until is a budget that is used up: no password is examined from a
-// device that has not signed in before, until somebody gets in by a mailed link or code, a provider or a reset. It
-// unwraps to [ErrCredentials]. Tell
-// whoever is signing in no more than that: an email without an account is never locked.
+// suspended it, until [Forever] if without end. A zero Until is a budget that is used up: no password is examined from
+// a device that has not signed in before, until somebody gets in by a mailed link or code, a provider or a reset. It
+// unwraps to [ErrCredentials]. Tell whoever is signing in no more than that: an email without an account is never
+// locked.
 type LockedError struct{ Until time.Time }
 
 func (e *LockedError) Error() string {
@@ -146,8 +146,8 @@ func (e *LockedError) Error() string {
 // Unwrap returns [ErrCredentials].
 func (e *LockedError) Unwrap() error { return ErrCredentials }
 
-// SecondStepError is a sign-in that waits for its second step. It unwraps to [ErrSecondStep]. Tell the client which steps
-// there are, and give it the ticket for [Service.IssueCode] and the calls that finish the sign-in.
+// SecondStepError is a sign-in that waits for its second step. It unwraps to [ErrSecondStep]. Tell the client which
+// steps there are, and give it the ticket for [Service.IssueCode] and the calls that finish the sign-in.
 type SecondStepError struct {
 	// Ticket stands for the first step. Like a session token it belongs to the client alone.
 	Ticket Token

@@ -216,7 +216,8 @@ func (s *Service) revokeBut(
 ) (ended Ended, err error) {
 	others := predicate.RefreshToken(isFalse(refreshtoken.FieldIsRevoked))
 	if kept.Family != nil {
-		others = refreshtoken.And(others, refreshtoken.Or(refreshtoken.FamilyIsNil(), refreshtoken.FamilyNEQ(*kept.Family)))
+		others = refreshtoken.And(others, refreshtoken.Or(refreshtoken.FamilyIsNil(),
+			refreshtoken.FamilyNEQ(*kept.Family)))
 	}
 	for _, pass := range []struct {
 		least int

@@ -176,7 +176,9 @@ var transitions = []transition{
 			require.NoError(t, err)
 			return signInWith(email, password)
 		}},
-	{name: "take the second of two steps", again: auth.ErrCode, arrange: func(t *testing.T, w *world, email string) call {
+	{name: "take the second of two steps", again: auth.ErrCode, arrange: func(
+		t *testing.T, w *world, email string,
+	) call {
 		_, _, err := w.honest.Register(t.Context(), inTwoSteps, email, password)
 		require.NoError(t, err)
 		_, err = w.honest.SignIn(t.Context(), email, password, device)

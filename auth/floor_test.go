@@ -51,7 +51,8 @@ func TestARefusalIsAnsweredAtAMultipleOfTheFloor(t *testing.T) {
 				defer cancel()
 				_, err = s.SignIn(ctx, known, newPassword, device)
 				require.ErrorIs(t, err, auth.ErrCredentials)
-				assert.Equal(t, min(test.takes, test.costs+50*time.Millisecond), time.Since(begun), "nobody waits any more")
+				assert.Equal(t, min(test.takes, test.costs+50*time.Millisecond), time.Since(begun),
+					"nobody waits any more")
 				begun = time.Now()
 				_, err = s.SignIn(t.Context(), known, password, device)
 				require.NoError(t, err)

@@ -28,7 +28,8 @@ func TestHashingIsBoundedInMemoryToo(t *testing.T) {
 				require.NoError(t, err)
 				go func() {
 					defer leave()
-					assert.NoError(t, h.run(t.Context(), test.memory, func() error { running.Add(1); <-end; return nil }))
+					assert.NoError(t, h.run(t.Context(), test.memory,
+						func() error { running.Add(1); <-end; return nil }))
 				}()
 				synctest.Wait()
 			}

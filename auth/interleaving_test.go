@@ -160,7 +160,9 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, list, 1, "the owner's")
 		},
-		"an account whose address has changed is not entered by the former one": func(t *testing.T, p *pair, _ *auth.User) {
+		"an account whose address has changed is not entered by the former one": func(
+			t *testing.T, p *pair, _ *auth.User,
+		) {
 			g, err := p.first.SignInWithProvider(t.Context(), id("former@example.com"), auth.Device{})
 			require.NoError(t, err)
 			p.before(t, sets(user.FieldLastLoginAt), func(ctx context.Context) error {

@@ -180,7 +180,8 @@ func TestCodeMatchesUnderAnyOfTheKeysAndNothingElse(t *testing.T) {
 	assert.False(t, matches(first, schematype.OTPSignIn, email, ticket, ParseCode("12345")))
 	assert.False(t, s.matches("", schematype.OTPSignIn, email, ticket, code))
 	both := &Service{cfg: Config{Keys: NewKeys(first, first)}}
-	assert.True(t, both.matches(mac(first, schematype.OTPSignIn, email, ticket, code), schematype.OTPSignIn, email, ticket,
+	assert.True(t, both.matches(mac(first, schematype.OTPSignIn, email, ticket, code), schematype.OTPSignIn, email,
+		ticket,
 		code), "a key given twice")
 }
 

@@ -50,8 +50,8 @@ func (s *Service) LinkProvider(ctx context.Context, userID int, id Identity) err
 // [Service.RevokeOtherSessions] ends it. The next sign-in with an identity of the same address, which the provider has
 // verified, links the account again. An account without a link is not an error.
 //
-// The error is [ErrLastWayIn] if the account has no password that this service can verify, and [ErrNotFound] if there is
-// no such account, or it is suspended or deleted.
+// The error is [ErrLastWayIn] if the account has no password that this service can verify, and [ErrNotFound] if there
+// is no such account, or it is suspended or deleted.
 func (s *Service) UnlinkProvider(ctx context.Context, userID int) error {
 	var removed schematype.Provider
 	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
@@ -74,7 +74,8 @@ func (s *Service) UnlinkProvider(ctx context.Context, userID int) error {
 	return err
 }
 
-// holdUser is an account that can be used, whose row the transaction then holds. It is an [ErrNotFound] if there is none.
+// holdUser is an account that can be used, whose row the transaction then holds. It is an [ErrNotFound] if there is
+// none.
 func (s *Service) holdUser(ctx context.Context, tx *ent.Client, userID int) (*ent.User, error) {
 	q := tx.User.Query().Where(user.ID(userID), s.usable())
 	q.Modify(forUpdate, readable)

@@ -46,7 +46,8 @@ func (s *Service) reserve(ctx context.Context, client *ent.Client, c counter, n 
 	if c.step {
 		up.Where(user.ID(c.userID), user.StepFailuresLTE(int32(s.cfg.Lockout.step()-n))).AddStepFailures(int32(n))
 	} else {
-		up.Where(user.ID(c.userID), user.GuessFailuresLTE(int32(s.cfg.Lockout.strangers()-n))).AddGuessFailures(int32(n))
+		up.Where(user.ID(c.userID), user.GuessFailuresLTE(int32(s.cfg.Lockout.strangers()-n))).
+			AddGuessFailures(int32(n))
 	}
 	found, err := up.Save(ctx)
 	return found > 0 || c.userID == 0, wrap(err, "count guesses")

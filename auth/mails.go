@@ -23,8 +23,8 @@ import (
 //
 // Each call looks at the mails before. If they leave room, it adds its own and looks again, waiting for those that are
 // not committed: of two calls at once one is rolled back, whatever the isolation level, and finds the other one's row.
-// So that it is not always rolled back, a call first waits for others that have seen the same mails. One that is refused
-// at once has waited for nobody, and locked nothing.
+// So that it is not always rolled back, a call first waits for others that have seen the same mails. One that is
+// refused at once has waited for nobody, and locked nothing.
 func (s *Service) addMail(
 	ctx context.Context, tx *ent.Client, req CodeRequest, by *asker, ticket Token,
 ) (added *ent.OTP, next time.Time, err error) {

@@ -16,8 +16,8 @@ const (
 	// ActionVerifyEmail: a code of its own purpose verified an address.
 	ActionVerifyEmail Action = "verify_email"
 	// ActionTakeOver: an address was verified for the first time, by somebody who did not show to be who made the
-	// account. Its password, link to a provider, sessions and refresh tokens are gone: drop what else it holds. Count is
-	// what was revoked.
+	// account. Its password, link to a provider, sessions and refresh tokens are gone: drop what else it holds. Count
+	// is what was revoked.
 	ActionTakeOver Action = "take_over"
 	// ActionChangeEmail: an account has another address. Count is what was revoked.
 	ActionChangeEmail Action = "change_email"
@@ -28,8 +28,8 @@ const (
 	ActionSecondStep Action = "second_step"
 	// ActionStepFailed: an answer to Config.SecondStep.Factor was wrong, or no more are examined.
 	ActionStepFailed Action = "second_step_failed"
-	// ActionSignInFailed: a password was wrong, or was not examined because the account is locked, suspended or does not exist.
-	// Detail says which. The password may also be one for ChangePassword or Reactivate.
+	// ActionSignInFailed: a password was wrong, or was not examined because the account is locked, suspended or does
+	// not exist. Detail says which. The password may also be one for ChangePassword or Reactivate.
 	ActionSignInFailed Action = "sign_in_failed"
 	// ActionLock: guesses at the password locked an account.
 	ActionLock Action = "lock"

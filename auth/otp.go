@@ -26,8 +26,8 @@ type CodeRequest struct {
 	// mails of its own.
 	Device Device
 	// Ticket is that of [Service.Register], of a [SecondStepError], or of the code before, if this request follows it.
-	// It shows that the request is the account's own. Its own code or first step ends, so that the new ticket is the only
-	// one that counts. The zero Token is none.
+	// It shows that the request is the account's own. Its own code or first step ends, so that the new ticket is the
+	// only one that counts. The zero Token is none.
 	Ticket Token
 }
 
@@ -38,9 +38,9 @@ type Issued struct {
 	Ticket Token
 	// Code is OTPPolicy.Length digits or, for Link, 256 random bits in 43 characters of base64url.
 	Code Code
-	// Link is whether the code is too long to be typed: send it as a link that opens in the browser of the ticket. Codes
-	// are guesses at the account, and its budget for them is spent (see LockoutPolicy.Budget). Never tell it to whoever
-	// asks: without an account it is false.
+	// Link is whether the code is too long to be typed: send it as a link that opens in the browser of the ticket.
+	// Codes are guesses at the account, and its budget for them is spent (see LockoutPolicy.Budget). Never tell it to
+	// whoever asks: without an account it is false.
 	Link bool
 	// Email is the address to send to, as it is stored: not as somebody typed it.
 	Email string
@@ -54,8 +54,8 @@ type Issued struct {
 }
 
 // IssueCode makes a one-time code for an address and a purpose. It is verified together with the ticket that comes with
-// it. What others request leaves it as it is. Call IssueCode before any mail to an address that somebody typed, also for
-// one without a code: its limits are those of all mails.
+// it. What others request leaves it as it is. Call IssueCode before any mail to an address that somebody typed, also
+// for one without a code: its limits are those of all mails.
 //
 // A code of type signin for the ticket of a [SecondStepError] finishes that sign-in, by [Service.FinishWithCode].
 //

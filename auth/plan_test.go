@@ -52,7 +52,8 @@ func TestEveryQueryGoesByAnIndex(t *testing.T) {
 			for i, q := range plans {
 				plans[i].SQLite = lite[strings.TrimSuffix(q.SQL, " FOR UPDATE")]
 			}
-			require.NoError(t, os.WriteFile("../internal/queryplan/queries.txt", []byte(queryplan.Format(plans)), 0o600))
+			require.NoError(t, os.WriteFile("../internal/queryplan/queries.txt", []byte(queryplan.Format(plans)),
+				0o600))
 			return
 		}
 		want := written(t)

@@ -140,7 +140,7 @@ func (m *model) guess(t *rapid.T, kind schematype.OTPType) (c *modelCode, code a
 func (m *model) verifyCode(t *rapid.T) {
 	kind := m.kind(t)
 	c, code, try := m.guess(t, kind)
-	var want error = auth.ErrCode
+	want := auth.ErrCode
 	if u := m.users[c.email]; u == nil || !u.suspended.After(m.now()) {
 		want = try()
 	}

@@ -151,7 +151,8 @@ func (m *guarded) agree(t *rapid.T) {
 		require.NoError(t, err)
 		require.Equal(t, d.standing, row.TrustEpoch != nil, "device %d", i)
 		if d.standing {
-			require.Equal(t, []int{d.epoch, d.failures}, []int{int(*row.TrustEpoch), int(row.DeviceFailures)}, "device %d", i)
+			require.Equal(t, []int{d.epoch, d.failures}, []int{int(*row.TrustEpoch), int(row.DeviceFailures)},
+				"device %d", i)
 		}
 	}
 }

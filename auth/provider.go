@@ -51,10 +51,10 @@ func (id *Identity) validate() error {
 // address is verified keeps the link it has, and an identity of another provider signs in to it by the address. So does
 // every identity to an account that needs a second step: [Service.LinkProvider] alone links it.
 //
-// The error is [ErrProviderEmail] if nobody has signed in with the identity before and the provider has not verified its
-// address, whether or not an account has it. It is [ErrIdentity] if the account of the address is linked to another
-// subject of the same provider: an address may pass to another person. It is [ErrCredentials] if the account is suspended
-// or deleted, and an [*InputError] for an identity that cannot be stored.
+// The error is [ErrProviderEmail] if nobody has signed in with the identity before and the provider has not verified
+// its address, whether or not an account has it. It is [ErrIdentity] if the account of the address is linked to another
+// subject of the same provider: an address may pass to another person. It is [ErrCredentials] if the account is
+// suspended or deleted, and an [*InputError] for an identity that cannot be stored.
 func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device) (*Grant, error) {
 	if err := id.validate(); err != nil {
 		return nil, err

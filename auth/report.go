@@ -246,7 +246,8 @@ func (r *report) lockout(l LockoutPolicy) {
 		Rule: "lockout.failures", Setting: "Lockout.MaxFailures", Value: fmt.Sprint(l.MaxFailures),
 		Limit:  fmt.Sprintf("≤ %d", maxGuesses),
 		Source: nist + "3.2.2; " + asvs + "6.3.1",
-		Text: "Guesses of strangers in a row before the account is locked, and the failures that a device which signed " +
+		Text: "Guesses of strangers in a row before the account is locked, and the failures that a device which " +
+			"signed " +
 			"in before has for itself.",
 	})
 	r.add(false, l.Duration < 30*time.Second || l.Duration > time.Hour, Finding{
@@ -287,7 +288,8 @@ func (r *report) otp(o OTPPolicy) {
 		Rule: "otp.budget", Setting: "OTP.Budget",
 		Value:  fmt.Sprintf("%d mails, %d of one origin", o.Budget, (o.Budget+1)/2),
 		Source: resetSheet + "Forgot Password Request",
-		Text: "To one address within OTP.BudgetWindow, over all purposes, that strangers ask for. The sheet asks for a " +
+		Text: "To one address within OTP.BudgetWindow, over all purposes, that strangers ask for. The sheet asks for " +
+			"a " +
 			"limit against flooding a mailbox and names none.",
 	})
 	r.add(false, false, Finding{
@@ -298,7 +300,8 @@ func (r *report) otp(o OTPPolicy) {
 	r.add(false, false, Finding{
 		Rule: "otp.origin_budget", Setting: "OTP.OriginBudget", Value: fmt.Sprintf("%d mails", o.OriginBudget),
 		Source: resetSheet + "Forgot Password Request",
-		Text: "Over all addresses within OTP.BudgetWindow that one origin asks for: name origins in Device.Origin where " +
+		Text: "Over all addresses within OTP.BudgetWindow that one origin asks for: name origins in Device.Origin " +
+			"where " +
 			"many share an address.",
 	})
 	guesses := float64(o.Budget+o.DeviceBudget) * float64(o.MaxAttempts)
@@ -308,8 +311,10 @@ func (r *report) otp(o OTPPolicy) {
 		Rule: "otp.guessing", Setting: "OTP.BudgetWindow", Value: percent(chance) + " in " + period(o.BudgetWindow),
 		Limit:  "≤ " + percent(maxGuessing),
 		Source: nist + "3.1.3.2 and 3.2.2; " + asvs + "6.6.3",
-		Text: fmt.Sprintf("The chance to guess a code for one address in one window by %.0f guesses, against that of 100 "+
-			"attempts at six digits. An account allows for Lockout.Budget in a row, and for links afterwards.", guesses),
+		Text: fmt.Sprintf("The chance to guess a code for one address in one window by %.0f guesses, against that of "+
+			"100 "+
+			"attempts at six digits. An account allows for Lockout.Budget in a row, and for links afterwards.",
+			guesses),
 	})
 	r.add(false, o.ResendCooldown > o.Lifetime, Finding{
 		Rule: "otp.cooldown", Setting: "OTP.ResendCooldown", Value: period(o.ResendCooldown), Limit: "≤ OTP.Lifetime",
@@ -340,7 +345,8 @@ func (r *report) session(s SessionPolicy) {
 	r.add(false, false, Finding{
 		Rule: "session.remember", Setting: "Session.Remember", Value: period(s.Remember),
 		Source: "OWASP, Slow Down Online Guessing Attacks with Device Cookies",
-		Text: "How long after its session's end a device is told from a stranger. It names no time. Strangers' guesses " +
+		Text: "How long after its session's end a device is told from a stranger. It names no time. Strangers' " +
+			"guesses " +
 			"do not keep a known device out.",
 	})
 	value := "no limit"
@@ -407,20 +413,17 @@ func (r *report) secondStep(p SecondStepPolicy) {
 	r.add(false, false, Finding{
 		Rule: "second_step.required", Setting: "SecondStep.Required", Value: given(p.Required != nil),
 		Source: asvs + "6.3.3; " + nist + "2.2.1",
-		Text:   "ASVS asks for two factors from level 2 on, NIST from AAL2 on. Without it one proof is enough for everybody.",
+		Text: "ASVS asks for two factors from level 2 on, NIST from AAL2 on. Without it one proof is enough for " +
+			"everybody.",
 	})
 	r.add(false, p.Required != nil && p.Factor == nil, Finding{
 		Rule: "second_step.factor", Setting: "SecondStep.Factor", Value: given(p.Factor != nil),
 		Limit:  "given if one is required",
 		Source: nist + "3.1.3.1; " + asvs + "6.3.6",
-		Text: "NIST does not count a mailed code as authentication, and ASVS rules it out at level 3. Without another " +
+		Text: "NIST does not count a mailed code as authentication, and ASVS rules it out at level 3. Without " +
+			"another " +
 			"factor nobody gets in whose password was reset by mail.",
 	})
-}
-
-// perDay is how much n in each interval is in a day.
-func perDay(n float64, interval time.Duration) float64 {
-	return n * float64(day) / float64(max(interval, 1))
 }
 
 func percent(chance float64) string { return fmt.Sprintf("%.3g %%", 100*chance) }

@@ -96,9 +96,10 @@ var roundTrips = map[string]string{
 		"INSERT users, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
 	"sign in with a wrong password": "SELECT users, UPDATE users, UPDATE users",
 	"sign in without an account":    "SELECT users, UPDATE users, UPDATE users",
-	"sign out":                      "SELECT sessions, START TRANSACTION, UPDATE refresh_tokens, UPDATE sessions, COMMIT",
-	"start a session":               "START TRANSACTION, SELECT users, INSERT sessions users, COMMIT",
-	"suspend":                       "UPDATE users",
+	"sign out": "SELECT sessions, START TRANSACTION, UPDATE refresh_tokens, UPDATE sessions, " +
+		"COMMIT",
+	"start a session": "START TRANSACTION, SELECT users, INSERT sessions users, COMMIT",
+	"suspend":         "UPDATE users",
 	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, " +
 		"UPDATE users, SELECT refresh_tokens, SELECT sessions, SELECT refresh_tokens, UPDATE refresh_tokens, " +
 		"SELECT sessions, UPDATE sessions, UPDATE users, UPDATE users, INSERT sessions users, " +

@@ -30,10 +30,10 @@ type Grant struct {
 // user needs one.
 //
 // Each guess is counted, in a committed statement, before it is examined, however many come at once. A device that
-// signed in before, as Device.Token shows, has LockoutPolicy.MaxFailures in a row for itself. It is a stranger from then
-// on. Strangers together have as many before the error is a [*LockedError] for LockoutPolicy.Duration, and four fifths of
-// LockoutPolicy.Budget, whatever the time between them, before it is one without an end. A stranger's success starts
-// both counts again. A right password whose sign-in comes to nothing is taken out of its count.
+// signed in before, as Device.Token shows, has LockoutPolicy.MaxFailures in a row for itself. It is a stranger from
+// then on. Strangers together have as many before the error is a [*LockedError] for LockoutPolicy.Duration, and four
+// fifths of LockoutPolicy.Budget, whatever the time between them, before it is one without an end. A stranger's success
+// starts both counts again. A right password whose sign-in comes to nothing is taken out of its count.
 //
 // If a reset of the password commits first, the old password is wrong. If the sign-in commits first, the reset ends it.
 func (s *Service) SignIn(ctx context.Context, email, password string, d Device) (*Grant, error) {

@@ -104,7 +104,8 @@ const (
 func (by lookup) query() string {
 	const all = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id,` +
 		` avatar, is_email_verified = 1, last_login_at, failed_login_attempts, lock_until, is_deleted <> 0,` +
-		` deleted_at, re_activate_available_at, suspended_until, guess_failures, trust_epoch, reset_by_mail = 1 FROM users WHERE `
+		` deleted_at, re_activate_available_at, suspended_until, guess_failures, trust_epoch, reset_by_mail = 1 FROM ` +
+		`users WHERE `
 	switch by {
 	case activeByEmail:
 		return all + `email = ? AND NOT is_deleted LIMIT 1`

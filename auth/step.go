@@ -49,7 +49,8 @@ func (s *Service) pend(ctx context.Context, tx *ent.Client, u *ent.User, e entry
 	const query = `INSERT INTO otps` +
 		` (created_at, updated_at, email, type, otp_hash_code, next_resend_allowed_at, expires_at, is_used, attempts,` +
 		` max_attempts, ticket_hash, is_known_device, is_link, requested_by, first_step, trust_epoch)` +
-		` VALUES (?, ?, ?, ?, ?, ?, ?, false, 0, 0, ?, false, false, ?, ?, (SELECT trust_epoch FROM users WHERE id = ?))`
+		` VALUES (?, ?, ?, ?, ?, ?, ?, false, 0, 0, ?, false, false, ?, ?, (SELECT trust_epoch FROM users WHERE id = ` +
+		`?))`
 	ticket, err := s.newToken()
 	if err != nil {
 		return nil, err
@@ -68,10 +69,11 @@ func (s *Service) pend(ctx context.Context, tx *ent.Client, u *ent.User, e entry
 	return pending, wrap(err, "keep a first step")
 }
 
-// FinishWithFactor finishes a sign-in with an answer to SecondStepPolicy.Factor. The error is [ErrCode] if the answer is
-// wrong, or the first step expired, was used, or was voided by a reset or [Service.RevokeAll]. It is a [*LockedError]
-// without an end if too many answers were wrong: a fifth of LockoutPolicy.Budget in a row over all pending steps of the
-// account, or LockoutPolicy.MaxFailures of a known device for itself. A mailed link or [Service.Unsuspend] ends that.
+// FinishWithFactor finishes a sign-in with an answer to SecondStepPolicy.Factor. The error is [ErrCode] if the answer
+// is wrong, or the first step expired, was used, or was voided by a reset or [Service.RevokeAll]. It is a
+// [*LockedError] without an end if too many answers were wrong: a fifth of LockoutPolicy.Budget in a row over all
+// pending steps of the account, or LockoutPolicy.MaxFailures of a known device for itself. A mailed link or
+// [Service.Unsuspend] ends that.
 //
 // A first step is used once. If the password was reset by mail, mail is a second step again after this.
 func (s *Service) FinishWithFactor(ctx context.Context, ticket Token, answer string, d Device) (*Grant, error) {
@@ -107,9 +109,9 @@ func (s *Service) FinishWithFactor(ctx context.Context, ticket Token, answer str
 	return s.finished(ctx, g, pending, e)
 }
 
-// FinishWithCode finishes a sign-in with a mailed code, which [Service.IssueCode] made for the ticket of the first step.
-// The ticket is that of the code. Errors are those of [Service.VerifyCode], which is [ErrCode] also if the first step was
-// voided by a reset or [Service.RevokeAll].
+// FinishWithCode finishes a sign-in with a mailed code, which [Service.IssueCode] made for the ticket of the first
+// step. The ticket is that of the code. Errors are those of [Service.VerifyCode], which is [ErrCode] also if the first
+// step was voided by a reset or [Service.RevokeAll].
 //
 // Each code takes OTPPolicy.MaxAttempts of the guesses that second steps have. A link takes none.
 func (s *Service) FinishWithCode(ctx context.Context, ticket Token, c Code, d Device) (*Grant, error) {

@@ -118,8 +118,8 @@ func (s *Service) verify(ctx context.Context, password string, hash *storedHash)
 }
 
 // compareForms compares a password as it was entered, which is what most systems hash, then in the forms that this
-// package (C) and Better Auth (KC) make of it. It asks for a new hash unless what follows the bytes that this one counts
-// is not proven.
+// package (C) and Better Auth (KC) make of it. It asks for a new hash unless what follows the bytes that this one
+// counts is not proven.
 func (h *storedHash) compareForms(password string) (ok, renew bool, err error) {
 	normal := normalizePassword(password)
 	for _, form := range slices.Compact([]string{password, normal, norm.NFKC.String(password)}) {

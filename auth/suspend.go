@@ -38,8 +38,8 @@ func (s *Service) Suspend(ctx context.Context, userID int, until time.Time) erro
 	})
 }
 
-// Unsuspend ends a suspension and a lock, and starts every count of failures again but those of known devices. An account
-// that is open is not an error. The error is [ErrNotFound] if there is no such user.
+// Unsuspend ends a suspension and a lock, and starts every count of failures again but those of known devices. An
+// account that is open is not an error. The error is [ErrNotFound] if there is no such user.
 func (s *Service) Unsuspend(ctx context.Context, userID int) error {
 	return s.suspend(ctx, userID, ActionUnsuspend, func(up *ent.UserUpdate) {
 		forgive(up)
@@ -68,8 +68,8 @@ func (s *Service) usable() predicate.User {
 	return user.And(user.IsDeleted(false), s.unsuspended())
 }
 
-// unsuspended are the accounts that no operator has closed. A lock longer than guessing causes was set by a program that
-// does not know suspended_until.
+// unsuspended are the accounts that no operator has closed. A lock longer than guessing causes was set by a program
+// that does not know suspended_until.
 func (s *Service) unsuspended() predicate.User {
 	now := s.now()
 	return user.And(

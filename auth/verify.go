@@ -88,9 +88,9 @@ func (s *Service) holdAccount(ctx context.Context, tx *ent.Client, email string)
 }
 
 // takeOver makes an account, as it was read, that of whoever has just shown to read the mail of its address. Every way
-// of showing that comes here. If the address was not verified before, and own does not say that it is the same party, what
-// somebody else may have left in wait for the owner is removed: password, link to a provider, sessions, refresh tokens,
-// and the standing of devices.
+// of showing that comes here. If the address was not verified before, and own does not say that it is the same party,
+// what somebody else may have left in wait for the owner is removed: password, link to a provider, sessions, refresh
+// tokens, and the standing of devices.
 func (s *Service) takeOver(
 	ctx context.Context, tx *ent.Client, u *ent.User, own bool, events *[]Event,
 ) (ended Ended, err error) {

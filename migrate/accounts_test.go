@@ -66,7 +66,8 @@ func TestTheMigrationOfAccountsLocksNoOtherAccount(t *testing.T) {
 		applyBefore(t, url, accounts)
 		db := mysqltest.DB(t, url)
 		mysqltest.Exec(t, db, "INSERT INTO users (id, name, email, lock_until) VALUES "+
-			"(1, 'Ada', 'ada@example.com', NULL), (2, 'Bo', 'bo@example.com', '2037-01-01 00:00:00'), (3, 'Cy', 'cy@example.com', NULL)")
+			"(1, 'Ada', 'ada@example.com', NULL), (2, 'Bo', 'bo@example.com', '2037-01-01 00:00:00'), (3, 'Cy', "+
+			"'cy@example.com', NULL)")
 		for _, s := range statementsOf(t, url, accounts) {
 			if strings.HasPrefix(s, "ALTER TABLE") {
 				mysqltest.Exec(t, db, s)

@@ -204,8 +204,8 @@ func (h *Hasher) Examined(hash string) int {
 	return h.examined[hash]
 }
 
-// Factor is a second step with one right answer, for SecondStepPolicy.Factor. Unlike a real one it takes the answer more
-// than once. It is safe for concurrent use.
+// Factor is a second step with one right answer, for SecondStepPolicy.Factor. Unlike a real one it takes the answer
+// more than once. It is safe for concurrent use.
 type Factor struct {
 	// Before, if set, is called before an answer is examined. Its error is that of Verify.
 	Before func() error

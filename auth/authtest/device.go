@@ -96,7 +96,7 @@ var deviceRules = []scenario{
 		ctx, g := t.Context(), k.signIn(t, svc)
 		email := g.User.Email
 		for range 8 {
-			guess(t, svc, email, phone, 10)
+			_ = guess(t, svc, email, phone, 10)
 			k.clock.Advance(15 * time.Minute)
 		}
 		for range 2 {
@@ -119,7 +119,7 @@ var deviceRules = []scenario{
 	{name: "the success of a known device says nothing of strangers' guesses", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g := k.signIn(t, svc)
-		guess(t, svc, g.User.Email, phone, 9)
+		_ = guess(t, svc, g.User.Email, phone, 9)
 		_, err := svc.SignIn(t.Context(), g.User.Email, password, from(g.Token))
 		require.NoError(t, err)
 		row := k.user(t, g.User.ID)
@@ -134,7 +134,7 @@ var deviceRules = []scenario{
 		run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
 			g := k.signIn(t, svc)
-			guess(t, svc, g.User.Email, from(g.Token), 10+3)
+			_ = guess(t, svc, g.User.Email, from(g.Token), 10+3)
 			require.EqualValues(t, 3, k.user(t, g.User.ID).GuessFailures)
 			_, err := svc.SignIn(t.Context(), g.User.Email, password, from(g.Token))
 			require.NoError(t, err)
@@ -147,20 +147,20 @@ var deviceRules = []scenario{
 		k.client.Session.Use(func(next ent.Mutator) ent.Mutator {
 			return hook.SessionFunc(func(ctx context.Context, m *ent.SessionMutation) (ent.Value, error) {
 				if _, ok := m.AddedDeviceFailures(); ok && called.CompareAndSwap(false, true) {
-					guess(t, svc, g.User.Email, from(g.Token), 10)
+					_ = guess(t, svc, g.User.Email, from(g.Token), 10)
 				}
 				return next.Mutate(ctx, m)
 			})
 		})
-		guess(t, svc, g.User.Email, from(g.Token), 1)
+		_ = guess(t, svc, g.User.Email, from(g.Token), 1)
 		require.EqualValues(t, 1, k.user(t, g.User.ID).GuessFailures)
 	}},
 	{name: "a guess is counted for its own account", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		bystander, g := k.signIn(t, svc), k.signIn(t, svc)
-		guess(t, svc, g.User.Email, phone, 3)
-		guess(t, svc, k.email(), phone, 3)
-		guess(t, svc, g.User.Email, from(g.Token), 2)
+		_ = guess(t, svc, g.User.Email, phone, 3)
+		_ = guess(t, svc, k.email(), phone, 3)
+		_ = guess(t, svc, g.User.Email, from(g.Token), 2)
 		assert.Zero(t, k.user(t, bystander.User.ID).GuessFailures)
 		assert.EqualValues(t, 3, k.user(t, g.User.ID).GuessFailures)
 	}},
@@ -168,7 +168,7 @@ var deviceRules = []scenario{
 		svc := k.service(t)
 		g := k.signIn(t, svc)
 		other := signIn(t, svc, g.User.Email)
-		guess(t, svc, g.User.Email, from(g.Token), 10)
+		_ = guess(t, svc, g.User.Email, from(g.Token), 10)
 		require.False(t, k.known(t, svc, g.User, g.Token))
 		require.True(t, k.known(t, svc, g.User, other.Token))
 		row, err := k.client.Session.Get(t.Context(), other.Session.ID)
@@ -215,11 +215,11 @@ var deviceRules = []scenario{
 	{name: "a sign-in moves the standing of its device", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g := k.signIn(t, svc)
-		guess(t, svc, g.User.Email, from(g.Token), 9)
+		_ = guess(t, svc, g.User.Email, from(g.Token), 9)
 		next, err := svc.SignIn(t.Context(), g.User.Email, password, from(g.Token))
 		require.NoError(t, err)
 		require.False(t, k.known(t, svc, g.User, g.Token))
-		guess(t, svc, g.User.Email, from(next.Token), 9)
+		_ = guess(t, svc, g.User.Email, from(next.Token), 9)
 		require.True(t, k.known(t, svc, g.User, next.Token), "its count starts again")
 	}},
 	{name: "a reset and RevokeAll end the standing of every device", run: func(t *testing.T, k *kit) {
@@ -270,7 +270,7 @@ var deviceRules = []scenario{
 		svc := k.service(t)
 		g := k.signIn(t, svc)
 		other := signIn(t, svc, g.User.Email)
-		guess(t, svc, g.User.Email, from(g.Token), 9)
+		_ = guess(t, svc, g.User.Email, from(g.Token), 9)
 		k.lock(t, g.User.ID, k.clock.Now().Add(time.Minute))
 		ctx := t.Context()
 		require.NoError(t, only(svc.ChangePassword(ctx, g.User.ID, password, nextPassword, from(g.Token))))

@@ -94,7 +94,7 @@ var emailChangeRules = []scenario{
 		assert.True(t, signIn(t, svc, "new"+old).User.EmailVerified)
 
 		// Strangers lock the account; only the device that was kept is a known one.
-		guess(t, svc, "new"+old, anybody(), 10)
+		_ = guess(t, svc, "new"+old, anybody(), 10)
 		_, err = svc.SignIn(t.Context(), "new"+old, password, auth.Device{Token: other.Token})
 		require.ErrorIs(t, err, auth.ErrCredentials)
 		_, err = svc.SignIn(t.Context(), "new"+old, password, auth.Device{Token: mine.Token})
@@ -150,7 +150,8 @@ var emailChangeRules = []scenario{
 		u := k.register(t, svc)
 		var invalid *auth.InputError
 		for _, to := range []string{"", "none", "a@b\r\nBcc: c@d", "\xff@example.com"} {
-			_, err := svc.StartEmailChange(t.Context(), auth.EmailChange{UserID: u.ID, Password: wrongPassword, New: to})
+			_, err := svc.StartEmailChange(t.Context(), auth.EmailChange{UserID: u.ID, Password: wrongPassword,
+				New: to})
 			require.ErrorAs(t, err, &invalid, to)
 		}
 		assert.Zero(t, k.user(t, u.ID).GuessFailures)
@@ -190,7 +191,8 @@ var emailChangeRules = []scenario{
 			})
 			require.NoError(t, err)
 			for _, other := range []*auth.Issued{
-				verification, issue(t, svc, u.Email, schematype.OTPSignIn), {Ticket: change.Ticket, Code: verification.Code},
+				verification, issue(t, svc, u.Email, schematype.OTPSignIn), {Ticket: change.Ticket,
+					Code: verification.Code},
 				{Ticket: verification.Ticket, Code: change.Code}, {Code: change.Code},
 			} {
 				_, err := finishChange(t, svc, other, auth.Token{})

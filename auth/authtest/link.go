@@ -80,7 +80,8 @@ var linkRaces = []scenario{
 		unlinked, cleared := both(
 			func() error { return svc.UnlinkProvider(t.Context(), u.ID) },
 			func() error {
-				return k.client.User.Update().Where(user.ID(u.ID), user.ProviderIDNotNil()).ClearPassword().Exec(t.Context())
+				return k.client.User.Update().Where(user.ID(u.ID), user.ProviderIDNotNil()).ClearPassword().
+					Exec(t.Context())
 			},
 		)
 		require.NoError(t, cleared)

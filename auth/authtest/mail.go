@@ -162,17 +162,21 @@ var mailRules = []scenario{
 			require.NoError(t, err)
 		}
 	}},
-	{name: "an origin has a budget over all addresses, and an IPv6 one is its network", run: func(t *testing.T, k *kit) {
+	{name: "an origin has a budget over all addresses, and an IPv6 one is its network", run: func(
+		t *testing.T, k *kit,
+	) {
 		svc := k.service(t, func(c *auth.Config) { c.OTP.OriginBudget = 4 })
 		start := k.clock.Now().Truncate(time.Microsecond)
-		for _, ip := range []string{"2001:db8:1:2::1", "2001:db8:1:2:ffff::", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::1%eth0"} {
+		for _, ip := range []string{"2001:db8:1:2::1", "2001:db8:1:2:ffff::", "2001:db8:1:2:3:4:5:6",
+			"2001:db8:1:2::1%eth0"} {
 			_, err := issueFrom(t, svc, auth.Device{IP: ip}, k.email())
 			require.NoError(t, err)
 			k.clock.Advance(time.Minute)
 		}
 		assert.Equal(t, start.Add(time.Hour), tooSoon(t, svc, auth.Device{IP: "2001:db8:1:2::9"}, k.email()))
 		for _, d := range []auth.Device{
-			{IP: "2001:db8:1:3::1"}, {IP: "192.0.2.1"}, {IP: "192.0.2.2"}, {IP: "2001:db8:1:2::1", Origin: "an account"}, {},
+			{IP: "2001:db8:1:3::1"}, {IP: "192.0.2.1"}, {IP: "192.0.2.2"}, {IP: "2001:db8:1:2::1",
+				Origin: "an account"}, {},
 		} {
 			_, err := issueFrom(t, svc, d, k.email())
 			require.NoError(t, err, d.IP)
@@ -208,7 +212,8 @@ var mailRules = []scenario{
 			email := k.email()
 			add := func(hash string) {
 				now := k.clock.Now()
-				require.NoError(t, k.client.OTP.Create().SetEmail(email).SetType(schematype.OTPSignIn).SetOtpHashCode(hash).
+				require.NoError(t, k.client.OTP.Create().SetEmail(email).SetType(schematype.OTPSignIn).
+					SetOtpHashCode(hash).
 					SetNextResendAllowedAt(now.Add(time.Minute)).SetExpiresAt(now).SetCreatedAt(now).Exec(t.Context()))
 			}
 			for range 5 {
@@ -218,7 +223,8 @@ var mailRules = []scenario{
 			_, err := issueFrom(t, svc, phone, email)
 			require.NoError(t, err)
 			tooSoon(t, svc, anybody(), email)
-			require.NoError(t, k.client.OTP.Update().Where(otp.OtpHashCode("hash")).SetOtpHashCode("-").Exec(t.Context()))
+			require.NoError(t, k.client.OTP.Update().Where(otp.OtpHashCode("hash")).SetOtpHashCode("-").
+				Exec(t.Context()))
 			_, err = issueFrom(t, svc, anybody(), email)
 			require.NoError(t, err)
 		}},

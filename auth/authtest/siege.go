@@ -13,8 +13,8 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
-// A siege is strangers at an account, 12 requests a minute for 24 hours: in each minute 8 wrong passwords, 2 requests of
-// a code and 2 wrong codes.
+// A siege is strangers at an account, 12 requests a minute for 24 hours: in each minute 8 wrong passwords, 2 requests
+// of a code and 2 wrong codes.
 const (
 	siegeMinutes  = 24 * 60
 	siegeRequests = 12

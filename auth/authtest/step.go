@@ -133,7 +133,7 @@ var stepRules = []scenario{
 			u := k.registerVerified(t, svc)
 			first := way(t, u)
 			before := k.user(t, u.ID)
-			guess(t, svc, u.Email, phone, 1)
+			_ = guess(t, svc, u.Email, phone, 1)
 			g, err := first()
 			pending := half(t, g, err)
 			assert.Equal(t, u.ID, pending.UserID, name)
@@ -179,7 +179,7 @@ var stepRules = []scenario{
 		u, other := k.register(t, svc), k.register(t, svc)
 		needs = u.Email
 		g, err := svc.SignIn(t.Context(), u.Email, password, phone)
-		half(t, g, err)
+		_ = half(t, g, err)
 		signIn(t, svc, other.Email)
 	}},
 	{name: "whether a second step is needed cannot be left open", run: func(t *testing.T, k *kit) {
@@ -274,7 +274,7 @@ var stepRules = []scenario{
 				return half(t, g, err).Ticket
 			}
 			for range 4 {
-				wrongAnswers(t, svc, pending(), phone, 5)
+				_ = wrongAnswers(t, svc, pending(), phone, 5)
 			}
 			var locked *auth.LockedError
 			_, err = svc.FinishWithFactor(ctx, pending(), rightAnswer, phone)
@@ -296,7 +296,7 @@ var stepRules = []scenario{
 			_, token, err := svc.StartSession(ctx, u.ID, phone)
 			require.NoError(t, err)
 			g, err := svc.SignIn(ctx, u.Email, password, phone)
-			wrongAnswers(t, svc, half(t, g, err).Ticket, phone, 20)
+			_ = wrongAnswers(t, svc, half(t, g, err).Ticket, phone, 20)
 			g, err = svc.SignIn(ctx, u.Email, password, from(token))
 			g, err = svc.FinishWithFactor(ctx, half(t, g, err).Ticket, rightAnswer, from(token))
 			require.NoError(t, err)
@@ -308,7 +308,7 @@ var stepRules = []scenario{
 		ctx, u := t.Context(), k.register(t, svc)
 		issued := issue(t, svc, u.Email, schematype.OTPSignIn)
 		for range 8 {
-			guess(t, svc, u.Email, phone, 10)
+			_ = guess(t, svc, u.Email, phone, 10)
 			require.NoError(t, k.client.User.UpdateOneID(u.ID).SetFailedLoginAttempts(0).ClearLockUntil().Exec(ctx))
 		}
 		g, err := signInWithCode(t, svc, issued)
@@ -336,7 +336,7 @@ var stepRules = []scenario{
 		u := k.register(t, svc)
 		for range 12 {
 			g, err := svc.SignIn(t.Context(), u.Email, password, phone)
-			half(t, g, err)
+			_ = half(t, g, err)
 		}
 		issue(t, svc, u.Email, schematype.OTPSignIn)
 		n, err := k.client.OTP.Query().Where(otp.Email(u.Email), otp.FirstStepNotNil()).Count(t.Context())
@@ -395,7 +395,9 @@ var stepRules = []scenario{
 		_, err = svc.FinishWithCode(ctx, issued.Ticket, issued.Code, phone)
 		require.NoError(t, err)
 	}},
-	{name: "the ticket of a new code stands for the first step, and the one before does not", run: func(t *testing.T, k *kit) {
+	{name: "the ticket of a new code stands for the first step, and the one before does not", run: func(
+		t *testing.T, k *kit,
+	) {
 		svc, _ := k.twoSteps(t)
 		ctx, u := t.Context(), k.register(t, svc)
 		g, err := svc.SignIn(ctx, u.Email, password, phone)
@@ -430,7 +432,7 @@ var stepRules = []scenario{
 				require.Zero(t, row.GuessFailures)
 				require.Equal(t, n == 4, issued.Link)
 				if issued.Link {
-					g, err = svc.FinishWithCode(ctx, issued.Ticket, issued.Code, phone)
+					_, err = svc.FinishWithCode(ctx, issued.Ticket, issued.Code, phone)
 					require.NoError(t, err)
 				}
 				k.clock.Advance(21 * time.Minute)

@@ -158,7 +158,10 @@ var verificationRules = []scenario{
 		run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
 			evidence := map[string]func(s squat) (auth.Token, auth.Device){
-				"the ticket of the registration": func(s squat) (auth.Token, auth.Device) { return s.ticket, anybody() },
+				"the ticket of the registration": func(s squat) (auth.Token, auth.Device) {
+					return s.ticket,
+						anybody()
+				},
 				"the ticket of a resend": func(s squat) (auth.Token, auth.Device) {
 					ticket := s.ticket
 					for range 2 {
@@ -170,7 +173,10 @@ var verificationRules = []scenario{
 					}
 					return ticket, anybody()
 				},
-				"a live session": func(s squat) (auth.Token, auth.Device) { return auth.Token{}, auth.Device{Token: s.Token} },
+				"a live session": func(s squat) (auth.Token, auth.Device) {
+					return auth.Token{},
+						auth.Device{Token: s.Token}
+				},
 			}
 			for what, show := range evidence {
 				for way, prove := range firstProofs {
@@ -210,7 +216,10 @@ var verificationRules = []scenario{
 		for what, show := range map[string]func(s squat) (auth.Token, auth.Device){
 			"another's registration": func(squat) (auth.Token, auth.Device) { return other.ticket, anybody() },
 			"another's code":         func(squat) (auth.Token, auth.Device) { return theirs.Ticket, anybody() },
-			"another's session":      func(squat) (auth.Token, auth.Device) { return auth.Token{}, auth.Device{Token: other.Token} },
+			"another's session": func(squat) (auth.Token, auth.Device) {
+				return auth.Token{},
+					auth.Device{Token: other.Token}
+			},
 			"a stranger's code": func(s squat) (auth.Token, auth.Device) {
 				return issue(t, svc, s.User.Email, schematype.OTPSignIn).Ticket, anybody()
 			},

@@ -481,7 +481,8 @@ func TestAdoptCountsPasswordsByHowTheyAreHashed(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		drizzletest.Seed(t, url)
 		const bcrypt = "$2b$12$W/JqyjVI9b7lZP.gI6ZyzeB1ACRdEsJITvkd9iOOb12/BbsVoIuJy"
-		const argon2 = "$argon2id$v=19$m=65536,p=4,t=3$VZxp0MNtowEpOB+Sm5j/JA$MmOA6BKGjsVAiB/BAK3cQHZ8spTNbBbf0YAfrRuWy50"
+		const argon2 = "$argon2id$v=19$m=65536,p=4,t=3$" +
+			"VZxp0MNtowEpOB+Sm5j/JA$MmOA6BKGjsVAiB/BAK3cQHZ8spTNbBbf0YAfrRuWy50"
 		mysqltest.Exec(t, mysqltest.DB(t, url), fmt.Sprintf(`INSERT INTO users (id, name, email, password) VALUES
 			(1, 'Ada', 'ada@example.com', '%s'), (2, 'Bob', 'bob@example.com', '%[1]s'),
 			(3, 'Eve', 'eve@example.com', '%s'), (4, 'Kim', 'kim@example.com', NULL),

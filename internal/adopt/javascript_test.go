@@ -63,7 +63,8 @@ func spellings() (texts []string) {
 			continue
 		}
 		c := string(r)
-		texts = append(texts, strings.Join([]string{"", "a", "", "Σ", " Σ", "Σ", "A\u0301", "\u0323\u0307", "Ï", "I", "h",
+		texts = append(texts, strings.Join([]string{"", "a", "", "Σ", " Σ", "Σ", "A\u0301", "\u0323\u0307", "Ï", "I",
+			"h",
 			"aΣ", "@Σ", ""}, c))
 		if unicode.ToLower(r) != r || unicode.ToUpper(r) != r {
 			for _, mark := range marks {

@@ -328,7 +328,8 @@ var faults = []fault{
 			"(1, 'Ada', 'ada@example.com', '$2y$05$QAVGFZHO178Ffv7hkXQTDOz/YKkt4RK9CiYI3X/UOMHik17QrojX6'), " +
 			"(2, 'Bob', 'bob@example.com', '5f4dcc3b5aa765d61d8327deb882cf99'), " +
 			"(3, 'Eve', 'eve@example.com', NULL), (4, 'Kim', 'kim@example.com', '!')"},
-		text: "2 of the passwords of 3 users are hashed in a way that package auth does not read (unknown), so nobody " +
+		text: "2 of the passwords of 3 users are hashed in a way that package auth does not read (unknown), so " +
+			"nobody " +
 			"signs in with them (ids 2, 4)",
 	},
 	{

@@ -81,7 +81,8 @@ var vectors = []struct {
 	{"Django 3.2.25", passhash.PBKDF2, staple,
 		"pbkdf2_sha1$260000$4pdEqx8aR8QBz5S6P6o5TB$3eHaZ2+5kuAxXggol5xvOuybA6g="},
 	{"Python's hashlib, in Django's form", passhash.PBKDF2, staple,
-		"pbkdf2_sha512$1000$seasalt$jWXPByTp9f8LiYihsQ0KCsxvT4E+VwKzo2kPET/kO6xN+98njZwsGTVcuE5pJ7+CnEhEWyYcAf4OK7gd6gVBGA=="},
+		"pbkdf2_sha512$1000$seasalt$" +
+			"jWXPByTp9f8LiYihsQ0KCsxvT4E+VwKzo2kPET/kO6xN+98njZwsGTVcuE5pJ7+CnEhEWyYcAf4OK7gd6gVBGA=="},
 	{"passlib 1.7.4", passhash.PBKDF2, staple,
 		"$pbkdf2$131000$rrXWWktpLSVEKGVMyXlPSQ$qZHRf8q24oU9om5p4giCNY/.eOA"},
 	{"passlib 1.7.4", passhash.PBKDF2, staple,

@@ -40,8 +40,8 @@ var dottedI = strings.NewReplacer("\u0130", "i\u0307")
 
 // ValidateEmail checks that a normalised address names one mailbox: local@domain (RFC 5321, section 4.1.2), with
 // letters beyond ASCII as RFC 6531 allows them, and at most [MaxEmailLen] characters. The local part is words joined by
-// single dots, or one quoted string that needs its quotes. The domain is names joined by single dots, or an IP address in
-// brackets.
+// single dots, or one quoted string that needs its quotes. The domain is names joined by single dots, or an IP address
+// in brackets.
 //
 // It refuses what people cannot see: white space outside of quotes, control characters, and those that are invisible,
 // change the direction of text, or are not assigned. Whether the mailbox exists is known only once a message to it was

@@ -11,7 +11,8 @@ func TestASubjectHasNoWhiteSpaceAroundIt(t *testing.T) {
 		assert.NoError(t, ValidateSubject(subject), "%q", subject)
 	}
 	for _, subject := range []string{
-		" 1234", "1234 ", "1234\t", "\n1234", "1234\r\n", "1234\u00a0", "\u3000" + "1234", "1234\u0085", " ", "\xff1234",
+		" 1234", "1234 ", "1234\t", "\n1234", "1234\r\n", "1234\u00a0", "\u3000" + "1234", "1234\u0085", " ",
+		"\xff1234",
 	} {
 		assert.Error(t, ValidateSubject(subject), "%q", subject)
 	}
