@@ -46,11 +46,12 @@ func (s *Service) StartEmailChange(ctx context.Context, c EmailChange) (*Issued,
 	if err != nil {
 		return nil, err
 	}
-	u, err := s.reauthenticate(ctx, c)
+	u, guess, err := s.reauthenticate(ctx, c)
 	switch {
 	case err != nil:
 		return nil, err
 	case u.Email == to:
+		s.giveBack(ctx, guess)
 		return nil, &InputError{Field: user.FieldEmail, Err: errors.New("is the address of the account")}
 	}
 	req := CodeRequest{Email: to, Kind: schematype.OTPEmailVerification, Device: c.Device}
@@ -60,24 +61,28 @@ func (s *Service) StartEmailChange(ctx context.Context, c EmailChange) (*Issued,
 		if err == nil {
 			issued, err = s.issue(ctx, tx, req, by)
 		}
+		if err == nil {
+			err = s.uncount(ctx, tx, guess)
+		}
 		return err
 	})
 	if err != nil {
+		s.giveBack(ctx, guess)
 		return nil, err
 	}
 	s.observe(ctx, Event{Action: ActionIssueCode, UserID: u.ID, Detail: string(schematype.FirstStepEmailChange)})
 	return issued, nil
 }
 
-// reauthenticate is the account of whoever asks for another address, once they have proved who they are.
-func (s *Service) reauthenticate(ctx context.Context, c EmailChange) (u *ent.User, err error) {
+// reauthenticate is the account of whoever asks for another address, once they have proved who they are, and where a
+// guess at its password is counted, if that was the proof.
+func (s *Service) reauthenticate(ctx context.Context, c EmailChange) (u *ent.User, guess counter, err error) {
 	if c.Password != "" {
 		p, err := s.prove(ctx, c.Password, c.Device, activeByID, c.UserID)
 		if err != nil {
-			return nil, err
+			return nil, counter{}, err
 		}
-		s.giveBack(ctx, p.counter)
-		return p.user, nil
+		return p.user, p.counter, nil
 	}
 	err = s.withCode(ctx, schematype.OTPSignIn, c.Ticket, c.Code,
 		func(ctx context.Context, tx *ent.Client, code *ent.OTP) error {
@@ -86,7 +91,7 @@ func (s *Service) reauthenticate(ctx context.Context, c EmailChange) (u *ent.Use
 			}
 			return err
 		})
-	return u, err
+	return u, counter{}, err
 }
 
 // askChange is who asks for a code that changes the address of u. The guesses at it are those of u. To the new address

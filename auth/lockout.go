@@ -228,6 +228,8 @@ func (s *Service) giveBack(ctx context.Context, c counter) {
 // uncount takes a guess out of its count. A lock ends, because the guesses that are left do not cause one.
 func (s *Service) uncount(ctx context.Context, client *ent.Client, c counter) error {
 	switch {
+	case c == (counter{}):
+		return nil
 	case c.device != 0:
 		return client.Session.Update().Where(session.ID(c.device), session.DeviceFailuresGT(0)).AddDeviceFailures(-1).
 			Exec(ctx)

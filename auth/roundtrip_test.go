@@ -21,8 +21,8 @@ import (
 // roundTrips are the commands of each operation as they cross the wire, each of them one wait for the server. A longer
 // list here is a slower sign-in for everybody.
 var roundTrips = map[string]string{
-	"ask for another address": "SELECT users, UPDATE users, UPDATE users, START TRANSACTION, SELECT users, " +
-		"SELECT otps, SELECT otps, INSERT otps, SELECT otps, SELECT otps, UPDATE users, UPDATE otps, COMMIT",
+	"ask for another address": "SELECT users, UPDATE users, START TRANSACTION, SELECT users, SELECT otps, " +
+		"SELECT otps, INSERT otps, SELECT otps, SELECT otps, UPDATE users, UPDATE otps, UPDATE users, COMMIT",
 	"change a password": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, SELECT refresh_tokens, " +
 		"SELECT sessions, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, " +
 		"COMMIT",
