@@ -268,7 +268,7 @@ func TestAStatementThatADriverGaveUpMayHaveHappened(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		w := newWorld(t, url)
-		for _, name := range []string{"register", "sign out", "restore"} {
+		for _, name := range []string{"register", "restore"} {
 			tr := named(t, name)
 			email := w.email()
 			s, fall := w.behindSilence(t, false,

@@ -51,3 +51,8 @@ func isTrue(field string) func(*entsql.Selector) { return entsql.FieldIn(field, 
 
 // isFalse is isTrue for the other value.
 func isFalse(field string) func(*entsql.Selector) { return entsql.FieldIn(field, false) }
+
+// isNot holds where isTrue does not, whatever number another program wrote.
+func isNot(field string) func(*entsql.Selector) {
+	return func(sel *entsql.Selector) { sel.Where(entsql.ExprP(sel.C(field) + " <> 1")) }
+}

@@ -97,7 +97,7 @@ func (s *Service) takeOver(
 	if u.IsEmailVerified {
 		return Ended{}, nil
 	}
-	up := tx.User.Update().Where(user.ID(u.ID), user.IsEmailVerified(false)).SetIsEmailVerified(true)
+	up := tx.User.Update().Where(user.ID(u.ID), isNot(user.FieldIsEmailVerified)).SetIsEmailVerified(true)
 	if !own {
 		up.ClearPassword().SetProvider(schematype.ProviderLocal).ClearProviderID().AddTrustEpoch(1)
 	}
