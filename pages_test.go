@@ -92,6 +92,27 @@ func TestDocumentsLinkToWhatIsThere(t *testing.T) {
 	}
 }
 
+func TestRequirementsNameTestsThatAreThere(t *testing.T) {
+	var code strings.Builder
+	for _, pattern := range []string{"auth/*_test.go", "auth/authtest/*.go", "examples/*/*_test.go", "*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		for _, file := range files {
+			code.WriteString(read(t, file))
+		}
+	}
+	page := read(t, "docs/asvs.md")
+	named := regexp.MustCompile("`(Test\\w+)`|(?m)\\| \"([^|]+)\" \\|$").FindAllStringSubmatch(page, -1)
+	require.Greater(t, len(named), 40)
+	for _, name := range named {
+		want := "func " + name[1] + "("
+		if name[2] != "" {
+			want = fmt.Sprintf("name: %q", name[2])
+		}
+		assert.Contains(t, code.String(), want, "docs/asvs.md names it")
+	}
+}
+
 // anchors are those that GitHub gives the headings of a page.
 func anchors(page string) (names []string) {
 	dropped := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
