@@ -59,6 +59,7 @@ func pageFetchesNothingAndComplainsOfNothing(t *testing.T, b *browser) {
 
 func pageShowsTheTableThatIsChosen(t *testing.T, b *browser) {
 	b.visit("")
+	b.eval(`getComputedStyle(document.documentElement).scrollBehavior`, "auto")
 	b.eval(shown, "otps refresh_tokens sessions users")
 	b.click(`.graph a[data-table="sessions"] .head`)
 	b.eval(shown, "sessions")
@@ -246,6 +247,7 @@ func startBrowser(t *testing.T) func(*testing.T) *browser {
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND"),
+		chromedp.Flag("force-prefers-reduced-motion", true), // a click in a page that still scrolls goes elsewhere
 	)...)
 	t.Cleanup(cancel)
 	first, cancel := chromedp.NewContext(ctx)
