@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -153,8 +154,12 @@ func (s *Service) refusal(u *ent.User) error {
 	return &LockedError{Until: now.Add(s.cfg.Lockout.Duration)}
 }
 
-// counted counts one guess, if there is one left. A caller that gives up while the database is busy must
-// not leave a guess behind which nobody has examined. So the count goes on without it and is then given back.
+// errGivenUp is a count that nobody waits for any more.
+var errGivenUp = errors.New("the caller gave up before a guess was counted")
+
+// counted counts one guess, if there is one left. A caller that gives up while the database is busy must not leave a
+// guess behind which nobody has examined. So a statement that is under way then goes on without it and is given back if
+// it has counted. No further one is sent.
 func (s *Service) counted(ctx context.Context, c counter) (counted bool, err error) {
 	const (
 		underWay = iota
@@ -163,7 +168,12 @@ func (s *Service) counted(ctx context.Context, c counter) (counted bool, err err
 	)
 	var state atomic.Int32
 	err = s.settle(ctx, func(ctx context.Context) error {
-		ok, err := repeat(ctx, s, func(ctx context.Context) (bool, error) { return s.count(ctx, c) })
+		ok, err := repeat(ctx, s, func(ctx context.Context) (bool, error) {
+			if state.Load() == abandoned {
+				return false, errGivenUp
+			}
+			return s.count(ctx, c)
+		})
 		if err != nil || !ok {
 			return err
 		}
