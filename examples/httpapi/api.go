@@ -22,6 +22,8 @@ type api struct {
 	client *ent.Client
 	mailer Mailer
 	log    *slog.Logger
+	// provider identifies people who sign in elsewhere. Without one that is not offered.
+	provider Provider
 	// site is the address of the page that the links of mails lead to.
 	site string
 	// ipHeader is the header in which a proxy says the client's address. It must overwrite what clients send. Empty
@@ -57,11 +59,23 @@ func (a *api) handler() http.Handler {
 	mux.HandleFunc("POST /password", a.input(a.changePassword))
 	mux.HandleFunc("POST /password/forgot", a.input(a.forgotPassword))
 	mux.HandleFunc("POST /password/reset", a.input(a.resetPassword))
+	mux.HandleFunc("POST /email", a.input(a.changeEmail))
+	mux.HandleFunc("POST /email/verify", a.input(a.finishEmailChange))
 	mux.HandleFunc("POST /refresh", a.answer(a.refresh))
 	mux.HandleFunc("POST /sign-out", a.answer(a.signOut))
 	mux.HandleFunc("GET /me", a.signedIn(a.me))
+	mux.HandleFunc("DELETE /me", a.answer(a.delete))
+	mux.HandleFunc("POST /reactivate", a.input(a.reactivate))
 	mux.HandleFunc("GET /sessions", a.signedIn(a.sessions))
+	mux.HandleFunc("DELETE /sessions", a.signedIn(a.endOtherSessions))
 	mux.HandleFunc("DELETE /sessions/{id}", a.signedIn(a.endSession))
+	mux.HandleFunc("POST /users/{id}/suspend", a.admin(a.suspend))
+	mux.HandleFunc("POST /users/{id}/unsuspend", a.admin(a.unsuspend))
+	if a.provider != nil {
+		mux.HandleFunc("POST /sign-in/provider", a.input(a.signInWithProvider))
+		mux.HandleFunc("POST /provider", a.input(a.linkProvider))
+		mux.HandleFunc("DELETE /provider", a.signedIn(a.unlinkProvider))
+	}
 	// A browser says where a request comes from: what another site sends changes
 	// nothing here. Beside SameSite this takes the place of CSRF tokens.
 	return http.NewCrossOriginProtection().Handler(mux)
@@ -69,9 +83,10 @@ func (a *api) handler() http.Handler {
 
 // body is what requests hold, and the others what answers do.
 type body struct {
-	Name, Email, Password, Ticket, Code, Answer string
+	Name, Email, Password, Ticket, Code, Answer, Credential string
 
 	NewPassword string `json:"new_password"`
+	NewEmail    string `json:"new_email"`
 }
 
 type user struct {
@@ -208,12 +223,24 @@ func (a *api) sessions(r *http.Request, current *auth.Session, u *auth.User) (an
 
 // endSession ends the refresh token of that device too, which is not a known one any more.
 func (a *api) endSession(r *http.Request, _ *auth.Session, u *auth.User) (any, error) {
+	id, err := pathID(r)
+	if err == nil {
+		_, err = a.auth.RevokeSession(r.Context(), u.ID, id)
+	}
+	return nil, err
+}
+
+func (a *api) endOtherSessions(r *http.Request, current *auth.Session, u *auth.User) (any, error) {
+	_, err := a.auth.RevokeOtherSessions(r.Context(), u.ID, current.ID)
+	return nil, err
+}
+
+func pathID(r *http.Request) (int, error) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil {
-		return nil, &refusal{http.StatusNotFound, "no such session"}
+		return 0, &refusal{http.StatusNotFound, "there is no such id"}
 	}
-	_, err = a.auth.RevokeSession(r.Context(), u.ID, id)
-	return nil, err
+	return id, nil
 }
 
 // enter answers what a sign-in came to.
@@ -248,7 +275,8 @@ type refusal struct {
 func (e *refusal) Error() string { return e.text }
 
 // refused is what the client is told of an error. It does not depend on whether an account exists or is locked:
-// auth.LockedError is an ErrCredentials, and auth.TooSoonError counts mails for addresses without an account too.
+// auth.LockedError is an ErrCredentials, and auth.TooSoonError counts mails for addresses without an account too. An
+// auth.ErrEmailTaken that comes here is told to somebody who reads the mail of the address.
 func refused(err error) *refusal {
 	var r *refusal
 	var password *auth.PasswordError
@@ -258,6 +286,7 @@ func refused(err error) *refusal {
 	var unavailable *auth.UnavailableError
 	var busy *auth.BusyError
 	var noFactor *auth.ConfigError
+	var early *auth.NotYetError
 	switch {
 	case errors.As(err, &tooLarge):
 		return &refusal{http.StatusRequestEntityTooLarge, "the body is too large"}
@@ -273,6 +302,13 @@ func refused(err error) *refusal {
 		return &refusal{http.StatusUnauthorized, "sign in"}
 	case errors.As(err, &noFactor), errors.Is(err, auth.ErrSecondStep):
 		return &refusal{http.StatusUnprocessableEntity, "there is no such second step"}
+	case errors.Is(err, auth.ErrProviderEmail):
+		return &refusal{http.StatusForbidden, err.Error()}
+	case errors.Is(err, auth.ErrNotFound):
+		return &refusal{http.StatusNotFound, err.Error()}
+	case errors.Is(err, auth.ErrEmailTaken), errors.Is(err, auth.ErrIdentity), errors.Is(err, auth.ErrLastWayIn),
+		errors.As(err, &early):
+		return &refusal{http.StatusConflict, err.Error()}
 	case errors.As(err, &soon):
 		return &refusal{http.StatusTooManyRequests, err.Error()}
 	case errors.As(err, &unavailable), errors.As(err, &busy):
@@ -333,5 +369,19 @@ func (a *api) signedIn(h func(*http.Request, *auth.Session, *auth.User) (any, er
 			return nil, err
 		}
 		return h(r, s, u)
+	})
+}
+
+// admin lets only admins through to h, with the id in the path.
+func (a *api) admin(h func(context.Context, int) error) http.HandlerFunc {
+	return a.signedIn(func(r *http.Request, _ *auth.Session, u *auth.User) (any, error) {
+		if u.Role != schematype.RoleAdmin {
+			return nil, &refusal{http.StatusForbidden, "this is for admins"}
+		}
+		id, err := pathID(r)
+		if err == nil {
+			err = h(r.Context(), id)
+		}
+		return nil, err
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/migrate"
 )
@@ -32,6 +34,7 @@ const (
 	ada         = "ada@example.com"
 	password    = "correct horse battery"
 	newPassword = "staple battery horse"
+	newAda      = "ada@new.example.com"
 	maxFailures = 3
 )
 
@@ -83,6 +86,17 @@ func (s *site) Verify(_ context.Context, _ *auth.User, answer string) (bool, err
 	return right, nil
 }
 
+// provider is one whose credentials are addresses that it has verified.
+type provider struct{}
+
+func (provider) Identify(_ context.Context, credential string) (auth.Identity, error) {
+	if !strings.Contains(credential, "@") {
+		return auth.Identity{}, errors.New("the signature does not match")
+	}
+	return auth.Identity{Provider: schematype.ProviderGoogle, Subject: "id of " + credential, Email: credential,
+		EmailVerified: true, Name: "Ada"}, nil
+}
+
 func newSite(t *testing.T, url string) *site {
 	t.Helper()
 	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{})
@@ -111,7 +125,7 @@ func newSite(t *testing.T, url string) *site {
 	}
 	s.api, err = newAPI(client, cfg, s, log)
 	require.NoError(t, err)
-	s.api.site, s.api.ipHeader = "https://example.com", "X-Real-IP"
+	s.api.site, s.api.ipHeader, s.api.provider = "https://example.com", "X-Real-IP", provider{}
 	s.server = httptest.NewTLSServer(s.api.handler())
 	t.Cleanup(func() {
 		s.server.Close()
@@ -138,20 +152,29 @@ func (s *site) mailed() []sent {
 }
 
 // code takes the code from the one mail that was sent.
-func (s *site) code() string { return s.secretOf(`Your code is (\d{6})\.`) }
+func (s *site) code() string { return s.secretOf(ada, digits) }
 
 // link takes the secret from the link of the one mail that was sent.
-func (s *site) link() string { return s.secretOf(`https://example\.com/#code=([\w-]{43}) `) }
+func (s *site) link() string { return s.secretOf(ada, link) }
 
-func (s *site) secretOf(pattern string) string {
+// secretTo takes either, where how many guesses the device has left decides.
+func (s *site) secretTo(to string) string { return s.secretOf(to, digits+"|"+link) }
+
+const (
+	digits = `Your code is (\d{6})\.`
+	link   = `https://example\.com/#code=([\w-]{43}) `
+)
+
+func (s *site) secretOf(to, pattern string) string {
 	s.t.Helper()
 	mails := s.mailed()
 	require.Len(s.t, mails, 1)
-	assert.Equal(s.t, ada, mails[0].to)
+	assert.Equal(s.t, to, mails[0].to)
 	found := regexp.MustCompile(pattern).FindStringSubmatch(mails[0].text)
 	require.NotEmpty(s.t, found, mails[0].text)
-	s.secrets = append(s.secrets, found[1])
-	return found[1]
+	secret := strings.Join(found[1:], "")
+	s.secrets = append(s.secrets, secret)
+	return secret
 }
 
 // subjects are those of the mails since the last call, all to Ada.
@@ -461,6 +484,11 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 		again := laptop.signIn(password)
 		require.Equal(t, http.StatusOK, again.status)
 		assert.Len(t, laptop.sessions(), 1, "the session before the sign-in is ended")
+
+		require.Equal(t, http.StatusOK, phone.signIn(password).status)
+		assert.Equal(t, http.StatusNoContent, laptop.send(http.MethodDelete, "/sessions", nil).status)
+		assert.False(t, phone.isSignedIn())
+		assert.True(t, laptop.isSignedIn())
 	})
 }
 

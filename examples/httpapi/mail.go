@@ -26,6 +26,8 @@ func (m logMailer) Send(ctx context.Context, to, subject, text string) error {
 
 type mail struct{ subject, text string }
 
+const mailedText = "if the address can be used, a mail is on its way to it"
+
 // codeText has the code, or a link where it is too long to be typed. Browsers send nobody what stands behind # (OWASP
 // ASVS 5.0.0, 14.2.1). The page there sends it on with the ticket that it kept, so it has to be the same browser.
 func (a *api) codeText(issued *auth.Issued) mail {
@@ -38,12 +40,15 @@ func (a *api) codeText(issued *auth.Issued) mail {
 }
 
 func takenText(*auth.Issued) mail {
-	return mail{"You have an account already", "Somebody tried to register with your address. If you did: sign in, " +
+	return mail{"You have an account already", "Somebody wanted an account with your address. If you did: sign in, " +
 		"or reset your password if you cannot."}
 }
 
 var newPasswordNotice = mail{"Your password was changed", "All devices are signed out. If it was not you, reset your " +
 	"password now."}
+
+var newAddressNotice = mail{"Your address was changed", "Your account has another address from now on. If it was not " +
+	"you, tell us: by mail to this address nobody signs in any more."}
 
 // notices tell an owner what happened to the account (OWASP ASVS 5.0.0, 6.3.5 and 6.3.7).
 var notices = map[auth.Action]mail{
@@ -51,6 +56,10 @@ var notices = map[auth.Action]mail{
 	auth.ActionResetPassword:  newPasswordNotice,
 	auth.ActionTakeOver: {"Your account begins anew", "Somebody had registered with your address before you showed " +
 		"that it is yours. What they set up is gone, the password too: reset it to have one."},
+	auth.ActionLink: {"Your account was linked", "Who signs in at the provider signs in to your account. If it " +
+		"was not you, reset your password and remove the link."},
+	auth.ActionDelete: {"Your account was deleted", "It is kept for 30 days. Until then you can have it back with your " +
+		"password."},
 	auth.ActionReuse: {"You were signed out on a device", "Somebody may have copied what that device was signed in " +
 		"with. Sign in again there."},
 }
@@ -84,12 +93,14 @@ func (a *api) mailCode(
 		return nil, err
 	}
 	if issued.Known {
-		m := text(issued)
-		a.later(r.Context(), func(ctx context.Context) error {
-			return a.mailer.Send(ctx, issued.Email, m.subject, m.text)
-		})
+		a.send(r.Context(), issued.Email, text(issued))
 	}
-	return mailed{issued.Ticket.Reveal(), "if the address can be used, a mail is on its way to it"}, nil
+	return mailed{issued.Ticket.Reveal(), mailedText}, nil
+}
+
+// send sends a mail in the background.
+func (a *api) send(ctx context.Context, to string, m mail) {
+	a.later(ctx, func(ctx context.Context) error { return a.mailer.Send(ctx, to, m.subject, m.text) })
 }
 
 func (a *api) later(ctx context.Context, do func(context.Context) error) {

@@ -1,12 +1,13 @@
 // Command httpapi is a small JSON service over package auth, made to be copied: registration, sign-in by password, by
-// code and in two steps, devices with a session and a refresh token each, changed and lost passwords.
+// code, by a provider and in two steps, devices with a session and a refresh token each, changed and lost passwords,
+// another address, deleted accounts, and closing an account for admins.
 //
 //	go run ./examples/httpapi
 //
 // It works on a SQLite file, or on the database of DATABASE_URL. AUTHGRAPH_KEY is the key for one-time codes in base64.
-// Left to you are a Mailer, the page, TLS in front of it, limits of requests by client address, and running authgraph
-// purge daily. Before you make somebody an admin, give auth.Config a Factor: mail is no second step for who signs in by
-// mail, or has reset the password by mail.
+// Left to you are a Mailer, a Provider if people sign in elsewhere, the page, TLS in front of it, limits of requests by
+// client address, and running authgraph purge daily. Before you make somebody an admin, give auth.Config a Factor: mail
+// is no second step for who signs in by mail, or has reset the password by mail.
 package main
 
 import (
