@@ -16,8 +16,8 @@ import (
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/auth/authtest"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/internal/migratedtest"
 	"github.com/authgraph/authgraph/internal/mysqltest"
-	"github.com/authgraph/authgraph/migrate"
 )
 
 // persons are users of one database, into whose rows another program then writes.
@@ -39,8 +39,7 @@ const personPassword = "correct horse battery staple"
 
 func newPersons(t *testing.T, url string) *persons {
 	t.Helper()
-	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{})
-	require.NoError(t, err)
+	migratedtest.Apply(t, url)
 	client, err := authgraph.Open(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })

@@ -23,9 +23,9 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
+	"github.com/authgraph/authgraph/internal/migratedtest"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/internal/testserver"
-	"github.com/authgraph/authgraph/migrate"
 )
 
 // byHand is what the service does on its hot paths, written over database/sql as well as one can: each text prepared
@@ -264,8 +264,7 @@ type hotPath struct {
 
 func hotPaths(t testing.TB, url string) []hotPath {
 	t.Helper()
-	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{})
-	require.NoError(t, err)
+	migratedtest.Apply(t, url)
 	client, err := authgraph.Open(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })

@@ -14,8 +14,8 @@ import (
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth/authtest"
 	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/internal/migratedtest"
 	"github.com/authgraph/authgraph/internal/mysqltest"
-	"github.com/authgraph/authgraph/migrate"
 )
 
 // engines are the databases the behaviour must be the same on. The isolation level is the server's default for the
@@ -42,8 +42,7 @@ func onEngines(t *testing.T, fn func(t *testing.T, open func(*testing.T) *ent.Cl
 			t.Parallel()
 			fresh := func() string {
 				address := e.database(t)
-				_, err := migrate.Apply(t.Context(), address, migrate.ApplyOptions{})
-				require.NoError(t, err)
+				migratedtest.Apply(t, address)
 				return address
 			}
 			free := make(chan string, 1000)

@@ -27,8 +27,8 @@ import (
 	"github.com/authgraph/authgraph/auth/authtest"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/internal/migratedtest"
 	"github.com/authgraph/authgraph/internal/mysqltest"
-	"github.com/authgraph/authgraph/migrate"
 )
 
 // Each transition is run once for every statement it sends, with that statement failing in every way there is. The
@@ -489,10 +489,9 @@ func newWorld(t *testing.T, url string) *world {
 
 func newWorldWith(t *testing.T, url string, adjust func(*auth.Config)) *world {
 	t.Helper()
-	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{})
-	require.NoError(t, err)
+	migratedtest.Apply(t, url)
 	w := &world{url: url, db: mysqltest.DB(t, url), key: make([]byte, 32), adjust: adjust}
-	_, err = rand.Read(w.key)
+	_, err := rand.Read(w.key)
 	require.NoError(t, err)
 	w.client = w.open(t)
 	w.honest = w.service(t, w.client, 0)

@@ -26,8 +26,8 @@ import (
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/internal/migratedtest"
 	"github.com/authgraph/authgraph/internal/mysqltest"
-	"github.com/authgraph/authgraph/migrate"
 )
 
 const (
@@ -99,8 +99,7 @@ func (provider) Identify(_ context.Context, credential string) (auth.Identity, e
 
 func newSite(t *testing.T, url string) *site {
 	t.Helper()
-	_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{})
-	require.NoError(t, err)
+	migratedtest.Apply(t, url)
 	client, err := authgraph.Open(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
