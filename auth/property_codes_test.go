@@ -10,6 +10,9 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
+// modelEmailChange is the purpose of a code that changes an address, which the service stores as one that verifies it.
+const modelEmailChange schematype.OTPType = "email-change"
+
 // modelCode is a code and the request that it belongs to.
 type modelCode struct {
 	email    string
@@ -26,6 +29,12 @@ type modelCode struct {
 
 // isOf reports whether the party of an account asked for the code.
 func (c *modelCode) isOf(u *modelUser) bool { return u != nil && c.party == u && c.epoch == u.epoch }
+
+// isBefore reports whether a code for an address and a purpose takes the place of this one.
+func (c *modelCode) isBefore(email string, kind schematype.OTPType) bool {
+	return c != nil && c.email == email &&
+		(c.kind == kind || c.kind == modelEmailChange && kind == schematype.OTPEmailVerification)
+}
 
 // modelMail is a mail that counts against the budgets of its address.
 type modelMail struct {
@@ -67,13 +76,9 @@ func (m *model) nextMail(email, origin string) (next time.Time) {
 }
 
 func (m *model) issueCode(t *rapid.T) {
-	now, email := m.now(), m.email(t)
-	origin := rapid.SampledFrom(m.emails).Draw(t, "origin") // no other model's
+	email, origin := m.email(t), m.origin(t)
 	req := auth.CodeRequest{Email: email, Kind: m.kind(t), Device: auth.Device{Origin: origin}}
-	var want error
-	if next := m.nextMail(email, origin); next.After(now) {
-		want = &auth.TooSoonError{RetryAt: next}
-	}
+	want := m.mayMail(email, origin)
 	u := m.users[email]
 	known := u != nil && u.deleted.IsZero()
 	var before *modelCode
@@ -83,6 +88,9 @@ func (m *model) issueCode(t *rapid.T) {
 		if before = pick(t, "the code before", m.codes); before != nil {
 			req.Ticket = before.ticket
 			own = known && before.isOf(u)
+			if before.kind == modelEmailChange && req.Kind == schematype.OTPSignIn {
+				want = auth.ErrCode // it finishes no sign-in
+			}
 		}
 	case 1:
 		if registered := m.users[m.email(t)]; registered != nil {
@@ -95,25 +103,118 @@ func (m *model) issueCode(t *rapid.T) {
 	if err != nil {
 		return
 	}
-	require.Equal(t, known, issued.Known)
-	require.Equal(t, email, issued.Email)
-	link := known && u.guesses+modelMaxAttempts > modelStrangers
-	require.Equal(t, link, issued.Link)
-	if known && !link {
-		u.guesses += modelMaxAttempts
-	}
-	if before != nil && before.email == email && before.kind == req.Kind {
+	if before.isBefore(email, req.Kind) {
 		before.used = true
 	}
-	m.mails[email] = append(m.mails[email], modelMail{now, origin})
-	require.True(t, m.nextMail(email, origin).Equal(issued.RetryAt))
-	c := &modelCode{
-		email: email, kind: req.Kind, ticket: issued.Ticket, code: issued.Code, expires: now.Add(modelCodeLife),
+	var guessed *modelUser
+	if known {
+		guessed = u
 	}
+	c := m.mailed(t, issued, email, origin, guessed)
+	c.kind = req.Kind
 	if own {
 		c.party, c.epoch = u, u.epoch
 	}
+}
+
+func (m *model) origin(t *rapid.T) string {
+	return rapid.SampledFrom(m.emails).Draw(t, "origin") // no other model's
+}
+
+// mayMail is the error to expect of another mail.
+func (m *model) mayMail(email, origin string) error {
+	if next := m.nextMail(email, origin); next.After(m.now()) {
+		return &auth.TooSoonError{RetryAt: next}
+	}
+	return nil
+}
+
+// mailed adds a code, the guesses at which are those of a user.
+func (m *model) mailed(t *rapid.T, issued *auth.Issued, email, origin string, guessed *modelUser) *modelCode {
+	u := m.users[email]
+	require.Equal(t, u != nil && u.deleted.IsZero(), issued.Known)
+	require.Equal(t, email, issued.Email)
+	link := guessed != nil && guessed.guesses+modelMaxAttempts > modelStrangers
+	require.Equal(t, link, issued.Link)
+	if guessed != nil && !link {
+		guessed.guesses += modelMaxAttempts
+	}
+	m.mails[email] = append(m.mails[email], modelMail{m.now(), origin})
+	require.True(t, m.nextMail(email, origin).Equal(issued.RetryAt))
+	c := &modelCode{email: email, ticket: issued.Ticket, code: issued.Code, expires: m.now().Add(modelCodeLife)}
 	m.codes = append(m.codes, c)
+	return c
+}
+
+func (m *model) startEmailChange(t *rapid.T) {
+	u, id := m.someone(t)
+	to, origin := m.email(t), m.origin(t)
+	change := auth.EmailChange{UserID: id, New: to, Device: auth.Device{Origin: origin}}
+	var want error
+	if rapid.Bool().Draw(t, "by the password") {
+		change.Password = m.password(t)
+		want = m.prove(u, false, change.Password)
+	} else {
+		c, code, try := m.guess(t, schematype.OTPSignIn)
+		change.Ticket, change.Code = c.ticket, code
+		owner := m.users[c.email]
+		switch want = try(); {
+		case want != nil:
+		case !m.usable(owner) || owner != u || u.password != "":
+			want = auth.ErrCode
+		default:
+			c.used = true
+		}
+	}
+	counted := want == nil && change.Password != ""
+	itsOwn := want == nil && m.users[to] == u
+	if want == nil && !itsOwn {
+		want = m.mayMail(to, origin)
+	}
+	issued, err := m.svc.StartEmailChange(t.Context(), change)
+	if itsOwn {
+		var invalid *auth.InputError
+		require.ErrorAs(t, err, &invalid)
+	} else {
+		same(t, want, err)
+	}
+	if err == nil {
+		c := m.mailed(t, issued, to, origin, u)
+		c.kind, c.party, c.epoch = modelEmailChange, u, u.epoch
+	}
+	if counted { // the guess was right, and ends when the code's are counted
+		u.failures--
+		u.guesses--
+	}
+}
+
+func (m *model) finishEmailChange(t *rapid.T) {
+	c, code, try := m.guess(t, modelEmailChange)
+	keep, token := m.session(t)
+	u, want := c.party, try()
+	switch {
+	case want != nil:
+	case !m.usable(u) || !c.isOf(u):
+		want = auth.ErrCode
+	case m.users[c.email] != nil:
+		want = auth.ErrEmailTaken
+	}
+	changed, err := m.svc.FinishEmailChange(t.Context(), c.ticket, code, token)
+	same(t, want, err)
+	if err != nil {
+		return
+	}
+	var kept *modelFamily
+	if keep != nil && keep.user == u && m.live(keep) {
+		kept = keep.family
+	}
+	require.Same(t, u, m.users[changed.Old])
+	delete(m.users, changed.Old)
+	m.users[c.email] = u
+	c.used, u.verified = true, true
+	u.epoch++
+	ended := m.end(func(f *modelFamily) bool { return f.user == u && f != kept })
+	require.Equal(t, &auth.EmailChanged{UserID: u.id, Old: changed.Old, New: c.email, Ended: ended}, changed)
 }
 
 // guess is a code for a purpose: the right one for its ticket, that of another, or none. The error is the one to expect

@@ -129,7 +129,7 @@ func newModel(t *rapid.T, client *ent.Client) *model {
 	m := &model{t: t, client: client, clock: authtest.NewClock(), users: map[string]*modelUser{},
 		mails: map[string][]modelMail{}}
 	n := modelSerial.Add(1)
-	for _, name := range []string{"ada", "bob"} {
+	for _, name := range []string{"ada", "bob", "free"} {
 		m.emails = append(m.emails, fmt.Sprintf("%s%d@example.com", name, n))
 	}
 	m.cfg = auth.Config{
@@ -151,7 +151,7 @@ func newModel(t *rapid.T, client *ent.Client) *model {
 		Account: auth.AccountPolicy{ReactivateAfter: modelReactivate, Retention: modelRetention},
 	}
 	m.svc = m.service()
-	for _, email := range m.emails {
+	for _, email := range m.emails[:2] {
 		u, ticket, err := m.svc.Register(t.Context(), "Person", email, modelPassword)
 		require.NoError(t, err)
 		m.users[email] = &modelUser{id: u.ID, password: modelPassword, registration: ticket}
@@ -180,6 +180,8 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"code sign-in":    m.signInWithCode,
 		"reset password":  m.resetPassword,
 		"verify email":    m.verifyEmail,
+		"start change":    m.startEmailChange,
+		"finish change":   m.finishEmailChange,
 		"start session":   m.startSession,
 		"issue refresh":   m.issueRefresh,
 		"revoke all":      m.revokeAll,
