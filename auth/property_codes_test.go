@@ -221,6 +221,11 @@ func (m *model) finishEmailChange(t *rapid.T) {
 // for it. Without try the guess is made elsewhere.
 func (m *model) guess(t *rapid.T, kind schematype.OTPType) (c *modelCode, code auth.Code, try func() error) {
 	c = pick(t, "ticket", m.codes)
+	if rapid.Bool().Draw(t, "of the purpose") {
+		if same := m.codesFor(kind); len(same) > 0 {
+			c = rapid.SampledFrom(same).Draw(t, "ticket of the purpose")
+		}
+	}
 	if c == nil {
 		return &modelCode{}, auth.ParseCode("000000000000"), func() error { return auth.ErrCode }
 	}
@@ -236,6 +241,15 @@ func (m *model) guess(t *rapid.T, kind schematype.OTPType) (c *modelCode, code a
 		}
 		return nil
 	}
+}
+
+func (m *model) codesFor(kind schematype.OTPType) (out []*modelCode) {
+	for _, c := range m.codes {
+		if c.kind == kind && !c.used {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 func (m *model) verifyCode(t *rapid.T) {

@@ -180,8 +180,8 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"code sign-in":    m.signInWithCode,
 		"reset password":  m.resetPassword,
 		"verify email":    m.verifyEmail,
-		"start change":    m.startEmailChange,
-		"finish change":   m.finishEmailChange,
+		"address, start":  m.startEmailChange, // the first names are drawn most
+		"address, finish": m.finishEmailChange,
 		"start session":   m.startSession,
 		"issue refresh":   m.issueRefresh,
 		"revoke all":      m.revokeAll,
