@@ -49,7 +49,8 @@ func (id *Identity) validate() error {
 // Somebody else may have made an account in wait for the owner of an address that was never verified here. Linking such
 // an account takes it over: its password, an earlier link, sessions and refresh tokens are removed. An account whose
 // address is verified keeps the link it has, and an identity of another provider signs in to it by the address. So does
-// every identity to an account that needs a second step: [Service.LinkProvider] alone links it.
+// every identity to an account that needs a second step: [Service.LinkProvider] alone links it. Such a first step shows
+// no more than who reads the mail, so a mailed code does not finish it.
 //
 // The error is [ErrProviderEmail] if nobody has signed in with the identity before and the provider has not verified
 // its address, whether or not an account has it. It is [ErrIdentity] if the account of the address is linked to another
@@ -64,10 +65,11 @@ func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device)
 		g      *Grant
 		events []Event
 	)
-	e := entry{step: schematype.FirstStepProvider, detail: string(id.Provider), device: d}
+	e := entry{detail: string(id.Provider), device: d}
 	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		events = nil
-		u, err := s.resolve(ctx, tx, id, e, &events)
+		e.step = schematype.FirstStepProvider
+		u, err := s.resolve(ctx, tx, id, &e, &events)
 		if err != nil {
 			return err
 		}
@@ -97,9 +99,10 @@ func sameLink(u *ent.User) predicate.User {
 // errRaced is an account that another call added or linked first. Look again.
 var errRaced = errors.New("another sign-in added or linked the account")
 
-// resolve finds, links or adds the account of an identity. An account that needs a second step is not linked.
+// resolve finds, links or adds the account of an identity. An account that needs a second step is not linked. If it is
+// found by the address, all that was proved is who reads its mail.
 func (s *Service) resolve(
-	ctx context.Context, tx *ent.Client, id Identity, e entry, events *[]Event,
+	ctx context.Context, tx *ent.Client, id Identity, e *entry, events *[]Event,
 ) (*ent.User, error) {
 	u, err := readUser(ctx, tx, user.ProviderEQ(id.Provider), user.ProviderID(id.Subject))
 	switch {
@@ -113,9 +116,11 @@ func (s *Service) resolve(
 		return nil, ErrProviderEmail
 	}
 	u, err = readUser(ctx, tx, user.Email(id.Email))
-	switch {
-	case ent.IsNotFound(err):
+	if ent.IsNotFound(err) {
 		return s.addFromProvider(ctx, tx, id, events)
+	}
+	e.step = schematype.FirstStepMail
+	switch {
 	case err != nil:
 		return nil, fmt.Errorf("find an account: %w", err)
 	case !u.IsEmailVerified || !isLinked(u): // it is linked below
@@ -127,7 +132,7 @@ func (s *Service) resolve(
 	if _, err := s.takeOver(ctx, tx, u, false, events); err != nil {
 		return nil, err
 	}
-	if half, err := s.needsStep(ctx, u, e); half || err != nil {
+	if half, err := s.needsStep(ctx, u, *e); half || err != nil {
 		return u, err
 	}
 	n, err := tx.User.Update().

@@ -47,10 +47,21 @@ func firstSteps(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.Use
 			issued := issue(t, svc, u.Email, schematype.OTPSignIn)
 			return func() (*auth.Grant, error) { return signInWithCode(t, svc, issued) }
 		},
-		"provider": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
+		"linked provider": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
+			id := identity("subject of "+u.Email, u.Email)
+			require.NoError(t, svc.LinkProvider(t.Context(), u.ID, id))
+			return func() (*auth.Grant, error) { return svc.SignInWithProvider(t.Context(), id, phone) }
+		},
+		"provider of the address": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
 			return func() (*auth.Grant, error) {
 				return svc.SignInWithProvider(t.Context(), identity("subject of "+u.Email, u.Email), phone)
 			}
+		},
+		"other provider of the address": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
+			linked, id := identity("subject of "+u.Email, u.Email), identity("another of "+u.Email, u.Email)
+			linked.Provider = schematype.ProviderGitHub
+			require.NoError(t, svc.LinkProvider(t.Context(), u.ID, linked))
+			return func() (*auth.Grant, error) { return svc.SignInWithProvider(t.Context(), id, phone) }
 		},
 		"reactivation": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
 			_, err := svc.Delete(t.Context(), u.ID)
@@ -59,6 +70,9 @@ func firstSteps(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.Use
 		},
 	}
 }
+
+// byMail are the first steps that show no more than who reads the mail of the address.
+var byMail = map[string]bool{"mail": true, "provider of the address": true, "other provider of the address": true}
 
 // voids are the endings that end more than what is live of one device: first steps and the standing of devices, too.
 var voids = map[string]bool{
@@ -137,7 +151,7 @@ var stepRules = []scenario{
 			g, err := first()
 			pending := half(t, g, err)
 			assert.Equal(t, u.ID, pending.UserID, name)
-			assert.Equal(t, name != "mail", pending.Mail, name)
+			assert.Equal(t, !byMail[name], pending.Mail, name)
 			assert.True(t, pending.Factor, name)
 			assert.True(t, pending.ExpiresAt.Equal(k.clock.Now().Add(10*time.Minute).Truncate(time.Microsecond)), name)
 			require.Zero(t, k.activeSessions(t, u.ID), name)
@@ -353,8 +367,8 @@ var stepRules = []scenario{
 			pending := half(t, g, err)
 			issued, err := svc.IssueCode(t.Context(),
 				auth.CodeRequest{Kind: schematype.OTPSignIn, Device: phone, Ticket: pending.Ticket})
-			if name == "mail" {
-				require.ErrorIs(t, err, auth.ErrSecondStep, "mail was the first step")
+			if byMail[name] {
+				require.ErrorIs(t, err, auth.ErrSecondStep, "%s: mail was the first step", name)
 				continue
 			}
 			require.NoError(t, err, name)
@@ -439,6 +453,18 @@ var stepRules = []scenario{
 			}
 			require.Zero(t, k.user(t, u.ID).StepFailures)
 		}},
+	{name: "whom a provider vouches for while there was no account finishes by mail", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		for range 2 {
+			k.clock.Advance(time.Minute)
+			g, err := svc.SignInWithProvider(t.Context(), identity("a new subject", "new@example.com"), phone)
+			issued, err := svc.IssueCode(t.Context(), auth.CodeRequest{Kind: schematype.OTPSignIn, Device: phone,
+				Ticket: half(t, g, err).Ticket})
+			require.NoError(t, err)
+			_, err = svc.FinishWithCode(t.Context(), issued.Ticket, issued.Code, phone)
+			require.NoError(t, err)
+		}
+	}},
 	{name: "after a mailed reset mail is no second step, until the factor was", run: func(t *testing.T, k *kit) {
 		svc, _ := k.twoSteps(t)
 		ctx, u := t.Context(), k.register(t, svc)

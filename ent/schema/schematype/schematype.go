@@ -80,9 +80,10 @@ type OTPFirstStep string
 const (
 	// FirstStepPassword was a password.
 	FirstStepPassword OTPFirstStep = "password"
-	// FirstStepMail was a code or link by mail, so mail is no second step.
+	// FirstStepMail was a code or link by mail, or an identity that found the account by its address, so mail is no
+	// second step.
 	FirstStepMail OTPFirstStep = "mail"
-	// FirstStepProvider was a provider's word.
+	// FirstStepProvider was an identity that the account is linked to.
 	FirstStepProvider OTPFirstStep = "provider"
 	// FirstStepReactivation was the password of a deleted account.
 	FirstStepReactivation OTPFirstStep = "reactivation"
