@@ -288,7 +288,30 @@ var faults = []fault{
 			"INSERT INTO sessions (user_id, token_hash, expires_at) VALUES " +
 				"(1, 'b', '" + ago(30*24*time.Hour+5*time.Hour+time.Minute) + "')",
 		},
-		text: "1 row waits for a purge (0 otps, 1 sessions, 0 refresh_tokens, 0 users), the oldest ended 30 days ago",
+		text: "1 row waits for a purge (0 otps, 1 sessions, 0 refresh_tokens, 0 users), none for more than 2 days",
+	},
+	{
+		name: "rows that a purge leaves", round: 8, code: "purge", severity: doctor.OK, on: all,
+		faulty: []string{
+			"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
+			"INSERT INTO sessions (user_id, token_hash, expires_at, trust_epoch) VALUES " +
+				"(1, 'remembered', '" + ago(29*24*time.Hour) + "', 0)",
+		},
+		text: "no rows wait for authgraph purge",
+	},
+	{
+		name: "rows that no purge took beside rows that it leaves", round: 9, code: "purge", severity: doctor.Warning,
+		on: all,
+		faulty: []string{
+			"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
+			"INSERT INTO sessions (user_id, token_hash, expires_at, trust_epoch) VALUES " +
+				"(1, 'remembered', '" + ago(29*24*time.Hour) + "', 0), " +
+				"(1, 'no longer', '" + ago(30*24*time.Hour+time.Hour) + "', 0)",
+			"INSERT INTO refresh_tokens (user_id, token_hash, expires_at) VALUES " +
+				"(1, 'a', '" + ago(9*24*time.Hour) + "')",
+		},
+		text: "2 rows wait for a purge (0 otps, 1 sessions, 1 refresh_tokens, 0 users), the oldest ended 9 days ago; " +
+			"1 wait for more than 2 days",
 	},
 	{
 		name: "an expiry at the end of TIMESTAMP", round: 4, code: "timestamp-range", severity: doctor.Warning,

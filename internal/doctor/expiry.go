@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -32,10 +33,6 @@ func checkPurge(ctx context.Context, d *database) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	oldest, err := d.oldest(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var tables []string
 	for table, rows := range waiting.PerTable() {
 		tables = append(tables, fmt.Sprintf("%d %s", rows, table))
@@ -45,12 +42,16 @@ func checkPurge(ctx context.Context, d *database) ([]Finding, error) {
 		wait = "1 row waits"
 	}
 	text := fmt.Sprintf("%s for a purge (%s)", wait, strings.Join(tables, ", "))
-	if !oldest.IsZero() && oldest.Before(d.now) {
-		text += fmt.Sprintf(", the oldest ended %s ago", period(d.now.Sub(oldest)))
-	}
 	late := overdue.Total()
 	if late == 0 {
-		return ok("%s", text), nil
+		return ok("%s, none for more than %s", text, period(purgeSlack)), nil
+	}
+	oldest, err := d.oldest(ctx, overdue)
+	if err != nil {
+		return nil, err
+	}
+	if !oldest.IsZero() {
+		text += fmt.Sprintf(", the oldest ended %s ago", period(d.now.Sub(oldest)))
 	}
 	return []Finding{found(Warning, "run authgraph purge, and let it run daily",
 		"%s; %d wait for more than %s", text, late, period(purgeSlack))}, nil
@@ -70,9 +71,15 @@ func (d *database) endedBefore(ctx context.Context, at time.Time) (auth.Purged, 
 	return auth.Purge(ctx, client, config, auth.PurgeOptions{DryRun: true, Tables: tables})
 }
 
-// oldest is the earliest expiry in the tables, by their indexes.
-func (d *database) oldest(ctx context.Context) (oldest time.Time, err error) {
+// oldest is the earliest expiry of the rows that are overdue, by the indexes of their tables. It is the earliest of the
+// table, but only where some are: a session that has ended is kept while its device is remembered, and a code while it
+// counts.
+func (d *database) oldest(ctx context.Context, overdue auth.Purged) (oldest time.Time, err error) {
+	late := maps.Collect(overdue.PerTable())
 	for _, table := range d.with("expires_at") {
+		if late[table] == 0 {
+			continue
+		}
 		at, err := d.expiry(ctx, table, "ASC")
 		if err != nil {
 			return oldest, err
