@@ -15,8 +15,8 @@ import (
 	"github.com/authgraph/authgraph/migrate"
 )
 
-// Apply does to the empty database at url what [migrate.Apply] does. The migrations themselves run once for each server
-// and for SQLite; every other database of the process is made as a copy of what they left, which takes a fraction of
+// Apply does to the database at url what [migrate.Apply] does. The migrations themselves run once for each server and
+// for SQLite; every other empty database of the process is made as a copy of what they left, which takes a fraction of
 // the time.
 func Apply(t testing.TB, url string) {
 	t.Helper()
@@ -35,6 +35,11 @@ func Apply(t testing.TB, url string) {
 		return
 	}
 	copies.Unlock()
+	if len(mysqltest.Tables(t, url)) > 0 {
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{})
+		require.NoError(t, err)
+		return
+	}
 	fill(t, url)
 }
 
