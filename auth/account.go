@@ -154,7 +154,8 @@ func (s *Service) ChangeRole(ctx context.Context, userID int, role schematype.Ro
 }
 
 // Delete marks an account as deleted and ends its sessions and refresh tokens. The row stays for
-// AccountPolicy.Retention. During that time the address is taken, and [Service.Reactivate] brings the account back. The
+// AccountPolicy.Retention. During that time the address is taken, and [Service.Reactivate] brings the account back. If
+// nobody has verified the address before, whoever does takes the account over, as [Service.VerifyEmail] has it. The
 // error is [ErrNotFound] if there is no active account.
 func (s *Service) Delete(ctx context.Context, userID int) (ended Ended, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
@@ -200,10 +201,10 @@ func (s *Service) Reactivate(ctx context.Context, email, password string, d Devi
 
 func (s *Service) reactivate(ctx context.Context, p *proof, d Device) (*Grant, error) {
 	now, u := s.now(), p.user
-	if at := u.ReActivateAvailableAt; at != nil && at.After(now) {
-		if !at.Before(never) { // a purge has begun with it: it is as good as gone
-			return nil, ErrCredentials
-		}
+	switch at := u.ReActivateAvailableAt; {
+	case purging(u):
+		return nil, ErrCredentials
+	case at != nil && at.After(now):
 		return nil, &NotYetError{RetryAt: *at}
 	}
 	e := entry{step: schematype.FirstStepReactivation, device: d, guess: &p.counter, whole: restore}

@@ -44,8 +44,9 @@ type Issued struct {
 	Link bool
 	// Email is the address to send to, as it is stored: not as somebody typed it.
 	Email string
-	// Known is whether the address has an active account, which may be suspended. A code is issued either way, so that
-	// whoever asks learns nothing. Send it only where it is meant to arrive.
+	// Known is whether the address has an active account, which may be suspended, or one that was deleted before
+	// anybody had proved the address, which a proof brings back as [Service.VerifyEmail] has it. A code is issued either
+	// way, so that whoever asks learns nothing. Send it only where it is meant to arrive.
 	Known bool
 	// ExpiresAt is the code's end, OTPPolicy.Lifetime after its beginning.
 	ExpiresAt time.Time
@@ -95,7 +96,7 @@ func address(typed string) (string, error) {
 
 // asker is what is known of whoever asks for a code.
 type asker struct {
-	// user is the active account of the address, or nil.
+	// user is the account that mail to the address reaches, or nil.
 	user *ent.User
 	// device is the session by which the device is known to that account, or 0.
 	device int
@@ -151,9 +152,9 @@ func (s *Service) ask(ctx context.Context, tx *ent.Client, req *CodeRequest) (*a
 	return by, nil
 }
 
-// accountOf is the active account of an address, or nil.
+// accountOf is the account that mail to an address reaches, or nil.
 func accountOf(ctx context.Context, tx *ent.Client, email string) (*ent.User, error) {
-	u, err := readUser(ctx, tx, user.Email(email), user.IsDeleted(false))
+	u, err := readUser(ctx, tx, user.Email(email), reachable())
 	if ent.IsNotFound(err) {
 		return nil, nil
 	}

@@ -55,7 +55,8 @@ func (id *Identity) validate() error {
 // The error is [ErrProviderEmail] if nobody has signed in with the identity before and the provider has not verified
 // its address, whether or not an account has it. It is [ErrIdentity] if the account of the address is linked to another
 // subject of the same provider: an address may pass to another person. It is [ErrCredentials] if the account is
-// suspended or deleted, and an [*InputError] for an identity that cannot be stored.
+// suspended, or was deleted after its address had been verified, and an [*InputError] for an identity that cannot be
+// stored.
 func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device) (*Grant, error) {
 	if err := id.validate(); err != nil {
 		return nil, err
@@ -123,6 +124,8 @@ func (s *Service) resolve(
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("find an account: %w", err)
+	case purging(u):
+		return nil, ErrCredentials
 	case !u.IsEmailVerified || !isLinked(u): // it is linked below
 	case u.Provider == id.Provider && *u.ProviderID != id.Subject:
 		return nil, ErrIdentity

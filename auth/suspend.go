@@ -68,6 +68,21 @@ func (s *Service) usable() predicate.User {
 	return user.And(user.IsDeleted(false), s.unsuspended())
 }
 
+// reachable are the accounts that somebody who reads the mail of their address gets into: those that are not deleted, and
+// those that were deleted before anybody had proved the address. Somebody else may have made and deleted such a one to
+// keep the address taken.
+func reachable() predicate.User {
+	return user.Or(user.IsDeleted(false), user.And(
+		isNot(user.FieldIsEmailVerified),
+		user.Or(user.ReActivateAvailableAtIsNil(), user.ReActivateAvailableAtLT(never)),
+	))
+}
+
+// purging reports whether a purge has begun with an account: it is as good as gone.
+func purging(u *ent.User) bool {
+	return u.IsDeleted && u.ReActivateAvailableAt != nil && !u.ReActivateAvailableAt.Before(never)
+}
+
 // unsuspended are the accounts that no operator has closed. A lock longer than guessing causes was set by a program
 // that does not know suspended_until.
 func (s *Service) unsuspended() predicate.User {

@@ -27,10 +27,10 @@ type Verification struct {
 // is only if the verifier shows to be who made it: by a ticket that came of the registration's or of a live session, as
 // CodeRequest has it, or by Password. Otherwise its password, link to a provider, sessions and refresh tokens are
 // removed, and the [Observer] is told [ActionTakeOver], so that the application can drop what else the account holds.
-// The owner of the address sets a password by [Service.ResetPassword].
+// An account that was deleted comes back. The owner of the address sets a password by [Service.ResetPassword].
 //
-// Errors are those of [Service.VerifyCode], which is [ErrCode] also for an account that is suspended or deleted, and
-// those of [Service.SignIn] for Password.
+// Errors are those of [Service.VerifyCode], which is [ErrCode] also for an account that is suspended, or was deleted
+// after its address had been verified, and those of [Service.SignIn] for Password.
 func (s *Service) VerifyEmail(ctx context.Context, v Verification) error {
 	const kind = schematype.OTPEmailVerification
 	password, err := s.provePassword(ctx, kind, v)
@@ -78,7 +78,7 @@ func (s *Service) provePassword(ctx context.Context, kind schematype.OTPType, v 
 // holdAccount is the account of an address that a code verified, whose row the transaction holds. The error is
 // [ErrCode] if there is none that can be used.
 func (s *Service) holdAccount(ctx context.Context, tx *ent.Client, email string) (*ent.User, error) {
-	q := tx.User.Query().Where(user.Email(email), s.usable())
+	q := tx.User.Query().Where(user.Email(email), reachable(), s.unsuspended())
 	q.Modify(forUpdate, readable)
 	u, err := q.Only(ctx)
 	if ent.IsNotFound(err) {
@@ -90,14 +90,17 @@ func (s *Service) holdAccount(ctx context.Context, tx *ent.Client, email string)
 // takeOver makes an account, as it was read, that of whoever has just shown to read the mail of its address. Every way
 // of showing that comes here. If the address was not verified before, and own does not say that it is the same party,
 // what somebody else may have left in wait for the owner is removed: password, link to a provider, sessions, refresh
-// tokens, and the standing of devices.
+// tokens, and the standing of devices. So is the deletion of an account that nobody had proved the address of.
 func (s *Service) takeOver(
 	ctx context.Context, tx *ent.Client, u *ent.User, own bool, events *[]Event,
 ) (ended Ended, err error) {
 	if u.IsEmailVerified {
 		return Ended{}, nil
 	}
-	up := tx.User.Update().Where(user.ID(u.ID), isNot(user.FieldIsEmailVerified)).SetIsEmailVerified(true)
+	up := tx.User.Update().Where(user.ID(u.ID), isNot(user.FieldIsEmailVerified), reachable()).SetIsEmailVerified(true)
+	if u.IsDeleted {
+		restore(up)
+	}
 	if !own {
 		up.ClearPassword().SetProvider(schematype.ProviderLocal).ClearProviderID().AddTrustEpoch(1)
 	}
@@ -121,8 +124,7 @@ func (s *Service) takeOver(
 }
 
 // SignInWithCode uses a code of type signin and starts a session and a family of refresh tokens. The code verifies the
-// address, as [Service.VerifyEmail] does. Errors are those of [Service.VerifyCode], which is [ErrCode] also for an
-// account that is suspended or deleted.
+// address, and errors are, as with [Service.VerifyEmail].
 func (s *Service) SignInWithCode(ctx context.Context, ticket Token, c Code, d Device) (*Grant, error) {
 	var (
 		g      *Grant

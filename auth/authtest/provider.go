@@ -230,7 +230,7 @@ var providerRules = []scenario{
 	{name: "a suspended or deleted account is not signed in to, linked or taken over", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx := t.Context()
-		suspended, deleted := k.register(t, svc), k.register(t, svc)
+		suspended, deleted := k.register(t, svc), k.registerVerified(t, svc)
 		linked := providerSignIn(t, svc, identity("linked", k.email())).User
 		require.NoError(t, svc.Suspend(ctx, suspended.ID, auth.Forever))
 		require.NoError(t, svc.Suspend(ctx, linked.ID, auth.Forever))

@@ -2,6 +2,7 @@ package authtest
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -154,6 +155,43 @@ var verificationRules = []scenario{
 				require.ErrorIs(t, err, auth.ErrProviderEmail, way)
 			}
 		}},
+	{name: "whoever proves an address takes over an account that was deleted before anybody had",
+		run: func(t *testing.T, k *kit) {
+			for way, prove := range firstProofs {
+				svc := k.service(t)
+				s := k.squat(t, svc)
+				require.NoError(t, only(svc.Delete(t.Context(), s.User.ID)))
+				_, _, err := svc.Register(t.Context(), "Owner", s.User.Email, password)
+				require.ErrorIs(t, err, auth.ErrEmailTaken)
+				require.NoError(t, prove(t, svc, s.User.Email, s.ticket, auth.Device{Token: s.Token}), way)
+				row := k.user(t, s.User.ID)
+				assert.False(t, row.IsDeleted, way)
+				assert.Nil(t, row.DeletedAt, way)
+				k.gone(t, svc, s)
+			}
+		}},
+	{name: "an account that was deleted after its address had been proved stays deleted",
+		run: func(t *testing.T, k *kit) {
+			for way, prove := range firstProofs {
+				svc := k.service(t)
+				u := k.registerVerified(t, svc)
+				require.NoError(t, only(svc.Delete(t.Context(), u.ID)))
+				require.Error(t, prove(t, svc, u.Email, auth.Token{}, anybody()), way)
+				assert.True(t, k.user(t, u.ID).IsDeleted, way)
+			}
+		}},
+	{name: "an account that a purge has begun with stays deleted", run: func(t *testing.T, k *kit) {
+		for way, prove := range firstProofs {
+			svc := k.service(t)
+			s := k.squat(t, svc)
+			require.NoError(t, only(svc.Delete(t.Context(), s.User.ID)))
+			err := k.client.User.UpdateOneID(s.User.ID).SetReActivateAvailableAt(time.Unix(math.MaxInt32, 0)).
+				Exec(t.Context())
+			require.NoError(t, err)
+			require.Error(t, prove(t, svc, s.User.Email, auth.Token{}, anybody()), way)
+			assert.True(t, k.user(t, s.User.ID).IsDeleted, way)
+		}
+	}},
 	{name: "whoever shows to have made the account keeps it when they prove its address",
 		run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
