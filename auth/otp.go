@@ -347,9 +347,10 @@ func (s *Service) withCode(
 }
 
 // VerifyCode uses a code for a purpose of the caller's own. The error is [ErrCode] if the code is wrong, expired, used,
-// guessed at too often, or belongs to another ticket or purpose, or if the account is suspended; a [*CodeError] also
-// tells how many attempts are left. Of any number of calls with the right code, one succeeds. A code for an address
-// without an account, or with a deleted one, shows that somebody reads its mail, and is right.
+// guessed at too often, or belongs to another ticket or purpose; a [*CodeError] also tells how many attempts are left.
+// Of any number of calls with the right code, one succeeds. A code for an address without an account, or with a deleted
+// one, shows that somebody reads its mail, and is right. Where the account is suspended the right code is refused with
+// [ErrCode], and a wrong one is answered as everywhere.
 //
 // It takes two round trips. The code is compared in Go. One UPDATE then counts the
 // attempt and, if it was right, uses the code. The answer waits for its commit.
@@ -372,14 +373,19 @@ func (s *Service) VerifyCode(ctx context.Context, kind schematype.OTPType, ticke
 	return nil
 }
 
-// countAndUse counts an attempt at a code that may still be guessed at, and uses the code if it was right. There is
-// none for a suspended account.
+// countAndUse counts an attempt at a code that may still be guessed at, and uses the code if it was right. It does
+// neither with the right code of a suspended account. A wrong one is counted, so that its answer tells no more than that
+// of another account.
 func (s *Service) countAndUse(ctx context.Context, id int, right bool) (int, error) {
 	const query = `UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?` +
 		` WHERE ((id = ? AND NOT is_used) AND expires_at > ?) AND attempts < max_attempts` +
 		` AND NOT EXISTS (SELECT 1 FROM users u WHERE u.email = otps.email` +
 		` AND (u.suspended_until > ? OR u.lock_until > ?))`
 	now := s.now()
+	suspended, locked := now, s.longestLock(now)
+	if !right {
+		suspended, locked = Forever, lastTimestamp // after which there is none
+	}
 	return execute(ctx, s.client, query, updatedNow(), right, stdsql.NullTime{Time: now, Valid: right}, id, now,
-		now, s.longestLock(now))
+		suspended, locked)
 }

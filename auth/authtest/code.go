@@ -230,6 +230,40 @@ var codeRules = []scenario{
 			}
 			require.ErrorIs(t, verify(t, svc, issued), auth.ErrCode)
 		})},
+	{name: "a wrong code is answered alike in every state of the account", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx := t.Context()
+		suspended, deleted, locked := k.register(t, svc), k.register(t, svc), k.register(t, svc)
+		require.NoError(t, svc.Suspend(ctx, suspended.ID, auth.Forever))
+		require.NoError(t, only(svc.Delete(ctx, deleted.ID)))
+		k.lock(t, locked.ID, k.clock.Now().Add(year))
+		emails := map[string]string{"active": k.register(t, svc).Email, "none": k.email(), "suspended": suspended.Email,
+			"deleted": deleted.Email, "suspended by another program": locked.Email}
+		ways := map[schematype.OTPType]verification{
+			schematype.OTPEmailVerification: verifyEmail,
+			schematype.OTPPasswordReset:     resetPassword,
+			schematype.OTPPasswordChange: func(t *testing.T, svc *auth.Service, issued *auth.Issued) error {
+				return verifyCode(t, svc, schematype.OTPPasswordChange, issued)
+			},
+			schematype.OTPSignIn: func(t *testing.T, svc *auth.Service, issued *auth.Issued) error {
+				_, err := signInWithCode(t, svc, issued)
+				return err
+			},
+		}
+		for state, email := range emails {
+			for kind, verify := range ways {
+				issued := issue(t, svc, email, kind)
+				for left := 4; left >= -1; left-- {
+					err := verify(t, svc, wrong(issued))
+					require.ErrorIs(t, err, auth.ErrCode)
+					var refused *auth.CodeError
+					if assert.Equal(t, left >= 0, errors.As(err, &refused), "%s of %s: %v", kind, state, err) && left >= 0 {
+						assert.Equal(t, left, refused.AttemptsLeft, "%s of %s", kind, state)
+					}
+				}
+			}
+		}
+	}},
 	{name: "a refused code is not counted", run: bothWays(func(t *testing.T, k *kit, verify verification) {
 		svc := k.service(t)
 		email := k.register(t, svc).Email
