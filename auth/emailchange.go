@@ -47,15 +47,26 @@ func (s *Service) StartEmailChange(ctx context.Context, c EmailChange) (*Issued,
 		return nil, err
 	}
 	u, guess, err := s.reauthenticate(ctx, c)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case u.Email == to:
+	}
+	issued, err := s.issueChange(ctx, u, to, c.Device, guess)
+	if err != nil {
 		s.giveBack(ctx, guess)
+		return nil, err
+	}
+	s.observe(ctx, Event{Action: ActionIssueCode, UserID: u.ID, Detail: string(schematype.FirstStepEmailChange)})
+	return issued, nil
+}
+
+// issueChange makes a code that changes the address of u, and takes the guess that was right out of its count.
+func (s *Service) issueChange(
+	ctx context.Context, u *ent.User, to string, d Device, guess counter,
+) (issued *Issued, err error) {
+	if u.Email == to {
 		return nil, &InputError{Field: user.FieldEmail, Err: errors.New("is the address of the account")}
 	}
-	req := CodeRequest{Email: to, Kind: schematype.OTPEmailVerification, Device: c.Device}
-	var issued *Issued
+	req := CodeRequest{Email: to, Kind: schematype.OTPEmailVerification, Device: d}
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		by, err := s.askChange(ctx, tx, u, req)
 		if err == nil {
@@ -66,12 +77,7 @@ func (s *Service) StartEmailChange(ctx context.Context, c EmailChange) (*Issued,
 		}
 		return err
 	})
-	if err != nil {
-		s.giveBack(ctx, guess)
-		return nil, err
-	}
-	s.observe(ctx, Event{Action: ActionIssueCode, UserID: u.ID, Detail: string(schematype.FirstStepEmailChange)})
-	return issued, nil
+	return issued, err
 }
 
 // reauthenticate is the account of whoever asks for another address, once they have proved who they are, and where a

@@ -115,6 +115,31 @@ func (p *pair) code(t *testing.T, email string, kind schematype.OTPType) *auth.I
 	return issued
 }
 
+func (p *pair) verify(t *testing.T, u *auth.User) {
+	t.Helper()
+	require.NoError(t, p.client.User.UpdateOneID(u.ID).SetIsEmailVerified(true).Exec(t.Context()))
+}
+
+// change is a code that changes the address of an account.
+func (p *pair) change(t *testing.T, u *auth.User) *auth.Issued {
+	t.Helper()
+	issued, err := p.other.StartEmailChange(t.Context(), auth.EmailChange{
+		UserID: u.ID, Password: interleavedPassword, New: "next@example.com", Device: anybody(),
+	})
+	require.NoError(t, err)
+	return issued
+}
+
+// oneOf asserts that one of two calls with a code succeeded, and that the code of the other is void.
+func oneOf(t *testing.T, a, b error) {
+	t.Helper()
+	if a == nil {
+		a, b = b, a
+	}
+	require.ErrorIs(t, a, auth.ErrCode)
+	require.NoError(t, b)
+}
+
 func sets(field string) func(*ent.UserMutation) bool {
 	return func(m *ent.UserMutation) bool {
 		_, ok := m.Field(field)
@@ -221,6 +246,30 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			require.NoError(t, done())
 			_, err = p.other.SignIn(t.Context(), u.Email, next, auth.Device{})
 			require.NoError(t, err)
+		},
+		"of a reset by the old address and a change of the address one succeeds": func(
+			t *testing.T, p *pair, u *auth.User,
+		) {
+			p.verify(t, u)
+			reset, change := p.code(t, u.Email, schematype.OTPPasswordReset), p.change(t, u)
+			changed := p.during(t, sets(user.FieldPassword), func(ctx context.Context) error {
+				_, err := p.other.FinishEmailChange(ctx, change.Ticket, change.Code, auth.Token{})
+				return err
+			})
+			_, err := p.first.ResetPassword(t.Context(), reset.Ticket, reset.Code, "incorrect donkey charger pin")
+			oneOf(t, err, changed())
+		},
+		"of a change of the address and a reset by the old one one succeeds": func(
+			t *testing.T, p *pair, u *auth.User,
+		) {
+			p.verify(t, u)
+			reset, change := p.code(t, u.Email, schematype.OTPPasswordReset), p.change(t, u)
+			done := p.during(t, sets(user.FieldEmail), func(ctx context.Context) error {
+				_, err := p.other.ResetPassword(ctx, reset.Ticket, reset.Code, "incorrect donkey charger pin")
+				return err
+			})
+			_, err := p.first.FinishEmailChange(t.Context(), change.Ticket, change.Code, auth.Token{})
+			oneOf(t, err, done())
 		},
 		"a deletion waits for a session that is started, which it ends": func(t *testing.T, p *pair, u *auth.User) {
 			ended := make(chan error, 1)

@@ -326,6 +326,12 @@ var codeRules = []scenario{
 		require.NoError(t, k.client.OTP.Update().Where(otp.TicketHash(*k.newestCode(t, email, schematype.OTPSignIn).
 			TicketHash)).SetEmail(other).Exec(ctx))
 		require.ErrorIs(t, verifyCode(t, svc, schematype.OTPSignIn, signin), auth.ErrCode)
+		again = issue(t, svc, email, schematype.OTPSignIn)
+		moved := otp.ID(k.newestCode(t, email, schematype.OTPSignIn).ID)
+		mine := issue(t, svc, email, schematype.OTPSignIn)
+		stolen = k.newestCode(t, email, schematype.OTPSignIn).OtpHashCode
+		require.NoError(t, k.client.OTP.Update().Where(moved).SetOtpHashCode(stolen).Exec(ctx))
+		require.ErrorIs(t, verifyCode(t, svc, schematype.OTPSignIn, with(again, mine)), auth.ErrCode)
 	}},
 	{name: "a code that follows a ticket ends the one of the same address and purpose alone",
 		run: func(t *testing.T, k *kit) {

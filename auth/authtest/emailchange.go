@@ -104,6 +104,7 @@ var emailChangeRules = []scenario{
 		run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
 			g, withPassword := providerSignIn(t, svc, identity("subject", k.email())), k.register(t, svc)
+			stranger := providerSignIn(t, svc, identity("stranger", k.email())).User
 			start := func(userID int, proof *auth.Issued) (*auth.Issued, error) {
 				return svc.StartEmailChange(t.Context(), auth.EmailChange{
 					UserID: userID, Ticket: proof.Ticket, Code: proof.Code, New: k.email(), Device: anybody(),
@@ -114,6 +115,7 @@ var emailChangeRules = []scenario{
 				"a wrong code":       wrong(issue(t, svc, g.User.Email, schematype.OTPSignIn)),
 				"another purpose's":  issue(t, svc, g.User.Email, schematype.OTPPasswordReset),
 				"another account's":  issue(t, svc, withPassword.Email, schematype.OTPSignIn),
+				"a stranger's":       issue(t, svc, stranger.Email, schematype.OTPSignIn),
 				"an unknown address": issue(t, svc, k.email(), schematype.OTPSignIn),
 			} {
 				_, err := start(g.User.ID, proof)
@@ -157,6 +159,7 @@ var emailChangeRules = []scenario{
 		assert.Zero(t, k.user(t, u.ID).GuessFailures)
 		_, err := svc.StartEmailChange(t.Context(), auth.EmailChange{UserID: u.ID, Password: password, New: u.Email})
 		require.ErrorAs(t, err, &invalid)
+		assert.Zero(t, k.user(t, u.ID).GuessFailures)
 	}},
 	{name: "an address that is taken is told to whoever reads its mail", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
@@ -270,6 +273,28 @@ var emailChangeRules = []scenario{
 		}
 		_, err := svc.StartEmailChange(t.Context(), change)
 		require.ErrorAs(t, err, &soon, "a device is a stranger to an address that is not its account's")
-		assert.Zero(t, k.user(t, g.User.ID).FailedLoginAttempts)
+		row, err := k.client.Session.Get(t.Context(), g.Session.ID)
+		require.NoError(t, err)
+		assert.EqualValues(t, 5, row.DeviceFailures, "those of the one code that was not a link")
+	}},
+	{name: "a code for a new address of a replica a year ahead is none", run: func(t *testing.T, k *kit) {
+		svc, ahead := k.service(t), k.replicaAhead(t, year)
+		u := k.register(t, svc)
+		_, err := finishChange(t, svc, startChange(t, ahead, u.ID, k.email()), auth.Token{})
+		require.ErrorIs(t, err, auth.ErrCode)
+		assert.Equal(t, u.Email, k.user(t, u.ID).Email)
+	}},
+	{name: "a change ends the tokens that another program made, and keeps its session", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		token, err := svc.IssueRefresh(t.Context(), g.User.ID)
+		require.NoError(t, err)
+		k.withoutFamily(t, g.User.ID)
+		g = signIn(t, svc, g.User.Email)
+		_, err = finishChange(t, svc, startChange(t, svc, g.User.ID, k.email()), g.Token)
+		require.NoError(t, err)
+		kept(t, svc, g)
+		refused(t, svc, token, auth.ErrRefresh)
+		k.nothingLiveBut(t, g.User.ID, 1, 1)
 	}},
 }
