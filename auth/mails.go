@@ -18,8 +18,8 @@ import (
 
 // This file limits the mails to an address and from an origin. Each row of otps stands for one, whatever its purpose.
 
-// addMail adds the row of a mail, which has no code yet, and returns when another one like it may follow. It is a
-// [*TooSoonError] if a limit does not allow for the mail.
+// addMail adds the row of a mail, which has no code yet, and returns it with the mails within the window, its own first.
+// It is a [*TooSoonError] if a limit does not allow for the mail.
 //
 // Each call looks at the mails before. If they leave room, it adds its own and looks again, waiting for those that are
 // not committed: of two calls at once one is rolled back, whatever the isolation level, and finds the other one's row.
@@ -27,21 +27,21 @@ import (
 // refused at once has waited for nobody, and locked nothing.
 func (s *Service) addMail(
 	ctx context.Context, tx *ent.Client, req CodeRequest, by *asker, ticket Token,
-) (added *ent.OTP, next time.Time, err error) {
+) (added *ent.OTP, all mails, err error) {
 	now := s.now()
 	mail := &ent.OTP{
-		Email: req.Email, OriginHash: s.originOf(req.Device, by), IsKnownDevice: by.device != 0, CreatedAt: now,
+		Email: req.Email, OriginHash: s.originOf(req.Device, by), IsKnownDevice: by.device != 0 || by.reader != 0, CreatedAt: now,
 		NextResendAllowedAt: now.Add(s.cfg.OTP.ResendCooldown),
 	}
 	seen, err := s.mailsBefore(ctx, tx, mail, asSeen)
 	if err != nil {
-		return nil, next, err
+		return nil, all, err
 	}
 	if at := s.nextMail(mail, seen); at.After(now) {
-		return nil, next, &TooSoonError{RetryAt: at}
+		return nil, all, &TooSoonError{RetryAt: at}
 	}
 	if err := seen.hold(ctx, tx); err != nil {
-		return nil, next, err
+		return nil, all, err
 	}
 	add := tx.OTP.Create().
 		SetEmail(mail.Email).SetType(req.Kind).SetTicketHash(ticket.hash()).SetOtpHashCode(noCode).
@@ -56,23 +56,39 @@ func (s *Service) addMail(
 		add.SetFirstStep(by.step)
 	}
 	if added, err = add.Save(ctx); err != nil {
-		return nil, next, fmt.Errorf("add a code: %w", input(err))
+		return nil, all, fmt.Errorf("add a code: %w", input(err))
 	}
 	before, err := s.mailsBefore(ctx, tx, added, forUpdate)
 	if err != nil {
-		return nil, next, err
+		return nil, all, err
 	}
 	if at := s.nextMail(added, before); at.After(now) {
-		return nil, next, &TooSoonError{RetryAt: at}
+		return nil, all, &TooSoonError{RetryAt: at}
 	}
-	return added, s.nextMail(added, before.with(added)), nil
+	return added, before.with(added), nil
 }
 
-// originOf is the hash of where a mail is asked for; nil if that is not known. A known device is an origin of its own.
+// isLast reports whether no stranger may ask for a mail after m, which is one of all. It must then be a link, so that
+// the owner of the address has one to show while strangers use the mails up.
+func (s *Service) isLast(m *ent.OTP, all mails) bool {
+	n := 0
+	for _, mail := range all.toAddress {
+		if !mail.IsKnownDevice {
+			n++
+		}
+	}
+	return !m.IsKnownDevice && n >= s.cfg.OTP.Budget
+}
+
+// originOf is the hash of where a mail is asked for; nil if that is not known. A known device is an origin of its own,
+// and so is a link.
 func (s *Service) originOf(d Device, by *asker) *string {
 	origin := d.origin()
-	if by.device != 0 {
+	switch {
+	case by.device != 0:
 		origin = fmt.Sprintf("device %d", by.device)
+	case by.reader != 0:
+		origin = fmt.Sprintf("mail %d", by.reader)
 	}
 	if origin == "" {
 		return nil

@@ -29,6 +29,11 @@ type CodeRequest struct {
 	// It shows that the request is the account's own. Its own code or first step ends, so that the new ticket is the
 	// only one that counts. The zero Token is none.
 	Ticket Token
+	// Link is the code of a link ([Issued].Link) that was mailed to the address within OTPPolicy.BudgetWindow, whoever
+	// asked for it and whether or not it was used. It shows that this request is made by somebody who reads that mail,
+	// and who has the share of known devices, so that strangers cannot use the mails up. The last mail that strangers
+	// may ask for is always a link. The zero Code is none.
+	Link Code
 }
 
 // Issued is a one-time code to send. Times are UTC, to the microsecond.
@@ -38,9 +43,10 @@ type Issued struct {
 	Ticket Token
 	// Code is OTPPolicy.Length digits or, for Link, 256 random bits in 43 characters of base64url.
 	Code Code
-	// Link is whether the code is too long to be typed: send it as a link that opens in the browser of the ticket.
-	// Codes are guesses at the account, and its budget for them is spent (see LockoutPolicy.Budget). Never tell it to
-	// whoever asks: without an account it is false.
+	// Link is whether the code is too long to be typed: send it as a link. It finishes the request in the browser of the
+	// ticket. In another one it lets a request of that browser through, see CodeRequest.Link. Codes are guesses at the
+	// account, and its budget for them is spent (see LockoutPolicy.Budget), or this is the last mail that strangers may
+	// ask for. Never tell it to whoever asks: without an account it may be false.
 	Link bool
 	// Email is the address to send to, as it is stored: not as somebody typed it.
 	Email string
@@ -100,6 +106,8 @@ type asker struct {
 	user *ent.User
 	// device is the session by which the device is known to that account, or 0.
 	device int
+	// reader is the mail whose link shows that whoever asks reads what is sent to the address, or 0.
+	reader int
 	// party is the account whose own party asks, or nil where that is not shown.
 	party *ent.User
 	// before is the row of the request's ticket, or nil.
@@ -138,6 +146,9 @@ func (s *Service) ask(ctx context.Context, tx *ent.Client, req *CodeRequest) (*a
 		return nil, err
 	}
 	by.guesses.device = by.device
+	if by.reader, err = s.readerOf(ctx, tx, req.Email, req.Link); err != nil {
+		return nil, err
+	}
 	own, err := s.hasSession(ctx, tx, by.guesses.userID, req.Device.Token)
 	if err != nil {
 		return nil, err
@@ -182,6 +193,30 @@ func rowOf(ctx context.Context, tx *ent.Client, ticket Token) (*ent.OTP, error) 
 	return row, wrap(err, "find a code")
 }
 
+// readerOf is the row of a link that was mailed to an address within the window, or 0.
+func (s *Service) readerOf(ctx context.Context, tx *ent.Client, email string, link Code) (int, error) {
+	if link.Reveal() == "" {
+		return 0, nil
+	}
+	now := s.now()
+	rows, err := tx.OTP.Query().
+		Where(
+			otp.Email(email), otp.IsLink(true), otp.TicketHashNotNil(),
+			otp.CreatedAtGT(now.Add(-s.cfg.OTP.BudgetWindow)), otp.CreatedAtLTE(now.Add(ClockTolerance)),
+		).
+		Select(otp.FieldID, otp.FieldType, otp.FieldEmail, otp.FieldOtpHashCode, otp.FieldTicketHash).
+		All(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("find a link: %w", err)
+	}
+	for _, row := range rows {
+		if s.matches(row.OtpHashCode, row.Type, row.Email, *row.TicketHash, link) {
+			return row.ID, nil
+		}
+	}
+	return 0, nil
+}
+
 // isOwn reports whether the party whose account u is asked for a code. What makes devices strangers ends that too.
 func isOwn(code *ent.OTP, u *ent.User) bool {
 	return u != nil && code.RequestedBy != nil && *code.RequestedBy == u.ID &&
@@ -194,15 +229,27 @@ func (s *Service) issue(ctx context.Context, tx *ent.Client, req CodeRequest, by
 	if err != nil {
 		return nil, err
 	}
-	row, next, err := s.addMail(ctx, tx, req, by, ticket)
+	row, all, err := s.addMail(ctx, tx, req, by, ticket)
 	if err != nil {
 		return nil, err
 	}
-	issued := &Issued{Ticket: ticket, Email: row.Email, ExpiresAt: row.ExpiresAt, RetryAt: next}
+	issued := &Issued{Ticket: ticket, Email: row.Email, ExpiresAt: row.ExpiresAt, RetryAt: s.nextMail(row, all)}
 	if by.user != nil {
 		issued.Known, issued.Email = true, by.user.Email
 	}
-	if issued.Code, issued.Link, err = s.chooseCode(ctx, tx, by.guesses); err != nil {
+	issued.Link = s.isLast(row, all)
+	if !issued.Link { // its guesses are counted in advance
+		guessable, err := s.reserve(ctx, tx, by.guesses, s.cfg.OTP.MaxAttempts)
+		if err != nil {
+			return nil, err
+		}
+		issued.Link = !guessable
+	}
+	draw := s.newCode
+	if issued.Link {
+		draw = s.newLink
+	}
+	if issued.Code, err = draw(); err != nil {
 		return nil, err
 	}
 	err = tx.OTP.Update().Where(otp.ID(row.ID)).
@@ -213,20 +260,6 @@ func (s *Service) issue(ctx context.Context, tx *ent.Client, req CodeRequest, by
 		return nil, fmt.Errorf("add a code: %w", err)
 	}
 	return issued, by.endBefore(ctx, tx, row)
-}
-
-// chooseCode is a code of digits, for which the guesses are counted in advance, or one for a link, if too few are left.
-func (s *Service) chooseCode(ctx context.Context, tx *ent.Client, guesses counter) (c Code, link bool, err error) {
-	reserved, err := s.reserve(ctx, tx, guesses, s.cfg.OTP.MaxAttempts)
-	switch {
-	case err != nil:
-		return Code{}, false, err
-	case reserved:
-		c, err = s.newCode()
-		return c, false, err
-	}
-	t, err := s.newToken()
-	return Code(t), true, err
 }
 
 // endBefore ends the code that the new one takes the place of.

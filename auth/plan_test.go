@@ -175,6 +175,10 @@ func (w *world) sent(t *testing.T) (all []statement) {
 	_, err = w.service(t, client, 0).IssueCode(t.Context(),
 		auth.CodeRequest{Email: email, Kind: schematype.OTPSignIn, Device: known})
 	require.NoError(t, err)
+	during("issue a code to whoever has a link")
+	_, err = w.service(t, client, 0).IssueCode(t.Context(),
+		auth.CodeRequest{Email: email, Kind: schematype.OTPPasswordReset, Link: auth.ParseCode("a link")})
+	require.NoError(t, err)
 	_, err = w.at(t, -100*day).SignIn(t.Context(), email, password, device)
 	require.NoError(t, err)
 	large := w.email()

@@ -111,6 +111,12 @@ func (s *Service) newCode() (Code, error) {
 	return ParseCode(fmt.Sprintf("%0*d", s.cfg.OTP.Length, n)), nil
 }
 
+// newLink is a code that nobody guesses.
+func (s *Service) newLink() (Code, error) {
+	t, err := s.newToken()
+	return Code(t), err
+}
+
 // randomBelow draws uniformly from [0, limit) by rejection.
 func randomBelow(r io.Reader, limit *big.Int) (*big.Int, error) {
 	bits := limit.BitLen()

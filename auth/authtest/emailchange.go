@@ -163,7 +163,7 @@ var emailChangeRules = []scenario{
 	}},
 	{name: "an address that is taken is told to whoever reads its mail", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		u, other, deleted := k.signIn(t, svc), k.signIn(t, svc), k.register(t, svc)
+		u, other, deleted := k.signIn(t, svc), k.signIn(t, svc), k.registerVerified(t, svc)
 		require.NoError(t, only(svc.Delete(t.Context(), deleted.ID)))
 		for i, to := range []string{other.User.Email, deleted.Email} {
 			issued := startChange(t, svc, u.User.ID, to)

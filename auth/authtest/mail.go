@@ -36,6 +36,20 @@ func tooSoon(t *testing.T, svc *auth.Service, d auth.Device, email string) time.
 	return soon.RetryAt.UTC()
 }
 
+// useMailsUp asks for mails to an address, each from an origin of its own, until there is none left, and returns the
+// last one.
+func (k *kit) useMailsUp(t *testing.T, svc *auth.Service, email string) (last *auth.Issued) {
+	t.Helper()
+	for {
+		issued, err := issueFrom(t, svc, anybody(), email)
+		if errors.Is(err, errTooSoon) {
+			return last
+		}
+		require.NoError(t, err)
+		last = issued
+	}
+}
+
 // mailRaces and mailRules are those of how many mails are sent to an address, and for whom.
 var mailRaces = []scenario{
 	{name: "of 32 calls for a code at once one gets it", run: func(t *testing.T, k *kit) {
@@ -154,6 +168,60 @@ var mailRules = []scenario{
 			}
 			assert.Equal(t, start.Add(time.Hour), tooSoon(t, svc, home, g.User.Email))
 		}},
+	{name: "a link that was mailed lets a request through that strangers have left no mail for",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			for _, email := range []string{k.registerVerified(t, svc).Email, k.email()} {
+				last := k.useMailsUp(t, svc, email)
+				require.True(t, last.Link, "the last mail that strangers may ask for")
+				k.clock.Advance(time.Hour - time.Minute)
+				_, err := issueFrom(t, svc, phone, email)
+				require.ErrorIs(t, err, errTooSoon)
+				show := auth.CodeRequest{Email: email, Kind: schematype.OTPSignIn, Device: phone, Link: last.Code}
+				issued, err := svc.IssueCode(t.Context(), show)
+				require.NoError(t, err)
+				_, err = svc.IssueCode(t.Context(), show)
+				var soon *auth.TooSoonError
+				require.ErrorAs(t, err, &soon, "the link is an origin of its own")
+				require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, issued))
+			}
+		}},
+	{name: "only a link that was mailed to the address within the window lets a request through",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			email, other := k.registerVerified(t, svc).Email, k.registerVerified(t, svc).Email
+			digits, err := issueFrom(t, svc, anybody(), email)
+			require.NoError(t, err)
+			last, theirs := k.useMailsUp(t, svc, email), k.useMailsUp(t, svc, other)
+			for what, link := range map[string]auth.Code{
+				"digits": digits.Code, "another's": theirs.Code, "nothing mailed": auth.ParseCode("nothing"), "none": {},
+			} {
+				_, err := svc.IssueCode(t.Context(),
+					auth.CodeRequest{Email: email, Kind: schematype.OTPSignIn, Device: phone, Link: link})
+				var soon *auth.TooSoonError
+				require.ErrorAs(t, err, &soon, what)
+			}
+			k.clock.Advance(time.Hour)
+			k.useMailsUp(t, svc, email)
+			_, err = svc.IssueCode(t.Context(),
+				auth.CodeRequest{Email: email, Kind: schematype.OTPSignIn, Device: phone, Link: last.Code})
+			var soon *auth.TooSoonError
+			require.ErrorAs(t, err, &soon, "a link from before the window")
+		}},
+	{name: "the mails of known devices make nobody's a link", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.OTP.Budget, c.OTP.ResendCooldown = 4, time.Microsecond })
+		laptop := k.verified(t, svc) // by the first mail
+		email := laptop.User.Email
+		tablet := from(signIn(t, svc, email).Token)
+		for _, mail := range []struct {
+			from auth.Device
+			link bool
+		}{{from(laptop.Token), false}, {anybody(), false}, {anybody(), false}, {anybody(), true}, {tablet, false}} {
+			issued, err := issueFrom(t, svc, mail.from, email)
+			require.NoError(t, err)
+			assert.Equal(t, mail.link, issued.Link)
+		}
+	}},
 	{name: "what a stranger asks for makes nobody else wait", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g := k.signIn(t, svc)
