@@ -20,8 +20,8 @@ import (
 // [*PasswordError]. A name or address that cannot be stored is an [*InputError]. Whether the address was free does not
 // show in the time: the answer comes at a multiple of HashingPolicy.Floor.
 //
-// The token is the registration's ticket, for CodeRequest.Ticket. Who verifies the address with a code that was asked
-// for with it keeps the account as it is; anybody else takes it over.
+// The token is the registration's ticket, for CodeRequest.Ticket, for 7 days. Who verifies the address with a code that
+// was asked for with it keeps the account as it is; anybody else takes it over.
 func (s *Service) Register(ctx context.Context, name, email, password string) (*User, Token, error) {
 	if !utf8.ValidString(name) {
 		return nil, Token{}, &InputError{Field: user.FieldName, Err: errUTF8}

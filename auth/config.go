@@ -15,9 +15,11 @@ import (
 // Config configures a [Service]. Every zero field but Keys takes the default that its comment names; [Config.Report]
 // holds all of them against their sources. Replicas on one database should have the same configuration.
 type Config struct {
-	// Keys authenticate one-time codes at rest (HMAC-SHA-256). Each has 32 bytes or more, and all replicas share them.
-	// New codes use the first one; the others are still accepted. To rotate, put a new key in front, and drop the last
-	// one once OTP.Lifetime has passed. There is no default.
+	// Keys authenticate one-time codes at rest (HMAC-SHA-256), make the successors of refresh tokens and the tickets of
+	// registrations, and hide the origins of mails. Each has 32 bytes or more, and all replicas share them. What is new
+	// uses the first one; the others are still accepted. To replace one, put the new key last on every replica, then
+	// first on every replica. Drop the old one 7 days later, when no ticket of a registration is left that needs it; what
+	// else needs it ends sooner, with OTP.Lifetime, OTP.BudgetWindow or Refresh.Grace. There is no default.
 	Keys Keys
 
 	Password PasswordPolicy

@@ -195,12 +195,13 @@ func TestTicketOfARegistrationIsAnHMACOverTheAccount(t *testing.T) {
 	ticket := registrationTicket(first, ada)
 	assert.Equal(t, base64.RawURLEncoding.EncodeToString(h.Sum(nil)), ticket.Reveal())
 
-	s := &Service{cfg: Config{Keys: NewKeys(second, first)}}
+	clock := func() time.Time { return created }
+	s := &Service{cfg: Config{Keys: NewKeys(second, first), Clock: clock}}
 	assert.True(t, s.isRegistration(ticket, ada))
 	assert.False(t, s.isRegistration(ticket, &ent.User{ID: 43, CreatedAt: created}))
 	assert.False(t, s.isRegistration(ticket, &ent.User{ID: 42, CreatedAt: created.Add(time.Microsecond)}))
 	assert.False(t, s.isRegistration(Token{}, ada))
-	assert.False(t, (&Service{cfg: Config{Keys: NewKeys(second)}}).isRegistration(ticket, ada))
+	assert.False(t, (&Service{cfg: Config{Keys: NewKeys(second), Clock: clock}}).isRegistration(ticket, ada))
 }
 
 func codes(length int, random io.Reader) *Service {

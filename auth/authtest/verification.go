@@ -234,6 +234,18 @@ var verificationRules = []scenario{
 				}
 			}
 		}},
+	{name: "the ticket of a registration shows for 7 days who made the account", run: func(t *testing.T, k *kit) {
+		for after, shows := range map[time.Duration]bool{
+			7*24*time.Hour - time.Microsecond: true,
+			7 * 24 * time.Hour:                false,
+		} {
+			svc := k.service(t)
+			s := k.squat(t, svc)
+			k.clock.Advance(after)
+			require.NoError(t, firstProofs["VerifyEmail"](t, svc, s.User.Email, s.ticket, anybody()))
+			assert.Equal(t, shows, k.user(t, s.User.ID).Password != nil, "the password stays after %s", after)
+		}
+	}},
 	{name: "a reset by whoever made the account keeps its link to a provider", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		id := identity("subject", k.email())
