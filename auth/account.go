@@ -86,6 +86,7 @@ func (s *Service) changePassword(ctx context.Context, p *proof, next string) (en
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		ended, err = s.setPassword(ctx, tx, p.user.ID, hash, func(up *ent.UserUpdate) {
 			up.Where(user.Password(*p.user.Password), s.usable())
+			succeed(up, p.user, &p.counter)
 		})
 		if err != nil || p.counter.device == 0 {
 			return err
@@ -95,15 +96,13 @@ func (s *Service) changePassword(ctx context.Context, p *proof, next string) (en
 	return ended, err
 }
 
-// setPassword stores a hash for a user whom narrow restricts to a state that excludes a suspension, and ends their
-// sessions, refresh tokens, first steps and the standing of their devices. The guesses at the old password count no
-// more. It is an [ErrCredentials] if the user is not in that state.
+// setPassword stores a hash for a user whom change restricts to a state that excludes a suspension, and ends their
+// sessions, refresh tokens, first steps and the standing of their devices. It is an [ErrCredentials] if the user is not in that state.
 func (s *Service) setPassword(
-	ctx context.Context, tx *ent.Client, userID int, hash string, narrow func(*ent.UserUpdate),
+	ctx context.Context, tx *ent.Client, userID int, hash string, change func(*ent.UserUpdate),
 ) (Ended, error) {
 	up := tx.User.Update().Where(user.ID(userID)).SetPassword(hash).AddTrustEpoch(1)
-	forgive(up)
-	narrow(up)
+	change(up)
 	n, err := up.Save(ctx)
 	switch {
 	case err != nil:

@@ -108,9 +108,17 @@ type LockoutPolicy struct {
 	// [ClockTolerance], was not made by guessing and counts as a suspension.
 	Duration time.Duration
 	// Budget is how many failures in a row an account has in all, whatever the time between them; default and most 100,
-	// as NIST SP 800-63B-4, 3.2.2 has it, least 5. Four fifths are for strangers, over passwords and mailed codes, each
-	// of which takes OTP.MaxAttempts of them. The rest is for the second step. Afterwards no stranger's password is
-	// examined until somebody gets in by another way, and mails carry links in the place of codes.
+	// as NIST SP 800-63B-4, 3.2.2 has it, least 5. It has three parts:
+	//
+	//   - A fifth is for the second step: 20.
+	//   - OTP.Budget times OTP.MaxAttempts are for the codes that are open when somebody gets in: 30. That starts the
+	//     counts again and leaves those codes as they are. No more are open at once.
+	//   - Strangers have the rest, over passwords and mailed codes, each of which takes OTP.MaxAttempts of it: 50. It
+	//     must be MaxFailures or more.
+	//
+	// When strangers have used theirs up, no stranger's password is examined until somebody gets in by another way, and
+	// mails carry links in the place of codes. MaxFailures of each device that signed in before come on top, and up to
+	// OTP.DeviceBudget of its codes.
 	Budget int
 }
 
@@ -135,7 +143,7 @@ type OTPPolicy struct {
 	// OriginBudget is the most mails within BudgetWindow that one origin asks for, over all addresses; default 30. Name
 	// origins in Device.Origin where many people share an IP address. Without an origin there is only Budget.
 	OriginBudget int
-	// BudgetWindow is the time that the budgets are for; default 1 hour.
+	// BudgetWindow is the time that the budgets are for, at least Lifetime; default 1 hour.
 	BudgetWindow time.Duration
 }
 
@@ -338,6 +346,13 @@ func (c *Config) validate() error {
 	case c.Lockout.Budget < 5 || c.Lockout.Budget > maxGuesses:
 		return bad("Lockout.Budget", fmt.Sprintf("is %d", c.Lockout.Budget),
 			fmt.Sprintf("take 5 to %d", maxGuesses))
+	case c.OTP.BudgetWindow < c.OTP.Lifetime:
+		return bad("OTP.BudgetWindow", "is shorter than Lifetime, so more codes than Budget would be open at once",
+			"take Lifetime or more")
+	case c.strangers() < c.Lockout.MaxFailures:
+		return bad("Lockout.Budget", fmt.Sprintf("leaves strangers %d guesses in a row, fewer than MaxFailures: "+
+			"%d are for the second step, and %d for open codes", c.strangers(), c.Lockout.step(), c.OTP.open()),
+			"lower OTP.Budget, OTP.MaxAttempts or Lockout.MaxFailures")
 	case c.OTP.Length < 4 || c.OTP.Length > 18:
 		return bad("OTP.Length", fmt.Sprintf("is %d", c.OTP.Length), "take 4 to 18 digits")
 	case c.Session.TouchInterval > c.Session.Idle/2:

@@ -61,6 +61,14 @@ func TestConfigThatCannotBeUsedIsRefusedByTheNameOfItsField(t *testing.T) {
 		{"OTP.ResendCooldown", func(c *auth.Config) { c.OTP.ResendCooldown = -1 }},
 		{"OTP.Budget", func(c *auth.Config) { c.OTP.Budget = -1 }},
 		{"OTP.BudgetWindow", func(c *auth.Config) { c.OTP.BudgetWindow = -1 }},
+		{"OTP.BudgetWindow", func(c *auth.Config) { c.OTP.BudgetWindow = 10*time.Minute - 1 }},
+		{"Lockout.Budget", func(c *auth.Config) { c.Lockout.Budget = 4 }},
+		{"Lockout.Budget", func(c *auth.Config) { c.Lockout.Budget = 101 }},
+		{"Lockout.Budget", func(c *auth.Config) { c.Lockout.Budget = 48 }},
+		{"Lockout.Budget", func(c *auth.Config) { c.Lockout.MaxFailures = 51 }},
+		{"Lockout.Budget", func(c *auth.Config) { c.OTP.Budget = 15 }},
+		{"Lockout.Budget", func(c *auth.Config) { c.OTP.MaxAttempts = 12 }},
+		{"Lockout.Budget", func(c *auth.Config) { c.OTP.Budget, c.OTP.MaxAttempts = 1<<31-1, 1<<31-1 }},
 		{"Session.Idle", func(c *auth.Config) { c.Session.Idle = -1 }},
 		{"Session.Absolute", func(c *auth.Config) { c.Session.Absolute = -1 }},
 		{"Session.TouchInterval", func(c *auth.Config) { c.Session.TouchInterval = -1 }},
@@ -95,7 +103,7 @@ func TestLifetimesBeyondTheColumnsAreRefusedByTheNameOfTheirField(t *testing.T) 
 	last := time.Date(2038, 1, 19, 3, 14, 6, 0, time.UTC).Sub(clock.Now())
 	for field, set := range map[string]func(*auth.Config, time.Duration){
 		"Lockout.Duration":        func(c *auth.Config, d time.Duration) { c.Lockout.Duration = d },
-		"OTP.Lifetime":            func(c *auth.Config, d time.Duration) { c.OTP.Lifetime = d },
+		"OTP.Lifetime":            func(c *auth.Config, d time.Duration) { c.OTP.Lifetime, c.OTP.BudgetWindow = d, d },
 		"OTP.ResendCooldown":      func(c *auth.Config, d time.Duration) { c.OTP.ResendCooldown = d },
 		"Session.Absolute":        func(c *auth.Config, d time.Duration) { c.Session.Absolute = d },
 		"Refresh.Absolute":        func(c *auth.Config, d time.Duration) { c.Refresh.Absolute = d },

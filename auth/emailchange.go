@@ -35,9 +35,9 @@ type EmailChanged struct {
 	Ended
 }
 
-// StartEmailChange makes a code for the new address, with which [Service.FinishEmailChange] changes it. The account
-// stays as it is until then. Known says that the new address has an account of its own: tell that address so in place
-// of the code, and whoever asked no more than otherwise.
+// StartEmailChange makes a code for the new address, with which [Service.FinishEmailChange] changes it. It is always one
+// for a link. The account stays as it is until then. Known says that the new address has an account of its own: tell
+// that address so in place of the code, and whoever asked no more than otherwise.
 //
 // Errors are those of [Service.IssueCode], and for the proof those of [Service.SignIn], or of [Service.VerifyCode] with
 // a code.
@@ -68,7 +68,7 @@ func (s *Service) issueChange(
 	}
 	req := CodeRequest{Email: to, Kind: schematype.OTPEmailVerification, Device: d}
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		by, err := s.askChange(ctx, tx, u, req)
+		by, err := askChange(ctx, tx, u, req.Email)
 		if err == nil {
 			issued, err = s.issue(ctx, tx, req, by)
 		}
@@ -100,15 +100,12 @@ func (s *Service) reauthenticate(ctx context.Context, c EmailChange) (u *ent.Use
 	return u, counter{}, err
 }
 
-// askChange is who asks for a code that changes the address of u. The guesses at it are those of u. To the new address
-// they are a stranger.
-func (s *Service) askChange(ctx context.Context, tx *ent.Client, u *ent.User, req CodeRequest) (*asker, error) {
-	by := &asker{party: u, step: schematype.FirstStepEmailChange, guesses: counter{userID: u.ID}}
-	var err error
-	if by.guesses.device, err = s.knownDevice(ctx, tx, u.ID, req.Device.Token); err == nil {
-		by.user, err = accountOf(ctx, tx, req.Email)
-	}
-	return by, err
+// askChange is who asks for a code that changes the address of u. To the new address they are a stranger. What it gets is
+// a link: whoever has an account could guess at codes for addresses of others without end, since each of their own
+// sign-ins starts the count of their account again.
+func askChange(ctx context.Context, tx *ent.Client, u *ent.User, email string) (*asker, error) {
+	taken, _, err := accountOf(ctx, tx, email)
+	return &asker{user: taken, party: u, step: schematype.FirstStepEmailChange, link: true}, err
 }
 
 // FinishEmailChange uses the code of [Service.StartEmailChange] and gives the account its new address, which is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -16,15 +17,20 @@ import (
 
 // This file counts failures, so that guessing is bounded and only the guesser is. There are three counts:
 //   - of strangers, who hold nothing of the account: users.guess_failures, over passwords and mailed codes. It starts
-//     again when somebody gets in as a stranger. users.failed_login_attempts is the part of it since the last lock.
+//     again when somebody gets in as a stranger, if the address is verified. users.failed_login_attempts is the part of
+//     it since the last lock.
 //   - of each device that signed in before: sessions.device_failures. No lock and no guess of another concerns it.
 //   - of the second step: users.step_failures.
 
-// strangers is the part of the budget for callers without any proof, and step the rest, for the second step. Guessing
-// at passwords cannot close that.
-func (p LockoutPolicy) strangers() int { return p.Budget - p.step() }
+// strangers is the part of the budget for callers without any proof: what the other two leave of it.
+func (c *Config) strangers() int { return c.Lockout.Budget - c.Lockout.step() - c.OTP.open() }
 
+// step is the part of the budget for the second step. Guessing at passwords cannot close that.
 func (p LockoutPolicy) step() int { return p.Budget / 5 }
+
+// open is how many guesses the codes to one address that are open at once allow, if strangers asked for them. They are
+// the mails within the window, which is no shorter than a code lives.
+func (p OTPPolicy) open() int { return int(min(int64(p.Budget)*int64(p.MaxAttempts), math.MaxInt32)) }
 
 // counter is the count that a failure belongs to.
 type counter struct {
@@ -47,7 +53,7 @@ func (s *Service) reserve(ctx context.Context, client *ent.Client, c counter, n 
 	if c.step {
 		up.Where(user.ID(c.userID), user.StepFailuresLTE(int32(s.cfg.Lockout.step()-n))).AddStepFailures(int32(n))
 	} else {
-		up.Where(user.ID(c.userID), user.GuessFailuresLTE(int32(s.cfg.Lockout.strangers()-n))).
+		up.Where(user.ID(c.userID), user.GuessFailuresLTE(int32(s.cfg.strangers()-n))).
 			AddGuessFailures(int32(n))
 	}
 	found, err := up.Save(ctx)
@@ -146,7 +152,7 @@ func (s *Service) refusal(u *ent.User) error {
 	switch {
 	case !suspended.IsZero():
 		return &LockedError{Until: suspended}
-	case u.GuessFailures >= int32(s.cfg.Lockout.strangers()):
+	case u.GuessFailures >= int32(s.cfg.strangers()):
 		return &LockedError{}
 	case locked(u, now):
 		return &LockedError{Until: *u.LockUntil}
@@ -207,7 +213,7 @@ func (s *Service) countPassword(ctx context.Context, userID int) (bool, error) {
 	n, err := s.client.User.Update().
 		Where(
 			user.ID(userID),
-			user.GuessFailuresLT(int32(s.cfg.Lockout.strangers())),
+			user.GuessFailuresLT(int32(s.cfg.strangers())),
 			user.Or(
 				user.LockUntilLTE(now),
 				user.And(user.LockUntilIsNil(), user.FailedLoginAttemptsLT(int32(s.cfg.Lockout.MaxFailures))),
@@ -247,10 +253,11 @@ func (s *Service) uncount(ctx context.Context, client *ent.Client, c counter) er
 		return client.User.Update().Where(user.ID(c.userID), user.StepFailuresGT(0)).AddStepFailures(-1).Exec(ctx)
 	}
 	err := client.User.Update().
-		Where(user.ID(c.userID), user.FailedLoginAttemptsGT(0), user.GuessFailuresGT(0)).
-		AddFailedLoginAttempts(-1).AddGuessFailures(-1).
+		Where(user.ID(c.userID), user.GuessFailuresGT(0)).
+		AddGuessFailures(-1).
 		Modify(func(up *sql.UpdateBuilder) {
 			now := s.now()
+			up.Set(user.FieldFailedLoginAttempts, lessOne(user.FieldFailedLoginAttempts))
 			up.Set(user.FieldLockUntil, sql.Expr("CASE WHEN "+user.FieldLockUntil+" > ? OR "+user.FieldSuspendedUntil+
 				" > ? THEN "+user.FieldLockUntil+" END", s.longestLock(now), now))
 		}).
@@ -286,4 +293,24 @@ func locked(u *ent.User, now time.Time) bool {
 // forgive starts the counts of strangers again.
 func forgive(up *ent.UserUpdate) {
 	up.SetFailedLoginAttempts(0).ClearLockUntil().SetGuessFailures(0)
+}
+
+// succeed is forgive for a success of u by a password or another way that does not show who reads the mail. Whoever made
+// an account with an address that is not theirs has such ways, and must not guess at the codes for it for ever. So until
+// the address is verified only the guess that was right is taken back; nil is none.
+func succeed(up *ent.UserUpdate, u *ent.User, guess *counter) {
+	if u.IsEmailVerified {
+		forgive(up)
+		return
+	}
+	up.SetFailedLoginAttempts(0).ClearLockUntil()
+	if guess == nil || *guess != (counter{userID: u.ID}) {
+		return
+	}
+	up.Modify(func(up *sql.UpdateBuilder) { up.Set(user.FieldGuessFailures, lessOne(user.FieldGuessFailures)) })
+}
+
+// lessOne is a count less one, or 0: another call may have started it again.
+func lessOne(column string) sql.Querier {
+	return sql.Expr("CASE WHEN " + column + " > 0 THEN " + column + " - 1 ELSE 0 END")
 }

@@ -104,7 +104,8 @@ func address(typed string) (string, error) {
 type asker struct {
 	// user is the account that mail to the address reaches, or nil.
 	user *ent.User
-	// device is the session by which the device is known to that account, or 0.
+	// device is the session by which the device is known to that account, or 0. Until the address is verified there is
+	// none: its mails and the guesses at them are those of strangers.
 	device int
 	// reader is the mail whose link shows that whoever asks reads what is sent to the address, or 0.
 	reader int
@@ -114,15 +115,17 @@ type asker struct {
 	before *ent.OTP
 	// step is what was proved before, which the code completes; empty for a code that stands alone.
 	step schematype.OTPFirstStep
-	// guesses is where the guesses at the code are counted.
+	// guesses is where the guesses at the code are counted. They are those of a deleted account too.
 	guesses counter
+	// link is set if the code must not be one that can be guessed.
+	link bool
 }
 
 // ask finds who asks for a code. If the code is to finish a sign-in it goes to the address of that account.
 func (s *Service) ask(ctx context.Context, tx *ent.Client, req *CodeRequest) (*asker, error) {
 	by := new(asker)
 	var err error
-	if by.user, err = accountOf(ctx, tx, req.Email); err != nil {
+	if by.user, by.guesses.userID, err = accountOf(ctx, tx, req.Email); err != nil {
 		return nil, err
 	}
 	registered := by.user != nil && s.isRegistration(req.Ticket, by.user)
@@ -136,13 +139,10 @@ func (s *Service) ask(ctx context.Context, tx *ent.Client, req *CodeRequest) (*a
 			return nil, err
 		}
 	}
-	if by.user != nil {
-		by.guesses.userID = by.user.ID
-	}
 	if by.step != "" {
-		req.Email = by.user.Email
+		req.Email, by.guesses.userID = by.user.Email, by.user.ID
 	}
-	if by.device, err = s.knownDevice(ctx, tx, by.guesses.userID, req.Device.Token); err != nil {
+	if by.device, err = s.knownDevice(ctx, tx, verifiedID(by.user), req.Device.Token); err != nil {
 		return nil, err
 	}
 	by.guesses.device = by.device
@@ -163,13 +163,26 @@ func (s *Service) ask(ctx context.Context, tx *ent.Client, req *CodeRequest) (*a
 	return by, nil
 }
 
-// accountOf is the account that mail to an address reaches, or nil.
-func accountOf(ctx context.Context, tx *ent.Client, email string) (*ent.User, error) {
-	u, err := readUser(ctx, tx, user.Email(email), reachable())
-	if ent.IsNotFound(err) {
-		return nil, nil
+// accountOf is the account that mail to an address reaches, or nil, and the id of its account whoever reaches it, or 0.
+func accountOf(ctx context.Context, tx *ent.Client, email string) (reached *ent.User, id int, err error) {
+	u, err := readUser(ctx, tx, user.Email(email))
+	switch {
+	case ent.IsNotFound(err):
+		return nil, 0, nil
+	case err != nil:
+		return nil, 0, fmt.Errorf("find an account: %w", err)
+	case !isReachable(u):
+		return nil, u.ID, nil
 	}
-	return u, wrap(err, "find an account")
+	return u, u.ID, nil
+}
+
+// verifiedID is the id of a user whose address is verified, or 0.
+func verifiedID(u *ent.User) int {
+	if u == nil || !u.IsEmailVerified {
+		return 0
+	}
+	return u.ID
 }
 
 // hasSession reports whether a token is that of a live session of a user.
@@ -237,7 +250,7 @@ func (s *Service) issue(ctx context.Context, tx *ent.Client, req CodeRequest, by
 	if by.user != nil {
 		issued.Known, issued.Email = true, by.user.Email
 	}
-	issued.Link = s.isLast(row, all)
+	issued.Link = by.link || s.isLast(row, all)
 	if !issued.Link { // its guesses are counted in advance
 		guessable, err := s.reserve(ctx, tx, by.guesses, s.cfg.OTP.MaxAttempts)
 		if err != nil {

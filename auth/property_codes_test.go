@@ -57,12 +57,8 @@ func (m *model) nextMail(email, origin string) (next time.Time) {
 			}
 		}
 	}
-	var all, same []modelMail
-	for _, mail := range m.mails[email] {
-		if !mail.at.After(m.now().Add(-modelBudgetWindow)) {
-			continue
-		}
-		all = append(all, mail)
+	all, same := m.window(email), []modelMail(nil)
+	for _, mail := range all {
 		if mail.origin == origin {
 			same = append(same, mail)
 		}
@@ -73,6 +69,16 @@ func (m *model) nextMail(email, origin string) (next time.Time) {
 		next = same[n-1].at.Add(modelCooldown)
 	}
 	return next
+}
+
+// window are the mails to an address that count against its budget.
+func (m *model) window(email string) (mails []modelMail) {
+	for _, mail := range m.mails[email] {
+		if mail.at.After(m.now().Add(-modelBudgetWindow)) {
+			mails = append(mails, mail)
+		}
+	}
+	return mails
 }
 
 func (m *model) issueCode(t *rapid.T) {
@@ -106,11 +112,7 @@ func (m *model) issueCode(t *rapid.T) {
 	if before.isBefore(email, req.Kind) {
 		before.used = true
 	}
-	var guessed *modelUser
-	if known {
-		guessed = u
-	}
-	c := m.mailed(t, issued, email, origin, guessed)
+	c := m.mailed(t, issued, email, origin, u, false)
 	c.kind = req.Kind
 	if own {
 		c.party, c.epoch = u, u.epoch
@@ -129,17 +131,21 @@ func (m *model) mayMail(email, origin string) error {
 	return nil
 }
 
-// mailed adds a code, the guesses at which are those of a user.
-func (m *model) mailed(t *rapid.T, issued *auth.Issued, email, origin string, guessed *modelUser) *modelCode {
+// mailed adds a code, the guesses at which are those of a user. It is a link if it must be, or is the last mail that the
+// address may have.
+func (m *model) mailed(
+	t *rapid.T, issued *auth.Issued, email, origin string, guessed *modelUser, link bool,
+) *modelCode {
 	u := m.users[email]
 	require.Equal(t, u != nil && u.deleted.IsZero(), issued.Known)
 	require.Equal(t, email, issued.Email)
-	link := guessed != nil && guessed.guesses+modelMaxAttempts > modelStrangers
+	m.mails[email] = append(m.mails[email], modelMail{m.now(), origin})
+	link = link || len(m.window(email)) >= modelBudget ||
+		guessed != nil && guessed.guesses+modelMaxAttempts > modelStrangers
 	require.Equal(t, link, issued.Link)
 	if guessed != nil && !link {
 		guessed.guesses += modelMaxAttempts
 	}
-	m.mails[email] = append(m.mails[email], modelMail{m.now(), origin})
 	require.True(t, m.nextMail(email, origin).Equal(issued.RetryAt))
 	c := &modelCode{email: email, ticket: issued.Ticket, code: issued.Code, expires: m.now().Add(modelCodeLife)}
 	m.codes = append(m.codes, c)
@@ -179,7 +185,7 @@ func (m *model) startEmailChange(t *rapid.T) {
 		same(t, want, err)
 	}
 	if err == nil {
-		c := m.mailed(t, issued, to, origin, u)
+		c := m.mailed(t, issued, to, origin, u, true)
 		c.kind, c.party, c.epoch = modelEmailChange, u, u.epoch
 	}
 	if counted { // the guess was right, and ends when the code's are counted

@@ -13,6 +13,7 @@ import (
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/auth/authtest"
 	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
 // TestAnySequenceOfGuessesIsCountedAsTheModelSays compares one account, which strangers, its devices and an operator
@@ -37,8 +38,9 @@ func TestAnySequenceOfGuessesIsCountedAsTheModelSays(t *testing.T) {
 
 const (
 	guardedMaxFailures = 3
-	guardedStrangers   = 8
+	guardedStrangers   = 7
 	guardedStep        = 2
+	guardedAttempts    = 1
 	guardedLockFor     = 15 * time.Minute
 	guardedAbsolute    = 3 * time.Hour
 	guardedRemember    = time.Hour
@@ -53,6 +55,7 @@ type guarded struct {
 	id     int
 	email  string
 
+	verified                bool
 	needsStep, factorAway   bool
 	epoch                   int
 	failures, guesses, step int
@@ -95,16 +98,23 @@ func newGuarded(t *rapid.T, client *ent.Client) *guarded {
 		Hasher: authtest.NewHasher(), Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
 		Clock:   m.clock.Now,
 		Lockout: auth.LockoutPolicy{MaxFailures: guardedMaxFailures, Duration: guardedLockFor, Budget: 10},
-		OTP:     auth.OTPPolicy{Lifetime: guardedStepLife},
+		OTP:     auth.OTPPolicy{Lifetime: guardedStepLife, Budget: 1, MaxAttempts: guardedAttempts},
 		Session: auth.SessionPolicy{Absolute: guardedAbsolute, Idle: guardedAbsolute, Remember: guardedRemember},
 		SecondStep: auth.SecondStepPolicy{
 			Required: func(context.Context, *auth.User) (bool, error) { return m.needsStep, nil }, Factor: factor,
 		},
 	})
 	require.NoError(t, err)
-	u, _, err := m.svc.Register(t.Context(), "Person", m.email, modelPassword)
+	u, ticket, err := m.svc.Register(t.Context(), "Person", m.email, modelPassword)
 	require.NoError(t, err)
 	m.id = u.ID
+	if m.verified = rapid.Bool().Draw(t, "verified"); m.verified {
+		issued, err := m.svc.IssueCode(t.Context(),
+			auth.CodeRequest{Email: m.email, Kind: schematype.OTPEmailVerification, Ticket: ticket})
+		require.NoError(t, err)
+		require.NoError(t, m.svc.VerifyEmail(t.Context(), auth.Verification{Ticket: issued.Ticket, Code: issued.Code}))
+		m.guesses = guardedAttempts
+	}
 	return m
 }
 
@@ -221,10 +231,19 @@ func (m *guarded) giveBack(known *guardedDevice) {
 
 func (m *guarded) forgive() { m.failures, m.guesses, m.locked = 0, 0, time.Time{} }
 
-// granted adds what a sign-in of a device gave.
-func (m *guarded) granted(shown, known *guardedDevice, g *auth.Grant) {
-	if known == nil {
+// succeed is what the success of a stranger does to the counts, in which so many of its own guesses are.
+func (m *guarded) succeed(own int) {
+	if m.verified {
 		m.forgive()
+		return
+	}
+	m.failures, m.guesses, m.locked = 0, m.guesses-own, time.Time{}
+}
+
+// granted adds what a sign-in of a device gave.
+func (m *guarded) granted(shown, known *guardedDevice, own int, g *auth.Grant) {
+	if known == nil {
+		m.succeed(own)
 	}
 	if shown != nil {
 		shown.standing = false
@@ -256,7 +275,7 @@ func (m *guarded) signIn(t *rapid.T, right bool) {
 			expires: m.now().Add(guardedStepLife)})
 	default:
 		require.NoError(t, err)
-		m.granted(shown, known, g)
+		m.granted(shown, known, 1, g)
 	}
 }
 
@@ -286,7 +305,7 @@ func (m *guarded) finish(t *rapid.T, right bool) {
 		if known == nil {
 			m.step = 0
 		}
-		m.granted(shown, known, g)
+		m.granted(shown, known, 0, g)
 	}
 }
 
@@ -338,10 +357,12 @@ func (m *guarded) changePassword(t *rapid.T) {
 	same(t, want, err)
 	if err == nil {
 		m.epoch++
-		m.forgive()
+		own := 1
 		if known != nil {
+			own = 0
 			known.epoch, known.failures = m.epoch, 0
 		}
+		m.succeed(own)
 	}
 }
 

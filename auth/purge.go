@@ -156,7 +156,7 @@ type purgedTable struct {
 func (s *Service) purgedTables(done *Purged, now time.Time) []purgedTable {
 	return []purgedTable{
 		// A code counts against the budget for longer than it can be used.
-		{otp.Table, &done.OTPs, now.Add(-max(0, s.cfg.OTP.BudgetWindow-s.cfg.OTP.Lifetime)), purgeOTPs},
+		{otp.Table, &done.OTPs, now.Add(s.cfg.OTP.Lifetime - s.cfg.OTP.BudgetWindow), purgeOTPs},
 		// Its device is told from a stranger for longer than it lives.
 		{session.Table, &done.Sessions, now.Add(-s.cfg.Session.Remember), purgeSessions},
 		{refreshtoken.Table, &done.RefreshTokens, now, purgeRefreshTokens},

@@ -64,7 +64,7 @@ func (c Config) Report() []Finding {
 	r.config(c)
 	r.password(c.Password, c.Hasher)
 	r.hashing(c, hashing)
-	r.lockout(c.Lockout)
+	r.lockout(c)
 	r.otp(c.OTP)
 	r.session(c.Session)
 	r.refresh(c.Refresh)
@@ -241,7 +241,8 @@ func leastMemory(iterations uint32, sheet bool) uint32 {
 	}
 }
 
-func (r *report) lockout(l LockoutPolicy) {
+func (r *report) lockout(c Config) {
+	l := c.Lockout
 	r.add(l.MaxFailures > maxGuesses, false, Finding{
 		Rule: "lockout.failures", Setting: "Lockout.MaxFailures", Value: fmt.Sprint(l.MaxFailures),
 		Limit:  fmt.Sprintf("≤ %d", maxGuesses),
@@ -258,10 +259,11 @@ func (r *report) lockout(l LockoutPolicy) {
 	})
 	r.add(l.Budget > maxGuesses, false, Finding{
 		Rule: "lockout.budget", Setting: "Lockout.Budget",
-		Value:  fmt.Sprintf("%d: strangers %d, second step %d", l.Budget, l.strangers(), l.step()),
+		Value:  fmt.Sprintf("%d: strangers %d, second step %d, open codes %d", l.Budget, c.strangers(), l.step(), c.OTP.open()),
 		Limit:  fmt.Sprintf("≤ %d in a row", maxGuesses),
 		Source: nist + "3.2.2",
-		Text: "Failures in a row over passwords, codes and the second step. Afterwards no stranger's password is " +
+		Text: "Failures in a row over passwords, codes and the second step, with the codes that are open when somebody " +
+			"gets in. Afterwards no stranger's password is " +
 			"examined, and mails carry links, until somebody gets in by another way.",
 	})
 }

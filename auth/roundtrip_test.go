@@ -22,7 +22,7 @@ import (
 // list here is a slower sign-in for everybody.
 var roundTrips = map[string]string{
 	"ask for another address": "SELECT users, UPDATE users, START TRANSACTION, SELECT users, SELECT otps, " +
-		"SELECT otps, INSERT otps, SELECT otps, SELECT otps, UPDATE users, UPDATE otps, UPDATE users, COMMIT",
+		"SELECT otps, INSERT otps, SELECT otps, SELECT otps, UPDATE otps, UPDATE users, COMMIT",
 	"change a password": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, SELECT refresh_tokens, " +
 		"SELECT sessions, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, " +
 		"COMMIT",

@@ -31,9 +31,10 @@ type Grant struct {
 //
 // Each guess is counted, in a committed statement, before it is examined, however many come at once. A device that
 // signed in before, as Device.Token shows, has LockoutPolicy.MaxFailures in a row for itself. It is a stranger from
-// then on. Strangers together have as many before the error is a [*LockedError] for LockoutPolicy.Duration, and four
-// fifths of LockoutPolicy.Budget, whatever the time between them, before it is one without an end. A stranger's success
-// starts both counts again. A right password whose sign-in comes to nothing is taken out of its count.
+// then on. Strangers together have as many before the error is a [*LockedError] for LockoutPolicy.Duration, and their
+// part of LockoutPolicy.Budget, whatever the time between them, before it is one without an end. A stranger's success
+// starts both counts again, the second one only if the address is verified. A right password whose sign-in comes to
+// nothing is taken out of its count.
 //
 // If a reset of the password commits first, the old password is wrong. If the sign-in commits first, the reset ends it.
 func (s *Service) SignIn(ctx context.Context, email, password string, d Device) (*Grant, error) {
@@ -222,7 +223,7 @@ func (s *Service) grantIn(
 	up := tx.User.Update().Where(user.ID(u.ID))
 	narrow(up)
 	if !half {
-		e.complete(up, known)
+		e.complete(up, u, known)
 		up.SetLastLoginAt(now)
 	}
 	switch n, err := up.Save(ctx); {
@@ -250,9 +251,9 @@ func (s *Service) knownFor(ctx context.Context, tx *ent.Client, userID int, e en
 }
 
 // complete makes the changes of a whole sign-in.
-func (e entry) complete(up *ent.UserUpdate, known int) {
+func (e entry) complete(up *ent.UserUpdate, u *ent.User, known int) {
 	if known == 0 {
-		forgive(up) // the success of a known device says nothing of the others' guesses
+		succeed(up, u, e.guess) // the success of a known device says nothing of the others' guesses
 		if e.step == "" {
 			up.SetStepFailures(0)
 		}

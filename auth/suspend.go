@@ -78,6 +78,9 @@ func reachable() predicate.User {
 	))
 }
 
+// isReachable reports whether an account is one of those.
+func isReachable(u *ent.User) bool { return !u.IsDeleted || !u.IsEmailVerified && !purging(u) }
+
 // purging reports whether a purge has begun with an account: it is as good as gone.
 func purging(u *ent.User) bool {
 	return u.IsDeleted && u.ReActivateAvailableAt != nil && !u.ReActivateAvailableAt.Before(never)

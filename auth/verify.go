@@ -33,7 +33,7 @@ type Verification struct {
 // after its address had been verified, and those of [Service.SignIn] for Password.
 func (s *Service) VerifyEmail(ctx context.Context, v Verification) error {
 	const kind = schematype.OTPEmailVerification
-	password, err := s.provePassword(ctx, kind, v)
+	password, guess, err := s.provePassword(ctx, kind, v)
 	if err != nil {
 		return err
 	}
@@ -49,30 +49,36 @@ func (s *Service) VerifyEmail(ctx context.Context, v Verification) error {
 		events = nil
 		_, err = s.takeOver(ctx, tx, u, password != nil || isOwn(code, u), &events)
 		events = append(events, Event{Action: ActionVerifyEmail, UserID: u.ID})
+		if err == nil {
+			err = s.uncount(ctx, tx, guess)
+		}
 		return err
 	})
-	if err == nil {
-		s.observeAll(ctx, events)
+	if err != nil {
+		s.giveBack(ctx, guess)
+		return err
 	}
-	return err
+	s.observeAll(ctx, events)
+	return nil
 }
 
-// provePassword verifies the password of a verification and returns its hash; nil where there is none. The guess is
-// counted before it is examined, and given back.
-func (s *Service) provePassword(ctx context.Context, kind schematype.OTPType, v Verification) (*string, error) {
+// provePassword verifies the password of a verification and returns its hash, and where the guess is counted; nil where
+// there is none. Whoever uses the proof takes the guess back.
+func (s *Service) provePassword(
+	ctx context.Context, kind schematype.OTPType, v Verification,
+) (hash *string, guess counter, err error) {
 	if v.Password == "" {
-		return nil, nil
+		return nil, counter{}, nil
 	}
 	code, err := s.codeOf(ctx, kind, v.Ticket)
 	if err != nil {
-		return nil, err
+		return nil, counter{}, err
 	}
 	p, err := s.prove(ctx, v.Password, v.Device, activeByEmail, code.Email)
 	if err != nil {
-		return nil, err
+		return nil, counter{}, err
 	}
-	s.giveBack(ctx, p.counter)
-	return p.user.Password, nil
+	return p.user.Password, p.counter, nil
 }
 
 // holdAccount is the account of an address that a code verified, whose row the transaction holds. The error is
@@ -228,7 +234,10 @@ func (s *Service) replacePassword(
 		return Ended{}, err
 	}
 	// Whoever reads the mail has the password from now on, so mail is no second step to it.
-	ended, err := s.setPassword(ctx, tx, u.ID, hash, func(up *ent.UserUpdate) { up.SetResetByMail(true) })
+	ended, err := s.setPassword(ctx, tx, u.ID, hash, func(up *ent.UserUpdate) {
+		forgive(up)
+		up.SetResetByMail(true)
+	})
 	ended = ended.plus(squatters)
 	*events = append(*events, Event{Action: action, UserID: u.ID, Count: ended.Count()})
 	return ended, wrap(err, "set a password by a code")

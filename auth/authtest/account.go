@@ -653,7 +653,7 @@ var accountRules = []scenario{
 			_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
 			require.ErrorIs(t, err, auth.ErrCredentials)
 		}
-		require.NoError(t, k.client.User.UpdateOneID(u.ID).AddGuessFailures(70).SetStepFailures(20).Exec(t.Context()))
+		require.NoError(t, k.client.User.UpdateOneID(u.ID).AddGuessFailures(40).SetStepFailures(20).Exec(t.Context()))
 		require.NoError(t, svc.Unsuspend(t.Context(), u.ID))
 		require.Zero(t, k.user(t, u.ID).StepFailures)
 		signIn(t, svc, u.Email)

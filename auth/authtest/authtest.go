@@ -130,6 +130,7 @@ func rules() []scenario {
 		stepRules,
 		linkRules,
 		siegeRules,
+		guessRules,
 	} {
 		all = append(all, list...)
 	}

@@ -111,7 +111,7 @@ func bothWays(run func(t *testing.T, k *kit, verify verification)) func(t *testi
 
 var codeRaces = []scenario{
 	{name: "one of 64 verifications of a code succeeds", run: bothWays(func(t *testing.T, k *kit, verify verification) {
-		svc := k.service(t, func(c *auth.Config) { c.OTP.MaxAttempts = 64 })
+		svc := k.service(t, func(c *auth.Config) { c.OTP.MaxAttempts, c.OTP.Budget = 64, 1 })
 		email := k.register(t, svc).Email
 		issued := issue(t, svc, email, schematype.OTPEmailVerification)
 		errs := atOnce(64, func(int) error {
@@ -375,16 +375,16 @@ var codeRules = []scenario{
 	{name: "mail carries links once the budget of guesses is spent", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		u, unknown := k.register(t, svc), k.email()
-		for range 16 { // of 5 guesses each
+		for range 10 { // of 5 guesses each
 			require.False(t, issue(t, svc, u.Email, schematype.OTPSignIn).Link)
 			k.clock.Advance(20 * time.Minute)
 		}
-		require.EqualValues(t, 80, k.user(t, u.ID).GuessFailures)
+		require.EqualValues(t, 50, k.user(t, u.ID).GuessFailures)
 		link := issue(t, svc, u.Email, schematype.OTPSignIn)
 		assert.True(t, link.Link)
 		assert.Len(t, link.Code.Reveal(), 43)
 		assert.True(t, k.newestCode(t, u.Email, schematype.OTPSignIn).IsLink)
-		assert.EqualValues(t, 80, k.user(t, u.ID).GuessFailures, "a link is no guess")
+		assert.EqualValues(t, 50, k.user(t, u.ID).GuessFailures, "a link is no guess")
 		assert.False(t, issue(t, svc, unknown, schematype.OTPSignIn).Link)
 		_, err := signInWithCode(t, svc, link)
 		require.NoError(t, err)

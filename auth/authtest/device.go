@@ -63,14 +63,14 @@ var deviceRaces = []scenario{
 		svc := k.service(t, func(c *auth.Config) { c.Hasher = h })
 		u := k.register(t, svc)
 		hash := *k.user(t, u.ID).Password
-		require.NoError(t, k.client.User.UpdateOneID(u.ID).SetGuessFailures(75).Exec(t.Context()))
+		require.NoError(t, k.client.User.UpdateOneID(u.ID).SetGuessFailures(45).Exec(t.Context()))
 		errs := atOnce(64, func(int) error {
 			_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
 			return err
 		})
 		require.Zero(t, winners(t, errs, auth.ErrCredentials))
 		require.Equal(t, 5, h.Examined(hash))
-		require.EqualValues(t, 80, k.user(t, u.ID).GuessFailures)
+		require.EqualValues(t, 50, k.user(t, u.ID).GuessFailures)
 	}},
 	{name: "a known device gets in while strangers guess", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
@@ -95,7 +95,7 @@ var deviceRules = []scenario{
 		svc := k.service(t)
 		ctx, g := t.Context(), k.signIn(t, svc)
 		email := g.User.Email
-		for range 8 {
+		for range 5 {
 			_ = guess(t, svc, email, phone, 10)
 			k.clock.Advance(15 * time.Minute)
 		}
@@ -118,7 +118,7 @@ var deviceRules = []scenario{
 	}},
 	{name: "the success of a known device says nothing of strangers' guesses", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		g := k.signIn(t, svc)
+		g := k.verified(t, svc)
 		_ = guess(t, svc, g.User.Email, phone, 9)
 		_, err := svc.SignIn(t.Context(), g.User.Email, password, from(g.Token))
 		require.NoError(t, err)
@@ -133,7 +133,7 @@ var deviceRules = []scenario{
 	{name: "a device that failed too often is a stranger, whose success starts the count of strangers again",
 		run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
-			g := k.signIn(t, svc)
+			g := k.verified(t, svc)
 			_ = guess(t, svc, g.User.Email, from(g.Token), 10+3)
 			require.EqualValues(t, 3, k.user(t, g.User.ID).GuessFailures)
 			_, err := svc.SignIn(t.Context(), g.User.Email, password, from(g.Token))

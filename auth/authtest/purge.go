@@ -145,7 +145,7 @@ var purgeRules = []scenario{
 		issue(t, svc, email, schematype.OTPSignIn)
 	}},
 	{name: "a code is kept while it can be used", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, func(c *auth.Config) { c.OTP.Lifetime, c.OTP.BudgetWindow = time.Hour, time.Minute })
+		svc := k.service(t, func(c *auth.Config) { c.OTP.Lifetime, c.OTP.BudgetWindow = time.Hour, time.Hour })
 		email := k.email()
 		issued := issue(t, svc, email, schematype.OTPSignIn)
 		k.clock.Advance(59 * time.Minute)

@@ -108,6 +108,6 @@ var siegeRules = []scenario{
 		require.Equal(t, siegeMinutes*siegeRequests, b.requests)
 		require.GreaterOrEqual(t, mine, siegeMinutes*99/100, "minutes in which the owner gets in from a known device")
 		examined := h.Examined(hash) - before - mine
-		require.LessOrEqual(t, examined, 80*(newcomers+1), "passwords of strangers that were examined")
+		require.LessOrEqual(t, examined, 50*(newcomers+1), "passwords of strangers that were examined")
 	}},
 }

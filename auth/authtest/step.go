@@ -321,7 +321,7 @@ var stepRules = []scenario{
 		svc, _ := k.twoSteps(t)
 		ctx, u := t.Context(), k.register(t, svc)
 		issued := issue(t, svc, u.Email, schematype.OTPSignIn)
-		for range 8 {
+		for range 5 {
 			_ = guess(t, svc, u.Email, phone, 10)
 			require.NoError(t, k.client.User.UpdateOneID(u.ID).SetFailedLoginAttempts(0).ClearLockUntil().Exec(ctx))
 		}

@@ -36,7 +36,7 @@ The file is a JSON object. What it leaves out, or sets to 0, has its default
                  "breached": false, "fail_closed": false},
     "argon2id": {"memory_kib": 19456, "iterations": 2, "parallelism": 1},
     "hashing":  {"parallel": 0, "memory_mib": 512, "queue": 0, "floor": "1s"},
-    "lockout":  {"max_failures": 10, "duration": "15m"},
+    "lockout":  {"max_failures": 10, "duration": "15m", "budget": 100},
     "otp":      {"length": 6, "lifetime": "10m", "max_attempts": 5, "resend_cooldown": "1m",
                  "budget": 6, "device_budget": 4, "origin_budget": 30, "budget_window": "1h"},
     "session":  {"idle": "24h", "absolute": "720h", "touch_interval": "1m", "remember": "720h",
@@ -131,6 +131,7 @@ type configFile struct {
 	Lockout struct {
 		MaxFailures int      `json:"max_failures"`
 		Duration    duration `json:"duration"`
+		Budget      int      `json:"budget"`
 	} `json:"lockout"`
 	OTP struct {
 		Length         int      `json:"length"`
@@ -177,7 +178,9 @@ func (f *configFile) config() auth.Config {
 			Parallel: f.Hashing.Parallel, Memory: f.Hashing.MemoryMiB, Queue: f.Hashing.Queue,
 			Floor: f.Hashing.Floor.Duration,
 		},
-		Lockout: auth.LockoutPolicy{MaxFailures: f.Lockout.MaxFailures, Duration: f.Lockout.Duration.Duration},
+		Lockout: auth.LockoutPolicy{
+			MaxFailures: f.Lockout.MaxFailures, Duration: f.Lockout.Duration.Duration, Budget: f.Lockout.Budget,
+		},
 		OTP: auth.OTPPolicy{
 			Length: f.OTP.Length, Lifetime: f.OTP.Lifetime.Duration, MaxAttempts: f.OTP.MaxAttempts,
 			ResendCooldown: f.OTP.ResendCooldown.Duration, Budget: f.OTP.Budget,
