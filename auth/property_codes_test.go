@@ -86,7 +86,7 @@ func (m *model) issueCode(t *rapid.T) {
 	req := auth.CodeRequest{Email: email, Kind: m.kind(t), Device: auth.Device{Origin: origin}}
 	want := m.mayMail(email, origin)
 	u := m.users[email]
-	known := u != nil && u.deleted.IsZero()
+	known := u.isReached()
 	var before *modelCode
 	own := false
 	switch rapid.IntRange(0, 2).Draw(t, "ticket") {
@@ -131,13 +131,16 @@ func (m *model) mayMail(email, origin string) error {
 	return nil
 }
 
+// isReached reports whether whoever reads the mail of a user's address gets into the account.
+func (u *modelUser) isReached() bool { return u != nil && (u.deleted.IsZero() || !u.verified) }
+
 // mailed adds a code, the guesses at which are those of a user. It is a link if it must be, or is the last mail that the
 // address may have.
 func (m *model) mailed(
 	t *rapid.T, issued *auth.Issued, email, origin string, guessed *modelUser, link bool,
 ) *modelCode {
 	u := m.users[email]
-	require.Equal(t, u != nil && u.deleted.IsZero(), issued.Known)
+	require.Equal(t, u.isReached(), issued.Known)
 	require.Equal(t, email, issued.Email)
 	m.mails[email] = append(m.mails[email], modelMail{m.now(), origin})
 	link = link || len(m.window(email)) >= modelBudget ||
@@ -261,9 +264,10 @@ func (m *model) codesFor(kind schematype.OTPType) (out []*modelCode) {
 func (m *model) verifyCode(t *rapid.T) {
 	kind := m.kind(t)
 	c, code, try := m.guess(t, kind)
-	want := auth.ErrCode
-	if u := m.users[c.email]; u == nil || !u.suspended.After(m.now()) {
-		want = try()
+	want := try()
+	if u := m.users[c.email]; want == nil && u != nil && u.suspended.After(m.now()) {
+		want = auth.ErrCode
+		c.attempts-- // a right one is not counted
 	}
 	err := m.svc.VerifyCode(t.Context(), kind, c.ticket, code)
 	same(t, want, err)
@@ -279,13 +283,13 @@ func (m *model) proved(c *modelCode, u *modelUser, own bool) {
 		u.password = ""
 		m.endAll(u)
 	}
-	u.verified = true
+	u.verified, u.deleted = true, time.Time{}
 }
 
 func (m *model) signInWithCode(t *rapid.T) {
 	c, code, try := m.guess(t, schematype.OTPSignIn)
 	u, want := m.users[c.email], try()
-	if want == nil && !m.usable(u) {
+	if want == nil && (!u.isReached() || u.suspended.After(m.now())) {
 		want = auth.ErrCode
 	}
 	g, err := m.svc.SignInWithCode(t.Context(), c.ticket, code, auth.Device{})
@@ -313,7 +317,7 @@ func (m *model) verifyEmail(t *rapid.T) {
 	if want == nil {
 		want = try()
 	}
-	if want == nil && !m.usable(u) {
+	if want == nil && (!u.isReached() || u.suspended.After(m.now())) {
 		want = auth.ErrCode
 	}
 	err := m.svc.VerifyEmail(t.Context(), v)
@@ -326,7 +330,7 @@ func (m *model) verifyEmail(t *rapid.T) {
 func (m *model) resetPassword(t *rapid.T) {
 	c, code, try := m.guess(t, schematype.OTPPasswordReset)
 	u, next, want := m.users[c.email], m.password(t), try()
-	if want == nil && !m.usable(u) {
+	if want == nil && (!u.isReached() || u.suspended.After(m.now())) {
 		want = auth.ErrCode
 	}
 	_, err := m.svc.ResetPassword(t.Context(), c.ticket, code, next)

@@ -22,7 +22,7 @@ import (
 func TestAnySequenceOfCallsIsAnsweredAsTheModelSays(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, open func(*testing.T) *ent.Client) {
-		client := open(t)
+		client := unhurried(open(t))
 		property := func(rt *rapid.T) {
 			m := newModel(rt, client)
 			for range 6 {
