@@ -183,7 +183,11 @@ func (s *Service) Delete(ctx context.Context, userID int) (ended Ended, err erro
 // [*NotYetError] before AccountPolicy.ReactivateAfter has passed. Guesses are counted, and other errors are those of
 // [Service.SignIn]. For an account without a password call [Service.Restore], then [Service.SignInWithCode].
 func (s *Service) Reactivate(ctx context.Context, email, password string, d Device) (*Grant, error) {
-	p, err := s.prove(ctx, password, d, deletedByEmail, schematype.NormalizeEmail(email))
+	by := deletedByEmail
+	if s.cfg.Account.VerifiedOnly {
+		by = deletedVerifiedByEmail
+	}
+	p, err := s.prove(ctx, password, d, by, schematype.NormalizeEmail(email))
 	if err != nil {
 		return nil, err
 	}

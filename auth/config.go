@@ -188,10 +188,11 @@ const maxGrace = 10 * time.Second
 
 // AccountPolicy bounds accounts that are not verified, and deleted ones.
 type AccountPolicy struct {
-	// VerifiedOnly has [Service.SignIn] take an account whose address is not verified for none; default false.
-	// Otherwise whoever registers an address and signs in learns from the result whether it had an account (OWASP ASVS
-	// 5.0.0,
-	// 6.3.8).
+	// VerifiedOnly lets nobody in whose address is not verified; default false. [Service.SignIn] and
+	// [Service.Reactivate] take such an account for none. Otherwise whoever registers an address and signs in learns
+	// from the result whether it had an account (OWASP ASVS 5.0.0, 6.3.8). A mailed code, and a provider that has
+	// verified the same address, verify it and sign in. [Service.StartSession] and [Service.IssueRefresh] rest on the
+	// caller's own proof and do not ask.
 	VerifiedOnly bool
 	// ReactivateAfter is how long a deleted account cannot come back; default 0: it can at once.
 	ReactivateAfter time.Duration

@@ -56,7 +56,8 @@ func (id *Identity) validate() error {
 // its address, whether or not an account has it. It is [ErrIdentity] if the account of the address is linked to another
 // subject of the same provider: an address may pass to another person. It is [ErrCredentials] if the account is
 // suspended, or was deleted after its address had been verified, and an [*InputError] for an identity that cannot be
-// stored.
+// stored. With AccountPolicy.VerifiedOnly it is [ErrCredentials] too if the account of the identity was never verified,
+// and the provider has not verified the same address.
 func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device) (*Grant, error) {
 	if err := id.validate(); err != nil {
 		return nil, err
@@ -109,6 +110,8 @@ func (s *Service) resolve(
 	switch {
 	case err == nil && *u.ProviderID != id.Subject: // but for spaces, in a row of another program
 		return nil, ErrIdentity
+	case err == nil && s.cfg.Account.VerifiedOnly && !u.IsEmailVerified:
+		return u, s.verifyLinked(ctx, tx, u, id, events)
 	case err == nil:
 		return u, nil
 	case !ent.IsNotFound(err):
@@ -151,6 +154,18 @@ func (s *Service) resolve(
 	u.Provider, u.ProviderID = id.Provider, &id.Subject
 	*events = append(*events, Event{Action: ActionLink, UserID: u.ID, Detail: string(id.Provider)})
 	return u, nil
+}
+
+// verifyLinked verifies the address of an account that is linked to an identity, if the provider has verified the same
+// one. Whoever linked it keeps the account as it is. Otherwise the error is [ErrCredentials].
+func (s *Service) verifyLinked(
+	ctx context.Context, tx *ent.Client, u *ent.User, id Identity, events *[]Event,
+) error {
+	if !id.EmailVerified || id.Email != u.Email || u.IsDeleted {
+		return ErrCredentials
+	}
+	_, err := s.takeOver(ctx, tx, u, true, events)
+	return err
 }
 
 func (s *Service) addFromProvider(

@@ -99,6 +99,7 @@ const (
 	verifiedByEmail
 	activeByID
 	deletedByEmail
+	deletedVerifiedByEmail
 )
 
 func (by lookup) query() string {
@@ -113,6 +114,8 @@ func (by lookup) query() string {
 		return all + `email = ? AND NOT is_deleted AND is_email_verified = 1 LIMIT 1`
 	case deletedByEmail:
 		return all + `email = ? AND is_deleted LIMIT 1`
+	case deletedVerifiedByEmail:
+		return all + `email = ? AND is_deleted AND is_email_verified = 1 LIMIT 1`
 	default:
 		return all + `id = ? AND NOT is_deleted LIMIT 1`
 	}

@@ -185,6 +185,23 @@ var accountRules = []scenario{
 			_, err = svc.SignIn(t.Context(), email, password, phone)
 			require.NoError(t, err, "what came before was no guess at the account")
 		}},
+	{name: "with VerifiedOnly an account is not reactivated by its password before its address is verified",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t, func(c *auth.Config) { c.Account.VerifiedOnly = true })
+			u := k.register(t, svc)
+			require.NoError(t, only(svc.Delete(t.Context(), u.ID)))
+			for range 20 {
+				_, err := svc.Reactivate(t.Context(), u.Email, password, phone)
+				require.EqualError(t, err, auth.ErrCredentials.Error())
+			}
+			row, err := k.client.User.Get(t.Context(), u.ID)
+			require.NoError(t, err)
+			assert.True(t, row.IsDeleted)
+			assert.Zero(t, row.GuessFailures, "what is refused is no guess at the account")
+			require.NoError(t, k.client.User.UpdateOneID(u.ID).SetIsEmailVerified(true).Exec(t.Context()))
+			_, err = svc.Reactivate(t.Context(), u.Email, password, phone)
+			require.NoError(t, err)
+		}},
 	{name: "a success starts the count of guesses again", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		u := k.register(t, svc)

@@ -106,6 +106,27 @@ var providerRules = []scenario{
 		_, err := svc.SignInWithProvider(t.Context(), id, phone)
 		require.ErrorIs(t, err, auth.ErrProviderEmail, "the subject is of one provider")
 	}},
+	{name: "with VerifiedOnly a link signs in once the address of the account is verified, here or by the provider",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t, func(c *auth.Config) { c.Account.VerifiedOnly = true })
+			u := k.register(t, svc)
+			id := identity("subject", u.Email)
+			id.EmailVerified = false
+			require.NoError(t, svc.LinkProvider(t.Context(), u.ID, id))
+			other := identity("subject", k.email())
+			for _, id := range []auth.Identity{id, other} {
+				_, err := svc.SignInWithProvider(t.Context(), id, phone)
+				require.ErrorIs(t, err, auth.ErrCredentials)
+			}
+			k.nothingLive(t, u.ID)
+			providerSignIn(t, svc, identity("subject", u.Email))
+			signIn(t, svc, u.Email)
+			assert.Equal(t, u.ID, providerSignIn(t, svc, other).User.ID, "the subject decides from then on")
+			require.NoError(t, only(svc.Delete(t.Context(), u.ID)))
+			require.NoError(t, k.client.User.UpdateOneID(u.ID).SetIsEmailVerified(false).Exec(t.Context()))
+			_, err := svc.SignInWithProvider(t.Context(), identity("subject", u.Email), phone)
+			require.ErrorIs(t, err, auth.ErrCredentials, "a deletion stays")
+		}},
 	{name: "an address that the provider has not verified neither links nor makes an account, and tells of none",
 		run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
