@@ -2,6 +2,8 @@ package auth_test
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,5 +126,81 @@ func TestAnAddressWithAnAccountIsSentTheSameStatementsAsOneWithout(t *testing.T)
 			return err
 		})
 		assert.Len(t, first, len(want[0]), "an address that is taken has no ticket of a registration")
+	})
+}
+
+// The same holds for every other call that names an address which may be somebody else's, whatever its account is like.
+func TestNoStateOfAnAccountShowsInTheStatementsOfACallForItsAddress(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		ctx, own := t.Context(), w.email()
+		ownID := w.register(t, own)
+		known := auth.Device{Origin: "known", Token: w.signIn(t, own).Token}
+		var sent []string
+		s := w.service(t, w.spied(t, func(query string) { sent = append(sent, normalForm(query)) }), 0)
+		calls := map[string]func(email string) error{
+			"SignIn": func(email string) error { return signInWith(email, newPassword)(ctx, s) },
+			"SignIn on another account's device": func(email string) error {
+				_, err := s.SignIn(ctx, email, newPassword, known)
+				return err
+			},
+			"Reactivate": func(email string) error {
+				_, err := s.Reactivate(ctx, email, newPassword, device)
+				return err
+			},
+			"SignInWithProvider": func(email string) error {
+				id := auth.Identity{Provider: schematype.ProviderGoogle, Subject: email, Email: email}
+				_, err := s.SignInWithProvider(ctx, id, device)
+				return err
+			},
+			"Register": func(email string) error {
+				_, _, err := s.Register(ctx, "Ada", email, newPassword)
+				return err
+			},
+			"StartEmailChange": func(email string) error {
+				change := auth.EmailChange{UserID: ownID, Password: password, New: email, Device: anybody()}
+				_, err := s.StartEmailChange(ctx, change)
+				return err
+			},
+			"VerifyEmail with a password": func(email string) error {
+				ticket := w.issue(t, email, schematype.OTPEmailVerification).Ticket
+				wrong := auth.Verification{Ticket: ticket, Code: auth.ParseCode("wrong"), Password: newPassword}
+				return s.VerifyEmail(ctx, wrong)
+			},
+		}
+		update := func(id int) *ent.UserUpdateOne { return w.client.User.UpdateOneID(id) }
+		states := map[string]func(id int) error{
+			"active":   func(int) error { return nil },
+			"verified": func(id int) error { return update(id).SetIsEmailVerified(true).Exec(ctx) },
+			"spent":    func(id int) error { return update(id).SetGuessFailures(80).Exec(ctx) },
+			"locked": func(id int) error {
+				return update(id).SetFailedLoginAttempts(10).SetLockUntil(time.Now().Add(time.Minute)).Exec(ctx)
+			},
+			"suspended": func(id int) error { return w.honest.Suspend(ctx, id, auth.Forever) },
+			"deleted":   func(id int) error { return only(w.honest.Delete(ctx, id)) },
+			"verified and deleted": func(id int) error {
+				return errors.Join(update(id).SetIsEmailVerified(true).Exec(ctx), only(w.honest.Delete(ctx, id)))
+			},
+			"without a password":         func(id int) error { return update(id).ClearPassword().Exec(ctx) },
+			"with a hash that is unread": func(id int) error { return update(id).SetPassword("unread").Exec(ctx) },
+		}
+		refusals := []error{auth.ErrCredentials, auth.ErrProviderEmail, auth.ErrEmailTaken, auth.ErrCode}
+		for name, call := range calls {
+			during := func(email string, err error) []string {
+				require.NoError(t, err)
+				sent = nil
+				if err := call(email); err != nil {
+					require.True(t, slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(err, r) }), err)
+				}
+				return sent
+			}
+			want := during(w.email(), nil)
+			assert.NotEmpty(t, want, name)
+			for state, into := range states {
+				email := w.email()
+				assert.Equal(t, want, during(email, into(w.register(t, email))), "%s, %s", name, state)
+			}
+		}
 	})
 }
