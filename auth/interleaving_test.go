@@ -45,17 +45,23 @@ type pair struct {
 func newPair(t *testing.T, client *ent.Client) *pair {
 	t.Helper()
 	p := &pair{client: client, clock: authtest.NewClock()}
-	service := func() *auth.Service {
-		svc, err := auth.New(client, auth.Config{
-			Keys:    auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
-			Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
-			Hasher:  authtest.NewHasher(), Clock: p.clock.Now,
-		})
-		require.NoError(t, err)
-		return svc
-	}
-	p.first, p.other = service(), service()
+	p.first, p.other = p.service(t), p.service(t)
 	return p
+}
+
+func (p *pair) service(t *testing.T, change ...func(*auth.Config)) *auth.Service {
+	t.Helper()
+	cfg := auth.Config{
+		Keys:    auth.NewKeys([]byte("0123456789abcdef0123456789abcdef")),
+		Hashing: auth.HashingPolicy{Floor: auth.NoFloor},
+		Hasher:  authtest.NewHasher(), Clock: p.clock.Now,
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	svc, err := auth.New(p.client, cfg)
+	require.NoError(t, err)
+	return svc
 }
 
 // patience is how long what comes between waits for a row: less than the server would, which the retries multiply.
@@ -303,6 +309,56 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			require.False(t, list[0].IsActive, "a deletion ends every session")
 			_, _, err = p.first.CheckSession(t.Context(), token)
 			require.ErrorIs(t, err, auth.ErrSession)
+		},
+		"a sign-out waits for a renewal after a rotation, and ends it": func(t *testing.T, p *pair, u *auth.User) {
+			g, err := p.first.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
+			require.NoError(t, err)
+			_, _, err = p.first.Rotate(t.Context(), g.Refresh)
+			require.NoError(t, err)
+			ended := make(chan error, 1)
+			var started sync.Once
+			p.client.RefreshToken.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
+				return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
+					// The live token is held once it was read.
+					v, err := next.Query(ctx, q)
+					started.Do(func() {
+						done := make(chan struct{})
+						go func() {
+							defer close(done)
+							within, cancel := context.WithTimeout(t.Context(), patience)
+							defer cancel()
+							ended <- only(p.other.SignOut(within, g.Token))
+						}()
+						select {
+						case <-done:
+						case <-time.After(300 * time.Millisecond):
+						}
+					})
+					return v, err
+				})
+			}))
+			renewed, err := p.first.Renew(t.Context(), g.Refresh, auth.Device{})
+			require.NoError(t, err)
+			require.NoError(t, <-ended)
+			_, _, err = p.first.CheckSession(t.Context(), renewed.Token)
+			require.ErrorIs(t, err, auth.ErrSession)
+			noSessions(t, p, u)
+		},
+		"a session that began meanwhile counts against the cap": func(t *testing.T, p *pair, u *auth.User) {
+			p.verify(t, u)
+			capped := p.service(t, func(c *auth.Config) { c.Session.MaxPerUser = 1 })
+			_, err := capped.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
+			require.NoError(t, err)
+			p.before(t, sets(user.FieldLastLoginAt), func(ctx context.Context) error {
+				_, err := p.other.SignIn(ctx, u.Email, interleavedPassword, auth.Device{})
+				return err
+			})
+			g, err := capped.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})
+			require.NoError(t, err)
+			list, err := p.other.Sessions(t.Context(), u.ID)
+			require.NoError(t, err)
+			require.Len(t, list, 1)
+			require.Equal(t, g.Session.ID, list[0].ID)
 		},
 		"a suspension refuses a sign-in with a provider": func(t *testing.T, p *pair, u *auth.User) {
 			_, err := p.first.SignInWithProvider(t.Context(), id(u.Email), auth.Device{})

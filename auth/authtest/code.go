@@ -199,10 +199,13 @@ var codeRules = []scenario{
 	{name: "a code is used between the attempt and its use", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		email := k.register(t, svc).Email
-		issued := issue(t, svc, email, schematype.OTPEmailVerification)
-		verify := func() error { return verifyEmail(t, svc, issued) }
-		k.afterAttempt(func() { assert.NoError(t, verify()) })
-		require.ErrorIs(t, verify(), auth.ErrCode)
+		for kind, use := range map[schematype.OTPType]verification{
+			schematype.OTPEmailVerification: verifyEmail, schematype.OTPPasswordReset: resetPassword,
+		} {
+			issued := issue(t, svc, email, kind)
+			k.afterAttempt(func() { assert.NoError(t, use(t, svc, issued)) })
+			require.ErrorIs(t, use(t, svc, issued), auth.ErrCode, kind)
+		}
 	}},
 	{name: "a code is replaced between the attempt and its use", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)

@@ -221,6 +221,12 @@ var deviceRules = []scenario{
 		require.False(t, k.known(t, svc, g.User, g.Token))
 		_ = guess(t, svc, g.User.Email, from(next.Token), 9)
 		require.True(t, k.known(t, svc, g.User, next.Token), "its count starts again")
+
+		former := k.signIn(t, svc)
+		moved, err := svc.SignIn(t.Context(), former.User.Email, password, from(former.Token))
+		require.NoError(t, err)
+		require.False(t, k.known(t, svc, former.User, former.Token), "without a failure too")
+		require.True(t, k.known(t, svc, former.User, moved.Token))
 	}},
 	{name: "a reset and RevokeAll end the standing of every device", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)

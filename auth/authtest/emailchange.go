@@ -249,6 +249,14 @@ var emailChangeRules = []scenario{
 		}
 		kept(t, svc, bystander)
 	}},
+	{name: "a change ends the refresh token of a session that is idle", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Session.Idle = time.Hour })
+		g := k.signIn(t, svc)
+		k.clock.Advance(time.Hour)
+		_, err := finishChange(t, svc, startChange(t, svc, g.User.ID, k.email()), g.Token)
+		require.NoError(t, err)
+		refused(t, svc, g.Refresh, auth.ErrRefresh)
+	}},
 	{name: "a change frees the address and voids the codes for it", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		u := k.register(t, svc)

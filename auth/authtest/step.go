@@ -257,6 +257,9 @@ var stepRules = []scenario{
 			_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
 			require.ErrorIs(t, err, auth.ErrCode, name)
 			require.Equal(t, asked, factor.Asked(), "%s: it is not examined", name)
+			_, err = svc.IssueCode(t.Context(),
+				auth.CodeRequest{Kind: schematype.OTPSignIn, Device: anybody(), Ticket: pending.Ticket})
+			require.ErrorIs(t, err, auth.ErrCode, "%s: nothing is mailed", name)
 			require.Zero(t, k.activeSessions(t, u.ID), name)
 		}
 	}},
