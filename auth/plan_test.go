@@ -170,14 +170,16 @@ func (w *world) sent(t *testing.T) (all []statement) {
 	require.ErrorIs(t, err, auth.ErrCredentials)
 	email = w.email()
 	w.register(t, email)
+	w.verify(t, email)
 	known := auth.Device{Token: w.signIn(t, email).Token}
 	during("issue a code to a known device")
 	_, err = w.service(t, client, 0).IssueCode(t.Context(),
 		auth.CodeRequest{Email: email, Kind: schematype.OTPSignIn, Device: known})
 	require.NoError(t, err)
 	during("issue a code to whoever has a link")
-	_, err = w.service(t, client, 0).IssueCode(t.Context(),
-		auth.CodeRequest{Email: email, Kind: schematype.OTPPasswordReset, Link: auth.ParseCode("a link")})
+	_, err = w.service(t, client, 0).IssueCode(t.Context(), auth.CodeRequest{
+		Email: w.email(), Kind: schematype.OTPPasswordReset, Device: anybody(), Link: auth.ParseCode("a link"),
+	})
 	require.NoError(t, err)
 	_, err = w.at(t, -100*day).SignIn(t.Context(), email, password, device)
 	require.NoError(t, err)
