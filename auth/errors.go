@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/authgraph/authgraph/ent"
@@ -122,6 +123,10 @@ func input(err error) error {
 	// Under Ent's own words, which name the field too.
 	if inner := errors.Unwrap(reason); inner != nil {
 		reason = inner
+	}
+	// There they repeat the value.
+	if strings.Contains(reason.Error(), "invalid enum value") {
+		reason = errors.New("is none of the values that there are")
 	}
 	return &InputError{Field: invalid.Name, Err: reason}
 }

@@ -148,7 +148,7 @@ func refusedInputs(t *testing.T, w *world) error {
 	}
 	for _, id := range []auth.Identity{
 		{}, {Provider: schematype.ProviderLocal, Subject: password},
-		{Provider: "other", Subject: password, Email: w.email()},
+		{Provider: schematype.Provider(password), Subject: password, Email: w.email()},
 		{Provider: schematype.ProviderGoogle, Subject: "\xff", Email: w.email()},
 		{Provider: schematype.ProviderGoogle, Subject: strings.Repeat(password, 10), Email: w.email()},
 		{Provider: schematype.ProviderGoogle, Subject: password, Email: taken},
@@ -161,9 +161,9 @@ func refusedInputs(t *testing.T, w *world) error {
 	var input *auth.InputError
 	assert.ErrorAs(t, err, &input)
 	add(err)
-	_, err = s.IssueCode(ctx, auth.CodeRequest{Email: taken, Kind: "other"})
+	_, err = s.IssueCode(ctx, auth.CodeRequest{Email: taken, Kind: schematype.OTPType(password)})
 	add(err)
-	add(s.ChangeRole(ctx, 1, "other"))
+	add(s.ChangeRole(ctx, 1, schematype.Role(password)))
 	_, _, err = s.CheckSession(ctx, auth.ParseToken(password))
 	add(err)
 	_, _, err = s.Rotate(ctx, auth.ParseToken(strings.Repeat(password, 100)))
