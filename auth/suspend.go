@@ -21,12 +21,12 @@ var Forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 // The error is [ErrNotFound] if there is no such user, and an [*InputError] for a time that is not in the future, such
 // as the zero time, or is later than Forever.
 func (s *Service) Suspend(ctx context.Context, userID int, until time.Time) error {
+	if until.After(Forever) {
+		return &InputError{Field: user.FieldSuspendedUntil, Err: errors.New("is later than Forever")}
+	}
 	until = until.UTC().Truncate(time.Microsecond)
-	switch {
-	case !until.After(s.now()):
+	if !until.After(s.now()) {
 		return &InputError{Field: user.FieldSuspendedUntil, Err: errors.New("is not in the future")}
-	case until.After(Forever):
-		return &InputError{Field: user.FieldSuspendedUntil, Err: errors.New("is after the year 9999")}
 	}
 	lock := until
 	if lock.After(lastTimestamp) {
