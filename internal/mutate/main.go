@@ -69,9 +69,10 @@ func run(ctx context.Context, only string) error {
 }
 
 func parse(line string) (mutation, error) {
+	const or = "\x00" // Go's operator separates no fields
 	var fields []string
-	for field := range strings.SplitSeq(line, "|") {
-		fields = append(fields, strings.TrimSpace(field))
+	for field := range strings.SplitSeq(strings.ReplaceAll(line, "||", or), "|") {
+		fields = append(fields, strings.ReplaceAll(strings.TrimSpace(field), or, "||"))
 	}
 	if len(fields) != 5 {
 		return mutation{}, fmt.Errorf("%s: %q has %d fields, not file | function | text | with | test", list, line,
