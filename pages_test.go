@@ -1,6 +1,7 @@
 package authgraph_test
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/importer"
@@ -14,6 +15,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -111,6 +113,35 @@ func TestRequirementsNameTestsThatAreThere(t *testing.T) {
 		}
 		assert.Contains(t, code.String(), want, "docs/asvs.md names it")
 	}
+}
+
+// requirements are how many of each section OWASP ASVS 5.0.0 has at levels 1 and 2 in the chapters of docs/asvs.md. They
+// are the first ones of their section.
+var requirements = map[string]int{
+	"6.1": 3, "6.2": 12, "6.3": 4, "6.4": 4, "6.5": 5, "6.6": 3, "6.8": 4,
+	"7.1": 3, "7.2": 4, "7.3": 2, "7.4": 5, "7.5": 2, "7.6": 2,
+	"11.1": 2, "11.2": 3, "11.3": 3, "11.4": 4, "11.5": 1, "11.6": 1,
+	"14.1": 2, "14.2": 4, "14.3": 3,
+}
+
+func TestEveryRequirementOfTheChaptersHasARow(t *testing.T) {
+	want, got := []string{}, []string{}
+	for section, n := range requirements {
+		for i := range n {
+			want = append(want, fmt.Sprintf("%s.%d", section, i+1))
+		}
+	}
+	rows := regexp.MustCompile(`(?m)^\| (\d+\.\d+)\.(\d+)(?: to \d+\.\d+\.(\d+))? \|`)
+	for _, row := range rows.FindAllStringSubmatch(read(t, "docs/asvs.md"), -1) {
+		first, err := strconv.Atoi(row[2])
+		require.NoError(t, err)
+		last, err := strconv.Atoi(cmp.Or(row[3], row[2]))
+		require.NoError(t, err)
+		for i := first; i <= last; i++ {
+			got = append(got, fmt.Sprintf("%s.%d", row[1], i))
+		}
+	}
+	assert.ElementsMatch(t, want, got)
 }
 
 // anchors are those that GitHub gives the headings of a page.
