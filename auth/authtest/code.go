@@ -412,7 +412,7 @@ var codeRules = []scenario{
 	{name: "a code without an active account is issued and worth nothing", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, unknown := t.Context(), k.email()
-		deleted, suspended := k.register(t, svc), k.register(t, svc)
+		deleted, suspended := k.registerVerified(t, svc), k.register(t, svc)
 		require.NoError(t, only(svc.Delete(ctx, deleted.ID)))
 		require.NoError(t, svc.Suspend(ctx, suspended.ID, auth.Forever))
 
@@ -427,9 +427,8 @@ var codeRules = []scenario{
 			_, err := signInWithCode(t, svc, issue(t, svc, email, schematype.OTPSignIn))
 			assert.ErrorIs(t, err, auth.ErrCode)
 		}
-		row, err := k.client.User.Get(ctx, deleted.ID)
-		require.NoError(t, err)
-		assert.False(t, row.IsEmailVerified)
+		assert.True(t, k.user(t, deleted.ID).IsDeleted)
+		assert.False(t, k.user(t, suspended.ID).IsEmailVerified)
 	}},
 	{name: "a code signs in and verifies the address", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
