@@ -225,14 +225,22 @@ func TestTheTablesOnTheServerAreThoseOfTheContract(t *testing.T) {
 				}
 			}
 			// The indexes and constraints of added columns follow from ent/schema, too.
+			isAdded := func(_, clause string) bool {
+				return slices.ContainsFunc(words(clause), func(w string) bool { return slices.Contains(added, w) })
+			}
 			ofSeed := func(parts map[string]string) map[string]string {
-				maps.DeleteFunc(parts, func(_, clause string) bool {
-					return slices.ContainsFunc(words(clause), func(w string) bool { return slices.Contains(added, w) })
-				})
+				maps.DeleteFunc(parts, isAdded)
 				return parts
 			}
 			assert.Equal(t, columns, live, want.name)
-			assert.Equal(t, want.here, ofSeed(liveIndexes(t, db, want.name)), want.name)
+			indexes := liveIndexes(t, db, want.name)
+			for name, clause := range indexes {
+				if isAdded(name, clause) {
+					row := fmt.Sprintf("\n| `%s` | `%s` %s | ", name, want.name, clause)
+					assert.Contains(t, parityPage(t), row, "say on docs/seed-parity.md which query it serves")
+				}
+			}
+			assert.Equal(t, want.here, ofSeed(indexes), want.name)
 			assert.Equal(t, notNil(want.foreign), ofSeed(liveForeignKeys(t, db, want.name)), want.name)
 			assert.Equal(t, notNil(checks), ofSeed(liveChecks(t, db, want.name, mariaDB)), want.name)
 		}
