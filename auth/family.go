@@ -267,23 +267,25 @@ func inSteps(
 	return changed, nil
 }
 
-// endFrom ends the family of the token with a hash.
+// endFrom ends the token with a hash and those that descend from it, with their families.
 func (s *Service) endFrom(ctx context.Context, tx *ent.Client, hash string) (ended Ended, err error) {
 	err = follow(ctx, tx, hash, forUpdate, func(t *ent.RefreshToken) (done bool, err error) {
+		var n Ended
 		switch {
 		case t.Family != nil:
-			ended, err = s.endFamilies(ctx, tx, *t.Family)
+			n, err = s.endFamilies(ctx, tx, *t.Family)
 		case !t.IsRevoked:
-			ended.RefreshTokens, err = s.revoke(ctx, tx, refreshtoken.ID(t.ID))
+			n.RefreshTokens, err = s.revoke(ctx, tx, refreshtoken.ID(t.ID))
 		}
-		return ended.RefreshTokens > 0, err
+		ended = ended.plus(n)
+		return n.RefreshTokens > 0, err
 	})
 	return ended, wrap(err, "end a family")
 }
 
 // descends reports whether the token with a hash, or one that descends from it, is live.
 func (s *Service) descends(ctx context.Context, hash string) (live bool, err error) {
-	err = follow(ctx, s.client, hash, nil, func(t *ent.RefreshToken) (bool, error) {
+	err = follow(ctx, s.client, hash, asSeen, func(t *ent.RefreshToken) (bool, error) {
 		live = !t.IsRevoked
 		if t.Family != nil {
 			live, err = s.client.RefreshToken.Query().
@@ -295,25 +297,23 @@ func (s *Service) descends(ctx context.Context, hash string) (live bool, err err
 	return live, wrap(err, "look for live refresh tokens")
 }
 
-// maxFamily bounds the walk along a family: rotating every 15 seconds for 90 days makes half a million tokens.
-const maxFamily = 1 << 20
-
-// follow calls visit with the token of a hash and with those that descend from it, until visit is done: with one for
-// all of a family, and with each of those that have none. The walk ends at a token that was seen before or is another
-// user's: no rotation made such a link.
+// follow calls visit with the token of a hash and with those that descend from it, until visit is done: with one for all
+// of a family, and of those that have none with the last one that is seen. The others were revoked before, and stay so.
+// A rotation at the same time may go on from the last one, so the walk does, too. It ends at a token that was visited
+// before or is another user's: no rotation made such a link.
 func follow(
 	ctx context.Context, client *ent.Client, hash string, lock func(*entsql.Selector),
 	visit func(*ent.RefreshToken) (done bool, err error),
 ) error {
-	seen := map[int]bool{}
+	visited := map[int]bool{}
 	userID := 0
-	for range maxFamily {
+	for {
 		t, err := findRefresh(ctx, client, lock, refreshtoken.TokenHash(hash))
 		switch {
-		case err != nil, t == nil, seen[t.ID], userID != 0 && t.UserID != userID:
+		case err != nil, t == nil, visited[t.ID], userID != 0 && t.UserID != userID:
 			return err
 		}
-		seen[t.ID], userID = true, t.UserID
+		visited[t.ID], userID = true, t.UserID
 		if done, err := visit(t); done || err != nil {
 			return err
 		}
@@ -327,10 +327,26 @@ func follow(
 		if t.ReplacedByTokenHash == nil {
 			return nil
 		}
-		hash = *t.ReplacedByTokenHash
+		if hash, err = lastSeen(ctx, client, *t.ReplacedByTokenHash); err != nil {
+			return err
+		}
 	}
-	return fmt.Errorf("the chain is longer than %d tokens: the rows of user %d are corrupt, delete them",
-		maxFamily, userID)
+}
+
+// lastSeen is the last of up to 500 tokens of a chain that begins with a hash, or the first one that is live or has a
+// family. The unique index of token_hash finds each of them. What others commit at the same time may be unseen.
+func lastSeen(ctx context.Context, client *ent.Client, hash string) (string, error) {
+	const query = `WITH RECURSIVE chain (depth, token_hash, next) AS (` +
+		`SELECT 1, t.token_hash, CASE WHEN t.is_revoked <> 0 AND t.family IS NULL THEN t.replaced_by_token_hash END` +
+		` FROM refresh_tokens t WHERE t.token_hash = ? UNION ALL ` +
+		`SELECT c.depth + 1, t.token_hash,` +
+		` CASE WHEN t.is_revoked <> 0 AND t.family IS NULL THEN t.replaced_by_token_hash END` +
+		` FROM chain c JOIN refresh_tokens t ON t.token_hash = c.next` +
+		` WHERE t.token_hash <> ? AND c.depth < 500)` +
+		` SELECT token_hash FROM chain WHERE depth = (SELECT MAX(depth) FROM chain)`
+	last := hash
+	_, err := scanRow(ctx, client, query, []any{hash, hash}, &last)
+	return last, err
 }
 
 // findRefresh reads what following a token needs of the newest one that matches; nil if there is none.

@@ -644,7 +644,11 @@ var refreshRules = []scenario{
 		svc := k.service(t)
 		for _, end := range []func(g *auth.Grant){
 			func(g *auth.Grant) { refused(t, svc, g.Refresh, auth.ErrReuse) },
-			func(g *auth.Grant) { require.NoError(t, only(svc.RevokeRefresh(t.Context(), g.Refresh))) },
+			func(g *auth.Grant) {
+				ended, err := svc.RevokeRefresh(t.Context(), g.Refresh)
+				require.NoError(t, err)
+				assert.Equal(t, auth.Ended{Sessions: 1, RefreshTokens: 1}, ended)
+			},
 		} {
 			g := k.signIn(t, svc)
 			second := rotate(t, svc, g.Refresh)
