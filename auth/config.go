@@ -120,8 +120,8 @@ type LockoutPolicy struct {
 	//     must be MaxFailures or more.
 	//
 	// When strangers have used theirs up, no stranger's password is examined until somebody gets in by another way, and
-	// mails carry links in the place of codes. MaxFailures of each device that signed in before come on top, and up to
-	// OTP.DeviceBudget of its codes.
+	// mails carry links in the place of codes. MaxFailures of each device that signed in before come on top. So do the
+	// codes that such devices, and whoever shows a link, have open when they get in: OTP.DeviceBudget at most.
 	Budget int
 }
 
