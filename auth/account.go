@@ -97,7 +97,8 @@ func (s *Service) changePassword(ctx context.Context, p *proof, next string) (en
 }
 
 // setPassword stores a hash for a user whom change restricts to a state that excludes a suspension, and ends their
-// sessions, refresh tokens, first steps and the standing of their devices. It is an [ErrCredentials] if the user is not in that state.
+// sessions, refresh tokens, first steps and the standing of their devices. It is an [ErrCredentials] if the user
+// is not in that state.
 func (s *Service) setPassword(
 	ctx context.Context, tx *ent.Client, userID int, hash string, change func(*ent.UserUpdate),
 ) (Ended, error) {

@@ -35,9 +35,9 @@ type EmailChanged struct {
 	Ended
 }
 
-// StartEmailChange makes a code for the new address, with which [Service.FinishEmailChange] changes it. It is always one
-// for a link. The account stays as it is until then. Known says that the new address has an account of its own: tell
-// that address so in place of the code, and whoever asked no more than otherwise.
+// StartEmailChange makes a code for the new address, with which [Service.FinishEmailChange] changes it. It is always a
+// link. The account stays as it is until then. Known says that the new address has an account of its own: tell that
+// address so in place of the code, and whoever asked no more than otherwise.
 //
 // Errors are those of [Service.IssueCode], and for the proof those of [Service.SignIn], or of [Service.VerifyCode] with
 // a code.
@@ -100,8 +100,8 @@ func (s *Service) reauthenticate(ctx context.Context, c EmailChange) (u *ent.Use
 	return u, counter{}, err
 }
 
-// askChange is who asks for a code that changes the address of u. To the new address they are a stranger. What it gets is
-// a link: whoever has an account could guess at codes for addresses of others without end, since each of their own
+// askChange is who asks for a code that changes the address of u. To the new address they are a stranger. They get a
+// link: whoever has an account could guess at codes for addresses of others without end, since each of their own
 // sign-ins starts the count of their account again.
 func askChange(ctx context.Context, tx *ent.Client, u *ent.User, email string) (*asker, error) {
 	taken, _, err := accountOf(ctx, tx, email)

@@ -295,9 +295,9 @@ func forgive(up *ent.UserUpdate) {
 	up.SetFailedLoginAttempts(0).ClearLockUntil().SetGuessFailures(0)
 }
 
-// succeed is forgive for a success of u by a password or another way that does not show who reads the mail. Whoever made
-// an account with an address that is not theirs has such ways, and must not guess at the codes for it for ever. So until
-// the address is verified only the guess that was right is taken back; nil is none.
+// succeed is forgive for a success of u by a password or another way that does not show who reads the mail. Whoever
+// made an account with an address that is not theirs has such ways, and must not guess at the codes for it for ever. So
+// until the address is verified only the guess that was right is taken back; nil is none.
 func succeed(up *ent.UserUpdate, u *ent.User, guess *counter) {
 	if u.IsEmailVerified {
 		forgive(up)

@@ -134,8 +134,8 @@ func (m *model) mayMail(email, origin string) error {
 // isReached reports whether whoever reads the mail of a user's address gets into the account.
 func (u *modelUser) isReached() bool { return u != nil && (u.deleted.IsZero() || !u.verified) }
 
-// mailed adds a code, the guesses at which are those of a user. It is a link if it must be, or is the last mail that the
-// address may have.
+// mailed adds a code, the guesses at which are those of a user. It is a link if it must be, or is the last mail that
+// the address may have.
 func (m *model) mailed(
 	t *rapid.T, issued *auth.Issued, email, origin string, guessed *modelUser, link bool,
 ) *modelCode {

@@ -81,9 +81,9 @@ type guardedStepTaken struct {
 
 var errFactorAway = errors.New("the factor is away")
 
-// unhurried has a client finish each change that a service begins. A service gives up a count after some seconds, in which
-// a machine may stand still, and counts again although the first may have happened: twice rather than not at all. The
-// model counts once.
+// unhurried has a client finish each change that a service begins. A service gives up a count after some seconds, in
+// which a machine may stand still, and counts again although the first may have happened: twice rather than not at all.
+// The model counts once.
 func unhurried(client *ent.Client) *ent.Client {
 	client.Use(func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

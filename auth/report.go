@@ -259,12 +259,13 @@ func (r *report) lockout(c Config) {
 	})
 	r.add(l.Budget > maxGuesses, false, Finding{
 		Rule: "lockout.budget", Setting: "Lockout.Budget",
-		Value:  fmt.Sprintf("%d: strangers %d, second step %d, open codes %d", l.Budget, c.strangers(), l.step(), c.OTP.open()),
+		Value: fmt.Sprintf("%d: strangers %d, second step %d, open codes %d", l.Budget, c.strangers(), l.step(),
+			c.OTP.open()),
 		Limit:  fmt.Sprintf("≤ %d in a row", maxGuesses),
 		Source: nist + "3.2.2",
-		Text: "Failures in a row over passwords, codes and the second step, with the codes that are open when somebody " +
-			"gets in. Afterwards no stranger's password is " +
-			"examined, and mails carry links, until somebody gets in by another way.",
+		Text: "Failures in a row over passwords, codes and the second step, with the codes that are open when " +
+			"somebody gets in. Afterwards no stranger's password is examined, and mails carry links, until somebody " +
+			"gets in by another way.",
 	})
 }
 

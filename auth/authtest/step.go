@@ -218,7 +218,7 @@ var stepRules = []scenario{
 		require.NoError(t, err)
 	}},
 	{name: "a first step expires, and is worth nothing as a session or a code", run: func(t *testing.T, k *kit) {
-		svc, _ := k.twoSteps(t)
+		svc, factor := k.twoSteps(t)
 		u := k.register(t, svc)
 		g, err := svc.SignIn(t.Context(), u.Email, password, phone)
 		pending := half(t, g, err)
@@ -228,6 +228,10 @@ var stepRules = []scenario{
 		require.ErrorIs(t, err, auth.ErrCode)
 		k.clock.Set(pending.ExpiresAt)
 		_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+		require.ErrorIs(t, err, auth.ErrCode)
+		require.Zero(t, factor.Asked(), "its answers are not examined")
+		_, err = svc.IssueCode(t.Context(),
+			auth.CodeRequest{Kind: schematype.OTPSignIn, Device: phone, Ticket: pending.Ticket})
 		require.ErrorIs(t, err, auth.ErrCode)
 		k.clock.Advance(-time.Microsecond)
 		_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
