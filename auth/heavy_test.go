@@ -79,25 +79,28 @@ func newHeavyWorld(t *testing.T, url string, adjust func(*auth.Config)) *heavyWo
 	return h
 }
 
+// read is how many rows or entries of an index the connection of the service has read.
+func (h *heavyWorld) read(t *testing.T) (sum int) {
+	t.Helper()
+	rows, err := h.client.QueryContext(t.Context(), "SHOW SESSION STATUS LIKE 'Handler_read%'")
+	require.NoError(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var n int
+		require.NoError(t, rows.Scan(&name, &n))
+		sum += n
+	}
+	require.NoError(t, rows.Err())
+	return sum
+}
+
 // reads is how many rows or entries of an index a call of the service reads.
 func (h *heavyWorld) reads(t *testing.T, call func()) int {
 	t.Helper()
-	count := func() (sum int) {
-		rows, err := h.client.QueryContext(t.Context(), "SHOW SESSION STATUS LIKE 'Handler_read%'")
-		require.NoError(t, err)
-		defer rows.Close()
-		for rows.Next() {
-			var name string
-			var n int
-			require.NoError(t, rows.Scan(&name, &n))
-			sum += n
-		}
-		require.NoError(t, rows.Err())
-		return sum
-	}
-	before := count()
+	before := h.read(t)
 	call()
-	return count() - before
+	return h.read(t) - before
 }
 
 // locks is how many rows the transaction of the service holds.
@@ -275,8 +278,57 @@ func TestListingTheSessionsOfAHeavyUserReadsNoMoreThanItReturns(t *testing.T) {
 		read = h.reads(t, func() {
 			list, err := h.svc.Sessions(t.Context(), heavy)
 			require.NoError(t, err)
+			assert.Len(t, list, 1000)
+			assert.True(t, list[0].Dormant)
+		})
+		assert.Less(t, read, 6*1000, "of devices that can begin theirs again, those that are listed are read")
+		_, err = h.db.ExecContext(t.Context(),
+			"UPDATE refresh_tokens SET created_at = NOW(6) - INTERVAL 15 DAY WHERE user_id = ?", heavy)
+		require.NoError(t, err)
+		read = h.reads(t, func() {
+			list, err := h.svc.Sessions(t.Context(), heavy)
+			require.NoError(t, err)
 			assert.Empty(t, list)
 		})
-		assert.Less(t, read, 100, "what is old is not read")
+		assert.Less(t, read, 6*1000, "what is old is not read to its end")
+	})
+}
+
+// A step of a purge costs what it looks at, also where it leaves nearly all of that for the refresh tokens of the
+// devices.
+func TestAStepOfAPurgeBesideLiveFamiliesCostsWhatItLooksAt(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		h := newHeavyWorld(t, url, func(c *auth.Config) {
+			c.Clock = func() time.Time { return time.Now().Add(100 * day) }
+		})
+		for _, statement := range []string{
+			"UPDATE refresh_tokens SET expires_at = expires_at + INTERVAL 1 YEAR",
+			"ANALYZE TABLE sessions, refresh_tokens",
+		} {
+			_, err := h.db.ExecContext(t.Context(), statement)
+			require.NoError(t, err)
+		}
+		const rows, kept, batch = 60000, 40000, 1000
+		tables := []string{"sessions", "refresh_tokens"}
+		counted := 0
+		read := h.reads(t, func() {
+			done, err := h.svc.Purge(t.Context(), auth.PurgeOptions{DryRun: true, Tables: tables})
+			require.NoError(t, err)
+			counted = done.Sessions
+		})
+		assert.Equal(t, rows-kept, counted)
+		assert.Less(t, read, 5*rows)
+
+		steps, most := 0, 0
+		before := h.read(t)
+		done, err := h.svc.Purge(t.Context(), auth.PurgeOptions{Batch: batch, Tables: tables, Progress: func(auth.Purged) {
+			now := h.read(t)
+			steps, most, before = steps+1, max(most, now-before), now
+		}})
+		require.NoError(t, err)
+		assert.Equal(t, auth.Purged{Sessions: rows - kept}, done)
+		assert.Greater(t, steps, rows/batch)
+		assert.Less(t, most, 7*batch, "rows read in one of %d steps", steps)
 	})
 }

@@ -151,7 +151,7 @@ func (w *world) sent(t *testing.T) (all []statement) {
 	require.NoError(t, err)
 	require.NoError(t, later.Close(t.Context()))
 	during("list sessions")
-	_, err = s.Sessions(t.Context(), id)
+	_, err = w.serviceAt(t, client, 2*day).Sessions(t.Context(), id)
 	require.NoError(t, err)
 	issued := w.issue(t, email, schematype.OTPSignIn)
 	during("verify a wrong code")

@@ -111,6 +111,7 @@ type modelSession struct {
 	family           *modelFamily
 	ended            bool
 	lastUsed, expire time.Time
+	dormant          bool
 }
 
 type modelToken struct {
@@ -210,14 +211,14 @@ func (m *model) agree(t *rapid.T) {
 			continue
 		}
 		var want []string
-		for _, s := range m.liveSessions(u) {
-			want = append(want, fmt.Sprint(s.id, s.lastUsed))
+		for _, s := range m.listedSessions(u) {
+			want = append(want, fmt.Sprint(s.id, s.lastUsed, s.dormant))
 		}
 		list, err := m.svc.Sessions(t.Context(), u.id)
 		require.NoError(t, err)
 		var got []string
 		for _, s := range list {
-			got = append(got, fmt.Sprint(s.ID, s.LastUsedAt.UTC()))
+			got = append(got, fmt.Sprint(s.ID, s.LastUsedAt.UTC(), s.Dormant))
 		}
 		require.Equal(t, want, got, "sessions of %s", email)
 
@@ -355,13 +356,46 @@ func (m *model) liveSessions(u *modelUser) []*modelSession {
 			live = append(live, s)
 		}
 	}
-	slices.SortFunc(live, func(a, b *modelSession) int {
+	lastUsedFirst(live)
+	return live
+}
+
+func lastUsedFirst(list []*modelSession) {
+	slices.SortFunc(list, func(a, b *modelSession) int {
 		if c := b.lastUsed.Compare(a.lastUsed); c != 0 {
 			return c
 		}
 		return b.id - a.id
 	})
-	return live
+}
+
+// listedSessions are the live ones and those that a device can begin again.
+func (m *model) listedSessions(u *modelUser) []*modelSession {
+	list := m.liveSessions(u)
+	for _, s := range m.sessions {
+		k := m.held(s.family)
+		if s.user != u || s.ended || m.live(s) || k == nil || !k.created.Add(modelRefreshIdle).After(m.now()) {
+			continue
+		}
+		d := *s
+		d.dormant = true
+		if k.created.After(d.lastUsed) {
+			d.lastUsed = k.created
+		}
+		list = append(list, &d)
+	}
+	lastUsedFirst(list)
+	return list
+}
+
+// held is the refresh token of a family that has neither been revoked nor expired, or nil.
+func (m *model) held(f *modelFamily) *modelToken {
+	for _, k := range m.tokens {
+		if f != nil && k.family == f && !k.revoked && k.expire.After(m.now()) {
+			return k
+		}
+	}
+	return nil
 }
 
 func (m *model) live(s *modelSession) bool {
@@ -714,10 +748,10 @@ func (m *model) purge(t *rapid.T) {
 			m.sessions = slices.DeleteFunc(m.sessions, func(s *modelSession) bool { return s.user == u })
 		}
 	}
-	m.tokens = slices.DeleteFunc(m.tokens, func(k *modelToken) bool { return k.expire.Before(m.now()) })
 	m.sessions = slices.DeleteFunc(m.sessions, func(s *modelSession) bool {
-		return s.expire.Add(modelRemember).Before(m.now())
+		return s.expire.Add(modelRemember).Before(m.now()) && m.held(s.family) == nil
 	})
+	m.tokens = slices.DeleteFunc(m.tokens, func(k *modelToken) bool { return k.expire.Before(m.now()) })
 	counts := m.now().Add(modelCodeLife - modelBudgetWindow)
 	m.codes = slices.DeleteFunc(m.codes, func(c *modelCode) bool { return c.expires.Before(counts) })
 }

@@ -31,7 +31,8 @@ type PurgeOptions struct {
 	// DryRun counts and deletes nothing.
 	DryRun bool
 	// Tables are those that are purged, for a database that has only some of those of [Purged.PerTable]. Nil is all of
-	// them and an empty list none. Another name is an error. What goes with an account is counted in these only.
+	// them and an empty list none. Another name is an error. What goes with an account is counted in these only. Without
+	// refresh_tokens sessions do not wait for the end of any.
 	Tables []string
 	// Progress, if set, is called after every batch, in the goroutine of the purge.
 	Progress func(Purged)
@@ -42,7 +43,10 @@ func (o *PurgeOptions) setDefaults() {
 		o.Batch = defaultBatch
 	}
 	o.Batch = min(o.Batch, MaxPurgeBatch)
-	if o.Rate > 0 {
+	switch {
+	case o.DryRun:
+		o.Batch, o.Rate = MaxPurgeBatch, 0
+	case o.Rate > 0:
 		o.Batch = min(o.Batch, max(1, o.Rate/20))
 	}
 	if o.Progress == nil {
@@ -93,7 +97,8 @@ func (p Purged) Total() (rows int) {
 //
 // It deletes
 //   - codes that are past both their life and the budget's window,
-//   - sessions past their absolute end and SessionPolicy.Remember,
+//   - sessions past their absolute end and SessionPolicy.Remember, but not before the refresh tokens of their family
+//     have ended: by its session a device is listed and signed out,
 //   - refresh tokens past the end of their family, but not before: until then a token
 //     that was exchanged has to be recognised when it is presented again,
 //   - accounts deleted for longer than AccountPolicy.Retention, with all that is theirs.
@@ -136,7 +141,8 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 		if opts.Tables != nil && !slices.Contains(opts.Tables, table.name) {
 			continue
 		}
-		first := span{PurgeOptions: opts, from: earliest, before: table.before, now: now}
+		first := span{PurgeOptions: opts, from: earliest, before: table.before, now: now,
+			last: earliest.UTC().Format(time.DateTime)}
 		if err := s.purgeTable(ctx, table, first, &pace, func() { opts.Progress(done) }); err != nil {
 			return done, fmt.Errorf("purge %s: %w", table.name, err)
 		}
@@ -179,7 +185,7 @@ func (s *Service) purgeTable(ctx context.Context, table purgedTable, b span, pac
 		b = after
 		*table.count += n
 		report()
-		if b.DryRun || b.found < b.Batch && len(b.accounts) == 0 {
+		if b.found < b.Batch && len(b.accounts) == 0 {
 			return nil
 		}
 		if err := pace.rest(ctx, n+b.children); err != nil {
@@ -196,9 +202,13 @@ var earliest = time.Unix(1, 0)
 type span struct {
 	PurgeOptions
 	from, before time.Time
+	// last and lastID are the time and id of the last session, of which some stay.
+	last   string
+	lastID int
 	// now is when the purge began.
 	now time.Time
-	// found is how many rows the last batch saw. Another purge may have deleted some of them.
+	// found is how many rows the last batch saw. Another purge may have deleted some of them. A dry run that has counted
+	// all rows has seen none.
 	found int
 	// accounts are those that were seen and are still to go, by their ids.
 	accounts []int
@@ -267,23 +277,61 @@ func purgeOTPs(ctx context.Context, tx *ent.Client, b span) (int, span, error) {
 	return n, b, err
 }
 
+// purgeSessions leaves a session whose family has a live refresh token: by its row the family is found and ended. No
+// family comes to life again, so the delete does not repeat the condition. What stays is passed by the time and id of
+// the last row. That is the column's own text, because SQLite compares times as texts.
 func purgeSessions(ctx context.Context, tx *ent.Client, b span) (int, span, error) {
-	q := tx.Session.Query().Where(session.ExpiresAtGTE(b.from), session.ExpiresAtLT(b.before))
-	if b.DryRun {
-		n, err := q.Count(ctx)
-		return n, b, err
-	}
-	rows, err := q.Order(ent.Asc(session.FieldExpiresAt)).Limit(b.Batch).
-		Select(session.FieldID, session.FieldExpiresAt).All(ctx)
+	const query = `SELECT id, CAST(expires_at AS CHAR), COALESCE(family, '') FROM sessions` +
+		` WHERE expires_at >= ? AND expires_at < ? AND (expires_at > ? OR id > ?) ORDER BY expires_at, id LIMIT ?`
+	rows, err := tx.QueryContext(ctx, query, b.last, b.before, b.last, b.lastID, b.Batch)
 	if err != nil {
 		return 0, b, err
 	}
-	ids := next(&b, rows, func(r *ent.Session) (int, time.Time) { return r.ID, r.ExpiresAt })
-	if len(ids) == 0 {
-		return 0, b, nil
+	var ids []int
+	var families []string
+	err = scanAll(rows, func(scan func(...any) error) error {
+		var family string
+		err := scan(&b.lastID, &b.last, &family)
+		ids, families = append(ids, b.lastID), append(families, family)
+		return err
+	})
+	if err != nil {
+		return 0, b, err
+	}
+	b.found = len(ids)
+	live, err := liveFamilies(ctx, tx, b, families)
+	if err != nil {
+		return 0, b, err
+	}
+	i := -1
+	ids = slices.DeleteFunc(ids, func(int) bool { i++; return live[families[i]] })
+	if len(ids) == 0 || b.DryRun {
+		return len(ids), b, nil
 	}
 	n, err := tx.Session.Delete().Where(session.IDIn(ids...)).Exec(ctx)
 	return n, b, err
+}
+
+// liveFamilies are those that have a live refresh token. They are asked for in steps, as with [maxStep].
+func liveFamilies(ctx context.Context, tx *ent.Client, b span, families []string) (map[string]bool, error) {
+	live := map[string]bool{}
+	if !b.has(refreshtoken.Table) {
+		return live, nil
+	}
+	named := slices.DeleteFunc(slices.Clone(families), func(family string) bool { return family == "" })
+	for step := range slices.Chunk(named, maxStep) {
+		found, err := tx.RefreshToken.Query().
+			Where(refreshtoken.FamilyIn(step...), isFalse(refreshtoken.FieldIsRevoked), refreshtoken.ExpiresAtGT(b.now)).
+			Select(refreshtoken.FieldFamily).
+			Strings(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, family := range found {
+			live[family] = true
+		}
+	}
+	return live, nil
 }
 
 func purgeRefreshTokens(ctx context.Context, tx *ent.Client, b span) (int, span, error) {

@@ -96,7 +96,7 @@ func (s *Service) present(ctx context.Context, t Token, d *Device) (*Grant, erro
 			return nil, ErrRefresh
 		case p.next != nil:
 			return s.presentAgain(ctx, t, p, now, d)
-		case p.revoked, !s.isUsable(&p.owner), s.ahead(p.created), !p.created.After(now.Add(-s.cfg.Refresh.Idle)):
+		case p.revoked, !s.isUsable(&p.owner), !s.isLiveRefresh(p.created, p.expires, now):
 			return nil, ErrRefresh
 		}
 		g, err := s.exchange(ctx, t, p, now, d)
@@ -105,6 +105,11 @@ func (s *Service) present(ctx context.Context, t Token, d *Device) (*Grant, erro
 		}
 	}
 	return nil, ErrRefresh
+}
+
+// isLiveRefresh reports whether the times of a token that was neither revoked nor exchanged say that it has not ended.
+func (s *Service) isLiveRefresh(created, expires, now time.Time) bool {
+	return expires.After(now) && created.After(now.Add(-s.cfg.Refresh.Idle)) && !s.ahead(created)
 }
 
 // presented is a refresh token that a client presents, with its owner.

@@ -1,12 +1,15 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/predicate"
+	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
 )
@@ -23,6 +26,11 @@ type Session struct {
 	// ExpiresAt is the absolute end. The session may end before, for instance when it is idle.
 	ExpiresAt time.Time
 	CreatedAt time.Time
+	// Dormant is a session that has ended by its times, while the device still holds a live refresh token and can begin
+	// it again by [Service.Renew]. No token of it passes [Service.CheckSession]. LastUsedAt is then also when that token
+	// was exchanged, and ExpiresAt the end of its family. [Service.Sessions] alone returns it, so that an owner can end
+	// it as any other.
+	Dormant bool
 }
 
 // sessionOf is nil for none.
@@ -280,7 +288,8 @@ func (s *Service) checkSession(ctx context.Context, hash string) (*check, error)
 // maxListed is how many sessions of a user are read at most.
 const maxListed = 1000
 
-// Sessions returns the live sessions of a user, the last used first, at most 1000. It is empty for an unknown user.
+// Sessions returns the live sessions of a user, the last used first, at most 1000, with those that [Session.Dormant]
+// says of that their devices can begin them again. It is empty for an unknown user.
 func (s *Service) Sessions(ctx context.Context, userID int) ([]*Session, error) {
 	rows, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.Session, error) {
 		return s.client.Session.Query().
@@ -293,10 +302,73 @@ func (s *Service) Sessions(ctx context.Context, userID int) ([]*Session, error) 
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
 	out := make([]*Session, len(rows))
+	seen := map[string]bool{}
 	for i, r := range rows {
 		out[i] = sessionOf(r)
+		if r.Family != nil {
+			seen[*r.Family] = true
+		}
 	}
-	return out, nil
+	if len(out) < maxListed {
+		others, err := s.renewable(ctx, userID, seen)
+		if err != nil {
+			return nil, fmt.Errorf("list sessions: %w", err)
+		}
+		out = append(out, others...)
+	}
+	slices.SortFunc(out, func(a, b *Session) int {
+		return cmp.Or(b.LastUsedAt.Compare(a.LastUsedAt), cmp.Compare(b.ID, a.ID))
+	})
+	return out[:min(len(out), maxListed)], nil
+}
+
+// renewable are the sessions of a user whose families have a live refresh token, but for those that were seen. Each
+// device has one token that is not revoked, so the newest are those of the devices that were used last. Behind them
+// there may be many that were left to expire, so nothing else is asked of them there.
+func (s *Service) renewable(ctx context.Context, userID int, seen map[string]bool) (list []*Session, err error) {
+	tokens, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.RefreshToken, error) {
+		return s.client.RefreshToken.Query().
+			Where(refreshtoken.UserID(userID), isFalse(refreshtoken.FieldIsRevoked)).
+			Order(ent.Desc(refreshtoken.FieldID)).
+			Limit(maxListed).
+			Select(refreshtoken.FieldFamily, refreshtoken.FieldCreatedAt, refreshtoken.FieldExpiresAt).
+			All(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	held := map[string]*ent.RefreshToken{}
+	var families []string
+	for _, t := range tokens {
+		if t.Family == nil || seen[*t.Family] || !s.isLiveRefresh(t.CreatedAt, t.ExpiresAt, now) {
+			continue
+		}
+		families, held[*t.Family], seen[*t.Family] = append(families, *t.Family), t, true
+	}
+	for step := range slices.Chunk(families, maxStep) {
+		rows, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.Session, error) {
+			return s.client.Session.Query().Where(session.FamilyIn(step...), isTrue(session.FieldIsActive)).All(ctx)
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			if r.UserID == userID {
+				list = append(list, s.heldBy(r, held[*r.Family], now))
+			}
+		}
+	}
+	return list, nil
+}
+
+// heldBy is a session of a family with a live refresh token.
+func (s *Service) heldBy(r *ent.Session, t *ent.RefreshToken, now time.Time) *Session {
+	d := sessionOf(r)
+	if !s.isLive(d, now) { // else it was renewed meanwhile
+		d.Dormant, d.ExpiresAt, d.LastUsedAt = true, t.ExpiresAt, later(d.LastUsedAt, t.CreatedAt)
+	}
+	return d
 }
 
 // SignOut ends the session of a token with its family. Ending a session twice is not an error, nor is an unknown token.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	stdsql "database/sql"
 	"time"
 
 	"github.com/authgraph/authgraph/ent"
@@ -32,6 +33,21 @@ func scanRow(ctx context.Context, client *ent.Client, query string, args []any, 
 	}
 	rows.Next()
 	return true, rows.Err()
+}
+
+// scanAll has each row scanned, to the end, and closes them.
+func scanAll(rows *stdsql.Rows, each func(scan func(dest ...any) error) error) (err error) {
+	defer func() {
+		if closing := rows.Close(); err == nil {
+			err = closing
+		}
+	}()
+	for rows.Next() {
+		if err := each(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // execute runs a write and returns how many rows it matched.

@@ -161,6 +161,49 @@ var purgeRules = []scenario{
 		k.clock.Advance(time.Microsecond)
 		require.Equal(t, 1, purge(t, svc, auth.PurgeOptions{}).Sessions)
 	}},
+	{name: "a session is kept while its family has a live refresh token", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		ctx, u := t.Context(), k.register(t, svc)
+		var kept, gone []*auth.Grant
+		for range 5 {
+			kept, gone = append(kept, signIn(t, svc, u.Email)), append(gone, signIn(t, svc, u.Email))
+		}
+		_, _, err := svc.StartSession(ctx, u.ID, phone)
+		require.NoError(t, err)
+		for _, g := range gone {
+			require.NoError(t, only(svc.SignOut(ctx, g.Token)))
+		}
+		k.clock.Advance(89 * 24 * time.Hour)
+		require.Equal(t, 6, purge(t, svc, auth.PurgeOptions{DryRun: true}).Sessions)
+		require.Equal(t, 6, purge(t, svc, auth.PurgeOptions{Batch: 2}).Sessions)
+		require.Zero(t, purge(t, svc, auth.PurgeOptions{Batch: 1}).Sessions)
+		for _, g := range kept {
+			_, err := k.client.Session.Get(ctx, g.Session.ID)
+			require.NoError(t, err)
+		}
+		require.NoError(t, only(svc.RevokeSession(ctx, u.ID, kept[0].Session.ID)))
+		require.Equal(t, 1, purge(t, svc, auth.PurgeOptions{}).Sessions)
+		k.clock.Set(kept[0].Session.CreatedAt.Add(90*24*time.Hour - time.Microsecond))
+		require.Zero(t, purge(t, svc, auth.PurgeOptions{}).Sessions)
+		k.clock.Advance(time.Microsecond)
+		require.Equal(t, 4, purge(t, svc, auth.PurgeOptions{DryRun: true}).Sessions)
+		require.Equal(t, 4, purge(t, svc, auth.PurgeOptions{Batch: 3}).Sessions)
+	}},
+	{name: "a purge passes the sessions that it leaves, also those of one moment", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		for range 3 { // the clock stands still
+			signIn(t, svc, u.Email)
+			_, _, err := svc.StartSession(t.Context(), u.ID, phone)
+			require.NoError(t, err)
+		}
+		k.clock.Advance(61 * 24 * time.Hour)
+		for batch := range 4 {
+			require.Equal(t, map[bool]int{true: 3}[batch == 0],
+				purge(t, svc, auth.PurgeOptions{Batch: batch + 1}).Sessions)
+		}
+		require.Equal(t, 3, k.rows(t).Sessions)
+	}},
 	{name: "a deleted account goes after its retention with all that is its own", run: func(t *testing.T, k *kit) {
 		svc := k.service(t, func(c *auth.Config) { c.Account.Retention = 24 * time.Hour })
 		ctx := t.Context()

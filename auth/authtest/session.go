@@ -21,15 +21,34 @@ func checked(t *testing.T, svc *auth.Service, token auth.Token, want error) {
 	require.ErrorIs(t, err, want)
 }
 
+// sessionIDs are those of the live sessions of a user.
 func sessionIDs(t *testing.T, svc *auth.Service, userID int) []int {
 	t.Helper()
 	list, err := svc.Sessions(t.Context(), userID)
 	require.NoError(t, err)
-	ids := make([]int, len(list))
-	for i, s := range list {
-		ids[i] = s.ID
+	ids := []int{}
+	for _, s := range list {
+		if !s.Dormant {
+			ids = append(ids, s.ID)
+		}
 	}
 	return ids
+}
+
+// onlyRotating is a device that signs in and then shows nothing but its refresh token, while a purge runs daily. It
+// returns the token after so many days, and when it got that.
+func (k *kit) onlyRotating(t *testing.T, svc *auth.Service, u *auth.User, days int) (*auth.Grant, time.Time) {
+	t.Helper()
+	g := signIn(t, svc, u.Email)
+	rotated := k.clock.Now()
+	for day := range days {
+		k.clock.Advance(24 * time.Hour)
+		if day%10 == 0 {
+			g.Refresh, rotated = rotate(t, svc, g.Refresh), k.clock.Now()
+		}
+		purge(t, svc, auth.PurgeOptions{Batch: 1})
+	}
+	return g, rotated.Truncate(time.Microsecond)
 }
 
 // beforeTouch calls fn before each write of last_used_at.
@@ -294,6 +313,102 @@ var sessionRules = []scenario{
 		k.used(t, svc, a)
 		require.NoError(t, only(svc.SignOut(t.Context(), c.Token)))
 		assert.Equal(t, []int{a.Session.ID, d.Session.ID, b.Session.ID}, sessionIDs(t, svc, a.User.ID))
+	}},
+	{name: "a device whose session has ended by time is listed and ended while it can begin it again",
+		run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			ctx := t.Context()
+			ways := map[string]func(stolen, mine *auth.Grant) (auth.Ended, error){
+				"RevokeSessions": func(stolen, _ *auth.Grant) (auth.Ended, error) {
+					return svc.RevokeSessions(ctx, stolen.User.ID)
+				},
+				"RevokeOtherSessions": func(_, mine *auth.Grant) (auth.Ended, error) {
+					return svc.RevokeOtherSessions(ctx, mine.User.ID, mine.Session.ID)
+				},
+				"RevokeSession": func(stolen, _ *auth.Grant) (auth.Ended, error) {
+					return svc.RevokeSession(ctx, stolen.User.ID, stolen.Session.ID)
+				},
+				"SignOut": func(stolen, _ *auth.Grant) (auth.Ended, error) { return svc.SignOut(ctx, stolen.Token) },
+				"a sign-in on it": func(stolen, _ *auth.Grant) (auth.Ended, error) {
+					_, err := svc.SignIn(ctx, stolen.User.Email, password, from(stolen.Token))
+					return auth.Ended{Sessions: 1, RefreshTokens: 1}, err
+				},
+			}
+			for way, end := range ways {
+				for what, days := range map[string]int{"idle": 2, "past its end": 35, "no longer remembered": 85} {
+					u := k.register(t, svc)
+					began := k.clock.Now()
+					stolen, rotated := k.onlyRotating(t, svc, u, days)
+					mine := signIn(t, svc, u.Email)
+					list, err := svc.Sessions(ctx, u.ID)
+					require.NoError(t, err)
+					require.Len(t, list, 2, "%s: %s", way, what)
+					dormant := list[1]
+					assert.Equal(t, stolen.Session.ID, dormant.ID)
+					assert.True(t, dormant.Dormant)
+					assert.False(t, list[0].Dormant)
+					assert.Equal(t, phone, auth.Device{IP: dormant.IP, UserAgent: dormant.UserAgent})
+					assert.True(t, dormant.LastUsedAt.Equal(rotated), "%s is not %s", dormant.LastUsedAt, rotated)
+					end90 := began.Add(90 * 24 * time.Hour).Truncate(time.Microsecond)
+					assert.True(t, dormant.ExpiresAt.Equal(end90), "%s is not %s", dormant.ExpiresAt, end90)
+					checked(t, svc, stolen.Token, auth.ErrSession)
+
+					ended, err := end(stolen, mine)
+					require.NoError(t, err)
+					assert.GreaterOrEqual(t, ended.RefreshTokens, 1, "%s: %s", way, what)
+					refused(t, svc, stolen.Refresh, auth.ErrRefresh)
+					list, err = svc.Sessions(ctx, u.ID)
+					require.NoError(t, err)
+					for _, s := range list {
+						assert.NotEqual(t, stolen.Session.ID, s.ID, "%s: %s", way, what)
+					}
+				}
+			}
+		}},
+	{name: "a device that can begin its session again is listed, and no other that has ended", run: func(
+		t *testing.T, k *kit,
+	) {
+		svc := k.service(t)
+		ctx, u := t.Context(), k.register(t, svc)
+		listed := func() (ids []int) {
+			list, err := svc.Sessions(ctx, u.ID)
+			require.NoError(t, err)
+			for _, s := range list {
+				ids = append(ids, s.ID)
+			}
+			return ids
+		}
+		_, _, err := svc.StartSession(ctx, u.ID, phone)
+		require.NoError(t, err)
+		_, err = svc.IssueRefresh(ctx, u.ID)
+		require.NoError(t, err)
+		out, back, renewed := signIn(t, svc, u.Email), signIn(t, svc, u.Email), signIn(t, svc, u.Email)
+		k.signIn(t, svc)
+		require.NoError(t, only(svc.SignOut(ctx, out.Token)))
+		k.clock.Advance(24 * time.Hour)
+		assert.Equal(t, []int{renewed.Session.ID, back.Session.ID}, listed())
+		_, err = svc.Renew(ctx, renewed.Refresh, phone)
+		require.NoError(t, err)
+		assert.Equal(t, []int{renewed.Session.ID}, sessionIDs(t, svc, u.ID), "it is live again")
+		assert.Equal(t, []int{renewed.Session.ID, back.Session.ID}, listed())
+		k.clock.Set(back.Session.CreatedAt.Add(14*24*time.Hour - time.Microsecond))
+		assert.Equal(t, []int{renewed.Session.ID, back.Session.ID}, listed())
+		k.clock.Advance(time.Microsecond)
+		assert.Equal(t, []int{renewed.Session.ID}, listed(), "its token was left too long")
+		k.clock.Advance(24 * time.Hour)
+		assert.Empty(t, listed())
+	}},
+	{name: "a device whose family is at its end is not listed", run: func(t *testing.T, k *kit) {
+		svc := k.service(t, func(c *auth.Config) { c.Refresh.Idle, c.Refresh.Absolute = 29*time.Hour, 30*time.Hour })
+		g := k.signIn(t, svc)
+		k.clock.Advance(28 * time.Hour)
+		rotate(t, svc, g.Refresh)
+		for _, want := range []int{1, 0} {
+			list, err := svc.Sessions(t.Context(), g.User.ID)
+			require.NoError(t, err)
+			require.Len(t, list, want)
+			k.clock.Advance(2 * time.Hour)
+		}
 	}},
 	{name: "the cap ends the least recently used session", run: func(t *testing.T, k *kit) {
 		svc := k.service(t, func(c *auth.Config) { c.Session.MaxPerUser = 2 })

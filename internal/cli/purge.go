@@ -29,9 +29,10 @@ func newPurge(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "purge",
 		Short: "Delete codes, sessions, tokens and accounts whose time is over",
-		Long: `Delete what has ended: codes that count for nothing any more, sessions and
-refresh tokens past their absolute end, and accounts that were deleted longer
-ago than --retention, with all that is theirs. Meant to be run daily.
+		Long: `Delete what has ended: codes that count for nothing any more, refresh tokens
+past their absolute end, sessions past theirs whose devices have no live refresh
+token and are no longer remembered, and accounts that were deleted longer ago
+than --retention, with all that is theirs. Meant to be run daily.
 
 It deletes in batches, while the service goes on working. The sessions and tokens of
 an account count in its batch and in --rate. If an account has more of them than fit

@@ -296,8 +296,26 @@ var faults = []fault{
 			"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
 			"INSERT INTO sessions (user_id, token_hash, expires_at, trust_epoch) VALUES " +
 				"(1, 'remembered', '" + ago(29*24*time.Hour) + "', 0)",
+			"INSERT INTO sessions (user_id, token_hash, expires_at, family) VALUES " +
+				"(1, 'can begin again', '" + ago(50*24*time.Hour) + "', 'f')",
+			"INSERT INTO refresh_tokens (user_id, token_hash, expires_at, family) VALUES " +
+				"(1, 'a', '" + ago(-9*24*time.Hour) + "', 'f')",
 		},
 		text: "no rows wait for authgraph purge",
+	},
+	{
+		name: "sessions that no purge took beside one whose device can begin it again", round: 10, code: "purge",
+		severity: doctor.Warning, on: all,
+		faulty: []string{
+			"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'ada@example.com')",
+			"INSERT INTO sessions (user_id, token_hash, expires_at, family) VALUES " +
+				"(1, 'can begin again', '" + ago(50*24*time.Hour) + "', 'f'), " +
+				"(1, 'cannot', '" + ago(40*24*time.Hour) + "', 'g')",
+			"INSERT INTO refresh_tokens (user_id, token_hash, is_revoked, expires_at, family) VALUES " +
+				"(1, 'a', 0, '" + ago(-9*24*time.Hour) + "', 'f'), (1, 'b', 1, '" + ago(-9*24*time.Hour) + "', 'g')",
+		},
+		text: "1 row waits for a purge (0 otps, 1 sessions, 0 refresh_tokens, 0 users), the oldest ended 40 days ago; " +
+			"1 wait for more than 2 days",
 	},
 	{
 		name: "rows that no purge took beside rows that it leaves", round: 9, code: "purge", severity: doctor.Warning,

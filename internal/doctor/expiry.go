@@ -14,6 +14,8 @@ import (
 
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/refreshtoken"
+	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
@@ -72,15 +74,15 @@ func (d *database) endedBefore(ctx context.Context, at time.Time) (auth.Purged, 
 }
 
 // oldest is the earliest expiry of the rows that are overdue, by the indexes of their tables. It is the earliest of the
-// table, but only where some are: a session that has ended is kept while its device is remembered, and a code while it
-// counts.
+// table, but only where some are: a session that has ended is kept while its device is remembered or holds a live
+// refresh token, and a code while it counts.
 func (d *database) oldest(ctx context.Context, overdue auth.Purged) (oldest time.Time, err error) {
 	late := maps.Collect(overdue.PerTable())
 	for _, table := range d.with("expires_at") {
 		if late[table] == 0 {
 			continue
 		}
-		at, err := d.expiry(ctx, table, "ASC")
+		at, err := d.expiry(ctx, table, d.keptBack(table)+" ORDER BY expires_at")
 		if err != nil {
 			return oldest, err
 		}
@@ -91,9 +93,18 @@ func (d *database) oldest(ctx context.Context, overdue auth.Purged) (oldest time
 	return oldest, nil
 }
 
-// expiry is the first expires_at of a table in an order; zero if it is empty.
-func (d *database) expiry(ctx context.Context, table, order string) (at time.Time, err error) {
-	query := "SELECT expires_at FROM " + dbserver.Quote(table) + " ORDER BY expires_at " + order + " LIMIT 1"
+// keptBack leaves out the sessions that a purge keeps for the refresh tokens of their devices.
+func (d *database) keptBack(table string) string {
+	if table != session.Table || !slices.Contains(d.tables, refreshtoken.Table) {
+		return ""
+	}
+	return fmt.Sprintf(" WHERE NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family = sessions.family"+
+		" AND t.is_revoked = 0 AND t.expires_at > '%s')", d.now.Format(time.DateTime))
+}
+
+// expiry is the first expires_at of a table, of some rows in an order; zero if there is none.
+func (d *database) expiry(ctx context.Context, table, rows string) (at time.Time, err error) {
+	query := "SELECT expires_at FROM " + dbserver.Quote(table) + rows + " LIMIT 1"
 	err = d.db.QueryRowContext(ctx, query).Scan(&at)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
@@ -123,7 +134,7 @@ func checkTimestampRange(ctx context.Context, d *database) ([]Finding, error) {
 	}
 	var latest time.Time
 	for _, table := range d.with("expires_at") {
-		at, err := d.expiry(ctx, table, "DESC")
+		at, err := d.expiry(ctx, table, " ORDER BY expires_at DESC")
 		if err != nil {
 			return nil, err
 		}
