@@ -42,10 +42,16 @@ var roundTrips = map[string]string{
 	"issue a code in place of another": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, " +
 		"SELECT otps, SELECT otps, INSERT otps, SELECT otps, SELECT otps, UPDATE users, UPDATE otps, " +
 		"UPDATE otps, COMMIT",
+	"issue a code on a device that signed in before": "START TRANSACTION, SELECT users, SELECT sessions users, " +
+		"SELECT sessions, SELECT otps, INSERT otps, SELECT otps, UPDATE sessions, UPDATE otps, COMMIT",
+	"issue a code to whoever shows a link": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, " +
+		"SELECT otps, INSERT otps, SELECT otps, UPDATE users, UPDATE otps, COMMIT",
 	"issue a code too soon": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, ROLLBACK",
 	"issue a refresh token": "START TRANSACTION, SELECT users, INSERT refresh_tokens, COMMIT",
-	"link a provider":       "START TRANSACTION, SELECT users, UPDATE users, COMMIT",
-	"list sessions":         "SELECT sessions, SELECT refresh_tokens, SELECT sessions",
+	"issue a second code within the window": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, " +
+		"SELECT otps, INSERT otps, SELECT otps, SELECT otps, UPDATE users, UPDATE otps, COMMIT",
+	"link a provider": "START TRANSACTION, SELECT users, UPDATE users, COMMIT",
+	"list sessions":   "SELECT sessions, SELECT refresh_tokens, SELECT sessions",
 	"purge an account": "START TRANSACTION, SELECT otps, COMMIT, START TRANSACTION, SELECT sessions, COMMIT, " +
 		"START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT users, " +
 		"SELECT sessions, SELECT refresh_tokens, DELETE users, COMMIT",
@@ -266,6 +272,24 @@ var operations = []transition{
 		_, err := w.honest.IssueCode(t.Context(), codeFor(email))
 		require.NoError(t, err)
 		return issueCode(codeFor(email))
+	}},
+	{name: "issue a second code within the window", arrange: func(t *testing.T, w *world, email string) call {
+		w.issue(t, email, schematype.OTPSignIn)
+		return issueCode(codeFor(email))
+	}},
+	{name: "issue a code on a device that signed in before", arrange: func(t *testing.T, w *world, email string) call {
+		id := w.register(t, email)
+		require.NoError(t, w.client.User.UpdateOneID(id).SetIsEmailVerified(true).Exec(t.Context()))
+		req := codeFor(email)
+		req.Device.Token = w.signIn(t, email).Token
+		return issueCode(req)
+	}},
+	{name: "issue a code to whoever shows a link", arrange: func(t *testing.T, w *world, email string) call {
+		id := w.register(t, email)
+		require.NoError(t, w.client.User.UpdateOneID(id).SetGuessFailures(100).Exec(t.Context()))
+		req := codeFor(email)
+		req.Link = w.issue(t, email, schematype.OTPSignIn).Code
+		return issueCode(req)
 	}},
 	{name: "verify a wrong code", done: auth.ErrCode, arrange: func(t *testing.T, w *world, email string) call {
 		issued := w.issue(t, email, schematype.OTPSignIn)
