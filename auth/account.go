@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -67,7 +66,7 @@ func (s *Service) ChangePassword(
 	}
 	ended, err = s.changePassword(ctx, p, next)
 	if err != nil {
-		s.giveBack(ctx, p.counter)
+		s.giveBackAfter(ctx, err, p.counter)
 		return Ended{}, err
 	}
 	s.observe(ctx, Event{Action: ActionChangePassword, UserID: userID, Count: ended.Count()})
@@ -193,10 +192,8 @@ func (s *Service) Reactivate(ctx context.Context, email, password string, d Devi
 		return nil, err
 	}
 	g, err := s.reactivate(ctx, p, d)
-	if err != nil && !errors.Is(err, ErrSecondStep) {
-		s.giveBack(ctx, p.counter)
-	}
 	if err != nil {
+		s.giveBackAfter(ctx, err, p.counter)
 		return nil, err
 	}
 	s.observe(ctx, Event{Action: ActionReactivate, UserID: p.user.ID})

@@ -52,7 +52,7 @@ func (s *Service) StartEmailChange(ctx context.Context, c EmailChange) (*Issued,
 	}
 	issued, err := s.issueChange(ctx, u, to, c.Device, guess)
 	if err != nil {
-		s.giveBack(ctx, guess)
+		s.giveBackAfter(ctx, err, guess)
 		return nil, err
 	}
 	s.observe(ctx, Event{Action: ActionIssueCode, UserID: u.ID, Detail: string(schematype.FirstStepEmailChange)})

@@ -84,7 +84,11 @@ func (e *PasswordError) Error() string {
 
 // ReuseError is a refresh token that was used before. It unwraps to [ErrReuse]. Tell the user: somebody else has had a
 // token of theirs.
-type ReuseError struct{ UserID int }
+type ReuseError struct {
+	UserID int
+	// Ended is what of the family was live, with its session.
+	Ended Ended
+}
 
 func (e *ReuseError) Error() string { return ErrReuse.Error() }
 

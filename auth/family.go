@@ -156,31 +156,31 @@ func (s *Service) endDevices(ctx context.Context, tx *ent.Client, rows []*ent.Se
 
 // leave ends the family that a device had before a user signs in on it, whosever it was. The token is one of that
 // family. The standing of the user's own goes on with the new session.
-func (s *Service) leave(ctx context.Context, tx *ent.Client, userID int, t Token) error {
+func (s *Service) leave(ctx context.Context, tx *ent.Client, userID int, t Token) (ended Ended, err error) {
 	if t.Reveal() == "" {
-		return nil
+		return Ended{}, nil
 	}
 	hash := t.hash()
 	rows, err := tx.Session.Query().Where(session.TokenHash(hash)).
 		Select(session.FieldID, session.FieldUserID, session.FieldFamily).
 		All(ctx)
 	if err != nil {
-		return fmt.Errorf("find a session: %w", err)
+		return Ended{}, fmt.Errorf("find a session: %w", err)
 	}
 	if len(rows) > 0 {
-		if _, err := s.endDevices(ctx, tx, rows); err != nil || rows[0].UserID != userID {
-			return err
+		if ended, err = s.endDevices(ctx, tx, rows); err != nil || rows[0].UserID != userID {
+			return ended, err
 		}
-		return forget(ctx, tx, deviceOf(rows[0].ID, rows[0].Family))
+		return ended, forget(ctx, tx, deviceOf(rows[0].ID, rows[0].Family))
 	}
 	token, err := findRefresh(ctx, tx, forUpdate, refreshtoken.TokenHash(hash))
 	if err != nil || token == nil {
-		return wrap(err, "find a refresh token")
+		return Ended{}, wrap(err, "find a refresh token")
 	}
-	if _, err := s.endFrom(ctx, tx, hash); err != nil || token.Family == nil || token.UserID != userID {
-		return err
+	if ended, err = s.endFrom(ctx, tx, hash); err != nil || token.Family == nil || token.UserID != userID {
+		return ended, err
 	}
-	return forget(ctx, tx, session.Family(*token.Family))
+	return ended, forget(ctx, tx, session.Family(*token.Family))
 }
 
 // deviceOf are the sessions of the device that one of them is of.

@@ -21,8 +21,9 @@ const (
 	ActionTakeOver Action = "take_over"
 	// ActionChangeEmail: an account has another address. Count is what was revoked.
 	ActionChangeEmail Action = "change_email"
-	// ActionSignIn: a session and a family of refresh tokens began. Detail is empty for a password, "code" for a code,
-	// or the provider; after a second step it is both, such as "password+factor" or "mail+factor".
+	// ActionSignIn: a session and a family of refresh tokens began. Count is what that ended: what the device of
+	// Device.Token had before, and what was beyond SessionPolicy.MaxPerUser. Detail is empty for a password, "code" for
+	// a code, or the provider; after a second step it is both, such as "password+factor" or "mail+factor".
 	ActionSignIn Action = "sign_in"
 	// ActionSecondStep: a first step was right, and a second one is needed. Detail is that of ActionSignIn.
 	ActionSecondStep Action = "second_step"
@@ -61,9 +62,10 @@ const (
 	ActionUseCode Action = "use_code"
 	// ActionCodeFailed: a code was wrong, or there is none to guess at. Detail is the purpose.
 	ActionCodeFailed Action = "code_failed"
-	// ActionStartSession: StartSession started a session.
+	// ActionStartSession: StartSession started a session. Count is that of ActionSignIn.
 	ActionStartSession Action = "start_session"
-	// ActionRevokeSessions: sessions of a user ended with their refresh tokens. Count is how many of both.
+	// ActionRevokeSessions: sessions of a user ended with their refresh tokens. Count is how many of both. It is also
+	// told where more were beyond SessionPolicy.MaxPerUser than end with a sign-in, such as when the limit is new.
 	ActionRevokeSessions Action = "revoke_sessions"
 	// ActionRevokeAll: RevokeAll ended sessions and refresh tokens of a user. Count is how many.
 	ActionRevokeAll Action = "revoke_all"
@@ -71,9 +73,11 @@ const (
 	ActionIssueRefresh Action = "issue_refresh"
 	// ActionRotate: a refresh token was exchanged.
 	ActionRotate Action = "rotate"
-	// ActionRenew: a refresh token was exchanged, and the session of its family begun again.
+	// ActionRenew: a refresh token was exchanged, and the session of its family begun again. Count is what was beyond
+	// SessionPolicy.MaxPerUser.
 	ActionRenew Action = "renew"
-	// ActionGrace: a refresh token was presented again within RefreshPolicy.Grace and got the same successor.
+	// ActionGrace: a refresh token was presented again within RefreshPolicy.Grace and got the same successor. Count is
+	// that of ActionRenew.
 	ActionGrace Action = "rotate_in_grace"
 	// ActionReuse: a refresh token that was exchanged before was presented again. Count is what ended with its family.
 	ActionReuse Action = "reuse_detected"

@@ -194,12 +194,11 @@ func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.
 		err = s.tx(ctx, exchange)
 	} else {
 		g.Token = derive(key, "session", salt, t)
-		err = s.holdingUsable(ctx, p.user.ID, func(ctx context.Context, tx *ent.Client) (err error) {
-			if err = exchange(ctx, tx); err != nil {
+		err = s.holdingUsable(ctx, p.user.ID, func(ctx context.Context, tx *ent.Client) error {
+			if err := exchange(ctx, tx); err != nil {
 				return err
 			}
-			g.Session, err = s.renewSession(ctx, tx, p.user.ID, *family, g.Token, *d)
-			return err
+			return s.renewSession(ctx, tx, g, *family, *d)
 		})
 	}
 	if err != nil {
@@ -209,7 +208,7 @@ func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.
 		s.eraseLater(hash)
 	}
 	if d != nil {
-		done.Action, done.SessionID = ActionRenew, g.Session.ID
+		done.Action, done.SessionID, done.Count = ActionRenew, g.Session.ID, g.ended.Count()
 	}
 	s.observe(ctx, done)
 	return g, nil
@@ -257,12 +256,11 @@ func (s *Service) presentAgain(
 	g := &Grant{User: &p.user, Refresh: derive(key, "refresh", *p.salt, t)}
 	if d != nil {
 		g.Token = derive(key, "session", *p.salt, t)
-		var err error
-		if g.Session, err = s.sameSession(ctx, p, g.Token, *d); err != nil {
+		if err := s.sameSession(ctx, p, g, *d); err != nil {
 			return nil, err
 		}
 	}
-	s.observe(ctx, Event{Action: ActionGrace, UserID: p.user.ID})
+	s.observe(ctx, Event{Action: ActionGrace, UserID: p.user.ID, Count: g.ended.Count()})
 	return g, nil
 }
 
@@ -279,16 +277,17 @@ func (s *Service) keyOf(t Token, p *presented) []byte {
 	return nil
 }
 
-// sameSession is the session that a renewal before this one started. There is none if that was a rotation.
-func (s *Service) sameSession(ctx context.Context, p *presented, t Token, d Device) (same *Session, err error) {
-	started := session.TokenHash(t.hash())
+// sameSession gives a grant the session that a renewal before this one started. There is none if that was a rotation.
+func (s *Service) sameSession(ctx context.Context, p *presented, g *Grant, d Device) error {
+	started := session.TokenHash(g.Token.hash())
 	row, err := repeat(ctx, s, func(ctx context.Context) (*ent.Session, error) {
 		return newestSession(ctx, s.client, started)
 	})
 	if err != nil || row != nil {
-		return sessionOf(row), err
+		g.Session = sessionOf(row)
+		return err
 	}
-	err = s.holdingUsable(ctx, p.user.ID, func(ctx context.Context, tx *ent.Client) error {
+	return s.holdingUsable(ctx, p.user.ID, func(ctx context.Context, tx *ent.Client) error {
 		// Whoever ends the family meanwhile waits for its live token, and ends the session as well.
 		live, err := findRefresh(ctx, tx, forUpdate, refreshtoken.Family(*p.family),
 			isFalse(refreshtoken.FieldIsRevoked))
@@ -302,14 +301,12 @@ func (s *Service) sameSession(ctx context.Context, p *presented, t Token, d Devi
 		if err != nil {
 			return err
 		}
-		if row != nil && (live.TokenHash != *p.next || row.TokenHash == t.hash()) {
-			same = sessionOf(row) // that of another tab, which has gone on
+		if row != nil && (live.TokenHash != *p.next || row.TokenHash == g.Token.hash()) {
+			g.Session = sessionOf(row) // that of another tab, which has gone on
 			return nil
 		}
-		same, err = s.renewSession(ctx, tx, p.user.ID, *p.family, t, d)
-		return err
+		return s.renewSession(ctx, tx, g, *p.family, d)
 	})
-	return same, err
 }
 
 // reuse revokes the family of a token that was exchanged before, which goes on if ctx ends.
@@ -334,7 +331,7 @@ func (s *Service) reuse(ctx context.Context, t Token, userID int) error {
 	case ended.RefreshTokens == 0: // somebody else was faster
 		return ErrRefresh
 	}
-	return &ReuseError{UserID: userID}
+	return &ReuseError{UserID: userID, Ended: ended}
 }
 
 // RevokeRefresh ends the family of a token, with its session, as on signing out (RFC 7009). Revoking an unknown or

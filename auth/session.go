@@ -52,85 +52,83 @@ func sessionOf(e *ent.Session) *Session {
 // It has a family of its own, and ends the one that the device of Device.Token had before. The error is [ErrNotFound]
 // if there is no such account, or it is suspended or deleted.
 func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Session, Token, error) {
-	var (
-		started *Session
-		token   Token
-	)
 	family, err := s.newID()
 	if err != nil {
 		return nil, Token{}, err
 	}
-	err = s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		started, token, err = s.startSession(ctx, tx, userID, family, d)
-		return err
+	g := &Grant{User: &User{ID: userID}}
+	err = s.holding(ctx, func(ctx context.Context, tx *ent.Client) error {
+		return s.startSession(ctx, tx, g, family, d)
 	}, user.ID(userID), s.usable())
 	if err != nil {
 		return nil, Token{}, err
 	}
-	s.observe(ctx, Event{Action: ActionStartSession, UserID: userID, SessionID: started.ID})
-	return started, token, nil
+	s.observe(ctx, Event{
+		Action: ActionStartSession, UserID: userID, SessionID: g.Session.ID, Count: g.ended.Count(),
+	})
+	return g.Session, g.Token, nil
 }
 
-// startSession adds a session of a new family in the caller's transaction, which must hold the user's row, so that
-// sessions beyond the limit are counted right. What the device had before ends.
-func (s *Service) startSession(
-	ctx context.Context, tx *ent.Client, userID int, family string, d Device,
-) (*Session, Token, error) {
-	token, err := s.newToken()
+// startSession adds the session of a grant, with a new family, in the caller's transaction, which must hold the user's
+// row, so that sessions beyond the limit are counted right. What the device had before ends.
+func (s *Service) startSession(ctx context.Context, tx *ent.Client, g *Grant, family string, d Device) error {
+	var err error
+	if g.Token, err = s.newToken(); err != nil {
+		return err
+	}
+	before, err := s.leave(ctx, tx, g.User.ID, d.Token)
 	if err != nil {
-		return nil, Token{}, err
+		return err
 	}
-	if err := s.leave(ctx, tx, userID, d.Token); err != nil {
-		return nil, Token{}, err
-	}
-	started, err := s.addSession(ctx, tx, userID, family, token, d)
-	return started, token, err
+	err = s.addSession(ctx, tx, g, family, d)
+	g.ended = g.ended.plus(before)
+	return err
 }
 
-// addSession adds a session, which makes the device a known one until the user's trust_epoch goes up.
-func (s *Service) addSession(
-	ctx context.Context, tx *ent.Client, userID int, family string, t Token, d Device,
-) (*Session, error) {
+// addSession adds the session of a grant, which makes the device a known one until the user's trust_epoch goes up.
+func (s *Service) addSession(ctx context.Context, tx *ent.Client, g *Grant, family string, d Device) error {
 	const query = `INSERT INTO sessions` +
 		` (created_at, updated_at, user_id, token_hash, ip, user_agent, is_active, last_used_at, expires_at, family,` +
 		` trust_epoch, device_failures)` +
 		` VALUES (?, ?, ?, ?, ?, ?, true, ?, ?, ?, (SELECT trust_epoch FROM users WHERE id = ?), 0)`
-	row := s.newSession(userID, d)
-	result, err := tx.ExecContext(ctx, query, row.CreatedAt, updatedNow(), userID, t.hash(), row.IP, row.UserAgent,
-		row.LastUsedAt, row.ExpiresAt, family, userID)
+	row := s.newSession(g.User.ID, d)
+	result, err := tx.ExecContext(ctx, query, row.CreatedAt, updatedNow(), row.UserID, g.Token.hash(), row.IP,
+		row.UserAgent, row.LastUsedAt, row.ExpiresAt, family, row.UserID)
 	if err != nil {
-		return nil, fmt.Errorf("add a session: %w", err)
+		return fmt.Errorf("add a session: %w", err)
 	}
 	id, err := result.LastInsertId()
 	if err != nil {
-		return nil, fmt.Errorf("add a session: %w", err)
+		return fmt.Errorf("add a session: %w", err)
 	}
 	row.ID = int(id)
-	return sessionOf(row), s.endBeyond(ctx, tx, userID)
+	g.Session = sessionOf(row)
+	g.ended, err = s.endBeyond(ctx, tx, row.UserID)
+	return err
 }
 
-// renewSession begins the session of a family again, with another token, in a transaction as for startSession. Its row
-// stays, with the standing and the failures of the device. A family without one gets one.
-func (s *Service) renewSession(
-	ctx context.Context, tx *ent.Client, userID int, family string, t Token, d Device,
-) (*Session, error) {
+// renewSession begins the session of a family again, with the token of a grant, in a transaction as for startSession.
+// Its row stays, with the standing and the failures of the device. A family without one gets one.
+func (s *Service) renewSession(ctx context.Context, tx *ent.Client, g *Grant, family string, d Device) error {
 	before, err := newestSession(ctx, tx, session.Family(family))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if before == nil {
-		return s.addSession(ctx, tx, userID, family, t, d)
+		return s.addSession(ctx, tx, g, family, d)
 	}
 	const query = `UPDATE sessions SET created_at = ?, updated_at = ?, token_hash = ?, ip = ?, user_agent = ?,` +
 		` is_active = true, last_used_at = ?, expires_at = ? WHERE id = ?`
-	row := s.newSession(userID, d)
+	row := s.newSession(g.User.ID, d)
 	row.ID = before.ID
-	_, err = execute(ctx, tx, query, row.CreatedAt, updatedNow(), t.hash(), row.IP, row.UserAgent,
+	_, err = execute(ctx, tx, query, row.CreatedAt, updatedNow(), g.Token.hash(), row.IP, row.UserAgent,
 		row.LastUsedAt, row.ExpiresAt, row.ID)
 	if err != nil {
-		return nil, fmt.Errorf("renew a session: %w", err)
+		return fmt.Errorf("renew a session: %w", err)
 	}
-	return sessionOf(row), s.endBeyond(ctx, tx, userID)
+	g.Session = sessionOf(row)
+	g.ended, err = s.endBeyond(ctx, tx, row.UserID)
+	return err
 }
 
 // newSession is a session that begins now.
@@ -153,9 +151,9 @@ func newestSession(ctx context.Context, client *ent.Client, which predicate.Sess
 
 // endBeyond ends the least recently used sessions of a user beyond the limit, if there is one, with their families. If
 // they are too many for one transaction, as where the limit is new, the error is a [*backlogError].
-func (s *Service) endBeyond(ctx context.Context, tx *ent.Client, userID int) error {
+func (s *Service) endBeyond(ctx context.Context, tx *ent.Client, userID int) (Ended, error) {
 	if s.cfg.Session.MaxPerUser == 0 {
-		return nil
+		return Ended{}, nil
 	}
 	beyond := tx.Session.Query().
 		Where(session.UserID(userID), s.live()).
@@ -166,12 +164,11 @@ func (s *Service) endBeyond(ctx context.Context, tx *ent.Client, userID int) err
 	rows, err := beyond.Select(session.FieldID, session.FieldFamily).All(ctx)
 	switch {
 	case err != nil:
-		return fmt.Errorf("find sessions: %w", err)
+		return Ended{}, fmt.Errorf("find sessions: %w", err)
 	case len(rows) > maxStep:
-		return &backlogError{userID: userID}
+		return Ended{}, &backlogError{userID: userID}
 	}
-	_, err = s.endDevices(ctx, tx, rows)
-	return err
+	return s.endDevices(ctx, tx, rows)
 }
 
 // backlogError is a user with many more sessions than the limit. [Service.tx] ends those beyond it in transactions of
@@ -194,8 +191,12 @@ func (s *Service) workOff(ctx context.Context, userID int) error {
 		if err != nil || len(rows) == 0 {
 			return wrap(err, "find sessions")
 		}
-		if _, err := s.endSessions(ctx, rows, false); err != nil {
+		ended, err := s.endSessions(ctx, rows, false)
+		if err != nil {
 			return err
+		}
+		if ended.Count() > 0 { // another call may have been faster
+			s.observe(ctx, Event{Action: ActionRevokeSessions, UserID: userID, Count: ended.Count()})
 		}
 	}
 }

@@ -23,6 +23,8 @@ type Grant struct {
 
 	// pending is the second step that is needed in place of all that.
 	pending *SecondStepError
+	// ended is what the device had before, and what was beyond SessionPolicy.MaxPerUser.
+	ended Ended
 }
 
 // SignIn verifies a password and starts a session and a family of refresh tokens. The error is [ErrCredentials] if the
@@ -69,8 +71,8 @@ func (s *Service) signIn(ctx context.Context, email, password string, d Device) 
 			up.SetPassword(p.rehashed)
 		}
 	})
-	if err != nil && !errors.Is(err, ErrSecondStep) {
-		s.giveBack(ctx, p.counter)
+	if err != nil {
+		s.giveBackAfter(ctx, err, p.counter)
 	}
 	switch {
 	case errors.Is(err, ErrCredentials) && p.rehashed != "":
@@ -88,6 +90,15 @@ type proof struct {
 	rehashed string
 	// counter is where the guess is counted. Whoever makes nothing of the proof gives the guess back.
 	counter counter
+}
+
+// giveBackAfter gives the guess of a proof back whose transaction failed. Where the answer to COMMIT is lost the
+// transaction has done that itself, if it was committed. So the guess then rather counts than that another one does not.
+func (s *Service) giveBackAfter(ctx context.Context, err error, c counter) {
+	var unknown *UnknownError
+	if !errors.As(err, &unknown) && !errors.Is(err, ErrSecondStep) {
+		s.giveBack(ctx, c)
+	}
 }
 
 // prove verifies the password of the account that a value finds. What takes time, the kind of hash and whether there is
@@ -200,7 +211,9 @@ func (s *Service) granted(ctx context.Context, g *Grant, e entry) (*Grant, error
 		s.observe(ctx, Event{Action: ActionSecondStep, UserID: g.User.ID, Detail: e.detail})
 		return nil, g.pending
 	}
-	s.observe(ctx, Event{Action: ActionSignIn, UserID: g.User.ID, SessionID: g.Session.ID, Detail: e.detail})
+	s.observe(ctx, Event{
+		Action: ActionSignIn, UserID: g.User.ID, SessionID: g.Session.ID, Count: g.ended.Count(), Detail: e.detail,
+	})
 	return g, nil
 }
 
@@ -269,7 +282,7 @@ func (s *Service) fill(ctx context.Context, tx *ent.Client, g *Grant, d Device) 
 	if err != nil {
 		return err
 	}
-	if g.Session, g.Token, err = s.startSession(ctx, tx, g.User.ID, family, d); err != nil {
+	if err := s.startSession(ctx, tx, g, family, d); err != nil {
 		return err
 	}
 	g.Refresh, err = s.startFamily(ctx, tx, g.User.ID, family)

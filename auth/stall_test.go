@@ -4,14 +4,19 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"entgo.io/ent/dialect"
+	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent/user"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
 
@@ -96,6 +101,39 @@ func TestRightPasswordsThatTimeOutAreNoFailures(t *testing.T) {
 				assert.Nil(t, row.LockUntil)
 				w.signIn(t, email)
 			})
+		}
+	})
+}
+
+// What gives a guess back in its own transaction has done so if that was committed.
+func TestAGuessIsGivenBackOnceThoughTheAnswerToItsCommitIsLost(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		var s saboteur
+		client := w.open(t, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver { return faultyDriver{d, &s} }))
+		for _, name := range []string{"take the first of two steps", "ask for another address"} {
+			i := slices.IndexFunc(transitions, func(tr transition) bool { return tr.name == name })
+			lost := false
+			for n := 1; !lost; n++ {
+				email := w.email()
+				call := transitions[i].arrange(t, w, email)
+				for range 3 {
+					_, err := w.honest.SignIn(t.Context(), email, newPassword, device)
+					require.ErrorIs(t, err, auth.ErrCredentials)
+				}
+				s.arm(n, fault{err: mysql.ErrInvalidConn, after: true})
+				err := call(t.Context(), w.service(t, client, 0))
+				hit := s.disarm()
+				require.True(t, hit.landed, "%s has no COMMIT", name)
+				if lost = hit.commit; !lost {
+					continue
+				}
+				require.True(t, isUnknown(err), "%s: %v", name, err)
+				u, err := w.client.User.Query().Where(user.Email(email)).Only(t.Context())
+				require.NoError(t, err)
+				assert.EqualValues(t, 3, u.GuessFailures, name)
+			}
 		}
 	})
 }

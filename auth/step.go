@@ -103,7 +103,7 @@ func (s *Service) FinishWithFactor(ctx context.Context, ticket Token, answer str
 		})
 	}
 	if err != nil {
-		s.giveBack(ctx, c)
+		s.giveBackAfter(ctx, err, c)
 		return nil, wrap(err, "examine a second step")
 	}
 	return s.finished(ctx, g, pending, e)

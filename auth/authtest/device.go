@@ -3,6 +3,7 @@ package authtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -91,6 +92,45 @@ var deviceRaces = []scenario{
 }
 
 var deviceRules = []scenario{
+	{name: "what a sign-in ends is counted", run: func(t *testing.T, k *kit) {
+		var told []string
+		observed := func(limit int) *auth.Service {
+			return k.service(t, func(c *auth.Config) {
+				c.Session.MaxPerUser = limit
+				c.Observer = auth.ObserverFunc(func(_ context.Context, e auth.Event) {
+					told = append(told, fmt.Sprintf("%s %d", e.Action, e.Count))
+				})
+			})
+		}
+		svc, bounded := observed(0), observed(2)
+		u := k.register(t, k.service(t))
+		start := func(svc *auth.Service, d auth.Device) {
+			_, _, err := svc.StartSession(t.Context(), u.ID, d)
+			require.NoError(t, err)
+		}
+		first := signIn(t, svc, u.Email)
+		second, err := svc.SignIn(t.Context(), u.Email, password, from(first.Token))
+		require.NoError(t, err)
+		start(svc, from(second.Refresh))
+		_ = signIn(t, bounded, u.Email)
+		last := signIn(t, bounded, u.Email)
+		for range 2 {
+			start(svc, phone)
+		}
+		k.clock.Advance(time.Second)
+		renew(t, bounded, last.Refresh)
+		assert.Equal(t, []string{
+			"sign_in 0", "sign_in 2", "start_session 2", "sign_in 0", "sign_in 1", "start_session 0", "start_session 0",
+			"renew 3",
+		}, told)
+		for range 102 {
+			start(svc, phone)
+		}
+		k.clock.Advance(time.Second)
+		told = nil
+		start(bounded, phone)
+		assert.Equal(t, []string{"revoke_sessions 100", "revoke_sessions 3", "start_session 1"}, told)
+	}},
 	{name: "the budget of strangers is spent for good until somebody gets in", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx, g := t.Context(), k.signIn(t, svc)
