@@ -75,6 +75,10 @@ func (s *Service) Close(ctx context.Context) error { return s.work.close(ctx) }
 // ClockTolerance is how far apart the clocks of replicas may be. A row created further in the future than this came
 // from a wrong clock, so its expiry is wrong too. Such a session, code or refresh token counts as ended, and such a
 // code counts against no budget.
+//
+// RefreshPolicy.Grace asks for more: the clocks must agree within it, as they do with NTP. An exchange in the future of
+// the clock that judges, by no more than ClockTolerance, is within the grace. But a clock that is ahead by the grace
+// takes two presentations at once for reuse, and ends the family of an honest client.
 const ClockTolerance = 5 * time.Minute
 
 // ahead reports whether a row was created by a wrong clock.

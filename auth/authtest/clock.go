@@ -89,6 +89,23 @@ var clockRules = []scenario{
 		require.ErrorAs(t, err, &soon)
 		require.NoError(t, verifyCode(t, svc, schematype.OTPSignIn, issued))
 	}},
+	{name: "an exchange in the future of a replica's clock is within the grace, and one that looks old is not",
+		run: func(t *testing.T, k *kit) {
+			svc, ahead := k.service(t), k.replicaAhead(t, auth.ClockTolerance)
+			g := k.signIn(t, svc)
+			next := rotate(t, ahead, g.Refresh)
+			require.Equal(t, next.Reveal(), rotate(t, svc, g.Refresh).Reveal(), "it is this clock that is behind")
+
+			g = k.signIn(t, svc)
+			next = rotate(t, svc, g.Refresh)
+			refused(t, ahead, g.Refresh, auth.ErrReuse)
+			refused(t, svc, next, auth.ErrRefresh)
+
+			near := k.replicaAhead(t, 10*time.Second-time.Microsecond)
+			g = k.signIn(t, svc)
+			next = rotate(t, svc, g.Refresh)
+			require.Equal(t, next.Reveal(), rotate(t, near, g.Refresh).Reveal())
+		}},
 	{name: "a code that asks for more patience than the window is waited for no longer",
 		run: func(t *testing.T, k *kit) {
 			svc := k.service(t)

@@ -444,6 +444,30 @@ var refreshRules = []scenario{
 		rotate(t, svc, other.Refresh)
 		checked(t, svc, other.Token, nil)
 	}},
+	{name: "in 30 of 30 rounds 2 to 64 presentations go on after their answers were lost", run: func(
+		t *testing.T, k *kit,
+	) {
+		svc := k.service(t)
+		g := k.signIn(t, svc)
+		token := g.Refresh
+		for round := range 30 {
+			n := []int{2, 3, 5, 8}[round%4]
+			if round%15 == 14 {
+				n = 64
+			}
+			won, lost := rotateAtOnce(t, svc, n, token)
+			require.Empty(t, lost, "round %d", round)
+			k.clock.Advance(9 * time.Second) // no answer arrived
+			again, lost := rotateAtOnce(t, svc, 2, token)
+			require.Empty(t, lost, "round %d", round)
+			for _, next := range append(won, again...) {
+				require.Equal(t, won[0].Reveal(), next.Reveal(), "round %d", round)
+			}
+			require.Equal(t, 1, k.live(t, g.User.ID), "round %d", round)
+			token = won[0]
+		}
+		checked(t, svc, g.Token, nil)
+	}},
 	{name: "a lost answer is made good within the grace", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g := k.signIn(t, svc)
