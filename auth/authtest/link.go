@@ -107,6 +107,8 @@ var linkRules = []scenario{
 
 		require.ErrorIs(t, svc.LinkProvider(t.Context(), other.ID, id), auth.ErrIdentity)
 		require.ErrorIs(t, svc.LinkProvider(t.Context(), u.ID, identity("next", "")), auth.ErrIdentity)
+		id.Provider = schematype.ProviderGitHub
+		require.ErrorIs(t, svc.LinkProvider(t.Context(), u.ID, id), auth.ErrIdentity, "the same subject elsewhere")
 		assert.Equal(t, "subject", *k.user(t, u.ID).ProviderID)
 		assert.Nil(t, k.user(t, other.ID).ProviderID)
 	}},

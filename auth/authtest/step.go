@@ -219,7 +219,7 @@ var stepRules = []scenario{
 	}},
 	{name: "a first step expires, and is worth nothing as a session or a code", run: func(t *testing.T, k *kit) {
 		svc, factor := k.twoSteps(t)
-		u := k.register(t, svc)
+		_, u := k.register(t, svc), k.register(t, svc)
 		g, err := svc.SignIn(t.Context(), u.Email, password, phone)
 		pending := half(t, g, err)
 		checked(t, svc, pending.Ticket, auth.ErrSession)
@@ -234,8 +234,13 @@ var stepRules = []scenario{
 			auth.CodeRequest{Kind: schematype.OTPSignIn, Device: phone, Ticket: pending.Ticket})
 		require.ErrorIs(t, err, auth.ErrCode)
 		k.clock.Advance(-time.Microsecond)
-		_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+		g, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
 		require.NoError(t, err)
+		require.Equal(t, u.ID, g.User.ID)
+		asked := factor.Asked()
+		_, err = svc.FinishWithFactor(t.Context(), pending.Ticket, rightAnswer, phone)
+		require.ErrorIs(t, err, auth.ErrCode)
+		require.Equal(t, asked, factor.Asked(), "it is used")
 	}},
 	{name: "a first step of a replica a year ahead is none", run: func(t *testing.T, k *kit) {
 		svc, _ := k.twoSteps(t)
