@@ -30,7 +30,7 @@ func TestAnySequenceOfGuessesIsCountedAsTheModelSays(t *testing.T) {
 		}
 		n := 12
 		if isSQLite(t, client) {
-			n = 30
+			n = 20
 		}
 		rapid.Check(t, few(n, property))
 	})
