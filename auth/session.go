@@ -372,8 +372,10 @@ func (s *Service) heldBy(r *ent.Session, t *ent.RefreshToken, now time.Time) *Se
 	return d
 }
 
-// SignOut ends the session of a token with its family. Ending a session twice is not an error, nor is an unknown token.
-// The device stays a known one.
+// SignOut ends the session of a token with its family. Ending a session twice is not an error, nor is an unknown token,
+// such as one that a renewal by another tab has just replaced: nothing has ended then, which [Ended] tells. Where the
+// client has a refresh token, [Service.RevokeRefresh] ends the same from any token of the family. The device stays a known
+// one.
 func (s *Service) SignOut(ctx context.Context, t Token) (Ended, error) {
 	return s.endSession(ctx, false, session.TokenHash(t.hash()))
 }
