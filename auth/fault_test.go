@@ -296,12 +296,13 @@ var transitions = []transition{
 		return call
 	}},
 	{name: "link a provider", arrange: func(t *testing.T, w *world, email string) call {
-		id := w.register(t, email)
-		return func(ctx context.Context, s *auth.Service) error { return s.LinkProvider(ctx, id, identity(email)) }
+		w.register(t, email)
+		g := w.signIn(t, email)
+		return func(ctx context.Context, s *auth.Service) error { return s.LinkProvider(ctx, g.Token, identity(email)) }
 	}},
 	{name: "unlink a provider", arrange: func(t *testing.T, w *world, email string) call {
 		id := w.register(t, email)
-		require.NoError(t, w.honest.LinkProvider(t.Context(), id, identity(email)))
+		require.NoError(t, w.honest.LinkProvider(t.Context(), w.signIn(t, email).Token, identity(email)))
 		return func(ctx context.Context, s *auth.Service) error { return s.UnlinkProvider(ctx, id) }
 	}},
 	{name: "take over an account that was never verified", arrange: func(t *testing.T, w *world, email string) call {

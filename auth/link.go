@@ -2,30 +2,43 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
 
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
 )
 
 // LinkProvider links the account of a signed-in user to the identity that a provider vouches for, which signs in to it
-// from then on. The address of the identity does not matter. Call it only when the user has just signed in or given the
-// password again, because the link stays after the session (OWASP ASVS 5.0.0, 7.5.1). Linking twice is not an error.
+// from then on. The token is that of the user's session, which must still be live when the link is written: what ends
+// the session, such as a take-over of the account, refuses the link. The address of the identity does not matter. Call it
+// only when the user has just signed in or given the password again, because the link stays after the session (OWASP
+// ASVS 5.0.0, 7.5.1). Linking twice is not an error.
 //
 // An account has one link. The error is [ErrIdentity] if it has another one, or the identity is another account's, of
-// which it tells no more. It is [ErrNotFound] if there is no such account, or it is suspended or deleted, and an
-// [*InputError] for an identity that cannot be stored.
-func (s *Service) LinkProvider(ctx context.Context, userID int, id Identity) error {
+// which it tells no more. It is [ErrSession] as with [Service.CheckSession], and an [*InputError] for an identity that
+// cannot be stored.
+func (s *Service) LinkProvider(ctx context.Context, t Token, id Identity) error {
 	if err := id.validate(); err != nil {
 		return err
 	}
+	_, owner, err := s.CheckSession(ctx, t)
+	if err != nil {
+		return err
+	}
 	added := false
-	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		u, err := s.holdUser(ctx, tx, userID)
+	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		u, err := s.holdUser(ctx, tx, owner.ID)
+		if err == nil {
+			err = s.holdSession(ctx, tx, u.ID, t)
+		}
 		switch added = false; {
+		case errors.Is(err, ErrNotFound):
+			return ErrSession
 		case err != nil:
 			return err
 		case isLinkedTo(u, id):
@@ -41,7 +54,7 @@ func (s *Service) LinkProvider(ctx context.Context, userID int, id Identity) err
 		return wrap(err, "link a provider")
 	})
 	if err == nil && added {
-		s.observe(ctx, Event{Action: ActionLink, UserID: userID, Detail: string(id.Provider)})
+		s.observe(ctx, Event{Action: ActionLink, UserID: owner.ID, Detail: string(id.Provider)})
 	}
 	return err
 }
@@ -72,6 +85,17 @@ func (s *Service) UnlinkProvider(ctx context.Context, userID int) error {
 		s.observe(ctx, Event{Action: ActionUnlink, UserID: userID, Detail: string(removed)})
 	}
 	return err
+}
+
+// holdSession is [ErrNotFound] unless a token is that of a live session of a user, whose row the transaction holds.
+func (s *Service) holdSession(ctx context.Context, tx *ent.Client, userID int, t Token) error {
+	q := tx.Session.Query().Where(session.TokenHash(t.hash()), session.UserID(userID), s.live())
+	q.Modify(forUpdate)
+	_, err := q.OnlyID(ctx)
+	if ent.IsNotFound(err) {
+		return ErrNotFound
+	}
+	return wrap(err, "find a session")
 }
 
 // holdUser is an account that can be used, whose row the transaction then holds. It is an [ErrNotFound] if there is

@@ -275,13 +275,16 @@ func (s *Service) issue(ctx context.Context, tx *ent.Client, req CodeRequest, by
 	return issued, by.endBefore(ctx, tx, row)
 }
 
-// endBefore ends the code that the new one takes the place of.
+// endBefore ends the code that the new one takes the place of. Of requests at once that follow one ticket, one does.
 func (by *asker) endBefore(ctx context.Context, tx *ent.Client, row *ent.OTP) error {
 	b := by.before
 	if b == nil || b.Email != row.Email || b.Type != row.Type {
 		return nil
 	}
-	err := tx.OTP.Update().Where(otp.ID(b.ID), otp.IsUsed(false)).SetIsUsed(true).Exec(ctx)
+	n, err := tx.OTP.Update().Where(otp.ID(b.ID), otp.IsUsed(false)).SetIsUsed(true).Save(ctx)
+	if err == nil && n == 0 && !b.IsUsed {
+		err = errRaced
+	}
 	return wrap(err, "end the code before")
 }
 
@@ -380,11 +383,18 @@ func (s *Service) withCode(
 	if err != nil {
 		return err
 	}
-	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+	return s.using(ctx, kind, code, func(ctx context.Context, tx *ent.Client) error { return then(ctx, tx, code) })
+}
+
+// using uses a code that was right in one transaction with then.
+func (s *Service) using(
+	ctx context.Context, kind schematype.OTPType, code *ent.OTP, then func(ctx context.Context, tx *ent.Client) error,
+) error {
+	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		if err := s.useCode(ctx, tx, code.ID); err != nil {
 			return err
 		}
-		return then(ctx, tx, code)
+		return then(ctx, tx)
 	})
 	if err == nil {
 		s.observe(ctx, Event{Action: ActionUseCode, Detail: string(kind)})

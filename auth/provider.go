@@ -98,8 +98,8 @@ func sameLink(u *ent.User) predicate.User {
 	return user.And(user.ProviderEQ(u.Provider), subject)
 }
 
-// errRaced is an account that another call added or linked first. Look again.
-var errRaced = errors.New("another sign-in added or linked the account")
+// errRaced is a row that another call added or changed first. Look again.
+var errRaced = errors.New("another call added or changed the row")
 
 // resolve finds, links or adds the account of an identity. An account that needs a second step is not linked. If it is
 // found by the address, all that was proved is who reads its mail.

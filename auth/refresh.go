@@ -180,14 +180,15 @@ func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.
 			` replaced_by_token_hash = ?, family = ?,` +
 			` successor_salt = CASE WHEN created_at > ? THEN successor_salt END` +
 			` WHERE token_hash = ? AND NOT is_revoked`
-		n, err := execute(ctx, tx, query, updatedNow(), now, hash, *family, now.Add(-s.grace()), t.hash())
-		switch {
-		case err != nil:
-			return fmt.Errorf("exchange a refresh token: %w", err)
-		case n == 0:
-			return errExchanged
+		// The foreign key of the new row locks the user's first, as what ends all of a user does: no deadlock.
+		if err := addRefresh(ctx, tx, p.user.ID, *family, hash, kept, now, p.expires); err != nil {
+			return err
 		}
-		return addRefresh(ctx, tx, p.user.ID, *family, hash, kept, now, p.expires)
+		n, err := execute(ctx, tx, query, updatedNow(), now, hash, *family, now.Add(-s.grace()), t.hash())
+		if err == nil && n == 0 {
+			err = errExchanged
+		}
+		return wrap(err, "exchange a refresh token")
 	}
 	done := Event{Action: ActionRotate, UserID: p.user.ID}
 	if d == nil {

@@ -50,8 +50,9 @@ var roundTrips = map[string]string{
 	"issue a refresh token": "START TRANSACTION, SELECT users, INSERT refresh_tokens, COMMIT",
 	"issue a second code within the window": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, " +
 		"SELECT otps, INSERT otps, SELECT otps, SELECT otps, UPDATE users, UPDATE otps, COMMIT",
-	"link a provider": "START TRANSACTION, SELECT users, UPDATE users, COMMIT",
-	"list sessions":   "SELECT sessions, SELECT refresh_tokens, SELECT sessions",
+	"link a provider": "SELECT sessions users, START TRANSACTION, SELECT users, SELECT sessions, UPDATE users, " +
+		"COMMIT",
+	"list sessions": "SELECT sessions, SELECT refresh_tokens, SELECT sessions",
 	"purge an account": "START TRANSACTION, SELECT otps, COMMIT, START TRANSACTION, SELECT sessions, COMMIT, " +
 		"START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, SELECT users, " +
 		"SELECT sessions, SELECT refresh_tokens, DELETE users, COMMIT",
@@ -62,7 +63,7 @@ var roundTrips = map[string]string{
 		"INSERT refresh_tokens, COMMIT",
 	"register": "INSERT users",
 	"renew": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, SELECT users, " +
-		"UPDATE refresh_tokens, INSERT refresh_tokens, SELECT sessions, UPDATE sessions, COMMIT",
+		"INSERT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, COMMIT",
 	"renew in grace": "SELECT refresh_tokens users refresh_tokens refresh_tokens, SELECT sessions",
 	"renew what was rotated in grace": "SELECT refresh_tokens users refresh_tokens refresh_tokens, " +
 		"SELECT sessions, START TRANSACTION, SELECT users, SELECT refresh_tokens, SELECT sessions, " +
@@ -81,7 +82,7 @@ var roundTrips = map[string]string{
 	"revoke sessions": "SELECT sessions, SELECT sessions, START TRANSACTION, UPDATE refresh_tokens, " +
 		"UPDATE sessions, UPDATE sessions, COMMIT",
 	"rotate": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, " +
-		"UPDATE refresh_tokens, INSERT refresh_tokens, COMMIT",
+		"INSERT refresh_tokens, UPDATE refresh_tokens, COMMIT",
 	"rotate a token that does not exist": "SELECT refresh_tokens users refresh_tokens refresh_tokens",
 	"rotate in grace":                    "SELECT refresh_tokens users refresh_tokens refresh_tokens",
 	"sign in": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions users, " +

@@ -75,7 +75,8 @@ func (s *Service) pend(ctx context.Context, tx *ent.Client, u *ent.User, e entry
 // pending steps of the account, or LockoutPolicy.MaxFailures of a known device for itself. A mailed link or
 // [Service.Unsuspend] ends that.
 //
-// A first step is used once. If the password was reset by mail, mail is a second step again after this.
+// A first step is used once. If the password was reset by mail, mail is a second step again after this beside the
+// password.
 func (s *Service) FinishWithFactor(ctx context.Context, ticket Token, answer string, d Device) (*Grant, error) {
 	if s.cfg.SecondStep.Factor == nil {
 		return nil, &ConfigError{Field: "SecondStep.Factor", Reason: "is nil", Fix: "give one, or finish with a code"}
@@ -94,7 +95,10 @@ func (s *Service) FinishWithFactor(ctx context.Context, ticket Token, answer str
 		return nil, ErrCode
 	}
 	e := entry{detail: string(*pending.FirstStep) + "+factor", device: d, guess: &c}
-	e.whole = func(up *ent.UserUpdate) { up.SetResetByMail(false) }
+	if *pending.FirstStep == schematype.FirstStepPassword {
+		// Beside the factor, the password that a mailed code has set shows that its owner set it.
+		e.whole = func(up *ent.UserUpdate) { up.SetResetByMail(false) }
+	}
 	var g *Grant
 	if err == nil {
 		err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {

@@ -33,12 +33,18 @@ type Verification struct {
 // after its address had been verified, and those of [Service.SignIn] for Password.
 func (s *Service) VerifyEmail(ctx context.Context, v Verification) error {
 	const kind = schematype.OTPEmailVerification
-	password, guess, err := s.provePassword(ctx, kind, v)
+	// The code comes first: whether a password is right would tell anybody whether there is an account.
+	code, err := s.tryCode(ctx, kind, v.Ticket, v.Code)
 	if err != nil {
 		return err
 	}
+	password, guess, err := s.provePassword(ctx, code.Email, v)
+	if err != nil {
+		s.uncountAttempt(ctx, code.ID)
+		return err
+	}
 	var events []Event
-	err = s.withCode(ctx, kind, v.Ticket, v.Code, func(ctx context.Context, tx *ent.Client, code *ent.OTP) error {
+	err = s.using(ctx, kind, code, func(ctx context.Context, tx *ent.Client) error {
 		u, err := s.holdAccount(ctx, tx, code.Email)
 		switch {
 		case err != nil:
@@ -65,16 +71,12 @@ func (s *Service) VerifyEmail(ctx context.Context, v Verification) error {
 // provePassword verifies the password of a verification and returns its hash, and where the guess is counted; nil where
 // there is none. Whoever uses the proof takes the guess back.
 func (s *Service) provePassword(
-	ctx context.Context, kind schematype.OTPType, v Verification,
+	ctx context.Context, email string, v Verification,
 ) (hash *string, guess counter, err error) {
 	if v.Password == "" {
 		return nil, counter{}, nil
 	}
-	code, err := s.codeOf(ctx, kind, v.Ticket)
-	if err != nil {
-		return nil, counter{}, err
-	}
-	p, err := s.prove(ctx, v.Password, v.Device, activeByEmail, code.Email)
+	p, err := s.prove(ctx, v.Password, v.Device, activeByEmail, email)
 	if err != nil {
 		return nil, counter{}, err
 	}

@@ -68,7 +68,7 @@ func squatterWays(
 		"a provider": func(t *testing.T, s squat) (*auth.Grant, error) {
 			id := identity("squatter of "+s.User.Email, k.email())
 			id.EmailVerified = false
-			require.NoError(t, svc.LinkProvider(ctx, s.User.ID, id))
+			require.NoError(t, svc.LinkProvider(ctx, s.Token, id))
 			return svc.SignInWithProvider(ctx, id, phone)
 		},
 		"a change of the password": func(_ *testing.T, s squat) (*auth.Grant, error) {

@@ -32,6 +32,15 @@ func tells(events *[]auth.Event, of auth.Action) func(*auth.Config) {
 	}
 }
 
+// link links an account in a session of its user's that ends then.
+func link(t *testing.T, svc *auth.Service, userID int, id auth.Identity) error {
+	_, token, err := svc.StartSession(t.Context(), userID, phone)
+	require.NoError(t, err)
+	err = svc.LinkProvider(t.Context(), token, id)
+	require.NoError(t, only(svc.SignOut(t.Context(), token)))
+	return err
+}
+
 var linkRaces = []scenario{
 	{name: "of 16 accounts that link one identity one gets it", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
@@ -40,7 +49,7 @@ var linkRaces = []scenario{
 		for range 16 {
 			ids = append(ids, k.register(t, svc).ID)
 		}
-		errs := atOnce(16, func(i int) error { return svc.LinkProvider(t.Context(), ids[i], identity(subject, "")) })
+		errs := atOnce(16, func(i int) error { return link(t, svc, ids[i], identity(subject, "")) })
 		require.Equal(t, 1, winners(t, errs, auth.ErrIdentity))
 		require.Len(t, k.linked(t, subject), 1)
 	}},
@@ -52,7 +61,7 @@ var linkRaces = []scenario{
 			subjects[i] = k.email()
 		}
 		errs := atOnce(16, func(i int) error {
-			return svc.LinkProvider(t.Context(), u.ID, identity(subjects[i], ""))
+			return link(t, svc, u.ID, identity(subjects[i], ""))
 		})
 		require.Equal(t, 1, winners(t, errs, auth.ErrIdentity))
 		for i, subject := range subjects {
@@ -65,7 +74,7 @@ var linkRaces = []scenario{
 		id := identity(k.email(), k.email())
 		var g *auth.Grant
 		linked, signedIn := both(
-			func() error { return svc.LinkProvider(t.Context(), u.ID, id) },
+			func() error { return link(t, svc, u.ID, id) },
 			func() (err error) { g, err = svc.SignInWithProvider(t.Context(), id, phone); return err },
 		)
 		require.NoError(t, signedIn)
@@ -76,7 +85,7 @@ var linkRaces = []scenario{
 	{name: "removing a link and losing the password leave a way in", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		u := k.register(t, svc)
-		require.NoError(t, svc.LinkProvider(t.Context(), u.ID, identity(k.email(), "")))
+		require.NoError(t, link(t, svc, u.ID, identity(k.email(), "")))
 		unlinked, cleared := both(
 			func() error { return svc.UnlinkProvider(t.Context(), u.ID) },
 			func() error {
@@ -98,17 +107,17 @@ var linkRules = []scenario{
 		u, other := k.register(t, svc), k.register(t, svc)
 		id := identity("subject", other.Email)
 		for range 2 {
-			require.NoError(t, svc.LinkProvider(t.Context(), u.ID, id))
+			require.NoError(t, link(t, svc, u.ID, id))
 		}
 		assert.Equal(t, []auth.Event{{Action: auth.ActionLink, UserID: u.ID, Detail: "google"}}, links)
 		assert.Equal(t, u.ID, providerSignIn(t, svc, id).User.ID)
 		signIn(t, svc, u.Email)
 		assert.False(t, k.user(t, u.ID).IsEmailVerified)
 
-		require.ErrorIs(t, svc.LinkProvider(t.Context(), other.ID, id), auth.ErrIdentity)
-		require.ErrorIs(t, svc.LinkProvider(t.Context(), u.ID, identity("next", "")), auth.ErrIdentity)
+		require.ErrorIs(t, link(t, svc, other.ID, id), auth.ErrIdentity)
+		require.ErrorIs(t, link(t, svc, u.ID, identity("next", "")), auth.ErrIdentity)
 		id.Provider = schematype.ProviderGitHub
-		require.ErrorIs(t, svc.LinkProvider(t.Context(), u.ID, id), auth.ErrIdentity, "the same subject elsewhere")
+		require.ErrorIs(t, link(t, svc, u.ID, id), auth.ErrIdentity, "the same subject elsewhere")
 		assert.Equal(t, "subject", *k.user(t, u.ID).ProviderID)
 		assert.Nil(t, k.user(t, other.ID).ProviderID)
 	}},
@@ -116,7 +125,7 @@ var linkRules = []scenario{
 		var ends []auth.Event
 		svc := k.service(t, tells(&ends, auth.ActionUnlink))
 		u, bystander := k.register(t, svc), providerSignIn(t, svc, identity("bystander", k.email()))
-		require.NoError(t, svc.LinkProvider(t.Context(), u.ID, identity("subject", k.email())))
+		require.NoError(t, link(t, svc, u.ID, identity("subject", k.email())))
 		for range 2 {
 			require.NoError(t, svc.UnlinkProvider(t.Context(), u.ID))
 		}
@@ -126,7 +135,7 @@ var linkRules = []scenario{
 		assert.Nil(t, row.ProviderID)
 		signIn(t, svc, u.Email)
 		assert.NotEqual(t, u.ID, providerSignIn(t, svc, identity("subject", k.email())).User.ID)
-		require.NoError(t, svc.LinkProvider(t.Context(), u.ID, identity("next", "")))
+		require.NoError(t, link(t, svc, u.ID, identity("next", "")))
 		assert.Equal(t, bystander.User.ID, providerSignIn(t, svc, identity("bystander", "")).User.ID)
 	}},
 	{name: "the link of an account without a password stays until it has one", run: func(t *testing.T, k *kit) {
@@ -142,19 +151,18 @@ var linkRules = []scenario{
 	}},
 	{name: "only an account that can be used is linked, and its link removed", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
-		suspended, deleted := k.register(t, svc), k.register(t, svc)
-		for i, u := range []*auth.User{suspended, deleted} {
-			require.NoError(t, svc.LinkProvider(t.Context(), u.ID, identity([]string{"a", "b"}[i], "")))
+		suspended, deleted := k.signIn(t, svc), k.signIn(t, svc)
+		for i, g := range []*auth.Grant{suspended, deleted} {
+			require.NoError(t, svc.LinkProvider(t.Context(), g.Token, identity([]string{"a", "b"}[i], "")))
 		}
-		require.NoError(t, svc.Suspend(t.Context(), suspended.ID, auth.Forever))
-		_, err := svc.Delete(t.Context(), deleted.ID)
-		require.NoError(t, err)
-		for _, id := range []int{suspended.ID, deleted.ID, 999_999} {
-			require.ErrorIs(t, svc.LinkProvider(t.Context(), id, identity("c", "")), auth.ErrNotFound)
-			require.ErrorIs(t, svc.UnlinkProvider(t.Context(), id), auth.ErrNotFound)
+		require.NoError(t, svc.Suspend(t.Context(), suspended.User.ID, auth.Forever))
+		require.NoError(t, only(svc.Delete(t.Context(), deleted.User.ID)))
+		for _, g := range []*auth.Grant{suspended, deleted, {User: &auth.User{ID: 999_999}}} {
+			require.ErrorIs(t, svc.LinkProvider(t.Context(), g.Token, identity("c", "")), auth.ErrSession)
+			require.ErrorIs(t, svc.UnlinkProvider(t.Context(), g.User.ID), auth.ErrNotFound)
 		}
-		assert.NotNil(t, k.user(t, suspended.ID).ProviderID)
-		assert.NotNil(t, k.user(t, deleted.ID).ProviderID)
+		assert.NotNil(t, k.user(t, suspended.User.ID).ProviderID)
+		assert.NotNil(t, k.user(t, deleted.User.ID).ProviderID)
 	}},
 	{name: "a lock keeps nobody from a link and from its identity", run: func(t *testing.T, k *kit) {
 		svc := k.service(t, func(c *auth.Config) { c.Lockout.MaxFailures = 1 })
@@ -162,7 +170,7 @@ var linkRules = []scenario{
 		_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
 		require.ErrorIs(t, err, auth.ErrCredentials)
 		id := identity("subject", k.email())
-		require.NoError(t, svc.LinkProvider(t.Context(), u.ID, id))
+		require.NoError(t, link(t, svc, u.ID, id))
 		assert.Equal(t, u.ID, providerSignIn(t, svc, id).User.ID)
 	}},
 }

@@ -112,7 +112,7 @@ var providerRules = []scenario{
 			u := k.register(t, svc)
 			id := identity("subject", u.Email)
 			id.EmailVerified = false
-			require.NoError(t, svc.LinkProvider(t.Context(), u.ID, id))
+			require.NoError(t, link(t, svc, u.ID, id))
 			other := identity("subject", k.email())
 			for _, id := range []auth.Identity{id, other} {
 				_, err := svc.SignInWithProvider(t.Context(), id, phone)
@@ -166,7 +166,7 @@ var providerRules = []scenario{
 
 				linked := k.register(t, svc)
 				id.Subject = "another subject"
-				require.NoError(t, svc.LinkProvider(t.Context(), linked.ID, id))
+				require.NoError(t, link(t, svc, linked.ID, id))
 				assert.Equal(t, linked.ID, providerSignIn(t, svc, id).User.ID)
 				require.NoError(t, svc.UnlinkProvider(t.Context(), linked.ID))
 			}
@@ -191,7 +191,7 @@ var providerRules = []scenario{
 				_, err := svc.SignInWithProvider(t.Context(), id, phone)
 				var refused *auth.InputError
 				require.ErrorAs(t, err, &refused, "%q of %q", id.Subject, id.Provider)
-				require.ErrorAs(t, svc.LinkProvider(t.Context(), u.ID, id), &refused)
+				require.ErrorAs(t, link(t, svc, u.ID, id), &refused)
 			}
 			assert.Equal(t, []int{owner.Session.ID}, sessionIDs(t, svc, owner.User.ID))
 

@@ -3,6 +3,7 @@ package authtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -49,7 +50,7 @@ func firstSteps(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.Use
 		},
 		"linked provider": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
 			id := identity("subject of "+u.Email, u.Email)
-			require.NoError(t, svc.LinkProvider(t.Context(), u.ID, id))
+			require.NoError(t, link(t, svc, u.ID, id))
 			return func() (*auth.Grant, error) { return svc.SignInWithProvider(t.Context(), id, phone) }
 		},
 		"provider of the address": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
@@ -60,7 +61,7 @@ func firstSteps(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.Use
 		"other provider of the address": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
 			linked, id := identity("subject of "+u.Email, u.Email), identity("another of "+u.Email, u.Email)
 			linked.Provider = schematype.ProviderGitHub
-			require.NoError(t, svc.LinkProvider(t.Context(), u.ID, linked))
+			require.NoError(t, link(t, svc, u.ID, linked))
 			return func() (*auth.Grant, error) { return svc.SignInWithProvider(t.Context(), id, phone) }
 		},
 		"reactivation": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
@@ -102,6 +103,22 @@ var stepRaces = []scenario{
 		require.Equal(t, 1, winners(t, errs, auth.ErrCode))
 		require.Equal(t, 1, k.activeSessions(t, u.ID))
 		require.Zero(t, k.user(t, u.ID).StepFailures)
+	}},
+	{name: "of 8 requests for a code to finish one first step one is answered", run: func(t *testing.T, k *kit) {
+		svc, _ := k.twoSteps(t)
+		u := k.register(t, svc)
+		g, err := svc.SignIn(t.Context(), u.Email, password, phone)
+		pending := half(t, g, err)
+		errs := atOnce(8, func(int) error {
+			_, err := svc.IssueCode(t.Context(),
+				auth.CodeRequest{Kind: schematype.OTPSignIn, Device: anybody(), Ticket: pending.Ticket})
+			var soon *auth.TooSoonError
+			if errors.As(err, &soon) {
+				return fmt.Errorf("%w: %w", errTooSoon, err)
+			}
+			return err
+		})
+		require.Equal(t, 1, winners(t, errs, auth.ErrCode, errTooSoon))
 	}},
 	{name: "64 answers at once over many first steps examine no more than allowed", run: func(t *testing.T, k *kit) {
 		svc, factor := k.twoSteps(t)
@@ -499,6 +516,27 @@ var stepRules = []scenario{
 			require.NoError(t, err)
 		}
 	}},
+	{name: "after a mailed reset the factor beside another first step makes mail no second step",
+		run: func(t *testing.T, k *kit) {
+			svc, _ := k.twoSteps(t)
+			ctx, u := t.Context(), k.register(t, svc)
+			id := identity("subject", k.email())
+			require.NoError(t, link(t, svc, u.ID, id))
+			require.NoError(t, endings(k, svc)["ResetPassword"](t, &auth.Grant{User: u})())
+			k.clock.Advance(time.Hour)
+			for _, first := range []func() (*auth.Grant, error){
+				func() (*auth.Grant, error) {
+					return signInWithCode(t, svc, issue(t, svc, u.Email, schematype.OTPSignIn))
+				},
+				func() (*auth.Grant, error) { return svc.SignInWithProvider(ctx, id, phone) },
+			} {
+				g, err := first()
+				_, err = svc.FinishWithFactor(ctx, half(t, g, err).Ticket, rightAnswer, phone)
+				require.NoError(t, err)
+				g, err = svc.SignIn(ctx, u.Email, nextPassword, phone)
+				require.False(t, half(t, g, err).Mail, "whoever reads the mail has set the password")
+			}
+		}},
 	{name: "what ends all of a user voids the code of a second step", run: func(t *testing.T, k *kit) {
 		svc, _ := k.twoSteps(t)
 		ctx := t.Context()

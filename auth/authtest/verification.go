@@ -82,10 +82,12 @@ var verificationRaces = []scenario{
 			issued := issue(t, svc, s.User.Email, schematype.OTPEmailVerification)
 			var grants [4]*auth.Grant
 			var rotated [4]auth.Token
-			errs := atOnce(9, func(i int) (err error) {
+			errs := atOnce(13, func(i int) (err error) {
 				switch {
 				case i == 0:
 					return verifyEmail(t, svc, issued)
+				case i > 8:
+					return svc.LinkProvider(t.Context(), s.Token, identity(s.User.Email, ""))
 				case i <= 4:
 					grants[i-1], err = svc.SignIn(t.Context(), s.User.Email, password, phone)
 				default:
@@ -103,6 +105,7 @@ var verificationRaces = []scenario{
 				}
 				refused(t, svc, rotated[i], auth.ErrRefresh)
 			}
+			assert.Nil(t, k.user(t, s.User.ID).ProviderID)
 			assert.Zero(t, k.activeSessions(t, s.User.ID))
 			assert.Zero(t, k.live(t, s.User.ID))
 		}},
@@ -319,8 +322,21 @@ var verificationRules = []scenario{
 			v = auth.Verification{Ticket: unknown.Ticket, Code: unknown.Code, Password: password, Device: anybody()}
 			require.ErrorIs(t, svc.VerifyEmail(t.Context(), v), auth.ErrCredentials)
 			v.Ticket = auth.ParseToken("none")
-			require.ErrorIs(t, svc.VerifyEmail(t.Context(), v), auth.ErrCredentials)
+			require.ErrorIs(t, svc.VerifyEmail(t.Context(), v), auth.ErrCode)
 		}},
+	{name: "a password beside a wrong code does not tell whether there is an account", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		for _, email := range []string{k.register(t, svc).Email, k.email()} {
+			issued := issue(t, svc, email, schematype.OTPEmailVerification)
+			for _, guess := range []string{password, wrongPassword} {
+				var wrongCode *auth.CodeError
+				err := svc.VerifyEmail(t.Context(), auth.Verification{
+					Ticket: issued.Ticket, Code: wrong(issued).Code, Device: anybody(), Password: guess,
+				})
+				require.ErrorAs(t, err, &wrongCode)
+			}
+		}
+	}},
 	{name: "a password that is changed while it is verified shows nothing", run: func(t *testing.T, k *kit) {
 		hasher := NewHasher()
 		svc, other := k.service(t, func(c *auth.Config) { c.Hasher = hasher }), k.service(t)

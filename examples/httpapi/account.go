@@ -69,7 +69,7 @@ func (a *api) linkProvider(w http.ResponseWriter, r *http.Request, in body) (any
 	g, err := a.auth.SignIn(r.Context(), u.Email, in.Password, a.device(r))
 	out, err := a.enter(w, g, err)
 	if g != nil {
-		err = a.auth.LinkProvider(r.Context(), g.User.ID, id)
+		err = a.auth.LinkProvider(r.Context(), g.Token, id)
 	}
 	return out, err
 }
