@@ -180,6 +180,18 @@ var deviceRules = []scenario{
 			require.NoError(t, err)
 			require.Zero(t, k.user(t, g.User.ID).GuessFailures)
 		}},
+	{name: "a device that failed too often is a stranger where mails are asked for", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		g := k.verified(t, svc)
+		_ = guess(t, svc, g.User.Email, from(g.Token), 10)
+		before := k.user(t, g.User.ID).GuessFailures
+		issued, err := issueFrom(t, svc, from(g.Token), g.User.Email)
+		require.NoError(t, err)
+		require.False(t, issued.Link)
+		require.Equal(t, before+5, k.user(t, g.User.ID).GuessFailures)
+		_, err = issueFrom(t, svc, phone, g.User.Email)
+		require.ErrorIs(t, err, errTooSoon, "its origin is its address")
+	}},
 	{name: "a device that fails too often while it is told from strangers is one", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g := k.signIn(t, svc)

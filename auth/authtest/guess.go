@@ -213,6 +213,23 @@ var guessRules = []scenario{
 		}))
 		assert.Equal(t, before, k.user(t, s.User.ID).GuessFailures)
 	}},
+	{name: "a lock that a right password helped to cause ends as it is taken out of the count", run: func(
+		t *testing.T, k *kit,
+	) {
+		h := NewHasher()
+		svc, _ := k.twoSteps(t, func(c *auth.Config) { c.Hasher, c.Lockout.MaxFailures = h, 1 })
+		u := k.register(t, svc)
+		h.Before = func() {
+			h.Before = nil
+			_ = guess(t, svc, u.Email, phone, 1)
+			assert.NotNil(t, k.user(t, u.ID).LockUntil)
+		}
+		for range 2 {
+			g, err := svc.SignIn(t.Context(), u.Email, password, phone)
+			_ = half(t, g, err)
+			require.Nil(t, k.user(t, u.ID).LockUntil)
+		}
+	}},
 	{name: "guesses at the codes of a deleted account are its own", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		u := k.registerVerified(t, svc)
