@@ -344,6 +344,22 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			require.ErrorIs(t, err, auth.ErrSession)
 			noSessions(t, p, u)
 		},
+		"a suspension refuses a renewal": func(t *testing.T, p *pair, u *auth.User) {
+			g, err := p.first.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
+			require.NoError(t, err)
+			var once sync.Once
+			p.client.User.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
+				return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
+					once.Do(func() { assert.NoError(t, suspend(p, u)(t.Context())) })
+					return next.Query(ctx, q)
+				})
+			}))
+			_, err = p.first.Renew(t.Context(), g.Refresh, auth.Device{})
+			require.ErrorIs(t, err, auth.ErrRefresh)
+			require.NoError(t, p.other.Unsuspend(t.Context(), u.ID))
+			_, _, err = p.other.CheckSession(t.Context(), g.Token)
+			require.NoError(t, err, "nothing has changed")
+		},
 		"a session that began meanwhile counts against the cap": func(t *testing.T, p *pair, u *auth.User) {
 			p.verify(t, u)
 			capped := p.service(t, func(c *auth.Config) { c.Session.MaxPerUser = 1 })
