@@ -113,7 +113,8 @@ func askChange(ctx context.Context, tx *ent.Client, u *ent.User, email string) (
 // the caller's own; the zero Token keeps none. No other device stays a known one.
 //
 // Errors are those of [Service.VerifyCode], which is [ErrCode] also if the password was changed or everything was
-// revoked since StartEmailChange, and [ErrEmailTaken] if another account has the address.
+// revoked since StartEmailChange, and [ErrEmailTaken] if another account has the address. Whoever reads
+// its mail gets into that one by [Service.SignInWithCode], and it is theirs if nobody had verified the address.
 func (s *Service) FinishEmailChange(ctx context.Context, ticket Token, c Code, keep Token) (*EmailChanged, error) {
 	const kind = schematype.OTPEmailVerification
 	code, err := repeat(ctx, s, func(ctx context.Context) (*ent.OTP, error) { return rowOf(ctx, s.client, ticket) })

@@ -140,9 +140,10 @@ var errUTF8 = errors.New("is not valid UTF-8")
 
 // LockedError is an account that examines no passwords before Until, in UTC: guesses have locked it, or an operator has
 // suspended it, until [Forever] if without end. A zero Until is a budget that is used up: no password is examined from
-// a device that has not signed in before, until somebody gets in by a mailed link or code, a provider or a reset. It
-// unwraps to [ErrCredentials]. Tell whoever is signing in no more than that: an email without an account is never
-// locked.
+// a device that has not signed in before, until another such device gets in by a mailed link or code or a provider, or
+// the password is reset. Right passwords are guesses until they have been examined, so that more of them at once than
+// LockoutPolicy.MaxFailures are refused so, too. It unwraps to [ErrCredentials]. Tell whoever is signing in no more than
+// that: an email without an account is never locked.
 type LockedError struct{ Until time.Time }
 
 func (e *LockedError) Error() string {

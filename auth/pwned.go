@@ -31,6 +31,9 @@ type PwnedPasswords struct {
 	Timeout time.Duration
 }
 
+// errNoRange is the answer of something else, such as the sign-in page of a network. Every range has lines.
+var errNoRange = errors.New("the answer is no range of hashes")
+
 // Breached is for PasswordPolicy.Breached. The error holds neither the password nor its hash.
 func (p PwnedPasswords) Breached(ctx context.Context, password string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(p.Timeout, 2*time.Second))
@@ -67,11 +70,19 @@ func (p PwnedPasswords) ask(ctx context.Context, prefix, rest string) (bool, err
 	}
 	const most = 1 << 20 // bytes; a range has some 40 KB
 	lines := bufio.NewScanner(io.LimitReader(answer.Body, most))
+	found := false
 	for lines.Scan() {
-		suffix, count, _ := strings.Cut(strings.TrimSpace(lines.Text()), ":")
+		suffix, count, ok := strings.Cut(strings.TrimSpace(lines.Text()), ":")
+		if !ok || len(suffix) != len(rest) {
+			return false, errNoRange
+		}
 		if strings.EqualFold(suffix, rest) && count != "0" {
 			return true, nil
 		}
+		found = true
 	}
-	return false, lines.Err()
+	if err := lines.Err(); err != nil || found {
+		return false, err
+	}
+	return false, errNoRange
 }

@@ -42,6 +42,18 @@ func TestABreachedPasswordIsFoundByAPartOfItsHash(t *testing.T) {
 	assert.EqualError(t, err, "ask which passwords are breached: the answer is 429 Too Many Requests")
 }
 
+func TestAnAnswerThatIsNoRangeSaysNothingOfAPassword(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{"", "<html>\n<p>Welcome: sign in</p>", "1E4C9B93F3F0682250B6CF8331B7EE68FD8"} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, answer)
+		}))
+		defer server.Close()
+		_, err := auth.PwnedPasswords{URL: server.URL + "/"}.Breached(t.Context(), "password")
+		require.EqualError(t, err, "ask which passwords are breached: the answer is no range of hashes")
+	}
+}
+
 func TestABreachedPasswordIsAskedForWithinTheTimeout(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
