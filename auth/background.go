@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -24,8 +25,7 @@ type work struct {
 	group    sync.WaitGroup
 }
 
-// start runs fn in the background, if no more than limit is under way and nobody has called close. A panic of fn, such
-// as one of a client's hook, must not end the process.
+// start runs fn in the background, if no more than limit is under way and nobody has called close.
 func (w *work) start(limit int, fn func()) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -35,7 +35,6 @@ func (w *work) start(limit int, fn func()) bool {
 	w.underWay++
 	w.group.Go(func() {
 		defer func() {
-			_ = recover()
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.underWay--
@@ -43,6 +42,12 @@ func (w *work) start(limit int, fn func()) bool {
 		fn()
 	})
 	return true
+}
+
+func (w *work) isClosed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed
 }
 
 func (w *work) close(ctx context.Context) error {
@@ -59,10 +64,28 @@ func (w *work) close(ctx context.Context) error {
 	}
 }
 
+// goOn runs fn as [work.start] does, and survives a panic.
+func (s *Service) goOn(limit int, fn func()) bool {
+	return s.work.start(limit, func() {
+		defer s.survive()
+		fn()
+	})
+}
+
+// survive is deferred where a panic, such as one of a client's hook, would end the process, because no caller's
+// goroutine has it. The observer is told, without the value, which may hold anything.
+func (s *Service) survive() {
+	if recover() == nil {
+		return
+	}
+	defer func() { _ = recover() }() // it may be the observer that panics
+	s.observe(context.Background(), Event{Action: ActionPanic, Detail: string(debug.Stack())})
+}
+
 // background runs fn outside of any caller's context. It reports whether it did: there may be too much under way. What
-// fn does must be something that a later call does again, because a failure is told to nobody.
+// fn does must be something that a later call does again, because an error is told to nobody.
 func (s *Service) background(fn func(context.Context) error) bool {
-	return s.work.start(maxBackground, func() {
+	return s.goOn(maxBackground, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), backgroundTimeout)
 		defer cancel()
 		_ = fn(ctx)
@@ -74,7 +97,7 @@ func (s *Service) background(fn func(context.Context) error) bool {
 // left undone because a caller gives up. After an [*UnknownError] fn runs again as well.
 func (s *Service) settle(ctx context.Context, fn func(context.Context) error) error {
 	done := make(chan error, 1)
-	started := s.work.start(maxSettling, func() {
+	started := s.goOn(maxSettling, func() {
 		err := errPanicked
 		defer func() { done <- err }()
 		err = persist(context.WithoutCancel(ctx), fn)

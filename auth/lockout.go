@@ -238,7 +238,7 @@ func (s *Service) giveBack(ctx context.Context, c counter) {
 		_ = s.settle(ctx, uncount)
 		return
 	}
-	s.work.start(maxSettling, func() { _ = persist(context.WithoutCancel(ctx), uncount) })
+	s.goOn(maxSettling, func() { _ = persist(context.WithoutCancel(ctx), uncount) })
 }
 
 // uncount takes a guess out of its count. A lock ends, because the guesses that are left do not cause one.

@@ -83,6 +83,9 @@ const (
 	ActionReuse Action = "reuse_detected"
 	// ActionRevokeRefresh: RevokeRefresh ended a family. Count is how much of it was live.
 	ActionRevokeRefresh Action = "revoke_refresh"
+	// ActionPanic: a hook of the client or an observer panicked where no caller's goroutine has it, so the service went
+	// on. Detail is the stack. It is no transition.
+	ActionPanic Action = "panic"
 )
 
 // Event is a transition that happened. It is committed by the time it is told. It holds no secret and no email address.
@@ -113,13 +116,14 @@ type ObserverFunc func(context.Context, Event)
 // Observe calls f.
 func (f ObserverFunc) Observe(ctx context.Context, e Event) { f(ctx, e) }
 
-// LogTo returns an [Observer] that logs to l: failures, locks, a grace and reuse as warnings, the rest as information.
+// LogTo returns an [Observer] that logs to l: failures, locks, a grace, reuse and panics as warnings, the rest as
+// information.
 func LogTo(l *slog.Logger) Observer {
 	return ObserverFunc(func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
 		switch e.Action {
 		case ActionSignInFailed, ActionStepFailed, ActionBreachUnknown, ActionLock, ActionCodeFailed, ActionReuse,
-			ActionGrace:
+			ActionGrace, ActionPanic:
 			level = slog.LevelWarn
 		}
 		attrs := []slog.Attr{slog.String("action", string(e.Action))}

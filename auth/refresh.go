@@ -206,7 +206,7 @@ func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.
 		return nil, err
 	}
 	if kept != nil {
-		s.eraseLater(hash)
+		s.eraseLater(hash, t.hash()) // its own is kept if it was made within the grace
 	}
 	if d != nil {
 		done.Action, done.SessionID, done.Count = ActionRenew, g.Session.ID, g.ended.Count()
@@ -355,43 +355,69 @@ func (s *Service) RevokeRefresh(ctx context.Context, t Token) (Ended, error) {
 // maxFading bounds the salts that wait to be erased. Beyond it that is left to the exchange of their tokens.
 const maxFading = 1 << 14
 
-// fading are the hashes of tokens whose salts wait to be erased, in the order of time.
+// eraseAgain is how long after a write that failed, or was refused, it is tried again.
+const eraseAgain = time.Second
+
+// fading are the hashes of tokens whose salts wait to be erased, in the order of time. They stay until that is written.
 type fading struct {
 	mu     sync.Mutex
 	hashes []string
 	due    []time.Time
 }
 
-// eraseLater erases the salt of the token with a hash once the grace is over.
-func (s *Service) eraseLater(hash string) {
+// eraseLater erases the salts of the tokens with hashes once the grace is over. Nobody waits for that after Close.
+func (s *Service) eraseLater(hashes ...string) {
 	f := &s.fading
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.due) == maxFading {
+	if len(f.due)+len(hashes) > maxFading || s.work.isClosed() {
 		return
 	}
-	f.hashes, f.due = append(f.hashes, hash), append(f.due, time.Now().Add(s.grace()))
-	if len(f.due) == 1 {
+	due := time.Now().Add(s.grace())
+	if len(f.due) == 0 {
 		time.AfterFunc(s.grace(), s.erase)
+	}
+	for _, hash := range hashes {
+		f.hashes, f.due = append(f.hashes, hash), append(f.due, due)
 	}
 }
 
-// erase erases the salts whose time has come, many at once, and calls itself again for the others.
+// erase erases the salts whose time has come, many at once.
 func (s *Service) erase() {
 	f := &s.fading
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	now := time.Now()
 	n := 0
-	for n < min(len(f.due), maxIDs) && !f.due[n].After(now) {
+	for n < min(len(f.due), maxIDs) && !f.due[n].After(time.Now()) {
 		n++
 	}
-	hashes := f.hashes[:n]
-	f.hashes, f.due = f.hashes[n:], f.due[n:]
-	if len(f.due) > 0 {
-		time.AfterFunc(max(100*time.Millisecond, f.due[0].Sub(now)), s.erase)
-	}
-	s.background(func(ctx context.Context) error {
-		return s.client.RefreshToken.Update().Where(refreshtoken.TokenHashIn(hashes...)).ClearSuccessorSalt().Exec(ctx)
+	hashes := f.hashes[:n:n]
+	f.mu.Unlock()
+	started := s.background(func(ctx context.Context) error {
+		erased := 0
+		defer func() { s.eraseNext(erased) }()
+		which := refreshtoken.TokenHashIn(hashes...)
+		err := s.client.RefreshToken.Update().Where(which).ClearSuccessorSalt().Exec(ctx)
+		if err == nil {
+			erased = n
+		}
+		return err
 	})
+	if !started {
+		s.eraseNext(0)
+	}
+}
+
+// eraseNext forgets the first n, which are erased, and has the next ones erased when their time has come.
+func (s *Service) eraseNext(n int) {
+	f := &s.fading
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hashes, f.due = f.hashes[n:], f.due[n:]
+	switch {
+	case len(f.due) == 0, s.work.isClosed():
+	case n == 0:
+		time.AfterFunc(eraseAgain, s.erase)
+	default:
+		time.AfterFunc(max(100*time.Millisecond, time.Until(f.due[0])), s.erase)
+	}
 }

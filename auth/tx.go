@@ -112,7 +112,8 @@ func (s *Service) within(ctx context.Context, tx *ent.Tx, end func(*ent.Tx) erro
 	done := make(chan error, 1)
 	go func() {
 		err := errPanicked
-		defer func() { _ = recover(); done <- err }()
+		defer func() { done <- err }()
+		defer s.survive()
 		err = end(tx)
 	}()
 	select {

@@ -92,7 +92,7 @@ var panicRules = []scenario{
 	}},
 	{name: "a hook that panics in the background is left to the next call", run: func(t *testing.T, k *kit) {
 		g := k.signIn(t, k.service(t))
-		var calls atomic.Int32
+		var calls, told atomic.Int32
 		k.client.Session.Use(func(next ent.Mutator) ent.Mutator {
 			return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
 				if calls.Add(1) == 1 {
@@ -103,12 +103,21 @@ var panicRules = []scenario{
 		})
 		used := k.clock.Advance(time.Hour)
 		for range 2 {
-			svc := k.service(t)
+			svc := k.service(t, func(c *auth.Config) {
+				c.Observer = auth.ObserverFunc(func(_ context.Context, e auth.Event) {
+					assert.Equal(t, auth.ActionPanic, e.Action)
+					assert.Contains(t, e.Detail, "panic.go", "where it was")
+					assert.NotContains(t, e.Detail, panicking, "the value may hold anything")
+					told.Add(1)
+					panic(panicking) // which ends the process no more than the hook does
+				})
+			})
 			_, _, err := svc.CheckSession(t.Context(), g.Token)
 			require.NoError(t, err)
 			require.NoError(t, svc.Close(t.Context()), "it waits for what goes on in the background")
 		}
 		assert.EqualValues(t, 2, calls.Load())
+		assert.EqualValues(t, 1, told.Load())
 		row, err := k.client.Session.Get(t.Context(), g.Session.ID)
 		require.NoError(t, err)
 		assert.True(t, row.LastUsedAt.Equal(used))
