@@ -385,6 +385,12 @@ var sessionRules = []scenario{
 		out, back, renewed := signIn(t, svc, u.Email), signIn(t, svc, u.Email), signIn(t, svc, u.Email)
 		k.signIn(t, svc)
 		require.NoError(t, only(svc.SignOut(ctx, out.Token)))
+		exchanged := make([]*ent.RefreshTokenCreate, 1000)
+		for i := range exchanged {
+			exchanged[i] = k.client.RefreshToken.Create().SetUserID(u.ID).SetTokenHash(k.email()).SetIsRevoked(true).
+				SetCreatedAt(k.clock.Now()).SetExpiresAt(k.clock.Now().Add(year))
+		}
+		require.NoError(t, k.client.RefreshToken.CreateBulk(exchanged...).Exec(ctx))
 		k.clock.Advance(24 * time.Hour)
 		assert.Equal(t, []int{renewed.Session.ID, back.Session.ID}, listed())
 		_, err = svc.Renew(ctx, renewed.Refresh, phone)
