@@ -166,6 +166,7 @@ var verificationRules = []scenario{
 				require.NoError(t, only(svc.Delete(t.Context(), s.User.ID)))
 				_, _, err := svc.Register(t.Context(), "Owner", s.User.Email, password)
 				require.ErrorIs(t, err, auth.ErrEmailTaken)
+				assert.True(t, issue(t, svc, s.User.Email, schematype.OTPSignIn).Known)
 				require.NoError(t, prove(t, svc, s.User.Email, s.ticket, auth.Device{Token: s.Token}), way)
 				row := k.user(t, s.User.ID)
 				assert.False(t, row.IsDeleted, way)
@@ -191,6 +192,7 @@ var verificationRules = []scenario{
 			err := k.client.User.UpdateOneID(s.User.ID).SetReActivateAvailableAt(time.Unix(math.MaxInt32, 0)).
 				Exec(t.Context())
 			require.NoError(t, err)
+			assert.False(t, issue(t, svc, s.User.Email, schematype.OTPSignIn).Known)
 			require.Error(t, prove(t, svc, s.User.Email, auth.Token{}, anybody()), way)
 			assert.True(t, k.user(t, s.User.ID).IsDeleted, way)
 		}
