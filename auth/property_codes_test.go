@@ -304,18 +304,17 @@ func (m *model) verifyEmail(t *rapid.T) {
 	c, code, try := m.guess(t, schematype.OTPEmailVerification)
 	u := m.users[c.email]
 	v := auth.Verification{Ticket: c.ticket, Code: code}
-	var want error
 	if rapid.Bool().Draw(t, "with a password") {
 		v.Password = m.password(t)
-		if c.kind != schematype.OTPEmailVerification {
-			want = auth.ErrCredentials
-		} else if want = m.prove(u, false, v.Password); want == nil {
+	}
+	want := try()
+	if want == nil && v.Password != "" {
+		if want = m.prove(u, false, v.Password); want == nil {
 			u.guesses--
 			u.failures--
+		} else {
+			c.attempts-- // the code was right
 		}
-	}
-	if want == nil {
-		want = try()
 	}
 	if want == nil && (!u.isReached() || u.suspended.After(m.now())) {
 		want = auth.ErrCode
