@@ -373,7 +373,7 @@ func (s *Service) eraseLater(hashes ...string) {
 	if len(f.due)+len(hashes) > maxFading || s.work.isClosed() {
 		return
 	}
-	due := time.Now().Add(s.grace())
+	due := s.now().Add(s.grace())
 	if len(f.due) == 0 {
 		time.AfterFunc(s.grace(), s.erase)
 	}
@@ -386,12 +386,16 @@ func (s *Service) eraseLater(hashes ...string) {
 func (s *Service) erase() {
 	f := &s.fading
 	f.mu.Lock()
-	n := 0
-	for n < min(len(f.due), maxIDs) && !f.due[n].After(time.Now()) {
+	n, now := 0, s.now()
+	for n < min(len(f.due), maxIDs) && !f.due[n].After(now) {
 		n++
 	}
 	hashes := f.hashes[:n:n]
 	f.mu.Unlock()
+	if n == 0 { // the clock is not the one that the timer goes by
+		s.eraseNext(0)
+		return
+	}
 	started := s.background(func(ctx context.Context) error {
 		erased := 0
 		defer func() { s.eraseNext(erased) }()
@@ -418,6 +422,6 @@ func (s *Service) eraseNext(n int) {
 	case n == 0:
 		time.AfterFunc(eraseAgain, s.erase)
 	default:
-		time.AfterFunc(max(100*time.Millisecond, time.Until(f.due[0])), s.erase)
+		time.AfterFunc(max(100*time.Millisecond, f.due[0].Sub(s.now())), s.erase)
 	}
 }
