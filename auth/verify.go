@@ -61,7 +61,7 @@ func (s *Service) VerifyEmail(ctx context.Context, v Verification) error {
 		return err
 	})
 	if err != nil {
-		s.giveBack(ctx, guess)
+		s.giveBackAfter(ctx, err, guess)
 		return err
 	}
 	s.observeAll(ctx, events)
