@@ -115,8 +115,8 @@ func TestRequirementsNameTestsThatAreThere(t *testing.T) {
 	}
 }
 
-// requirements are how many of each section OWASP ASVS 5.0.0 has at levels 1 and 2 in the chapters of docs/asvs.md. They
-// are the first ones of their section.
+// requirements are how many of each section OWASP ASVS 5.0.0 has at levels 1 and 2 in the chapters of docs/asvs.md.
+// They are the first ones of their section.
 var requirements = map[string]int{
 	"6.1": 3, "6.2": 12, "6.3": 4, "6.4": 4, "6.5": 5, "6.6": 3, "6.8": 4,
 	"7.1": 3, "7.2": 4, "7.3": 2, "7.4": 5, "7.5": 2, "7.6": 2,

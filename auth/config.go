@@ -18,8 +18,8 @@ type Config struct {
 	// Keys authenticate one-time codes at rest (HMAC-SHA-256), make the successors of refresh tokens and the tickets of
 	// registrations, and hide the origins of mails. Each has 32 bytes or more, and all replicas share them. What is new
 	// uses the first one; the others are still accepted. To replace one, put the new key last on every replica, then
-	// first on every replica. Drop the old one 7 days later, when no ticket of a registration is left that needs it; what
-	// else needs it ends sooner, with OTP.Lifetime, OTP.BudgetWindow or Refresh.Grace. There is no default.
+	// first on every replica. Drop the old one 7 days later, when no ticket of a registration is left that needs it;
+	// what else needs it ends sooner, with OTP.Lifetime, OTP.BudgetWindow or Refresh.Grace. There is no default.
 	Keys Keys
 
 	Password PasswordPolicy
@@ -90,11 +90,11 @@ type HashingPolicy struct {
 	Queue int
 	// Floor is the time that a refused password takes, with whatever hash or none; default 1 second, [NoFloor] for
 	// none. If the refusal takes longer by itself, it is answered after twice the time, and so on. What a wrong
-	// password costs does not show then, while the machine is not overloaded. The default is above three times the 0.3 s
-	// of bcrypt at cost 12, the most costly hash that other systems usually store: a password that Unicode writes in
-	// three forms is compared in each. Where calls wait for each other, such a one takes twice the Floor more often than
-	// others, so whoever measures many learns that there is an account. Its owner's next sign-in renews the hash. Until
-	// then a longer Floor, and fewer guesses let through to the service, show less.
+	// password costs does not show then, while the machine is not overloaded. The default is above three times the 0.3
+	// s of bcrypt at cost 12, the most costly hash that other systems usually store: a password that Unicode writes in
+	// three forms is compared in each. Where calls wait for each other, such a one takes twice the Floor more often
+	// than others, so whoever measures many learns that there is an account. Its owner's next sign-in renews the hash.
+	// Until then a longer Floor, and fewer guesses let through to the service, show less.
 	Floor time.Duration
 }
 
@@ -107,8 +107,8 @@ type LockoutPolicy struct {
 	// device that signed in before has as many of its own, which no lock concerns.
 	MaxFailures int
 	// Duration of the lock after them; default 15 minutes. NIST SP 800-63B-4, 3.2.2 gives 30 seconds to an hour as an
-	// example; OWASP's Authentication Cheat Sheet, Account Lockout, names no time. A lock that is further ahead, by more
-	// than [ClockTolerance], was not made by guessing and counts as a suspension.
+	// example; OWASP's Authentication Cheat Sheet, Account Lockout, names no time. A lock that is further ahead, by
+	// more than [ClockTolerance], was not made by guessing and counts as a suspension.
 	Duration time.Duration
 	// Budget is how many failures in a row an account has in all, whatever the time between them; default and most 100,
 	// as NIST SP 800-63B-4, 3.2.2 has it, least 5. It has three parts:
@@ -163,9 +163,9 @@ type SessionPolicy struct {
 	TouchInterval time.Duration
 	// Remember is how long after a session's absolute end its device is still told from a stranger; default 30 days.
 	Remember time.Duration
-	// MaxPerUser is how many live sessions a user may have. A new one beyond it ends the least recently used; default 0,
-	// which is no limit. Where the limit is new, the next sign-in of a user ends all that are beyond it, a hundred in a
-	// transaction: with 100,000 it waits for 1,000 transactions. What it has ended stays ended if its context ends
+	// MaxPerUser is how many live sessions a user may have. A new one beyond it ends the least recently used; default
+	// 0, which is no limit. Where the limit is new, the next sign-in of a user ends all that are beyond it, a hundred
+	// in a transaction: with 100,000 it waits for 1,000 transactions. What it has ended stays ended if its context ends
 	// before, and the sign-in after it goes on.
 	MaxPerUser int
 }

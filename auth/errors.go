@@ -142,8 +142,8 @@ var errUTF8 = errors.New("is not valid UTF-8")
 // suspended it, until [Forever] if without end. A zero Until is a budget that is used up: no password is examined from
 // a device that has not signed in before, until another such device gets in by a mailed link or code or a provider, or
 // the password is reset. Right passwords are guesses until they have been examined, so that more of them at once than
-// LockoutPolicy.MaxFailures are refused so, too. It unwraps to [ErrCredentials]. Tell whoever is signing in no more than
-// that: an email without an account is never locked.
+// LockoutPolicy.MaxFailures are refused so, too. It unwraps to [ErrCredentials]. Tell whoever is signing in no more
+// than that: an email without an account is never locked.
 type LockedError struct{ Until time.Time }
 
 func (e *LockedError) Error() string {

@@ -297,10 +297,10 @@ func (s *Service) descends(ctx context.Context, hash string) (live bool, err err
 	return live, wrap(err, "look for live refresh tokens")
 }
 
-// follow calls visit with the token of a hash and with those that descend from it, until visit is done: with one for all
-// of a family, and of those that have none with the last one that is seen. The others were revoked before, and stay so.
-// A rotation at the same time may go on from the last one, so the walk does, too. It ends at a token that was visited
-// before or is another user's: no rotation made such a link.
+// follow calls visit with the token of a hash and with those that descend from it, until visit is done: with one for
+// all of a family, and of those that have none with the last one that is seen. The others were revoked before, and stay
+// so. A rotation at the same time may go on from the last one, so the walk does, too. It ends at a token that was
+// visited before or is another user's: no rotation made such a link.
 func follow(
 	ctx context.Context, client *ent.Client, hash string, lock func(*entsql.Selector),
 	visit func(*ent.RefreshToken) (done bool, err error),

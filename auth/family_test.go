@@ -19,7 +19,8 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
 
-// chain adds refresh tokens of a user as the version before did, each exchanged for the next one, and returns the first.
+// chain adds refresh tokens of a user as the version before did, each exchanged for the next one, and returns the
+// first.
 func (w *world) chain(t *testing.T, userID, length int) auth.Token {
 	t.Helper()
 	token := func(i int) auth.Token { return auth.ParseToken(fmt.Sprintf("%d of user %d", i, userID)) }

@@ -15,8 +15,8 @@ import (
 
 // LinkProvider links the account of a signed-in user to the identity that a provider vouches for, which signs in to it
 // from then on. The token is that of the user's session, which must still be live when the link is written: what ends
-// the session, such as a take-over of the account, refuses the link. The address of the identity does not matter. Call it
-// only when the user has just signed in or given the password again, because the link stays after the session (OWASP
+// the session, such as a take-over of the account, refuses the link. The address of the identity does not matter. Call
+// it only when the user has just signed in or given the password again, because the link stays after the session (OWASP
 // ASVS 5.0.0, 7.5.1). Linking twice is not an error.
 //
 // An account has one link. The error is [ErrIdentity] if it has another one, or the identity is another account's, of

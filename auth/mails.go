@@ -18,8 +18,8 @@ import (
 
 // This file limits the mails to an address and from an origin. Each row of otps stands for one, whatever its purpose.
 
-// addMail adds the row of a mail, which has no code yet, and returns it with the mails within the window, its own first.
-// It is a [*TooSoonError] if a limit does not allow for the mail.
+// addMail adds the row of a mail, which has no code yet, and returns it with the mails within the window, its own
+// first. It is a [*TooSoonError] if a limit does not allow for the mail.
 //
 // Each call looks at the mails before. If they leave room, it adds its own and looks again, waiting for those that are
 // not committed: of two calls at once one is rolled back, whatever the isolation level, and finds the other one's row.
@@ -30,7 +30,8 @@ func (s *Service) addMail(
 ) (added *ent.OTP, all mails, err error) {
 	now := s.now()
 	mail := &ent.OTP{
-		Email: req.Email, OriginHash: s.originOf(req.Device, by), IsKnownDevice: by.device != 0 || by.reader != 0, CreatedAt: now,
+		Email: req.Email, OriginHash: s.originOf(req.Device, by), IsKnownDevice: by.device != 0 || by.reader != 0,
+		CreatedAt:           now,
 		NextResendAllowedAt: now.Add(s.cfg.OTP.ResendCooldown),
 	}
 	seen, err := s.mailsBefore(ctx, tx, mail, asSeen)

@@ -43,16 +43,16 @@ type Issued struct {
 	Ticket Token
 	// Code is OTPPolicy.Length digits or, for Link, 256 random bits in 43 characters of base64url.
 	Code Code
-	// Link is whether the code is too long to be typed: send it as a link. It finishes the request in the browser of the
-	// ticket. In another one it lets a request of that browser through, see CodeRequest.Link. Codes are guesses at the
-	// account, and its budget for them is spent (see LockoutPolicy.Budget), or this is the last mail that strangers may
-	// ask for. Never tell it to whoever asks: without an account it may be false.
+	// Link is whether the code is too long to be typed: send it as a link. It finishes the request in the browser of
+	// the ticket. In another one it lets a request of that browser through, see CodeRequest.Link. Codes are guesses at
+	// the account, and its budget for them is spent (see LockoutPolicy.Budget), or this is the last mail that strangers
+	// may ask for. Never tell it to whoever asks: without an account it may be false.
 	Link bool
 	// Email is the address to send to, as it is stored: not as somebody typed it.
 	Email string
 	// Known is whether the address has an active account, which may be suspended, or one that was deleted before
-	// anybody had proved the address, which a proof brings back as [Service.VerifyEmail] has it. A code is issued either
-	// way, so that whoever asks learns nothing. Send it only where it is meant to arrive.
+	// anybody had proved the address, which a proof brings back as [Service.VerifyEmail] has it. A code is issued
+	// either way, so that whoever asks learns nothing. Send it only where it is meant to arrive.
 	Known bool
 	// ExpiresAt is the code's end, OTPPolicy.Lifetime after its beginning.
 	ExpiresAt time.Time
@@ -430,8 +430,8 @@ func (s *Service) VerifyCode(ctx context.Context, kind schematype.OTPType, ticke
 }
 
 // countAndUse counts an attempt at a code that may still be guessed at, and uses the code if it was right. It does
-// neither with the right code of a suspended account. A wrong one is counted, so that its answer tells no more than that
-// of another account.
+// neither with the right code of a suspended account. A wrong one is counted, so that its answer tells no more than
+// that of another account.
 func (s *Service) countAndUse(ctx context.Context, id int, right bool) (int, error) {
 	const query = `UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?` +
 		` WHERE ((id = ? AND NOT is_used) AND expires_at > ?) AND attempts < max_attempts` +

@@ -31,8 +31,8 @@ type PurgeOptions struct {
 	// DryRun counts and deletes nothing.
 	DryRun bool
 	// Tables are those that are purged, for a database that has only some of those of [Purged.PerTable]. Nil is all of
-	// them and an empty list none. Another name is an error. What goes with an account is counted in these only. Without
-	// refresh_tokens sessions do not wait for the end of any.
+	// them and an empty list none. Another name is an error. What goes with an account is counted in these only.
+	// Without refresh_tokens sessions do not wait for the end of any.
 	Tables []string
 	// Progress, if set, is called after every batch, in the goroutine of the purge.
 	Progress func(Purged)
@@ -207,8 +207,8 @@ type span struct {
 	lastID int
 	// now is when the purge began.
 	now time.Time
-	// found is how many rows the last batch saw. Another purge may have deleted some of them. A dry run that has counted
-	// all rows has seen none.
+	// found is how many rows the last batch saw. Another purge may have deleted some of them. A dry run that has
+	// counted all rows has seen none.
 	found int
 	// accounts are those that were seen and are still to go, by their ids.
 	accounts []int
@@ -321,7 +321,9 @@ func liveFamilies(ctx context.Context, tx *ent.Client, b span, families []string
 	named := slices.DeleteFunc(slices.Clone(families), func(family string) bool { return family == "" })
 	for step := range slices.Chunk(named, maxStep) {
 		found, err := tx.RefreshToken.Query().
-			Where(refreshtoken.FamilyIn(step...), isFalse(refreshtoken.FieldIsRevoked), refreshtoken.ExpiresAtGT(b.now)).
+			Where(
+				refreshtoken.FamilyIn(step...), isFalse(refreshtoken.FieldIsRevoked), refreshtoken.ExpiresAtGT(b.now),
+			).
 			Select(refreshtoken.FieldFamily).
 			Strings(ctx)
 		if err != nil {

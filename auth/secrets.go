@@ -192,9 +192,9 @@ func registrationTicket(key []byte, u *ent.User) Token {
 	return ParseToken(base64.RawURLEncoding.EncodeToString(h.Sum(nil)))
 }
 
-// registrationLifetime is how long the ticket of a registration shows anything. A week leaves room for whoever finds the
-// mail after a holiday and asks for another. It ends, because a key has to stay as long as the tickets made under it.
-// Afterwards the password or a live session shows the same.
+// registrationLifetime is how long the ticket of a registration shows anything. A week leaves room for whoever finds
+// the mail after a holiday and asks for another. It ends, because a key has to stay as long as the tickets made under
+// it. Afterwards the password or a live session shows the same.
 const registrationLifetime = 7 * day
 
 // isRegistration reports whether t is the ticket of the registration of u, under any of the keys.

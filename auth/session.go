@@ -27,9 +27,9 @@ type Session struct {
 	ExpiresAt time.Time
 	CreatedAt time.Time
 	// Dormant is a session that has ended by its times, while the device still holds a live refresh token and can begin
-	// it again by [Service.Renew]. No token of it passes [Service.CheckSession]. LastUsedAt is then also when that token
-	// was exchanged, and ExpiresAt the end of its family. [Service.Sessions] alone returns it, so that an owner can end
-	// it as any other.
+	// it again by [Service.Renew]. No token of it passes [Service.CheckSession]. LastUsedAt is then also when that
+	// token was exchanged, and ExpiresAt the end of its family. [Service.Sessions] alone returns it, so that an owner
+	// can end it as any other.
 	Dormant bool
 }
 
@@ -374,8 +374,8 @@ func (s *Service) heldBy(r *ent.Session, t *ent.RefreshToken, now time.Time) *Se
 
 // SignOut ends the session of a token with its family. Ending a session twice is not an error, nor is an unknown token,
 // such as one that a renewal by another tab has just replaced: nothing has ended then, which [Ended] tells. Where the
-// client has a refresh token, [Service.RevokeRefresh] ends the same from any token of the family. The device stays a known
-// one.
+// client has a refresh token, [Service.RevokeRefresh] ends the same from any token of the family. The device stays a
+// known one.
 func (s *Service) SignOut(ctx context.Context, t Token) (Ended, error) {
 	return s.endSession(ctx, false, session.TokenHash(t.hash()))
 }

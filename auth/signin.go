@@ -93,7 +93,8 @@ type proof struct {
 }
 
 // giveBackAfter gives the guess of a proof back whose transaction failed. Where the answer to COMMIT is lost the
-// transaction has done that itself, if it was committed. So the guess then rather counts than that another one does not.
+// transaction has done that itself, if it was committed. So the guess then rather counts than that another one does
+// not.
 func (s *Service) giveBackAfter(ctx context.Context, err error, c counter) {
 	var unknown *UnknownError
 	if !errors.As(err, &unknown) && !errors.Is(err, ErrSecondStep) {

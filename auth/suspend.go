@@ -68,9 +68,9 @@ func (s *Service) usable() predicate.User {
 	return user.And(user.IsDeleted(false), s.unsuspended())
 }
 
-// reachable are the accounts that somebody who reads the mail of their address gets into: those that are not deleted, and
-// those that were deleted before anybody had proved the address. Somebody else may have made and deleted such a one to
-// keep the address taken.
+// reachable are the accounts that somebody who reads the mail of their address gets into: those that are not deleted,
+// and those that were deleted before anybody had proved the address. Somebody else may have made and deleted such a one
+// to keep the address taken.
 func reachable() predicate.User {
 	return user.Or(user.IsDeleted(false), user.And(
 		isNot(user.FieldIsEmailVerified),

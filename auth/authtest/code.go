@@ -260,7 +260,8 @@ var codeRules = []scenario{
 					err := verify(t, svc, wrong(issued))
 					require.ErrorIs(t, err, auth.ErrCode)
 					var refused *auth.CodeError
-					if assert.Equal(t, left >= 0, errors.As(err, &refused), "%s of %s: %v", kind, state, err) && left >= 0 {
+					told := errors.As(err, &refused)
+					if assert.Equal(t, left >= 0, told, "%s of %s: %v", kind, state, err) && told {
 						assert.Equal(t, left, refused.AttemptsLeft, "%s of %s", kind, state)
 					}
 				}

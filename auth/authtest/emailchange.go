@@ -293,7 +293,7 @@ var emailChangeRules = []scenario{
 		require.ErrorIs(t, err, auth.ErrCode)
 		assert.Equal(t, u.Email, k.user(t, u.ID).Email)
 	}},
-	{name: "a change ends the tokens that another program made, and keeps its session", run: func(t *testing.T, k *kit) {
+	{name: "a change ends the tokens of another program, and keeps its session", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g := k.signIn(t, svc)
 		token, err := svc.IssueRefresh(t.Context(), g.User.ID)

@@ -195,7 +195,8 @@ var mailRules = []scenario{
 			require.NoError(t, err)
 			last, theirs := k.useMailsUp(t, svc, email), k.useMailsUp(t, svc, other)
 			for what, link := range map[string]auth.Code{
-				"digits": digits.Code, "another's": theirs.Code, "nothing mailed": auth.ParseCode("nothing"), "none": {},
+				"digits": digits.Code, "another's": theirs.Code, "nothing mailed": auth.ParseCode("nothing"),
+				"none": {},
 			} {
 				_, err := svc.IssueCode(t.Context(),
 					auth.CodeRequest{Email: email, Kind: schematype.OTPSignIn, Device: phone, Link: link})

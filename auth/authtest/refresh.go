@@ -375,7 +375,8 @@ var refreshRules = []scenario{
 		var reuse *auth.ReuseError
 		_, _, err := svc.Rotate(t.Context(), first.Refresh)
 		require.ErrorAs(t, err, &reuse)
-		assert.Equal(t, &auth.ReuseError{UserID: first.User.ID, Ended: auth.Ended{Sessions: 1, RefreshTokens: 1}}, reuse)
+		ended := auth.Ended{Sessions: 1, RefreshTokens: 1}
+		assert.Equal(t, &auth.ReuseError{UserID: first.User.ID, Ended: ended}, reuse)
 		checked(t, svc, first.Token, auth.ErrSession)
 		for _, token := range []auth.Token{first.Refresh, b, c} {
 			refused(t, svc, token, auth.ErrRefresh)

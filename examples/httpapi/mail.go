@@ -58,8 +58,8 @@ var notices = map[auth.Action]mail{
 		"that it is yours. What they set up is gone, the password too: reset it to have one."},
 	auth.ActionLink: {"Your account was linked", "Who signs in at the provider signs in to your account. If it " +
 		"was not you, reset your password and remove the link."},
-	auth.ActionDelete: {"Your account was deleted", "It is kept for 30 days. Until then you can have it back with your " +
-		"password."},
+	auth.ActionDelete: {"Your account was deleted", "It is kept for 30 days. Until then you can have it back with " +
+		"your password."},
 	auth.ActionReuse: {"You were signed out on a device", "Somebody may have copied what that device was signed in " +
 		"with. Sign in again there."},
 }

@@ -314,8 +314,8 @@ var faults = []fault{
 			"INSERT INTO refresh_tokens (user_id, token_hash, is_revoked, expires_at, family) VALUES " +
 				"(1, 'a', 0, '" + ago(-9*24*time.Hour) + "', 'f'), (1, 'b', 1, '" + ago(-9*24*time.Hour) + "', 'g')",
 		},
-		text: "1 row waits for a purge (0 otps, 1 sessions, 0 refresh_tokens, 0 users), the oldest ended 40 days ago; " +
-			"1 wait for more than 2 days",
+		text: "1 row waits for a purge (0 otps, 1 sessions, 0 refresh_tokens, 0 users), the oldest ended 40 days " +
+			"ago; 1 wait for more than 2 days",
 	},
 	{
 		name: "rows that no purge took beside rows that it leaves", round: 9, code: "purge", severity: doctor.Warning,
