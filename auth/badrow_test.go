@@ -161,8 +161,8 @@ func TestARowWithAValueOfNoMeaningIsRefusedLikeAnyOther(t *testing.T) {
 		table, set string
 		want       answers
 	}{
-		"a user deleted twice over":      {"users", "is_deleted = 2", gone},
-		"a user deleted less than not":   {"users", "is_deleted = -1", gone},
+		"a user deleted twice over":      {"users", "is_deleted = 2, is_email_verified = 1", gone},
+		"a user deleted less than not":   {"users", "is_deleted = -1, is_email_verified = 1", gone},
 		"an address verified twice over": {"users", "is_email_verified = 2", fine},
 		"a session active twice over":    {"sessions", "is_active = 2", answers{check: auth.ErrSession}},
 		"a token revoked twice over":     {"refresh_tokens", "is_revoked = 2", answers{rotate: auth.ErrRefresh}},
