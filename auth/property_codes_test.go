@@ -279,8 +279,13 @@ func (m *model) verifyCode(t *rapid.T) {
 // proved is what a right code does to the account of its address, which the party may be shown to own already.
 func (m *model) proved(c *modelCode, u *modelUser, own bool) {
 	c.used = true
+	m.takenOver(u, own)
+}
+
+// takenOver makes an account that of whoever reads the mail of its address.
+func (m *model) takenOver(u *modelUser, own bool) {
 	if !u.verified && !own {
-		u.password = ""
+		u.password, u.linked = "", ""
 		m.endAll(u)
 	}
 	u.verified, u.deleted = true, time.Time{}

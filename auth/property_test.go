@@ -93,6 +93,7 @@ type model struct {
 type modelUser struct {
 	id                int
 	password          string // empty once there is none
+	linked            string // the subject at the provider, or empty
 	verified          bool
 	registration      auth.Token
 	epoch             int
@@ -200,6 +201,9 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"reactivate":      m.reactivate,
 		"restore":         m.restore,
 		"purge":           m.purge,
+		"link":            m.linkProvider,
+		"unlink":          m.unlinkProvider,
+		"provider":        m.signInWithProvider,
 	}
 }
 
@@ -319,6 +323,10 @@ func (m *model) succeed(u *modelUser) {
 // granted adds what a sign-in gave.
 func (m *model) granted(u *modelUser, g *auth.Grant) {
 	m.succeed(u)
+	m.enter(u, g)
+}
+
+func (m *model) enter(u *modelUser, g *auth.Grant) {
 	family := &modelFamily{u}
 	m.started(family, g.Session.ID, g.Token)
 	m.issued(family, g.Refresh)
@@ -542,6 +550,11 @@ func (m *model) checkSession(t *rapid.T) {
 		return
 	}
 	require.NoError(t, err)
+	m.used(s)
+}
+
+// used is what a check does to a session.
+func (m *model) used(s *modelSession) {
 	if now := m.now(); !s.lastUsed.Add(modelTouch).After(now) {
 		s.lastUsed = now
 	}
