@@ -83,7 +83,7 @@ func (a *api) handler() http.Handler {
 
 // body is what requests hold, and the others what answers do.
 type body struct {
-	Name, Email, Password, Ticket, Code, Answer, Credential string
+	Name, Email, Password, Ticket, Code, Link, Answer, Credential string
 
 	NewPassword string `json:"new_password"`
 	NewEmail    string `json:"new_email"`

@@ -29,7 +29,8 @@ type mail struct{ subject, text string }
 const mailedText = "if the address can be used, a mail is on its way to it"
 
 // codeText has the code, or a link where it is too long to be typed. Browsers send nobody what stands behind # (OWASP
-// ASVS 5.0.0, 14.2.1). The page there sends it on with the ticket that it kept, so it has to be the same browser.
+// ASVS 5.0.0, 14.2.1). The page there sends it on with the ticket that it kept. In a browser without one it asks
+// again with the link, which shows that whoever asks reads the mail.
 func (a *api) codeText(issued *auth.Issued) mail {
 	secret := issued.Code.Reveal()
 	if issued.Link {
@@ -88,6 +89,7 @@ func (a *api) mailCode(
 ) (any, error) {
 	issued, err := a.auth.IssueCode(r.Context(), auth.CodeRequest{
 		Email: in.Email, Kind: kind, Ticket: auth.ParseToken(in.Ticket), Device: a.device(r),
+		Link: auth.ParseCode(in.Link),
 	})
 	if err != nil {
 		return nil, err

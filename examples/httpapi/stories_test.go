@@ -89,6 +89,23 @@ func TestStrangersWithWrongPasswordsKeepTheOwnerOutOfNothing(t *testing.T) {
 	})
 }
 
+func TestStrangersWhoUseTheMailsUpKeepNoMailFromTheOwner(t *testing.T) {
+	each(t, func(t *testing.T, s *site) {
+		s.registered()
+		s.later(time.Hour)
+		ask := fields{"email": ada}
+		last := ""
+		for s.browser().post("/sign-in/code", ask).status == http.StatusOK {
+			last = s.secretTo(ada)
+		}
+		phone := s.browser()
+		assert.Equal(t, http.StatusTooManyRequests, phone.post("/sign-in/code", ask).status)
+		ask["link"] = last
+		assert.Equal(t, http.StatusOK, phone.post("/sign-in/code", ask).status)
+		assert.Equal(t, http.StatusOK, phone.enter("/sign-in/code", s.secretTo(ada)).status)
+	})
+}
+
 func TestASquatterHasNothingOnceTheOwnerVerifiedTheAddress(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		squatter, owner := s.browser(), s.browser()
