@@ -112,10 +112,10 @@ func TestReplaysOfAChainWithoutAFamilyStopNoOtherWriter(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mysqltest.SQLite(t))
 	s := w.service(t, w.client, 0)
-	const rounds = 10
+	const rounds = 5
 	var firsts []auth.Token
 	for range rounds {
-		firsts = append(firsts, w.chain(t, w.register(t, w.email()), 900))
+		firsts = append(firsts, w.chain(t, w.register(t, w.email()), 300))
 	}
 	other := w.register(t, w.email())
 	done := make(chan struct{})
@@ -138,7 +138,8 @@ func TestReplaysOfAChainWithoutAFamilyStopNoOtherWriter(t *testing.T) {
 				return
 			default:
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), late)
+			// One replay may be waited for, not all of them.
+			ctx, cancel := context.WithTimeout(t.Context(), 5*late)
 			_, _, err := s.StartSession(ctx, other, device)
 			cancel()
 			if !assert.NoError(t, err) {
