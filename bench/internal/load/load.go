@@ -145,7 +145,8 @@ func tables(size Size) []table {
 			` + expires(size.RefreshTokens)},
 		{name: "otps", rows: size.Codes, insert: `(id, email, type, otp_hash_code, ticket_hash,
 		next_resend_allowed_at, expires_at)
-			SELECT r + 1, CONCAT('user', r, '@example.com'), 'signin', ` + mac + `, ` + ticket + `, NOW(6), ` + expires(size.Codes)},
+			SELECT r + 1, CONCAT('user', r, '@example.com'), 'signin', ` + mac + `, ` + ticket + `, NOW(6),
+			` + expires(size.Codes)},
 	}
 }
 
@@ -163,8 +164,8 @@ var mac = func() string {
 		}
 		return "x'" + hex.EncodeToString(block) + "'"
 	}
-	return `SHA2(CONCAT(` + pad(0x5c) + `, UNHEX(SHA2(CONCAT(` + pad(0x36) +
-		`, 'signin', x'00', 'user', r, '@example.com', x'00', ` + ticket + `, x'00', LPAD(r % 1000000, 6, '0')), 256))), 256)`
+	return `SHA2(CONCAT(` + pad(0x5c) + `, UNHEX(SHA2(CONCAT(` + pad(0x36) + `, 'signin', x'00',
+		'user', r, '@example.com', x'00', ` + ticket + `, x'00', LPAD(r % 1000000, 6, '0')), 256))), 256)`
 }()
 
 func (t table) fill(ctx context.Context, db *sql.DB, add func(int)) error {
