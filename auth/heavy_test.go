@@ -282,7 +282,11 @@ func TestListingTheSessionsOfAHeavyUserReadsNoMoreThanItReturns(t *testing.T) {
 			assert.Len(t, list, 1000)
 			assert.True(t, list[0].Dormant)
 		})
-		assert.Less(t, read, 6*1000, "of devices that can begin theirs again, those that are listed are read")
+		most := 6 * 1000
+		if mysqltest.MariaDBBefore(t, url, "10.6") {
+			most += 2 * held // it looks for the live ones by two columns of the index where it could by three
+		}
+		assert.Less(t, read, most, "of devices that can begin theirs again, those that are listed are read")
 		_, err = h.db.ExecContext(t.Context(),
 			"UPDATE refresh_tokens SET created_at = NOW(6) - INTERVAL 15 DAY WHERE user_id = ?", heavy)
 		require.NoError(t, err)
