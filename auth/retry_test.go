@@ -165,7 +165,7 @@ func TestRealLockWaitTimeoutIsTriedAgain(t *testing.T) {
 func TestRealDeadlockIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		w := newWorld(t, url)
+		w := newWorld(t, repeatableRead(t, url))
 		email := w.email()
 		id := w.register(t, email)
 		w.signIn(t, email)
@@ -283,6 +283,16 @@ func TestResetOfAnAccountThatIsGoneIsAWrongCode(t *testing.T) {
 func isServerError(err error, number uint16) bool {
 	var server *mysql.MySQLError
 	return errors.As(err, &server) && server.Number == number
+}
+
+// repeatableRead is url with that isolation. The server's may be serializable: reads of such transactions lock, too.
+func repeatableRead(t *testing.T, url string) string {
+	t.Helper()
+	name := "transaction_isolation"
+	if mysqltest.MariaDBBefore(t, url, "11.1") {
+		name = "tx_isolation"
+	}
+	return withParameter(t, url, name, "'REPEATABLE-READ'")
 }
 
 func withParameter(t *testing.T, rawURL, name, value string) string {
