@@ -90,9 +90,9 @@ type HashingPolicy struct {
 	Queue int
 	// Floor is the time that a refused password takes, with whatever hash or none; default 1 second, [NoFloor] for
 	// none. If the refusal takes longer by itself, it is answered after twice the time, and so on. What a wrong
-	// password costs does not show then, while the machine is not overloaded. The default is above three times the 0.3
-	// s of bcrypt at cost 12, the most costly hash that other systems usually store: a password that Unicode writes in
-	// three forms is compared in each. Where calls wait for each other, such a one takes twice the Floor more often
+	// password costs does not show then, while the machine is not overloaded. The default is above three times the
+	// 0.3 s of bcrypt at cost 12, the most costly hash that other systems usually store: a password that Unicode writes
+	// in three forms is compared in each. Where calls wait for each other, such a one takes twice the Floor more often
 	// than others, so whoever measures many learns that there is an account. Its owner's next sign-in renews the hash.
 	// Until then a longer Floor, and fewer guesses let through to the service, show less.
 	Floor time.Duration

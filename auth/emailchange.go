@@ -150,14 +150,10 @@ func (s *Service) changesEmail(row *ent.OTP) bool {
 }
 
 func (s *Service) changeEmail(ctx context.Context, tx *ent.Client, code *ent.OTP, keep Token) (*EmailChanged, error) {
-	q := tx.User.Query().Where(user.ID(*code.RequestedBy), s.usable())
-	q.Modify(forUpdate, readable)
-	u, err := q.Only(ctx)
+	u, err := hold(ctx, tx, ErrCode, user.ID(*code.RequestedBy), s.usable())
 	switch {
-	case ent.IsNotFound(err):
-		return nil, ErrCode
 	case err != nil:
-		return nil, fmt.Errorf("find an account: %w", err)
+		return nil, err
 	case !isOwn(code, u):
 		return nil, ErrCode
 	}

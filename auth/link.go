@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
 
@@ -101,16 +100,7 @@ func (s *Service) holdSession(ctx context.Context, tx *ent.Client, userID int, t
 // holdUser is an account that can be used, whose row the transaction then holds. It is an [ErrNotFound] if there is
 // none.
 func (s *Service) holdUser(ctx context.Context, tx *ent.Client, userID int) (*ent.User, error) {
-	q := tx.User.Query().Where(user.ID(userID), s.usable())
-	q.Modify(forUpdate, readable)
-	u, err := q.Only(ctx)
-	switch {
-	case ent.IsNotFound(err):
-		return nil, ErrNotFound
-	case err != nil:
-		return nil, fmt.Errorf("find an account: %w", err)
-	}
-	return u, nil
+	return hold(ctx, tx, ErrNotFound, user.ID(userID), s.usable())
 }
 
 func isLinked(u *ent.User) bool { return u.Provider != schematype.ProviderLocal && u.ProviderID != nil }

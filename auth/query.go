@@ -33,6 +33,18 @@ func readUser(ctx context.Context, tx *ent.Client, which ...predicate.User) (*en
 	return q.Only(ctx)
 }
 
+// hold is the user that matches, as committed, whose row the transaction then holds. The error is missing if there is
+// none.
+func hold(ctx context.Context, tx *ent.Client, missing error, which ...predicate.User) (*ent.User, error) {
+	q := tx.User.Query().Where(which...)
+	q.Modify(forUpdate, readable)
+	u, err := q.Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, missing
+	}
+	return u, wrap(err, "find an account")
+}
+
 // forUpdate makes a query read what is committed, wait for what is not, and lock the rows until the transaction ends.
 // Under repeatable read a plain query would show rows as they were when the transaction first read. SQLite needs no
 // lock of rows: a transaction holds the whole file.

@@ -86,13 +86,7 @@ func (s *Service) provePassword(
 // holdAccount is the account of an address that a code verified, whose row the transaction holds. The error is
 // [ErrCode] if there is none that can be used.
 func (s *Service) holdAccount(ctx context.Context, tx *ent.Client, email string) (*ent.User, error) {
-	q := tx.User.Query().Where(user.Email(email), reachable(), s.unsuspended())
-	q.Modify(forUpdate, readable)
-	u, err := q.Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil, ErrCode
-	}
-	return u, wrap(err, "find an account")
+	return hold(ctx, tx, ErrCode, user.Email(email), reachable(), s.unsuspended())
 }
 
 // takeOver makes an account, as it was read, that of whoever has just shown to read the mail of its address. Every way
