@@ -174,6 +174,30 @@ var verificationRules = []scenario{
 				k.gone(t, svc, s)
 			}
 		}},
+	{name: "whoever proves an address takes over a deleted account that a provider made with it",
+		run: func(t *testing.T, k *kit) {
+			for way, prove := range firstProofs {
+				svc := k.service(t)
+				id := identity("deleted squatter "+way, k.email())
+				id.EmailVerified = false
+				g := k.linkedUnverified(t, svc, id)
+				require.NoError(t, only(svc.Delete(t.Context(), g.User.ID)))
+				require.NoError(t, prove(t, svc, id.Email, auth.Token{}, anybody()), way)
+				_, err := svc.SignInWithProvider(t.Context(), id, phone)
+				require.ErrorIs(t, err, auth.ErrProviderEmail, way)
+			}
+		}},
+	{name: "a deleted account that an operator has suspended is not taken over", run: func(t *testing.T, k *kit) {
+		for way, prove := range firstProofs {
+			svc := k.service(t)
+			s := k.squat(t, svc)
+			require.NoError(t, only(svc.Delete(t.Context(), s.User.ID)))
+			require.NoError(t, svc.Suspend(t.Context(), s.User.ID, auth.Forever))
+			require.Error(t, prove(t, svc, s.User.Email, auth.Token{}, anybody()), way)
+			assert.True(t, k.user(t, s.User.ID).IsDeleted, way)
+			assert.NotNil(t, k.user(t, s.User.ID).Password, way)
+		}
+	}},
 	{name: "an account that was deleted after its address had been proved stays deleted",
 		run: func(t *testing.T, k *kit) {
 			for way, prove := range firstProofs {
