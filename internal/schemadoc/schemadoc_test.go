@@ -81,6 +81,18 @@ func TestHostileNamesStayText(t *testing.T) {
 	assert.NotContains(t, image, "<script")
 }
 
+func TestPageNamesWhatItDoesNotShow(t *testing.T) {
+	t.Parallel()
+	s := &schemadoc.Schema{Tables: []schemadoc.Table{id("users", "id")}, NotCovered: []string{"view <active>"}}
+	page, err := schemadoc.HTML(schemadoc.Page{Database: "MySQL", Schema: s})
+	require.NoError(t, err)
+	assert.Contains(t, string(page), "<li>view &lt;active&gt;</li>")
+	s.NotCovered = nil
+	page, err = schemadoc.HTML(schemadoc.Page{Database: "MySQL", Schema: s})
+	require.NoError(t, err)
+	assert.NotContains(t, string(page), "not shown here")
+}
+
 func TestTableMayHaveTheNameOfAPartOfThePage(t *testing.T) {
 	t.Parallel()
 	s := &schemadoc.Schema{}
