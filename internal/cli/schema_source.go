@@ -22,7 +22,8 @@ const schemaSources = `A SOURCE is one of these:
   migrate         what the migrations lead to: the folder migrate, for SQLite
                   migrate/sqlite, else the migrations compiled into this program
   ent://FOLDER    the Go files of an Ent schema
-  file://PATH     what another directory of migrations, or an SQL file, leads to
+  PATH            what another directory of migrations, or an SQL file, leads to
+                  (file://PATH where the name would mean something else)
   a database URL  the tables of a database in use, which is only read; the table
                   of the migration history is left out
 
@@ -41,13 +42,13 @@ type schemaSource struct {
 }
 
 // errSource does not repeat what was given: it may be an address that holds a password.
-var errSource = errors.New("unknown source: it is schema, migrate, ent://folder, file://path of a directory or an " +
+var errSource = errors.New("unknown source: it is schema, migrate, ent://folder, the path of a directory or an " +
 	"SQL file, or a database URL such as mysql://user:password@host:3306/app")
 
 // checkSources refuses arguments that name no source of any kind.
 func checkSources(args []string) error {
 	for _, arg := range args {
-		if ofProject(arg) || localPath(arg) != arg {
+		if _, isPath := sourcePath(arg); ofProject(arg) || isPath {
 			continue
 		}
 		var bad *dburl.Error
@@ -63,19 +64,24 @@ func ofProject(arg string) bool {
 	return arg == "schema" || arg == "migrate" || strings.HasPrefix(arg, entScheme)
 }
 
+// sourcePath is the path that an argument names: by file://, or as that of something that is there.
+func sourcePath(arg string) (path string, ok bool) {
+	if path := localPath(arg); path != arg {
+		return path, true
+	}
+	_, err := os.Stat(arg)
+	return arg, err == nil
+}
+
 // schemaSource reads an argument. What it means for a dialect is decided by state.
 func (m *migrations) schemaSource(arg string) (schemaSource, error) {
 	s := schemaSource{name: arg, arg: arg}
 	if ofProject(arg) {
 		return s, nil
 	}
-	if path := localPath(arg); path != arg {
-		_, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("there is no directory or file %s: correct %s", path, arg)
-		}
+	if path, ok := sourcePath(arg); ok {
 		s.name = path
-		return s, err
+		return s, readableSource(path)
 	}
 	u, err := dburl.Parse(arg)
 	if err != nil {
@@ -83,6 +89,24 @@ func (m *migrations) schemaSource(arg string) (schemaSource, error) {
 	}
 	s.live, s.url, s.name = arg, u, u.String()
 	return s, u.NeedDatabase()
+}
+
+// readableSource is an error if there is no directory and no SQL file at path.
+func readableSource(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no directory or file %s: correct the path", path)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()     // it was only read
+	const header = "SQLite format 3\x00" // https://www.sqlite.org/fileformat.html#the_database_header
+	begin := make([]byte, len(header))
+	if n, _ := f.Read(begin); string(begin[:n]) == header {
+		return fmt.Errorf("%s is a SQLite database, not an SQL file: name it as sqlite://%[1]s", path)
+	}
+	return nil
 }
 
 // state is the source on a database of the given dialect. It gives the source the name of what it found.

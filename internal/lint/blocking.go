@@ -31,7 +31,7 @@ var statesLock = regexp.MustCompile(
 func (l *linter) exec(ctx context.Context, s *atlas.Stmt, track *tracker) (blocking string, err error) {
 	if online := l.online(s, track); online != "" {
 		var server *mysql.MySQLError
-		_, err := l.dev.DB().Conn.ExecContext(ctx, online)
+		err := l.dev.Run(ctx, online)
 		switch {
 		case err == nil:
 			return "", nil
@@ -39,8 +39,7 @@ func (l *linter) exec(ctx context.Context, s *atlas.Stmt, track *tracker) (block
 			blocking = "blocks writes to the table while it runs: " + server.Message
 		}
 	}
-	_, err = l.dev.DB().Conn.ExecContext(ctx, s.Text)
-	return blocking, err
+	return blocking, l.dev.Run(ctx, s.Text)
 }
 
 // online is the statement on condition that it does not block writes; empty if there is nothing to ask. Asked on an

@@ -227,6 +227,7 @@ func (l *linter) refused(ctx context.Context, f atlas.File, err error) error {
 		scan   *scanError
 		server *mysql.MySQLError
 		lite   *sqlite.Error
+		beyond *planner.OutsideError
 	)
 	switch {
 	case ctx.Err() != nil:
@@ -234,7 +235,7 @@ func (l *linter) refused(ctx context.Context, f atlas.File, err error) error {
 	case errors.As(err, &scan):
 		l.addOwn("AG100", f.Name(), scan.line(), "cannot be split into statements: "+scan.Error()+notLookedAt)
 		return nil
-	case !errors.As(err, &stmt) || !errors.As(err, &server) && !errors.As(err, &lite):
+	case !errors.As(err, &stmt) || !errors.As(err, &server) && !errors.As(err, &lite) && !errors.As(err, &beyond):
 		return err
 	}
 	code, text := "AG100", "does not run: "+stmt.Err.Error()

@@ -152,14 +152,14 @@ func (d *Dev) Inspect(ctx context.Context) (*schema.Schema, error) {
 	return s, d.markHidden(ctx, s)
 }
 
-// Exec runs the statements of a file one by one.
+// Exec runs the statements of a file one by one; see [Dev.Run].
 func (d *Dev) Exec(ctx context.Context, f atlas.File) error {
 	file, err := directory.Split(d.db.Driver, f)
 	if err != nil {
 		return err
 	}
 	for i, stmt := range file.Stmts {
-		if _, err := d.db.Conn.ExecContext(ctx, stmt.Text); err != nil {
+		if err := d.Run(ctx, stmt.Text); err != nil {
 			return Refused(ctx, file, i, err)
 		}
 	}

@@ -55,7 +55,7 @@ func (d *Dev) tableChanges(
 		return nil, err
 	}
 	for i, stmt := range file.Stmts {
-		if _, err := d.db.Conn.ExecContext(ctx, stmt.Text); err != nil {
+		if err := d.Run(ctx, stmt.Text); err != nil {
 			return nil, Refused(ctx, file, i, err)
 		}
 		if directory.ChangesRows(stmt.Text) || directory.SetsSession(stmt.Text) {
