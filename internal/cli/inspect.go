@@ -8,10 +8,7 @@ import (
 	"ariga.io/atlas/sql/schema"
 	"github.com/spf13/cobra"
 
-	"github.com/authgraph/authgraph/internal/atlasdb"
-	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/planner"
-	"github.com/authgraph/authgraph/internal/queryplan"
 	"github.com/authgraph/authgraph/internal/schemadoc"
 )
 
@@ -31,8 +28,8 @@ func newInspect(a *app) *cobra.Command {
   --format mermaid  an entity-relationship diagram for Markdown
   --format svg      the entity graph as an image
   --format html     one page that needs no network: the graph, and of each table
-                    the columns, the indexes with the queries that use them, and
-                    the migrations that made it`,
+                    the columns, the indexes and the migrations that made it; of
+                    authgraph's tables also the queries that use the indexes`,
 		Example: `  authgraph inspect
   authgraph inspect migrate --format mermaid
   authgraph inspect --format html --out schema.html
@@ -66,7 +63,7 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 	if err != nil {
 		return err
 	}
-	w, err := m.bench([]schemaSource{src}, m.format == formatHTML)
+	w, err := m.bench([]schemaSource{src}, false)
 	if err != nil {
 		return err
 	}
@@ -74,22 +71,24 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 	if err != nil {
 		return err
 	}
-	var dir migrationDir
-	shown := ""
+	var r record
+	announced := source{Database: w.name}
 	if m.format == formatHTML {
-		if dir, err = m.history(src, w.dialect); err != nil {
-			return err
+		if r = m.record(src, w.dialect); r.needed && r.err != nil {
+			return r.err
 		}
-		shown = dir.String()
+		if r.dir != nil && (r.own || r.dir.path != "") {
+			announced.Directory = r.dir.String()
+		}
 	}
-	m.announce(source{Database: w.name, Directory: shown})
+	m.announce(announced)
 	var content []byte
 	err = w.use(ctx, func(dev *planner.Dev) error {
 		s, err := planner.Inspect(ctx, dev, state)
 		if err != nil {
 			return err
 		}
-		content, err = m.render(ctx, dev, src, dir, s)
+		content, err = m.render(ctx, dev, src, r, s)
 		return err
 	})
 	if err != nil {
@@ -108,7 +107,7 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 
 // render is the schema in the format asked for.
 func (m *migrations) render(
-	ctx context.Context, dev *planner.Dev, src schemaSource, dir migrationDir, s *schema.Schema,
+	ctx context.Context, dev *planner.Dev, src schemaSource, r record, s *schema.Schema,
 ) ([]byte, error) {
 	switch m.format {
 	case formatSQL:
@@ -126,51 +125,11 @@ func (m *migrations) render(
 	case formatMermaid:
 		b.WriteString(schemadoc.Mermaid(doc))
 	case formatSVG:
-		b.WriteString(schemadoc.SVG(doc, "The schema of "+src.name))
+		b.WriteString(schemadoc.SVG(doc, "The schema of "+src.title()))
 	case formatHTML:
-		return page(ctx, dev, src, dir, doc)
+		return m.page(ctx, dev, src, r, s, doc)
 	default:
 		err = writeJSON(&b, inspectResult{src.name, dev.Flavour(), doc})
 	}
 	return b.Bytes(), err
-}
-
-// history is the directory whose migrations the page shows: the source itself, or the one in use.
-func (m *migrations) history(src schemaSource, dialect string) (migrationDir, error) {
-	if src.live != "" || src.arg == "schema" || src.arg == "migrate" || isFile(src.name) {
-		return m.directory(dialect)
-	}
-	dir, err := directory.Open(src.name)
-	return migrationDir{Dir: dir, path: src.name}, err
-}
-
-var flavours = map[string]string{
-	atlasdb.FlavourMySQL:   "MySQL",
-	atlasdb.FlavourMariaDB: "MariaDB",
-	atlasdb.FlavourSQLite:  "SQLite",
-}
-
-func page(
-	ctx context.Context, dev *planner.Dev, src schemaSource, dir migrationDir, doc *schemadoc.Schema,
-) ([]byte, error) {
-	changes, err := planner.TableChanges(ctx, dev, dir)
-	if err != nil {
-		return nil, err
-	}
-	queries, err := queryplan.All()
-	if err != nil {
-		return nil, err
-	}
-	p := schemadoc.Page{
-		Source:    src.name,
-		Directory: dir.String(),
-		Database:  flavours[dev.Flavour()],
-		Version:   readVersions().Authgraph,
-		Schema:    doc,
-		Queries:   queries,
-	}
-	for _, c := range changes {
-		p.Changes = append(p.Changes, schemadoc.Change{Table: c.Table, File: c.File, Line: c.Line, SQL: c.Stmt})
-	}
-	return schemadoc.HTML(p)
 }

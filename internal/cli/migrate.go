@@ -97,8 +97,11 @@ func (m *migrations) desired(name string) (to planner.State, source string, err 
 		return nil, "", fmt.Errorf("the schema of this project is missing, %s: "+
 			"restore it from git, or name another with --to", filepath.Join(f.ent, "schema"))
 	}
-	return planner.Tables(entmigrate.Tables...), "compiled-in schema", nil
+	return planner.Tables(entmigrate.Tables...), compiledIn, nil
 }
+
+// compiledIn is the name of the schema that is compiled in.
+const compiledIn = "compiled-in schema"
 
 // entScheme is how the folder of an Ent schema is named, as the Atlas CLI has it.
 const entScheme = "ent://"

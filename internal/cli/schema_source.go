@@ -41,6 +41,49 @@ type schemaSource struct {
 	arg  string
 }
 
+// The kinds of a source, as a page names them.
+const (
+	kindLive      = "live database"
+	kindEnt       = "Ent schema"
+	kindFile      = "SQL file"
+	kindDirectory = "migrations"
+)
+
+func (s schemaSource) kind() string {
+	switch {
+	case s.live != "":
+		return kindLive
+	case s.name == compiledIn || strings.HasPrefix(s.name, entScheme):
+		return kindEnt
+	case isFile(s.name):
+		return kindFile
+	default:
+		return kindDirectory
+	}
+}
+
+// title is what a page that is passed on calls the source: neither the host nor the user of a database.
+func (s schemaSource) title() string {
+	switch {
+	case s.live != "":
+		return filepath.Base(s.url.Database())
+	case s.name == compiledIn:
+		return "authgraph"
+	case s.arg == "migrate" && s.name == embedded:
+		return "authgraph"
+	default:
+		return strings.TrimPrefix(s.name, entScheme)
+	}
+}
+
+// path is the file or the folder of the source; empty for those that are none, and for the migrations in use.
+func (s schemaSource) path() string {
+	if s.live != "" || s.name == compiledIn || s.arg == "migrate" {
+		return ""
+	}
+	return filepath.FromSlash(strings.TrimPrefix(s.name, entScheme))
+}
+
 // errSource does not repeat what was given: it may be an address that holds a password.
 var errSource = errors.New("unknown source: it is schema, migrate, ent://folder, the path of a directory or an " +
 	"SQL file, or a database URL such as mysql://user:password@host:3306/app")

@@ -139,7 +139,7 @@ func TestDirectoryOfAnotherToolIsRefusedAndLeftAsItIs(t *testing.T) {
 			refused("lint", err)
 			_, err = planner.Inspect(ctx, dev, planner.Files(dir))
 			refused("inspect", err)
-			_, err = planner.TableChanges(ctx, dev, dir)
+			_, err = planner.PastOf(ctx, dev, dir, "")
 			refused("inspect --format html", err)
 			_, err = planner.Deviations(ctx, dev, dir, "", url)
 			refused("doctor", err)

@@ -43,13 +43,7 @@ func Deviations(ctx context.Context, dev *Dev, dir directory.Dir, version, url s
 	if err != nil {
 		return nil, directory.Wrap(dir, err)
 	}
-	for i, f := range files {
-		if version != "" && f.Version() > version {
-			files = files[:i]
-			break
-		}
-	}
-	want, err := dev.replayFiles(ctx, files)
+	want, err := dev.replayFiles(ctx, upTo(version, files))
 	if err != nil {
 		return nil, ReplayOf(dir, err)
 	}

@@ -138,9 +138,9 @@ func TestIndexThatAMigrationHidesIsHidden(t *testing.T) {
 		sql, err := planner.MarshalSQL(t.Context(), dev, s)
 		require.NoError(t, err)
 		assert.Contains(t, sql, hide+word+";")
-		changes, err := planner.TableChanges(t.Context(), dev, dir)
+		past, err := planner.PastOf(t.Context(), dev, dir, "")
 		require.NoError(t, err)
-		assert.Len(t, changes, 2)
+		assert.Len(t, past.Changes, 2)
 	})
 }
 

@@ -245,7 +245,7 @@ func TestForeignKeysThatAUserMayNotSeeAreMissed(t *testing.T) {
 	})
 }
 
-func TestTableChangesNameTheStatementsOfEachTable(t *testing.T) {
+func TestPastOfADirectoryNamesTheStatementsOfEachTable(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		dir := dirtest.New(t, dirtest.Files{
@@ -255,7 +255,7 @@ func TestTableChangesNameTheStatementsOfEachTable(t *testing.T) {
 			"3_c.sql": "DROP TABLE gone;\nALTER TABLE a RENAME TO c;\nALTER TABLE c ADD COLUMN y integer;\n" +
 				"UPDATE c SET y = 1;\n",
 		})
-		got, err := planner.TableChanges(t.Context(), dirtest.Scratch(t, url), dir)
+		got, err := planner.PastOf(t.Context(), dirtest.Scratch(t, url), dir, "")
 		require.NoError(t, err)
 		assert.Equal(t, []planner.TableChange{
 			{Table: "c", File: "1_a.sql", Line: 1, Stmt: "CREATE TABLE a (id integer PRIMARY KEY, x integer);"},
@@ -265,15 +265,19 @@ func TestTableChangesNameTheStatementsOfEachTable(t *testing.T) {
 			{Table: "gone", File: "3_c.sql", Line: 1, Stmt: "DROP TABLE gone;"},
 			{Table: "c", File: "3_c.sql", Line: 2, Stmt: "ALTER TABLE a RENAME TO c;"},
 			{Table: "c", File: "3_c.sql", Line: 3, Stmt: "ALTER TABLE c ADD COLUMN y integer;"},
-		}, got)
+		}, got.Changes)
+		got, err = planner.PastOf(t.Context(), dirtest.Scratch(t, url), dir, "1")
+		require.NoError(t, err)
+		assert.Len(t, got.Changes, 2, "up to a version")
+		assert.Len(t, got.End.Tables, 2)
 	})
 }
 
-func TestTableChangesReportAStatementThatIsRefused(t *testing.T) {
+func TestPastOfADirectoryReportsAStatementThatIsRefused(t *testing.T) {
 	t.Parallel()
 	url := mysqltest.SQLite(t)
 	dir := dirtest.New(t, dirtest.Files{"1_a.sql": "CREATE TABLE a (id integer);\nnonsense;\n"})
-	_, err := planner.TableChanges(t.Context(), dirtest.Scratch(t, url), dir)
+	_, err := planner.PastOf(t.Context(), dirtest.Scratch(t, url), dir, "")
 	var stmt *migrate.StmtError
 	require.ErrorAs(t, err, &stmt)
 	assert.Equal(t, 2, stmt.Line)

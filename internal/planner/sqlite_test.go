@@ -87,7 +87,7 @@ func TestSQLiteForeignKeysAreReadAsSQLiteTakesThem(t *testing.T) {
 			sql, err := planner.MarshalSQL(t.Context(), dev, s)
 			require.NoError(t, err)
 			assert.Contains(t, sql, table.shown)
-			_, err = planner.TableChanges(t.Context(), dev, dir)
+			_, err = planner.PastOf(t.Context(), dev, dir, "")
 			require.NoError(t, err)
 			_, err = lint.Run(t.Context(), dev, dir, lint.Options{})
 			require.NoError(t, err)

@@ -20,9 +20,17 @@ type TableChange struct {
 	Stmt string `json:"stmt"`
 }
 
-// TableChanges are the statements of a directory that change its tables, in order. It finds them by replaying the
+// Past is how a directory came to its tables.
+type Past struct {
+	// Changes are the statements that made and changed them, in order.
+	Changes []TableChange
+	// End is what they lead to.
+	End *schema.Schema
+}
+
+// PastOf is the past of a directory up to and including a version; an empty version is the newest. It replays the
 // directory on dev, one statement at a time. A renamed table keeps its earlier changes.
-func TableChanges(ctx context.Context, dev *Dev, dir directory.Dir) ([]TableChange, error) {
+func PastOf(ctx context.Context, dev *Dev, dir directory.Dir, version string) (*Past, error) {
 	if err := directory.Validate(dir); err != nil {
 		return nil, err
 	}
@@ -30,11 +38,11 @@ func TableChanges(ctx context.Context, dev *Dev, dir directory.Dir) ([]TableChan
 	if err != nil {
 		return nil, directory.Wrap(dir, err)
 	}
-	var all []TableChange
-	_, err = dev.Replay(ctx, func() error {
+	p := &Past{}
+	p.End, err = dev.Replay(ctx, func() error {
 		at := schema.New("")
-		for _, f := range files {
-			if at, err = dev.tableChanges(ctx, f, at, &all); err != nil {
+		for _, f := range upTo(version, files) {
+			if at, err = dev.tableChanges(ctx, f, at, &p.Changes); err != nil {
 				return err
 			}
 		}
@@ -43,7 +51,39 @@ func TableChanges(ctx context.Context, dev *Dev, dir directory.Dir) ([]TableChan
 	if err != nil {
 		return nil, ReplayOf(dir, err)
 	}
-	return all, nil
+	return p, nil
+}
+
+// Made are the tables of s that are just as the directory makes them. Both must be of the kind of dev.
+func (p *Past) Made(dev *Dev, s *schema.Schema) (tables []string, err error) {
+	dropState(p.End)
+	changes, err := dev.compare(p.End, s)
+	if err != nil {
+		return nil, err
+	}
+	differ := make(map[string]bool)
+	for _, c := range changes {
+		switch c := c.(type) {
+		case *schema.AddTable:
+			differ[c.T.Name] = true
+		case *schema.ModifyTable:
+			differ[c.T.Name] = true
+		}
+	}
+	for _, t := range s.Tables {
+		if !differ[t.Name] {
+			tables = append(tables, t.Name)
+		}
+	}
+	return tables, nil
+}
+
+// upTo are the files up to and including a version; an empty version is the newest.
+func upTo(version string, files []atlas.File) []atlas.File {
+	if i := slices.IndexFunc(files, func(f atlas.File) bool { return f.Version() > version }); version != "" && i >= 0 {
+		return files[:i]
+	}
+	return files
 }
 
 // tableChanges executes one file on the schema at, which becomes another.

@@ -25,15 +25,20 @@ var (
 
 // Page is what the page shows.
 type Page struct {
-	// Source is what the schema was read from, Directory what the changes were.
-	Source, Directory string
-	// Database is the kind of the database, for readers: MySQL, MariaDB, SQLite.
-	Database string
+	// Title names the schema, Source says what kind of thing it was read from.
+	Title, Source string
+	// Database is the kind of the database, for readers: MySQL, MariaDB, SQLite. Release is its version.
+	Database, Release string
 	// Version is that of authgraph.
 	Version string
 	Schema  *Schema
+	// Queries are empty where package auth does not use the schema.
 	Queries []queryplan.Query
-	Changes []Change
+	// Directory is where the changes were read; empty where no migrations are known to belong to the schema.
+	Directory string
+	Changes   []Change
+	// Notes are what the reader has to know about the migrations.
+	Notes []string
 }
 
 // Change is a statement of a migration that made or changed a table.
