@@ -36,7 +36,7 @@ interrupted leaves everything as it was.`,
 				return err
 			}
 			if a.format == formatText && result != nil && result.Migration != "" {
-				fmt.Fprintln(a.stderr, "next: review the migration, set DATABASE_URL as in .env.example, then: "+
+				fmt.Fprintln(a.info, "next: review the migration, set DATABASE_URL as in .env.example, then: "+
 					"authgraph migrate apply")
 			}
 			return nil

@@ -153,15 +153,15 @@ func (m *migrations) concludeAdoption(result adoptResult, o adoptOptions, err er
 func (m *migrations) adoptProgress(p migrate.Progress) {
 	switch {
 	case p.Waiting:
-		fmt.Fprintln(m.stderr, "waiting for another adopt or apply to finish")
+		fmt.Fprintln(m.info, "waiting for another adopt or apply to finish")
 	case p.Stmt == "" && p.Done:
-		fmt.Fprintf(m.stderr, "%s: %d of %d\n", p.File, p.Index, p.Total)
+		fmt.Fprintf(m.info, "%s: %d of %d\n", p.File, p.Index, p.Total)
 	case p.Stmt == "":
 	case p.Done:
-		fmt.Fprintf(m.stderr, "%d/%d  done in %s\n", p.Index, p.Total, short(p.Duration))
+		fmt.Fprintf(m.info, "%d/%d  done in %s\n", p.Index, p.Total, short(p.Duration))
 	default:
 		what, _, _ := strings.Cut(p.Stmt, "\n")
-		fmt.Fprintf(m.stderr, "%d/%d  %s\n", p.Index, p.Total, cut(strings.TrimSuffix(what, " ("), 100))
+		fmt.Fprintf(m.info, "%d/%d  %s\n", p.Index, p.Total, cut(strings.TrimSuffix(what, " ("), 100))
 	}
 }
 

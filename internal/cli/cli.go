@@ -42,24 +42,28 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() { time.AfterFunc(twice, stop) })
 
-	out := &output{w: stdout}
-	a := &app{stdout: out, stderr: stderr}
+	a := newApp(stdout, stderr)
 	root := newRoot(a)
 	root.SetArgs(args)
-	root.SetOut(out)
-	root.SetErr(stderr)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
-	if err == nil && out.err != nil {
-		err = &failure{fmt.Errorf("write the output: %w", out.err)}
+	a.stdout.flush()
+	if a.stdout.inexact {
+		a.warn("the output is not exact, characters that act on a terminal are shown as in <U+001B>: " +
+			"it is exact in a file, as with > FILE")
+	}
+	if err == nil && a.stdout.err != nil {
+		err = &failure{fmt.Errorf("write the output: %w", a.stdout.err)}
 	}
 	code := exitCode(ctx, err)
 	switch {
 	case code == exitUsage:
-		fmt.Fprintln(stderr, "authgraph:", oneLine(hide(a.line(err), args)))
+		a.printError(hide(a.line(err), args))
 	case code == exitInterrupted:
-		fmt.Fprintln(stderr, "authgraph: interrupted:", oneLine(a.line(err)))
+		a.printError("interrupted: " + a.line(err))
 	case err != nil:
-		fmt.Fprintln(stderr, "authgraph:", oneLine(a.line(err)))
+		a.printError(a.line(err))
 	}
 	return code
 }
@@ -95,9 +99,13 @@ func (e *findings) Error() string { return e.text }
 
 // app is one run of the program.
 type app struct {
-	stdout, stderr io.Writer
-	url            string
-	format         string
+	// Results go to stdout; warnings, errors and questions to stderr.
+	stdout, stderr *screen
+	// info is for what --quiet leaves out: what a result is made from, progress, notes and the step that comes next.
+	info   *screen
+	quiet  bool
+	url    string
+	format string
 	// urlFrom is where the database URL comes from; empty for --url.
 	urlFrom string
 	// dirPath is the migration directory of --dir; empty for the default one.
@@ -108,6 +116,25 @@ type app struct {
 	dialect string
 	// answers reads the terminal, once something was asked.
 	answers *bufio.Reader
+}
+
+func newApp(stdout, stderr io.Writer) *app {
+	a := &app{stdout: newScreen(stdout), stderr: newScreen(stderr)}
+	a.info = a.stderr
+	return a
+}
+
+// hush makes the run a quiet one.
+func (a *app) hush() { a.info = newScreen(io.Discard) }
+
+// warn prints a warning, which --quiet does not leave out.
+func (a *app) warn(text string) {
+	a.stderr.paint(yellow, "warning:")
+	fmt.Fprintln(a.stderr, "", text)
+}
+
+func (a *app) printError(text string) {
+	fmt.Fprintln(a.stderr, "authgraph:", oneLine(text))
 }
 
 // run makes fn the body of a command.

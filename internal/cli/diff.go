@@ -96,7 +96,7 @@ func (m *migrations) printSchemaDiff(r schemaDiffResult) error {
 		return nil
 	}
 	for _, change := range r.Destructive {
-		fmt.Fprintln(m.stderr, "warning: the way to", r.To, change)
+		m.warn(fmt.Sprintf("the way to %s %s", r.To, change))
 	}
 	return &findings{fmt.Sprintf("%s and %s differ: %s from the one to the other",
 		r.From, r.To, english.Count(len(r.Statements), "statement"))}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -104,7 +105,7 @@ func (o doctorOptions) doctor(ctx context.Context) error {
 		opts.Dev = func(ctx context.Context) (*planner.Dev, error) { return planner.OpenDev(ctx, o.devURL) }
 	}
 	var bar *progressbar.ProgressBar
-	if o.format == formatText && isTerminal(o.stderr) {
+	if o.format == formatText && o.info.rewrites() {
 		opts.Progress = func(code string, n, total int) {
 			if bar == nil {
 				bar = o.newBar(total, progressbar.OptionSetPredictTime(false))
@@ -159,13 +160,14 @@ func (o doctorOptions) sumUp(s doctorSummary) error {
 	case s.Errors > 0 || o.strict && s.Warnings > 0:
 		return &findings{summary + ": each line ends in what to do, docs/doctor.md says why"}
 	case o.format != formatJSON:
-		fmt.Fprintln(o.stderr, summary)
+		fmt.Fprintln(o.info, summary)
 	}
 	return nil
 }
 
 func (o doctorOptions) printDoctor(found []doctor.Finding) {
-	w := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
+	var lines strings.Builder
+	w := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', 0)
 	for _, f := range found {
 		text := f.Text
 		if f.Fix != "" {
@@ -173,5 +175,6 @@ func (o doctorOptions) printDoctor(found []doctor.Finding) {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Severity, f.Code, oneLine(text))
 	}
-	_ = w.Flush() // the output keeps its error
+	_ = w.Flush() // a strings.Builder never fails
+	o.stdout.paintWords(lines.String(), verdictStyle)
 }

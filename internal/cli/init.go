@@ -27,7 +27,7 @@ A run that fails or is interrupted leaves everything as it was.`,
 				return err
 			}
 			if a.format == formatText && result != nil {
-				fmt.Fprintln(a.stderr, "next: authgraph add schema auth")
+				fmt.Fprintln(a.info, "next: authgraph add schema auth")
 			}
 			return nil
 		}),

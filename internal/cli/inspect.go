@@ -101,7 +101,7 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 	if err := writeFile(out, content); err != nil {
 		return err
 	}
-	fmt.Fprintln(m.stderr, "wrote     ", out)
+	fmt.Fprintln(m.info, "wrote     ", out)
 	return nil
 }
 

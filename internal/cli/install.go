@@ -137,7 +137,7 @@ func (i *installation) plan(ctx context.Context) (*install.Project, *install.Pla
 // lock keeps other runs out. It undoes a run that was killed, and says so.
 func (i *installation) lock(ctx context.Context) (*install.Journal, error) {
 	journal, err := install.Lock(ctx, ".", func() {
-		fmt.Fprintln(i.stderr, "waiting for another authgraph in this folder")
+		fmt.Fprintln(i.info, "waiting for another authgraph in this folder")
 	})
 	if err != nil {
 		return nil, err
@@ -184,7 +184,7 @@ func (i *installation) address() (*dburl.URL, string, error) {
 // unused notes, once, that DATABASE_URL is not used.
 func (i *installation) unused(reason string) {
 	if i.format == formatText && !i.noted {
-		fmt.Fprintln(i.stderr, "note: DATABASE_URL is not used:", reason)
+		fmt.Fprintln(i.info, "note: DATABASE_URL is not used:", reason)
 	}
 	i.noted = true
 }
@@ -202,7 +202,7 @@ func (i *installation) checkBlocked(plan *install.Plan) error {
 	for n, f := range blocked {
 		paths[n] = f.Path
 		if i.format == formatText {
-			fmt.Fprint(i.stdout, f.Diff())
+			i.stdout.paintDiff(f.Diff())
 		}
 	}
 	var err error
@@ -235,7 +235,7 @@ func (i *installation) progress() func(step string) {
 	begin := time.Now()
 	return func(step string) {
 		if i.format == formatText {
-			fmt.Fprintf(i.stderr, "%5s  %s\n", time.Since(begin).Round(time.Second), step)
+			fmt.Fprintf(i.info, "%5s  %s\n", time.Since(begin).Round(time.Second), step)
 		}
 	}
 }
@@ -288,17 +288,17 @@ func (i *installation) report(plan *install.Plan, result *install.Result) error 
 	case result != nil && result.Migration != "":
 		fmt.Fprintf(i.stdout, "%-8s  %s\n", "create", result.Migration)
 		for _, change := range result.Destructive {
-			fmt.Fprintf(i.stderr, "warning: %s %s\n", result.Migration, change)
+			i.warn(result.Migration + " " + change)
 		}
 	case result != nil:
 	case plan.Changes():
 		i.printPlanned(plan)
-		fmt.Fprintln(i.stderr, "dry run: nothing was changed")
+		fmt.Fprintln(i.info, "dry run: nothing was changed")
 	default:
-		fmt.Fprintln(i.stderr, "nothing to do: everything is installed and as it should be")
+		fmt.Fprintln(i.info, "nothing to do: everything is installed and as it should be")
 	}
 	for _, note := range i.notes(plan.Notes) {
-		fmt.Fprintln(i.stderr, "note:", note)
+		fmt.Fprintln(i.info, "note:", note)
 	}
 	return nil
 }
@@ -316,7 +316,7 @@ func (i *installation) printPlanned(plan *install.Plan) {
 	}
 	for _, f := range plan.Files {
 		if f.Action == install.Replace || i.dryRun && f.Action != install.Create {
-			fmt.Fprint(i.stdout, f.Diff())
+			i.stdout.paintDiff(f.Diff())
 		}
 	}
 }

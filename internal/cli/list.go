@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -66,7 +67,8 @@ func (a *app) list() error {
 	if a.format == formatJSON {
 		return a.printJSON(result)
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	var lines strings.Builder
+	w := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', 0)
 	for _, s := range result.Schemas {
 		state := "-"
 		if s.Installed {
@@ -74,7 +76,8 @@ func (a *app) list() error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, state, s.Table, s.Text)
 	}
-	_ = w.Flush() // the output keeps its error
-	fmt.Fprintln(a.stderr, "add one with authgraph add schema auth/NAME, or all with authgraph add schema auth")
+	_ = w.Flush() // a strings.Builder never fails
+	a.stdout.paintWords(lines.String(), func(string) style { return bold })
+	fmt.Fprintln(a.info, "add one with authgraph add schema auth/NAME, or all with authgraph add schema auth")
 	return nil
 }

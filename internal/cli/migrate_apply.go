@@ -176,7 +176,7 @@ func (m *migrations) printReport(r *migrate.Report) {
 		for _, f := range r.Applied {
 			m.printDryRun(f)
 		}
-		fmt.Fprintf(m.stderr, "dry run: %s would be applied, nothing was executed\n",
+		fmt.Fprintf(m.info, "dry run: %s would be applied, nothing was executed\n",
 			english.Count(len(r.Applied), "migration"))
 	default:
 		fmt.Fprintf(m.stdout, "applied %s: the database is at version %s\n",

@@ -75,7 +75,7 @@ func (m *migrations) printCheck(r checkResult, dir migrationDir) error {
 	case m.format == formatJSON:
 		return m.printJSON(r)
 	case r.OK:
-		fmt.Fprintln(m.stderr, "in step: the directory leads to the desired schema")
+		fmt.Fprintln(m.info, "in step: the directory leads to the desired schema")
 	case m.format == formatGitHub:
 		m.annotation("error", dir.file("atlas.sum"), 0, "migration missing",
 			"no migration leads to the schema; plan it with "+m.command("migrate diff")+

@@ -85,19 +85,19 @@ func (m *migrations) diff(ctx context.Context, name string, dryRun bool) error {
 
 func (m *migrations) printPlan(plan *planner.Plan, dir migrationDir, dryRun bool) {
 	if plan == nil {
-		fmt.Fprintln(m.stderr, "up to date: the directory leads to the desired schema, nothing was written")
+		fmt.Fprintln(m.info, "up to date: the directory leads to the desired schema, nothing was written")
 		return
 	}
 	fmt.Fprint(m.stdout, plan.SQL)
 	if !dryRun {
-		fmt.Fprintln(m.stderr, "wrote     ", filepath.Join(dir.path, plan.File))
+		fmt.Fprintln(m.info, "wrote     ", filepath.Join(dir.path, plan.File))
 	}
 }
 
 // warnDestructive says what a plan loses, in every format.
 func (m *migrations) warnDestructive(plan *planner.Plan) {
 	for _, change := range plan.Destructive {
-		fmt.Fprintf(m.stderr, "warning: %s %s; once that is reviewed, "+
-			"put -- atlas:nolint destructive above the statement, or lint refuses it\n", plan.File, change)
+		m.warn(fmt.Sprintf("%s %s; once that is reviewed, "+
+			"put -- atlas:nolint destructive above the statement, or lint refuses it", plan.File, change))
 	}
 }

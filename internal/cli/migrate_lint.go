@@ -122,7 +122,7 @@ func (m *migrations) sumUp(r *lint.Report, strict bool) error {
 	case errs > 0 || strict && warnings > 0:
 		return &findings{summary + ": " + advice}
 	case m.format != formatJSON:
-		fmt.Fprintln(m.stderr, summary)
+		fmt.Fprintln(m.info, summary)
 	}
 	return nil
 }
@@ -157,7 +157,9 @@ func (m *migrations) printLint(r lintResult) error {
 		if d.Line > 0 {
 			at += fmt.Sprint(":", d.Line)
 		}
-		fmt.Fprintf(m.stdout, "%s: %s %s: %s\n", at, d.Severity, d.Code, oneLine(d.Text))
+		fmt.Fprint(m.stdout, at, ": ")
+		m.stdout.paint(verdictStyle(string(d.Severity)), string(d.Severity))
+		fmt.Fprintf(m.stdout, " %s: %s\n", d.Code, oneLine(d.Text))
 	}
 	return nil
 }

@@ -59,7 +59,8 @@ func (m *migrations) status(ctx context.Context) error {
 
 // printStatus leaves it to err to say what to do, if there is one.
 func (m *migrations) printStatus(s *migrate.Status, err error) {
-	w := tabwriter.NewWriter(m.stdout, 0, 0, 2, ' ', 0)
+	var lines strings.Builder
+	w := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "current\t%s\n", cmp.Or(s.Current, "none: nothing is applied yet"))
 	for _, r := range s.Applied {
 		by := r.Type
@@ -72,7 +73,8 @@ func (m *migrations) printStatus(s *migrate.Status, err error) {
 	for _, name := range s.Pending {
 		fmt.Fprintf(w, "pending\t%s\n", name)
 	}
-	_ = w.Flush() // the output keeps its error
+	_ = w.Flush() // a strings.Builder never fails
+	m.stdout.paintWords(lines.String(), func(string) style { return bold })
 	if s.Partial != nil {
 		m.printPartial(s.Partial, err)
 	}
@@ -92,7 +94,8 @@ func (m *migrations) printPartial(p *migrate.Partial, err error) {
 		next = "run " + m.command("migrate apply") + ": it waits, " +
 			"finds out whether the statement took effect, and goes on"
 	}
-	fmt.Fprintf(m.stdout, "half applied  %s: %d of %d statements\n", p.File, p.Applied, p.Total)
+	m.stdout.paint(red, "half applied")
+	fmt.Fprintf(m.stdout, "  %s: %d of %d statements\n", p.File, p.Applied, p.Total)
 	if p.Stmt != "" {
 		where := fmt.Sprintf("statement %d", p.Applied+1)
 		if p.Line > 0 {

@@ -1,32 +1,17 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
+	"unicode/utf16"
 
 	"github.com/authgraph/authgraph/internal/english"
 )
-
-// output is standard output. It keeps the first error, which [Run] reports, so that what prints need not.
-type output struct {
-	w   io.Writer
-	err error
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	n, err := o.w.Write(b)
-	if o.err == nil {
-		o.err = err
-	}
-	return n, err
-}
 
 // source is what a result was made from; it is part of every JSON object.
 type source struct {
@@ -56,7 +41,7 @@ func (a *app) announce(s source) {
 	if s.Schema != "" {
 		parts = append(parts, "schema "+strings.TrimSuffix(s.Schema, " schema"))
 	}
-	fmt.Fprintln(a.stderr, strings.Join(parts, ", "))
+	fmt.Fprintln(a.info, strings.Join(parts, ", "))
 }
 
 // embedded is the name of the directory that is compiled in.
@@ -65,28 +50,39 @@ const embedded = "embedded"
 // printJSON writes the one object of a command.
 func (a *app) printJSON(v any) error { return writeJSON(a.stdout, v) }
 
+// writeJSON escapes what would act on a terminal, so that it is the same JSON everywhere.
 func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	var escaped strings.Builder
+	for _, r := range b.String() {
+		if !acts(r) {
+			escaped.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&escaped, "\\u%04x", unit)
+		}
+	}
+	_, err := io.WriteString(w, escaped.String())
+	return err
 }
 
 // annotation is a line that GitHub shows beside the code.
 func (a *app) annotation(level, file string, line int, title, text string) {
 	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	message := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	file, title, text = visible(file), visible(title), visible(text)
 	at := "file=" + property.Replace(file)
 	if line > 0 {
 		at += fmt.Sprintf(",line=%d", line)
 	}
 	fmt.Fprintf(a.stdout, "::%s %s,title=%s::%s\n", level, at, property.Replace(title), message.Replace(text))
-}
-
-// isTerminal reports whether w is a terminal on which a line can be rewritten.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
 // problems counts what was found, as in "1 error, 2 warnings".

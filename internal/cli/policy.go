@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -90,20 +91,23 @@ func (a *app) policy(path string, strict bool) error {
 }
 
 func (a *app) printPolicy(found []auth.Finding) {
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	var lines strings.Builder
+	w := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', 0)
 	for _, f := range found {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", f.Verdict, f.Setting, f.Value, f.Limit, f.Source)
 	}
-	_ = w.Flush() // the output keeps its error
+	_ = w.Flush() // a strings.Builder never fails
+	a.stdout.paintWords(lines.String(), verdictStyle)
 	off := 0
 	for _, f := range found {
 		if f.Verdict != auth.VerdictOK {
 			off++
-			fmt.Fprintf(a.stdout, "\n%s %s: %s, wanted %s\n%s\n", f.Verdict, f.Rule, f.Value, f.Limit,
-				indent("  ", f.Text))
+			fmt.Fprintln(a.stdout)
+			a.stdout.paint(verdictStyle(string(f.Verdict)), string(f.Verdict))
+			fmt.Fprintf(a.stdout, " %s: %s, wanted %s\n%s\n", f.Rule, f.Value, f.Limit, indent("  ", f.Text))
 		}
 	}
-	fmt.Fprintf(a.stderr, "looked at %s, found %s\n", english.Count(len(found), "rule"), english.Count(off, "problem"))
+	fmt.Fprintf(a.info, "looked at %s, found %s\n", english.Count(len(found), "rule"), english.Count(off, "problem"))
 }
 
 // configFile is the JSON form of [auth.Config]: what can be written down of it, and no keys.

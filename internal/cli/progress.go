@@ -35,7 +35,7 @@ type fileLine struct {
 // newBar is a bar on standard error, which disappears once it is full.
 func (a *app) newBar(total int, options ...progressbar.Option) *progressbar.ProgressBar {
 	return progressbar.NewOptions(total, append(options,
-		progressbar.OptionSetWriter(a.stderr),
+		progressbar.OptionSetWriter(over{a.info}),
 		progressbar.OptionSetWidth(24),
 		progressbar.OptionShowCount(),
 		progressbar.OptionClearOnFinish(),
@@ -51,14 +51,14 @@ func clearBar(bar *progressbar.ProgressBar) {
 
 func newApplyPrinter(a *app, verbose bool) *applyPrinter {
 	text := a.format == formatText
-	bar := text && !verbose && isTerminal(a.stderr)
+	bar := text && !verbose && a.info.rewrites()
 	return &applyPrinter{app: a, text: text, verbose: text && verbose, onTerminal: bar}
 }
 
 func (p *applyPrinter) progress(s migrate.Progress) {
 	switch {
 	case s.Waiting:
-		fmt.Fprintln(p.stderr, "waiting for another apply to finish")
+		fmt.Fprintln(p.info, "waiting for another apply to finish")
 	case !s.Done:
 		p.begin(s)
 	default:
@@ -82,7 +82,7 @@ func (p *applyPrinter) begin(s migrate.Progress) {
 	if p.bar == nil {
 		p.bar = p.newBar(s.Steps, progressbar.OptionSetPredictTime(false))
 	}
-	p.bar.Describe(fmt.Sprintf("%s %d/%d", s.File, s.Index, s.Total))
+	p.bar.Describe(visible(fmt.Sprintf("%s %d/%d", s.File, s.Index, s.Total)))
 }
 
 func (p *applyPrinter) end(s migrate.Progress) {

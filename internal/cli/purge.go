@@ -102,7 +102,7 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 		return err
 	}
 	if p.opts.Batch > auth.MaxPurgeBatch {
-		fmt.Fprintf(a.stderr, "note: a batch has at most %d rows: with more a server may lock the whole table\n",
+		fmt.Fprintf(a.info, "note: a batch has at most %d rows: with more a server may lock the whole table\n",
 			auth.MaxPurgeBatch)
 	}
 	result := purgeResult{source: source{Database: u.String()}, DryRun: p.opts.DryRun}
@@ -130,7 +130,7 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 		if err != nil {
 			return err
 		}
-		printer.begin(total.Total(), isTerminal(a.stderr))
+		printer.begin(total.Total(), a.info.rewrites())
 		p.opts.Progress = printer.progress
 	}
 	result.Deleted, err = auth.Purge(ctx, client, config, p.opts)
@@ -160,7 +160,7 @@ func (a *app) printPurge(r purgeResult) {
 	}
 	_ = w.Flush() // the output keeps its error
 	if r.DryRun {
-		fmt.Fprintln(a.stderr, "dry run: nothing was deleted")
+		fmt.Fprintln(a.info, "dry run: nothing was deleted")
 	}
 }
 
@@ -181,7 +181,7 @@ func (a *app) tablesToPurge(ctx context.Context, client *ent.Client, u *dburl.UR
 		if u.Dialect != dialect.SQLite {
 			why += ", or this account may not see it"
 		}
-		fmt.Fprintf(a.stderr, "note: not purged: %s (%s)\n", strings.Join(others, ", "), why)
+		fmt.Fprintf(a.info, "note: not purged: %s (%s)\n", strings.Join(others, ", "), why)
 	}
 	return seen, others, nil
 }
@@ -214,6 +214,6 @@ func (p *purgePrinter) progress(done auth.Purged) {
 		p.bar.ChangeMax(p.total)
 		_ = p.bar.Set(n) // it fails only where the terminal does
 	case p.calls%everyBatches == 0:
-		fmt.Fprintf(p.stderr, "deleted %d of %s\n", n, english.Count(p.total, "row"))
+		fmt.Fprintf(p.info, "deleted %d of %s\n", n, english.Count(p.total, "row"))
 	}
 }

@@ -39,6 +39,7 @@ result to show (help and completion aside).`,
 	flags.StringVar(&a.format, "format", "",
 		"text (the default) or json; check and lint also github; inspect sql (its default), hcl, json, mermaid, "+
 			"svg or html")
+	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print results, warnings and errors only")
 	_ = root.RegisterFlagCompletionFunc("format",
 		func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return formats(cmd), cobra.ShellCompDirectiveNoFileComp
@@ -46,6 +47,9 @@ result to show (help and completion aside).`,
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkFlags(cmd); err != nil {
 			return err
+		}
+		if a.quiet {
+			a.hush()
 		}
 		if !cmd.Flags().Changed("format") {
 			a.format = formats(cmd)[0]
@@ -71,7 +75,7 @@ Environment:
   DATABASE_URL  the database, where --url is not given:
                 mysql://user:password@host:3306/app, mariadb://…, sqlite://file.db
                 (percent-encode special characters of the password); a file .env is not read
-  NO_COLOR      is respected: the output has no colours
+  NO_COLOR      turns colours off, as TERM=dumb does; there are none but on a terminal
 
 Exit codes:
   0    done

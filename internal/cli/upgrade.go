@@ -37,7 +37,7 @@ func (i *installation) upgrade(ctx context.Context) error {
 		return err
 	}
 	if i.format == formatText && result != nil {
-		fmt.Fprintln(i.stderr, "next: look at git diff; where the schema changed, plan the migration with authgraph "+
+		fmt.Fprintln(i.info, "next: look at git diff; where the schema changed, plan the migration with authgraph "+
 			"migrate diff NAME")
 	}
 	return nil

@@ -85,7 +85,7 @@ func (a *app) view(ctx context.Context, o install.Options) error {
 	if a.format == formatJSON {
 		return a.printJSON(result)
 	}
-	fmt.Fprintf(a.stderr, "module    %s\ndatabase  %s\n", result.Module, result.DB)
+	fmt.Fprintf(a.info, "module    %s\ndatabase  %s\n", result.Module, result.DB)
 	a.printTree(result.Files)
 	fmt.Fprintln(a.stdout)
 	for _, m := range result.Requirements {
@@ -95,7 +95,7 @@ func (a *app) view(ctx context.Context, o install.Options) error {
 		fmt.Fprintf(a.stdout, "\n-- %s --\n%s", f.Path, f.Text)
 	}
 	for _, note := range result.Notes {
-		fmt.Fprintln(a.stderr, "note:", note)
+		fmt.Fprintln(a.info, "note:", note)
 	}
 	return nil
 }

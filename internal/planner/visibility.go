@@ -9,6 +9,7 @@ import (
 	atlas "ariga.io/atlas/sql/migrate"
 	"ariga.io/atlas/sql/mysql"
 	"ariga.io/atlas/sql/schema"
+	"entgo.io/ent/dialect"
 
 	"github.com/authgraph/authgraph/internal/dbserver"
 )
@@ -111,6 +112,9 @@ func (d *Dev) planChanges(
 			continue
 		}
 		known = append(known, c)
+	}
+	if d.Dialect() == dialect.MySQL {
+		defer quoteTexts(known)()
 	}
 	plan := &atlas.Plan{Name: name}
 	if len(known) > 0 {
