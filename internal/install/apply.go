@@ -148,14 +148,14 @@ func (r *Run) write() error {
 			return err
 		}
 		// The user may have edited it while answering the question whether to write.
-		if exists := err == nil; exists == (f.Action == Create) || string(text) != f.current {
+		if exists := err == nil; exists == (f.Action == Create) || string(text) != f.stored {
 			return &Error{
 				Path:  f.Path,
 				found: f.Path + " was changed after authgraph had read it",
 				fix:   "run this again",
 			}
 		}
-		if err := r.writeFile(f.Path, []byte(f.Text)); err != nil {
+		if err := r.writeFile(f.Path, f.bytes()); err != nil {
 			return err
 		}
 	}
@@ -177,7 +177,7 @@ func (r *Run) deletable(name, text string) bool {
 		generatedText.MatchString(text) ||
 		name == RecordFile && text == string(r.plan.record.format()) ||
 		slices.ContainsFunc(r.plan.Files, func(f File) bool {
-			return f.Path == name && f.Action.writes() && f.Text == text
+			return f.Path == name && f.Action.writes() && string(f.bytes()) == text
 		})
 }
 

@@ -19,14 +19,16 @@ var features = []struct{ flag, constant string }{
 // needFeatures checks that the generator of the user has the features that package auth needs.
 func (p *Plan) needFeatures(force bool) error {
 	var all string
-	texts := map[string]string{}
+	var generator File
 	for _, name := range []string{"generate.go", "entc.go"} {
-		text, err := p.project.read(p.layout.entFile(name))
+		stored, err := p.project.read(p.layout.entFile(name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		texts[name] = string(text)
-		all += string(text)
+		all += string(stored)
+		if name == "generate.go" {
+			generator.holds(stored)
+		}
 	}
 	var flags, constants []string
 	for _, f := range features {
@@ -38,7 +40,7 @@ func (p *Plan) needFeatures(force bool) error {
 		return nil
 	}
 	generate := p.layout.entFile("generate.go")
-	text, ok := addFeatures(texts["generate.go"], flags)
+	text, ok := addFeatures(generator.current, flags)
 	if !ok {
 		entc := p.layout.entFile("entc.go")
 		return &Error{
@@ -48,8 +50,8 @@ func (p *Plan) needFeatures(force bool) error {
 				strings.Join(constants, ", "), entc),
 		}
 	}
-	f := File{Path: generate, Reason: "package auth needs these features", Action: Differs, Text: text,
-		current: texts["generate.go"]}
+	f := generator
+	f.Path, f.Reason, f.Action, f.Text = generate, "package auth needs these features", Differs, text
 	if force {
 		f.Action = Update
 	}

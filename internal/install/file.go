@@ -36,7 +36,9 @@ type File struct {
 	// Text is what it will hold.
 	Text string `json:"-"`
 
-	current string // the text that it holds now
+	stored  string // what it holds now
+	current string // the text of that
+	style   style  // and the style
 	base    string // the text that was installed last
 }
 
@@ -47,6 +49,15 @@ func (f File) Diff() string {
 	}
 	return string(diff.Diff("a/"+f.Path, []byte(f.current), "b/"+f.Path, []byte(f.Text)))
 }
+
+// holds sets what the file holds now.
+func (f *File) holds(stored []byte) {
+	f.stored = string(stored)
+	f.current, f.style = plain(stored)
+}
+
+// bytes are what it will hold, in the style that it has.
+func (f File) bytes() []byte { return f.style.stored(f.Text) }
 
 // classify decides what happens to one file.
 func (p *Project) classify(ctx context.Context, s sourceFile, o Options) (File, error) {
@@ -65,7 +76,7 @@ func (p *Project) classify(ctx context.Context, s sourceFile, o Options) (File, 
 	case err != nil:
 		return f, err
 	}
-	f.current = string(text)
+	f.holds(text)
 	switch {
 	case f.current == f.Text || recorded && f.base == f.Text:
 		f.Action, f.Text = Keep, f.current

@@ -14,9 +14,33 @@ import (
 // CheckClean is an error if the project lies in a git repository and files that
 // git knows were changed since the last commit, or if git cannot tell.
 func (p *Project) CheckClean(ctx context.Context) error {
+	changed, err := p.git(ctx, "status", "--porcelain", "--untracked-files=no", "--", ".")
+	if err != nil || changed == "" {
+		return err
+	}
+	// To status, a file of another length is changed, even if that is its line ends, which git converts. The generator
+	// writes its files anew with those of Unix. To diff it is not.
+	for _, args := range [][]string{{"diff", "--cached"}, {"diff"}} {
+		changed, err := p.git(ctx, append(args, "--name-only", "--no-ext-diff", "--no-textconv", "--", ".")...)
+		if err != nil {
+			return err
+		}
+		if name, _, ok := strings.Cut(changed, "\n"); ok {
+			return &Error{
+				Reason: Uncommitted,
+				Path:   name,
+				found:  name + " was changed since the last commit",
+				fix:    "commit or stash it",
+			}
+		}
+	}
+	return nil
+}
+
+// git is what git prints in the project; nothing if it is not installed or this is no repository.
+func (p *Project) git(ctx context.Context, args ...string) (string, error) {
 	// A folder that was cloned may pose as a repository, with settings that name programs.
-	cmd := exec.CommandContext(ctx, "git", "-c", "safe.bareRepository=explicit", "status", "--porcelain",
-		"--untracked-files=no", "--", ".")
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "safe.bareRepository=explicit"}, args...)...)
 	cmd.Dir = p.Root
 	cmd.Env = append(os.Environ(), "LC_ALL=C") // its errors are read below
 	var stderr bytes.Buffer
@@ -24,28 +48,18 @@ func (p *Project) CheckClean(ctx context.Context) error {
 	out, err := cmd.Output()
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return "", ctx.Err()
 	case errors.Is(err, exec.ErrNotFound), strings.Contains(stderr.String(), "not a git repository"):
-		return nil
+		return "", nil
 	case err != nil:
-		return &Error{
+		return "", &Error{
 			Reason: GitFailed,
 			found: fmt.Sprintf("git does not tell whether everything is committed (%v: %s)",
 				err, firstLines(stderr.String())),
 			fix: "correct that, or do without this check",
 		}
 	}
-	first, _, _ := strings.Cut(string(out), "\n")
-	if first == "" {
-		return nil
-	}
-	name := strings.TrimSpace(first[2:])
-	return &Error{
-		Reason: Uncommitted,
-		Path:   name,
-		found:  name + " was changed since the last commit",
-		fix:    "commit or stash it",
-	}
+	return string(out), nil
 }
 
 // merge merges what this version and the user made of a file, as git does.

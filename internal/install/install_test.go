@@ -434,6 +434,76 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
+// Git and editors on Windows store a text in another way, and that is no edit. Each file keeps its own.
+func TestUpgradeMergesTextsHoweverTheyAreStored(t *testing.T) {
+	t.Parallel()
+	const file = "ent/schema/otp.go"
+	older := strings.NewReplacer("Default(5)", "Default(3)")
+	windows := func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
+	for name, stored := range map[string]func(string) string{
+		"with the line ends of Windows": windows,
+		"with a byte order mark":        func(s string) string { return "\ufeff" + s },
+		"without an end of the last line": func(s string) string {
+			return strings.TrimSuffix(s, "\n")
+		},
+		"with all of them": func(s string) string { return "\ufeff" + strings.TrimSuffix(windows(s), "\r\n") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := module(t, nil)
+			add(t, root, Options{Entities: all, Version: "v1"})
+			installed := tree(t, root)
+			delete(installed, "go.mod") // which is the go command's
+			for name, text := range installed {
+				put(t, root, name, stored(text))
+			}
+			p, err := plan(t, root, Options{Entities: all, Version: "v1"})
+			require.NoError(t, err)
+			assert.False(t, p.Changes(), "nothing was edited")
+
+			edited := "// Mine.\n" + installed[file]
+			put(t, root, RecordFile, stored(older.Replace(installed[RecordFile])))
+			put(t, root, file, stored(older.Replace(edited)))
+			p, err = plan(t, root, Options{Version: "v2", Upgrade: true})
+			require.NoError(t, err)
+			require.Len(t, p.Has(Merge), 1)
+			assert.Empty(t, p.Has(Update))
+			assert.Equal(t, 1, strings.Count(p.Has(Merge)[0].Diff(), "\n+\t"), "one line changes")
+			require.NoError(t, (&Run{plan: p}).write())
+			assert.Equal(t, stored(edited), get(t, root, file))
+			assert.Equal(t, stored(strings.Replace(installed[RecordFile], "version v1", "version v2", 1)),
+				get(t, root, RecordFile))
+
+			// A file that was not edited is brought to this version as it is stored.
+			put(t, root, RecordFile, stored(older.Replace(installed[RecordFile])))
+			put(t, root, file, stored(older.Replace(installed[file])))
+			p, err = plan(t, root, Options{Version: "v2", Upgrade: true})
+			require.NoError(t, err)
+			require.Len(t, p.Has(Update), 1)
+			require.NoError(t, (&Run{plan: p}).write())
+			assert.Equal(t, stored(installed[file]), get(t, root, file))
+		})
+	}
+}
+
+// A generator of the user that git has checked out with other line ends is the user's, and the one that would be
+// installed is no other for its line ends.
+func TestAGeneratorIsKnownHoweverItIsStored(t *testing.T) {
+	t.Parallel()
+	fresh := module(t, nil)
+	add(t, fresh, Options{})
+	const own = "package ent\r\n\r\n//go:generate go run -mod=mod entgo.io/ent/cmd/ent generate ./schema\r\n"
+	root := module(t, map[string]string{
+		"ent/generate.go": strings.ReplaceAll(get(t, fresh, "ent/generate.go"), "\n", "\r\n"),
+		"ent/entc.go":     strings.ReplaceAll(get(t, fresh, "ent/entc.go"), "\n", "\r\n"),
+	})
+	assert.Empty(t, add(t, root, Options{Entities: all}).Has(Differs))
+	root = module(t, map[string]string{"ent/ent.go": "package ent\n", "ent/generate.go": own})
+	add(t, root, Options{Entities: all, Auth: true, Force: true})
+	assert.Equal(t, strings.Replace(own, "generate ./", "generate --feature "+
+		"sql/execquery,sql/lock,sql/modifier,sql/upsert ./", 1), get(t, root, "ent/generate.go"))
+}
+
 func TestAFileThatIsNoLongerInstalledIsNotedOnce(t *testing.T) {
 	t.Parallel()
 	root := module(t, nil)

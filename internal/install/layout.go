@@ -101,9 +101,10 @@ func (p *Project) ownGenerator(l layout) (bool, error) {
 		if path.Dir(s.path) != l.dir {
 			continue
 		}
-		text, err := p.read(s.path)
+		stored, err := p.read(s.path)
+		text, _ := plain(stored)
 		switch {
-		case err == nil && string(text) == s.text:
+		case err == nil && text == s.text:
 			same++
 		case err == nil:
 			return false, nil

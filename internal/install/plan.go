@@ -182,6 +182,7 @@ func (p *Project) newPlan(o Options, l layout) (*Plan, error) {
 	}
 	plan.record = &record{
 		version: o.Version, layout: l, entities: plan.Entities, auth: plan.Auth, files: map[string]string{},
+		style: p.lastRun().style,
 	}
 	return plan, nil
 }

@@ -21,6 +21,7 @@ type record struct {
 	auth     bool
 	files    map[string]string
 	order    []string
+	style    style
 }
 
 const recordHead = "What authgraph installed here, as it was then: authgraph upgrade merges with it. Commit it.\n\n"
@@ -44,7 +45,7 @@ func (r *record) format() []byte {
 	for _, path := range r.order {
 		archive.Files = append(archive.Files, txtar.File{Name: path, Data: []byte(r.files[path])})
 	}
-	return txtar.Format(&archive)
+	return r.style.stored(string(txtar.Format(&archive)))
 }
 
 func yes(b bool) string {
@@ -56,14 +57,15 @@ func yes(b bool) string {
 
 // readRecord returns nil if nothing was installed. The record comes with the module, so that its paths are checked.
 func readRecord(p *Project) (*record, error) {
-	text, err := p.read(RecordFile)
+	stored, err := p.read(RecordFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	archive := txtar.Parse(text)
+	text, style := plain(stored)
+	archive := txtar.Parse([]byte(text))
 	head := map[string]string{}
 	for line := range strings.Lines(strings.TrimPrefix(string(archive.Comment), recordHead)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -77,6 +79,7 @@ func readRecord(p *Project) (*record, error) {
 		entities: strings.Fields(head["entities"]),
 		auth:     head["auth"] == "yes",
 		files:    map[string]string{},
+		style:    style,
 	}
 	if r.layout.db == "" || r.layout.dir == "" || r.layout.migrations == "" {
 		return nil, badRecord("is damaged")
