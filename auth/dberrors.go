@@ -7,8 +7,6 @@ import (
 	"slices"
 
 	"github.com/go-sql-driver/mysql"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
@@ -74,11 +72,24 @@ var stopped = []uint16{
 	3024, // MySQL: max_execution_time
 }
 
-// isBusy reports whether err means that another connection holds a lock of the SQLite file.
-func isBusy(err error) bool { return isSQLite(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) }
+// The primary result codes of SQLite that are told apart (sqlite.org/rescode.html).
+const (
+	sqliteBusy     = 5
+	sqliteLocked   = 6
+	sqliteReadOnly = 8
+	sqliteFull     = 13
+	sqliteCantOpen = 14
+)
 
+// isBusy reports whether err means that another connection holds a lock of the SQLite file.
+func isBusy(err error) bool { return isSQLite(err, sqliteBusy, sqliteLocked) }
+
+// isSQLite knows the driver's error by its method: importing its type would link SQLite into programs that use MySQL.
 func isSQLite(err error, codes ...int) bool {
-	var file *sqlite.Error
+	var file interface {
+		error
+		Code() int
+	}
 	return errors.As(err, &file) && slices.Contains(codes, file.Code()&0xff)
 }
 
@@ -111,7 +122,7 @@ func (s *Service) explain(ctx context.Context, err error) error {
 		return err
 	case mayRepeat(err), mysqlconn.Connecting(err) != nil, mysqlconn.IsServer(err, stopped...),
 		errors.Is(err, errRaced),
-		isSQLite(err, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN):
+		isSQLite(err, sqliteReadOnly, sqliteFull, sqliteCantOpen):
 		if ctx.Err() != nil { // while it was tried again
 			err = fmt.Errorf("%w: %w", ctx.Err(), err)
 		}

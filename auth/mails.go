@@ -95,7 +95,7 @@ func (s *Service) originOf(d Device, by *asker) *string {
 		return nil
 	}
 	h := hmac.New(sha256.New, s.cfg.Keys.reveal()[0])
-	fmt.Fprintf(h, "origin\x00%s", origin)
+	_, _ = fmt.Fprintf(h, "origin\x00%s", origin)
 	hash := hex.EncodeToString(h.Sum(nil))
 	return &hash
 }

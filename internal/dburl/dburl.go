@@ -21,7 +21,6 @@ import (
 
 	"entgo.io/ent/dialect"
 	"github.com/go-sql-driver/mysql"
-	"modernc.org/sqlite"
 
 	"github.com/authgraph/authgraph/internal/mysqlconn"
 	"github.com/authgraph/authgraph/internal/stmtcache"
@@ -418,11 +417,7 @@ func (u *URL) OpenDB() (*sql.DB, error) {
 func (u *URL) connector() (driver.Connector, error) {
 	if u.Dialect == dialect.SQLite {
 		path := (&url.URL{Path: u.file}).EscapedPath()
-		c, err := sqlite.NewConnector("file:" + path + "?" + u.params.Encode())
-		if err != nil {
-			return nil, err
-		}
-		return sqliteConnector{c}, nil
+		return openSQLite("file:" + path + "?" + u.params.Encode())
 	}
 	server := u.server.Clone()
 	var err error

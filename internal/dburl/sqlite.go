@@ -2,34 +2,52 @@ package dburl
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // sqliteWait is how long a SQLite connection waits for the locks of others.
 const sqliteWait = 10 * time.Second
 
-// IsBusy reports whether err means that another connection holds a lock of the SQLite file.
+// sqliteBusy is the primary result code of SQLite for a lock that is held (sqlite.org/rescode.html).
+const sqliteBusy = 5
+
+// IsBusy reports whether err, of a SQLite database, means that another connection holds a lock of the file.
 func IsBusy(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+	var e interface {
+		error
+		Code() int
+	}
+	return errors.As(err, &e) && e.Code()&0xff == sqliteBusy
+}
+
+// openSQLite finds the driver by the name under which it registers itself with database/sql. Importing it here would
+// link SQLite into every program that connects to a server.
+func openSQLite(dsn string) (driver.Connector, error) {
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, &Error{Part: PartScheme, Err: errors.New("this program has no driver for SQLite"),
+			Fix: `import _ "modernc.org/sqlite" in it`}
+	}
+	return sqliteConnector{db.Driver(), dsn}, nil
 }
 
 // sqliteConnector waits for connections that switch the same new file to a write-ahead log: SQLite asks no busy handler
 // there, since two that hold a shared lock and want the exclusive one would wait for each other
 // (sqlite.org/c3ref/busy_handler.html). Closing the one that failed gives way.
 type sqliteConnector struct {
-	driver.Connector
+	driver driver.Driver
+	dsn    string
 }
+
+func (c sqliteConnector) Driver() driver.Driver { return c.driver }
 
 func (c sqliteConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	for start, pause := time.Now(), time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		conn, err := c.Connector.Connect(ctx)
+		conn, err := c.driver.Open(c.dsn)
 		if err == nil {
 			return check(ctx, conn)
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -206,6 +207,51 @@ func TestTheSourcesAreClosed(t *testing.T) {
 	}
 	_, err = closure("migrate")
 	assert.ErrorContains(t, err, "package migrate is imported and not embedded")
+}
+
+// make lint runs golangci-lint with its default settings on all that is installed.
+func TestWhatIsInstalledIsLintedByTheDefaults(t *testing.T) {
+	t.Parallel()
+	packages, err := closure("auth", ".", "ent/schema", "ent/schema/schematype")
+	require.NoError(t, err)
+	text := strings.ReplaceAll(get(t, "../..", "Makefile"), "\\\n", "")
+	_, list, _ := strings.Cut(text, "\nINSTALLED := ")
+	list, _, _ = strings.Cut(list, "\n")
+	var linted []string
+	for name := range strings.FieldsSeq(list) {
+		linted = append(linted, path.Clean(name))
+	}
+	assert.ElementsMatch(t, packages, linted)
+	assert.Contains(t, text, "run --no-config --tests=false $(INSTALLED)\n")
+}
+
+func TestOnlyASQLiteModuleImportsSQLite(t *testing.T) {
+	t.Parallel()
+	for _, db := range Databases {
+		root := module(t, nil)
+		p := add(t, root, Options{Entities: all, Auth: true, DB: db})
+		var importing []string
+		for name, text := range tree(t, root) {
+			if !strings.HasSuffix(name, ".go") {
+				continue
+			}
+			paths, err := imports([]byte(text))
+			require.NoError(t, err, name)
+			if slices.ContainsFunc(paths, func(p string) bool { return strings.HasPrefix(p, "modernc.org/sqlite") }) {
+				importing = append(importing, name)
+			}
+		}
+		required := slices.ContainsFunc(p.Requirements, func(r Requirement) bool {
+			return r.Module == "modernc.org/sqlite"
+		})
+		if db == sqlite {
+			assert.Equal(t, []string{"authgraph/sqlite.go"}, importing)
+			assert.True(t, required)
+			continue
+		}
+		assert.Empty(t, importing, db)
+		assert.False(t, required, db)
+	}
 }
 
 func TestASessionWithoutUsersHasNoEdge(t *testing.T) {

@@ -155,7 +155,9 @@ func (l layout) auth() (out []sourceFile, err error) {
 		var without func(name string) bool
 		to := pkg
 		if pkg == "." {
-			to, without = "authgraph", func(name string) bool { return name != "authgraph.go" }
+			to, without = "authgraph", func(name string) bool {
+				return name != "authgraph.go" && (name != "sqlite.go" || l.db != sqlite)
+			}
 		}
 		if out, err = l.appendPackage(out, pkg, l.beside(to), "package "+path.Base(to), without); err != nil {
 			return nil, err
