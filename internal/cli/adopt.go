@@ -59,7 +59,7 @@ The definitions are tried out in a scratch database on the same server.`,
 	flags.StringVar(&o.out, "out", "", "write the migration to a new `file`, to be reviewed")
 	flags.BoolVar(&o.NormalizeEmails, "normalize-emails", false,
 		"rewrite addresses that are not normalised, which would not be found any more")
-	flags.DurationVar(&o.LockTimeout, "lock-timeout", history.DefaultLockTimeout,
+	durationVar(flags, &o.LockTimeout, "lock-timeout", history.DefaultLockTimeout,
 		"how long to wait for another apply, or for a transaction that uses a table")
 	return cmd
 }

@@ -52,7 +52,7 @@ which is dropped again. What cannot be checked is a warning that says why.`,
 		"the configuration of the services, as the JSON `file` of authgraph policy (default the defaults)")
 	flags.IntVar(&o.connections, "connections", 25,
 		"how many connections the services open together, `N`: their number times Pool.MaxOpen")
-	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long one check may take")
+	durationVar(flags, &o.timeout, "timeout", 30*time.Second, "how long one check may take")
 	flags.BoolVar(&o.strict, "strict", false, "let warnings give exit code 3 too")
 	return cmd
 }

@@ -19,7 +19,7 @@ and installs entities.
 
 A run that fails or is interrupted leaves everything as it was.`,
 		Example: `  authgraph init --db mysql
-  authgraph init --db sqlite --dir internal/ent`,
+  authgraph init --db sqlite --ent internal/ent`,
 		Args: noArgs,
 		RunE: a.run(func(ctx context.Context, _ []string) error {
 			result, err := i.install(ctx)

@@ -38,12 +38,20 @@ func (i *installation) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&i.DB, "db", "",
 		"the `database`: mysql, mariadb or sqlite (default as set up before, else that of the database URL, else "+
 			"asked for on a terminal)")
-	flags.StringVar(&i.Dir, "dir", "", "the ent `folder`, relative to go.mod (default as set up before, else ent)")
+	addEntFlag(cmd, &i.Dir)
 	flags.BoolVar(&i.Force, "force", false, "replace files that are in the way, and bring back those that you deleted")
 	i.addSafetyFlags(cmd)
 	cmd.PreRunE = func(*cobra.Command, []string) error { return i.Check() }
 	complete := cobra.FixedCompletions(install.Databases, cobra.ShellCompDirectiveNoFileComp)
 	_ = cmd.RegisterFlagCompletionFunc("db", complete) // it fails only for a flag that does not exist
+}
+
+// addEntFlag adds --ent. It refuses --dir, which names the migrations everywhere else.
+func addEntFlag(cmd *cobra.Command, folder *string) {
+	flags := cmd.Flags()
+	flags.StringVar(folder, "ent", "", "the ent `folder`, relative to go.mod (default as set up before, else ent)")
+	flags.Func("dir", "", func(string) error { return errors.New("the ent folder is named with --ent") })
+	_ = flags.MarkHidden("dir") // it fails only for a flag that does not exist
 }
 
 func (i *installation) addSafetyFlags(cmd *cobra.Command) {

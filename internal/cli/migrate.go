@@ -63,8 +63,8 @@ func (m *migrations) addDevFlag(cmd *cobra.Command) {
 
 func (m *migrations) addToFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&m.to, "to", "",
-		"the desired schema: a SQL `file`, or ent://folder of an Ent schema (default ent/schema.sql or "+
-			"ent/schema.sqlite.sql, else ent://ent/schema, else the compiled-in schema)")
+		"the desired schema: a SQL `file`, - for standard input, or ent://folder of an Ent schema (default "+
+			"ent/schema.sql or ent/schema.sqlite.sql, else ent://ent/schema, else the compiled-in schema)")
 	_ = cmd.Flags().SetAnnotation("to", instead, []string{
 		"write its schema into a file with authgraph inspect URL --out schema.sql, and name that",
 	}) // it fails only for a flag that does not exist
@@ -74,6 +74,9 @@ func (m *migrations) addToFlag(cmd *cobra.Command) {
 func (m *migrations) desired(name string) (to planner.State, source string, err error) {
 	if folder, ok := strings.CutPrefix(m.to, entScheme); ok {
 		return entSchema(folder), m.to, nil
+	}
+	if m.to == fromInput {
+		return inputSchema, inputName, nil
 	}
 	if path := localPath(m.to); path != "" {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

@@ -54,7 +54,7 @@ Ctrl-C, running it again goes on exactly where it stopped.`,
 	flags.StringVar(&opts.Baseline, "baseline", "", "take a database without history to be at this `version`")
 	flags.BoolVar(&opts.AcceptEdit, "accept-edit", false,
 		"go on with a half-applied file if its edited statements have not run")
-	flags.DurationVar(&opts.LockTimeout, "lock-timeout", history.DefaultLockTimeout,
+	durationVar(flags, &opts.LockTimeout, "lock-timeout", history.DefaultLockTimeout,
 		"how long to wait for another apply")
 	return cmd
 }

@@ -101,7 +101,7 @@ func (m *migrations) page(
 		p.Notes = []string{"Migrations are not shown: " + err.Error() + "."}
 	}
 	for _, note := range p.Notes {
-		fmt.Fprintln(m.stderr, "note:", note)
+		fmt.Fprintln(m.info, "note:", note)
 	}
 	return schemadoc.HTML(p)
 }

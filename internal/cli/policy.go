@@ -40,10 +40,10 @@ The file is a JSON object. What it leaves out, or sets to 0, has its default
     "lockout":  {"max_failures": 10, "duration": "15m", "budget": 100},
     "otp":      {"length": 6, "lifetime": "10m", "max_attempts": 5, "resend_cooldown": "1m",
                  "budget": 6, "device_budget": 4, "origin_budget": 30, "budget_window": "1h"},
-    "session":  {"idle": "24h", "absolute": "720h", "touch_interval": "1m", "remember": "720h",
+    "session":  {"idle": "24h", "absolute": "30d", "touch_interval": "1m", "remember": "30d",
                  "max_per_user": 0},
-    "refresh":  {"idle": "336h", "absolute": "2160h", "grace": "10s"},
-    "account":  {"verified_only": false, "reactivate_after": "0s", "retention": "720h"}
+    "refresh":  {"idle": "14d", "absolute": "90d", "grace": "10s"},
+    "account":  {"verified_only": false, "reactivate_after": "0s", "retention": "30d"}
   }`,
 		Example: `  authgraph policy
   authgraph policy --config policy.json --strict`,
@@ -207,7 +207,7 @@ func (f *configFile) config() auth.Config {
 	}
 }
 
-// duration is written as in "15m". That of a grace may be "none".
+// duration is written as in "15m" or "30d". That of a grace may be "none".
 type duration struct{ time.Duration }
 
 func (d *duration) UnmarshalText(text []byte) (err error) {
@@ -215,7 +215,7 @@ func (d *duration) UnmarshalText(text []byte) (err error) {
 		d.Duration = auth.NoGrace
 		return nil
 	}
-	d.Duration, err = time.ParseDuration(string(text))
+	d.Duration, err = parseDuration(string(text))
 	return err
 }
 

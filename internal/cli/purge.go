@@ -40,7 +40,7 @@ into a batch, several batches delete them, and from the first on it cannot be
 reactivated. Ctrl-C undoes the batch under way. What is deleted stays deleted, and
 the next run goes on.`,
 		Example: `  authgraph purge --dry-run
-  authgraph purge --retention 2160h
+  authgraph purge --retention 90d
   authgraph purge --rate 20000
   authgraph purge --config policy.json --format json`,
 		Args: noArgs,
@@ -51,7 +51,7 @@ the next run goes on.`,
 			case p.opts.Rate < 0:
 				return errors.New("--rate must not be negative")
 			case cmd.Flags().Changed("retention") && p.retention <= 0:
-				return errors.New("--retention must be more than 0, as in 720h")
+				return errors.New("--retention must be more than 0, as in 30d")
 			}
 			return nil
 		},
@@ -63,8 +63,8 @@ the next run goes on.`,
 		fmt.Sprintf("how many `rows` one transaction deletes, at most %d", auth.MaxPurgeBatch))
 	flags.IntVar(&p.opts.Rate, "rate", 0,
 		"the most `rows` a second, in small batches, for a server that is busy (default no limit)")
-	flags.DurationVar(&p.retention, "retention", 0,
-		"how long a deleted account is kept (default that of --config, else 720h)")
+	durationVar(flags, &p.retention, "retention", 0,
+		"how long a deleted account is kept (default that of --config, else 30d)")
 	flags.StringVar(&p.config, "config", "",
 		"the configuration of the service, as the JSON `file` of authgraph policy (default the defaults)")
 	return cmd

@@ -242,14 +242,14 @@ func (a *app) adoptRemedy(e *adopt.Error) string {
 }
 
 func installRemedy(e *install.Error) string {
-	const otherFolder = "or choose another folder with --dir"
+	const otherFolder = "or choose another folder with --ent"
 	switch e.Reason {
 	case install.IncompleteAuth:
 		return "authgraph add schema auth --with-auth"
 	case install.OtherDatabase:
 		return "leave out --db"
 	case install.OtherFolder:
-		return "leave out --dir"
+		return "leave out --ent"
 	case install.OtherVersion:
 		return "run authgraph upgrade first"
 	case install.NestedModule:

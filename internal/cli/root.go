@@ -96,14 +96,40 @@ func flagError(cmd *cobra.Command, err error) error {
 			text = strings.Replace(text, invalid.Unwrap().Error(), reason, 1)
 		}
 	}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		if near := nearestFlags(cmd, unknown); len(near) > 0 {
+			return fmt.Errorf("%s: did you mean %s?", text, strings.Join(near, " or "))
+		}
+	}
 	return fmt.Errorf("%s: see %s --help", text, cmd.CommandPath())
+}
+
+// nearestFlags are the flags of a command that an unknown one was meant to be. What follows a single hyphen may be the
+// name of one, too.
+func nearestFlags(cmd *cobra.Command, unknown *pflag.NotExistError) (near []string) {
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			known = append(known, f.Name)
+		}
+	})
+	name := unknown.GetSpecifiedName()
+	if short := unknown.GetSpecifiedShortnames(); short != "" {
+		if name, _, _ = strings.Cut(short, "="); len(name) < 2 {
+			return nil
+		}
+	}
+	for _, flag := range nearest(name, known) {
+		near = append(near, "--"+flag)
+	}
+	return near
 }
 
 // reasons replace, by the type of a flag, the reasons that would repeat the value.
 var reasons = map[string]string{
-	"bool":     "it must be true or false",
-	"duration": "it must be a duration, as in 30s or 2m",
-	"int":      "it must be a whole number",
+	"bool": "it must be true or false",
+	"int":  "it must be a whole number",
 }
 
 // checkHelp makes cobra's help command refuse a command that does not exist.

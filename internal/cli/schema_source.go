@@ -1,12 +1,17 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"ariga.io/atlas/sql/schema"
 
 	"github.com/authgraph/authgraph/internal/dburl"
 	"github.com/authgraph/authgraph/internal/directory"
@@ -24,6 +29,7 @@ const schemaSources = `A SOURCE is one of these:
   ent://FOLDER    the Go files of an Ent schema
   PATH            what another directory of migrations, or an SQL file, leads to
                   (file://PATH where the name would mean something else)
+  -               what the SQL on standard input leads to
   a database URL  the tables of a database in use, which is only read; the table
                   of the migration history is left out
 
@@ -55,7 +61,7 @@ func (s schemaSource) kind() string {
 		return kindLive
 	case s.name == compiledIn || strings.HasPrefix(s.name, entScheme):
 		return kindEnt
-	case isFile(s.name):
+	case s.arg == fromInput, isFile(s.name):
 		return kindFile
 	default:
 		return kindDirectory
@@ -78,10 +84,38 @@ func (s schemaSource) title() string {
 
 // path is the file or the folder of the source; empty for those that are none, and for the migrations in use.
 func (s schemaSource) path() string {
-	if s.live != "" || s.name == compiledIn || s.arg == "migrate" {
+	if s.live != "" || s.name == compiledIn || s.arg == "migrate" || s.arg == fromInput {
 		return ""
 	}
 	return filepath.FromSlash(strings.TrimPrefix(s.name, entScheme))
+}
+
+// fromInput names standard input where a file of SQL can be named, and inputName is what messages call it.
+const (
+	fromInput = "-"
+	inputName = "standard input"
+)
+
+// inputSchema is what the SQL of standard input leads to.
+func inputSchema(ctx context.Context, dev *planner.Dev) (*schema.Schema, error) {
+	type input struct {
+		text []byte
+		err  error
+	}
+	inputs := make(chan input, 1)
+	go func() {
+		text, err := io.ReadAll(os.Stdin)
+		inputs <- input{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case in := <-inputs:
+		if in.err != nil {
+			return nil, fmt.Errorf("read %s: %w", inputName, in.err)
+		}
+		return planner.SQL(inputName, string(in.text))(ctx, dev)
+	}
 }
 
 // errSource does not repeat what was given: it may be an address that holds a password.
@@ -90,8 +124,11 @@ var errSource = errors.New("unknown source: it is schema, migrate, ent://folder,
 
 // checkSources refuses arguments that name no source of any kind.
 func checkSources(args []string) error {
+	if slices.Equal(args, []string{fromInput, fromInput}) {
+		return errors.New("standard input is read once: name one of the two in another way")
+	}
 	for _, arg := range args {
-		if _, isPath := sourcePath(arg); ofProject(arg) || isPath {
+		if _, isPath := sourcePath(arg); ofProject(arg) || isPath || arg == fromInput {
 			continue
 		}
 		var bad *dburl.Error
@@ -120,6 +157,10 @@ func sourcePath(arg string) (path string, ok bool) {
 func (m *migrations) schemaSource(arg string) (schemaSource, error) {
 	s := schemaSource{name: arg, arg: arg}
 	if ofProject(arg) {
+		return s, nil
+	}
+	if arg == fromInput {
+		s.name = inputName
 		return s, nil
 	}
 	if path, ok := sourcePath(arg); ok {
@@ -167,6 +208,8 @@ func (m *migrations) state(s *schemaSource, dialect string) (planner.State, erro
 		dir, err := m.directory(dialect)
 		s.name = dir.String()
 		return planner.Files(dir), err
+	case s.arg == fromInput:
+		return inputSchema, nil
 	case isFile(s.name):
 		return planner.SQLFile(s.name), nil
 	default:

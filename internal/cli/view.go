@@ -33,7 +33,7 @@ example.com/app. Nothing is changed.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.DB, "db", "", "the `database`: mysql, mariadb or sqlite (default as set up before, else mysql)")
-	flags.StringVar(&o.Dir, "dir", "", "the ent `folder`, relative to go.mod (default as set up before, else ent)")
+	addEntFlag(cmd, &o.Dir)
 	flags.BoolVar(&o.Auth, "with-auth", false, "package auth and Open too")
 	a.addJSONFlag(cmd)
 	return cmd
