@@ -1,7 +1,6 @@
 package schemadoc
 
 import (
-	"cmp"
 	"math"
 	"slices"
 )
@@ -13,11 +12,13 @@ const (
 	bottomPad    = 8
 	sidePad      = 14
 	keyWidth     = 30
-	columnGap    = 112 // where lines go
-	aloneGap     = 40  // before tables without relations
-	stub         = 20  // of a line at a table
+	columnGap    = 96 // where lines go
+	lineGap      = 3  // more of it for each bundle of lines
+	partGap      = 56 // between tables that have nothing to do with each other
+	stub         = 20 // of a line at a table
 	tableGap     = 32
-	passHeight   = 16 // of a line that passes a column of tables
+	passHeight   = 6  // of a bundle of lines that passes a column of tables
+	passGap      = 16 // before and after it
 	margin       = 24
 	nameChar     = 7.9 // of a character at 13 px
 	typeChar     = 7.3 // of a character at 12 px
@@ -25,7 +26,10 @@ const (
 	maxType      = 26  // characters of a type before it is cut
 )
 
-// node is a table in the graph, or a place where a line passes between tables.
+// The window that the graph is to fit: the one of a page on a common screen.
+const windowWidth, windowHeight = 1180, 700
+
+// node is a table in the graph, or a place where lines pass between tables.
 type node struct {
 	table      *Table
 	layer      int
@@ -36,19 +40,47 @@ type node struct {
 type line struct {
 	fk       ForeignKey
 	from, to *node
+	// back is set if it closes a circle: it goes to the right.
+	back bool
 	// passes are the places between from and to, in that order.
 	passes []*node
 }
 
-// graph is a layered drawing: a table stands to the right of those it refers to,
-// tables without relations stand at the right end.
+// graph is a drawing of parts that have nothing to do with each other. In each of them a table stands to the right of
+// those it refers to; the tables without relations are one part.
 type graph struct {
 	nodes         []*node
-	lines         []line
+	lines         []*line
 	width, height int
 }
 
+// layout tries several heights of the columns and widths of the whole, and takes what is read best in the window.
 func layout(s *Schema) *graph {
+	var best *graph
+	var parts []*part
+	lowest, wide := math.Inf(1), 0
+	for _, high := range []float64{0.6, 0.75, 0.9, 1.05, 1.2, 1.4, 2, 4} {
+		g := newGraph(s)
+		unit := g.unit()
+		of := g.parts(high * unit)
+		for _, factor := range []float64{0.8, 1, 1.25, 1.6, 2.2} {
+			limit := int(factor * unit * windowWidth / windowHeight)
+			g.pack(of, limit)
+			if cost := g.cost(of); cost < lowest {
+				best, parts, lowest, wide = g, of, cost, limit
+			}
+		}
+	}
+	best.pack(parts, wide)
+	for _, p := range parts {
+		for _, n := range p.nodes {
+			n.x, n.y = n.x+p.x, n.y+p.y
+		}
+	}
+	return best
+}
+
+func newGraph(s *Schema) *graph {
 	g := &graph{}
 	byName := make(map[string]*node)
 	for i := range s.Tables {
@@ -61,14 +93,56 @@ func layout(s *Schema) *graph {
 		for _, fk := range n.table.ForeignKeys {
 			// The table may be one of another database.
 			if to, ok := byName[fk.RefTable]; ok {
-				g.lines = append(g.lines, line{fk: fk, from: n, to: to})
+				g.lines = append(g.lines, &line{fk: fk, from: n, to: to})
 			}
 		}
 	}
-	layers := g.layers()
-	g.order(layers)
-	g.place(layers, g.alone(layers))
+	g.turn()
 	return g
+}
+
+// turn finds the lines that close a circle: in a walk along the lines, they lead to a table that it has not left yet.
+func (g *graph) turn() {
+	const open, done = 1, 2
+	state := make(map[*node]int)
+	var visit func(n *node)
+	visit = func(n *node) {
+		state[n] = open
+		for _, l := range g.lines {
+			switch {
+			case l.from != n || l.to == n:
+			case state[l.to] == open:
+				l.back = true
+			case state[l.to] != done:
+				visit(l.to)
+			}
+		}
+		state[n] = done
+	}
+	for _, n := range g.nodes {
+		if state[n] != done {
+			visit(n)
+		}
+	}
+}
+
+// unit is the height of the window if the tables just filled it.
+func (g *graph) unit() float64 {
+	area := 1
+	for _, n := range g.nodes {
+		area += (n.w + columnGap) * (n.h + tableGap)
+	}
+	return math.Sqrt(float64(area) * windowHeight / windowWidth)
+}
+
+// cost is how hard the drawing is to read: small in the window, with many crossings.
+func (g *graph) cost(parts []*part) float64 {
+	scale := min(1, windowWidth/float64(g.width), windowHeight/float64(g.height))
+	crossings := 0
+	for _, p := range parts {
+		crossings += p.crossings
+	}
+	return (1 + 0.3*float64(crossings)/float64(len(g.lines)+1)) / scale
 }
 
 func size(t *Table) (w, h int) {
@@ -103,159 +177,11 @@ func (c Column) note() string {
 	return text
 }
 
-// layers puts each table that has relations one layer after those it refers to. Of a circle, one line goes back.
-func (g *graph) layers() [][]*node {
-	const unseen, open, done = 0, 1, 2
-	state := make(map[*node]int)
-	related := make(map[*node]bool)
-	var visit func(n *node) int
-	visit = func(n *node) int {
-		if state[n] == done {
-			return n.layer
-		}
-		state[n] = open
-		for _, l := range g.lines {
-			if l.from == n && l.to != n && state[l.to] != open {
-				n.layer = max(n.layer, visit(l.to)+1)
-			}
-		}
-		state[n] = done
-		return n.layer
-	}
-	for _, l := range g.lines {
-		if l.from != l.to {
-			related[l.from], related[l.to] = true, true
-		}
-	}
-	var layers [][]*node
-	for _, n := range g.nodes {
-		if !related[n] {
-			n.layer = -1
-			continue
-		}
-		for visit(n) >= len(layers) {
-			layers = append(layers, nil)
-		}
-		layers[n.layer] = append(layers[n.layer], n)
-	}
-	for i := range g.lines {
-		l := &g.lines[i]
-		step := cmp.Compare(l.to.layer, l.from.layer)
-		for at := l.from.layer + step; l.from != l.to && at != l.to.layer; at += step {
-			pass := &node{layer: at, h: passHeight}
-			l.passes = append(l.passes, pass)
-			layers[at] = append(layers[at], pass)
-		}
-	}
-	return layers
-}
-
-// order sorts each layer by where the neighbours of its tables are, to and fro, so that few lines cross.
-func (g *graph) order(layers [][]*node) {
-	next := make(map[*node][]*node)
-	for _, l := range g.lines {
-		chain := append(append([]*node{l.from}, l.passes...), l.to)
-		for i := 1; i < len(chain); i++ {
-			next[chain[i-1]] = append(next[chain[i-1]], chain[i])
-			next[chain[i]] = append(next[chain[i]], chain[i-1])
-		}
-	}
-	for range 4 {
-		for i := range layers {
-			arrange(layers, i, next)
-		}
-		for i := len(layers) - 1; i >= 0; i-- {
-			arrange(layers, i, next)
-		}
-	}
-}
-
-// arrange sorts one layer by the mean position of the neighbours in the others.
-func arrange(layers [][]*node, i int, next map[*node][]*node) {
-	rank := make(map[*node]float64)
-	for _, layer := range layers {
-		for at, n := range layer {
-			rank[n] = (float64(at) + 0.5) / float64(len(layer))
-		}
-	}
-	mean := make(map[*node]float64)
-	for _, n := range layers[i] {
-		sum := 0.0
-		for _, other := range next[n] {
-			sum += rank[other]
-		}
-		mean[n] = sum / float64(max(1, len(next[n])))
-	}
-	slices.SortStableFunc(layers[i], func(a, b *node) int { return cmp.Compare(mean[a], mean[b]) })
-}
-
-// alone puts the tables without relations into columns of their own, about as high as the others.
-func (g *graph) alone(layers [][]*node) (columns [][]*node) {
-	limit, area := 0.0, 0.0
-	for _, layer := range layers {
-		limit = max(limit, float64(heightOf(layer)))
-	}
-	for _, n := range g.nodes {
-		if n.layer < 0 {
-			area += float64(n.w * n.h)
-		}
-	}
-	limit = max(limit, math.Sqrt(area))
-	for _, n := range g.nodes {
-		if n.layer >= 0 {
-			continue
-		}
-		last := len(columns) - 1
-		if last < 0 || float64(heightOf(columns[last])+tableGap+n.h) > limit {
-			columns, last = append(columns, nil), last+1
-		}
-		columns[last] = append(columns[last], n)
-	}
-	return columns
-}
-
-func heightOf(column []*node) int {
-	h := tableGap * (len(column) - 1)
-	for _, n := range column {
-		h += n.h
-	}
-	return h
-}
-
-// place gives every table its place, column by column from the left. The tables of a column are equally wide.
-func (g *graph) place(layers, alone [][]*node) {
-	right := margin
-	for i, column := range append(layers, alone...) {
-		x, y, w := right, margin, 0
-		switch {
-		case i == 0:
-		case i < len(layers):
-			x += columnGap
-		default:
-			x += aloneGap
-		}
-		for _, n := range column {
-			w = max(w, n.w)
-		}
-		for _, n := range column {
-			n.x, n.y, n.w = x, y, w
-			y += n.h + tableGap
-		}
-		g.height = max(g.height, y-tableGap+margin)
-		right = x + w
-		if slices.ContainsFunc(g.lines,
-			func(l line) bool { return l.from == l.to && slices.Contains(column, l.from) }) {
-			right += columnGap / 2
-		}
-	}
-	g.width = right + margin
-}
-
-// row is the height at which the row of a column has its middle.
+// row is how far below the top of a table the row of a column has its middle.
 func (n *node) row(column string) int {
 	i := slices.IndexFunc(n.table.Columns, func(c Column) bool { return c.Name == column })
 	if i < 0 {
-		return n.y + headerHeight/2
+		return headerHeight / 2
 	}
-	return n.y + headerHeight + rowHeight*i + rowHeight/2
+	return headerHeight + rowHeight*i + rowHeight/2
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/authgraph/authgraph/internal/queryplan"
 	"github.com/authgraph/authgraph/internal/schemadoc"
+	"github.com/authgraph/authgraph/internal/schemadoctest"
 )
 
 // hostile is a name that means something to every language it is written in.
@@ -125,6 +127,7 @@ func wellFormed(t require.TestingT, text string) {
 var (
 	card  = regexp.MustCompile(`class="card" x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"`)
 	frame = regexp.MustCompile(`viewBox="0 0 (\d+) (\d+)"`)
+	curve = regexp.MustCompile(`d="M(\d+) (\d+)h-?\d+((?:C[\d ]+H\d+)+)"`)
 )
 
 func numbers(m []string) (n [4]int) {
@@ -175,6 +178,59 @@ func TestTablesOfTheGraphDoNotOverlap(t *testing.T) {
 		}
 		require.Len(t, cards, n)
 	})
+}
+
+// A hundred tables fill a window, are drawn at once, and no line passes behind a table that it has nothing to do with.
+func TestGraphOfManyTablesIsLegible(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{4, 16, 40, schemadoctest.Most} {
+		s := schemadoctest.Shop(n)
+		begin := time.Now()
+		image := schemadoc.SVG(s, "graph")
+		assert.Less(t, time.Since(begin), 5*time.Second, "%d tables; a tenth of a second is usual", n)
+		wellFormed(t, image)
+		size := frame.FindStringSubmatch(image)
+		width, _ := strconv.ParseFloat(size[1], 64)
+		height, _ := strconv.ParseFloat(size[2], 64)
+		assert.InDelta(t, 1.6, width/height, 0.7, "%d tables: %g × %g", n, width, height)
+		area := 0.0
+		var cards [][4]int
+		for _, m := range card.FindAllStringSubmatch(image, -1) {
+			c := numbers(m)
+			area += float64(c[2] * c[3])
+			cards = append(cards, c)
+		}
+		assert.Greater(t, area/(width*height), 0.3, "%d tables fill the graph", n)
+		lines := curve.FindAllStringSubmatch(image, -1)
+		assert.GreaterOrEqual(t, len(lines), n/2)
+		for _, m := range lines {
+			at := numbers(m[:3])
+			x, y := at[0], at[1]
+			for _, piece := range strings.Split(m[3], "C")[1:] {
+				var middle, x2, y2, right int
+				_, err := fmt.Sscanf(piece, "%d %d %d %d %d %dH%d", &middle, new(int), new(int), new(int), &x2, &y2, &right)
+				require.NoError(t, err)
+				for i := range 41 { // a curve, and the level piece after it
+					px, py := bezier(float64(i)/20, [4]int{x, middle, middle, x2}), bezier(float64(i)/20, [4]int{y, y, y2, y2})
+					if i > 20 {
+						px, py = float64(x2)+float64(right-x2)*float64(i-20)/20, float64(y2)
+					}
+					for _, c := range cards {
+						behind := float64(c[0])+1 < px && px < float64(c[0]+c[2])-1 && float64(c[1])+1 < py &&
+							py < float64(c[1]+c[3])-1
+						require.False(t, behind, "%d tables: %s passes %v", n, m[0], c)
+					}
+				}
+				x, y = right, y2
+			}
+		}
+	}
+}
+
+// bezier is a coordinate of a cubic curve.
+func bezier(t float64, p [4]int) float64 {
+	t, u := min(t, 1), 1-min(t, 1)
+	return u*u*u*float64(p[0]) + 3*u*u*t*float64(p[1]) + 3*u*t*t*float64(p[2]) + t*t*t*float64(p[3])
 }
 
 func TestPageMissesTheIndexOfAQuery(t *testing.T) {

@@ -82,7 +82,7 @@ func (n *node) draw(b *strings.Builder, links bool) {
 		headerHeight-8, n.w-16, headerHeight-8)
 	fmt.Fprintf(b, `<text class="name" x="%d" y="%d">%s</text>`+"\n", n.x+sidePad, n.y+headerHeight/2+5, text(t.Name))
 	for _, c := range t.Columns {
-		y := n.row(c.Name) + 5
+		y := n.y + n.row(c.Name) + 5
 		if keys := t.keys(c.Name); len(keys) > 0 {
 			fmt.Fprintf(b, `<text class="key" x="%d" y="%d">%s</text>`+"\n", n.x+sidePad, y-1, text(keys[0]))
 		}
@@ -100,7 +100,7 @@ func (n *node) draw(b *strings.Builder, links bool) {
 // draw draws a foreign key: a crow's foot where many rows may be, one bar where
 // one is, a circle where there may be none.
 func (l line) draw(b *strings.Builder) {
-	from, to := l.from.row(l.fk.Columns[0]), l.to.row(l.fk.RefColumns[0])
+	from, to := l.from.y+l.from.row(l.fk.Columns[0]), l.to.y+l.to.row(l.fk.RefColumns[0])
 	fmt.Fprintf(b, `<g class="relation" data-from="%s" data-to="%s"><title>%s (%s) refers to %s (%s)</title>`,
 		text(l.from.table.Name), text(l.to.table.Name),
 		text(l.from.table.Name), text(strings.Join(l.fk.Columns,
