@@ -145,7 +145,8 @@ func (i *installation) plan(ctx context.Context) (*install.Project, *install.Pla
 // lock keeps other runs out. It undoes a run that was killed, and says so.
 func (i *installation) lock(ctx context.Context) (*install.Journal, error) {
 	journal, err := install.Lock(ctx, ".", func() {
-		fmt.Fprintln(i.info, "waiting for another authgraph in this folder")
+		fmt.Fprintln(i.info, "waiting for another authgraph in this folder, or for a go command that a killed one had "+
+			"started")
 	})
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -140,5 +141,86 @@ func TestInterruptedInstall(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, "module example.com/app\n\ngo 1.26\n", string(text))
 		})
+	}
+}
+
+// generator takes the place of the go command: as a generator it says on file 4 that it runs, and writes when file 5
+// ends.
+const generator = `#!/bin/sh
+test "$1" = generate || exit 0
+echo started >&4
+read -r line <&5
+mkdir -p ent/late
+echo 'package late' >ent/late/late.go
+`
+
+// Where only authgraph is killed, the go command that it had started goes on and writes. The next run waits for it to
+// end, and so does the one after a run that was killed while it waited.
+func TestInstallThatIsKilledTwiceIsUndoneWhenItsGeneratorHasEnded(t *testing.T) {
+	t.Parallel()
+	program := installed(t)
+	folder, cache := t.TempDir(), t.TempDir()
+	write := func(name, text string) {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(folder, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte(text), 0o755))
+	}
+	const module = "module example.com/app\n\ngo 1.26\n"
+	write("go.mod", module)
+	write("bin/go", generator)
+	var files []*os.File
+	for range 2 {
+		r, w, err := os.Pipe()
+		require.NoError(t, err)
+		files = append(files, r, w)
+	}
+	says, said, wait, end := files[0], files[1], files[2], files[3]
+	none, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	run := func(until, db string) (*running, <-chan string) {
+		r := start(t, program, "", "add", "schema", "auth", "--db", db)
+		r.Dir = folder
+		r.Env = append(r.Env, "TMPDIR="+t.TempDir(), "XDG_CACHE_HOME="+cache,
+			"PATH="+filepath.Join(folder, "bin")+":"+os.Getenv("PATH"))
+		r.ExtraFiles = []*os.File{none, said, wait} // 3 is what a run gives to what it starts
+		seen := make(chan string, 1)
+		r.Stderr = &watch{&r.stderr, regexp.MustCompile(until + `|authgraph: .*`), seen}
+		require.NoError(t, r.Start())
+		return r, seen
+	}
+	kill := func(r *running) {
+		require.NoError(t, r.Process.Kill())
+		require.Error(t, r.Wait())
+	}
+	const waits = "waiting for another authgraph in this folder, or for a go command that a killed one had started"
+	first, _ := run("$^", "mysql")
+	_, err = says.Read(make([]byte, 1))
+	require.NoError(t, err)
+	kill(first)
+	second, seen := run(waits+"|go generate", "mysql")
+	assert.Equal(t, waits, <-seen)
+	kill(second)
+	// It undoes, and then stops at what it was asked for.
+	write("vendor/modules.txt", "")
+	third, seen := run(waits, "mariadb")
+	assert.Equal(t, waits, <-seen)
+	require.NoError(t, end.Close())
+	require.Error(t, third.Wait())
+	assert.Contains(t, third.stderr.String(), "a run that was killed had left changes behind: they were undone")
+	assert.Contains(t, third.stderr.String(), "authgraph: the module keeps its requirements in vendor/")
+	require.NoError(t, said.Close())
+	_, err = io.ReadAll(says) // until nobody holds the other end
+	require.NoError(t, err)
+
+	for _, name := range []string{".authgraph", "vendor", "bin"} {
+		require.NoError(t, os.RemoveAll(filepath.Join(folder, name)))
+	}
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "%v", entries)
+	text, err := os.ReadFile(filepath.Join(folder, "go.mod"))
+	require.NoError(t, err)
+	assert.Equal(t, module, string(text))
+	for _, f := range []*os.File{says, wait, none} {
+		require.NoError(t, f.Close())
 	}
 }

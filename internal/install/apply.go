@@ -39,6 +39,7 @@ type Run struct {
 	// migrates is whether the run plans a migration, and first whether the folder holds none yet.
 	migrates, first bool
 	report          func(step string)
+	journal         *Journal
 	// wrote is the text of go.mod and of the migration as this run left them.
 	wrote map[string]string
 }
@@ -101,7 +102,7 @@ func (p *Plan) continues(server bool) error {
 // of each step that takes time.
 func (r *Run) Apply(ctx context.Context, j *Journal, report func(step string)) (_ *Result, err error) {
 	p := r.plan
-	r.report = report
+	r.report, r.journal = report, j
 	paths := []string{"go.mod", "go.sum", ".entc", p.layout.dir, p.layout.migrations, RecordFile}
 	for _, f := range p.Files {
 		if !strings.HasPrefix(f.Path, p.layout.dir+"/") {

@@ -33,6 +33,9 @@ func (r *Run) command(ctx context.Context, args ...string) error {
 	cmd.Dir = r.plan.project.Root
 	// In a workspace the go command would read and change other go.mod files.
 	cmd.Env = append(os.Environ(), entgraph.NoWorkspace)
+	if args[0] != "build" { // which writes nothing here, and may leave a daemon of git behind
+		r.journal.holds(cmd)
+	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()

@@ -937,6 +937,7 @@ func TestAJournalThatWasCutIsWrittenAnew(t *testing.T) {
 	t.Parallel()
 	root := module(t, nil)
 	put(t, root, journalFile, `{"Paths":`+strings.Repeat(" ", 1<<16))
+	require.NoError(t, CheckFinished(root), "nothing was changed yet")
 	want := get(t, root, "go.mod")
 	killed(t, root, "go.mod")
 	put(t, root, "go.mod", "changed")

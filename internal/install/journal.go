@@ -105,9 +105,7 @@ func (j *Journal) begin() error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", journalFile, err)
 	}
-	// A run whose text breaks off had not begun to change anything.
-	var s saved
-	unfinished := len(text) > 0 && json.Unmarshal(text, &s) == nil
+	s, unfinished := parseJournal(text)
 	if unfinished && !witnessed(j.witness, text) {
 		return ErrForeign
 	}
@@ -123,6 +121,12 @@ func (j *Journal) begin() error {
 		return fmt.Errorf("undo what a run that was killed left behind: %w", err)
 	}
 	return j.file.Truncate(0)
+}
+
+// parseJournal reads the text of a journal. A run whose text breaks off had not begun to change anything.
+func parseJournal(text []byte) (s saved, unfinished bool) {
+	unfinished = len(text) > 0 && json.Unmarshal(text, &s) == nil
+	return s, unfinished
 }
 
 // ErrForeign is the error for a journal that no run of this user left in this folder. It may have come with the module:
@@ -146,11 +150,14 @@ func CheckFinished(root string) error {
 		return err
 	}
 	text, err := files.ReadFile(journalFile)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	if _, unfinished := parseJournal(text); !unfinished {
+		return nil
 	}
 	if witness, err := witnessFile(root); err != nil || !witnessed(witness, text) {
 		return cmp.Or(err, ErrForeign)
