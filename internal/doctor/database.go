@@ -36,6 +36,9 @@ type database struct {
 	comment string // what it says beside it
 	version version
 
+	// account is the one that the server took the user for.
+	account string
+
 	// files are what there was of a SQLite database before it was opened.
 	files []file
 	// tables are those of the auth graph that are there.
@@ -44,8 +47,9 @@ type database struct {
 	history *status
 	// extra is what the check of drift found that no migration makes; nil if it could not compare.
 	extra map[object]bool
-	// grants are what [database.rights] read.
-	grants grants
+	// grants are what [database.rights] read, from the lines granted.
+	grants  grants
+	granted []string
 }
 
 // serverError is the number of a server's error; 0 for any other error.
@@ -113,8 +117,8 @@ func (d *database) openServer(ctx context.Context) error {
 		return err
 	}
 	defer first.Close()
-	if err := first.QueryRowContext(ctx, "SELECT VERSION(), "+
-		"@@version_comment").Scan(&d.release, &d.comment); err != nil {
+	if err := first.QueryRowContext(ctx, "SELECT VERSION(), @@version_comment, CURRENT_USER()").
+		Scan(&d.release, &d.comment, &d.account); err != nil {
 		return fmt.Errorf("%s: ask for the version: %w", d.url, err)
 	}
 	if err := d.findTables(ctx, first); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/authgraph/authgraph/auth"
 	entmigrate "github.com/authgraph/authgraph/ent/migrate"
+	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/dirtest"
 	"github.com/authgraph/authgraph/internal/doctor"
@@ -904,16 +906,21 @@ func TestConnectionInTheClear(t *testing.T) {
 // {user} for the account, and returns its URL.
 func account(t *testing.T, raw string, db *sql.DB, grants ...string) string {
 	t.Helper()
+	return accountNamed(t, raw, db, "authgraph_"+strings.ToLower(rand.Text()[:12]), grants...)
+}
+
+func accountNamed(t *testing.T, raw string, db *sql.DB, name string, grants ...string) string {
+	t.Helper()
 	u, err := url.Parse(raw)
 	require.NoError(t, err)
-	name := "authgraph_" + strings.ToLower(rand.Text()[:12])
-	exec(t, db, "CREATE USER "+name+" IDENTIFIED BY 'geheim'")
+	user := dbserver.Quote(name)
+	exec(t, db, "CREATE USER "+user+" IDENTIFIED BY 'geheim'")
 	t.Cleanup(func() {
-		_, err := db.ExecContext(context.Background(), "DROP USER "+name)
+		_, err := db.ExecContext(context.Background(), "DROP USER "+user)
 		assert.NoError(t, err)
 	})
 	for _, grant := range grants {
-		exec(t, db, strings.NewReplacer("{db}", strings.TrimPrefix(u.Path, "/"), "{user}", name).Replace(grant))
+		exec(t, db, strings.NewReplacer("{db}", strings.TrimPrefix(u.Path, "/"), "{user}", user).Replace(grant))
 	}
 	u.User = url.UserPassword(name, "geheim")
 	return u.String()
@@ -1011,6 +1018,42 @@ func TestPrivileges(t *testing.T) {
 	})
 }
 
+// What doctor says to run is run as it is, whatever the account and the database are called.
+func TestTheStatementsOfPrivilegesAreComplete(t *testing.T) {
+	t.Parallel()
+	statement := regexp.MustCompile(`GRANT .*;$`)
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		db := healthy(t, url)
+		for name, grants := range map[string][]string{
+			"some of the database": {"GRANT SELECT ON {db}.* TO {user}"},
+			"some of a table":      {"GRANT SELECT ON {db}.users TO {user}"},
+			"a pattern":            {"GRANT SELECT ON `authgraph\\_test\\_%`.* TO {user}"},
+			"the right to grant":   {"GRANT SELECT, INSERT, UPDATE, DELETE ON {db}.* TO {user} WITH GRANT OPTION"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				odd := accountNamed(t, url, db, `o'b\"%_`+"`"+strings.ToLower(rand.Text()[:8]), grants...)
+				ran := 0
+				for _, f := range run(t, odd, doctor.Options{}) {
+					fix := statement.FindString(f.Fix)
+					switch {
+					case strings.Contains(f.Fix, "for the service alone"):
+						assert.Regexp(t, "^GRANT SELECT, INSERT, UPDATE, DELETE ON `.*`.* TO 'authgraph'@'%';$", fix)
+					case fix != "" && f.Code != "migrations":
+						exec(t, db, strings.TrimSuffix(fix, ";"))
+						ran++
+					}
+				}
+				assert.NotZero(t, ran)
+				for _, f := range run(t, odd, doctor.Options{}) {
+					if f.Code == "privileges" && !strings.Contains(f.Text, "GRANT OPTION") {
+						assert.Equal(t, doctor.OK, f.Severity, "%+v", f)
+					}
+				}
+			})
+		}
+	})
+}
+
 func TestPrivilegesOfARole(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
@@ -1029,8 +1072,12 @@ func TestPrivilegesOfARole(t *testing.T) {
 			"GRANT SELECT ON {db}.* TO {user}", "GRANT " + role + " TO {user}"}
 
 		idle := account(t, url, db, grant...)
-		find(t, run(t, idle, doctor.Options{}), "privileges", doctor.Error,
+		f := find(t, run(t, idle, doctor.Options{}), "privileges", doctor.Error,
 			`may not INSERT, UPDATE, DELETE on table "users"`)
+		activate, ok := strings.CutPrefix(f.Fix, "a role of the account may, make it active: ")
+		assert.True(t, ok, f.Fix)
+		exec(t, db, strings.TrimSuffix(activate, ";"))
+		find(t, run(t, idle, doctor.Options{}), "privileges", doctor.OK, "may SELECT, INSERT, UPDATE, DELETE on the tables")
 		active := account(t, url, db, append(grant, makeDefault)...)
 		findings := run(t, active, doctor.Options{})
 		find(t, findings, "privileges", doctor.OK, "may SELECT, INSERT, UPDATE, DELETE on the tables")
@@ -1059,7 +1106,7 @@ func TestWhatAServiceAccountCannotSee(t *testing.T) {
 			"triggers": "GRANT TRIGGER, EVENT ON `"} {
 			f := find(t, findings, code, doctor.Info, "could not be looked at: ")
 			assert.Contains(t, strings.ReplaceAll(f.Fix, "REPLICATION CLIENT", "REPLICA"), right)
-			exec(t, db, strings.TrimSuffix(f.Fix, ", or look with an account that may"))
+			exec(t, db, strings.TrimPrefix(f.Fix, "look with an account that may, or: "))
 		}
 		findings = run(t, service, doctor.Options{})
 		find(t, findings, "replica", doctor.OK, "this server is the replica of no other")
@@ -1086,7 +1133,7 @@ func TestWhatAServiceAccountCannotSee(t *testing.T) {
 		findings = run(t, account(t, url, db, grants...), doctor.Options{})
 		f := find(t, findings, "migrations", doctor.Error, fmt.Sprintf(
 			"there are tables (%s) but no history, or this account has no right on it", strings.Join(seen, ", ")))
-		assert.Contains(t, f.Fix, "where it is there, GRANT SELECT ON ")
+		assert.Contains(t, f.Fix, "where it is there: GRANT SELECT ON ")
 		service = account(t, url, db, append(grants, "GRANT SELECT ON {db}.atlas_schema_revisions TO {user}")...)
 		for _, opts := range []doctor.Options{{}, opts} {
 			findings := run(t, service, opts)

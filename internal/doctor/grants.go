@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"regexp"
 	"slices"
@@ -192,7 +194,7 @@ func (d *database) rights(ctx context.Context) (grants, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.grants = parseGrants(lines)
+		d.granted, d.grants = lines, parseGrants(lines)
 	}
 	return d.grants, nil
 }
@@ -207,65 +209,137 @@ func (d *database) hidden(ctx context.Context, table string) bool {
 	return err != nil || !all.some(d.url.Database(), table)
 }
 
-func checkPrivileges(ctx context.Context, d *database) ([]Finding, error) {
-	var account string
-	if err := d.db.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&account); err != nil {
+// grant is the statement that gives the account a right.
+func (d *database) grant(right string) string {
+	return "GRANT " + right + " TO " + grantee(d.account) + ";"
+}
+
+// pattern is the database as the account's rights on all of its tables spell it. A server looks at one of several
+// spellings only, so a right under another one would hide those that are there.
+func (d *database) pattern(all grants) string {
+	name := d.url.Database()
+	for _, g := range all {
+		if !g.revoked && g.db != "*" && g.table == "*" && like(g.db, name) {
+			return dbserver.Quote(g.db)
+		}
+	}
+	return dbserver.Quote(name)
+}
+
+var (
+	roleLine = regexp.MustCompile("^GRANT (`.*`) TO ")
+	oneRole  = regexp.MustCompile("`(?:[^`]|``)*`(?:@`(?:[^`]|``)*`)?")
+)
+
+// activate is the statement that makes roles of the account active, if these may do what the account may not; else it
+// is empty.
+func (d *database) activate(ctx context.Context, lacks func(grants) bool) string {
+	var roles []string
+	for _, line := range d.granted {
+		if m := roleLine.FindStringSubmatch(line); m != nil {
+			roles = append(roles, oneRole.FindAllString(m[1], -1)...)
+		}
+	}
+	if !d.maria && len(roles) > 0 {
+		together := strings.Join(roles, ", ")
+		lines, err := list(ctx, d.db, "SHOW GRANTS FOR CURRENT_USER() USING "+together)
+		if err == nil && !lacks(parseGrants(lines)) {
+			return fmt.Sprintf("SET DEFAULT ROLE %s TO %s;", together, grantee(d.account))
+		}
+		return ""
+	}
+	for _, role := range roles {
+		lines, err := d.grantsAs(ctx, role)
+		if err == nil && !lacks(parseGrants(lines)) {
+			return fmt.Sprintf("SET DEFAULT ROLE %s FOR %s;", role, grantee(d.account))
+		}
+	}
+	return ""
+}
+
+// grantsAs is SHOW GRANTS with a role of the account, which MariaDB tells only while the role is active.
+func (d *database) grantsAs(ctx context.Context, role string) ([]string, error) {
+	conn, err := d.db.Conn(ctx)
+	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		// The pool does not keep a connection with another role.
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	}()
+	if _, err := conn.ExecContext(ctx, "SET ROLE "+role); err != nil {
+		return nil, err
+	}
+	return list(ctx, conn, "SHOW GRANTS")
+}
+
+func checkPrivileges(ctx context.Context, d *database) ([]Finding, error) {
 	all, err := d.rights(ctx)
 	if err != nil {
 		return nil, err
 	}
-	db := d.url.Database()
-	to := grantee(account)
-	var off []Finding
-	short := false
-	switch missing := all.missing(runPrivileges, db, "*"); {
-	case len(missing) > 0 && len(d.tables) == 0:
-		short = true
-		off = append(off,
-			found(Error, fmt.Sprintf("GRANT %s ON %s.* TO %s", strings.Join(missing, ", "), dbserver.Quote(db), to),
-				"%s may not %s", account, strings.Join(missing, ", ")))
-	case len(missing) > 0:
-		// Granted table by table is enough, too.
-		for _, table := range d.expected() {
-			if missing := all.missing(runPrivileges, db, table); len(missing) > 0 {
-				short = true
-				off = append(off, found(Error,
-					fmt.Sprintf("GRANT %s ON %s.%s TO %s",
-						strings.Join(missing, ", "), dbserver.Quote(db), dbserver.Quote(table),
-						to), "%s may not %s on table %q", account, strings.Join(missing, ", "), table))
-			}
-		}
-	}
+	db, pattern := d.url.Database(), d.pattern(all)
+	off := d.tooFew(ctx, all, pattern)
+	short := len(off) > 0
 	if excess := all.excess(); len(excess) > 0 {
-		off = append(off, found(Warning, fmt.Sprintf("give the service an account of its own: GRANT %s ON %s.* TO …",
-			strings.Join(runPrivileges, ", "), dbserver.Quote(db)),
-			"%s holds %s, which a service does not need", account,
-			strings.Join(excess, ", and ")))
+		_, host, _ := strings.Cut(d.account, "@")
+		off = append(off, found(Warning, fmt.Sprintf("make an account for the service alone, then: "+
+			"GRANT %s ON %s.* TO 'authgraph'@%s;", strings.Join(runPrivileges, ", "), dbserver.Quote(db),
+			dbserver.QuoteText(host)), "%s holds %s, which a service does not need", d.account, strings.Join(excess, ", and ")))
 	}
 	if missing := all.missing(migratePrivileges, db, "*"); len(missing) > 0 {
-		off = append(off,
-			found(Info, fmt.Sprintf("use another account for authgraph migrate, or: GRANT %s ON %s.* TO %s",
-				strings.Join(missing, ", "), dbserver.Quote(db), to), "%s may not migrate: it lacks %s", account,
-				strings.Join(missing, ", ")))
+		off = append(off, found(Info, "use another account for authgraph migrate, or: "+
+			d.grant(strings.Join(missing, ", ")+" ON "+pattern+".*"), "%s may not migrate: it lacks %s", d.account,
+			strings.Join(missing, ", ")))
 	}
 	if missing := all.missing(migratePrivileges, scratchExample, "*"); len(missing) > 0 {
-		off = append(off, found(Info, fmt.Sprintf("name an empty database with --dev-url, or: GRANT %s ON %s.* TO %s",
-			strings.Join(append(missing, runPrivileges...), ", "), dbserver.Quote(scratchPattern), to),
-			"%s may not make a scratch database, which drift, migrate diff and migrate check work in", account))
+		off = append(off, found(Info, "name an empty database with --dev-url, or: "+
+			d.grant(strings.Join(append(missing, runPrivileges...), ", ")+" ON "+dbserver.Quote(scratchPattern)+".*"),
+			"%s may not make a scratch database, which drift, migrate diff and migrate check work in", d.account))
 	}
 	if !short {
-		off = append(off, found(OK, "", "%s may %s on the tables", account, strings.Join(runPrivileges, ", ")))
+		off = append(off, found(OK, "", "%s may %s on the tables", d.account, strings.Join(runPrivileges, ", ")))
 	}
 	return off, nil
 }
 
+// tooFew are the findings of what a service may not do. Rights on each table are as good as those on the database.
+func (d *database) tooFew(ctx context.Context, all grants, pattern string) (off []Finding) {
+	db, tables := d.url.Database(), d.expected()
+	if len(d.tables) == 0 {
+		tables = []string{"*"}
+	}
+	lacks := func(g grants) bool {
+		return slices.ContainsFunc(tables, func(table string) bool { return len(g.missing(runPrivileges, db, table)) > 0 })
+	}
+	if !lacks(all) {
+		return nil
+	}
+	active := d.activate(ctx, lacks)
+	if active != "" {
+		active = "a role of the account may, make it active: " + active
+	}
+	for _, table := range tables {
+		missing := strings.Join(all.missing(runPrivileges, db, table), ", ")
+		switch {
+		case missing == "":
+		case table == "*":
+			off = append(off, found(Error, cmp.Or(active, d.grant(missing+" ON "+pattern+".*")), "%s may not %s",
+				d.account, missing))
+		default:
+			right := missing + " ON " + dbserver.Quote(db) + "." + dbserver.Quote(table)
+			off = append(off, found(Error, cmp.Or(active, d.grant(right)), "%s may not %s on table %q", d.account, missing,
+				table))
+		}
+	}
+	return off
+}
+
 // grantee is an account as GRANT takes it.
 func grantee(account string) string {
-	at := strings.LastIndexByte(account, '@')
-	if at < 0 {
-		return dbserver.Quote(account)
+	user, host := account, ""
+	if at := strings.LastIndexByte(account, '@'); at >= 0 {
+		user, host = account[:at], "@"+dbserver.QuoteText(account[at+1:])
 	}
-	return dbserver.Quote(account[:at]) + "@" + dbserver.Quote(account[at+1:])
+	return dbserver.QuoteText(user) + host
 }

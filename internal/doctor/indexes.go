@@ -75,7 +75,7 @@ func checkUnused(ctx context.Context, d *database) ([]Finding, error) {
 			"'wait/io/table/sql/handler'").
 			Scan(&on)
 		if serverError(err) == erTableAccessDenied {
-			return unknown("look with an account that may: GRANT SELECT ON performance_schema.* TO …",
+			return unknown("look with an account that may, or: "+d.grant("SELECT ON performance_schema.*"),
 				"the account may not read performance_schema")
 		}
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {

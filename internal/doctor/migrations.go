@@ -116,8 +116,8 @@ func (d *database) withoutHistory(ctx context.Context) Finding {
 		other, d.Command("migrate apply"))
 	if d.hidden(ctx, atlasdb.RevisionsTable) {
 		text += ", or this account has no right on it"
-		fix = fmt.Sprintf("where it is there, GRANT SELECT ON %s.%s; where not, %s",
-			dbserver.Quote(d.url.Database()), dbserver.Quote(atlasdb.RevisionsTable), fix)
+		fix = fmt.Sprintf("where it is there: %s where not: %s",
+			d.grant("SELECT ON "+dbserver.Quote(d.url.Database())+"."+dbserver.Quote(atlasdb.RevisionsTable)), fix)
 	}
 	return found(Error, fix, "%s", text)
 }

@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -43,9 +42,8 @@ func checkTriggers(ctx context.Context, d *database) ([]Finding, error) {
 	}
 	if len(lacks) > 0 {
 		off = slices.DeleteFunc(off, func(f Finding) bool { return f.Severity == OK })
-		unseen, err := d.unseen(ctx, "triggers on the tables and events that name them", fmt.Sprintf("%s ON %s.*",
-			strings.Join(lacks, ", "), dbserver.Quote(db)))
-		return append(off, unseen...), err
+		return append(off, d.unseen("triggers on the tables and events that name them",
+			strings.Join(lacks, ", ")+" ON "+d.pattern(all)+".*")...), nil
 	}
 	return off, nil
 }
