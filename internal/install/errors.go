@@ -32,6 +32,7 @@ const (
 	NoServer     Reason = "no server"
 	Unfinished   Reason = "unfinished run"
 	DeletedFile  Reason = "deleted file"
+	MovedFile    Reason = "moved file"
 	Unwired      Reason = "unwired"
 )
 

@@ -550,6 +550,115 @@ func TestAGeneratorIsKnownHoweverItIsStored(t *testing.T) {
 		"sql/execquery,sql/lock,sql/modifier,sql/upsert ./", 1), get(t, root, "ent/generate.go"))
 }
 
+// What was renamed, moved or split is named, before a build would say that a type is declared twice or not at all.
+func TestUpgradeNamesWhatWasMoved(t *testing.T) {
+	t.Parallel()
+	move := func(t *testing.T, root, from, to string) {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, to)), 0o755))
+		require.NoError(t, os.Rename(filepath.Join(root, from), filepath.Join(root, to)))
+	}
+	for name, test := range map[string]struct {
+		move func(t *testing.T, root string)
+		// older is a line of a file that an older version had otherwise.
+		older, refused, noted string
+	}{
+		"an entity": {
+			func(t *testing.T, root string) { move(t, root, "ent/schema/otp.go", "ent/schema/onetime.go") },
+			"Default(5)",
+			"ent/schema/otp.go was moved to ent/schema/onetime.go here, and ent/schema/otp.go is to change: " +
+				"move it back (git mv ent/schema/onetime.go ent/schema/otp.go)",
+			"ent/schema/otp.go was moved to ent/schema/onetime.go here: it stays there until a newer version " +
+				"changes it",
+		},
+		"an entity to a file of another one": {
+			func(t *testing.T, root string) {
+				put(t, root, "ent/schema/user.go", get(t, root, "ent/schema/user.go")+"\n"+
+					strings.SplitAfterN(get(t, root, "ent/schema/otp.go"), ")\n", 2)[1])
+				require.NoError(t, os.Remove(filepath.Join(root, "ent/schema/otp.go")))
+			},
+			"Default(5)",
+			"ent/schema/otp.go was moved to ent/schema/user.go here, and ent/schema/otp.go is to change: " +
+				"put it into a file of its own again",
+			"ent/schema/otp.go was moved to ent/schema/user.go here: it stays there until a newer version changes it",
+		},
+		"a file of package auth": {
+			func(t *testing.T, root string) { move(t, root, "auth/otp.go", "auth/codes.go") },
+			"Token is",
+			"auth/otp.go was moved to auth/codes.go here, and auth/otp.go is to change: " +
+				"move it back (git mv auth/codes.go auth/otp.go)",
+			"auth/otp.go was moved to auth/codes.go here: it stays there until a newer version changes it",
+		},
+		"package auth": {
+			func(t *testing.T, root string) { move(t, root, "auth", "internal/auth") },
+			"Token is",
+			"auth was moved to internal/auth here, and auth/otp.go is to change: " +
+				"move it back (git mv internal/auth auth)",
+			"auth was moved to internal/auth here: it stays there until a newer version changes it",
+		},
+		"the ent folder": {
+			func(t *testing.T, root string) { move(t, root, "ent", "internal/ent") },
+			"",
+			"ent was moved to internal/ent here, and ent/entc.go is to change: " +
+				"move it back (git mv internal/ent ent)", "",
+		},
+		"two halves": {
+			func(t *testing.T, root string) {
+				text := get(t, root, "ent/schema/otp.go")
+				at := strings.Index(text, "// Edges")
+				if at < 0 {
+					at = strings.Index(text, "// Indexes")
+				}
+				require.Positive(t, at)
+				put(t, root, "ent/schema/otp_a.go", text[:at])
+				put(t, root, "ent/schema/otp_b.go", "package schema\n\n"+text[at:])
+				require.NoError(t, os.Remove(filepath.Join(root, "ent/schema/otp.go")))
+			},
+			"Default(5)",
+			"what ent/schema/otp.go declared is in ent/schema/otp_a.go and ent/schema/otp_b.go here, and " +
+				"ent/schema/otp.go is to change: put it together in ent/schema/otp.go again",
+			"what ent/schema/otp.go declared is in ent/schema/otp_a.go and ent/schema/otp_b.go here: it stays there " +
+				"until a newer version changes it",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := module(t, map[string]string{"main.go": "package main\n\ntype User struct{}\n\nfunc main() {}\n"})
+			add(t, root, Options{Entities: all, Auth: true, Version: "v1.0.0"})
+			test.move(t, root)
+			for _, o := range []Options{{Version: "v1.1.0", Upgrade: true}, {Version: "v1.0.0", Force: true}} {
+				p, err := plan(t, root, o)
+				if test.noted == "" && test.refused != "" {
+					assert.EqualError(t, err, test.refused)
+					continue
+				}
+				require.NoError(t, err)
+				if test.noted != "" {
+					assert.Equal(t, []string{test.noted}, notes(p))
+					assert.Empty(t, p.Has(Create))
+				}
+			}
+			if test.older == "" {
+				return
+			}
+			put(t, root, RecordFile, strings.ReplaceAll(get(t, root, RecordFile), test.older, "Older"))
+			_, err := plan(t, root, Options{Version: "v1.1.0", Upgrade: true})
+			assert.EqualError(t, err, test.refused)
+		})
+	}
+	t.Run("a name that a new file declares", func(t *testing.T) {
+		t.Parallel()
+		root := module(t, nil)
+		add(t, root, Options{Entities: all, Auth: true, Version: "v1.0.0"})
+		put(t, root, RecordFile,
+			strings.Replace(get(t, root, RecordFile), "-- auth/otp.go --", "-- auth/older.go --", 1))
+		require.NoError(t, os.Remove(filepath.Join(root, "auth/otp.go")))
+		put(t, root, "auth/mine.go", "package auth\n\ntype CodeRequest struct{}\n")
+		_, err := plan(t, root, Options{Version: "v1.1.0", Upgrade: true})
+		assert.ErrorContains(t, err,
+			"auth/mine.go declares CodeRequest, which auth/otp.go would declare again: rename it")
+	})
+}
+
 func TestAFileThatIsNoLongerInstalledIsNotedOnce(t *testing.T) {
 	t.Parallel()
 	root := module(t, nil)

@@ -13,8 +13,8 @@ import (
 )
 
 // obstacles refuses a project in which something stands where the sources belong.
-func (p *Project) obstacles(l layout, sources []sourceFile) error {
-	if err := p.clash(l, sources); err != nil {
+func (p *Project) obstacles(l layout, sources []sourceFile, moved map[string][]string) error {
+	if err := p.clash(l, sources, moved); err != nil {
 		return err
 	}
 	if err := p.mixed(l, sources); err != nil {
@@ -95,22 +95,35 @@ func (p *Project) nested(name string) error {
 	return nil
 }
 
-// clash refuses entities and helpers whose names the schema of the user declares.
-func (p *Project) clash(l layout, sources []sourceFile) error {
-	ours := map[string]string{}
-	folder := l.entFile("schema")
+// clash refuses what the sources declare and a file of the user in the same folder, too. What was moved is declared
+// once.
+func (p *Project) clash(l layout, sources []sourceFile, moved map[string][]string) error {
+	ours := map[string]map[string]string{} // by folder and name
 	for _, s := range sources {
-		if path.Dir(s.path) != folder {
+		folder := path.Dir(s.path)
+		if _, ok := moved[s.path]; ok || folder == l.dir || !strings.HasSuffix(s.path, ".go") {
 			continue
 		}
 		names, err := declared([]byte(s.text))
 		if err != nil {
 			return err
 		}
+		if ours[folder] == nil {
+			ours[folder] = map[string]string{}
+		}
 		for _, n := range names {
-			ours[n] = s.path
+			ours[folder][n] = s.path
 		}
 	}
+	for _, folder := range slices.Sorted(maps.Keys(ours)) {
+		if err := p.clashIn(l, folder, ours[folder], sources); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Project) clashIn(l layout, folder string, ours map[string]string, sources []sourceFile) error {
 	entries, err := p.list(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -130,12 +143,16 @@ func (p *Project) clash(l layout, sources []sourceFile) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		for _, n := range names {
-			if ours[n] != "" {
-				return &Error{
-					Path:  name,
-					found: fmt.Sprintf("%s declares %s, which %s would declare again", name, n, ours[n]),
-					fix:   "rename it, or leave out that entity",
-				}
+			at := ours[n]
+			if at == "" {
+				continue
+			}
+			fix := "rename it"
+			if folder == l.entFile("schema") {
+				fix += ", or leave out that entity"
+			}
+			return &Error{
+				Path: name, found: fmt.Sprintf("%s declares %s, which %s would declare again", name, n, at), fix: fix,
 			}
 		}
 	}

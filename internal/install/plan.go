@@ -82,6 +82,7 @@ type Plan struct {
 	project  *Project
 	layout   layout
 	record   *record
+	moved    map[string][]string
 	added    []string // entities that were not installed before
 	upgrade  bool
 	language string // the Go version that the sources are written in
@@ -125,7 +126,10 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.obstacles(l, sources); err != nil {
+	if plan.moved, err = p.findMoved(sources); err != nil {
+		return nil, err
+	}
+	if err := p.obstacles(l, sources, plan.moved); err != nil {
 		return nil, err
 	}
 	for _, s := range sources {
@@ -193,6 +197,13 @@ func (p *Plan) add(ctx context.Context, s sourceFile, o Options) error {
 	if err != nil {
 		return err
 	}
+	to, moved := p.moved[s.path]
+	if moved {
+		f.Action = Deleted
+		if err := p.checkMoved(s, to); err != nil {
+			return err
+		}
+	}
 	users := s.need != nil && (f.Action == Differs || f.Action == Replace)
 	if f.Action.writes() && !users {
 		if err := p.project.link(s.path); err != nil {
@@ -206,7 +217,7 @@ func (p *Plan) add(ctx context.Context, s sourceFile, o Options) error {
 		if !s.met(f.current) {
 			p.note("", s.path, " is yours and stays as it is", "it needs "+strings.Join(s.need, ", "))
 		}
-	case f.Action == Deleted && !o.Upgrade:
+	case f.Action == Deleted && !o.Upgrade && !moved:
 		p.note(DeletedFile, s.path, " was deleted here and stays so", "it comes back where files are replaced")
 	}
 	p.Files = append(p.Files, f)

@@ -187,7 +187,7 @@ func reroute(src []byte, path func(string) (to, name string)) ([]byte, error) {
 	return format.Source(out.Bytes())
 }
 
-// declared are the names that a source declares at its top level.
+// declared are the names that a source declares at its top level, and its methods, as in User.Fields.
 func declared(src []byte) ([]string, error) {
 	file, err := parser.ParseFile(token.NewFileSet(), "", src, parser.SkipObjectResolution)
 	if err != nil {
@@ -197,9 +197,7 @@ func declared(src []byte) ([]string, error) {
 	for _, d := range file.Decls {
 		switch d := d.(type) {
 		case *ast.FuncDecl:
-			if d.Recv == nil {
-				names = append(names, d.Name.Name)
-			}
+			names = append(names, receiver(d)+d.Name.Name)
 		case *ast.GenDecl:
 			for _, spec := range d.Specs {
 				switch spec := spec.(type) {
@@ -214,6 +212,24 @@ func declared(src []byte) ([]string, error) {
 		}
 	}
 	return slices.DeleteFunc(names, func(n string) bool { return n == "_" || n == "init" }), nil
+}
+
+// receiver is the type of a method, with a dot; empty for a function.
+func receiver(fn *ast.FuncDecl) string {
+	if fn.Recv == nil || len(fn.Recv.List) == 0 {
+		return ""
+	}
+	typ := fn.Recv.List[0].Type
+	if star, ok := typ.(*ast.StarExpr); ok {
+		typ = star.X
+	}
+	if index, ok := typ.(*ast.IndexExpr); ok {
+		typ = index.X
+	}
+	if name, ok := typ.(*ast.Ident); ok {
+		return name.Name + "."
+	}
+	return "?."
 }
 
 // imports are the paths a source imports.
