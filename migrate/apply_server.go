@@ -55,23 +55,24 @@ func (a *applier) applyFile(ctx context.Context, t *pendingFile) error {
 	from := t.rev.Applied
 	t.began, t.earlier = time.Now(), t.rev.ExecutionTime
 	// What the file set for its own connection has to be set for this one.
-	for _, s := range t.file.Stmts[:from] {
-		if directory.SetsSession(s.Text) {
+	for i, s := range t.file.Stmts[:from] {
+		if directory.SetsSession(t.file.Code[i]) {
 			if _, err := a.db.Conn.ExecContext(ctx, s.Text); err != nil {
 				return fmt.Errorf("%s: repeat %q: %w", t.file.Name(), s.Text, err)
 			}
 		}
 	}
 	for i := from; i < len(t.file.Stmts); i++ {
-		p, began := a.startStmt(t, i), time.Now()
+		p, began, code := a.startStmt(t, i), time.Now(), t.file.Code[i]
 		recovered := t.ran && i == from
-		var err error
+		applies, err := directory.Applies(a.db.URL.Dialect, code, a.db.URL.Database())
 		switch {
-		case recovered:
+		case err != nil:
+		case recovered, !applies:
 			err = a.record(ctx, t)
-		case directory.ChangesRows(t.file.Stmts[i].Text):
+		case directory.ChangesRows(code):
 			err = a.execRows(ctx, t)
-		case directory.Calls(t.file.Stmts[i].Text):
+		case directory.Calls(code):
 			err = a.execCall(ctx, t)
 		default:
 			err = a.execDDL(ctx, t)

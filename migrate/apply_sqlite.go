@@ -67,7 +67,11 @@ func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
 	from := t.rev.Applied
 	for i := from; i < len(t.file.Stmts); i++ {
 		progress, began := a.startStmt(t, i), time.Now()
-		if _, err := a.db.Conn.ExecContext(ctx, t.file.Stmts[i].Text); err != nil {
+		applies, err := directory.Applies(a.db.URL.Dialect, t.file.Code[i], "")
+		if err == nil && applies {
+			_, err = a.db.Conn.ExecContext(ctx, t.file.Stmts[i].Text)
+		}
+		if err != nil {
 			return false, t.file.Error(i, from, a.nameRows(ctx, t.file.Stmts[i].Text, err))
 		}
 		a.endStmt(progress, time.Since(began), false)

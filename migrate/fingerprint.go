@@ -34,36 +34,26 @@ func ranBefore(ctx context.Context, db *atlasdb.DB, r *atlas.Revision) (bool, er
 // autoIncrement is the one part of a definition that rows change.
 var autoIncrement = regexp.MustCompile(` AUTO_INCREMENT=\d+`)
 
-// The server words definitions by these variables, and a file may set them.
-const (
-	plainWording = "SET @authgraph_sql_mode = @@sql_mode, @authgraph_time_zone = @@time_zone, " +
-		"@authgraph_quote = @@sql_quote_show_create, @authgraph_results = @@character_set_results, " +
-		"sql_mode = '', time_zone = '+00:00', sql_quote_show_create = 1, character_set_results = utf8mb4"
-	ownWording = "SET sql_mode = @authgraph_sql_mode, time_zone = @authgraph_time_zone, " +
-		"sql_quote_show_create = @authgraph_quote, character_set_results = @authgraph_results"
-)
-
 // fingerprint hashes the schema objects. If the hash changed, the interrupted statement took effect. ALTER DATABASE
 // does not change it, and may run twice.
-func fingerprint(ctx context.Context, db *atlasdb.DB) (_ string, err error) {
-	if _, err := db.Conn.ExecContext(ctx, plainWording); err != nil {
+func fingerprint(ctx context.Context, db *atlasdb.DB) (string, error) {
+	h := sha256.New()
+	if err := db.Plainly(ctx, func() error { return hashSchema(ctx, db, h) }); err != nil {
 		return "", fmt.Errorf("read the schema: %w", err)
 	}
-	defer func() {
-		if _, rerr := db.Conn.ExecContext(ctx, ownWording); err == nil && rerr != nil {
-			err = fmt.Errorf("read the schema: %w", rerr)
-		}
-	}()
-	h := sha256.New()
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func hashSchema(ctx context.Context, db *atlasdb.DB, h hash.Hash) error {
 	type object struct{ name, kind string }
 	var objects []object
-	err = db.Rows(ctx, "SHOW FULL TABLES", func(r []sql.NullString) {
+	err := db.Rows(ctx, "SHOW FULL TABLES", func(r []sql.NullString) {
 		if r[0].String != atlasdb.RevisionsTable {
 			objects = append(objects, object{r[0].String, r[1].String})
 		}
 	})
 	if err != nil {
-		return "", fmt.Errorf("read the schema: %w", err)
+		return err
 	}
 	queries := []string{
 		"SELECT 'TRIGGER', TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT " +
@@ -85,10 +75,10 @@ func fingerprint(ctx context.Context, db *atlasdb.DB) (_ string, err error) {
 	}
 	for _, q := range queries {
 		if err := db.Rows(ctx, q, func(r []sql.NullString) { hashRow(h, r) }); err != nil {
-			return "", fmt.Errorf("read the schema: %w", err)
+			return err
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return nil
 }
 
 func hashRow(h hash.Hash, row []sql.NullString) {

@@ -173,6 +173,11 @@ func (a *applier) withRecords(ctx context.Context, files []atlas.File, revs []*a
 			}
 		}
 		t.rev.Total, t.rev.Hash = len(file.Stmts), hash
+		for i := t.rev.Applied; i < len(file.Stmts); i++ {
+			if _, err := directory.Applies(a.db.URL.Dialect, file.Code[i], a.db.URL.Database()); err != nil {
+				return nil, file.Error(i, t.rev.Applied, err)
+			}
+		}
 		out = append(out, t)
 	}
 	return out, nil

@@ -50,9 +50,9 @@ func (a *applier) checkNames(ctx context.Context, pending []*pendingFile, dirty 
 		if t.ran {
 			begin++
 		}
-		for _, s := range t.file.Stmts[min(begin, len(t.file.Stmts)):] {
-			texts = append(texts, s.Text)
-			if m := makes.FindStringSubmatch(s.Text); m != nil && from[m[1]] == "" {
+		for _, code := range t.file.Code[min(begin, len(t.file.Code)):] {
+			texts = append(texts, strings.TrimSpace(code))
+			if m := makes.FindStringSubmatch(code); m != nil && from[m[1]] == "" {
 				from[m[1]] = t.file.Name()
 			}
 		}
@@ -77,9 +77,9 @@ func (a *applier) checkBaseline(ctx context.Context, version string) error {
 		if err != nil {
 			return err
 		}
-		for _, s := range file.Stmts {
-			texts = append(texts, s.Text)
-			if m := makes.FindStringSubmatch(s.Text); m != nil {
+		for _, code := range file.Code {
+			texts = append(texts, strings.TrimSpace(code))
+			if m := makes.FindStringSubmatch(code); m != nil {
 				from[m[1]] = f.Name()
 			}
 		}

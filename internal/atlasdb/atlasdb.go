@@ -99,6 +99,31 @@ func (db *DB) Prepare(ctx context.Context) error {
 	return nil
 }
 
+// The server words definitions, and reads the queries for them, by these variables.
+const (
+	plainWording = "SET @authgraph_sql_mode = @@sql_mode, @authgraph_time_zone = @@time_zone, " +
+		"@authgraph_quote = @@sql_quote_show_create, @authgraph_results = @@character_set_results, " +
+		"sql_mode = '', time_zone = '+00:00', sql_quote_show_create = 1, character_set_results = utf8mb4"
+	ownWording = "SET sql_mode = @authgraph_sql_mode, time_zone = @authgraph_time_zone, " +
+		"sql_quote_show_create = @authgraph_quote, character_set_results = @authgraph_results"
+)
+
+// Plainly calls fn to read the schema, whatever a file has set on the connection, and then sets that again.
+func (db *DB) Plainly(ctx context.Context, fn func() error) (err error) {
+	if db.URL.Dialect == dialect.SQLite {
+		return fn()
+	}
+	if _, err := db.Conn.ExecContext(ctx, plainWording); err != nil {
+		return err
+	}
+	defer func() {
+		if _, rerr := db.Conn.ExecContext(ctx, ownWording); err == nil {
+			err = rerr
+		}
+	}()
+	return fn()
+}
+
 // The flavours that [DB.Flavour] tells apart.
 const (
 	FlavourMySQL   = "mysql"

@@ -16,28 +16,49 @@ import (
 type File struct {
 	atlas.File
 	Stmts []*atlas.Stmt
+	// Code holds each statement as the database reads it: without its comments and the text of its strings, and with what
+	// stands in a conditional comment that it executes, such as /*!40101 SET NAMES utf8mb4 */.
+	Code []string
 }
 
-// Split splits a file the way the database's own client would. drv is the driver of the database.
+// Split splits a file the way the database's own client would. drv is the driver of the database. What a server would
+// skip, such as a comment with a semicolon after it, is not a statement: a server refuses an empty one. For all other
+// statements texts and numbers are those of Atlas, whose revision table counts them.
 func Split(drv atlas.Driver, f atlas.File) (*File, error) {
-	whole, skipped := f, 0
+	text, begin := f.Bytes(), 0
+	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
+		if bytes.HasPrefix(text, []byte(mark)) {
+			return nil, fmt.Errorf("%s: it is UTF-16, as PowerShell's > writes it: save it as UTF-8 "+
+				"(mysqldump --result-file=FILE)", f.Name())
+		}
+	}
 	// Editors on Windows put a byte order mark first, which no server reads.
-	if b, ok := bytes.CutPrefix(f.Bytes(), []byte("\ufeff")); ok {
-		skipped = len(f.Bytes()) - len(b)
-		f = atlas.NewLocalFile(f.Name(), b)
+	if bytes.HasPrefix(text, []byte("\ufeff")) {
+		begin = len("\ufeff")
 	}
-	// Atlas counts positions from the line after its delimiter directive.
-	if delimiter.Match(f.Bytes()) {
-		skipped += bytes.IndexByte(f.Bytes(), '\n') + 1
-	}
-	stmts, err := atlas.FileStmtDecls(drv, f)
+	r := readerOf(drv)
+	code, whole := r.read(text)
+	stmts, err := atlas.FileStmtDecls(drv, atlas.NewLocalFile(f.Name(), whole[begin:]))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	for _, s := range stmts {
-		s.Pos += skipped
+	// Atlas counts positions from the line after its delimiter directive.
+	if delimiter.Match(text[begin:]) {
+		begin += bytes.IndexByte(text[begin:], '\n') + 1
 	}
-	return &File{File: whole, Stmts: stmts}, nil
+	out := &File{File: f}
+	for _, s := range stmts {
+		s.Pos += begin
+		s.Pos += max(0, bytes.Index(whole[min(s.Pos, len(whole)):], []byte(s.Text)))
+		end := min(s.Pos+len(s.Text), len(text))
+		s.Text = string(text[s.Pos:end])
+		c := string(code[s.Pos:end])
+		if r.server && isEmpty(c) {
+			continue
+		}
+		out.Stmts, out.Code = append(out.Stmts, s), append(out.Code, c)
+	}
+	return out, nil
 }
 
 // Sums are Atlas's partial hashes: one a statement, each over all statements up to it.
@@ -74,19 +95,19 @@ var (
 		`(?is)^\s*(INSERT|UPDATE|DELETE|REPLACE|SELECT|WITH|TABLE|VALUES|DO|LOAD\s+(DATA|XML))\b`)
 	calls       = regexp.MustCompile(`(?is)^\s*(CALL|EXECUTE|BEGIN\s+NOT\s+ATOMIC)\b`)
 	sessionOnly = regexp.MustCompile(
-		`(?is)^\s*(SET\s+(SESSION\s|LOCAL\s|@|NAMES\b|CHARACTER\b|CHARSET\b|[a-z_]+\s*:?=)|` +
+		`(?is)^\s*(SET\s+(SESSION\s|LOCAL\s|@[^@]|@@(SESSION|LOCAL)\s*\.|@@\w+\s*:?=|NAMES\b|CHARACTER\b|CHARSET\b|[a-z_]+\s*:?=)|` +
 			`USE\s|((DEALLOCATE|DROP)\s+)?PREPARE\s)`)
 	// delimiter is Atlas's directive, which counts on the first line only.
 	delimiter = regexp.MustCompile(`\A-- atlas:delimiter\b`)
 )
 
-// ChangesRows reports whether a statement changes rows only and can be rolled back. A function, which is all that DO
-// calls, cannot commit.
-func ChangesRows(stmt string) bool { return rowsOnly.MatchString(stmt) }
+// ChangesRows reports whether the code of a statement changes rows only and can be rolled back. A function, which is all
+// that DO calls, cannot commit.
+func ChangesRows(code string) bool { return rowsOnly.MatchString(code) }
 
-// Calls reports whether a statement either changes rows or commits, as what it calls does. Every statement that neither
-// changes rows nor calls commits on its own (MySQL manual, 15.3.3).
-func Calls(stmt string) bool { return calls.MatchString(stmt) }
+// Calls reports whether the code of a statement either changes rows or commits, as what it calls does. Every statement
+// that neither changes rows nor calls commits on its own (MySQL manual, 15.3.3).
+func Calls(code string) bool { return calls.MatchString(code) }
 
-// SetsSession reports whether the effect of a statement ends with the connection.
-func SetsSession(stmt string) bool { return sessionOnly.MatchString(stmt) }
+// SetsSession reports whether the effect of a statement, given its code, ends with the connection.
+func SetsSession(code string) bool { return sessionOnly.MatchString(code) }

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	atlas "ariga.io/atlas/sql/migrate"
 	"entgo.io/ent/dialect"
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/planner"
 )
 
@@ -28,10 +28,12 @@ var statesLock = regexp.MustCompile(
 	`(?i)\b(?:LOCK|ALGORITHM)\s*=?\s*(?:DEFAULT|NONE|SHARED|EXCLUSIVE|INPLACE|INSTANT|NOCOPY|COPY)\b`)
 
 // exec executes a statement. If the server cannot do so while others write to the table, blocking says why.
-func (l *linter) exec(ctx context.Context, s *atlas.Stmt, track *tracker) (blocking string, err error) {
-	if online := l.online(s, track); online != "" {
+func (l *linter) exec(
+	ctx context.Context, file *directory.File, i int, track *tracker,
+) (blocking string, err error) {
+	if online := l.online(file, i, track); online != "" {
 		var server *mysql.MySQLError
-		err := l.dev.Run(ctx, online)
+		err := l.dev.Run(ctx, online, file.Code[i])
 		switch {
 		case err == nil:
 			return "", nil
@@ -39,16 +41,16 @@ func (l *linter) exec(ctx context.Context, s *atlas.Stmt, track *tracker) (block
 			blocking = "blocks writes to the table while it runs: " + server.Message
 		}
 	}
-	return blocking, l.dev.Run(ctx, s.Text)
+	return blocking, l.dev.Run(ctx, file.Stmts[i].Text, file.Code[i])
 }
 
 // online is the statement on condition that it does not block writes; empty if there is nothing to ask. Asked on an
 // empty table it costs nothing: the server decides by what the statement does, not by the rows.
-func (l *linter) online(s *atlas.Stmt, track *tracker) string {
+func (l *linter) online(file *directory.File, i int, track *tracker) string {
 	if l.dev.Dialect() == dialect.SQLite {
 		return ""
 	}
-	alter := planner.ParseAlter(s.Text)
+	alter := planner.ParseAlter(file.Code[i])
 	// LOCK=NONE is refused for a new name too, though that takes an instant.
 	if alter == nil || alter.NewName != "" || !track.existed(alter.Table) || statesLock.MatchString(alter.Code) {
 		return ""
@@ -57,5 +59,5 @@ func (l *linter) online(s *atlas.Stmt, track *tracker) string {
 	if alter.OnIndex {
 		clause = "\n LOCK=NONE"
 	}
-	return strings.TrimSuffix(strings.TrimSpace(s.Text), ";") + clause
+	return strings.TrimSuffix(strings.TrimSpace(file.Stmts[i].Text), ";") + clause
 }

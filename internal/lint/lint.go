@@ -273,7 +273,11 @@ func (l *linter) file(ctx context.Context, f atlas.File) error {
 	check := &sqlcheck.File{File: f, From: realm(from), To: realm(from)}
 	track := newTracker(l.dev, from)
 	for i, s := range file.Stmts {
-		blocking, err := l.exec(ctx, s, track)
+		if _, err := directory.Applies(l.dev.Dialect(), file.Code[i], ""); err != nil {
+			l.addOwn("AG100", f.Name(), file.Line(i), "is not applied: "+err.Error())
+			continue
+		}
+		blocking, err := l.exec(ctx, file, i, track)
 		if err != nil {
 			if err := l.analyze(ctx, check, file, track); err != nil {
 				return err
@@ -284,12 +288,12 @@ func (l *linter) file(ctx context.Context, f atlas.File) error {
 			l.addStmt(file, s, "AG104", blocking)
 		}
 		to, changes := from, schema.Changes(nil)
-		if !directory.ChangesRows(s.Text) {
+		if code := file.Code[i]; !directory.ChangesRows(code) && !directory.SetsSession(code) {
 			if to, err = l.dev.Inspect(ctx); err != nil {
 				return err
 			}
 			found := findings(l.dev, to)
-			if changes, err = l.dev.Changes(s, from, to); err != nil {
+			if changes, err = l.dev.Changes(code, from, to); err != nil {
 				return fmt.Errorf("%s: compare the schemas: %w", f.Name(), err)
 			}
 			track.step(s, changes, found)

@@ -8,16 +8,21 @@ import (
 	"strings"
 
 	"entgo.io/ent/dialect"
+
+	"github.com/authgraph/authgraph/internal/directory"
 )
 
 // OutsideError is a statement that would reach beyond the dev database, where the tables of a service may be.
 type OutsideError struct {
 	// What is the other database or file, as the statement names it.
 	What string
+
+	option string
 }
 
 func (e *OutsideError) Error() string {
-	return fmt.Sprintf("it reaches %s, and a replay must stay in its own database: leave that out of the file", e.What)
+	return fmt.Sprintf("it reaches %s, and a replay must stay in its own database: leave that out of the file%s", e.What,
+		e.option)
 }
 
 var (
@@ -43,15 +48,21 @@ var (
 // readOnlySchemas hold no tables of anybody.
 var readOnlySchemas = []string{"information_schema", "performance_schema", "sys"}
 
-// Run executes one statement. It is an [*OutsideError] if the statement names another database of the server or another
-// file. A statement that concerns the server is left out: it has no part in the schema.
-func (d *Dev) Run(ctx context.Context, stmt string) error {
-	text := code(d.Dialect(), stmt)
+// Run executes one statement, given its code as in [directory.File] too. It is an [*OutsideError] if the statement names another database of the server or another
+// file. A statement that concerns the server is left out: it has no part in the schema. So are locks.
+func (d *Dev) Run(ctx context.Context, stmt, sql string) error {
+	text := code(d.Dialect(), sql)
 	if d.Dialect() == dialect.SQLite {
 		if otherFile.MatchString(text) {
-			return &OutsideError{"another file"}
+			return &OutsideError{What: "another file"}
+		}
+		if _, err := directory.Applies(dialect.SQLite, text, ""); err != nil {
+			return err
 		}
 	} else {
+		if directory.Replicates(text) || directory.Locks(text) {
+			return nil
+		}
 		if onServer.MatchString(text) && !startsTransaction.MatchString(text) {
 			return nil
 		}
@@ -68,7 +79,7 @@ func (d *Dev) staysInside(ctx context.Context, text string) error {
 	own := d.db.URL.Database()
 	if m := otherSchema.FindStringSubmatch(text); m != nil && !schemaOption.MatchString(m[1]) {
 		if name := unquote(m[1]); !strings.EqualFold(name, own) {
-			return &OutsideError{fmt.Sprintf("database %q", name)}
+			return &OutsideError{fmt.Sprintf("database %q", name), " (mysqldump writes it with --databases only)"}
 		}
 	}
 	pairs := qualified.FindAllStringSubmatch(text, -1)
@@ -96,7 +107,7 @@ func (d *Dev) staysInside(ctx context.Context, text string) error {
 	for _, m := range pairs {
 		name := unquote(m[2])
 		if key := strings.ToLower(name); others[key] && (m[1] != "" || !alone[key]) {
-			return &OutsideError{fmt.Sprintf("database %q", name)}
+			return &OutsideError{What: fmt.Sprintf("database %q", name)}
 		}
 	}
 	return nil

@@ -144,12 +144,15 @@ func (d *Dev) listOthers(ctx context.Context) (drops []string, err error) {
 }
 
 // Inspect is the schema that the database holds now.
-func (d *Dev) Inspect(ctx context.Context) (*schema.Schema, error) {
-	s, err := d.db.Driver.InspectSchema(ctx, "", nil)
-	if err != nil || d.Dialect() == dialect.SQLite {
-		return s, err
-	}
-	return s, d.markHidden(ctx, s)
+func (d *Dev) Inspect(ctx context.Context) (s *schema.Schema, err error) {
+	err = d.db.Plainly(ctx, func() error {
+		s, err = d.db.Driver.InspectSchema(ctx, "", nil)
+		if err != nil || d.Dialect() == dialect.SQLite {
+			return err
+		}
+		return d.markHidden(ctx, s)
+	})
+	return s, err
 }
 
 // Exec runs the statements of a file one by one; see [Dev.Run].
@@ -159,7 +162,7 @@ func (d *Dev) Exec(ctx context.Context, f atlas.File) error {
 		return err
 	}
 	for i, stmt := range file.Stmts {
-		if err := d.Run(ctx, stmt.Text); err != nil {
+		if err := d.Run(ctx, stmt.Text, file.Code[i]); err != nil {
 			return Refused(ctx, file, i, err)
 		}
 	}

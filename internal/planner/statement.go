@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"strings"
 
-	atlas "ariga.io/atlas/sql/migrate"
 	"ariga.io/atlas/sql/schema"
 	"entgo.io/ent/dialect"
 )
@@ -67,7 +66,7 @@ type Alter struct {
 	Code string
 }
 
-// ParseAlter reads a statement of a server; it is nil for other statements.
+// ParseAlter reads the code of a statement of a server, as in [directory.File]; it is nil for other statements.
 func ParseAlter(stmt string) *Alter {
 	a := &Alter{Code: code(dialect.MySQL, stmt)}
 	m := alterTable.FindStringSubmatch(a.Code)
@@ -82,9 +81,9 @@ func ParseAlter(stmt string) *Alter {
 }
 
 // Changes is what a statement did to the schema, which was from and is to. Two schemas do not tell a rename from a drop
-// and an addition: the text of the statement does.
-func (d *Dev) Changes(s *atlas.Stmt, from, to *schema.Schema) (schema.Changes, error) {
-	sql := code(d.Dialect(), s.Text)
+// and an addition: the statement's code does, as in [directory.File].
+func (d *Dev) Changes(stmt string, from, to *schema.Schema) (schema.Changes, error) {
+	sql := code(d.Dialect(), stmt)
 	if renameTable.MatchString(sql) {
 		return renamedTables(sql, from, to), nil
 	}

@@ -95,10 +95,10 @@ func (d *Dev) tableChanges(
 		return nil, err
 	}
 	for i, stmt := range file.Stmts {
-		if err := d.Run(ctx, stmt.Text); err != nil {
+		if err := d.Run(ctx, stmt.Text, file.Code[i]); err != nil {
 			return nil, Refused(ctx, file, i, err)
 		}
-		if directory.ChangesRows(stmt.Text) || directory.SetsSession(stmt.Text) {
+		if directory.ChangesRows(file.Code[i]) || directory.SetsSession(file.Code[i]) {
 			continue
 		}
 		next, err := d.Inspect(ctx)
@@ -106,7 +106,7 @@ func (d *Dev) tableChanges(
 			return nil, err
 		}
 		at.Name, at.Attrs = next.Name, next.Attrs
-		changes, err := d.Changes(stmt, at, next)
+		changes, err := d.Changes(file.Code[i], at, next)
 		if err != nil {
 			return nil, err
 		}
