@@ -62,6 +62,22 @@ CREATE TRIGGER twice BEFORE INSERT ON items FOR EACH ROW SET NEW.n = NEW.n * 2;
 CREATE PROCEDURE fill() INSERT INTO items VALUES (1, 2);
 DROP VIEW many;`,
 	}},
+	{"dump", false, dirtest.Files{
+		"1_dump.sql": `
+/*!40014 SET @OLD_FOREIGN_KEY_CHECKS=@@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS=0 */;
+/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='ANSI' */;
+;
+CREATE TABLE "items" ("id" int PRIMARY KEY, FOREIGN KEY ("id") REFERENCES "orders" ("id"));
+/*!40101 SET SQL_MODE=@OLD_SQL_MODE */;
+LOCK TABLES items WRITE;
+/*!40000 ALTER TABLE items DISABLE KEYS */;
+INSERT INTO items VALUES (1), (2);
+UNLOCK TABLES;
+/*!50001 CREATE TABLE orders (id int PRIMARY KEY) */;
+/*!40000 INSERT INTO orders VALUES (1), (2) */;
+/*M!999999 nothing */;
+/*!40014 SET FOREIGN_KEY_CHECKS=@OLD_FOREIGN_KEY_CHECKS */;`,
+	}},
 	{"calls", false, dirtest.Files{
 		"1_counters.sql": `
 CREATE TABLE counters (n int NOT NULL);

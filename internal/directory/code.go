@@ -50,9 +50,9 @@ func (r reader) runs(m []string) bool {
 	return version == 0 || r.version == 0 || version <= r.version
 }
 
-// read returns two texts of the same length as text. code is what the database executes: comments and strings are blank, and so
-// are the marks around a comment that is read as code. In whole such a comment is one word, so that a scanner to which it
-// is a comment finds the statement that it belongs to.
+// read returns two texts of the same length as text. code is what the database executes: comments and strings are
+// blank, and so are the marks around a comment that is read as code. In whole such a comment is one word, so that a
+// scanner to which it is a comment finds the statement that it belongs to.
 func (r reader) read(text []byte) (code, whole []byte) {
 	code, whole = bytes.Clone(text), bytes.Clone(text)
 	open := -1 // where the comment begins that is read as code

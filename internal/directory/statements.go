@@ -16,8 +16,8 @@ import (
 type File struct {
 	atlas.File
 	Stmts []*atlas.Stmt
-	// Code holds each statement as the database reads it: without its comments and the text of its strings, and with what
-	// stands in a conditional comment that it executes, such as /*!40101 SET NAMES utf8mb4 */.
+	// Code holds each statement as the database reads it: without its comments and the text of its strings, and with
+	// what stands in a conditional comment that it executes, such as /*!40101 SET NAMES utf8mb4 */.
 	Code []string
 }
 
@@ -26,11 +26,9 @@ type File struct {
 // statements texts and numbers are those of Atlas, whose revision table counts them.
 func Split(drv atlas.Driver, f atlas.File) (*File, error) {
 	text, begin := f.Bytes(), 0
-	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
-		if bytes.HasPrefix(text, []byte(mark)) {
-			return nil, fmt.Errorf("%s: it is UTF-16, as PowerShell's > writes it: save it as UTF-8 "+
-				"(mysqldump --result-file=FILE)", f.Name())
-		}
+	if isUTF16(text) {
+		return nil, fmt.Errorf("%s: it is UTF-16, as PowerShell's > writes it: save it as UTF-8 "+
+			"(mysqldump --result-file=FILE)", f.Name())
 	}
 	// Editors on Windows put a byte order mark first, which no server reads.
 	if bytes.HasPrefix(text, []byte("\ufeff")) {
@@ -53,12 +51,18 @@ func Split(drv atlas.Driver, f atlas.File) (*File, error) {
 		end := min(s.Pos+len(s.Text), len(text))
 		s.Text = string(text[s.Pos:end])
 		c := string(code[s.Pos:end])
-		if r.server && isEmpty(c) {
+		if isEmpty(c) {
 			continue
 		}
 		out.Stmts, out.Code = append(out.Stmts, s), append(out.Code, c)
 	}
 	return out, nil
+}
+
+// isUTF16 reports whether a text begins with UTF-16's byte order mark, or with a character of ASCII in it.
+func isUTF16(text []byte) bool {
+	return bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) ||
+		bytes.IndexByte(text[:min(2, len(text))], 0) >= 0
 }
 
 // Sums are Atlas's partial hashes: one a statement, each over all statements up to it.
@@ -95,14 +99,15 @@ var (
 		`(?is)^\s*(INSERT|UPDATE|DELETE|REPLACE|SELECT|WITH|TABLE|VALUES|DO|LOAD\s+(DATA|XML))\b`)
 	calls       = regexp.MustCompile(`(?is)^\s*(CALL|EXECUTE|BEGIN\s+NOT\s+ATOMIC)\b`)
 	sessionOnly = regexp.MustCompile(
-		`(?is)^\s*(SET\s+(SESSION\s|LOCAL\s|@[^@]|@@(SESSION|LOCAL)\s*\.|@@\w+\s*:?=|NAMES\b|CHARACTER\b|CHARSET\b|[a-z_]+\s*:?=)|` +
+		`(?is)^\s*(SET\s+(SESSION\s|LOCAL\s|@[^@]|@@(SESSION|LOCAL)\s*\.|@@\w+\s*:?=|` +
+			`NAMES\b|CHARACTER\b|CHARSET\b|[a-z_]+\s*:?=)|` +
 			`USE\s|((DEALLOCATE|DROP)\s+)?PREPARE\s)`)
 	// delimiter is Atlas's directive, which counts on the first line only.
 	delimiter = regexp.MustCompile(`\A-- atlas:delimiter\b`)
 )
 
-// ChangesRows reports whether the code of a statement changes rows only and can be rolled back. A function, which is all
-// that DO calls, cannot commit.
+// ChangesRows reports whether the code of a statement changes rows only and can be rolled back. A function, which is
+// all that DO calls, cannot commit.
 func ChangesRows(code string) bool { return rowsOnly.MatchString(code) }
 
 // Calls reports whether the code of a statement either changes rows or commits, as what it calls does. Every statement

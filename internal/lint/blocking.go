@@ -27,6 +27,9 @@ var cannotAlter = []uint16{1845, 1846}
 var statesLock = regexp.MustCompile(
 	`(?i)\b(?:LOCK|ALGORITHM)\s*=?\s*(?:DEFAULT|NONE|SHARED|EXCLUSIVE|INPLACE|INSTANT|NOCOPY|COPY)\b`)
 
+// noLock is what InnoDB ignores.
+var noLock = regexp.MustCompile(`(?i)\b(?:DISABLE|ENABLE)\s+KEYS\s*;?\s*$`)
+
 // exec executes a statement. If the server cannot do so while others write to the table, blocking says why.
 func (l *linter) exec(
 	ctx context.Context, file *directory.File, i int, track *tracker,
@@ -52,7 +55,8 @@ func (l *linter) online(file *directory.File, i int, track *tracker) string {
 	}
 	alter := planner.ParseAlter(file.Code[i])
 	// LOCK=NONE is refused for a new name too, though that takes an instant.
-	if alter == nil || alter.NewName != "" || !track.existed(alter.Table) || statesLock.MatchString(alter.Code) {
+	if alter == nil || alter.NewName != "" || !track.existed(alter.Table) || statesLock.MatchString(alter.Code) ||
+		noLock.MatchString(alter.Code) {
 		return ""
 	}
 	clause := "\n, LOCK=NONE" // on its own line: the statement may end in a comment

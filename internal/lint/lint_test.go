@@ -309,6 +309,21 @@ CREATE INDEX accounts_note ON accounts (note);`,
 	})
 }
 
+// What stands in a conditional comment is code for the servers that execute it.
+func TestConditionalCommentIsLintedAsTheServerReadsIt(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		dir := dirtest.New(t, dirtest.Files{
+			baseFile: "CREATE TABLE t (a int, b int, c varchar(9));",
+			newFile: "/*!40000 ALTER TABLE t DROP COLUMN a */;\n/*!999999 ALTER TABLE t DROP COLUMN b */;\n" +
+				"/*!40000 ALTER TABLE t */ /*!50000 DROP COLUMN c */;\n/*!40000 ALTER TABLE t DISABLE KEYS */;\n" +
+				"SET @@SESSION.SQL_LOG_BIN = 0;",
+		})
+		codes := codesOf(run(t, url, dir, lint.Options{Latest: 1}))
+		require.Equal(t, []string{newFile + ":1 DS103", newFile + ":3 DS103", newFile + ":5 AG100"}, codes)
+	})
+}
+
 // The other database may be in use: a table that is moved there would stay.
 func TestTableIsNotMovedToAnotherDatabase(t *testing.T) {
 	t.Parallel()

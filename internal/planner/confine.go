@@ -21,8 +21,8 @@ type OutsideError struct {
 }
 
 func (e *OutsideError) Error() string {
-	return fmt.Sprintf("it reaches %s, and a replay must stay in its own database: leave that out of the file%s", e.What,
-		e.option)
+	return fmt.Sprintf("it reaches %s, and a replay must stay in its own database: leave that out of the file%s",
+		e.What, e.option)
 }
 
 var (
@@ -39,8 +39,8 @@ var (
 	// names matches each name and what follows it.
 	names = regexp.MustCompile(ident + `(\s*\.)?`)
 	// onServer matches statements that concern the server and its accounts, and leave the schema as it is.
-	onServer = regexp.MustCompile(`(?i)^\s*(GRANT|REVOKE|FLUSH|RESET|PURGE|KILL|SHUTDOWN|RESTART|CLONE|CHANGE|START|STOP|` +
-		`(UN)?INSTALL|(CREATE|ALTER|DROP|RENAME)\s+(OR\s+REPLACE\s+)?(USER|ROLE|SERVER|TABLESPACE|LOGFILE|INSTANCE|` +
+	onServer = regexp.MustCompile(`(?i)^\s*(GRANT|REVOKE|FLUSH|RESET|PURGE|KILL|SHUTDOWN|RESTART|CLONE|CHANGE|START|` +
+		`STOP|(UN)?INSTALL|(CREATE|ALTER|DROP|RENAME)\s+(OR\s+REPLACE\s+)?(USER|ROLE|SERVER|TABLESPACE|LOGFILE|INSTANCE|` +
 		`RESOURCE)|SET\s+(GLOBAL|PERSIST|PERSIST_ONLY|PASSWORD|DEFAULT\s+ROLE|@@GLOBAL|@@PERSIST))\b`)
 	startsTransaction = regexp.MustCompile(`(?i)^\s*START\s+TRANSACTION\b`)
 )
@@ -48,8 +48,8 @@ var (
 // readOnlySchemas hold no tables of anybody.
 var readOnlySchemas = []string{"information_schema", "performance_schema", "sys"}
 
-// Run executes one statement, given its code as in [directory.File] too. It is an [*OutsideError] if the statement names another database of the server or another
-// file. A statement that concerns the server is left out: it has no part in the schema. So are locks.
+// Run executes one statement, given its code as in [directory.File] too. It is an [*OutsideError] if the statement
+// names another database of the server or another file. A statement that concerns the server is left out: it has no part in the schema. So are locks.
 func (d *Dev) Run(ctx context.Context, stmt, sql string) error {
 	text := code(d.Dialect(), sql)
 	if d.Dialect() == dialect.SQLite {
