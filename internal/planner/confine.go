@@ -49,7 +49,8 @@ var (
 var readOnlySchemas = []string{"information_schema", "performance_schema", "sys"}
 
 // Run executes one statement, given its code as in [directory.File] too. It is an [*OutsideError] if the statement
-// names another database of the server or another file. A statement that concerns the server is left out: it has no part in the schema. So are locks.
+// names another database of the server or another file. A statement that concerns the server is left out: it has no
+// part in the schema. So are locks.
 func (d *Dev) Run(ctx context.Context, stmt, sql string) error {
 	text := code(d.Dialect(), sql)
 	if d.Dialect() == dialect.SQLite {
