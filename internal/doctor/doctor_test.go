@@ -1077,7 +1077,8 @@ func TestPrivilegesOfARole(t *testing.T) {
 		activate, ok := strings.CutPrefix(f.Fix, "a role of the account may, make it active: ")
 		assert.True(t, ok, f.Fix)
 		exec(t, db, strings.TrimSuffix(activate, ";"))
-		find(t, run(t, idle, doctor.Options{}), "privileges", doctor.OK, "may SELECT, INSERT, UPDATE, DELETE on the tables")
+		find(t, run(t, idle, doctor.Options{}), "privileges", doctor.OK,
+			"may SELECT, INSERT, UPDATE, DELETE on the tables")
 		active := account(t, url, db, append(grant, makeDefault)...)
 		findings := run(t, active, doctor.Options{})
 		find(t, findings, "privileges", doctor.OK, "may SELECT, INSERT, UPDATE, DELETE on the tables")

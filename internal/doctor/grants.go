@@ -285,7 +285,8 @@ func checkPrivileges(ctx context.Context, d *database) ([]Finding, error) {
 		_, host, _ := strings.Cut(d.account, "@")
 		off = append(off, found(Warning, fmt.Sprintf("make an account for the service alone, then: "+
 			"GRANT %s ON %s.* TO 'authgraph'@%s;", strings.Join(runPrivileges, ", "), dbserver.Quote(db),
-			dbserver.QuoteText(host)), "%s holds %s, which a service does not need", d.account, strings.Join(excess, ", and ")))
+			dbserver.QuoteText(host)),
+			"%s holds %s, which a service does not need", d.account, strings.Join(excess, ", and ")))
 	}
 	if missing := all.missing(migratePrivileges, db, "*"); len(missing) > 0 {
 		off = append(off, found(Info, "use another account for authgraph migrate, or: "+
@@ -310,7 +311,9 @@ func (d *database) tooFew(ctx context.Context, all grants, pattern string) (off 
 		tables = []string{"*"}
 	}
 	lacks := func(g grants) bool {
-		return slices.ContainsFunc(tables, func(table string) bool { return len(g.missing(runPrivileges, db, table)) > 0 })
+		return slices.ContainsFunc(tables, func(table string) bool {
+			return len(g.missing(runPrivileges, db, table)) > 0
+		})
 	}
 	if !lacks(all) {
 		return nil
@@ -328,8 +331,8 @@ func (d *database) tooFew(ctx context.Context, all grants, pattern string) (off 
 				d.account, missing))
 		default:
 			right := missing + " ON " + dbserver.Quote(db) + "." + dbserver.Quote(table)
-			off = append(off, found(Error, cmp.Or(active, d.grant(right)), "%s may not %s on table %q", d.account, missing,
-				table))
+			off = append(off, found(Error, cmp.Or(active, d.grant(right)), "%s may not %s on table %q",
+				d.account, missing, table))
 		}
 	}
 	return off

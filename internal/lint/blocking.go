@@ -41,7 +41,7 @@ func (l *linter) exec(
 		case err == nil:
 			return "", nil
 		case errors.As(err, &server) && slices.Contains(cannotAlter, server.Number):
-			blocking = "blocks writes to the table while it runs: " + server.Message
+			blocking = "blocks writes to the table while it runs (" + server.Message + "): " + spared
 		}
 	}
 	return blocking, l.dev.Run(ctx, file.Stmts[i].Text, file.Code[i])

@@ -233,12 +233,12 @@ func (l *linter) refused(ctx context.Context, f atlas.File, err error) error {
 	case ctx.Err() != nil:
 		return err
 	case errors.As(err, &scan):
-		l.addOwn("AG100", f.Name(), scan.line(), "cannot be split into statements: "+scan.Error()+notLookedAt)
+		l.addOwn("AG100", f.Name(), scan.line(), "cannot be split into statements, correct it: "+scan.Error()+notLookedAt)
 		return nil
 	case !errors.As(err, &stmt) || !errors.As(err, &server) && !errors.As(err, &lite) && !errors.As(err, &beyond):
 		return err
 	}
-	code, text := "AG100", "does not run: "+stmt.Err.Error()
+	code, text := "AG100", "does not run, correct it: "+stmt.Err.Error()
 	if server != nil && (server.Number == erBlobKeyWithoutLength || server.Number == erTooLongKey) {
 		code = "AG101"
 		text = "an index on a column of this size needs a length, or the column a shorter type: " + stmt.Err.Error()
@@ -341,7 +341,7 @@ func (l *linter) analyze(ctx context.Context, check *sqlcheck.File, file *direct
 				for _, d := range r.Diagnostics {
 					i := slices.IndexFunc(file.Stmts, func(s *atlas.Stmt) bool { return s.Pos == d.Pos })
 					l.add(file, file.Stmts[i], Diagnostic{
-						Code: d.Code, Analyzer: analyzer, Severity: severity, Text: d.Text,
+						Code: d.Code, Analyzer: analyzer, Severity: severity, Text: withAdvice(d.Code, d.Text),
 					})
 				}
 			}),

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -243,10 +244,18 @@ func TestRunFindsWhatIsRisky(t *testing.T) {
 				}
 				require.Equal(t, want, codesOf(report), "%+v", report.Diagnostics)
 				require.Equal(t, []string{newFile}, report.Files)
+				for _, d := range report.Diagnostics {
+					require.Regexp(t, saysWhatToDo, d.Text, d.Code)
+				}
 			})
 		}
 	})
 }
+
+// saysWhatToDo matches what a reader of a finding is to do.
+var saysWhatToDo = regexp.MustCompile(`: (leave it out|give it|make a backup|remove the dup|fill it|drop it only|` +
+	`the running version asks.* so (make|add)|state a|write FOREIGN KEY|run it while few)|correct it: |` +
+	`MySQL refuses it; state|needs a length, or the column a shorter type: `)
 
 // dropIndexMark stands for the statement that drops index accounts_name.
 const dropIndexMark = "DROP INDEX accounts_name"
@@ -261,13 +270,15 @@ func TestFindingNamesFileLineAndStatement(t *testing.T) {
 		report := run(t, url, dir, lint.Options{Latest: 1})
 		require.Equal(t, []lint.Diagnostic{{
 			File: newFile, Line: 5, Code: "DS102", Analyzer: "destructive", Severity: lint.SeverityError,
-			Text: `Dropping table "t"`, Stmt: "DROP TABLE t;",
+			Text: `Dropping table "t": make a backup, and drop it once no running version of the service reads it`,
+			Stmt: "DROP TABLE t;",
 		}}, report.Diagnostics)
 		got, err := json.Marshal(report)
 		require.NoError(t, err)
 		require.JSONEq(t, fmt.Sprintf(`{"files": [%[1]q], "diagnostics": [{
 			"file": %[1]q, "line": 5, "code": "DS102", "analyzer": "destructive", "severity": "error",
-			"text": "Dropping table \"t\"", "stmt": "DROP TABLE t;"
+			"text": "Dropping table \"t\": make a backup, and drop it once no running version of the service reads it",
+			"stmt": "DROP TABLE t;"
 		}]}`, newFile), string(got))
 	})
 }
