@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 )
@@ -35,9 +34,8 @@ interrupted leaves everything as it was.`,
 			if err != nil {
 				return err
 			}
-			if a.format == formatText && result != nil && result.Migration != "" {
-				fmt.Fprintln(a.info, "next: review the migration, set DATABASE_URL as in .env.example, then: "+
-					"authgraph migrate apply")
+			if result != nil && result.Migration != "" {
+				a.next("review the migration, set DATABASE_URL as in .env.example, then: authgraph migrate apply")
 			}
 			return nil
 		}),

@@ -193,6 +193,7 @@ func (m *migrations) printAdoption(r adoptResult, o adoptOptions) {
 		fmt.Fprintf(m.stdout, "%snothing to adopt: the database is at version %s\n", wrote, r.Version)
 	case r.Applied:
 		fmt.Fprintln(m.stdout, "adopted: the database is at version", r.Version)
+		m.next(m.command("doctor"))
 	case done:
 		fmt.Fprintf(m.stdout, "%sonly the baseline is missing; %s\n", tables, next)
 	case same && !r.Baselined:

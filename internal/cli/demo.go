@@ -295,7 +295,8 @@ func demoText(r demoResult, name string, unnamed bool) string {
 	if unnamed {
 		status += " --url " + demoURL
 	}
-	b.WriteString("\nNext:\n\n  " + status + "\n  authgraph migrate --help\n")
+	b.WriteString("\nNext, in the folder of your go.mod:\n\n  authgraph add schema auth\n" +
+		"\nor see what was applied here:\n\n  " + status + "\n")
 	return b.String()
 }
 

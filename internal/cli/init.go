@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 )
@@ -26,8 +25,8 @@ A run that fails or is interrupted leaves everything as it was.`,
 			if err != nil {
 				return err
 			}
-			if a.format == formatText && result != nil {
-				fmt.Fprintln(a.info, "next: authgraph add schema auth")
+			if result != nil {
+				a.next("authgraph add schema auth")
 			}
 			return nil
 		}),

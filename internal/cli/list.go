@@ -78,6 +78,10 @@ func (a *app) list() error {
 	}
 	_ = w.Flush() // a strings.Builder never fails
 	a.stdout.paintWords(lines.String(), func(string) style { return bold })
-	fmt.Fprintln(a.info, "add one with authgraph add schema auth/NAME, or all with authgraph add schema auth")
+	if slices.ContainsFunc(result.Schemas, func(s listSchema) bool { return !s.Installed }) {
+		a.next("authgraph add schema auth/NAME for one, authgraph add schema auth for all")
+	} else {
+		a.next("authgraph migrate status, and after a new version of authgraph: authgraph upgrade")
+	}
 	return nil
 }

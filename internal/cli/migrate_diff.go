@@ -77,8 +77,12 @@ func (m *migrations) diff(ctx context.Context, name string, dryRun bool) error {
 	} else {
 		m.printPlan(plan, dir, dryRun)
 	}
-	if plan != nil {
-		m.warnDestructive(plan)
+	if plan == nil {
+		return err
+	}
+	m.warnDestructive(plan)
+	if !dryRun {
+		m.next("review it, then " + m.command("migrate lint") + " and " + m.command("migrate apply"))
 	}
 	return err
 }

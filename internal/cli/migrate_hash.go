@@ -28,7 +28,9 @@ that a database has applied must not be edited: apply refuses it there.`,
 			if err := directory.Hash(dir.Dir); err != nil {
 				return err
 			}
-			return m.printFiles(src, dir, "wrote atlas.sum for")
+			err = m.printFiles(src, dir, "wrote atlas.sum for")
+			m.next(m.command("migrate lint") + ", then " + m.command("migrate apply"))
+			return err
 		}),
 	}
 }

@@ -40,7 +40,7 @@ edit, authgraph migrate hash accepts it. No database is needed.`,
 				}{src, file, path})
 			}
 			fmt.Fprintln(m.stdout, path)
-			fmt.Fprintln(m.info, "edit it, then run: "+m.command("migrate hash"))
+			m.next("edit it, then run: " + m.command("migrate hash"))
 			return nil
 		}),
 	}

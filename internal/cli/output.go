@@ -44,6 +44,13 @@ func (a *app) announce(s source) {
 	fmt.Fprintln(a.info, strings.Join(parts, ", "))
 }
 
+// next says which step comes next. It is not for machines.
+func (a *app) next(step string) {
+	if a.format == formatText {
+		fmt.Fprintln(a.info, "next:", step)
+	}
+}
+
 // embedded is the name of the directory that is compiled in.
 const embedded = "embedded"
 

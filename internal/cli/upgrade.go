@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 )
@@ -36,9 +35,8 @@ func (i *installation) upgrade(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if i.format == formatText && result != nil {
-		fmt.Fprintln(i.info, "next: look at git diff; where the schema changed, plan the migration with authgraph "+
-			"migrate diff NAME")
+	if result != nil {
+		i.next("look at git diff; where the schema changed, plan the migration with authgraph migrate diff NAME")
 	}
 	return nil
 }
