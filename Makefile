@@ -13,6 +13,7 @@ ROWS        ?= 300k
 GROWTH      ?= 10k,100k,1M,10M
 PURGE       ?= 10M
 BENCHFLAGS  ?=
+DIST        ?= dist
 
 .PHONY: help
 help: ## Show what can be made
@@ -98,6 +99,16 @@ bench-migrations: ## Time the commands beside drizzle-kit and the Atlas CLI
 bench-check: ## Hold the benchmarks' peers against each other, on few rows
 	cd bench && go mod tidy -diff && go vet ./... && go run $(GOLANGCI_LINT) run
 	$(WITHSERVERS) -mysql-only -tools -- go -C bench test -count=1 ./...
+
+.PHONY: dist
+dist: ## Build the command with its man pages and the completions of shells into DIST (dist)
+	rm -rf $(DIST)
+	go build -trimpath -o $(DIST)/bin/ ./cmd/authgraph
+	$(DIST)/bin/authgraph man --quiet $(DIST)/share/man/man1
+	mkdir -p $(DIST)/share/bash-completion/completions $(DIST)/share/zsh/site-functions $(DIST)/share/fish/vendor_completions.d
+	$(DIST)/bin/authgraph completion bash >$(DIST)/share/bash-completion/completions/authgraph
+	$(DIST)/bin/authgraph completion zsh >$(DIST)/share/zsh/site-functions/_authgraph
+	$(DIST)/bin/authgraph completion fish >$(DIST)/share/fish/vendor_completions.d/authgraph.fish
 
 .PHONY: demo
 demo: ## Show the graph at work on DATABASE_URL, or on a SQLite file

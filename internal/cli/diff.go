@@ -22,8 +22,9 @@ and nothing is written. Where they differ the exit code is 3.
 		Example: `  authgraph diff migrate schema
   authgraph diff migrate mysql://user:password@host:3306/app
   authgraph diff mysql://user@staging/app mysql://user@production/app --format json`,
-		Args: twoSources,
-		RunE: m.run(func(ctx context.Context, args []string) error { return m.schemaDiff(ctx, args[0], args[1]) }),
+		Args:              twoSources,
+		ValidArgsFunction: completeSources(2),
+		RunE:              m.run(func(ctx context.Context, args []string) error { return m.schemaDiff(ctx, args[0], args[1]) }),
 	}
 	m.addDirFlag(cmd)
 	m.addDevFlag(cmd)

@@ -40,7 +40,8 @@ func newInspect(a *app) *cobra.Command {
 			}
 			return checkSources(args)
 		},
-		Annotations: map[string]string{draws: ""},
+		ValidArgsFunction: completeSources(1),
+		Annotations:       map[string]string{draws: ""},
 		RunE: m.run(func(ctx context.Context, args []string) error {
 			return m.inspect(ctx, append(args, "schema")[0], out)
 		}),

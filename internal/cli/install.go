@@ -42,8 +42,6 @@ func (i *installation) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&i.Force, "force", false, "replace files that are in the way, and bring back those that you deleted")
 	i.addSafetyFlags(cmd)
 	cmd.PreRunE = func(*cobra.Command, []string) error { return i.Check() }
-	complete := cobra.FixedCompletions(install.Databases, cobra.ShellCompDirectiveNoFileComp)
-	_ = cmd.RegisterFlagCompletionFunc("db", complete) // it fails only for a flag that does not exist
 }
 
 // addEntFlag adds --ent. It refuses --dir, which names the migrations everywhere else.

@@ -65,6 +65,7 @@ func (m *migrations) addToFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&m.to, "to", "",
 		"the desired schema: a SQL `file`, - for standard input, or ent://folder of an Ent schema (default "+
 			"ent/schema.sql or ent/schema.sqlite.sql, else ent://ent/schema, else the compiled-in schema)")
+	_ = cmd.RegisterFlagCompletionFunc("to", completeSchema) // it fails only for a flag that does not exist
 	_ = cmd.Flags().SetAnnotation("to", instead, []string{
 		"write its schema into a file with authgraph inspect URL --out schema.sql, and name that",
 	}) // it fails only for a flag that does not exist

@@ -56,6 +56,9 @@ Ctrl-C, running it again goes on exactly where it stopped.`,
 		"go on with a half-applied file if its edited statements have not run")
 	durationVar(flags, &opts.LockTimeout, "lock-timeout", history.DefaultLockTimeout,
 		"how long to wait for another apply")
+	for _, flag := range []string{"to", "baseline"} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, m.completeVersion) // it fails only for a flag that does not exist
+	}
 	return cmd
 }
 

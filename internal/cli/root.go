@@ -60,32 +60,32 @@ result to show (help and completion aside).`,
 	root.SetHelpTemplate(root.HelpTemplate() + rootHelp)
 	root.AddCommand(
 		newAdd(a), newAdopt(a), newDemo(a), newDoctor(a), newInit(a), newInspect(a), newList(a),
-		newMigrate(a), newPolicy(a),
+		newMan(a), newMigrate(a), newPolicy(a),
 		newPurge(a), newSchemaDiff(a), newUpgrade(a), newVersion(a), newView(a),
 	)
 	checkHelp(root)
 	root.InitDefaultCompletionCmd()
 	group(child(root, "completion"))
+	addCompletions(root)
 	return root
 }
 
 // rootHelp ends the help of the root command.
-const rootHelp = `{{if not .HasParent}}
-Environment:
-  DATABASE_URL  the database, where --url is not given:
+const rootHelp = "{{if not .HasParent}}\nEnvironment:\n" + environmentHelp + "\n\nExit codes:\n" + exitCodesHelp +
+	"\n{{end}}"
+
+const environmentHelp = `  DATABASE_URL  the database, where --url is not given:
                 mysql://user:password@host:3306/app, mariadb://…, sqlite://file.db
                 (percent-encode special characters of the password); a file .env is not read
-  NO_COLOR      turns colours off, as TERM=dumb does; there are none but on a terminal
+  NO_COLOR      turns colours off, as TERM=dumb does; there are none but on a terminal`
 
-Exit codes:
-  0    done
+const exitCodesHelp = `  0    done
   1    failed: the line on standard error says what, where and what to do
   2    called wrongly: unknown command, flag, argument, format or a name that cannot be used
   3    found something that it looks for: adopt, check, diff, doctor, lint, policy (doctor, lint and
        policy: errors and failures; with --strict warnings too); upgrade: conflicts, marked in the files
   130  interrupted: a scratch database is dropped, apply goes on where it stopped, and
-       init, add and upgrade leave every file as it was
-{{end}}`
+       init, add and upgrade leave every file as it was`
 
 // flagError says what is wrong with a flag, and where to look.
 func flagError(cmd *cobra.Command, err error) error {

@@ -233,7 +233,8 @@ func (l *linter) refused(ctx context.Context, f atlas.File, err error) error {
 	case ctx.Err() != nil:
 		return err
 	case errors.As(err, &scan):
-		l.addOwn("AG100", f.Name(), scan.line(), "cannot be split into statements, correct it: "+scan.Error()+notLookedAt)
+		l.addOwn("AG100", f.Name(), scan.line(),
+			"cannot be split into statements, correct it: "+scan.Error()+notLookedAt)
 		return nil
 	case !errors.As(err, &stmt) || !errors.As(err, &server) && !errors.As(err, &lite) && !errors.As(err, &beyond):
 		return err
