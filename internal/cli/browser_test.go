@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/internal/mysqltest"
+	"github.com/authgraph/authgraph/internal/schemadoctest"
 )
 
 // The page, as it is written for the schema on MySQL, in a real browser.
@@ -39,6 +40,12 @@ func TestPage(t *testing.T) {
 		"fits a phone":                             pageFitsAPhone,
 		"is readable in light and dark":            pageIsReadableInLightAndDark,
 		"is a document without its script":         pageIsADocumentWithoutItsScript,
+		"fits its window and is zoomed":            pageFitsItsWindowAndIsZoomed,
+		"is zoomed by wheel and moved by dragging": pageIsZoomedByWheelAndMovedByDragging,
+		"finds tables and columns":                 pageFindsTablesAndColumns,
+		"of any size fits a phone":                 pageOfAnySizeFitsAPhone,
+		"moves nothing for those who ask for that": pageMovesNothingForThoseWhoAskForThat,
+		"names itself and its parts":               pageNamesItselfAndItsParts,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -179,6 +186,14 @@ func pageIsADocumentWithoutItsScript(t *testing.T, b *browser) {
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
 	b.eval(shown, "otps refresh_tokens sessions users")
 	b.eval(`document.querySelector("nav").checkVisibility()`, false)
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
+	b.page = shopPage(t, schemadoctest.Most)
+	b.visit("")
+	b.eval(`document.querySelectorAll("[data-live]").length > 0 &&
+		[...document.querySelectorAll("[data-live]")].every((e) => !e.checkVisibility())`, true)
+	b.eval(`(({ width, height }, f) => width === f.scrollWidth && height > 1000 && getComputedStyle(f).overflowX)(
+		document.querySelector(".graph").getBoundingClientRect(), document.querySelector(".frame"))`, "auto")
+	b.eval(wide, "")
 }
 
 const (

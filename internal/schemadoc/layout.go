@@ -16,6 +16,7 @@ const (
 	lineGap      = 3  // more of it for each bundle of lines
 	partGap      = 56 // between tables that have nothing to do with each other
 	stub         = 20 // of a line at a table
+	signGap      = 5  // from the middle of a row to the signs in it, if there are two sorts
 	tableGap     = 32
 	passHeight   = 6  // of a bundle of lines that passes a column of tables
 	passGap      = 16 // before and after it
@@ -24,6 +25,9 @@ const (
 	typeChar     = 7.3 // of a character at 12 px
 	titleChar    = 9.2 // of a character at 15 px, bold
 	maxType      = 26  // characters of a type before it is cut
+	farWidth     = 11  // characters of a line of a name that is drawn large, if words allow it
+	farChar      = 0.7
+	farLine      = 1.1 // parts of the font's size
 )
 
 // The window that the graph is to fit: the one of a page on a common screen.
@@ -42,6 +46,8 @@ type line struct {
 	from, to *node
 	// back is set if it closes a circle: it goes to the right.
 	back bool
+	// shift keeps its sign at the table it refers to apart from others that end in the same row.
+	shift int
 	// passes are the places between from and to, in that order.
 	passes []*node
 }
@@ -98,8 +104,18 @@ func newGraph(s *Schema) *graph {
 		}
 	}
 	g.turn()
+	for _, l := range g.lines {
+		for _, o := range g.lines {
+			if l.to == o.to && l.fk.RefColumns[0] == o.fk.RefColumns[0] && !l.optional() && o.optional() {
+				l.shift, o.shift = -signGap, signGap
+			}
+		}
+	}
 	return g
 }
+
+// optional reports whether a row may refer to none.
+func (l *line) optional() bool { return l.from.table.optional(l.fk) }
 
 // turn finds the lines that close a circle: in a walk along the lines, they lead to a table that it has not left yet.
 func (g *graph) turn() {

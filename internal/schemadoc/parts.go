@@ -202,7 +202,7 @@ func (p *part) route() {
 		if l.from == l.to {
 			continue
 		}
-		key := bundle{l.to, l.fk.RefColumns[0], l.from.table.optional(l.fk), l.back}
+		key := bundle{l.to, l.fk.RefColumns[0], l.optional(), l.back}
 		if passes[key] == nil {
 			passes[key] = make(map[int]*node)
 		}

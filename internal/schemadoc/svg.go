@@ -31,13 +31,9 @@ func SVG(s *Schema, title string) string {
 // linked is the graph as a part of a page, whose tables are links to their sections. The page brings the style.
 func linked(s *Schema) string {
 	g := layout(s)
-	large := ""
-	if g.width > 1600 {
-		large = " large" // it would be illegible if it were made to fit
-	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" class="graph%s" width="%d" height="%d" `+
-		`viewBox="0 0 %[2]d %[3]d" role="group" aria-label="Entity graph">`+"\n", large, g.width, g.height)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" class="graph" width="%d" height="%d" `+
+		`viewBox="0 0 %[1]d %[2]d" role="group" aria-label="Entity graph">`+"\n", g.width, g.height)
 	fmt.Fprintf(&b, "<desc>%s</desc>\n", text(describe(s)))
 	g.draw(&b, true)
 	b.WriteString("</svg>\n")
@@ -89,6 +85,9 @@ func (n *node) draw(b *strings.Builder, links bool) {
 		fmt.Fprintf(b, `<text class="column" x="%d" y="%d">%s</text>`, n.x+sidePad+keyWidth, y, text(c.Name))
 		fmt.Fprintf(b, `<text class="type" x="%d" y="%d">%s</text>`+"\n", n.x+n.w-sidePad, y, text(c.note()))
 	}
+	if links {
+		n.drawFar(b)
+	}
 	fmt.Fprintf(b, `<rect class="edge" x="%d" y="%d" width="%d" height="%d" rx="8"/>`+"\n", n.x, n.y, n.w, n.h)
 	if links {
 		b.WriteString("</a>\n")
@@ -97,10 +96,34 @@ func (n *node) draw(b *strings.Builder, links bool) {
 	}
 }
 
+// drawFar draws the name as large as the table, to be read where the columns are too small.
+func (n *node) drawFar(b *strings.Builder) {
+	words := strings.SplitAfter(n.table.Name, "_")
+	lines := []string{words[0]}
+	for _, w := range words[1:] {
+		if last := &lines[len(lines)-1]; width(*last)+width(w) <= farWidth {
+			*last += w
+		} else {
+			lines = append(lines, w)
+		}
+	}
+	widest := 1
+	for _, l := range lines {
+		widest = max(widest, width(l))
+	}
+	size := min(float64(n.w-2*sidePad)/(farChar*float64(widest)), float64(n.h-bottomPad)/float64(len(lines))/farLine, 64)
+	fmt.Fprintf(b, `<text class="far-name" font-size="%.1f">`, size)
+	for i, l := range lines {
+		y := float64(n.y) + float64(n.h)/2 + size*(farLine*(float64(i)-float64(len(lines)-1)/2)+0.35)
+		fmt.Fprintf(b, `<tspan x="%d" y="%.1f">%s</tspan>`, n.x+n.w/2, y, text(l))
+	}
+	b.WriteString("</text>\n")
+}
+
 // draw draws a foreign key: a crow's foot where many rows may be, one bar where
 // one is, a circle where there may be none.
-func (l line) draw(b *strings.Builder) {
-	from, to := l.from.y+l.from.row(l.fk.Columns[0]), l.to.y+l.to.row(l.fk.RefColumns[0])
+func (l *line) draw(b *strings.Builder) {
+	from, to := l.from.y+l.from.row(l.fk.Columns[0]), l.to.y+l.to.row(l.fk.RefColumns[0])+l.shift
 	fmt.Fprintf(b, `<g class="relation" data-from="%s" data-to="%s"><title>%s (%s) refers to %s (%s)</title>`,
 		text(l.from.table.Name), text(l.to.table.Name),
 		text(l.from.table.Name), text(strings.Join(l.fk.Columns,
@@ -146,7 +169,7 @@ func curve(b *strings.Builder, x1, y1, x2, y2 int) {
 }
 
 // ends draws the signs at the tables, outwards in the directions d1 and d2.
-func (l line) ends(b *strings.Builder, x1, y1, d1, x2, y2, d2 int) {
+func (l *line) ends(b *strings.Builder, x1, y1, d1, x2, y2, d2 int) {
 	t := l.from.table
 	if t.unique(l.fk) {
 		fmt.Fprintf(b, `<path d="M%d %dv12"/><circle cx="%d" cy="%d" r="4"/>`, x1+8*d1, y1-6, x1+15*d1, y1)
@@ -154,11 +177,15 @@ func (l line) ends(b *strings.Builder, x1, y1, d1, x2, y2, d2 int) {
 		fmt.Fprintf(b, `<path d="M%d %dl%d 6l%d 6"/><circle cx="%d" cy="%d" r="4"/>`, x1, y1-6, 12*d1, -12*d1, x1+16*d1,
 			y1)
 	}
-	fmt.Fprintf(b, `<path d="M%d %dv12"/>`, x2+7*d2, y2-6)
-	if t.optional(l.fk) {
+	half := 6
+	if l.shift != 0 {
+		half = signGap - 1
+	}
+	fmt.Fprintf(b, `<path d="M%d %dv%d"/>`, x2+7*d2, y2-half, 2*half)
+	if l.optional() {
 		fmt.Fprintf(b, `<circle cx="%d" cy="%d" r="4"/>`, x2+15*d2, y2)
 	} else {
-		fmt.Fprintf(b, `<path d="M%d %dv12"/>`, x2+12*d2, y2-6)
+		fmt.Fprintf(b, `<path d="M%d %dv%d"/>`, x2+12*d2, y2-half, 2*half)
 	}
 }
 
