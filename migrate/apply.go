@@ -26,6 +26,9 @@ type ApplyOptions struct {
 	// Baseline is the version that a database without history is at already: its file and those before it count as
 	// applied. Baseline and AllowDirty exclude each other.
 	Baseline string
+	// RevisionsSchema is the schema on the server that holds the history; empty is the database itself. Services that
+	// share a database keep a history each that way. A schema that does not exist is made. SQLite has none.
+	RevisionsSchema string
 	// AcceptEdit goes on with a half-applied file if only statements that have not run were edited.
 	AcceptEdit bool
 	// LockTimeout is how long to wait for another apply; 0 is 1 minute, and a negative one is an error. For a server it
@@ -138,8 +141,12 @@ func Apply(ctx context.Context, url string, opts ApplyOptions) (report *Report, 
 	if err := directory.Validate(dir); err != nil {
 		return nil, err
 	}
+	store, err := history.Of(db, opts.RevisionsSchema)
+	if err != nil {
+		return nil, err
+	}
 	a := &applier{
-		db: db, dir: dir, store: history.Store{DB: db}, opts: opts,
+		db: db, dir: dir, store: store, opts: opts,
 		report: &Report{DryRun: opts.DryRun, Applied: []AppliedFile{}},
 	}
 	switch {

@@ -22,7 +22,7 @@ func (a *applier) applyServer(ctx context.Context) (err error) {
 	if err := a.db.Prepare(ctx); err != nil {
 		return err
 	}
-	unlock, err := history.Lock(ctx, a.db, a.opts.LockTimeout, func() { a.opts.Progress(Progress{Waiting: true}) })
+	unlock, err := a.store.Lock(ctx, a.opts.LockTimeout, func() { a.opts.Progress(Progress{Waiting: true}) })
 	if err != nil {
 		return err
 	}
@@ -95,11 +95,12 @@ func (a *applier) applyFile(ctx context.Context, t *pendingFile) error {
 
 // recordDoubt writes that the next statement of t runs and its outcome is open.
 func (a *applier) recordDoubt(ctx context.Context, t *pendingFile) error {
-	before, err := fingerprint(ctx, a.db)
+	stmt := t.file.Stmts[t.rev.Applied].Text
+	before, err := fingerprint(ctx, a.db, touches(a.store, stmt))
 	if err != nil {
 		return err
 	}
-	t.rev.Error, t.rev.ErrorStmt = inDoubtPrefix+before, t.file.Stmts[t.rev.Applied].Text
+	t.rev.Error, t.rev.ErrorStmt = inDoubtPrefix+before, stmt
 	return a.store.Write(ctx, t.rev)
 }
 

@@ -234,7 +234,7 @@ func TestBaselineTakesEarlierFilesAsApplied(t *testing.T) {
 		require.Len(t, report.Applied, 1)
 		assert.Equal(t, "20240103000000_c.sql", report.Applied[0].Name)
 
-		status, err := migrate.ReadStatus(t.Context(), url, dir)
+		status, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dir})
 		require.NoError(t, err)
 		require.Len(t, status.Applied, 2)
 		assert.Equal(t, "baseline", status.Applied[0].Type)
@@ -406,7 +406,7 @@ func TestSessionVariablesOfAFileDoNotConfuseApply(t *testing.T) {
 				})
 				assert.Len(t, dirtest.Apply(t, url, dir).Applied, 2)
 				assert.Equal(t, "2", mysqltest.Value(t, mysqltest.DB(t, url), "SELECT n FROM a"))
-				status, err := migrate.ReadStatus(t.Context(), url, dir)
+				status, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dir})
 				require.NoError(t, err)
 				assert.Len(t, status.Applied, 2)
 				assert.Nil(t, status.Partial)

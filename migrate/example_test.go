@@ -43,7 +43,7 @@ func ExampleReadStatus() {
 	url, done := newURL()
 	defer done()
 	ctx := context.Background()
-	status, err := migrate.ReadStatus(ctx, url, nil)
+	status, err := migrate.ReadStatus(ctx, url, migrate.StatusOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func ExampleReadStatus() {
 	if _, err := migrate.Apply(ctx, url, migrate.ApplyOptions{To: "20261123174317"}); err != nil {
 		log.Fatal(err)
 	}
-	if status, err = migrate.ReadStatus(ctx, url, nil); err != nil {
+	if status, err = migrate.ReadStatus(ctx, url, migrate.StatusOptions{}); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("current: %q, up to date: %t\n", status.Current, len(status.Pending) == 0)
@@ -75,7 +75,7 @@ func ExampleApply_directory() {
 	if _, err := migrate.Apply(context.Background(), url, migrate.ApplyOptions{Dir: dir}); err != nil {
 		log.Fatal(err)
 	}
-	status, err := migrate.ReadStatus(context.Background(), url, dir)
+	status, err := migrate.ReadStatus(context.Background(), url, migrate.StatusOptions{Dir: dir})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/authgraph/authgraph/internal/atlasdb"
 	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/history"
 )
 
 // inDoubtPrefix begins the error of a statement while it runs; the fingerprint of the schema before it follows. It
@@ -22,46 +24,65 @@ const inDoubtPrefix = "running, or cut off before its outcome was recorded; sche
 
 // ranBefore reports whether the statement a record leaves in doubt took effect: it did if the schema is no longer what
 // it was before the statement.
-func ranBefore(ctx context.Context, db *atlasdb.DB, r *atlas.Revision) (bool, error) {
+func ranBefore(ctx context.Context, s history.Store, r *atlas.Revision) (bool, error) {
 	before, ok := strings.CutPrefix(r.Error, inDoubtPrefix)
 	if !ok {
 		return false, nil
 	}
-	now, err := fingerprint(ctx, db)
+	now, err := fingerprint(ctx, s.DB, touches(s, r.ErrorStmt))
 	return err == nil && now != before, err
+}
+
+// touches says which objects a statement may change. If the history is in a schema of its own, another service may
+// migrate its tables of the database at the same time: then these are the objects whose name the statement holds.
+func touches(s history.Store, stmt string) func(name string) bool {
+	if s.Schema == "" || directory.Calls(stmt) {
+		return func(string) bool { return true }
+	}
+	stmt = strings.ToLower(stmt)
+	return func(name string) bool {
+		name = strings.ToLower(name)
+		return strings.Contains(stmt, name) || strings.Contains(stmt, strings.ReplaceAll(name, "`", "``"))
+	}
 }
 
 // autoIncrement is the one part of a definition that rows change.
 var autoIncrement = regexp.MustCompile(` AUTO_INCREMENT=\d+`)
 
-// fingerprint hashes the schema objects. If the hash changed, the interrupted statement took effect. ALTER DATABASE
-// does not change it, and may run twice.
-func fingerprint(ctx context.Context, db *atlasdb.DB) (string, error) {
+// fingerprint hashes the schema objects that are touched. If the hash changed, the interrupted statement took effect.
+// ALTER DATABASE does not change it, and may run twice.
+func fingerprint(ctx context.Context, db *atlasdb.DB, touched func(name string) bool) (string, error) {
 	h := sha256.New()
-	if err := db.Plainly(ctx, func() error { return hashSchema(ctx, db, h) }); err != nil {
+	if err := db.Plainly(ctx, func() error { return hashSchema(ctx, db, h, touched) }); err != nil {
 		return "", fmt.Errorf("read the schema: %w", err)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-func hashSchema(ctx context.Context, db *atlasdb.DB, h hash.Hash) error {
+func hashSchema(ctx context.Context, db *atlasdb.DB, h hash.Hash, touched func(name string) bool) error {
 	type object struct{ name, kind string }
 	var objects []object
 	err := db.Rows(ctx, "SHOW FULL TABLES", func(r []sql.NullString) {
-		if r[0].String != atlasdb.RevisionsTable {
+		if r[0].String != atlasdb.RevisionsTable && touched(r[0].String) {
 			objects = append(objects, object{r[0].String, r[1].String})
 		}
 	})
 	if err != nil {
 		return err
 	}
-	queries := []string{
-		"SELECT 'TRIGGER', TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT " +
-			"FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() " +
-			"UNION ALL SELECT ROUTINE_TYPE, ROUTINE_NAME, '', '', LAST_ALTERED, ROUTINE_DEFINITION " +
-			"FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() " +
-			"UNION ALL SELECT 'EVENT', EVENT_NAME, '', '', LAST_ALTERED, EVENT_DEFINITION " +
-			"FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY 1, 2",
+	const programs = "SELECT 'TRIGGER', TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, " +
+		"ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() " +
+		"UNION ALL SELECT ROUTINE_TYPE, ROUTINE_NAME, '', '', LAST_ALTERED, ROUTINE_DEFINITION " +
+		"FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() " +
+		"UNION ALL SELECT 'EVENT', EVENT_NAME, '', '', LAST_ALTERED, EVENT_DEFINITION " +
+		"FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY 1, 2"
+	err = db.Rows(ctx, programs, func(r []sql.NullString) {
+		if touched(r[1].String) {
+			hashRow(h, r)
+		}
+	})
+	if err != nil {
+		return err
 	}
 	for _, o := range objects {
 		kind := "TABLE"
@@ -71,10 +92,8 @@ func hashSchema(ctx context.Context, db *atlasdb.DB, h hash.Hash) error {
 		case "SEQUENCE": // MariaDB
 			kind = "SEQUENCE"
 		}
-		queries = append(queries, "SHOW CREATE "+kind+" "+dbserver.Quote(o.name))
-	}
-	for _, q := range queries {
-		if err := db.Rows(ctx, q, func(r []sql.NullString) { hashRow(h, r) }); err != nil {
+		create := "SHOW CREATE " + kind + " " + dbserver.Quote(o.name)
+		if err := db.Rows(ctx, create, func(r []sql.NullString) { hashRow(h, r) }); err != nil {
 			return err
 		}
 	}

@@ -56,7 +56,7 @@ func TestHistoryThatTheDirectoryDoesNotContinueIsRefused(t *testing.T) {
 				assert.ErrorContains(t, err, test.hint)
 				_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, DryRun: true})
 				require.ErrorAs(t, err, &got)
-				status, err := migrate.ReadStatus(t.Context(), url, dir)
+				status, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dir})
 				require.ErrorAs(t, err, &got)
 				assert.Equal(t, test.want, *got)
 				assert.Len(t, status.Applied, 3)
@@ -117,7 +117,7 @@ func TestDirectoryThatItsChecksumsDoNotMatchIsRefused(t *testing.T) {
 				want.Path = path
 				assert.Equal(t, want, *got)
 				assert.ErrorContains(t, err, "write the checksums anew")
-				_, err = migrate.ReadStatus(t.Context(), url, dir)
+				_, err = migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dir})
 				require.ErrorAs(t, err, &got)
 				assert.Empty(t, mysqltest.Tables(t, url))
 
@@ -159,7 +159,7 @@ func TestApplyGoesOnOnceTheDataIsRepaired(t *testing.T) {
 		applyHalf(t, url, path)
 		applyHalf(t, url, path)
 
-		status, err := migrate.ReadStatus(t.Context(), url, dirtest.Open(t, path))
+		status, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dirtest.Open(t, path)})
 		require.NoError(t, err)
 		assert.Empty(t, status.Current)
 		assert.Empty(t, status.Applied)
@@ -179,7 +179,7 @@ func TestApplyGoesOnOnceTheDataIsRepaired(t *testing.T) {
 		assert.Len(t, report.Applied[0].Statements, 3)
 		assert.Equal(t, "1", report.Current)
 		assert.Equal(t, "5", mysqltest.Value(t, db, "SELECT SUM(n) FROM a"))
-		status, err = migrate.ReadStatus(t.Context(), url, dirtest.Open(t, path))
+		status, err = migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dirtest.Open(t, path)})
 		require.NoError(t, err)
 		assert.Nil(t, status.Partial)
 		assert.Equal(t, "", mysqltest.Value(t, db, "SELECT CONCAT(error, error_stmt) FROM atlas_schema_revisions"))
@@ -198,7 +198,7 @@ func TestFailingRowsLeaveNothingBehind(t *testing.T) {
 		assert.Equal(t, 2, failed.Index)
 		assert.NotContains(t, err.Error(), "rolled back")
 		assert.Equal(t, "0", mysqltest.Value(t, mysqltest.DB(t, url), "SELECT COUNT(*) FROM a"))
-		status, err := migrate.ReadStatus(t.Context(), url, dir)
+		status, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dir})
 		require.NoError(t, err)
 		assert.Contains(t, status.Partial.Error, "Error 1062")
 	})
@@ -242,7 +242,7 @@ func TestNothingThatApplySaysHoldsAValueOfARow(t *testing.T) {
 				var refused *mysql.MySQLError
 				require.ErrorAs(t, err, &refused)
 				assert.NotEqual(t, refused.Error(), failed.Err.Error())
-				status, err := migrate.ReadStatus(t.Context(), url, dir)
+				status, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dir})
 				require.NoError(t, err)
 				assert.Equal(t, failed.Err.Error(), status.Partial.Error)
 				assert.Equal(t, failed.Err.Error(), mysqltest.Value(t, mysqltest.DB(t, url),
@@ -268,7 +268,7 @@ func TestSQLiteLeavesNothingOfAFailingFile(t *testing.T) {
 		File: "2_b.sql", Line: 3, Index: 3, Total: 3, Stmt: "INSERT INTO b SELECT id, x FROM a;",
 	}, failed)
 	assert.Equal(t, []string{"a", atlasdb.RevisionsTable}, mysqltest.Tables(t, url))
-	status, err := migrate.ReadStatus(t.Context(), url, dir)
+	status, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dir})
 	require.NoError(t, err)
 	assert.Equal(t, "1", status.Current)
 	assert.Nil(t, status.Partial)
@@ -309,7 +309,8 @@ func TestEditsOfAHalfAppliedFile(t *testing.T) {
 				var got *migrate.HistoryError
 				require.ErrorAs(t, err, &got)
 				assert.Equal(t, migrate.HistoryError{Reason: test.refused, File: "1_a.sql", Applied: 2, Total: 5}, *got)
-				status, statusErr := migrate.ReadStatus(t.Context(), url, dirtest.Open(t, path))
+				status, statusErr := migrate.ReadStatus(t.Context(), url,
+					migrate.StatusOptions{Dir: dirtest.Open(t, path)})
 				require.EqualError(t, statusErr, err.Error())
 				status.Partial.Error = ""
 				assert.Equal(t, &migrate.Partial{
@@ -374,7 +375,7 @@ func TestStatementInDoubtIsFoundToHaveRunOrNot(t *testing.T) {
 				require.ErrorAs(t, err, &cut)
 				assert.Equal(t, 2, cut.Index)
 
-				status, err := migrate.ReadStatus(t.Context(), url, dirtest.Open(t, path))
+				status, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dirtest.Open(t, path)})
 				require.NoError(t, err)
 				assert.Equal(t, &migrate.Partial{
 					File: "1_a.sql", Applied: 1, Total: 2, Stmt: strings.TrimSpace(doubtful), Line: 2, InDoubt: true,
@@ -384,7 +385,8 @@ func TestStatementInDoubtIsFoundToHaveRunOrNot(t *testing.T) {
 					_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{
 						Dir: dirtest.Open(t, other), AcceptEdit: ran,
 					})
-					status, statusErr := migrate.ReadStatus(t.Context(), url, dirtest.Open(t, other))
+					status, statusErr := migrate.ReadStatus(t.Context(), url,
+						migrate.StatusOptions{Dir: dirtest.Open(t, other)})
 					require.EqualError(t, statusErr, err.Error())
 					assert.Equal(t, &migrate.Partial{
 						File: "1_a.sql", Applied: 1, Total: 2, Stmt: strings.TrimSpace(doubtful), InDoubt: true,

@@ -161,7 +161,7 @@ func (a *applier) withRecords(ctx context.Context, files []atlas.File, revs []*a
 		t := &pendingFile{file: file, sums: file.Sums()}
 		if i := slices.IndexFunc(revs, func(r *atlas.Revision) bool { return r.Version == f.Version() }); i >= 0 {
 			t.rev = revs[i]
-			if t.ran, err = ranBefore(ctx, a.db, t.rev); err != nil {
+			if t.ran, err = ranBefore(ctx, a.store, t.rev); err != nil {
 				return nil, err
 			}
 			if err := t.compare(hash, a.opts.AcceptEdit); err != nil {

@@ -242,7 +242,7 @@ func TestApplyOnSQLiteStartsAFileAnewWhereItsProcessWasKilled(t *testing.T) {
 			require.NoError(t, process.Process.Kill())
 			require.ErrorContains(t, process.Wait(), "killed")
 
-			status, err := migrate.ReadStatus(t.Context(), url, dirtest.Open(t, path))
+			status, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dirtest.Open(t, path)})
 			require.NoError(t, err)
 			// The second file begins with the fifth call.
 			assert.Len(t, status.Applied, (n-1)/4)

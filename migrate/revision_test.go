@@ -86,7 +86,7 @@ func TestHistoryHoldsWhatTheAtlasCLIReads(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, fileSum, hash)
 		}
-		status, err := migrate.ReadStatus(t.Context(), url, dir)
+		status, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dir})
 		require.NoError(t, err)
 		require.Len(t, status.Applied, 3)
 		for _, r := range status.Applied {
@@ -113,7 +113,7 @@ func TestApplyGoesOnWhereTheAtlasCLIStopped(t *testing.T) {
 				"(version, description, executed_at, execution_time, hash, operator_version) "+
 				"VALUES ('.atlas_cloud_identifier', 'x', CURRENT_TIMESTAMP, 0, '', 'Atlas CLI')",
 			"UPDATE a SET id = n")
-		status, err := migrate.ReadStatus(t.Context(), url, dir)
+		status, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dir})
 		require.NoError(t, err)
 		assert.Empty(t, status.Applied)
 		assert.Equal(t, 2, status.Partial.Applied)
@@ -142,7 +142,7 @@ func TestHistoryThatCannotBeTrustedIsReported(t *testing.T) {
 func TestStatusOfADatabaseWithoutHistory(t *testing.T) {
 	t.Parallel()
 	mysqltest.Each(t, func(t *testing.T, url string) {
-		status, err := migrate.ReadStatus(t.Context(), url, dirtest.New(t, dirtest.Three))
+		status, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{Dir: dirtest.New(t, dirtest.Three)})
 		require.NoError(t, err)
 		assert.Equal(t, &migrate.Status{Applied: []migrate.Revision{}, Pending: dirtest.Three.Names()}, status)
 		assert.Empty(t, mysqltest.Tables(t, url))

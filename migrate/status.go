@@ -59,12 +59,20 @@ type Partial struct {
 	InDoubt bool `json:"in_doubt,omitempty"`
 }
 
-// ReadStatus compares the database at url with a directory; nil is the embedded one. It changes nothing, and may be
+// StatusOptions configure [ReadStatus].
+type StatusOptions struct {
+	// Dir is the directory, as in [ApplyOptions].
+	Dir fs.FS
+	// RevisionsSchema is the schema that holds the history, as in [ApplyOptions].
+	RevisionsSchema string
+}
+
+// ReadStatus compares the database at url with a directory. It changes nothing, and may be
 // called while an [Apply] runs. If directory and history disagree, the error is the [*ChecksumError] or [*HistoryError]
 // that Apply would return, and what could be read of the status is returned with it. With any other error the status is
 // nil or incomplete.
-func ReadStatus(ctx context.Context, url string, fsys fs.FS) (s *Status, err error) {
-	db, dir, err := open(ctx, url, fsys, true)
+func ReadStatus(ctx context.Context, url string, opts StatusOptions) (s *Status, err error) {
+	db, dir, err := open(ctx, url, opts.Dir, true)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +80,11 @@ func ReadStatus(ctx context.Context, url string, fsys fs.FS) (s *Status, err err
 	if err := directory.NotForeign(dir); err != nil {
 		return nil, err
 	}
-	revs, err := (history.Store{DB: db}).Read(ctx)
+	store, err := history.Of(db, opts.RevisionsSchema)
+	if err != nil {
+		return nil, err
+	}
+	revs, err := store.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +122,7 @@ func ReadStatus(ctx context.Context, url string, fsys fs.FS) (s *Status, err err
 	if splitErr != nil || partly == nil {
 		return s, splitErr
 	}
-	return s, compareHalf(ctx, db, dir, partly)
+	return s, compareHalf(ctx, store, dir, partly)
 }
 
 // half is the half-applied file of r. It has no file if that is gone, and no statements if it cannot be split.
@@ -130,7 +142,7 @@ func half(db *atlasdb.DB, files []atlas.File, r *atlas.Revision) (*pendingFile, 
 }
 
 // compareHalf compares the half-applied file with its record as [Apply] would.
-func compareHalf(ctx context.Context, db *atlasdb.DB, dir directory.Dir, half *pendingFile) error {
+func compareHalf(ctx context.Context, s history.Store, dir directory.Dir, half *pendingFile) error {
 	sum, err := dir.Checksum()
 	if err != nil {
 		return directory.Wrap(dir, err)
@@ -141,7 +153,7 @@ func compareHalf(ctx context.Context, db *atlasdb.DB, dir directory.Dir, half *p
 	}
 	// It matters only if the file was edited. Looking at the schema may have to wait for the statement.
 	if hash != half.rev.Hash {
-		if half.ran, err = ranBefore(ctx, db, half.rev); err != nil {
+		if half.ran, err = ranBefore(ctx, s, half.rev); err != nil {
 			return err
 		}
 	}

@@ -231,7 +231,8 @@ func TestHistoriesOfOtherDirectoriesAreNamed(t *testing.T) {
 					assert.Equal(t, migrate.HistoryError{Reason: history.Foreign, File: theirs.Names()[0]}, *got)
 					assert.ErrorContains(t, err,
 						"is that of another directory, of which no file is in this one: "+
-							"name that directory, or use another database")
+							"name that directory, keep this history in a schema of its own (RevisionsSchema), or use "+
+							"another database")
 					assert.NotContains(t, err.Error(), "restore")
 					assert.NotContains(t, err.Error(), "rename")
 				}
@@ -239,7 +240,7 @@ func TestHistoriesOfOtherDirectoriesAreNamed(t *testing.T) {
 					_, err := migrate.Apply(t.Context(), url, opts)
 					foreign(err)
 				}
-				_, err := migrate.ReadStatus(t.Context(), url, nil)
+				_, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{})
 				foreign(err)
 				if !strings.HasPrefix(url, "sqlite") {
 					_, err = adopted(t, url, adopt.Options{Apply: true})

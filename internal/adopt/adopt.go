@@ -35,6 +35,8 @@ type Options struct {
 	Apply bool
 	// NormalizeEmails rewrites addresses that are not normalised, which stand in the way otherwise.
 	NormalizeEmails bool
+	// RevisionsSchema is the schema that the history goes into, as in migrate.ApplyOptions.
+	RevisionsSchema string
 	// LockTimeout is how long to wait for another adopt or apply, and for a transaction that uses a table which is to
 	// be altered; default 1 minute, in whole seconds.
 	LockTimeout time.Duration
@@ -100,13 +102,17 @@ func Run(ctx context.Context, dev *planner.Dev, url string, opts Options) (_ *Ad
 	if err := db.Prepare(ctx); err != nil {
 		return nil, err
 	}
-	a := &adoption{db: db, opts: opts}
+	store, err := history.Of(db, opts.RevisionsSchema)
+	if err != nil {
+		return nil, err
+	}
+	a := &adoption{db: db, store: store, opts: opts}
 	if err := a.replay(ctx, dev); err != nil {
 		return nil, err
 	}
 	if opts.Apply {
 		waiting := func() { opts.Progress(migrate.Progress{Waiting: true}) }
-		unlock, err := history.Lock(ctx, db, opts.LockTimeout, waiting)
+		unlock, err := store.Lock(ctx, opts.LockTimeout, waiting)
 		if err != nil {
 			return nil, err
 		}
@@ -137,6 +143,7 @@ func (o *Options) complete() (err error) {
 // adoption is one call of [Run], with the newest file of its directory and the tables that this leads to.
 type adoption struct {
 	db     *atlasdb.DB
+	store  history.Store
 	opts   Options
 	newest atlas.File
 	want   map[string]*table
@@ -206,7 +213,7 @@ func (a *adoption) run(ctx context.Context) (*Adoption, error) {
 // checkHistory refuses a database that migrations were applied to. One that holds nothing but the baseline of the
 // newest version may have been adopted before, or by hand.
 func (a *adoption) checkHistory(ctx context.Context) (baselined bool, err error) {
-	revs, err := history.Store{DB: a.db}.Read(ctx)
+	revs, err := a.store.Read(ctx)
 	if err != nil || len(revs) == 0 {
 		return false, err
 	}
@@ -308,9 +315,8 @@ func (a *adoption) apply(ctx context.Context, p *plan, report *Adoption) error {
 	if len(left.obstacles)+len(left.statements) > 0 {
 		return &LeftError{Obstacles: left.obstacles, Statements: left.statements}
 	}
-	store := history.Store{DB: a.db}
-	if err := store.Create(ctx); err != nil {
+	if err := a.store.Create(ctx); err != nil {
 		return err
 	}
-	return store.Save(ctx, history.Baseline(a.newest))
+	return a.store.Save(ctx, history.Baseline(a.newest))
 }

@@ -143,7 +143,7 @@ func TestDrizzleGoesOnUnchangedAfterTheAdoptionOfItsDatabase(t *testing.T) {
 			assert.Equal(t, want, mysqltest.Definitions(t, url))
 
 			t.Log(sums, strings.TrimSpace(d.client(t, url, "after")))
-			status, err := migrate.ReadStatus(t.Context(), url, nil)
+			status, err := migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{})
 			require.NoError(t, err)
 			assert.Empty(t, status.Pending)
 			assert.Empty(t, dirtest.Apply(t, url, nil).Applied)

@@ -52,6 +52,7 @@ The definitions are tried out in a scratch database on the same server.`,
 		RunE: m.run(func(ctx context.Context, _ []string) error { return m.adopt(ctx, o) }),
 	}
 	m.addDevFlag(cmd)
+	m.addHistoryFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&m.dirPath, "dir", "",
 		"migration directory, a `path` or file://path (default migrate, else the embedded one)")
@@ -106,7 +107,7 @@ func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
 	if err := m.filled(dir); err != nil {
 		return err
 	}
-	o.Dir = dir.Dir
+	o.Dir, o.RevisionsSchema = dir.Dir, m.revisionsSchema
 	if m.format == formatText {
 		o.Progress = m.adoptProgress
 	}

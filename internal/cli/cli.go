@@ -110,6 +110,8 @@ type app struct {
 	urlFrom string
 	// dirPath is the migration directory of --dir; empty for the default one.
 	dirPath string
+	// revisionsSchema is the schema of the history, of --revisions-schema; empty for the database itself.
+	revisionsSchema string
 	// ownDir is the migration directory that was found without --dir.
 	ownDir string
 	// dialect is that of the database URL, once it was read.

@@ -47,6 +47,7 @@ which is dropped again. What cannot be checked is a warning that says why.`,
 	}
 	o.addDirFlag(cmd)
 	o.addDevFlag(cmd)
+	o.addHistoryFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.config, "config", "",
 		"the configuration of the services, as the JSON `file` of authgraph policy (default the defaults)")
@@ -99,7 +100,8 @@ func (o doctorOptions) doctor(ctx context.Context) error {
 	result := doctorResult{source: source{Database: u.String(), Directory: dir.String()}}
 	o.announce(result.source)
 	opts := doctor.Options{
-		Dir: dir.Dir, Config: config, Connections: o.connections, Timeout: o.timeout, Command: o.command,
+		Dir: dir.Dir, RevisionsSchema: o.revisionsSchema, Config: config, Connections: o.connections,
+		Timeout: o.timeout, Command: o.command,
 	}
 	if o.devURL != "" {
 		opts.Dev = func(ctx context.Context) (*planner.Dev, error) { return planner.OpenDev(ctx, o.devURL) }

@@ -55,6 +55,12 @@ func (m *migrations) addDirFlag(cmd *cobra.Command) {
 		"migration directory, a `path` or file://path (default migrate or migrate/sqlite, else the embedded one)")
 }
 
+// addHistoryFlag is for the commands that read or write the history of a database.
+func (m *migrations) addHistoryFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&m.revisionsSchema, "revisions-schema", "",
+		"the `schema` on the server that holds the history, for services that share a database (default the database)")
+}
+
 func (m *migrations) addDevFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&m.devURL, "dev-url", "",
 		"an empty database to work in, as a `URL` "+

@@ -46,6 +46,7 @@ Ctrl-C, running it again goes on exactly where it stopped.`,
 		},
 		RunE: m.run(func(ctx context.Context, _ []string) error { return m.apply(ctx, opts, verbose) }),
 	}
+	m.addHistoryFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&opts.To, "to", "", "the last `version` to apply (default the newest)")
 	flags.BoolVar(&opts.DryRun, "dry-run", false, "print the statements and execute none")
@@ -97,7 +98,7 @@ func (m *migrations) apply(ctx context.Context, opts migrate.ApplyOptions, verbo
 	if err := m.filled(dir); err != nil {
 		return err
 	}
-	opts.Dir = dir.Dir
+	opts.Dir, opts.RevisionsSchema = dir.Dir, m.revisionsSchema
 	printer := newApplyPrinter(m.app, verbose)
 	if !opts.DryRun {
 		opts.Progress = printer.progress

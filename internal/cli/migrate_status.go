@@ -14,7 +14,7 @@ import (
 )
 
 func newStatus(m *migrations) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what is applied, what is pending and what stopped half way",
 		Long: `Show what is applied, what is pending and what stopped half way. Nothing is
@@ -24,6 +24,8 @@ history of the database is.`,
 		Args:    noArgs,
 		RunE:    m.run(func(ctx context.Context, _ []string) error { return m.status(ctx) }),
 	}
+	m.addHistoryFlag(cmd)
+	return cmd
 }
 
 // statusResult is the JSON of status.
@@ -46,7 +48,7 @@ func (m *migrations) status(ctx context.Context) error {
 	if err := m.filled(dir); err != nil {
 		return err
 	}
-	s, err := migrate.ReadStatus(ctx, raw, dir.Dir)
+	s, err := migrate.ReadStatus(ctx, raw, migrate.StatusOptions{Dir: dir.Dir, RevisionsSchema: m.revisionsSchema})
 	if s == nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"entgo.io/ent/dialect"
@@ -130,6 +131,8 @@ func (a *app) remedy(err remedied) string {
 		return a.dirtyRemedy()
 	case *history.TakenError:
 		return a.takenRemedy(e)
+	case *history.SchemaError:
+		return "leave out --revisions-schema; two services keep their histories apart in two files"
 	case *history.VersionError:
 		return a.command("migrate status") + " lists them"
 	case *planner.ReplayError:
@@ -153,7 +156,14 @@ func (a *app) remedy(err remedied) string {
 }
 
 // command is a command of authgraph, to be run next, with the --dir of this one.
-func (a *app) command(name string) string { return commandWith(a.dirPath, name) }
+func (a *app) command(name string) string {
+	text := commandWith(a.dirPath, name)
+	reading := []string{"migrate apply", "migrate status", "adopt", "doctor"}
+	if a.revisionsSchema != "" && slices.Contains(reading, name) {
+		text += " --revisions-schema " + shellWord(a.revisionsSchema)
+	}
+	return text
+}
 
 // commandIn is a command to be run next on the directory at path.
 func (a *app) commandIn(path, name string) string {
@@ -197,13 +207,18 @@ func (a *app) dirtyRemedy() string {
 	if a.dialect == dialect.SQLite {
 		return text
 	}
-	return text + "; tables that Drizzle made of the ServerCN schema are taken over by " + a.command("adopt")
+	return text + "; a history in another schema is named with --revisions-schema; tables that Drizzle made of the " +
+		"ServerCN schema are taken over by " + a.command("adopt")
 }
 
 func (a *app) historyRemedy(e *history.Error) string {
 	switch e.Reason {
 	case history.Foreign:
-		return "name that directory with --dir, or use another database"
+		if a.dialect == dialect.SQLite {
+			return "name that directory with --dir, or use another database"
+		}
+		return "name that directory with --dir, keep this history apart with --revisions-schema NAME, or use another " +
+			"database"
 	case history.OutOfOrder:
 		return "rename it to a new version, then run: " + a.command("migrate hash")
 	case history.PendingPartEdited:

@@ -69,6 +69,7 @@ func TestScripts(t *testing.T) {
 					"newest":    newest,
 					"readonly":  readonly,
 					"mysql":     emptyMySQL,
+					"beside":    beside,
 				},
 			})
 		})
@@ -108,6 +109,7 @@ func setUp(env *testscript.Env, engine, rawURL string) error {
 	tb := env.T().(testing.TB)
 	env.Values[pool{}] = func() *sql.DB { return mysqltest.DB(tb, rawURL) }
 	env.Values[other{}] = func() string { return mysqltest.MySQL(tb) }
+	env.Values[another{}] = func() string { return mysqltest.Another(tb, rawURL) }
 	for _, pattern := range []string{"ent/schema*.sql", "migrate/*.sql", "migrate/atlas.sum", "migrate/sqlite/*"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", pattern))
 		if err != nil {
@@ -132,9 +134,10 @@ func setUp(env *testscript.Env, engine, rawURL string) error {
 
 // Keys of the values of a script.
 type (
-	memory struct{}
-	pool   struct{}
-	other  struct{}
+	memory  struct{}
+	pool    struct{}
+	other   struct{}
+	another struct{}
 )
 
 // exits N COMMAND ARGS… runs a command that is to end with the exit code N.
@@ -313,4 +316,13 @@ func readonly(ts *testscript.TestScript, _ bool, args []string) {
 // mysql VARIABLE makes an empty database on the MySQL server, and sets the variable to its URL.
 func emptyMySQL(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], ts.Value(other{}).(func() string)())
+}
+
+// beside VARIABLE… makes an empty schema on the same server for each, and sets the variable to its name.
+func beside(ts *testscript.TestScript, _ bool, args []string) {
+	for _, variable := range args {
+		u, err := url.Parse(ts.Value(another{}).(func() string)())
+		ts.Check(err)
+		ts.Setenv(variable, strings.TrimPrefix(u.Path, "/"))
+	}
 }

@@ -143,7 +143,7 @@ func TestDirectoryOfAnotherToolIsRefusedAndLeftAsItIs(t *testing.T) {
 			refused("inspect --format html", err)
 			_, err = planner.Deviations(ctx, dev, dir, "", url)
 			refused("doctor", err)
-			_, err = migrate.ReadStatus(ctx, url, dir)
+			_, err = migrate.ReadStatus(ctx, url, migrate.StatusOptions{Dir: dir})
 			refused("status", err)
 			for _, opts := range []migrate.ApplyOptions{{}, {DryRun: true}, {AllowDirty: true}} {
 				opts.Dir = dir

@@ -57,6 +57,8 @@ type Finding struct {
 type Options struct {
 	// Dir is the migration directory; nil is the embedded one.
 	Dir directory.Dir
+	// RevisionsSchema is the schema that holds the history, as in migrate.ApplyOptions.
+	RevisionsSchema string
 	// Dev opens the empty database in which it is replayed; default
 	// [planner.Scratch] beside the database that is checked.
 	Dev func(context.Context) (*planner.Dev, error)

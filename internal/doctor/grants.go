@@ -202,11 +202,19 @@ func (d *database) rights(ctx context.Context) (grants, error) {
 // hidden reports whether a table that is not seen may be there all the same: an
 // account sees only what it has some right on.
 func (d *database) hidden(ctx context.Context, table string) bool {
-	if d.url.Dialect == dialect.SQLite || slices.Contains(d.tables, table) {
+	if slices.Contains(d.tables, table) {
+		return false
+	}
+	return d.hiddenIn(ctx, d.url.Database(), table)
+}
+
+// hiddenIn is the same of a table in a schema.
+func (d *database) hiddenIn(ctx context.Context, schema, table string) bool {
+	if d.url.Dialect == dialect.SQLite {
 		return false
 	}
 	all, err := d.rights(ctx)
-	return err != nil || !all.some(d.url.Database(), table)
+	return err != nil || !all.some(schema, table)
 }
 
 // grant is the statement that gives the account a right.

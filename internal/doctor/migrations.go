@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type status struct {
 }
 
 func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
-	s, err := migrate.ReadStatus(ctx, d.raw, d.Dir)
+	s, err := migrate.ReadStatus(ctx, d.raw, migrate.StatusOptions{Dir: d.Dir, RevisionsSchema: d.RevisionsSchema})
 	var useless *directory.Error
 	var unreadable *fs.PathError
 	if errors.As(err, &useless) && !errors.As(err, &unreadable) {
@@ -82,7 +83,8 @@ func (d *database) disagreement(err *migrate.HistoryError) Finding {
 	f := foundIn(err)
 	switch err.Reason {
 	case history.Foreign:
-		f.Fix = "name that directory with --dir, or use another database"
+		f.Fix = "name that directory with --dir, keep this history apart with --revisions-schema NAME, or " +
+			"use another database"
 	case history.OutOfOrder:
 		f.Fix = "rename it to a new version, then run " + d.Command("migrate hash")
 	case history.PendingPartEdited:
@@ -114,10 +116,10 @@ func (d *database) withoutHistory(ctx context.Context) Finding {
 	fix := fmt.Sprintf(
 		"%s, where another tool made them; %s --baseline VERSION, where they are those of that migration",
 		other, d.Command("migrate apply"))
-	if d.hidden(ctx, atlasdb.RevisionsTable) {
+	if schema := cmp.Or(d.RevisionsSchema, d.url.Database()); d.hiddenIn(ctx, schema, atlasdb.RevisionsTable) {
 		text += ", or this account has no right on it"
 		fix = fmt.Sprintf("where it is there: %s where not: %s",
-			d.grant("SELECT ON "+dbserver.Quote(d.url.Database())+"."+dbserver.Quote(atlasdb.RevisionsTable)), fix)
+			d.grant("SELECT ON "+dbserver.Quote(schema)+"."+dbserver.Quote(atlasdb.RevisionsTable)), fix)
 	}
 	return found(Error, fix, "%s", text)
 }

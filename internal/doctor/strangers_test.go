@@ -42,6 +42,7 @@ func TestHistoriesOfOtherDirectoriesAreNamed(t *testing.T) {
 		require.NoError(t, err)
 		f := find(t, run(t, url, doctor.Options{}), "migrations", doctor.Error,
 			"is that of another directory, of which no file is in this one")
-		assert.Equal(t, "name that directory with --dir, or use another database", f.Fix)
+		assert.Equal(t, "name that directory with --dir, keep this history apart with --revisions-schema NAME, or "+
+			"use another database", f.Fix)
 	})
 }

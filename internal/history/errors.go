@@ -63,7 +63,8 @@ func (e *Error) Fix() string {
 	case Changed:
 		return "restore it, and make the change in a new migration"
 	case Foreign:
-		return "name that directory, or use another database"
+		return "name that directory, keep this history in a schema of its own (RevisionsSchema), or use " +
+			"another database"
 	case Missing:
 		return "restore it"
 	case OutOfOrder:
@@ -87,7 +88,8 @@ func (e *DirtyError) Found() string {
 
 // Fix says what to do.
 func (e *DirtyError) Fix() string {
-	return "allow tables beside it (AllowDirty), or name the migration whose tables are already there (Baseline)"
+	return "allow tables beside it (AllowDirty), name the migration whose tables are already there (Baseline), or " +
+		"the schema that its history is in (RevisionsSchema)"
 }
 
 func (e *DirtyError) Error() string { return e.Found() + ": " + e.Fix() }
@@ -164,6 +166,21 @@ func (e *VersionError) Found() string { return fmt.Sprintf("no migration has ver
 func (e *VersionError) Fix() string { return "name one that the status lists (ReadStatus)" }
 
 func (e *VersionError) Error() string { return e.Found() + ": " + e.Fix() }
+
+// SchemaError is a schema for the history of a SQLite database, which has no schemas.
+type SchemaError struct{ Schema string }
+
+// Found says what cannot be.
+func (e *SchemaError) Found() string {
+	return fmt.Sprintf("SQLite has no schemas, so the history cannot be in %q", e.Schema)
+}
+
+// Fix says what to do.
+func (e *SchemaError) Fix() string {
+	return "leave it out (RevisionsSchema); two services keep their histories apart in two files"
+}
+
+func (e *SchemaError) Error() string { return e.Found() + ": " + e.Fix() }
 
 // LockError is another writer that held the lock for longer than the timeout.
 type LockError struct {

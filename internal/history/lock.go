@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/authgraph/authgraph/internal/atlasdb"
 	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
@@ -26,20 +25,21 @@ func CheckLockTimeout(d time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-// lockName is the advisory lock of a database. Locks are the server's, so it holds the database's name, as a digest: a
-// lock's name has at most 64 characters (MySQL manual, 14.14).
-func lockName(database string) string {
-	digest := sha256.Sum256([]byte(database))
+// lockName is the advisory lock of the history in a schema. Locks are the server's, so it holds the schema's name, as a
+// digest: a lock's name has at most 64 characters (MySQL manual, 14.14).
+func lockName(schema string) string {
+	digest := sha256.Sum256([]byte(schema))
 	return "authgraph_migrate_" + hex.EncodeToString(digest[:16])
 }
 
-// Lock takes the advisory lock of the database on a server. It waits for timeout, rounded up to whole seconds, and
+// Lock takes the advisory lock of the history on a server: two histories in one database do not wait for each other. It
+// waits for timeout, rounded up to whole seconds, and
 // calls waiting when it begins to wait. The error is a [*LockError] if the lock was not free in time.
 //
 // The lock is the connection's: a statement that outlives its client still holds it, so that no other writer can start
 // before that statement has ended.
-func Lock(ctx context.Context, db *atlasdb.DB, timeout time.Duration, waiting func()) (unlock func() error, err error) {
-	name := lockName(db.URL.Database())
+func (s Store) Lock(ctx context.Context, timeout time.Duration, waiting func()) (unlock func() error, err error) {
+	db, name := s.DB, lockName(s.schema())
 	get := func(seconds int64) (bool, error) {
 		var got sql.NullBool
 		if err := db.Conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", name, seconds).Scan(&got); err != nil {

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -13,17 +14,49 @@ import (
 	"entgo.io/ent/dialect"
 
 	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 // operator is what the history names as the program that ran a migration.
 const operator = "authgraph"
 
-// Store is the revision table of a database, read and written on its one connection.
-type Store struct{ DB *atlasdb.DB }
+// Store is a revision table, read and written on the one connection to its database.
+type Store struct {
+	DB *atlasdb.DB
+	// Schema is the schema on the server that the table is in; empty is the database itself.
+	Schema string
+}
+
+// Of is the store of the history that a database keeps in a schema. SQLite has none but the database itself.
+func Of(db *atlasdb.DB, schema string) (Store, error) {
+	if schema != "" && db.URL.Dialect == dialect.SQLite {
+		return Store{}, &SchemaError{schema}
+	}
+	return Store{db, schema}, nil
+}
+
+// table is the name of the table in statements.
+func (s Store) table() string {
+	if s.Schema == "" {
+		return dbserver.Quote(atlasdb.RevisionsTable)
+	}
+	return dbserver.Quote(s.Schema) + "." + dbserver.Quote(atlasdb.RevisionsTable)
+}
+
+// name is the name of the table in errors.
+func (s Store) name() string {
+	if s.Schema == "" {
+		return atlasdb.RevisionsTable
+	}
+	return s.Schema + "." + atlasdb.RevisionsTable
+}
+
+// schema is the name of the schema that the table is in.
+func (s Store) schema() string { return cmp.Or(s.Schema, s.DB.URL.Database()) }
 
 // The definitions are those of the Atlas CLI, so that it finds nothing to change in a table made here.
 var createRevisions = map[string]string{
-	dialect.MySQL: "CREATE TABLE IF NOT EXISTS `" + atlasdb.RevisionsTable + "` (" +
+	dialect.MySQL: "(" +
 		"`version` varchar(255) NOT NULL, `description` varchar(255) NOT NULL, " +
 		"`type` bigint unsigned NOT NULL DEFAULT 2, " +
 		"`applied` bigint NOT NULL DEFAULT 0, `total` bigint NOT NULL DEFAULT 0, " +
@@ -31,7 +64,7 @@ var createRevisions = map[string]string{
 		"`error` longtext NULL, `error_stmt` longtext NULL, " +
 		"`hash` varchar(255) NOT NULL, `partial_hashes` json NULL, `operator_version` varchar(255) NOT NULL, " +
 		"PRIMARY KEY (`version`)) CHARSET utf8mb4 COLLATE utf8mb4_bin",
-	dialect.SQLite: "CREATE TABLE IF NOT EXISTS `" + atlasdb.RevisionsTable + "` (" +
+	dialect.SQLite: "(" +
 		"`version` text NOT NULL, `description` text NOT NULL, " +
 		"`type` integer NOT NULL DEFAULT (2), " +
 		"`applied` integer NOT NULL DEFAULT (0), `total` integer NOT NULL DEFAULT (0), " +
@@ -41,35 +74,57 @@ var createRevisions = map[string]string{
 		"PRIMARY KEY (`version`))",
 }
 
-// Create makes the table if there is none. If another program made it with an engine that has no transactions, it
-// becomes InnoDB's: rows are committed together with their record.
+// Create makes the table if there is none, and its schema. If another program made it with an engine that has no
+// transactions, it becomes InnoDB's: rows are committed together with their record.
 func (s Store) Create(ctx context.Context) error {
-	if _, err := s.DB.Conn.ExecContext(ctx, createRevisions[s.DB.URL.Dialect]); err != nil {
-		return fmt.Errorf("create table %s: %w", atlasdb.RevisionsTable, err)
+	if err := s.createSchema(ctx); err != nil {
+		return err
+	}
+	create := "CREATE TABLE IF NOT EXISTS " + s.table() + " " + createRevisions[s.DB.URL.Dialect]
+	if _, err := s.DB.Conn.ExecContext(ctx, create); err != nil {
+		return fmt.Errorf("create table %s: %w", s.name(), err)
 	}
 	if s.DB.URL.Dialect == dialect.SQLite {
 		return nil
 	}
 	var engine sql.NullString
 	err := s.DB.Conn.QueryRowContext(ctx, "SELECT ENGINE FROM information_schema.TABLES "+
-		"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?", atlasdb.RevisionsTable).Scan(&engine)
+		"WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", s.schema(), atlasdb.RevisionsTable).Scan(&engine)
 	if err == nil && !strings.EqualFold(engine.String, "InnoDB") {
-		_, err = s.DB.Conn.ExecContext(ctx, "ALTER TABLE "+atlasdb.RevisionsTable+" ENGINE = InnoDB")
+		_, err = s.DB.Conn.ExecContext(ctx, "ALTER TABLE "+s.table()+" ENGINE = InnoDB")
 	}
 	if err != nil {
-		return fmt.Errorf("table %s has to be InnoDB's: %w", atlasdb.RevisionsTable, err)
+		return fmt.Errorf("table %s has to be InnoDB's: %w", s.name(), err)
+	}
+	return nil
+}
+
+// createSchema makes the schema if it is not seen: an account that may only use it could not.
+func (s Store) createSchema(ctx context.Context) error {
+	if s.Schema == "" {
+		return nil
+	}
+	var n int
+	err := s.DB.Conn.QueryRowContext(ctx,
+		"SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ?", s.Schema).Scan(&n)
+	if err == nil && n == 0 {
+		_, err = s.DB.Conn.ExecContext(ctx, "CREATE DATABASE IF NOT EXISTS "+dbserver.Quote(s.Schema))
+	}
+	if err != nil {
+		return fmt.Errorf("create schema %s for the history: %w", s.Schema, err)
 	}
 	return nil
 }
 
 func (s Store) exists(ctx context.Context) (bool, error) {
-	query := "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?"
+	query := "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_NAME = ? AND TABLE_SCHEMA = ?"
+	args := []any{atlasdb.RevisionsTable, s.schema()}
 	if s.DB.URL.Dialect == dialect.SQLite {
-		query = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+		query, args = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?", args[:1]
 	}
 	var n int
-	if err := s.DB.Conn.QueryRowContext(ctx, query, atlasdb.RevisionsTable).Scan(&n); err != nil {
-		return false, fmt.Errorf("look for table %s: %w", atlasdb.RevisionsTable, err)
+	if err := s.DB.Conn.QueryRowContext(ctx, query, args...).Scan(&n); err != nil {
+		return false, fmt.Errorf("look for table %s: %w", s.name(), err)
 	}
 	return n > 0, nil
 }
@@ -83,12 +138,12 @@ func (s Store) Read(ctx context.Context) (revs []*atlas.Revision, err error) {
 	rows, err := s.DB.Conn.QueryContext(ctx, "SELECT version, description, type, applied, total, executed_at, "+
 		"execution_time, COALESCE(error, ''), COALESCE(error_stmt, ''), hash, COALESCE(partial_hashes, 'null'), "+
 		"operator_version "+
-		"FROM "+atlasdb.RevisionsTable+" WHERE version NOT LIKE '.%' ORDER BY version")
+		"FROM "+s.table()+" WHERE version NOT LIKE '.%' ORDER BY version")
 	if err != nil {
 		if text := err.Error(); strings.Contains(text, "Unknown column") || strings.Contains(text, "no such column") {
 			err = fmt.Errorf("it is not Atlas's, rename it or use another database: %w", err)
 		}
-		return nil, fmt.Errorf("read table %s: %w", atlasdb.RevisionsTable, err)
+		return nil, fmt.Errorf("read table %s: %w", s.name(), err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
@@ -96,10 +151,10 @@ func (s Store) Read(ctx context.Context) (revs []*atlas.Revision, err error) {
 		var partial []byte
 		if err := rows.Scan(&r.Version, &r.Description, &r.Type, &r.Applied, &r.Total, &r.ExecutedAt, &r.ExecutionTime,
 			&r.Error, &r.ErrorStmt, &r.Hash, &partial, &r.OperatorVersion); err != nil {
-			return nil, fmt.Errorf("read table %s: %w", atlasdb.RevisionsTable, err)
+			return nil, fmt.Errorf("read table %s: %w", s.name(), err)
 		}
 		if err := json.Unmarshal(partial, &r.PartialHashes); err != nil {
-			return nil, fmt.Errorf("read table %s: partial hashes of %s: %w", atlasdb.RevisionsTable, r.Version, err)
+			return nil, fmt.Errorf("read table %s: partial hashes of %s: %w", s.name(), r.Version, err)
 		}
 		revs = append(revs, &r)
 	}
@@ -116,13 +171,13 @@ func (s Store) Write(ctx context.Context, r *atlas.Revision) error {
 		}
 		partial = string(b)
 	}
-	_, err := s.DB.Conn.ExecContext(ctx, "REPLACE INTO "+atlasdb.RevisionsTable+
+	_, err := s.DB.Conn.ExecContext(ctx, "REPLACE INTO "+s.table()+
 		" (version, description, type, applied, total, executed_at, execution_time, error, error_stmt, hash, "+
 		"partial_hashes, operator_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		r.Version, r.Description, uint(r.Type), r.Applied, r.Total, r.ExecutedAt.UTC().Truncate(time.Second),
 		int64(r.ExecutionTime), r.Error, r.ErrorStmt, r.Hash, partial, operator)
 	if err != nil {
-		return &RecordError{err}
+		return &RecordError{s.name(), err}
 	}
 	return nil
 }
@@ -134,16 +189,18 @@ func (s Store) Save(ctx context.Context, r *atlas.Revision) error {
 		return err
 	}
 	if _, err := s.DB.Conn.ExecContext(ctx, "COMMIT"); err != nil {
-		return &RecordError{err}
+		return &RecordError{s.name(), err}
 	}
 	return nil
 }
 
 // RecordError is a record that could not be written.
-type RecordError struct{ Err error }
-
-func (e *RecordError) Error() string {
-	return fmt.Sprintf("write table %s: %v", atlasdb.RevisionsTable, e.Err)
+type RecordError struct {
+	// Table is the table of the history.
+	Table string
+	Err   error
 }
+
+func (e *RecordError) Error() string { return fmt.Sprintf("write table %s: %v", e.Table, e.Err) }
 
 func (e *RecordError) Unwrap() error { return e.Err }

@@ -19,7 +19,7 @@ func TestACopyIsWhatTheMigrationsMake(t *testing.T) {
 		migratedtest.Apply(t, again)
 		require.NotEmpty(t, mysqltest.Tables(t, again))
 		require.Equal(t, dump(t, url), dump(t, again))
-		status, err := migrate.ReadStatus(t.Context(), again, nil)
+		status, err := migrate.ReadStatus(t.Context(), again, migrate.StatusOptions{})
 		require.NoError(t, err)
 		require.Empty(t, status.Pending)
 	})
