@@ -54,6 +54,7 @@ result to show (help and completion aside).`,
 		if !cmd.Flags().Changed("format") {
 			a.format = formats(cmd)[0]
 		}
+		a.stderr.workflow = a.format == formatGitHub
 		return checkFormat(cmd, a.format)
 	}
 	root.SetFlagErrorFunc(flagError)

@@ -22,6 +22,8 @@ import (
 type screen struct {
 	w                io.Writer
 	terminal, colour bool
+	// workflow is set where GitHub reads along: to it ##[ begins a command anywhere in a line.
+	workflow bool
 	// rest is what was written of a character, or of the end of a line, that the next write completes.
 	rest []byte
 	// inexact is whether something was shown in place of a character.
@@ -41,6 +43,9 @@ func newScreen(w io.Writer) *screen {
 func (s *screen) rewrites() bool { return s.terminal && os.Getenv("TERM") != "dumb" }
 
 func (s *screen) Write(b []byte) (int, error) {
+	if s.workflow {
+		return len(b), s.send(bytes.ReplaceAll(b, []byte("##["), []byte("## [")))
+	}
 	if !s.terminal {
 		return len(b), s.send(b)
 	}

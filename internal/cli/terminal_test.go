@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -103,6 +104,42 @@ func TestBarOnATerminal(t *testing.T) {
 				assert.NotContains(t, shown, "\x1b", "escape code in %q", shown)
 			})
 		})
+	}
+}
+
+// Colours are on a terminal only, and without them the text is the same.
+func TestColours(t *testing.T) {
+	t.Parallel()
+	program := installed(t)
+	url := mysqltest.SQLite(t)
+	require.NoError(t, start(t, program, url, "migrate", "apply").Run())
+	codes := regexp.MustCompile("\x1b\\[[0-9]*m")
+	for command, want := range map[string]string{
+		"policy":         "\x1b[33mwarn\x1b[0m",
+		"list":           "\x1b[1mauth/user\x1b[0m",
+		"migrate status": "\x1b[1mcurrent\x1b[0m",
+		"doctor -q":      "\x1b[32mok\x1b[0m",
+		"diff schema -":  "\x1b[33mwarning:\x1b[0m",
+	} {
+		show := func(env ...string) string {
+			r := start(t, program, url, strings.Fields(command)...)
+			r.Env = append(append(r.Env, "TERM=xterm"), env...)
+			r.Stdin = strings.NewReader("CREATE TABLE t (id int);")
+			shown, _ := typeInto(t, r.Cmd, "") // diff finds something
+			return shown
+		}
+		coloured := show()
+		assert.Contains(t, coloured, want, command)
+		plain := codes.ReplaceAllString(coloured, "")
+		for _, env := range []string{"NO_COLOR=1", "TERM=dumb"} {
+			assert.Equal(t, plain, show(env), "%s %s", env, command)
+		}
+		r := start(t, program, url, strings.Fields(command)...)
+		r.Stdin = strings.NewReader("CREATE TABLE t (id int);")
+		_ = r.Run()
+		assert.NotContains(t, r.stdout.String()+r.stderr.String(), "\x1b", command)
+		assert.Equal(t, strings.Count(strings.ReplaceAll(plain, "\r\n", "\n"), "\n"),
+			strings.Count(r.stdout.String()+r.stderr.String(), "\n"), command)
 	}
 }
 
