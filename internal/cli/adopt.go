@@ -57,7 +57,7 @@ The definitions are tried out in a scratch database on the same server.`,
 	flags.StringVar(&m.dirPath, "dir", "",
 		"migration directory, a `path` or file://path (default migrate, else the embedded one)")
 	flags.BoolVar(&o.Apply, "apply", false, "change the database, and write the baseline")
-	flags.StringVar(&o.out, "out", "", "write the migration to a new `file`, to be reviewed")
+	flags.StringVarP(&o.out, "out", "o", "", "write the migration to a new `file`, to be reviewed")
 	flags.BoolVar(&o.NormalizeEmails, "normalize-emails", false,
 		"rewrite addresses that are not normalised, which would not be found any more")
 	durationVar(flags, &o.LockTimeout, "lock-timeout", history.DefaultLockTimeout,

@@ -48,7 +48,7 @@ func newInspect(a *app) *cobra.Command {
 	}
 	m.addDirFlag(cmd)
 	m.addDevFlag(cmd)
-	cmd.Flags().StringVar(&out, "out", "", "write to the `file`, which is replaced, not to standard output")
+	cmd.Flags().StringVarP(&out, "out", "o", "", "write to the `file`, which is replaced, not to standard output")
 	return cmd
 }
 
@@ -95,7 +95,7 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 	if err != nil {
 		return err
 	}
-	if out == "" {
+	if out == "" || out == "-" {
 		_, err = m.stdout.Write(content)
 		return err
 	}

@@ -225,7 +225,14 @@ func readConfig(path string) (auth.Config, error) {
 	if path == "" {
 		return f.config(), nil
 	}
-	content, err := os.ReadFile(path)
+	var content []byte
+	var err error
+	if path == fromInput {
+		path = inputName
+		content, err = io.ReadAll(os.Stdin)
+	} else {
+		content, err = os.ReadFile(path)
+	}
 	if err != nil {
 		return auth.Config{}, fmt.Errorf("read the configuration: %w", err)
 	}

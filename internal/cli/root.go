@@ -166,6 +166,9 @@ func group(cmd *cobra.Command) *cobra.Command {
 
 func unknownCommand(below *cobra.Command, name string) error {
 	near := below.SuggestionsFor(name)
+	if slices.Contains(near, name) {
+		return fmt.Errorf("no command comes after --: leave that out before %s", name)
+	}
 	if len(near) == 0 {
 		return fmt.Errorf("unknown command %q: see %s --help", name, below.CommandPath())
 	}
