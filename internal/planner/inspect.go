@@ -67,8 +67,10 @@ func MarshalSQL(ctx context.Context, dev *Dev, s *schema.Schema) (string, error)
 
 // MarshalHCL is the schema in Atlas's language.
 func MarshalHCL(dev *Dev, s *schema.Schema) ([]byte, error) {
+	marshal := mysql.MarshalHCL
 	if dev.Dialect() == dialect.SQLite {
-		return sqlite.MarshalHCL(s)
+		marshal = sqlite.MarshalHCL
 	}
-	return mysql.MarshalHCL(s)
+	hcl, err := marshal(s)
+	return hclEscapes(hcl), err
 }

@@ -2,8 +2,12 @@ package planner_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
+	"ariga.io/atlas/sql/mysql"
+	"ariga.io/atlas/sql/schema"
+	"ariga.io/atlas/sql/sqlite"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -53,5 +57,37 @@ func TestTextsComeBackAsTheyWere(t *testing.T) {
 		require.NoError(t, err)
 		mysqltest.Exec(t, db, "DROP TABLE t", sql)
 		assert.ElementsMatch(t, want, read(), sql)
+	})
+}
+
+// HCL has other escapes than Go: what inspect prints is read again, and by Atlas.
+func TestHCLReadsTextsAsTheyWere(t *testing.T) {
+	t.Parallel()
+	const odd = "a\x1b\a\v\f\b\u202e\u00ad"
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		create := "CREATE TABLE t (id int, e enum('x" + odd + "') COMMENT '" + odd + "')"
+		if mysqltest.IsSQLite(url) {
+			create = "CREATE TABLE t (id int, e text); CREATE INDEX i ON t (id) WHERE e <> '" + odd + "'"
+		}
+		for stmt := range strings.SplitSeq(create, "; ") {
+			mysqltest.Exec(t, mysqltest.DB(t, url), stmt)
+		}
+		dev := live(t, url)
+		s, err := planner.Inspect(t.Context(), dev, planner.Database(url))
+		require.NoError(t, err)
+		hcl, err := planner.MarshalHCL(dev, s)
+		require.NoError(t, err)
+		var again schema.Schema
+		eval := mysql.EvalHCLBytes
+		if mysqltest.IsSQLite(url) {
+			eval = sqlite.EvalHCLBytes
+		}
+		require.NoError(t, eval(hcl, &again, nil), "%s", hcl)
+		if mysqltest.IsSQLite(url) {
+			assert.Contains(t, again.Tables[0].Indexes[0].Attrs, &sqlite.IndexPredicate{P: "e <> '" + odd + "'"})
+			return
+		}
+		values := again.Tables[0].Columns[1].Type.Type.(*schema.EnumType).Values
+		assert.Equal(t, []string{"x" + odd}, values)
 	})
 }
