@@ -106,8 +106,8 @@ func Run(ctx context.Context, dev *planner.Dev, url string, opts Options) (_ *Ad
 	if err != nil {
 		return nil, err
 	}
-	a := &adoption{db: db, store: store, opts: opts}
-	if err := a.replay(ctx, dev); err != nil {
+	a := &adoption{db: db, dev: dev, store: store, opts: opts}
+	if err := a.replay(ctx); err != nil {
 		return nil, err
 	}
 	if opts.Apply {
@@ -143,6 +143,7 @@ func (o *Options) complete() (err error) {
 // adoption is one call of [Run], with the newest file of its directory and the tables that this leads to.
 type adoption struct {
 	db     *atlasdb.DB
+	dev    *planner.Dev
 	store  history.Store
 	opts   Options
 	newest atlas.File
@@ -150,7 +151,7 @@ type adoption struct {
 }
 
 // replay finds out which tables the directory leads to on this server.
-func (a *adoption) replay(ctx context.Context, dev *planner.Dev) error {
+func (a *adoption) replay(ctx context.Context) error {
 	files, err := a.opts.Dir.Files()
 	if err == nil && len(files) == 0 {
 		err = errors.New("it holds no migration")
@@ -158,14 +159,14 @@ func (a *adoption) replay(ctx context.Context, dev *planner.Dev) error {
 	if err != nil {
 		return directory.Wrap(a.opts.Dir, err)
 	}
-	_, err = dev.Replay(ctx, func() error {
+	_, err = a.dev.Replay(ctx, func() error {
 		for _, f := range files {
-			if err := dev.Exec(ctx, f); err != nil {
+			if err := a.dev.Exec(ctx, f); err != nil {
 				return err
 			}
 			a.newest = f
 		}
-		a.want, err = readTables(ctx, dev.DB())
+		a.want, err = readTables(ctx, a.dev.DB())
 		return err
 	})
 	if err != nil {
@@ -181,6 +182,12 @@ func (a *adoption) run(ctx context.Context) (*Adoption, error) {
 	}
 	p, err := a.plan(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.writable(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := a.rehearse(ctx, p); err != nil {
 		return nil, err
 	}
 	addresses, err := search{a.db, p}.addresses(ctx, a.opts.NormalizeEmails)
@@ -240,6 +247,13 @@ func (a *adoption) plan(ctx context.Context) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	taken, err := a.namesTaken(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(taken) > 0 {
+		delete(live, notes)
+	}
 	var noted []part
 	if live[notes] != nil {
 		query := "SELECT table_name, definition FROM " + notes + " ORDER BY table_name, name"
@@ -251,6 +265,7 @@ func (a *adoption) plan(ctx context.Context) (*plan, error) {
 		}
 	}
 	p := newPlan(a.want, live, noted)
+	p.obstacles = append(p.obstacles, taken...)
 	if err := (search{a.db, p}).run(ctx); err != nil {
 		return nil, err
 	}
@@ -259,6 +274,19 @@ func (a *adoption) plan(ctx context.Context) (*plan, error) {
 			slices.Index(objects, a.Object)-slices.Index(objects, b.Object))
 	})
 	return p, nil
+}
+
+// namesTaken is an obstacle if the name of the notes is taken by something else.
+func (a *adoption) namesTaken(ctx context.Context) ([]Obstacle, error) {
+	found, err := dbserver.Objects(ctx, a.db.Conn, dialect.MySQL, []string{notes})
+	if err != nil || len(found) == 0 || slices.Equal(found[0].Columns, []string{"table_name", "name", "definition"}) {
+		return nil, err
+	}
+	return []Obstacle{{
+		Table: notes, Kind: ObstacleStructure,
+		Text: "the name is taken by a " + found[0].Kind + ", and adopt makes a table of this name for a while",
+		Fix:  "rename it",
+	}}, nil
 }
 
 // isSeed refuses a database in which a name of this schema is taken by something else than a table as the seed has it,
@@ -283,6 +311,26 @@ func (a *adoption) isSeed(ctx context.Context) error {
 		return &Error{Reason: Nothing, Object: first}
 	}
 	return nil
+}
+
+// writable names a database that is READ ONLY as an obstacle, as one of MySQL 8.0.22 and later can be.
+func (a *adoption) writable(ctx context.Context, p *plan) error {
+	if a.db.Flavour() != atlasdb.FlavourMySQL {
+		return nil
+	}
+	query := "SELECT SCHEMA_NAME, OPTIONS FROM information_schema.SCHEMATA_EXTENSIONS WHERE SCHEMA_NAME = DATABASE()"
+	err := a.db.Rows(ctx, query, func(r []sql.NullString) {
+		if strings.Contains(r[1].String, "READ ONLY=1") {
+			p.obstruct(Obstacle{
+				Table: r[0].String, Kind: ObstacleStructure, Text: "the database is read-only",
+				Fix: "ALTER DATABASE " + dbserver.Quote(r[0].String) + " READ ONLY = 0",
+			})
+		}
+	})
+	if answer(err) != nil {
+		return nil // an older server has no such view
+	}
+	return err
 }
 
 func (a *adoption) apply(ctx context.Context, p *plan, report *Adoption) error {

@@ -272,9 +272,6 @@ func TestAdoptNamesWhatStandsInTheWayAndChangesNothing(t *testing.T) {
 				require.Equal(t, before, mysqltest.Dump(t, url))
 
 				mysqltest.Exec(t, db, test.right...)
-				report, err = adopt.Run(t.Context(), dev, url, adopt.Options{})
-				require.NoError(t, err)
-				require.Empty(t, report.Obstacles)
 			})
 		}
 		_, err := adopt.Run(t.Context(), dev, url, adopt.Options{Apply: true})

@@ -205,7 +205,7 @@ func (s search) zeros(ctx context.Context, want, live *table) error {
 			set = append(set, dbserver.Quote(c.name)+" = "+dbserver.Quote(c.name))
 		}
 	}
-	s.plan.add("What is no time becomes NULL in "+want.name, "UPDATE "+dbserver.Quote(want.name)+" SET\n  "+
+	s.plan.add(want.name, "What is no time becomes NULL in "+want.name, "UPDATE "+dbserver.Quote(want.name)+" SET\n  "+
 		strings.Join(set, ",\n  ")+"\nWHERE "+strings.Join(where, " OR "))
 	return nil
 }
@@ -245,6 +245,32 @@ func (s search) elsewhere(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("look for foreign keys of other databases: %w", err)
+	}
+	return s.abroad(ctx)
+}
+
+// abroad looks for foreign keys to other databases, which hold the columns fast that get another type.
+func (s search) abroad(ctx context.Context) error {
+	const query = "SELECT TABLE_NAME, COLUMN_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME " +
+		"FROM information_schema.KEY_COLUMN_USAGE " +
+		"WHERE TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_SCHEMA <> DATABASE()"
+	err := s.db.Rows(ctx, query, func(r []sql.NullString) {
+		table, column := r[0].String, r[1].String
+		w, ours := s.plan.want[table].find(isColumn, column)
+		l, _ := s.plan.live[table].find(isColumn, column)
+		if !ours || w.kind() == l.kind() {
+			return
+		}
+		s.plan.obstruct(Obstacle{
+			Table: table, Columns: []string{column}, Kind: ObstacleStructure,
+			Text: fmt.Sprintf("its foreign key %s leads to table %s.%s of another database", r[2].String, r[3].String,
+				r[4].String),
+			Fix: fmt.Sprintf("ALTER TABLE %s DROP FOREIGN KEY %s, and make it again afterwards to a %s",
+				dbserver.Quote(table), dbserver.Quote(r[2].String), w.kind()),
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("look for foreign keys to other databases: %w", err)
 	}
 	return nil
 }

@@ -13,10 +13,12 @@ type Statement struct {
 	// Comment says what it is for, in one line.
 	Comment string `json:"comment"`
 	SQL     string `json:"sql"`
+
+	table string
 }
 
-func (p *plan) add(comment, sql string) {
-	p.statements = append(p.statements, Statement{Comment: comment, SQL: sql})
+func (p *plan) add(table, comment, sql string) {
+	p.statements = append(p.statements, Statement{Comment: comment, SQL: sql, table: table})
 }
 
 // notes is the table in which an adoption under way keeps the foreign keys of other tables that it has dropped, because
@@ -36,7 +38,7 @@ func (p *plan) state() {
 	names := slices.Sorted(maps.Keys(p.alters))
 	for _, name := range names {
 		if drops := p.alters[name].drops; len(drops) > 0 {
-			p.add("Free the columns of "+name+" to change their type; takes no time", alterTable(name, drops...))
+			p.add(name, "Free the columns of "+name+" to change their type; takes no time", alterTable(name, drops...))
 		}
 	}
 	var later []part
@@ -44,7 +46,7 @@ func (p *plan) state() {
 	for i, name := range order {
 		a := p.alters[name]
 		if a.create != "" {
-			p.add("Table "+name+" is missing", a.create)
+			p.add(name, "Table "+name+" is missing", a.create)
 			continue
 		}
 		for _, fk := range a.keys {
@@ -56,14 +58,14 @@ func (p *plan) state() {
 			}
 		}
 		if len(a.clauses) > 0 {
-			p.add("Rebuild "+name+" once; on MySQL writes to it wait", alterTable(name, a.clauses...))
+			p.add(name, "Rebuild "+name+" once; on MySQL writes to it wait", alterTable(name, a.clauses...))
 		}
 	}
 	for _, fk := range later {
-		p.add("A foreign key whose other end had to be rebuilt first", alterTable(fk.table, "ADD "+fk.text))
+		p.add(fk.table, "A foreign key whose other end had to be rebuilt first", alterTable(fk.table, "ADD "+fk.text))
 	}
 	if p.live[notes] != nil || len(p.again) > 0 {
-		p.add("Every foreign key is there again", "DROP TABLE "+dbserver.Quote(notes))
+		p.add(notes, "Every foreign key is there again", "DROP TABLE "+dbserver.Quote(notes))
 	}
 }
 
@@ -95,13 +97,13 @@ func (p *plan) order(names []string) (order []string) {
 // note writes down the foreign keys of others before they are dropped.
 func (p *plan) note() {
 	if p.live[notes] == nil {
-		p.add("What an adoption that is cut off has to make again", createNotes)
+		p.add(notes, "What an adoption that is cut off has to make again", createNotes)
 	}
 	var rows []string
 	for _, fk := range p.again {
 		rows = append(rows, "("+literal(fk.table)+", "+literal(fk.name)+", "+literal(fk.text)+")")
 	}
-	p.add("The foreign keys of other tables that are dropped", "REPLACE INTO "+dbserver.Quote(notes)+
+	p.add(notes, "The foreign keys of other tables that are dropped", "REPLACE INTO "+dbserver.Quote(notes)+
 		" (`table_name`, `name`, `definition`) VALUES\n  "+strings.Join(rows, ",\n  "))
 }
 

@@ -33,6 +33,8 @@ const (
 type table struct {
 	name  string
 	parts []part
+	// lines are those between the brackets.
+	lines []string
 	// options is what follows the closing bracket, without AUTO_INCREMENT.
 	options string
 }
@@ -77,7 +79,7 @@ const columnsQuery = `SELECT c.TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, 
 	IS_NULLABLE = 'YES' OR COLUMN_DEFAULT IS NOT NULL OR EXTRA LIKE '%auto_increment%' OR EXTRA LIKE '%GENERATED%',
 	EXTRA LIKE '%on update%'
 	FROM information_schema.COLUMNS c JOIN information_schema.TABLES t USING (TABLE_SCHEMA, TABLE_NAME)
-	WHERE c.TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE' AND c.TABLE_NAME <> '` + atlasdb.RevisionsTable + `'
+	WHERE c.TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND c.TABLE_NAME <> '` + atlasdb.RevisionsTable + `'
 	ORDER BY c.TABLE_NAME, ORDINAL_POSITION`
 
 // readTables reads the definition of every table of the database in use.
@@ -175,7 +177,7 @@ func (t *table) read(text string) {
 			}
 		}
 	}
-	t.options = strings.Join(lines[end:], "\n")
+	t.lines, t.options = lines[1:end], strings.Join(lines[end:], "\n")
 	for _, m := range options.FindAllStringSubmatch(t.options, 2) {
 		t.parts = append(t.parts, part{object: isOption, name: strings.ToLower(m[1] + m[2]), text: m[0]})
 	}
