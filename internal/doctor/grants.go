@@ -14,92 +14,18 @@ import (
 	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
-// grant is a line of SHOW GRANTS that is about tables.
-type grant struct {
-	// db and table are * for all; db is a pattern where table is *.
-	db, table  string
-	privileges []string
-	// option is WITH GRANT OPTION.
-	option bool
-	// revoked is a REVOKE: what is taken out of a global privilege for one
-	// database (MySQL manual, Privilege Restriction Using Partial Revokes).
-	revoked bool
-}
+// grants are the rights of an account.
+type grants dbserver.Grants
 
-type grants []grant
+// parseGrants reads SHOW GRANTS, which without FOR includes what the active roles give.
+func parseGrants(lines []string) grants { return grants(dbserver.ParseGrants(lines)) }
 
-var (
-	grantLine = regexp.MustCompile(
-		"^(GRANT|REVOKE) (.+?) ON (`(?:[^`]|``)*`|\\*)\\.(`(?:[^`]|``)*`|\\*) (?:TO|FROM) (.*)$")
-	quoted = regexp.MustCompile("`(?:[^`]|``)*`|'(?:[^'\\\\]|\\\\.)*'")
-	// columns are the columns that a privilege is limited to.
-	columns = regexp.MustCompile(`\([^)]*\)`)
-)
-
-// parseGrants reads SHOW GRANTS, which without FOR includes what the active roles give. It leaves out roles, PROXY and
-// routines, and privileges on single columns, which are too few for a client that reads whole rows.
-func parseGrants(lines []string) (all grants) {
-	for _, line := range lines {
-		m := grantLine.FindStringSubmatch(line)
-		if m == nil || strings.HasPrefix(m[2], "`") {
-			continue
-		}
-		g := grant{revoked: m[1] == "REVOKE", db: unquote(m[3]), table: unquote(m[4])}
-		g.option = strings.Contains(quoted.ReplaceAllString(m[5], ""), "GRANT OPTION")
-		// A column's name may hold a comma or a bracket.
-		list := columns.ReplaceAllString(quoted.ReplaceAllString(m[2], ""), "()")
-		for name := range strings.SplitSeq(list, ",") {
-			name = strings.TrimSpace(name)
-			if name != "USAGE" && !strings.HasSuffix(name, "()") {
-				g.privileges = append(g.privileges, strings.TrimSuffix(name, " PRIVILEGES"))
-			}
-		}
-		all = append(all, g)
-	}
-	return all
-}
-
-func unquote(name string) string {
-	if len(name) > 1 {
-		return strings.ReplaceAll(name[1:len(name)-1], "``", "`")
-	}
-	return name
-}
-
-// may reports whether they hold a privilege on a table of a database; the table
-// * is all of them.
 func (all grants) may(privilege, db, table string) bool {
-	taken := false
-	for _, g := range all {
-		taken = taken || g.revoked && g.db == db && g.has(privilege)
-	}
-	for _, g := range all {
-		if g.revoked || !g.has(privilege) {
-			continue
-		}
-		switch {
-		case g.db == "*":
-			if !taken {
-				return true
-			}
-		case g.table == "*":
-			if like(g.db, db) {
-				return true
-			}
-		case g.db == db && g.table == table:
-			return true
-		}
-	}
-	return false
+	return dbserver.Grants(all).May(privilege, db, table)
 }
 
-func (g grant) has(privilege string) bool {
-	return slices.Contains(g.privileges, "ALL") || slices.Contains(g.privileges, privilege)
-}
-
-// missing are the privileges that they do not hold.
 func (all grants) missing(privileges []string, db, table string) []string {
-	return slices.DeleteFunc(slices.Clone(privileges), func(p string) bool { return all.may(p, db, table) })
+	return dbserver.Grants(all).Missing(privileges, db, table)
 }
 
 // some reports whether they hold a privilege by which an account sees a table.
@@ -108,28 +34,6 @@ func (all grants) some(db, table string) bool {
 		slices.Concat(runPrivileges, migratePrivileges),
 		func(p string) bool { return all.may(p, db, table) },
 	)
-}
-
-// like matches a database's name against a pattern with _, % and \ (MySQL manual, GRANT Statement).
-func like(pattern, name string) bool {
-	expr := "^"
-	for i := 0; i < len(pattern); i++ {
-		switch c := pattern[i]; {
-		case c == '\\' && i+1 < len(pattern):
-			i++
-			expr += regexp.QuoteMeta(pattern[i : i+1])
-		case c == '_':
-			expr += "."
-		case c == '%':
-			expr += ".*"
-		case c >= 0x80:
-			expr += pattern[i : i+1]
-		default:
-			expr += regexp.QuoteMeta(string(c))
-		}
-	}
-	matched, err := regexp.MatchString(expr+"$", name)
-	return err == nil && matched
 }
 
 // harmless are global privileges that a service account may well have: they show how the server does.
@@ -147,12 +51,12 @@ func (all grants) excess() (what []string) {
 	var global []string
 	option := false
 	for _, g := range all {
-		if g.revoked {
+		if g.Revoked {
 			continue
 		}
-		option = option || g.option
-		if g.db == "*" {
-			for _, p := range g.privileges {
+		option = option || g.Option
+		if g.DB == "*" {
+			for _, p := range g.Privileges {
 				if !slices.Contains(harmless, p) {
 					global = append(global, p)
 				}
@@ -219,20 +123,11 @@ func (d *database) hiddenIn(ctx context.Context, schema, table string) bool {
 
 // grant is the statement that gives the account a right.
 func (d *database) grant(right string) string {
-	return "GRANT " + right + " TO " + grantee(d.account) + ";"
+	return "GRANT " + right + " TO " + dbserver.Grantee(d.account) + ";"
 }
 
-// pattern is the database as the account's rights on all of its tables spell it. A server looks at one of several
-// spellings only, so a right under another one would hide those that are there.
-func (d *database) pattern(all grants) string {
-	name := d.url.Database()
-	for _, g := range all {
-		if !g.revoked && g.db != "*" && g.table == "*" && like(g.db, name) {
-			return dbserver.Quote(g.db)
-		}
-	}
-	return dbserver.Quote(name)
-}
+// pattern is the database as the account's rights on all of its tables spell it.
+func (d *database) pattern(all grants) string { return dbserver.Grants(all).Pattern(d.url.Database()) }
 
 var (
 	roleLine = regexp.MustCompile("^GRANT (`.*`) TO ")
@@ -252,14 +147,14 @@ func (d *database) activate(ctx context.Context, lacks func(grants) bool) string
 		together := strings.Join(roles, ", ")
 		lines, err := list(ctx, d.db, "SHOW GRANTS FOR CURRENT_USER() USING "+together)
 		if err == nil && !lacks(parseGrants(lines)) {
-			return fmt.Sprintf("SET DEFAULT ROLE %s TO %s;", together, grantee(d.account))
+			return fmt.Sprintf("SET DEFAULT ROLE %s TO %s;", together, dbserver.Grantee(d.account))
 		}
 		return ""
 	}
 	for _, role := range roles {
 		lines, err := d.grantsAs(ctx, role)
 		if err == nil && !lacks(parseGrants(lines)) {
-			return fmt.Sprintf("SET DEFAULT ROLE %s FOR %s;", role, grantee(d.account))
+			return fmt.Sprintf("SET DEFAULT ROLE %s FOR %s;", role, dbserver.Grantee(d.account))
 		}
 	}
 	return ""
@@ -344,13 +239,4 @@ func (d *database) tooFew(ctx context.Context, all grants, pattern string) (off 
 		}
 	}
 	return off
-}
-
-// grantee is an account as GRANT takes it.
-func grantee(account string) string {
-	user, host := account, ""
-	if at := strings.LastIndexByte(account, '@'); at >= 0 {
-		user, host = account[:at], "@"+dbserver.QuoteText(account[at+1:])
-	}
-	return dbserver.QuoteText(user) + host
 }
