@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/authgraph/authgraph/internal/dburl"
 	"github.com/authgraph/authgraph/internal/install"
 )
 
@@ -73,6 +74,7 @@ func exitCode(ctx context.Context, err error) int {
 	var failed *failure
 	var found *findings
 	var refused *install.Error
+	var address *dburl.Error
 	switch {
 	case err == nil:
 		return exitOK
@@ -80,7 +82,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.As(err, &found):
 		return exitFindings
-	case !errors.As(err, &failed), errors.As(err, &refused) && refused.Reason.OfOptions():
+	case !errors.As(err, &failed), errors.As(err, &refused) && refused.Reason.OfOptions(),
+		errors.As(err, &address) && address.URL == "": // it could not be read
 		return exitUsage
 	default:
 		return exitFailed

@@ -45,7 +45,7 @@ result to show (help and completion aside).`,
 			return formats(cmd), cobra.ShellCompDirectiveNoFileComp
 		}) // it fails only for a flag that does not exist
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkFlags(cmd); err != nil {
+		if err := a.checkFlags(cmd); err != nil {
 			return err
 		}
 		if a.quiet {
@@ -82,7 +82,8 @@ const environmentHelp = `  DATABASE_URL  the database, where --url is not given:
 
 const exitCodesHelp = `  0    done
   1    failed: the line on standard error says what, where and what to do
-  2    called wrongly: unknown command, flag, argument, format or a name that cannot be used
+  2    called wrongly: unknown command, flag, argument or format, or a name or database URL
+       that cannot be used
   3    found something that it looks for: adopt, check, diff, doctor, lint, policy (doctor, lint and
        policy: errors and failures; with --strict warnings too); upgrade: conflicts, marked in the files
   130  interrupted: a scratch database is dropped, apply goes on where it stopped, and

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/authgraph/authgraph/internal/dburl"
 )
 
 // address is how a database is addressed, by a URL or by the driver's DSN: a password may be in it.
@@ -39,10 +41,16 @@ func hide(text string, args []string) string {
 // instead annotates a flag with what to give it instead of an address.
 const instead = "instead"
 
-// checkFlags refuses an address in a flag that takes none, before an error prints it as the path of a file.
-func checkFlags(cmd *cobra.Command) (err error) {
+// checkFlags refuses an address that cannot be read, whether the command needs it or not. It also refuses one in a flag
+// that takes none, before an error prints it as the path of a file.
+func (a *app) checkFlags(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if f.Name == "url" || f.Name == "dev-url" || !isAddress(f.Value.String()) {
+		if isURL := f.Name == "url" || f.Name == "dev-url"; isURL && f.Value.String() != "" {
+			if _, unread := dburl.Parse(f.Value.String()); unread != nil {
+				err, a.urlFrom = unread, strings.TrimPrefix("--"+f.Name, "--url")
+			}
+			return
+		} else if isURL || !isAddress(f.Value.String()) {
 			return
 		}
 		advice := append(f.Annotations[instead], "name the database with --url")[0]

@@ -40,7 +40,7 @@ const (
 
 // Error says which part of a database URL is at fault. It never holds the password.
 type Error struct {
-	// URL is the address without its password; empty if it could not be read.
+	// URL is the address without its password; empty if it could not be read, when no part of it is repeated.
 	URL string
 	// Part is the part at fault, one of the Part constants.
 	Part string
@@ -95,24 +95,42 @@ type URL struct {
 //	sqlite://relative/file.db, sqlite:///absolute/file.db
 //	file:relative/file.db                                  (the driver's DSN)
 //
-// Parameters are those of the driver. Errors are of type [*Error].
+// Parameters are those of the driver. White space around the address, which files add, does not count. Errors are of
+// type [*Error].
 func Parse(raw string) (*URL, error) {
+	raw = strings.TrimSpace(raw)
 	if raw == "" {
-		return nil, wrong(PartURL, "is empty", "give one such as mysql://user:password@host:3306/database")
+		return nil, wrong(PartURL, "is empty", "give one such as "+exampleURL)
 	}
-	if strings.HasPrefix(raw, "file:") {
-		return parseSQLite(raw)
+	if err := wholly(raw); err != nil {
+		return nil, err
 	}
 	scheme, rest, ok := strings.Cut(raw, "://")
+	for _, of := range []string{"file:", "sqlite:", "sqlite3:"} {
+		file, found := strings.CutPrefix(raw, of)
+		uri, slashes := strings.CutPrefix(file, "//")
+		switch {
+		case !found, slashes && of != "file:":
+		case slashes && !strings.HasPrefix(uri, "/"):
+			return nil, wrong(PartFile, "has a host", "write file:app.db, or sqlite://app.db")
+		case slashes:
+			return parseSQLite(uri)
+		default:
+			return parseSQLite(file)
+		}
+	}
 	if !ok || strings.ContainsAny(scheme, "@:/(") {
 		return parseDSN(raw)
 	}
-	switch scheme = strings.ToLower(scheme); scheme {
+	switch scheme = plainScheme(strings.ToLower(scheme)); scheme {
 	case "sqlite", "sqlite3":
 		return parseSQLite(rest)
 	case "mysql", "mariadb", "maria", "mysql+unix", "mariadb+unix", "maria+unix":
 		return parseServer(scheme, rest)
 	default:
+		if !schemes.MatchString(scheme) {
+			return nil, wrong(PartScheme, "is none", "write "+exampleURL)
+		}
 		return nil, wrong(PartScheme, fmt.Sprintf("%q is not supported", scheme), "use mysql, mariadb or sqlite")
 	}
 }
@@ -121,6 +139,7 @@ func Parse(raw string) (*URL, error) {
 // the same names, in whatever case: a server does not tell them apart. A name without a value is taken out. Those of a
 // server that the driver does not know are session variables, and their values SQL.
 func SetParameters(raw string, params url.Values) string {
+	raw = strings.TrimSpace(raw)
 	start := 0
 	scheme, _, ok := strings.Cut(raw, "://")
 	if !strings.HasPrefix(raw, "file:") && (!ok || strings.ContainsAny(scheme, "@:/(")) {
@@ -164,6 +183,15 @@ func parseServer(scheme, rest string) (*URL, error) {
 		return nil, wrong(PartPassword, "has a ?", "write it %3F (an @ in a parameter is written %40)")
 	}
 	user, password, _ := strings.Cut(userinfo, ":")
+	switch {
+	case unread.MatchString(user):
+		return nil, missing(PartUser)
+	case unreadPassword.MatchString(password):
+		return nil, missing(PartPassword)
+	case strings.HasSuffix(scheme, "+unix") && host != "":
+		return nil, wrong(PartHost, "has no place in the address of a socket", "write "+scheme+
+			"://user:password@/path/to.sock?database=name")
+	}
 	var err error
 	if u.server.User, err = url.PathUnescape(user); err != nil {
 		return nil, wrong(PartUser, "is not percent-encoded right", "write a % in it %25")
@@ -175,18 +203,27 @@ func parseServer(scheme, rest string) (*URL, error) {
 	if err != nil {
 		return nil, errPairs()
 	}
+	isSocket := strings.HasSuffix(scheme, "+unix")
+	if !isSocket {
+		// The host first: where the @ was forgotten, the password is a part of both.
+		if err := checkHost(host); err != nil {
+			return nil, err
+		}
+		if err := checkPath(path); err != nil {
+			return nil, err
+		}
+	}
 	if path, err = url.PathUnescape(path); err != nil {
 		return nil, wrong(PartDatabase, "is not percent-encoded right", "write a % in it %25")
 	}
-	if strings.HasSuffix(scheme, "+unix") {
+	if isSocket {
 		u.server.Net, u.server.Addr = "unix", "/"+path
 		u.server.DBName = params.Get("database")
 		params.Del("database")
 	} else {
 		u.server.Net, u.server.DBName = "tcp", path
 		if u.server.Addr, err = hostPort(host); err != nil {
-			// Without the URL: what stands for its database may be a password.
-			return nil, &Error{Part: PartHost, Err: err}
+			return nil, err
 		}
 	}
 	return u.tune(params)
@@ -194,21 +231,25 @@ func parseServer(scheme, rest string) (*URL, error) {
 
 func hostPort(host string) (string, error) {
 	if host == "" {
-		return "", errors.New("is missing")
+		return "", wrong(PartHost, "is missing", "")
+	}
+	host, err := address(host)
+	if err != nil {
+		return "", err
 	}
 	if strings.HasSuffix(host, "]") || !strings.Contains(host, ":") {
 		host += ":3306"
 	}
 	name, port, err := net.SplitHostPort(host)
 	if err != nil {
-		return "", errors.New("is not of the form host:port (an IPv6 address goes in brackets)")
+		return "", wrong(PartHost, "is not of the form host:port (an IPv6 address goes in brackets)", "")
 	}
 	if name == "" {
-		return "", errors.New("is missing")
+		return "", wrong(PartHost, "is missing", "")
 	}
 	// The port is not repeated: where the host was forgotten, it is the password.
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return "", errors.New("has a port that is not a number from 1 to 65535")
+		return "", wrong(PartHost, "has a port that is not a number from 1 to 65535", withoutUser)
 	}
 	return host, nil
 }
@@ -217,7 +258,7 @@ func hostPort(host string) (string, error) {
 func parseDSN(dsn string) (*URL, error) {
 	// The driver's parser leaves secrets in some of its errors.
 	if !strings.Contains(dsn, "/") {
-		return nil, wrong(PartURL, "is neither scheme://… nor user:password@tcp(host:3306)/database", "")
+		return nil, noDSN(dsn)
 	}
 	base, query := dsn, ""
 	if i := strings.LastIndexByte(dsn, '/'); strings.Contains(dsn[i:], "?") {
@@ -227,7 +268,15 @@ func parseDSN(dsn string) (*URL, error) {
 	cfg, err := mysql.ParseDSN(base)
 	// An @ after the last slash: the slash is one of the password.
 	if err != nil || strings.Contains(cfg.DBName, "@") {
-		return nil, wrong(PartURL, "is not of the form user:password@tcp(host:3306)/database", "")
+		return nil, noDSN(dsn)
+	}
+	switch {
+	case unread.MatchString(cfg.User):
+		return nil, missing(PartUser)
+	case unread.MatchString(cfg.Addr):
+		return nil, missing(PartHost)
+	case unread.MatchString(cfg.DBName):
+		return nil, missing(PartDatabase)
 	}
 	params, err := url.ParseQuery(query)
 	if err != nil {
@@ -257,6 +306,9 @@ func parseSQLite(rest string) (*URL, error) {
 	if file, err = url.PathUnescape(file); err != nil {
 		return nil, wrong(PartFile, "is not percent-encoded right", "write a % in it %25")
 	}
+	if unread.MatchString(file) {
+		return nil, missing(PartFile)
+	}
 	if file == ":memory:" || params.Get("mode") == "memory" {
 		return nil, wrong(PartFile, "is in memory, where every connection would see its own", "name a file")
 	}
@@ -285,7 +337,7 @@ func (u *URL) String() string {
 	}
 	b += "://"
 	if u.server.User != "" {
-		b += url.User(u.server.User).String()
+		b += escape(u.server.User)
 		if u.server.Passwd != "" {
 			b += ":***"
 		}
@@ -294,8 +346,11 @@ func (u *URL) String() string {
 	if u.server.Net == "unix" {
 		return b + u.server.Addr + "?database=" + url.QueryEscape(u.server.DBName)
 	}
-	return b + u.server.Addr + "/" + strings.ReplaceAll(url.PathEscape(u.server.DBName), "@", "%40")
+	addr := strings.Replace(u.server.Addr, "%", "%25", 1) // before the zone of an IPv6 address
+	return b + addr + "/" + escape(u.server.DBName)
 }
+
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 // Database is the name of the database on its server; for SQLite, the file.
 func (u *URL) Database() string {
@@ -309,7 +364,7 @@ func (u *URL) Database() string {
 func (u *URL) NeedDatabase() error {
 	if u.Database() == "" {
 		return &Error{
-			URL: u.String(), Part: PartDatabase, Err: errors.New("is missing"),
+			Part: PartDatabase, Err: errors.New("is missing"),
 			Fix: "put its name after the host, as in …:3306/app",
 		}
 	}

@@ -43,7 +43,9 @@ func FuzzParse(f *testing.F) {
 // Whatever part of an address a password ends up in, because it was encoded or because it was not, it is not shown.
 func FuzzParseKeepsThePassword(f *testing.F) {
 	for _, seed := range []string{"hunter2!", "p@ssw0rd", "pass/word", "pass?word", "pass%word", "pass#word",
-		"pa:ss:word", "12345678", "pass]word", "tcp(pass)/word", "://secret", "a=b@cdef", "%70assword"} {
+		"pa:ss:word", "12345678", "pass]word", "${pass}word", "$pass",
+		"[pass]word", "pass,word", "pass&word", "'password'",
+		"tcp(pass)/word", "://secret", "a=b@cdef", "%70assword"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, password string) {
@@ -101,7 +103,9 @@ func isWording(s string) bool {
 	for _, raw := range []string{
 		"", "x", "postgres://x", "mysql://", "mysql://h:x/app", "mysql://a:b/c@d", "mysql://a:b?c@d", "mysql://%@h",
 		"mysql://a:%@h", "mysql://h?a;b",
-		"mysql://h/%", "mysql://::1", "mysql://h/app?timeout=soon", "a@tcp(/", "mysql://h",
+		"mysql://h/%", "mysql://::1", "mysql://h/app?timeout=soon", "a@tcp(/", "mysql://h", "'", "A=mysql:", "jdbc:",
+		"$X", "mysql://$X@h", "mysql://a:${X}@h", "mysql://tcp(h", "mysql://unix(h", "mysql://h,h", "mysql://h;",
+		"mysql://[x]", "mysql://h/&", "mysql://h/;", "mysql://h/<", "mysql:h", "a:b@h/", "{x}://",
 	} {
 		u, err := Parse(raw)
 		if err == nil {

@@ -57,6 +57,11 @@ var fixed = map[string][]string{
 	"character_set_results":    {"utf8mb4"},
 	"character_set_connection": {"utf8mb4"},
 	"charset":                  {"utf8mb4", "utf8mb4,utf8"}, // a list, whose first one every server knows
+	// The names that other programs have for these.
+	"encoding":          {"utf8mb4", "utf8"},
+	"characterencoding": {"utf8mb4", "utf8", "utf-8"},
+	"timezone":          {"utc", "z", "+00:00", "+0000"},
+	"servertimezone":    {"utc", "z", "+00:00", "gmt"},
 }
 
 // Parameters of the driver (its README, Parameters). Those that are decided here say how the driver works for its
@@ -145,8 +150,11 @@ const takeOut = "take it out"
 
 func (p *parameters) add(name, lower, value string) error {
 	same := func(other string) bool { return strings.EqualFold(other, name) }
-	if slices.ContainsFunc(decided, same) {
+	if slices.ContainsFunc(decided, same) || slices.ContainsFunc(ofOthers, same) {
 		return nil
+	}
+	if lower == "tls" && value == "" {
+		return wrong(PartParameter, "tls has no value", "write tls=true")
 	}
 	if i := slices.IndexFunc(driverParameters, same); i >= 0 {
 		p.driver.Set(driverParameters[i], value)
@@ -175,10 +183,12 @@ func (p *parameters) add(name, lower, value string) error {
 	if why, ok := refused[lower]; ok {
 		return wrong(PartParameter, name+" cannot be set, "+why, takeOut)
 	}
-	for _, prefix := range []string{"ssl", "tls", "usessl", "requiressl"} {
+	if fix, ok := insteadOf[lower]; ok {
+		return wrong(PartParameter, name+" is not known", fix)
+	}
+	for _, prefix := range ofTLS {
 		if strings.HasPrefix(lower, prefix) {
-			return wrong(PartParameter, printable(name)+" is not known",
-				"use tls=true, or tls-ca=FILE for a certificate of your own authority")
+			return wrong(PartParameter, printable(name)+" is not known", insteadOfTLS(lower, value))
 		}
 	}
 	switch {
@@ -214,6 +224,17 @@ func (p *parameters) refused() string {
 	return names[max(i, 0)]
 }
 
+// fix is what to do about the parameter that the driver does not read.
+func (p *parameters) fix() string {
+	switch name := p.refused(); {
+	case name == "tls":
+		return "use true, skip-verify, preferred or false"
+	case strings.HasSuffix(strings.ToLower(name), "timeout"):
+		return "give it a unit, as in 30s"
+	}
+	return ""
+}
+
 // tune takes over the parameters and sets those this project decides, beside [session]:
 //   - times are read and written in UTC, to the microsecond;
 //   - one round trip a query: arguments are escaped by the client;
@@ -223,7 +244,7 @@ func (p *parameters) refused() string {
 func (u *URL) tune(given url.Values) (*URL, error) {
 	p, err := readParameters(given)
 	if err != nil {
-		return nil, u.wrap(PartParameter, err)
+		return nil, err
 	}
 	if !p.driver.Has("timeout") {
 		p.driver.Set("timeout", connectTimeout)
@@ -231,7 +252,7 @@ func (u *URL) tune(given url.Values) (*URL, error) {
 	// The DSN parser is the only way to the driver's unexported settings.
 	cfg, err := mysql.ParseDSN("/?" + p.driver.Encode())
 	if err != nil {
-		return nil, u.wrap(PartParameter, fmt.Errorf("%s: %w", p.refused(), err))
+		return nil, &Error{Part: PartParameter, Err: fmt.Errorf("%s: %w", p.refused(), err), Fix: p.fix()}
 	}
 	cfg.User, cfg.Passwd = u.server.User, u.server.Passwd
 	cfg.Net, cfg.Addr, cfg.DBName = u.server.Net, u.server.Addr, u.server.DBName
@@ -246,11 +267,11 @@ func (u *URL) tune(given url.Values) (*URL, error) {
 	// A lost connection is an error that is returned: the driver need not print it too.
 	cfg.Logger = &mysql.NopLogger{}
 	if err := cfg.Apply(mysql.TimeTruncate(time.Microsecond)); err != nil {
-		return nil, u.wrap(PartParameter, err)
+		return nil, &Error{Part: PartParameter, Err: err}
 	}
 	u.server, u.files = cfg, p.files
 	if err := u.checkTLS(); err != nil {
-		return nil, u.wrap(PartParameter, err)
+		return nil, err
 	}
 	return u, nil
 }
