@@ -32,8 +32,8 @@ func eachSize(b *browser, fn func(tables int)) {
 
 func shopPage(t *testing.T, tables int) string {
 	t.Helper()
-	page, err := schemadoc.HTML(schemadoc.Page{Title: "shop", Source: "live database", Database: "MySQL", Release: "9.7.4",
-		Version: "v1", Schema: schemadoctest.Shop(tables)})
+	page, err := schemadoc.HTML(schemadoc.Page{Title: "shop", Source: "live database", Database: "MySQL",
+		Release: "9.7.4", Version: "v1", Schema: schemadoctest.Shop(tables)})
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "shop.html")
 	require.NoError(t, os.WriteFile(path, page, 0o600))
@@ -142,7 +142,8 @@ func pageIsZoomedByWheelAndMovedByDragging(t *testing.T, b *browser) {
 	b.eval(`location.hash`, "") // it was no click
 	mouse(input.DispatchMouseEventParams{Type: input.DispatchMouseEventTypeMouseMoved, X: 60, Y: 40})
 	b.eval(`[...document.querySelectorAll(".entity.near")].map((e) => e.dataset.table).sort().join(" ")`,
-		"addresses coupons gift_card_uses invoices loyalty_moves order_items orders payments returns shipments tickets users")
+		"addresses coupons gift_card_uses invoices loyalty_moves order_items orders payments returns shipments "+
+			"tickets users")
 	assert.Empty(t, b.complaints())
 }
 

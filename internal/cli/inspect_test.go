@@ -28,7 +28,8 @@ func (User) Fields() []ent.Field {
 	return []ent.Field{field.String("email").Unique(), field.String("nickname")}
 }
 `
-	shopTable = "CREATE TABLE users (id integer NOT NULL PRIMARY KEY, email varchar(99) NOT NULL UNIQUE, nickname varchar(99))"
+	shopTable = "CREATE TABLE users (id integer NOT NULL PRIMARY KEY, email varchar(99) NOT NULL UNIQUE, " +
+		"nickname varchar(99))"
 )
 
 // shop is a folder with a Go module that has nothing of authgraph's.
@@ -47,7 +48,8 @@ func shop(t *testing.T) string {
 	for _, name := range []string{"go.mod", "go.sum"} {
 		text, err := os.ReadFile("../../" + name)
 		require.NoError(t, err)
-		text = bytes.Replace(text, []byte("module github.com/authgraph/authgraph\n"), []byte("module example.com/shop\n"), 1)
+		text = bytes.Replace(text, []byte("module github.com/authgraph/authgraph\n"),
+			[]byte("module example.com/shop\n"), 1)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o644))
 	}
 	return dir
@@ -71,8 +73,8 @@ func TestInspectWritesEveryFormatOfEverySource(t *testing.T) {
 			"file://shop.sql": "shop.sql", "file://changes": "changes", url: filepath.Base(url),
 		} {
 			for format, holds := range map[string]string{
-				"sql": "CREATE TABLE `users`", "hcl": `table "users"`, "json": `"name": "users"`, "mermaid": "    users {",
-				"svg": "</svg>\n",
+				"sql": "CREATE TABLE `users`", "hcl": `table "users"`, "json": `"name": "users"`,
+				"mermaid": "    users {", "svg": "</svg>\n",
 			} {
 				assert.Contains(t, authgraph("inspect", source, "--format", format), holds, "%s of %s", format, source)
 			}

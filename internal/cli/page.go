@@ -128,11 +128,19 @@ func databaseVersion(ctx context.Context, dev *planner.Dev) (version string, err
 	if dev.Dialect() == dialect.SQLite {
 		query = "SELECT sqlite_version()"
 	}
-	err = dev.DB().Conn.QueryRowContext(ctx, query).Scan(&version)
-	if server := dbserver.Parse(version, ""); dev.Dialect() != dialect.SQLite && server.Version != (dbserver.Version{}) {
-		version = server.Version.String()
+	if err := dev.DB().Conn.QueryRowContext(ctx, query).Scan(&version); err != nil {
+		return "", err
 	}
-	return version, err
+	// A server adds words to its number.
+	if number := dbserver.Parse(version, "").Version; number != (dbserver.Version{}) {
+		version = number.String()
+	}
+	return version, nil
+}
+
+// note adds what the reader of a page has to know.
+func note(p *schemadoc.Page, format string, args ...any) {
+	p.Notes = append(p.Notes, fmt.Sprintf(format, args...))
 }
 
 // addPast adds the migrations to a page, as far as they are known to be those of its schema. Every directory can be
@@ -153,8 +161,7 @@ func (m *migrations) addPast(
 		err := history.Verify(r.dir, revs)
 		var differs *history.Error
 		if errors.As(err, &differs) {
-			p.Notes = append(p.Notes, fmt.Sprintf("Migrations are not shown: this database was not made by those in %s: %s.",
-				r.dir, differs.Found()))
+			note(p, "Migrations are not shown: this database was not made by those in %s: %s.", r.dir, differs.Found())
 			return nil
 		}
 		if err != nil {
@@ -189,22 +196,21 @@ func applied(dir migrationDir, revs []*atlas.Revision, p *schemadoc.Page) (strin
 		return "", err
 	}
 	if first := revs[0]; first.Type == atlas.RevisionTypeBaseline {
-		p.Notes = append(p.Notes, fmt.Sprintf("The migrations up to %s were taken as applied, not run, in this database.",
-			history.FileOf(first)))
+		note(p, "The migrations up to %s were taken as applied, not run, in this database.", history.FileOf(first))
 	}
 	last := revs[len(revs)-1]
 	version := last.Version
 	if last.Applied < last.Total {
-		p.Notes = append(p.Notes, fmt.Sprintf("%s is half applied (%d of %d statements) and not shown.",
-			history.FileOf(last), last.Applied, last.Total))
+		note(p, "%s is half applied (%d of %d statements) and not shown.", history.FileOf(last), last.Applied,
+			last.Total)
 		version, pending = "", pending[1:]
 		if len(revs) > 1 {
 			version = revs[len(revs)-2].Version
 		}
 	}
 	if n := len(pending); n > 0 {
-		p.Notes = append(p.Notes, fmt.Sprintf("Not applied to this database yet: %s of %s, from %s on.",
-			english.Count(n, "migration"), dir, pending[0].Name()))
+		note(p, "Not applied to this database yet: %s of %s, from %s on.", english.Count(n, "migration"), dir,
+			pending[0].Name())
 	}
 	return version, nil
 }
@@ -238,9 +244,9 @@ func addChanges(
 	switch list := strings.Join(others, ", "); {
 	case list == "":
 	case r.own:
-		p.Notes = append(p.Notes, fmt.Sprintf("Not as the migrations in %s leave them: %s.", r.dir, list))
+		note(p, "Not as the migrations in %s leave them: %s.", r.dir, list)
 	case r.dir.path != "": // what is compiled in was not asked for
-		p.Notes = append(p.Notes, fmt.Sprintf("The migrations in %s make other tables of these names: %s.", r.dir, list))
+		note(p, "The migrations in %s make other tables of these names: %s.", r.dir, list)
 	}
 	return nil
 }

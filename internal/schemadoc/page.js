@@ -21,7 +21,8 @@
     if (least <= 0) return; // nothing is shown of it
     view.scale = fitted ? least : Math.min(2, Math.max(least, view.scale));
     const [w, h] = [frame.clientWidth / view.scale, frame.clientHeight / view.scale];
-    const within = (at, size, length) => size > length ? length / 2 : Math.min(length - size / 2, Math.max(size / 2, at));
+    const within = (at, size, length) =>
+      size > length ? length / 2 : Math.min(length - size / 2, Math.max(size / 2, at));
     view.x = within(view.x, w, whole.w);
     view.y = within(view.y, h, whole.h);
     graph.setAttribute("viewBox", [view.x - w / 2, view.y - h / 2, w, h].join(" "));
@@ -53,7 +54,8 @@
   const look = (cards) => {
     const boxes = cards.map((c) => c.querySelector(".card").getBBox());
     const [left, top] = [Math.min(...boxes.map((b) => b.x)), Math.min(...boxes.map((b) => b.y))];
-    const [right, bottom] = [Math.max(...boxes.map((b) => b.x + b.width)), Math.max(...boxes.map((b) => b.y + b.height))];
+    const right = Math.max(...boxes.map((b) => b.x + b.width));
+    const bottom = Math.max(...boxes.map((b) => b.y + b.height));
     const [w, h] = [right - left + 48, bottom - top + 48];
     const fills = Math.min(1, frame.clientWidth / w, frame.clientHeight / h);
     view.scale = cards.length > 1 ? fills : Math.max(fills, Math.min(0.6, frame.clientWidth / w));
@@ -110,7 +112,8 @@
     const section = sections.find((s) => s.id === link.dataset.table);
     const card = byTable(entities, link.dataset.table);
     const labels = [...card.querySelectorAll(".column")];
-    const columns = [...section.querySelector("tbody").rows].map((row, i) => ({ name: row.cells[0].textContent, row, label: labels[i] }));
+    const rows = [...section.querySelector("tbody").rows];
+    const columns = rows.map((row, i) => ({ name: row.cells[0].textContent, row, label: labels[i] }));
     return { name: link.dataset.table, item: link.parentElement, card, columns };
   });
 

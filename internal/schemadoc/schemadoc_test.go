@@ -208,10 +208,12 @@ func TestGraphOfManyTablesIsLegible(t *testing.T) {
 			x, y := at[0], at[1]
 			for _, piece := range strings.Split(m[3], "C")[1:] {
 				var middle, x2, y2, right int
-				_, err := fmt.Sscanf(piece, "%d %d %d %d %d %dH%d", &middle, new(int), new(int), new(int), &x2, &y2, &right)
+				_, err := fmt.Sscanf(piece, "%d %d %d %d %d %dH%d", &middle, new(int), new(int), new(int), &x2, &y2,
+					&right)
 				require.NoError(t, err)
 				for i := range 41 { // a curve, and the level piece after it
-					px, py := bezier(float64(i)/20, [4]int{x, middle, middle, x2}), bezier(float64(i)/20, [4]int{y, y, y2, y2})
+					px := bezier(float64(i)/20, [4]int{x, middle, middle, x2})
+					py := bezier(float64(i)/20, [4]int{y, y, y2, y2})
 					if i > 20 {
 						px, py = float64(x2)+float64(right-x2)*float64(i-20)/20, float64(y2)
 					}

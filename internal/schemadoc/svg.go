@@ -111,7 +111,7 @@ func (n *node) drawFar(b *strings.Builder) {
 	for _, l := range lines {
 		widest = max(widest, width(l))
 	}
-	size := min(float64(n.w-2*sidePad)/(farChar*float64(widest)), float64(n.h-bottomPad)/float64(len(lines))/farLine, 64)
+	size := min(float64(n.w-2*sidePad)/float64(widest)/farChar, float64(n.h-bottomPad)/float64(len(lines))/farLine, 64)
 	fmt.Fprintf(b, `<text class="far-name" font-size="%.1f">`, size)
 	for i, l := range lines {
 		y := float64(n.y) + float64(n.h)/2 + size*(farLine*(float64(i)-float64(len(lines)-1)/2)+0.35)
