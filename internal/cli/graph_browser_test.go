@@ -217,19 +217,26 @@ func pageOfAnySizeFitsAPhone(t *testing.T, b *browser) {
 
 		whole := evaluate[float64](b, scale)
 		at := evaluate[[]float64](b, middle)
-		touch := func(kind input.DispatchTouchEventType, apart ...float64) {
+		touch := func(kind input.DispatchTouchEventType, from ...[2]float64) {
 			var points []*input.TouchPoint
-			for i, x := range apart {
-				points = append(points, &input.TouchPoint{X: at[0] + x, Y: at[1], ID: new(float64(i))})
+			for i, p := range from {
+				points = append(points, &input.TouchPoint{X: at[0] + p[0], Y: at[1] + p[1], ID: new(float64(i))})
 			}
 			call(b, input.DispatchTouchEvent, input.DispatchTouchEventParams{Type: kind, TouchPoints: points})
 		}
-		touch(input.DispatchTouchEventTypeTouchStart, -20, 20)
-		touch(input.DispatchTouchEventTypeTouchMove, -40, 40)
-		touch(input.DispatchTouchEventTypeTouchMove, -60, 60)
+		touch(input.DispatchTouchEventTypeTouchStart, [2]float64{-20}, [2]float64{20})
+		touch(input.DispatchTouchEventTypeTouchMove, [2]float64{-40}, [2]float64{40})
+		touch(input.DispatchTouchEventTypeTouchMove, [2]float64{-60}, [2]float64{60})
 		touch(input.DispatchTouchEventTypeTouchEnd)
 		b.eval(scale+` > `+fmt.Sprint(whole*1.8), true)
 		b.eval(`innerWidth`, 375.0) // the graph is zoomed, not the page
+		before := evaluate[string](b, `document.querySelector(".graph").getAttribute("viewBox")`)
+		touch(input.DispatchTouchEventTypeTouchStart, [2]float64{})
+		for y := -20.0; y > -100; y -= 20 {
+			touch(input.DispatchTouchEventTypeTouchMove, [2]float64{y / 2, y})
+		}
+		touch(input.DispatchTouchEventTypeTouchEnd)
+		b.eval(`document.querySelector(".graph").getAttribute("viewBox") !== "`+before+`" && scrollY`, 0.0)
 		b.eval(`location.hash`, "")
 
 		b.visit("#users")
