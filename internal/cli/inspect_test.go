@@ -76,6 +76,9 @@ func TestInspectWritesEveryFormatOfEverySource(t *testing.T) {
 				"sql": "CREATE TABLE `users`", "hcl": `table "users"`, "json": `"name": "users"`,
 				"mermaid": "    users {", "svg": "</svg>\n",
 			} {
+				if strings.HasPrefix(source, "ent://") && !mysqltest.IsSQLite(url) {
+					continue // go run compiles each time; the page below is enough
+				}
 				assert.Contains(t, authgraph("inspect", source, "--format", format), holds, "%s of %s", format, source)
 			}
 			page := authgraph("inspect", source, "--format", "html")
