@@ -194,6 +194,9 @@ func (a *adoption) run(ctx context.Context) (*Adoption, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.rights(ctx, p, a.needs(p, addresses)); err != nil {
+		return nil, err
+	}
 	passwords, err := search{a.db, p}.passwords(ctx)
 	if err != nil {
 		return nil, err
@@ -254,15 +257,9 @@ func (a *adoption) plan(ctx context.Context) (*plan, error) {
 	if len(taken) > 0 {
 		delete(live, notes)
 	}
-	var noted []part
-	if live[notes] != nil {
-		query := "SELECT table_name, definition FROM " + notes + " ORDER BY table_name, name"
-		err := a.db.Rows(ctx, query, func(r []sql.NullString) {
-			noted = append(noted, parse(r[0].String, r[1].String))
-		})
-		if err != nil {
-			return nil, fmt.Errorf("read table %s: %w", notes, err)
-		}
+	noted, err := a.noted(ctx, live)
+	if err != nil {
+		return nil, err
 	}
 	p := newPlan(a.want, live, noted)
 	p.obstacles = append(p.obstacles, taken...)
@@ -274,6 +271,36 @@ func (a *adoption) plan(ctx context.Context) (*plan, error) {
 			slices.Index(objects, a.Object)-slices.Index(objects, b.Object))
 	})
 	return p, nil
+}
+
+// noted are the foreign keys that an adoption has dropped, or was about to drop.
+func (a *adoption) noted(ctx context.Context, live map[string]*table) (noted []part, err error) {
+	if live[notes] == nil {
+		return nil, nil
+	}
+	query := "SELECT table_name, definition FROM " + notes + " ORDER BY table_name, name"
+	err = a.db.Rows(ctx, query, func(r []sql.NullString) {
+		noted = append(noted, parse(r[0].String, r[1].String))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read table %s: %w", notes, err)
+	}
+	return noted, nil
+}
+
+// forget drops the notes after a statement that was refused if every foreign key in them is still there, as far as that
+// is possible: then nothing of this adoption stays.
+func (a *adoption) forget(ctx context.Context) {
+	live, err := readTables(ctx, a.db)
+	if err != nil || live[notes] == nil {
+		return
+	}
+	noted, err := a.noted(ctx, live)
+	there := keysOf(live)
+	gone := slices.ContainsFunc(noted, func(fk part) bool { return !slices.ContainsFunc(there, fk.sameKey) })
+	if err == nil && !gone {
+		_, _ = a.db.Conn.ExecContext(ctx, "DROP TABLE "+dbserver.Quote(notes)) // the first error is the one to show
+	}
 }
 
 // namesTaken is an obstacle if the name of the notes is taken by something else.
@@ -351,6 +378,7 @@ func (a *adoption) apply(ctx context.Context, p *plan, report *Adoption) error {
 		a.opts.Progress(progress)
 		began := time.Now()
 		if _, err := a.db.Conn.ExecContext(ctx, s.SQL); err != nil {
+			a.forget(ctx)
 			return &StmtError{Index: i + 1, Total: n, Stmt: s.SQL, Err: dbserver.WithoutValue(err)}
 		}
 		progress.Done, progress.Duration = true, time.Since(began)

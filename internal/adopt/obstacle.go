@@ -30,6 +30,8 @@ const (
 	ObstacleValue    ObstacleKind = "unknown value"
 	// ObstacleCheck: rows that a CHECK refuses.
 	ObstacleCheck ObstacleKind = "check"
+	// ObstacleRight: the account may not do what is needed.
+	ObstacleRight ObstacleKind = "missing right"
 	// ObstacleOrphan: rows that refer to one that is not there.
 	ObstacleOrphan ObstacleKind = "orphan"
 )

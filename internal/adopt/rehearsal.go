@@ -40,7 +40,7 @@ func (a *adoption) rehearse(ctx context.Context, p *plan) error {
 			r.spoil(o.Table, true)
 		}
 	}
-	_, err := a.dev.Replay(ctx, func() error { return errors.Join(r.run(ctx), r.dropVersioned(ctx)) })
+	_, err := a.dev.Replay(ctx, func() error { return errors.Join(r.run(ctx), r.drop(ctx)) })
 	if err != nil {
 		return fmt.Errorf("try the statements on empty tables: %w", err)
 	}
@@ -80,21 +80,22 @@ func (r *rehearsal) run(ctx context.Context) error {
 	return nil
 }
 
-// dropVersioned drops the tables that MariaDB keeps a history of, which a replay does not see.
-func (r *rehearsal) dropVersioned(ctx context.Context) error {
+// drop drops the copies. A replay, which empties the database too, does not see tables that MariaDB keeps a history of,
+// and does not take zero dates out of the strict mode.
+func (r *rehearsal) drop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	for name, t := range r.plan.live {
-		if strings.Contains(t.options, "WITH SYSTEM VERSIONING") {
-			if err := r.exec(ctx, "SET foreign_key_checks = 0"); err != nil {
-				return err
-			}
-			if err := r.exec(ctx, "DROP TABLE IF EXISTS "+dbserver.Quote(name)); err != nil {
-				return err
-			}
+	names := []string{dbserver.Quote(notes)}
+	for _, tables := range []map[string]*table{r.plan.live, r.plan.want} {
+		for name := range tables {
+			names = append(names, dbserver.Quote(name))
 		}
 	}
-	return nil
+	slices.Sort(names)
+	if err := r.exec(ctx, "SET foreign_key_checks = 0"); err != nil {
+		return err
+	}
+	return r.exec(ctx, "DROP TABLE IF EXISTS "+strings.Join(slices.Compact(names), ", "))
 }
 
 func (r *rehearsal) exec(ctx context.Context, stmt string) error {
