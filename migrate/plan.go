@@ -9,6 +9,7 @@ import (
 	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
+	"ariga.io/atlas/sql/schema"
 
 	"github.com/authgraph/authgraph/internal/atlasdb"
 	"github.com/authgraph/authgraph/internal/directory"
@@ -79,6 +80,9 @@ func (a *applier) plan(ctx context.Context) (p plan, err error) {
 	if p.files, err = a.withRecords(ctx, files, revs); err != nil {
 		return p, err
 	}
+	if dirty != nil && dirty.Baseline != "" {
+		return p, dirty
+	}
 	// A name that is taken comes before a DirtyError: no option helps against it.
 	if err := a.checkNames(ctx, p.files, dirty != nil); err != nil {
 		return p, err
@@ -116,10 +120,45 @@ func (a *applier) firstRun(ctx context.Context) (*atlas.Revision, error) {
 	}
 	for _, t := range s.Tables {
 		if t.Name != atlasdb.RevisionsTable {
-			return nil, &DirtyError{Table: t.Name}
+			version, err := a.baselineOf(s)
+			return nil, cmp.Or(err, error(&DirtyError{Table: t.Name, Baseline: version}))
 		}
 	}
 	return nil, nil
+}
+
+// baselineOf is the version that a database without history is at: the files up to it make tables that are there, and
+// the next one makes tables of which none is. It is empty if a file does not show by its tables whether it ran.
+func (a *applier) baselineOf(s *schema.Schema) (version string, err error) {
+	files, err := a.dir.Files()
+	if err != nil {
+		return "", directory.Wrap(a.dir, err)
+	}
+	for _, f := range files {
+		file, err := directory.Split(a.db.Driver, f)
+		if err != nil {
+			return "", err
+		}
+		var texts []string
+		for _, stmt := range file.Stmts {
+			texts = append(texts, stmt.Text)
+		}
+		names := makesNames(texts)
+		there := 0
+		for _, name := range names {
+			if _, ok := s.Table(name); ok {
+				there++
+			}
+		}
+		switch {
+		case len(names) == 0 || there != 0 && there != len(names):
+			return "", nil
+		case there == 0:
+			return version, nil
+		}
+		version = f.Version()
+	}
+	return version, nil
 }
 
 // pending are the files to apply, up to version opts.To.

@@ -9,6 +9,7 @@ import (
 	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/history"
+	"github.com/authgraph/authgraph/internal/registry"
 )
 
 const plainName = "[`\"\\[]?([^`\"\\]\\s(.;]+)[`\"\\]]?"
@@ -88,7 +89,8 @@ func (a *applier) checkBaseline(ctx context.Context, version string) error {
 		return !frees.MatchString(text) || strings.HasPrefix(strings.ToUpper(text), "ALTER")
 	})
 	return a.refuse(ctx, makesNames(append(gone, texts...)), func(o dbserver.Object) bool {
-		return o.Kind == dbserver.KindTable && (o.IsOurs() || o.Owner() == "") || o.Kind == dbserver.KindVersioned
+		others := o.Owner() != "" && slices.Contains(registry.Tables(), o.Name)
+		return o.Kind == dbserver.KindTable && (o.IsOurs() || !others) || o.Kind == dbserver.KindVersioned
 	}, from)
 }
 

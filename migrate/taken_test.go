@@ -75,7 +75,7 @@ func TestApplyNamesWhatTakesItsNamesBeforeItRuns(t *testing.T) {
 					assert.Equal(t, s.taken, taken.Names())
 					assert.Contains(t, taken.File, "_create_auth_tables.sql")
 					assert.ErrorContains(t, err, s.text)
-					assert.ErrorContains(t, err, "use another database, or rename what is there")
+					assert.ErrorContains(t, err, "use another database, rename what is there, or name the migration that made it (Baseline)")
 					assert.Empty(t, report.Applied)
 					assert.Equal(t, before, mysqltest.Dump(t, url), what)
 				}

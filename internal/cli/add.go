@@ -2,6 +2,9 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"path"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -34,6 +37,9 @@ interrupted leaves everything as it was.`,
 			if err != nil {
 				return err
 			}
+			if result != nil && result.Baseline != "" {
+				a.adviseBaseline(result.Baseline)
+			}
 			if result != nil && result.Migration != "" {
 				a.next("review the migration, set DATABASE_URL as in .env.example, then: authgraph migrate apply")
 			}
@@ -48,4 +54,15 @@ interrupted leaves everything as it was.`,
 			"--url, dropped afterwards)")
 	flags.BoolVar(&i.noMigration, "no-migration", false, "plan no migration")
 	return cmd
+}
+
+// adviseBaseline says what the migration of the project's own tables is for.
+func (a *app) adviseBaseline(file string) {
+	if a.format != formatText {
+		return
+	}
+	version, _, _ := strings.Cut(path.Base(file), "_")
+	fmt.Fprintf(a.info, "note: %s makes the tables of your own entities, for new databases. Where Ent's Schema.Create "+
+		"made them: take that call out of the service, run authgraph migrate apply --baseline %s, which runs only what "+
+		"comes after it, and compare with authgraph doctor\n", file, version)
 }

@@ -293,6 +293,9 @@ func (i *installation) report(plan *install.Plan, result *install.Result) error 
 	}
 	switch {
 	case result != nil && result.Migration != "":
+		if result.Baseline != "" {
+			fmt.Fprintf(i.stdout, "%-8s  %s\n", "create", result.Baseline)
+		}
 		fmt.Fprintf(i.stdout, "%-8s  %s\n", "create", result.Migration)
 		for _, change := range result.Destructive {
 			i.warn(result.Migration + " " + change)

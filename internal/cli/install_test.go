@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,6 +91,7 @@ func TestInstall(t *testing.T) {
 					env.Values[memory{}] = new(string)
 					tb := env.T().(testing.TB)
 					env.Values[pool{}] = func() *sql.DB { return mysqltest.DB(tb, url) }
+					env.Values[another{}] = func() string { return mysqltest.Another(tb, url) }
 					return nil
 				},
 				Condition: func(cond string) (bool, error) {
@@ -105,6 +107,9 @@ func TestInstall(t *testing.T) {
 					"remember":  remember,
 					"unchanged": unchanged,
 					"newest":    newest,
+					"oldest":    oldest,
+					"empty":     empty,
+					"db":        db,
 					"printed":   printed,
 					"samesql":   sameSQL,
 				},
@@ -136,4 +141,16 @@ func printed(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%s shows for authgraph %s, and it did not print: %s", args[0], args[1], line)
 		}
 	}
+}
+
+// oldest DIR VARIABLE sets VARIABLE_VERSION to the version of the first migration.
+func oldest(ts *testscript.TestScript, _ bool, args []string) {
+	files, err := filepath.Glob(ts.MkAbs(args[0]) + "/*.sql")
+	ts.Check(err)
+	ts.Setenv(args[1]+"_VERSION", versionOf(slices.Min(files)))
+}
+
+// empty VARIABLE makes another database of the same kind, and sets the variable to its URL.
+func empty(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[0], ts.Value(another{}).(func() string)())
 }

@@ -128,7 +128,7 @@ func (a *app) remedy(err remedied) string {
 	case *history.Error:
 		return a.historyRemedy(e)
 	case *history.DirtyError:
-		return a.dirtyRemedy()
+		return a.dirtyRemedy(e)
 	case *history.TakenError:
 		return a.takenRemedy(e)
 	case *history.SchemaError:
@@ -201,7 +201,11 @@ func (a *app) directoryRemedy(e *directory.Error) string {
 	return ""
 }
 
-func (a *app) dirtyRemedy() string {
+func (a *app) dirtyRemedy(e *history.DirtyError) string {
+	if e.Baseline != "" {
+		return fmt.Sprintf("it holds the tables of version %s and none of those after it: if they are the same, as where "+
+			"Ent made them, use --baseline %[1]s, then compare with %s", e.Baseline, a.command("doctor"))
+	}
 	text := "use --allow-dirty to add the tables beside it, or --baseline VERSION if that migration's tables are " +
 		"already there"
 	if a.dialect == dialect.SQLite {

@@ -79,7 +79,12 @@ func (e *Error) Fix() string {
 func (e *Error) Error() string { return e.Found() + ": " + e.Fix() }
 
 // DirtyError is a database that holds tables but no history.
-type DirtyError struct{ Table string }
+type DirtyError struct {
+	Table string
+	// Baseline is the version up to which the files make only tables that are there, and after which only such that are
+	// not; empty if that is not certain.
+	Baseline string
+}
 
 // Found names a table that is there.
 func (e *DirtyError) Found() string {
@@ -88,6 +93,10 @@ func (e *DirtyError) Found() string {
 
 // Fix says what to do.
 func (e *DirtyError) Fix() string {
+	if e.Baseline != "" {
+		return "it holds the tables of version " + e.Baseline + " and none of those after it: if they are the same, " +
+			"name that version (Baseline)"
+	}
 	return "allow tables beside it (AllowDirty), name the migration whose tables are already there (Baseline), or " +
 		"the schema that its history is in (RevisionsSchema)"
 }
@@ -145,7 +154,7 @@ func (e *TakenError) Versioned() string {
 func (e *TakenError) Fix() string {
 	switch versioned := e.Versioned(); {
 	case !e.Ours():
-		return "use another database, or rename what is there"
+		return "use another database, rename what is there, or name the migration that made it (Baseline)"
 	case versioned != "":
 		return "run ALTER TABLE " + dbserver.Quote(versioned) +
 			" DROP SYSTEM VERSIONING (this deletes its row history), then adopt the table"

@@ -28,6 +28,9 @@ type ApplyOptions struct {
 type Result struct {
 	// Migration is the file that was planned; empty if there was none to plan.
 	Migration string `json:"migration,omitempty"`
+	// Baseline is the file that comes before the first Migration and makes the tables of the project's own entities;
+	// empty if it has none, or has migrations. Databases in which Ent made them are taken to be at its version.
+	Baseline string `json:"baseline,omitempty"`
 	// Destructive describes each change of the migration that loses data.
 	Destructive []string `json:"destructive,omitempty"`
 }

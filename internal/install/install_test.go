@@ -1086,3 +1086,25 @@ func TestTheJournalOfARollbackThatFailedIsFinishedByTheNextRun(t *testing.T) {
 	require.NoError(t, os.RemoveAll(filepath.Join(root, path.Dir(RecordFile))))
 	assert.Equal(t, want, tree(t, root))
 }
+
+func TestTheProjectsOwnTablesComeBeforeOurs(t *testing.T) {
+	t.Parallel()
+	const (
+		posts = "-- Create \"posts\" table\nCREATE TABLE `posts` (`id` bigint, `t` varchar(9) DEFAULT ';');\n"
+		index = "-- Create index\nCREATE UNIQUE INDEX `by_title` ON `posts` (`t`);\n"
+		users = "-- Create \"users\" table\nCREATE TABLE `users` (`id` bigint);\n"
+		email = "CREATE UNIQUE INDEX `user_email` ON `users` (`email`);\n"
+		likes = "CREATE TABLE `likes` (`who` bigint, CONSTRAINT `w` FOREIGN KEY (`who`) REFERENCES `users` (`id`));\n"
+	)
+	for name, c := range map[string]struct{ sql, own, ours string }{
+		"none":                 {users + email, "", users + email},
+		"some":                 {posts + users + index + email, posts + index, users + email},
+		"some refer to ours":   {posts + users + likes, "", posts + users + likes},
+		"none of ours in here": {posts, posts, ""},
+	} {
+		own, ours, err := split(c.sql, []string{"user"})
+		require.NoError(t, err, name)
+		assert.Equal(t, c.own, own, name)
+		assert.Equal(t, c.ours, ours, name)
+	}
+}

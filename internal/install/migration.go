@@ -3,10 +3,14 @@ package install
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"regexp"
 	"slices"
+	"strings"
+
+	atlas "ariga.io/atlas/sql/migrate"
 
 	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/entgraph"
@@ -36,8 +40,18 @@ func (r *Run) migration(ctx context.Context) (*Result, error) {
 	name := migrationName(p.added)
 	if r.first {
 		name = migrationName(p.Entities)
+	}
+	from, sql, err := p.desired(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own, ours := "", sql
+	if r.first {
+		if own, ours, err = split(sql, p.Entities); err != nil {
+			return nil, fmt.Errorf("%s: %w", from, err)
+		}
 		if p.DB != sqlite {
-			return r.offline(ctx, dir, name)
+			return r.offline(dir, name, own, ours)
 		}
 	}
 	open := r.dev
@@ -48,16 +62,59 @@ func (r *Run) migration(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := r.diff(ctx, dev, dir, name)
+	var before *Result
+	if own != "" {
+		before, err = r.diff(ctx, dev, dir, planner.SQL(from, own), baseline)
+	}
+	var result *Result
+	if err == nil {
+		result, err = r.diff(ctx, dev, dir, planner.SQL(from, sql), name)
+	}
+	if before != nil && result != nil {
+		result.Baseline = before.Migration
+	}
 	return result, errors.Join(err, dev.Close())
 }
 
-func (r *Run) diff(ctx context.Context, dev *planner.Dev, dir directory.Dir, name string) (*Result, error) {
-	from, sql, err := r.plan.desired(ctx)
+// baseline is the name of the migration that makes the tables of the project's own entities.
+const baseline = "baseline"
+
+// tableOf is the table that a statement of a schema is about.
+var tableOf = regexp.MustCompile("(?i)^(?:CREATE TABLE|ALTER TABLE|CREATE (?:UNIQUE )?INDEX .*? ON) [`\"]([^`\"]+)")
+
+// split parts the statements of a schema into those about the tables of entities, which are ours, and the project's own.
+// Own is empty if there are none, or if the project's tables refer to ours and so cannot be made before them.
+func split(sql string, entities []string) (own, ours string, err error) {
+	stmts, err := atlas.Stmts(sql)
 	if err != nil {
-		return nil, err
+		return "", "", err
 	}
-	plan, err := planner.Diff(ctx, dev, dir, planner.SQL(from, sql), name)
+	var tables []string
+	for _, e := range Entities {
+		if slices.Contains(entities, e.Name) {
+			tables = append(tables, e.Table)
+		}
+	}
+	for _, s := range stmts {
+		text := strings.Join(append(s.Comments, s.Text), "") + "\n"
+		if m := tableOf.FindStringSubmatch(s.Text); m != nil && slices.Contains(tables, m[1]) {
+			ours += text
+			continue
+		}
+		own += text
+		for _, table := range tables {
+			if strings.Contains(s.Text, "REFERENCES `"+table+"`") {
+				return "", sql, nil
+			}
+		}
+	}
+	return own, ours, nil
+}
+
+func (r *Run) diff(
+	ctx context.Context, dev *planner.Dev, dir directory.Dir, to planner.State, name string,
+) (*Result, error) {
+	plan, err := planner.Diff(ctx, dev, dir, to, name)
 	if errors.Is(err, planner.ErrNoChanges) {
 		return &Result{}, nil
 	}
@@ -72,22 +129,30 @@ func (r *Run) diff(ctx context.Context, dev *planner.Dev, dir directory.Dir, nam
 	return result, nil
 }
 
-// offline writes the first migration without a server: the statements that make the schema.
-func (r *Run) offline(ctx context.Context, dir directory.Dir, name string) (*Result, error) {
-	_, sql, err := r.plan.desired(ctx)
-	if err != nil {
-		return nil, err
+// offline writes the first migrations without a server: the statements that make the schema.
+func (r *Run) offline(dir directory.Dir, name, own, ours string) (result *Result, err error) {
+	result = &Result{}
+	if own != "" {
+		if result.Baseline, err = r.file(dir, baseline, own); err != nil {
+			return nil, err
+		}
 	}
+	result.Migration, err = r.file(dir, name, ours)
+	return result, err
+}
+
+// file adds a migration to the directory.
+func (r *Run) file(dir directory.Dir, name, sql string) (string, error) {
 	file, err := directory.New(dir, name)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	at := path.Join(r.plan.layout.migrations, file)
 	r.wrote[at] = sql
 	if err := r.writeFile(at, []byte(sql)); err != nil {
-		return nil, err
+		return "", err
 	}
-	return &Result{Migration: at}, directory.Hash(dir)
+	return at, directory.Hash(dir)
 }
 
 // desired is the SQL of the schema, and where it comes from: what the generator wrote, or the Go files.
