@@ -75,7 +75,7 @@ func TestApplyNamesWhatTakesItsNamesBeforeItRuns(t *testing.T) {
 					assert.Equal(t, s.taken, taken.Names())
 					assert.Contains(t, taken.File, "_create_auth_tables.sql")
 					assert.ErrorContains(t, err, s.text)
-					assert.ErrorContains(t, err, "use another database, rename what is there, or name the migration that made it (Baseline)")
+					assert.ErrorContains(t, err, "use another database, or rename what is there")
 					assert.Empty(t, report.Applied)
 					assert.Equal(t, before, mysqltest.Dump(t, url), what)
 				}
@@ -250,4 +250,29 @@ func TestHistoriesOfOtherDirectoriesAreNamed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Another tool made the tables of the first files, as Ent's Schema.Create does.
+func TestADatabaseWithTheTablesOfTheFirstFilesIsToldItsBaseline(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		db, dir := mysqltest.DB(t, url), dirtest.New(t, dirtest.Three)
+		mysqltest.Exec(t, db, "CREATE TABLE b (id int PRIMARY KEY, n int)")
+		_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
+		var taken *migrate.TakenError
+		require.ErrorAs(t, err, &taken)
+		assert.ErrorContains(t, err, "name the migration if these are its tables (Baseline)")
+
+		mysqltest.Exec(t, db, "CREATE TABLE a (id int PRIMARY KEY)")
+		_, err = migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir})
+		var dirty *migrate.DirtyError
+		require.ErrorAs(t, err, &dirty)
+		assert.Equal(t, "20240102000000", dirty.Baseline)
+		assert.ErrorContains(t, err, "if they are the same, name that version (Baseline)")
+
+		report, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{Dir: dir, Baseline: dirty.Baseline})
+		require.NoError(t, err)
+		require.Len(t, report.Applied, 1)
+		assert.Equal(t, "20240103000000_c.sql", report.Applied[0].Name)
+	})
 }

@@ -63,6 +63,6 @@ func (a *app) adviseBaseline(file string) {
 	}
 	version, _, _ := strings.Cut(path.Base(file), "_")
 	fmt.Fprintf(a.info, "note: %s makes the tables of your own entities, for new databases. Where Ent's Schema.Create "+
-		"made them: take that call out of the service, run authgraph migrate apply --baseline %s, which runs only what "+
-		"comes after it, and compare with authgraph doctor\n", file, version)
+		"made them: take that call out of the service, run authgraph migrate apply --baseline %s, which runs only "+
+		"what comes after it, and compare with authgraph doctor\n", file, version)
 }

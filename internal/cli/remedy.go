@@ -203,8 +203,8 @@ func (a *app) directoryRemedy(e *directory.Error) string {
 
 func (a *app) dirtyRemedy(e *history.DirtyError) string {
 	if e.Baseline != "" {
-		return fmt.Sprintf("it holds the tables of version %s and none of those after it: if they are the same, as where "+
-			"Ent made them, use --baseline %[1]s, then compare with %s", e.Baseline, a.command("doctor"))
+		return fmt.Sprintf("it holds the tables of version %s and none of those after it: if they are the same, as "+
+			"where Ent made them, use --baseline %[1]s, then compare with %s", e.Baseline, a.command("doctor"))
 	}
 	text := "use --allow-dirty to add the tables beside it, or --baseline VERSION if that migration's tables are " +
 		"already there"
@@ -234,7 +234,7 @@ func (a *app) historyRemedy(e *history.Error) string {
 func (a *app) takenRemedy(e *history.TakenError) string {
 	switch versioned := e.Versioned(); {
 	case !e.Ours():
-		return ""
+		return strings.Replace(e.Fix(), "(Baseline)", "with --baseline VERSION", 1)
 	case versioned != "":
 		return fmt.Sprintf("run ALTER TABLE %s DROP SYSTEM VERSIONING (this deletes its row history), then %s",
 			dbserver.Quote(versioned), a.command("adopt"))

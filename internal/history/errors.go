@@ -2,11 +2,13 @@ package history
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/authgraph/authgraph/internal/atlasdb"
 	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/registry"
 )
 
 // Reason is how a directory and the history of a database disagree.
@@ -140,6 +142,14 @@ func (e *TakenError) Ours() bool {
 	return true
 }
 
+// unknown reports whether all that is in the way are tables of other names than this schema's, and of no known library:
+// another tool may have made them from the same schema.
+func (e *TakenError) unknown() bool {
+	return !slices.ContainsFunc(e.Objects, func(o dbserver.Object) bool {
+		return o.Kind != dbserver.KindTable || o.Owner() != "" || slices.Contains(registry.Tables(), o.Name)
+	})
+}
+
 // Versioned is the name of a system-versioned table that is in the way; empty if there is none.
 func (e *TakenError) Versioned() string {
 	for _, o := range e.Objects {
@@ -153,8 +163,10 @@ func (e *TakenError) Versioned() string {
 // Fix says what to do.
 func (e *TakenError) Fix() string {
 	switch versioned := e.Versioned(); {
+	case e.unknown():
+		return "name the migration if these are its tables (Baseline), use another database, or rename what is there"
 	case !e.Ours():
-		return "use another database, rename what is there, or name the migration that made it (Baseline)"
+		return "use another database, or rename what is there"
 	case versioned != "":
 		return "run ALTER TABLE " + dbserver.Quote(versioned) +
 			" DROP SYSTEM VERSIONING (this deletes its row history), then adopt the table"

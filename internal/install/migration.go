@@ -82,8 +82,8 @@ const baseline = "baseline"
 // tableOf is the table that a statement of a schema is about.
 var tableOf = regexp.MustCompile("(?i)^(?:CREATE TABLE|ALTER TABLE|CREATE (?:UNIQUE )?INDEX .*? ON) [`\"]([^`\"]+)")
 
-// split parts the statements of a schema into those about the tables of entities, which are ours, and the project's own.
-// Own is empty if there are none, or if the project's tables refer to ours and so cannot be made before them.
+// split parts the statements of a schema into those about the tables of entities, which are ours, and the project's
+// own. Own is empty if there are none, or if the project's tables refer to ours and so cannot be made before them.
 func split(sql string, entities []string) (own, ours string, err error) {
 	stmts, err := atlas.Stmts(sql)
 	if err != nil {
