@@ -2,8 +2,11 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -16,14 +19,14 @@ import (
 
 // Register adds an account with a password. The address is not verified yet. Of any number of calls for one address
 // exactly one succeeds; the error of the others is [ErrEmailTaken]. A password outside the policy is a
-// [*PasswordError]. A name or address that cannot be stored is an [*InputError]. Whether the address was free does not
-// show in the time: the answer comes at a multiple of HashingPolicy.Floor.
+// [*PasswordError]. A name or address that cannot be stored is an [*InputError], and so is a name of which nothing
+// shows. Whether the address was free does not show in the time: the answer comes at a multiple of HashingPolicy.Floor.
 //
 // The token is the registration's ticket, for CodeRequest.Ticket, for 7 days. Who verifies the address with a code that
 // was asked for with it keeps the account as it is; anybody else takes it over.
 func (s *Service) Register(ctx context.Context, name, email, password string) (*User, Token, error) {
-	if !utf8.ValidString(name) {
-		return nil, Token{}, &InputError{Field: user.FieldName, Err: errUTF8}
+	if err := checkName(name); err != nil {
+		return nil, Token{}, err
 	}
 	if err := s.checkPassword(ctx, password, name, email); err != nil {
 		return nil, Token{}, err
@@ -47,6 +50,18 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 		return nil, Token{}, ErrEmailTaken
 	}
 	return userOf(u), registrationTicket(s.cfg.Keys.reveal()[0], u), nil
+}
+
+// checkName is an [*InputError] for a name that is not text, or of which nothing shows.
+func checkName(name string) error {
+	shows := func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
+	switch {
+	case !utf8.ValidString(name):
+		return &InputError{Field: user.FieldName, Err: errUTF8}
+	case !strings.ContainsFunc(name, shows):
+		return &InputError{Field: user.FieldName, Err: errors.New("is empty")}
+	}
+	return nil
 }
 
 // ChangePassword replaces the password of a signed-in user who knows the current one, and ends every session and

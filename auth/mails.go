@@ -105,12 +105,11 @@ func (d Device) origin() string {
 	if d.Origin != "" {
 		return d.Origin
 	}
-	addr, err := netip.ParseAddr(d.IP)
-	if err != nil {
+	addr := d.addr()
+	switch {
+	case !addr.IsValid():
 		return ""
-	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is4() {
+	case addr.Is4():
 		return addr.String()
 	}
 	return netip.PrefixFrom(addr, 64).Masked().String()

@@ -26,7 +26,7 @@ type Identity struct {
 	Email string
 	// EmailVerified is whether the provider vouches for Email.
 	EmailVerified bool
-	// Name is cut at 100 characters.
+	// Name is cut at 100 characters. It may be empty: not every provider tells it.
 	Name   string
 	Avatar *schematype.Avatar
 }

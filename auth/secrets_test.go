@@ -134,7 +134,7 @@ func refusedInputs(t *testing.T, w *world) error {
 		_, _, err := s.Register(ctx, "Ada", email, password)
 		add(err)
 	}
-	for _, name := range []string{strings.Repeat("x", 101), password + "\xff"} {
+	for _, name := range []string{strings.Repeat("x", 101), password + "\xff", "", " \t\n", "\u200b\u00a0"} {
 		_, _, err := s.Register(ctx, name, w.email(), password)
 		var input *auth.InputError
 		if assert.ErrorAs(t, err, &input) {

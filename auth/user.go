@@ -2,6 +2,7 @@ package auth
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/authgraph/authgraph/ent"
@@ -46,7 +47,9 @@ func (u *User) leaveOutZero() {
 
 // Device is where a request comes from, as far as it says so.
 type Device struct {
-	// IP is the client's address, IPv4 or IPv6 without a port. What does not parse is not kept, and no error.
+	// IP is the client's address, IPv4 or IPv6. A port after it, as in http.Request.RemoteAddr, a zone and brackets do
+	// not count. What is no address, such as a list of a header X-Forwarded-For, is not kept, is no error and limits
+	// nothing: name the origin yourself there.
 	IP string
 	// UserAgent is the header of this name. It is cut at 255 characters.
 	UserAgent string
@@ -58,12 +61,23 @@ type Device struct {
 	Origin string
 }
 
-func (d Device) ip() *string {
-	addr, err := netip.ParseAddr(d.IP)
+// addr is the address of IP; the zero one, which is not valid, if it is none.
+func (d Device) addr() netip.Addr {
+	text := strings.TrimSpace(d.IP)
+	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"))
 	if err != nil {
+		withPort, _ := netip.ParseAddrPort(text) // the zero one is not valid
+		addr = withPort.Addr()
+	}
+	return addr.Unmap().WithZone("")
+}
+
+func (d Device) ip() *string {
+	addr := d.addr()
+	if !addr.IsValid() {
 		return nil
 	}
-	s := addr.WithZone("").String()
+	s := addr.String()
 	return &s
 }
 

@@ -62,6 +62,18 @@ func (k *kit) interrupted(t *testing.T, change ...func(*auth.Config)) (svc *auth
 }
 
 var accountRaces = []scenario{
+	{name: "a name of which nothing shows makes no account", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		for _, name := range []string{"", " ", "\t\n", "\u00a0\u200b"} {
+			email := k.email()
+			_, _, err := svc.Register(t.Context(), name, email, password)
+			var refused *auth.InputError
+			require.ErrorAs(t, err, &refused, "%q", name)
+			assert.Equal(t, "name", refused.Field)
+			_, _, err = svc.Register(t.Context(), "Ada", email, password)
+			require.NoError(t, err)
+		}
+	}},
 	{name: "32 registrations of one address make one account", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		email := k.email()

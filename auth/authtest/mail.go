@@ -264,6 +264,21 @@ var mailRules = []scenario{
 		_, err = issueFrom(t, svc, auth.Device{IP: "::ffff:192.0.2.1"}, email)
 		require.ErrorIs(t, err, errTooSoon)
 	}},
+	{name: "an address with a port is the origin that it is without", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		for plain, spellings := range map[string][]string{
+			"192.0.2.1":   {"192.0.2.1:5678", "192.0.2.1:1", " 192.0.2.1 ", "[::ffff:192.0.2.1]:5678"},
+			"2001:db8::1": {"[2001:db8::1]:5678", "[2001:db8::1]", "[2001:db8::1%eth0]:5678"},
+		} {
+			email := k.email()
+			_, err := issueFrom(t, svc, auth.Device{IP: plain}, email)
+			require.NoError(t, err)
+			for _, ip := range spellings {
+				_, err = issueFrom(t, svc, auth.Device{IP: ip}, email)
+				require.ErrorIs(t, err, errTooSoon, ip)
+			}
+		}
+	}},
 	{name: "without an origin there are the cooldown and the budget alone", run: func(t *testing.T, k *kit) {
 		svc := k.service(t, func(c *auth.Config) { c.OTP.OriginBudget = 1 })
 		email := k.email()

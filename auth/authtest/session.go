@@ -143,6 +143,21 @@ var sessionRules = []scenario{
 		checked(t, svc, auth.ParseToken("no such token"), auth.ErrSession)
 		checked(t, svc, auth.Token{}, auth.ErrSession)
 	}},
+	{name: "a session keeps the address without port, zone and brackets, and nothing that is no address", run: func(
+		t *testing.T, k *kit,
+	) {
+		svc := k.service(t)
+		u := k.register(t, svc)
+		for given, kept := range map[string]string{
+			"192.0.2.7:5678": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "[2001:db8::1%eth0]:443": "2001:db8::1",
+			"[2001:db8::1]": "2001:db8::1", "2001:db8::1": "2001:db8::1",
+			"": "", "@": "", "unknown": "", "192.0.2.7, 192.0.2.8": "", "192.0.2.7:http": "", "localhost:80": "",
+		} {
+			g, err := svc.SignIn(t.Context(), u.Email, password, auth.Device{IP: given})
+			require.NoError(t, err)
+			assert.Equal(t, kept, g.Session.IP, given)
+		}
+	}},
 	{name: "a session ends when it is idle", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g := k.signIn(t, svc)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"mime"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -259,7 +258,7 @@ func (a *api) enter(w http.ResponseWriter, g *auth.Grant, err error) (any, error
 
 // device is who asks. What this device had ends when it signs in again, and mails are limited by address.
 func (a *api) device(r *http.Request) auth.Device {
-	ip, _, _ := net.SplitHostPort(r.RemoteAddr) // an address that is none is not kept
+	ip := r.RemoteAddr // its port does not count
 	if a.ipHeader != "" {
 		ip = r.Header.Get(a.ipHeader)
 	}
