@@ -227,6 +227,54 @@ func TestAdoptKeepsAllOfAColumnThatGrows(t *testing.T) {
 	})
 }
 
+// A MODIFY COLUMN drops what it does not repeat, and so does an index that is made anew.
+func TestAdoptKeepsWhatTheOwnerWroteBesideADefinition(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		repaired(t, url)
+		fill(t, url)
+		db := mysqltest.DB(t, url)
+		const comment = "the owner's `x`, \\ and (1)\n COMMENT 'no' INVISIBLE"
+		literal := strings.NewReplacer(`\`, `\\`, "'", "''").Replace(comment)
+		format := ""
+		if strings.HasPrefix(url, "mysql:") {
+			format = "COLUMN_FORMAT DYNAMIC "
+		}
+		mysqltest.Exec(t, db,
+			"ALTER TABLE users MODIFY id int NOT NULL AUTO_INCREMENT COMMENT '"+literal+"', "+
+				"MODIFY email varchar(255) NOT NULL "+format+"COMMENT '"+literal+"', "+
+				"MODIFY avatar json COMMENT '"+literal+"', "+
+				"MODIFY name varchar(100) NOT NULL COMMENT 'a name', "+
+				"MODIFY last_login_at timestamp NULL INVISIBLE COMMENT 'a time', "+
+				"DROP INDEX users_email_unique, ADD UNIQUE INDEX email (email) COMMENT '"+literal+"', "+
+				"COMMENT '"+literal+"', STATS_PERSISTENT = 1",
+			"ALTER TABLE otps MODIFY type varchar(50) NOT NULL DEFAULT 'INVISIBLE' COMMENT 'a kind'",
+		)
+		beside := func() string {
+			var b strings.Builder
+			mysqltest.Write(t, &b, db, "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_COMMENT, EXTRA LIKE '%INVISIBLE%' "+
+				"FROM information_schema.COLUMNS "+
+				"WHERE TABLE_SCHEMA = DATABASE() AND COLUMN_COMMENT <> '' ORDER BY 1, 2")
+			mysqltest.Write(t, &b, db, "SELECT TABLE_NAME, INDEX_NAME, INDEX_COMMENT "+
+				"FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND INDEX_COMMENT <> ''")
+			mysqltest.Write(t, &b, db, "SELECT TABLE_NAME, TABLE_COMMENT, CREATE_OPTIONS "+
+				"FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_COMMENT <> ''")
+			return b.String()
+		}
+		before := beside()
+		assert.Contains(t, before, "a name")
+		_, err := run(t, url, adopt.Options{Apply: true})
+		require.NoError(t, err)
+		assert.Equal(t, before, beside())
+		if format != "" {
+			assert.Contains(t, mysqltest.Definitions(t, url)["users"], "COLUMN_FORMAT DYNAMIC")
+		}
+		again, err := run(t, url, adopt.Options{})
+		require.NoError(t, err)
+		assert.Empty(t, again.Statements)
+	})
+}
+
 // A foreign key on a text that keeps its type and collation does not stand in the
 // way, whatever else is changed.
 func TestAdoptKeepsTheKeysOnTextsThatAreComparedAsBefore(t *testing.T) {

@@ -162,6 +162,18 @@ var obstacles = []struct {
 		[]string{"UPDATE users SET role = 'admin' WHERE id IN (1, 2)"},
 	},
 	{
+		"values that a server without strict mode did not know",
+		[]string{
+			"SET sql_mode = ''", "UPDATE users SET provider = 'gitlab', updated_at = updated_at WHERE id IN (1, 2)",
+			"UPDATE users SET role = 'root', updated_at = updated_at WHERE id = 7", "SET sql_mode = DEFAULT",
+		},
+		adopt.ObstacleValue, "users", []string{"role"}, 1, `[["7"]]`,
+		[]string{
+			"UPDATE users SET provider = 'local' WHERE id = 1", "UPDATE users SET role = 'user' WHERE id = 7",
+			"UPDATE users SET provider = 'google' WHERE id = 2",
+		},
+	},
+	{
 		"a counter too large",
 		[]string{
 			"ALTER TABLE otps MODIFY max_attempts bigint NOT NULL DEFAULT 5",
@@ -244,6 +256,7 @@ func TestAdoptNamesWhatStandsInTheWayAndChangesNothing(t *testing.T) {
 		drizzletest.Seed(t, url)
 		fill(t, url)
 		db, dev := mysqltest.DB(t, url), dirtest.Scratch(t, url)
+		db.SetMaxOpenConns(1)
 		for _, test := range obstacles {
 			t.Run(test.name, func(t *testing.T) {
 				mysqltest.Exec(t, db, test.make...)

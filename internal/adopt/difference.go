@@ -104,6 +104,7 @@ func (p *plan) clause(table string, text ...string) {
 
 // compare goes through all parts but the foreign keys.
 func (p *plan) compare(want, live *table) {
+	want = want.keeping(live)
 	var drops []string
 	for _, l := range live.parts {
 		if _, ours := want.find(l.object, l.name); ours || l.object == isKey {

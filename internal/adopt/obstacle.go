@@ -69,6 +69,9 @@ func conditions(want, live *table) (all []condition) {
 		if zero, ok := noTime(had, c); ok && !c.holds.null {
 			all = append(all, zero)
 		}
+		if c.holds.base == "enum" && had.holds.base == "enum" {
+			all = append(all, noMember(c))
+		}
 		switch {
 		case there && !c.is(had):
 			all = append(all, conditionsOf(had, c)...)
@@ -108,6 +111,19 @@ func noTime(from, to part) (zero condition, ok bool) {
 	return zero, from.holds.base == "timestamp" && to.holds.base == "timestamp"
 }
 
+// noMember is the condition for the text ” that a server stores in an ENUM for a value which that has not, unless it is
+// strict. Strict mode does not let it be copied, and no client of this schema reads it.
+func noMember(c part) condition {
+	return refused(c, ObstacleValue, dbserver.Quote(c.name)+" + 0 = 0",
+		"they are '', which a server that is not strict stores for a value it does not know",
+		"set them to one of "+enumValues(c))
+}
+
+// enumValues are the values of an ENUM as a list in SQL.
+func enumValues(c part) string {
+	return strings.TrimSuffix(strings.TrimPrefix(c.holds.typ, "enum("), ")")
+}
+
 // integers are the least and the greatest value of a type.
 var integers = map[string]string{
 	"tinyint": "-128 AND 127", "smallint": "-32768 AND 32767", "mediumint": "-8388608 AND 8388607",
@@ -126,7 +142,7 @@ func conditionsOf(from, to part) (all []condition) {
 	}
 	q := dbserver.Quote(to.name)
 	text := "CONVERT(" + q + " USING utf8mb4)"
-	values := strings.TrimSuffix(strings.TrimPrefix(to.holds.typ, "enum("), ")")
+	values := enumValues(to)
 	refuse(from.holds.null && !to.holds.null, ObstacleNull,
 		q+" IS NULL", "the column may not be null here", "fill them")
 	refuse(to.family() == "integer" && from.holds.typ != to.holds.typ, ObstacleRange,
@@ -138,8 +154,12 @@ func conditionsOf(from, to part) (all []condition) {
 	refuse(to.holds.charset == "ascii" && from.holds.charset != "ascii", ObstacleNotASCII,
 		"LENGTH("+text+") <> CHAR_LENGTH("+text+")",
 		"they are not ASCII, so they are no hashes", "correct them or delete the rows")
-	refuse(to.holds.base == "enum" && from.holds.typ != to.holds.typ, ObstacleValue,
-		text+" COLLATE utf8mb4_bin NOT IN ("+values+")", "the values are none of "+values, "correct them")
+	unknown := text + " COLLATE utf8mb4_bin NOT IN (" + values + ")"
+	if from.holds.base == "enum" {
+		unknown += " AND " + q + " + 0 <> 0" // which is another condition
+	}
+	refuse(to.holds.base == "enum" && from.holds.typ != to.holds.typ, ObstacleValue, unknown,
+		"the values are none of "+values, "correct them")
 	refuse(to.isJSON() && !from.isJSON(), ObstacleValue,
 		"NOT JSON_VALID("+q+")", "the values are no JSON", "correct them")
 	return all

@@ -15,8 +15,8 @@ import (
 	"github.com/authgraph/authgraph/migrate"
 )
 
-// The rights that an adoption needs, table by table, are enough, and each that is missing is named with a GRANT that can
-// be pasted.
+// The rights that an adoption needs, table by table, are enough, and each that is missing is named with a GRANT that
+// can be pasted.
 func TestAdoptNamesTheRightsThatAreMissing(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {

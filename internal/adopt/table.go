@@ -79,7 +79,8 @@ const columnsQuery = `SELECT c.TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, 
 	IS_NULLABLE = 'YES' OR COLUMN_DEFAULT IS NOT NULL OR EXTRA LIKE '%auto_increment%' OR EXTRA LIKE '%GENERATED%',
 	EXTRA LIKE '%on update%'
 	FROM information_schema.COLUMNS c JOIN information_schema.TABLES t USING (TABLE_SCHEMA, TABLE_NAME)
-	WHERE c.TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND c.TABLE_NAME <> '` + atlasdb.RevisionsTable + `'
+	WHERE c.TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+	AND c.TABLE_NAME <> '` + atlasdb.RevisionsTable + `'
 	ORDER BY c.TABLE_NAME, ORDINAL_POSITION`
 
 // readTables reads the definition of every table of the database in use.
