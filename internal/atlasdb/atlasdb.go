@@ -1,5 +1,6 @@
 // Package atlasdb opens a database for migrations: a [DB] is one connection with Atlas's driver on it. It corrects what
-// that driver misreads: columns that SELECT * leaves out, foreign keys and virtual tables of SQLite.
+// that driver misreads: columns that SELECT * leaves out, foreign keys and virtual tables of SQLite. [DB.Inspect] reads
+// a schema of which Atlas cannot read a part.
 //
 // It knows nothing of directories and plans. Services connect through package authgraph instead.
 package atlasdb
@@ -179,17 +180,24 @@ func openDriver(ctx context.Context, name string, conn schema.ExecQuerier) (atla
 	if _, err := conn.ExecContext(ctx, "SET "+ChecksOn); err != nil {
 		return nil, fmt.Errorf("prepare the connection: %w", err)
 	}
-	return mysql.Open(legibleColumns{conn})
+	return mysql.Open(legible{conn})
 }
 
-// legibleColumns lets Atlas read a column that SELECT * leaves out like any other. Atlas (v1.3.0, parseExtra) fails at
-// the words that servers add for such a column (MySQL manual, Invisible Columns; MariaDB documentation, Invisible
-// Columns, System-Versioned Tables).
-type legibleColumns struct{ schema.ExecQuerier }
+// legible lets Atlas (v1.3.0) read what it leaves out or fails at: tables that keep their history, and columns with
+// words that it does not know, such as those that SELECT * leaves out (MySQL manual, Invisible Columns; MariaDB
+// documentation, Invisible Columns, System-Versioned Tables).
+type legible struct{ schema.ExecQuerier }
 
-func (c legibleColumns) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	const extra = "`COLUMN_DEFAULT`, `EXTRA`,"
-	const known = "`COLUMN_DEFAULT`, " +
-		"REGEXP_REPLACE(`EXTRA`, '(, *| )?(INVISIBLE|WITHOUT SYSTEM VERSIONING)', '') AS `EXTRA`,"
-	return c.ExecQuerier.QueryContext(ctx, strings.Replace(query, extra, known, 1), args...)
+// knownExtra is the part of EXTRA that Atlas knows (parseExtra).
+const knownExtra = "`COLUMN_DEFAULT`, CASE WHEN EXTRA LIKE '%auto_increment%' THEN 'auto_increment' " +
+	"WHEN EXTRA LIKE '%on update%' THEN REGEXP_SUBSTR(EXTRA, 'on update current_timestamp([(][0-9]*[)])*') " +
+	"WHEN EXTRA LIKE '%STORED GENERATED%' THEN 'STORED GENERATED' " +
+	"WHEN EXTRA LIKE '%PERSISTENT%' THEN 'PERSISTENT GENERATED' " +
+	"WHEN EXTRA LIKE '%VIRTUAL GENERATED%' THEN 'VIRTUAL GENERATED' " +
+	"WHEN EXTRA LIKE '%DEFAULT%GENERATED%' THEN 'DEFAULT_GENERATED' ELSE '' END AS `EXTRA`,"
+
+func (c legible) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	query = strings.NewReplacer("`COLUMN_DEFAULT`, `EXTRA`,", knownExtra,
+		"TABLE_TYPE = 'BASE TABLE'", "TABLE_TYPE IN ("+tableTypes+")").Replace(query)
+	return c.ExecQuerier.QueryContext(ctx, query, args...)
 }

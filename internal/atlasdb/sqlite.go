@@ -65,7 +65,7 @@ func (c *sqliteConn) QueryContext(ctx context.Context, query string, args ...any
 	if m := tableOf.FindStringSubmatch(query); m != nil {
 		c.table = m[1]
 	}
-	c.open, err = c.ExecQuerier.QueryContext(ctx, legibleKeys(ownTables(query)), args...)
+	c.open, err = c.ExecQuerier.QueryContext(ctx, legibleKeys(quoted(ownTables(query))), args...)
 	return c.open, err
 }
 
@@ -81,7 +81,20 @@ func (c *sqliteConn) close() {
 // them as plain ones.
 func ownTables(query string) string {
 	const all = "sqlite_master.type = 'table'"
-	return strings.Replace(query, all, all+" AND pragma_table_list.type = 'table'", 1)
+	return strings.NewReplacer(all, all+" AND pragma_table_list.type = 'table'",
+		"NOT LIKE 'sqlite_%'", "NOT LIKE 'sqlite#_%' ESCAPE '#'").Replace(query)
+}
+
+// nameIn is the name in a query about a table or an index, which Atlas does not quote.
+var nameIn = regexp.MustCompile(`(?s)(pragma_\w+\(')(.*)('\) (?:ORDER|AS|WHERE) )`)
+
+// quoted doubles the quotes of that name.
+func quoted(query string) string {
+	m := nameIn.FindStringSubmatchIndex(query)
+	if m == nil {
+		return query
+	}
+	return query[:m[4]] + strings.ReplaceAll(query[m[4]:m[5]], "'", "''") + query[m[5]:]
 }
 
 // tableOf is Atlas's first query about a table.

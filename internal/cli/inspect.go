@@ -57,6 +57,8 @@ type inspectResult struct {
 	Source  string `json:"source"`
 	Dialect string `json:"dialect"`
 	*schemadoc.Schema
+	// NotCovered are the objects that are not shown.
+	NotCovered []planner.Object `json:"not_covered"`
 }
 
 func (m *migrations) inspect(ctx context.Context, arg, out string) error {
@@ -84,17 +86,20 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 	}
 	m.announce(announced)
 	var content []byte
+	var left []planner.Object
 	err = w.use(ctx, func(dev *planner.Dev) error {
 		s, err := planner.Inspect(ctx, dev, state)
 		if err != nil {
 			return err
 		}
+		left = notShown(m.format, s)
 		content, err = m.render(ctx, dev, src, r, s)
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	warnNotCovered(m.stderr, "not covered", left)
 	if out == "" || out == "-" {
 		_, err = m.stdout.Write(content)
 		return err
@@ -106,13 +111,25 @@ func (m *migrations) inspect(ctx context.Context, arg, out string) error {
 	return nil
 }
 
+// notShown are the objects that a format leaves out.
+func notShown(format string, s *schema.Schema) []planner.Object {
+	switch format {
+	case formatSQL:
+		return planner.NotPrinted(s)
+	case formatHCL:
+		return append(planner.NotCovered(s), planner.NotInHCL(s)...)
+	default:
+		return planner.NotCovered(s)
+	}
+}
+
 // render is the schema in the format asked for.
 func (m *migrations) render(
 	ctx context.Context, dev *planner.Dev, src schemaSource, r record, s *schema.Schema,
 ) ([]byte, error) {
 	switch m.format {
 	case formatSQL:
-		sql, err := planner.MarshalSQL(ctx, dev, s)
+		sql, err := planner.MarshalSQL(s)
 		return []byte(sql), err
 	case formatHCL:
 		return planner.MarshalHCL(dev, s)
@@ -130,7 +147,7 @@ func (m *migrations) render(
 	case formatHTML:
 		return m.page(ctx, dev, src, r, s, doc)
 	default:
-		err = writeJSON(&b, inspectResult{src.name, dev.Flavour(), doc})
+		err = writeJSON(&b, inspectResult{src.name, dev.Flavour(), doc, planner.NotCovered(s)})
 	}
 	return b.Bytes(), err
 }

@@ -85,6 +85,9 @@ func (m *migrations) page(
 		Version:  readVersions().Authgraph,
 		Schema:   doc,
 	}
+	for _, o := range planner.NotCovered(s) {
+		p.NotCovered = append(p.NotCovered, o.String())
+	}
 	if isOurs(s) {
 		if p.Queries, err = queryplan.All(); err != nil {
 			return nil, err

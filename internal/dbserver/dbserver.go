@@ -147,7 +147,7 @@ func Prepare(ctx context.Context, conn Conn) error {
 		}
 	}
 	if engine := set["default_storage_engine"]; !strings.EqualFold(engine, "InnoDB") {
-		if _, err := conn.ExecContext(ctx, "SET default_storage_engine = InnoDB"); isServers(err) {
+		if _, err := conn.ExecContext(ctx, "SET default_storage_engine = InnoDB"); IsServers(err) {
 			return &Error{fmt.Sprintf("the server's engine is %s, and it refuses InnoDB (%v)", engine, err), need}
 		} else if err != nil {
 			return err
@@ -155,7 +155,7 @@ func Prepare(ctx context.Context, conn Conn) error {
 	}
 	// A server that has no such variable any more has no such defaults either.
 	if on, ok := set["explicit_defaults_for_timestamp"]; ok && !strings.EqualFold(on, "ON") && on != "1" {
-		if _, err := conn.ExecContext(ctx, "SET explicit_defaults_for_timestamp = 1"); isServers(err) {
+		if _, err := conn.ExecContext(ctx, "SET explicit_defaults_for_timestamp = 1"); IsServers(err) {
 			found := "explicit_defaults_for_timestamp is OFF on the server, and it may not be set for a session"
 			return &Error{fmt.Sprintf("%s (%v)", found, err),
 				"start the server with --explicit-defaults-for-timestamp=ON"}
@@ -166,8 +166,8 @@ func Prepare(ctx context.Context, conn Conn) error {
 	return nil
 }
 
-// isServers reports whether err is the answer of a server.
-func isServers(err error) bool {
+// IsServers reports whether err is the answer of a server, which can be asked again.
+func IsServers(err error) bool {
 	var refused *mysql.MySQLError
 	return errors.As(err, &refused)
 }

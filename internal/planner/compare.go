@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ariga.io/atlas/sql/mysql"
@@ -17,10 +18,40 @@ type Comparison struct {
 	Statements []string `json:"statements"`
 	// Destructive describes each change that loses data.
 	Destructive []string `json:"destructive"`
+	// Unplanned are the differences for which there is no statement.
+	Unplanned []string `json:"unplanned"`
+	// NotCovered are the objects of both states that are not compared.
+	NotCovered []Object `json:"not_covered"`
+	// LeftOut are the tables that only the database in use has; see [OursOnly].
+	LeftOut []string `json:"left_out"`
+}
+
+// Equal reports whether the states are the same, as far as they are compared.
+func (c *Comparison) Equal() bool { return len(c.Statements) == 0 && len(c.Unplanned) == 0 }
+
+// CompareOption changes what [Compare] compares.
+type CompareOption func(c *Comparison, have, want *schema.Schema)
+
+// OursOnly leaves out the tables that only one of the states has: the one that is a database in use, which may hold
+// tables of others. It is the first state, or the second.
+func OursOnly(first bool) CompareOption {
+	return func(c *Comparison, have, want *schema.Schema) {
+		live, other := want, have
+		if first {
+			live, other = have, want
+		}
+		live.Tables = slices.DeleteFunc(live.Tables, func(t *schema.Table) bool {
+			_, ours := other.Table(t.Name)
+			if !ours {
+				c.LeftOut = append(c.LeftOut, t.Name)
+			}
+			return !ours
+		})
+	}
 }
 
 // Compare works out what takes the state from to the state to. The history table is no part of either.
-func Compare(ctx context.Context, dev *Dev, from, to State) (*Comparison, error) {
+func Compare(ctx context.Context, dev *Dev, from, to State, opts ...CompareOption) (*Comparison, error) {
 	have, err := Inspect(ctx, dev, from)
 	if err != nil {
 		return nil, err
@@ -29,14 +60,29 @@ func Compare(ctx context.Context, dev *Dev, from, to State) (*Comparison, error)
 	if err != nil {
 		return nil, err
 	}
-	diff := &Comparison{Statements: []string{}, Destructive: []string{}}
+	diff := &Comparison{
+		Statements: []string{}, Destructive: []string{}, Unplanned: []string{},
+		NotCovered: []Object{}, LeftOut: []string{},
+	}
+	for _, o := range slices.Concat(NotCovered(have), NotCovered(want)) {
+		if !slices.ContainsFunc(diff.NotCovered, func(old Object) bool { return old.String() == o.String() }) {
+			diff.NotCovered = append(diff.NotCovered, o)
+		}
+	}
+	for _, opt := range opts {
+		opt(diff, have, want)
+	}
 	changes, err := dev.compare(have, want)
 	if err != nil || len(changes) == 0 {
 		return diff, err
 	}
-	plan, err := dev.plan(ctx, "diff", changes)
-	if err != nil || len(plan.Changes) == 0 {
+	plan, unplanned, err := dev.plan(ctx, "diff", changes, have, want)
+	if err != nil {
 		return diff, err
+	}
+	diff.Unplanned = append(diff.Unplanned, unplanned...)
+	if len(plan.Changes) == 0 {
+		return diff, nil
 	}
 	for _, c := range plan.Changes {
 		diff.Statements = append(diff.Statements, c.Cmd)
@@ -46,16 +92,45 @@ func Compare(ctx context.Context, dev *Dev, from, to State) (*Comparison, error)
 	return diff, err
 }
 
-// compare are the changes that take the schema have to the schema want.
+// compare are the changes that take the schema have to the schema want. They are Atlas's where it can read and print
+// all that the tables are that differ, and else by the server's own words.
 func (d *Dev) compare(have, want *schema.Schema) ([]schema.Change, error) {
 	want.Name, want.Attrs = have.Name, have.Attrs
+	same := func(other *schema.Schema) func(*schema.Table) bool {
+		return func(t *schema.Table) bool {
+			o, ok := other.Table(t.Name)
+			return ok && definitionOf(t).same(definitionOf(o))
+		}
+	}
+	old, next := without(have, same(want)), without(want, same(have))
+	// What Atlas cannot read of a table on either side, it cannot compare.
+	odd := map[string]bool{}
+	for _, t := range slices.Concat(old.Tables, next.Tables) {
+		odd[t.Name] = odd[t.Name] || !legible(t)
+	}
+	isOdd := func(t *schema.Table) bool { return odd[t.Name] }
+	plainOld, plainNext := without(old, isOdd), without(next, isOdd)
 	// Both come from the database: without the option a changed CHECK would count as the same one.
-	changes, err := d.db.Driver.SchemaDiff(have, want, schema.DiffNormalized())
+	changes, err := d.db.Driver.SchemaDiff(plainOld, plainNext, schema.DiffNormalized())
 	if err != nil {
 		return nil, fmt.Errorf("compare the schemas: %w", err)
 	}
 	replaceChecks(changes)
-	return addVisibility(addAttributes(changes, have, want), have, want), nil
+	changes = addAttributes(changes, plainOld, plainNext)
+	if len(plainOld.Tables) == len(old.Tables) && len(plainNext.Tables) == len(next.Tables) {
+		return changes, nil
+	}
+	return slices.DeleteFunc(d.rewrites(old, next), func(c schema.Change) bool {
+		return !odd[tableIn(c)] &&
+			!slices.ContainsFunc(changes, func(o schema.Change) bool { return tableIn(o) == tableIn(c) })
+	}), nil
+}
+
+// without is a schema without some of its tables.
+func without(s *schema.Schema, drop func(*schema.Table) bool) *schema.Schema {
+	rest := *s
+	rest.Tables = slices.DeleteFunc(slices.Clone(s.Tables), drop)
+	return &rest
 }
 
 // replaceChecks drops and adds a CHECK that changed: Atlas modifies it by DROP CHECK, which MariaDB does not know.

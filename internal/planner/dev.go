@@ -7,7 +7,6 @@ package planner
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -90,17 +89,7 @@ func (d *Dev) Replay(ctx context.Context, fn func() error) (_ *schema.Schema, er
 	if err := fn(); err != nil {
 		return nil, err
 	}
-	return d.Inspect(ctx)
-}
-
-// others lists what Atlas neither inspects nor drops.
-var others = map[string]string{
-	dialect.MySQL: "SELECT 'VIEW', TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE() " +
-		"UNION ALL SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES " +
-		"WHERE ROUTINE_SCHEMA = DATABASE() " +
-		"UNION ALL SELECT 'EVENT', EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()",
-	dialect.SQLite: "SELECT 'VIEW', name FROM sqlite_master WHERE type = 'view' " +
-		"UNION ALL SELECT 'TABLE', name FROM pragma_table_list WHERE schema = 'main' AND type = 'virtual'",
+	return d.inspectWhole(ctx)
 }
 
 // empty drops everything on a new connection. The old one may be cut off, and what a file set on it must not reach the
@@ -109,44 +98,33 @@ func (d *Dev) empty(ctx context.Context) error {
 	if err := d.db.Reconnect(ctx); err != nil {
 		return err
 	}
-	if err := d.dropOthers(ctx); err != nil {
+	all, err := d.objects(ctx)
+	if err != nil || len(all) == 0 {
 		return err
 	}
-	have, err := d.Inspect(ctx)
-	if err != nil {
-		return err
+	drops, checks := "SET foreign_key_checks = 0", "SET "+atlasdb.ChecksOn
+	if d.Dialect() == dialect.SQLite {
+		drops, checks = "PRAGMA foreign_keys = off", "PRAGMA foreign_keys = on"
 	}
-	none := schema.New(have.Name)
-	none.Attrs = have.Attrs
-	drops, err := d.db.Driver.SchemaDiff(have, none)
-	if err != nil {
-		return err
-	}
-	return d.db.Driver.ApplyChanges(ctx, drops)
-}
-
-func (d *Dev) dropOthers(ctx context.Context) error {
-	drops, err := d.listOthers(ctx)
-	for _, drop := range drops {
-		if err == nil {
-			_, err = d.db.Conn.ExecContext(ctx, drop)
+	stmts := []string{drops}
+	for _, o := range all {
+		kind := strings.TrimPrefix(o.Kind, "virtual ")
+		if kind != "trigger" { // it goes with its table
+			stmts = append(stmts, "DROP "+strings.ToUpper(kind)+" IF EXISTS "+dbserver.Quote(o.Name))
 		}
 	}
-	return err
-}
-
-// listOthers returns the statements that drop the others.
-func (d *Dev) listOthers(ctx context.Context) (drops []string, err error) {
-	err = d.db.Rows(ctx, others[d.Dialect()], func(r []sql.NullString) {
-		drops = append(drops, "DROP "+r[0].String+" "+dbserver.Quote(r[1].String))
-	})
-	return drops, err
+	for _, stmt := range append(stmts, checks) {
+		if _, err := d.db.Conn.ExecContext(ctx, stmt); err != nil {
+			return fmt.Errorf("empty the dev database: %w", err)
+		}
+	}
+	return nil
 }
 
 // Inspect is the schema that the database holds now.
 func (d *Dev) Inspect(ctx context.Context) (s *schema.Schema, err error) {
 	err = d.db.Plainly(ctx, func() error {
-		s, err = d.db.Driver.InspectSchema(ctx, "", nil)
+		s, err = d.db.Inspect(ctx)
 		if err != nil || d.Dialect() == dialect.SQLite {
 			return err
 		}
@@ -195,23 +173,9 @@ func (d *Dev) replayFiles(ctx context.Context, files []atlas.File) (*schema.Sche
 
 // isEmpty is an error if the database holds anything: all of it would be dropped at the end.
 func (d *Dev) isEmpty(ctx context.Context) error {
-	_, err := d.db.Driver.Snapshot(ctx)
-	var dirty *atlas.NotCleanError
-	if errors.As(err, &dirty) {
-		table := ""
-		for _, s := range dirty.State.Schemas {
-			for _, t := range s.Tables {
-				table = t.Name
-			}
-		}
-		return fmt.Errorf("it must be empty, but holds table %q", table)
-	}
-	if err != nil {
-		return err
-	}
-	drops, err := d.listOthers(ctx)
-	if len(drops) > 0 {
-		return fmt.Errorf("it must be empty, but holds %s", strings.TrimPrefix(drops[0], "DROP "))
+	all, err := d.objects(ctx)
+	if len(all) > 0 {
+		return fmt.Errorf("it must be empty, but holds %s", all[0])
 	}
 	return err
 }

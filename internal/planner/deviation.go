@@ -65,7 +65,7 @@ func Deviations(ctx context.Context, dev *Dev, dir directory.Dir, version, url s
 	var found []Deviation
 	for _, c := range changes {
 		for _, d := range describe(c) {
-			if !d.Extra {
+			if !d.Extra && d.change != nil {
 				d.Deviation.SQL = dev.single(ctx, d.change)
 			}
 			found = append(found, d.Deviation)
@@ -85,6 +85,18 @@ func describe(c schema.Change) (found []described) {
 	switch c := c.(type) {
 	case *schema.AddTable:
 		return []described{{Deviation{Table: c.T.Name, Text: "the table is missing"}, c}}
+	case *rewrite:
+		for _, e := range c.edits {
+			text, collation := e.describe()
+			deviation := Deviation{Table: c.to.Name, Text: text, Collation: collation}
+			if e.want == "" && e.have != "" && e.object != isTable && e.name != primary {
+				deviation.Extra, deviation.Object, deviation.Name = true, e.object, e.name
+			} else {
+				deviation.SQL = c.single(e)
+			}
+			found = append(found, described{deviation, nil})
+		}
+		return found
 	case *schema.ModifyTable:
 		for _, sub := range c.Changes {
 			text, collation := describeIn(sub)
@@ -136,11 +148,6 @@ func describeIn(c schema.Change) (text string, collation bool) {
 		return fmt.Sprintf(extra, "index", c.I.Name), false
 	case *schema.ModifyIndex:
 		return fmt.Sprintf(differs, "index", c.To.Name), false
-	case *visibility:
-		if isHidden(c.I) {
-			return fmt.Sprintf("index %q is used by queries, and not in the migrations", c.I.Name), false
-		}
-		return fmt.Sprintf("index %q is there, but hidden from queries (INVISIBLE, IGNORED)", c.I.Name), false
 	case *schema.AddForeignKey:
 		return fmt.Sprintf(missing, "foreign key", c.F.Symbol), false
 	case *schema.DropForeignKey:
@@ -217,7 +224,10 @@ func describeColumn(c *schema.ModifyColumn) string {
 
 // single is the statement that makes a change, if it takes one.
 func (d *Dev) single(ctx context.Context, c schema.Change) string {
-	plan, err := d.planChanges(ctx, "drift", []schema.Change{c}, func(o *atlas.PlanOptions) {
+	if add, ok := c.(*schema.AddTable); ok && d.Dialect() != dialect.SQLite && definitionOf(add.T) != nil {
+		return definitionOf(add.T).sql
+	}
+	plan, err := d.db.Driver.PlanChanges(ctx, "drift", []schema.Change{c}, unqualified, func(o *atlas.PlanOptions) {
 		o.Mode = atlas.PlanModeDeferred
 	})
 	if err != nil || len(plan.Changes) == 0 {

@@ -135,9 +135,9 @@ func TestIndexThatAMigrationHidesIsHidden(t *testing.T) {
 		// The whole schema, too.
 		s, err := planner.Inspect(t.Context(), dev, planner.Database(url))
 		require.NoError(t, err)
-		sql, err := planner.MarshalSQL(t.Context(), dev, s)
+		sql, err := planner.MarshalSQL(s)
 		require.NoError(t, err)
-		assert.Contains(t, sql, hide+word+";")
+		assert.Regexp(t, "KEY `by_name` \\(`name`\\) (/\\*!80000 )?"+word, sql)
 		past, err := planner.PastOf(t.Context(), dev, dir, "")
 		require.NoError(t, err)
 		assert.Len(t, past.Changes, 2)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/authgraph/authgraph/internal/directory"
 )
@@ -35,9 +36,12 @@ func Diff(ctx context.Context, dev *Dev, dir directory.Dir, to State, name strin
 	if len(changes) == 0 {
 		return nil, ErrNoChanges
 	}
-	plan, err := dev.plan(ctx, name, changes)
+	plan, unplanned, err := dev.plan(ctx, name, changes, have, want)
 	if err != nil {
 		return nil, err
+	}
+	if len(unplanned) > 0 {
+		return nil, &UnplannedError{Differences: unplanned}
 	}
 	if len(plan.Changes) == 0 {
 		return nil, ErrNoChanges
@@ -52,6 +56,22 @@ func Diff(ctx context.Context, dev *Dev, dir directory.Dir, to State, name strin
 	}
 	return &Plan{File: file, SQL: sql, Destructive: destructive(changes), dir: dir}, nil
 }
+
+// UnplannedError is a desired state to which no migration can be planned.
+type UnplannedError struct {
+	// Differences are those for which there is no statement.
+	Differences []string
+}
+
+// Found says what cannot be planned.
+func (e *UnplannedError) Found() string {
+	return "a part of the migration cannot be planned: " + strings.Join(e.Differences, "; ")
+}
+
+// Fix says what to do.
+func (e *UnplannedError) Fix() string { return "write it by hand" }
+
+func (e *UnplannedError) Error() string { return e.Found() + ": " + e.Fix() }
 
 // DriftError is a directory that does not lead to the desired state.
 type DriftError struct {

@@ -50,18 +50,13 @@ func forgetNext(a schema.Attr) bool {
 	return ok
 }
 
-// MarshalSQL are the statements that make the schema in an empty database.
-func MarshalSQL(ctx context.Context, dev *Dev, s *schema.Schema) (string, error) {
-	none := schema.New(s.Name)
-	none.Attrs = s.Attrs
-	add, err := dev.db.Driver.SchemaDiff(none, s, schema.DiffNormalized())
-	if err != nil {
-		return "", err
+// MarshalSQL are the statements that make the schema in an empty database, in the words of its server.
+func MarshalSQL(s *schema.Schema) (string, error) {
+	plan := creation(s).plan("schema")
+	if len(plan.Changes) == 0 {
+		return "", nil
 	}
-	plan, err := dev.plan(ctx, "schema", add)
-	if err != nil || len(plan.Changes) == 0 {
-		return "", err
-	}
+	allowZeros(plan, nil)
 	return format(plan)
 }
 
@@ -73,4 +68,15 @@ func MarshalHCL(dev *Dev, s *schema.Schema) ([]byte, error) {
 	}
 	hcl, err := marshal(s)
 	return hclEscapes(hcl), err
+}
+
+// NotInHCL are the tables that Atlas's language does not hold whole.
+func NotInHCL(s *schema.Schema) (found []Object) {
+	for _, t := range s.Tables {
+		if !legible(t) && Attr[*atlasdb.Unreadable](t.Attrs) == nil {
+			const why = "Atlas's language does not hold all of it"
+			found = append(found, Object{Kind: isTable, Name: t.Name, Reason: why})
+		}
+	}
+	return found
 }

@@ -87,7 +87,7 @@ func TestDatabaseThatWasChangedByHandDiffers(t *testing.T) {
 		there := compare(t, dev, planner.Files(dir), planner.Database(url))
 		assert.Len(t, there.Statements, 2)
 		assert.Contains(t, there.SQL, "ADD COLUMN `shoe_size`")
-		assert.Contains(t, there.SQL, "CREATE TABLE `left_over`")
+		assert.Regexp(t, "CREATE TABLE `?left_over", there.SQL)
 		assert.Empty(t, there.Destructive)
 		back := compare(t, dev, planner.Database(url), planner.Files(dir))
 		assert.Contains(t, back.Destructive, `drops table "left_over"`)
@@ -141,7 +141,7 @@ func TestSQLMakesTheSchemaAgain(t *testing.T) {
 		} {
 			s, err := planner.Inspect(t.Context(), dev, of)
 			require.NoError(t, err)
-			sql, err := planner.MarshalSQL(t.Context(), dev, s)
+			sql, err := planner.MarshalSQL(s)
 			require.NoError(t, err)
 			assert.NotContains(t, sql, atlasdb.RevisionsTable)
 			assert.NotContains(t, sql, "AUTO_INCREMENT ", "the next ids are no part of a schema")

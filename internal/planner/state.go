@@ -110,7 +110,7 @@ func Database(url string) State {
 		if live.Flavour() != d.Flavour() {
 			return nil, &FlavourError{URL: live.db.URL.String(), Flavour: live.Flavour(), Dev: d.Flavour()}
 		}
-		s, err := live.Inspect(ctx)
+		s, err := live.inspectWhole(ctx)
 		if err != nil {
 			return nil, err
 		}

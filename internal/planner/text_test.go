@@ -53,7 +53,7 @@ func TestTextsComeBackAsTheyWere(t *testing.T) {
 		dev := live(t, url)
 		s, err := planner.Inspect(t.Context(), dev, planner.Database(url))
 		require.NoError(t, err)
-		sql, err := planner.MarshalSQL(t.Context(), dev, s)
+		sql, err := planner.MarshalSQL(s)
 		require.NoError(t, err)
 		mysqltest.Exec(t, db, "DROP TABLE t", sql)
 		assert.ElementsMatch(t, want, read(), sql)

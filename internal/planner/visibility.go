@@ -3,15 +3,9 @@ package planner
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"slices"
 
-	atlas "ariga.io/atlas/sql/migrate"
-	"ariga.io/atlas/sql/mysql"
 	"ariga.io/atlas/sql/schema"
-	"entgo.io/ent/dialect"
-
-	"github.com/authgraph/authgraph/internal/dbserver"
 )
 
 // hidden marks an index that the server keeps up to date and that no query uses: INVISIBLE on MySQL (manual, Invisible
@@ -70,72 +64,4 @@ func addVisibility(changes []schema.Change, have, want *schema.Schema) []schema.
 		}
 	}
 	return changes
-}
-
-// planChanges is Atlas's plan, followed by the statements that hide indexes or show them: Atlas knows no hidden index,
-// and each that it makes is visible.
-func (d *Dev) planChanges(
-	ctx context.Context, name string, changes []schema.Change, opts ...atlas.PlanOption,
-) (*atlas.Plan, error) {
-	var known []schema.Change
-	var rest []*atlas.Change
-	add := func(t *schema.Table, i *schema.Index) { rest = append(rest, d.setVisibility(t, i)) }
-	for _, c := range changes {
-		switch c := c.(type) {
-		case *schema.AddTable:
-			for _, i := range c.T.Indexes {
-				if isHidden(i) {
-					add(c.T, i)
-				}
-			}
-		case *schema.ModifyTable:
-			kept := &schema.ModifyTable{T: c.T}
-			for _, sub := range c.Changes {
-				switch sub := sub.(type) {
-				case *visibility:
-					add(c.T, sub.I)
-					continue
-				case *schema.AddIndex:
-					if isHidden(sub.I) {
-						add(c.T, sub.I)
-					}
-				case *schema.ModifyIndex:
-					if isHidden(sub.To) {
-						add(c.T, sub.To)
-					}
-				}
-				kept.Changes = append(kept.Changes, sub)
-			}
-			if len(kept.Changes) > 0 {
-				known = append(known, kept)
-			}
-			continue
-		}
-		known = append(known, c)
-	}
-	if d.Dialect() == dialect.MySQL {
-		defer quoteTexts(known)()
-	}
-	plan := &atlas.Plan{Name: name}
-	if len(known) > 0 {
-		var err error
-		if plan, err = d.db.Driver.PlanChanges(ctx, name, known, append(opts, unqualified)...); err != nil {
-			return nil, err
-		}
-	}
-	plan.Changes = append(plan.Changes, rest...)
-	return plan, nil
-}
-
-// setVisibility is the statement that hides an index, or shows it again.
-func (d *Dev) setVisibility(t *schema.Table, i *schema.Index) *atlas.Change {
-	words := map[bool]string{true: "INVISIBLE", false: "VISIBLE"}
-	if m, ok := d.db.Driver.(*mysql.Driver); ok && m.Maria() {
-		words = map[bool]string{true: "IGNORED", false: "NOT IGNORED"}
-	}
-	return &atlas.Change{
-		Cmd: fmt.Sprintf("ALTER TABLE %s ALTER INDEX %s %s",
-			dbserver.Quote(t.Name), dbserver.Quote(i.Name), words[isHidden(i)]),
-		Comment: fmt.Sprintf("let queries use index %q of table %q, or not", i.Name, t.Name),
-	}
 }

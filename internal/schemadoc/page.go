@@ -39,6 +39,8 @@ type Page struct {
 	Changes   []Change
 	// Notes are what the reader has to know about the migrations.
 	Notes []string
+	// NotCovered names what the page does not show.
+	NotCovered []string
 }
 
 // Change is a statement of a migration that made or changed a table.

@@ -1,0 +1,6 @@
+-- Columns that SELECT * leaves out: plain, with a default, filled by the clock, with a CHECK.
+CREATE TABLE t (
+  id int NOT NULL AUTO_INCREMENT INVISIBLE PRIMARY KEY, a int INVISIBLE, b varchar(9) NOT NULL INVISIBLE DEFAULT 'x',
+  c int INVISIBLE CHECK (c > 0), d timestamp NOT NULL INVISIBLE DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
+  f int GENERATED ALWAYS AS (a + 1) VIRTUAL INVISIBLE, e int
+);

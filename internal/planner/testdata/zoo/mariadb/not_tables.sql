@@ -1,0 +1,8 @@
+-- A view, a trigger, a procedure, a function, an event and a sequence that a column takes its default from.
+CREATE SEQUENCE s START WITH 5;
+CREATE TABLE t (id int PRIMARY KEY, a int);
+CREATE VIEW v AS SELECT id FROM t;
+CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1;
+CREATE PROCEDURE p () SELECT 1;
+CREATE FUNCTION f () RETURNS int DETERMINISTIC RETURN 1;
+CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1;

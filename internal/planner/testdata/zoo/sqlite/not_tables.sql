@@ -1,0 +1,5 @@
+-- A view, triggers, virtual tables.
+CREATE TABLE t (id integer PRIMARY KEY, a text COLLATE NOCASE);
+CREATE VIEW v AS SELECT id FROM t;
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN UPDATE t SET a = 'x' WHERE id = NEW.id; END;
+CREATE VIRTUAL TABLE f USING fts5 (x);
