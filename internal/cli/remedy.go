@@ -121,6 +121,9 @@ func (a *app) remedy(err remedied) string {
 	case *directory.Error:
 		return a.directoryRemedy(e)
 	case *directory.ChecksumError:
+		if e.Reason == directory.LineEnds {
+			return e.Fix()
+		}
 		if e.File == "" {
 			return "restore it, or write it anew with: " + a.commandIn(e.Path, "migrate hash")
 		}

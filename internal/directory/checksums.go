@@ -98,6 +98,23 @@ func checkListing(dir Dir) (err error) {
 	return nil
 }
 
+// convertedOnly reports whether the directory would match its atlas.sum with the line ends of Unix.
+func convertedOnly(dir Dir) bool {
+	unix := func(text []byte) []byte { return bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")) }
+	mem := &atlas.MemDir{}
+	files, err := dir.Files()
+	if err != nil {
+		return false
+	}
+	for _, f := range files {
+		if err := mem.WriteFile(f.Name(), unix(f.Bytes())); err != nil {
+			return false
+		}
+	}
+	sum, err := fs.ReadFile(dir, atlas.HashFileName)
+	return err == nil && mem.WriteFile(atlas.HashFileName, unix(sum)) == nil && atlas.Validate(mem) == nil
+}
+
 // notBegun is an error for a directory that holds no migration and was not begun, such as one whose name is mistyped.
 func notBegun(dir Dir) error {
 	files, err := dir.Files()

@@ -196,6 +196,28 @@ func FuzzChecksumsNeverPanic(f *testing.F) {
 }
 
 // The total on the first line is right here, so that only the comparison with the files can tell.
+// To accept them by new checksums, as after an edit, would leave the database with another history.
+func TestFilesWithOtherLineEndsAreNamedAsThat(t *testing.T) {
+	t.Parallel()
+	files := dirtest.Embedded(t, dialect.MySQL)
+	path := dirtest.Folder(t, files)
+	names, err := os.ReadDir(path)
+	require.NoError(t, err)
+	for _, entry := range names { // atlas.sum, too
+		text, err := os.ReadFile(filepath.Join(path, entry.Name()))
+		require.NoError(t, err)
+		dirtest.Put(t, path, entry.Name(), strings.ReplaceAll(string(text), "\n", "\r\n"))
+	}
+	err = directory.Validate(dirtest.Open(t, path))
+	var sum *directory.ChecksumError
+	require.ErrorAs(t, err, &sum)
+	assert.Equal(t, directory.LineEnds, sum.Reason)
+	assert.ErrorContains(t, err, "*.sql -text and atlas.sum -text to .gitattributes")
+	dirtest.Put(t, path, files.Names()[0], "SELECT 1;\r\n")
+	require.ErrorAs(t, directory.Validate(dirtest.Open(t, path)), &sum)
+	assert.Equal(t, "edited", sum.Reason)
+}
+
 func TestChecksumsThatListAFileTwiceAreRefused(t *testing.T) {
 	t.Parallel()
 	path := dirtest.Folder(t, dirtest.Three)

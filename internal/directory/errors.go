@@ -81,10 +81,13 @@ type ChecksumError struct {
 	Path string
 	// File is the first file that differs; empty if atlas.sum itself is wrong.
 	File string
-	// Reason is "added", "edited" or "removed" for a file. For atlas.sum it is what is wrong with it: "is missing", "is
-	// empty", "is not in Atlas's format", "contradicts itself, as after a merge" or "lists … twice".
+	// Reason is "added", "edited", "removed" or LineEnds for a file. For atlas.sum it is what is wrong with it: "is
+	// missing", "is empty", "is not in Atlas's format", "contradicts itself, as after a merge" or "lists … twice".
 	Reason string
 }
+
+// LineEnds is the Reason of a [ChecksumError] for files that differ in their line ends alone: git has converted them.
+const LineEnds = "stored with other line ends"
 
 // Found says which file differs and how, and in which directory if Path is set.
 func (e *ChecksumError) Found() string {
@@ -100,6 +103,9 @@ func (e *ChecksumError) Found() string {
 
 // Fix says what to do.
 func (e *ChecksumError) Fix() string {
+	if e.Reason == LineEnds {
+		return "add the lines *.sql -text and atlas.sum -text to .gitattributes, then check the files out again"
+	}
 	if e.File == "" {
 		return "restore it, or write the checksums anew"
 	}
@@ -117,6 +123,8 @@ func checksumError(dir Dir, err error) error {
 	case errors.As(err, &own):
 		own.Path = PathOf(dir)
 		return own
+	case errors.As(err, &sum) && convertedOnly(dir):
+		return &ChecksumError{Path: PathOf(dir), File: sum.File, Reason: LineEnds}
 	case errors.As(err, &sum):
 		return &ChecksumError{Path: PathOf(dir), File: sum.File, Reason: sum.Reason.String()}
 	case errors.Is(err, atlas.ErrChecksumNotFound):

@@ -54,9 +54,11 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 	switch apply := d.Command("migrate apply"); {
 	case errors.As(err, &sum):
 		f := foundIn(sum)
-		f.Fix = "undo the change, or accept it with " + d.Command("migrate hash")
-		if sum.File == "" {
+		switch {
+		case sum.File == "":
 			f.Fix = "restore it, or write it anew with " + d.Command("migrate hash")
+		case sum.Reason != directory.LineEnds:
+			f.Fix = "undo the change, or accept it with " + d.Command("migrate hash")
 		}
 		off = append(off, f)
 	case errors.As(err, &disagrees):
