@@ -48,6 +48,7 @@ func newInspect(a *app) *cobra.Command {
 	}
 	m.addDirFlag(cmd)
 	m.addDevFlag(cmd)
+	m.addHistoryFlag(cmd)
 	cmd.Flags().StringVarP(&out, "out", "o", "", "write to the `file`, which is replaced, not to standard output")
 	return cmd
 }

@@ -154,8 +154,11 @@ func (m *migrations) addPast(
 ) error {
 	var revs []*atlas.Revision
 	if src.live != "" {
-		var err error
-		if revs, err = (history.Store{DB: dev.DB()}).Read(ctx); err != nil {
+		store, err := history.Of(dev.DB(), m.revisionsSchema)
+		if err != nil {
+			return err
+		}
+		if revs, err = store.Read(ctx); err != nil {
 			return err
 		}
 	}
