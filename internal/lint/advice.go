@@ -11,8 +11,8 @@ var advice = map[string]string{
 	"MF104": "fill it in a statement before it, WHERE it IS NULL",
 	"LT101": "fill it in a statement before it, WHERE it IS NULL",
 	"CD101": "drop it only if the service itself keeps the rows in step",
-	"BC101": "the running version asks for the old name, so make the new one, move the service to it, then drop the old",
-	"BC102": "the running version asks for the old name, so add the new one, move the service to it, then drop the old",
+	"BC101": "the running version asks for the old name, so make the new one, move the service, then drop the old",
+	"BC102": "the running version asks for the old name, so add the new one, move the service, then drop the old",
 	"MY101": "state a DEFAULT if that value is not meant",
 	"MY102": "write FOREIGN KEY (COLUMN) REFERENCES as a part of its own",
 }

@@ -18,7 +18,8 @@ import (
 
 // texts are those of comments and defaults that a literal can get wrong.
 var texts = []string{
-	"esc \x1b[31m", "'quoted'", `"quoted"`, "plain", "it's", `back\slash`, `\x1b`, `a "word"`, `"a" b"`, "bell \a\v\f\b",
+	"esc \x1b[31m", "'quoted'", `"quoted"`, "plain", "it's", `back\slash`, `\x1b`, `a "word"`, `"a" b"`,
+	"bell \a\v\f\b",
 	"turned \u202e\u200b", "line\nfeed\r\ttab\x1a", "ü 日本", "", " ",
 }
 
