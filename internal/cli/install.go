@@ -93,7 +93,7 @@ func (i *installation) install(ctx context.Context) (result *install.Result, err
 		return nil, err
 	}
 	i.dirPath = plan.Migrations // for the commands that errors name
-	run, err := plan.Prepare(install.ApplyOptions{NoMigration: i.noMigration, Dev: dev})
+	run, err := plan.Prepare(ctx, install.ApplyOptions{NoMigration: i.noMigration, Dev: dev})
 	if err != nil {
 		return nil, err
 	}
@@ -322,6 +322,10 @@ func (i *installation) printPlanned(plan *install.Plan) {
 		}
 	}
 	for _, m := range plan.Requirements {
+		if m.From != "" {
+			fmt.Fprintf(i.stdout, "%-8s  %s %s -> %s\n", "raise", m.Module, m.From, m.Version)
+			continue
+		}
 		fmt.Fprintf(i.stdout, "%-8s  %s %s\n", "require", m.Module, m.Version)
 	}
 	for _, f := range plan.Files {

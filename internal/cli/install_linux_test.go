@@ -34,6 +34,7 @@ func TestInstallAsksOnATerminal(t *testing.T) {
 	t.Parallel()
 	inModule := func(t *testing.T, args ...string) *running {
 		r := start(t, installed(t), "", args...)
+		r.Env = append(r.Env, "TMPDIR="+t.TempDir()) // the go command takes no module in that folder itself
 		require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "go.mod"), []byte("module example.com/app\n\ngo 1.26\n"),
 			0o644))
 		return r

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -272,6 +273,10 @@ func installRemedy(e *install.Error) string {
 		return "leave out --db"
 	case install.OtherFolder:
 		return "leave out --ent"
+	case install.OtherLayout:
+		return "move them, or name a folder for a second client with --ent"
+	case install.TwoSchemas:
+		return "name the ent folder to install into, as --ent " + path.Dir(e.Path)
 	case install.OtherVersion:
 		return "run authgraph upgrade first"
 	case install.NestedModule:

@@ -60,6 +60,10 @@ func Load(ctx context.Context, folder, name string, env ...string) (_ string, er
 	if err != nil && incomplete.MatchString(err.Error()) {
 		ddl, err = runApart(ctx, env, program, temp, args, err)
 	}
+	if err != nil && strings.Contains(err.Error(), "undefined: schema.DDL") {
+		err = errors.New("go.mod requires an Ent before v0.14.5, which cannot describe it as SQL: " +
+			"run go get entgo.io/ent@v0.14.5, or a later version")
+	}
 	if err != nil {
 		return "", fmt.Errorf("read the Ent schema in %s: %w", folder, err)
 	}
@@ -82,8 +86,11 @@ func goRun(ctx context.Context, env []string, program string, flags, args []stri
 		return "", errors.New("the go command is not installed, or not on PATH")
 	}
 	text := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(stderr.String()), "exit status 1"))
-	return "", errors.New(strings.ReplaceAll(text, program, "the loader"))
+	return "", errors.New(loaderPath.ReplaceAllString(text, "the loader"))
 }
+
+// loaderPath is the path of the loader, which the go command may shorten to one from the current folder.
+var loaderPath = regexp.MustCompile(`\S*authgraph_ent_\d+[/\\]main\.go`)
 
 // incomplete is what the go command says where go.mod does not list what the generator imports: go mod tidy takes it
 // out where only a build-ignored entc.go, or go run -mod=mod, needs it.
@@ -100,6 +107,9 @@ func runApart(ctx context.Context, env []string, program, temp string, args []st
 	root := filepath.Dir(strings.TrimSpace(string(out)))
 	for _, name := range []string{"go.mod", "go.sum"} {
 		text, err := os.ReadFile(filepath.Join(root, name))
+		if name == "go.sum" && errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return "", errors.Join(cause, err)
 		}

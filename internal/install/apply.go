@@ -48,13 +48,16 @@ type Run struct {
 }
 
 // Prepare checks that the plan can be applied. It changes nothing.
-func (p *Plan) Prepare(o ApplyOptions) (*Run, error) {
+func (p *Plan) Prepare(ctx context.Context, o ApplyOptions) (*Run, error) {
 	if p.project.exists("vendor/modules.txt") {
 		return nil, &Error{
 			Path:  "vendor",
 			found: "the module keeps its requirements in vendor/, which authgraph does not renew",
 			fix:   "remove vendor/, run this again, then go mod vendor",
 		}
+	}
+	if err := p.loads(ctx); err != nil {
+		return nil, unchanged(err)
 	}
 	first, err := p.firstMigration()
 	if err != nil {
@@ -212,8 +215,9 @@ func (r *Run) compile(ctx context.Context, tidy bool) error {
 		}
 	}
 	if len(r.plan.Entities) > 0 {
-		r.progress("go generate ./%s", dir)
-		if err := r.command(ctx, "generate", "./"+dir); err != nil {
+		generate := cmp.Or(r.plan.layout.generate, "./"+dir)
+		r.progress("go generate %s", generate)
+		if err := r.command(ctx, "generate", generate); err != nil {
 			return err
 		}
 	}

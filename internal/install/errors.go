@@ -23,6 +23,8 @@ const (
 	OtherFolder     Reason = "other folder"
 
 	OtherVersion Reason = "other version"
+	OtherLayout  Reason = "other layout"
+	TwoSchemas   Reason = "two schemas"
 	NestedModule Reason = "nested module"
 	Symlink      Reason = "symbolic link"
 	MixedPackage Reason = "mixed package"
@@ -30,6 +32,7 @@ const (
 	GitFailed    Reason = "git failed"
 	NoSum        Reason = "no atlas.sum"
 	NoServer     Reason = "no server"
+	NotLoaded    Reason = "not loaded"
 	Unfinished   Reason = "unfinished run"
 	DeletedFile  Reason = "deleted file"
 	MovedFile    Reason = "moved file"

@@ -1,9 +1,11 @@
 package install
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"regexp"
 	"strings"
 )
@@ -20,13 +22,15 @@ var features = []struct{ flag, constant string }{
 func (p *Plan) needFeatures(force bool) error {
 	var all string
 	var generator File
-	for _, name := range []string{"generate.go", "entc.go"} {
-		stored, err := p.project.read(p.layout.entFile(name))
+	generate := cmp.Or(p.layout.generate, p.layout.entFile("generate.go"))
+	entc := path.Join(path.Dir(generate), "entc.go")
+	for _, name := range []string{generate, entc} {
+		stored, err := p.project.read(name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		all += string(stored)
-		if name == "generate.go" {
+		if name == generate {
 			generator.holds(stored)
 		}
 	}
@@ -39,10 +43,8 @@ func (p *Plan) needFeatures(force bool) error {
 	if len(flags) == 0 {
 		return nil
 	}
-	generate := p.layout.entFile("generate.go")
 	text, ok := addFeatures(generator.current, flags)
 	if !ok {
-		entc := p.layout.entFile("entc.go")
 		return &Error{
 			Path:  entc,
 			found: "package auth needs features of Ent that the generator does not have",

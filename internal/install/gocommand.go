@@ -5,9 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
 
 	"github.com/authgraph/authgraph/internal/entgraph"
 )
@@ -45,10 +51,110 @@ func (r *Run) command(ctx context.Context, args ...string) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, exec.ErrNotFound):
-		return errors.New("the go command is not installed, or not on PATH")
+		return errNoGo
 	}
 	return fmt.Errorf("go %s: %s", args[0], firstLines(out.String()))
 }
+
+// loads refuses a project whose entities the go command cannot load: that would show half way only, and as an error of
+// the generator. What the go command can mend in go.mod and go.sum is none. It is tried on copies of these.
+func (p *Plan) loads(ctx context.Context) (err error) {
+	schema := p.layout.entFile("schema")
+	if !entgraph.HoldsGo(p.project.file(schema)) {
+		return nil
+	}
+	flags, err := p.output(ctx, "env", "GOFLAGS")
+	if err == nil && strings.Contains(flags, "-mod=vendor") {
+		return &Error{
+			found: "GOFLAGS has -mod=vendor, and authgraph changes the requirements",
+			fix:   "set GOFLAGS=-mod=mod for this run, then go mod vendor",
+		}
+	}
+	if err != nil {
+		return doesNotLoad(err)
+	}
+	temp, err := os.MkdirTemp("", "authgraph_mod_")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := p.project.read(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if name == "go.mod" && err == nil {
+			text = p.withRequirements(text)
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(temp, name), text, 0o600)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	mod := filepath.Join(temp, "go.mod")
+	if _, err := p.output(ctx, "list", "-mod=mod", "-modfile="+mod, "-deps", "./"+schema); err != nil {
+		if ctx.Err() == nil {
+			err = errors.New(copied.ReplaceAllString(err.Error(), ""))
+		}
+		return doesNotLoad(err)
+	}
+	return nil
+}
+
+// withRequirements is a go.mod with those of the plan, as the run would make it; the same if it cannot be read.
+func (p *Plan) withRequirements(text []byte) []byte {
+	mod, err := modfile.Parse("go.mod", text, nil)
+	if err != nil {
+		return text
+	}
+	have := map[string]string{}
+	for _, r := range mod.Require {
+		have[r.Mod.Path] = r.Mod.Version
+	}
+	for _, r := range p.Requirements {
+		if semver.Compare(have[r.Module], r.Version) < 0 && mod.AddRequire(r.Module, r.Version) != nil {
+			return text
+		}
+	}
+	with, err := mod.Format()
+	if err != nil {
+		return text
+	}
+	return with
+}
+
+// copied is where the copies are, as the go command names them.
+var copied = regexp.MustCompile(`\S*authgraph_mod_\d+[/\\]`)
+
+func doesNotLoad(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &Error{Reason: NotLoaded, found: "this module does not load: " + err.Error(), fix: "correct that first"}
+}
+
+// output is what the go command prints in the project, which it does not change.
+func (p *Plan) output(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = p.project.Root
+	cmd.Env = append(os.Environ(), entgraph.NoWorkspace)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	switch {
+	case err == nil:
+		return stdout.String(), nil
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case errors.Is(err, exec.ErrNotFound):
+		return "", errNoGo
+	}
+	return "", errors.New(firstLines(stderr.String()))
+}
+
+var errNoGo = errors.New("the go command is not installed, or not on PATH")
 
 func firstLines(out string) string {
 	var lines []string

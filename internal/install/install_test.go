@@ -946,7 +946,7 @@ func TestAFileThatWasSavedAfterThePlanStays(t *testing.T) {
 			want := tree(t, root)
 			j, err := Lock(t.Context(), root, nil)
 			require.NoError(t, err)
-			run, err := p.Prepare(ApplyOptions{})
+			run, err := p.Prepare(t.Context(), ApplyOptions{})
 			require.NoError(t, err)
 			_, err = run.Apply(t.Context(), j, nil)
 			assert.ErrorContains(t, err, ".go was changed after authgraph had read it: run this again; nothing "+
@@ -978,7 +978,7 @@ func TestAFailedRunKeepsWhatWasSavedMeanwhile(t *testing.T) {
 	j, err := Lock(t.Context(), root, nil)
 	require.NoError(t, err)
 	ctx, interrupt := context.WithCancel(t.Context())
-	run, err := p.Prepare(ApplyOptions{})
+	run, err := p.Prepare(t.Context(), ApplyOptions{})
 	require.NoError(t, err)
 	_, err = run.Apply(ctx, j, func(string) {
 		for name, text := range saved {
@@ -1015,14 +1015,14 @@ func TestMigrationsOfAnotherToolAreRefusedBeforeTheRun(t *testing.T) {
 		"migrate/1_posts.down.sql": "DROP TABLE posts;\n"})
 	p, err := plan(t, root, Options{Entities: all})
 	require.NoError(t, err)
-	_, err = p.Prepare(ApplyOptions{})
+	_, err = p.Prepare(t.Context(), ApplyOptions{})
 	assert.EqualError(t, err, "migrate holds SQL files and no atlas.sum: "+
 		"if another tool made them, move them to another folder or leave out the migration; "+
 		"if Atlas did, write its atlas.sum; nothing was changed")
-	_, err = p.Prepare(ApplyOptions{NoMigration: true})
+	_, err = p.Prepare(t.Context(), ApplyOptions{NoMigration: true})
 	assert.NoError(t, err)
 	put(t, root, "migrate/atlas.sum", "h1:\n")
-	_, err = p.Prepare(ApplyOptions{})
+	_, err = p.Prepare(t.Context(), ApplyOptions{})
 	assert.ErrorContains(t, err, "1_posts.down.sql is a file of golang-migrate")
 }
 
@@ -1065,7 +1065,7 @@ func TestTheJournalOfARollbackThatFailedIsFinishedByTheNextRun(t *testing.T) {
 	require.NoError(t, err)
 	j, err := Lock(t.Context(), root, nil)
 	require.NoError(t, err)
-	run, err := p.Prepare(ApplyOptions{NoMigration: true})
+	run, err := p.Prepare(t.Context(), ApplyOptions{NoMigration: true})
 	require.NoError(t, err)
 	// A folder in the place of a file can be neither written nor replaced.
 	_, err = run.Apply(t.Context(), j, func(string) {
@@ -1106,5 +1106,61 @@ func TestTheProjectsOwnTablesComeBeforeOurs(t *testing.T) {
 		require.NoError(t, err, name)
 		assert.Equal(t, c.own, own, name)
 		assert.Equal(t, c.ours, ours, name)
+	}
+}
+
+func TestTheEntSchemaOfAProjectIsFound(t *testing.T) {
+	t.Parallel()
+	const (
+		entity  = "package schema\n\nimport \"entgo.io/ent\"\n\n// Post.\ntype Post struct{ ent.Schema }\n"
+		renamed = "package schema\n\nimport e \"entgo.io/ent\"\n\n// Post.\ntype Post struct{ e.Schema }\n"
+		command = "//go:generate go run -mod=mod entgo.io/ent/cmd/ent generate "
+		program = "//go:build ignore\n\npackage main\n\nfunc main() { entc.Generate(\"./schema\", &gen.Config{"
+	)
+	for name, c := range map[string]struct {
+		files         map[string]string
+		dir, generate string
+		fails         string
+	}{
+		"none":        {nil, "ent", "", ""},
+		"internal":    {map[string]string{"internal/ent/schema/post.go": entity}, "internal/ent", "", ""},
+		"other names": {map[string]string{"pkg/db/schema/post.go": renamed}, "pkg/db", "", ""},
+		"run from elsewhere": {map[string]string{"internal/ent/schema/post.go": entity,
+			"tools.go": "package app\n\n" + command + "--feature sql/lock ./internal/ent/schema\n"},
+			"internal/ent", "tools.go", ""},
+		"a program": {map[string]string{"data/schema/post.go": entity, "data/entc.go": program + "}) }\n",
+			"data/generate.go": "package data\n\n//go:generate go run entc.go\n"}, "data", "", ""},
+		"not looked at": {map[string]string{"ent/schema/post.go": entity, "ent/schema/base/base.go": entity,
+			"vendor/x/schema/post.go": entity, "testdata/schema/post.go": entity, "_old/schema/post.go": entity,
+			"other/go.mod": "module example.com/other\n", "other/schema/post.go": entity,
+			"ent/schema/post_test.go": entity}, "ent", "", ""},
+		"two": {map[string]string{"a/schema/post.go": entity, "b/schema/post.go": entity}, "", "",
+			"this project has Ent schemas in a/schema and b/schema: name the ent folder to install into, as a"},
+		"a folder of another name": {map[string]string{"internal/entities/post.go": entity}, "", "",
+			"the Ent schema of this project is in internal/entities and its client in internal, and authgraph needs "},
+		"a client elsewhere": {map[string]string{"ent/schema/post.go": entity,
+			"ent/generate.go": "package ent\n\n" + command + "--target ../store ./schema\n"}, "", "",
+			"the Ent schema of this project is in ent/schema and its client in store, and authgraph needs "},
+		"a client elsewhere by a program": {map[string]string{"ent/schema/post.go": entity,
+			"ent/generate.go": "package ent\n\n//go:generate go run entc.go\n",
+			"ent/entc.go":     program + "Target: \"../store\"}) }\n"}, "", "",
+			"the Ent schema of this project is in ent/schema and its client in store, and authgraph needs "},
+		"the module's root": {map[string]string{"schema/post.go": entity}, "", "",
+			"the Ent schema of this project is in schema and its client in ., and authgraph needs "},
+	} {
+		root := module(t, c.files)
+		p, err := plan(t, root, Options{Entities: all})
+		if c.fails != "" {
+			assert.ErrorContains(t, err, c.fails, name)
+			p, err = plan(t, root, Options{Entities: all, Dir: "store/ent"})
+			if assert.NoError(t, err, name) {
+				assert.Equal(t, "store/ent", p.Dir, name)
+			}
+			continue
+		}
+		if assert.NoError(t, err, name) {
+			assert.Equal(t, c.dir, p.Dir, name)
+			assert.Equal(t, c.generate, p.layout.generate, name)
+		}
 	}
 }

@@ -16,6 +16,8 @@ type layout struct {
 	dir, migrations string
 	// generator is whether the project gets the generator: it has none.
 	generator bool
+	// generate is the file that runs the project's own generator, if that is not in the ent folder.
+	generate string
 }
 
 // entFile is the path of a file in the ent folder.
@@ -69,12 +71,27 @@ func (p *Project) chooseLayout(o Options) (layout, error) {
 		}
 		l = r.layout
 		l.module = p.Module
-		return l, nil
+		if l.generator {
+			return l, nil
+		}
+		f, err := p.find()
+		l.generate = f.elsewhere(l)
+		return l, err
 	}
 	if l.db == "" {
 		return l, errors.New("the database is not known")
 	}
-	l.dir = path.Clean(cmp.Or(l.dir, "ent"))
+	f, err := p.find()
+	if err != nil {
+		return l, err
+	}
+	if l.dir == "" {
+		if l.dir, err = f.folder(); err != nil {
+			return l, err
+		}
+	}
+	l.dir = path.Clean(l.dir)
+	l.generate = f.elsewhere(l)
 	l.migrations = "migrate"
 	if l.db == sqlite {
 		l.migrations = "migrate/sqlite"
@@ -84,7 +101,9 @@ func (p *Project) chooseLayout(o Options) (layout, error) {
 	if !p.exists(path.Join(l.migrations, "atlas.sum")) && p.exists(other) {
 		l.migrations = other
 	}
-	var err error
+	if l.generate != "" {
+		return l, nil
+	}
 	l.generator, err = p.ownGenerator(l)
 	return l, err
 }

@@ -146,6 +146,9 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if plan.Requirements, err = requirements(sources); err != nil {
 		return nil, err
 	}
+	if err := plan.markRaised(); err != nil {
+		return nil, unchanged(err)
+	}
 	if p.record != nil && !o.Upgrade && o.Version != "" && o.Version != last && plan.Changes() {
 		return nil, &Error{
 			Reason: OtherVersion,

@@ -3,7 +3,9 @@ package install
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,6 +20,8 @@ import (
 type Requirement struct {
 	Module  string `json:"module"`
 	Version string `json:"version"`
+	// From is the older version that go.mod holds; empty if it holds none, or one that will do.
+	From string `json:"from,omitempty"`
 }
 
 func (r Requirement) String() string { return r.Module + "@" + r.Version }
@@ -52,7 +56,7 @@ func requirements(sources []sourceFile) ([]Requirement, error) {
 	}
 	var out []Requirement
 	for mod := range need {
-		out = append(out, Requirement{mod, versions[mod]})
+		out = append(out, Requirement{Module: mod, Version: versions[mod]})
 	}
 	slices.SortFunc(out, func(a, b Requirement) int { return cmp.Compare(a.Module, b.Module) })
 	return out, nil
@@ -160,3 +164,26 @@ func (r *Run) get(ctx context.Context, args ...string) error {
 // unreachable matches what the go command prints if it does not reach a module proxy.
 var unreachable = regexp.MustCompile(`dial tcp|no such host|connection refused|i/o timeout|network is unreachable|` +
 	`proxyconnect|GOPROXY=off|disabled by GOPROXY`)
+
+// markRaised says which requirements of the plan are newer than what go.mod holds.
+func (p *Plan) markRaised() error {
+	text, err := p.project.read("go.mod")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	mod, err := modfile.ParseLax("go.mod", text, nil)
+	if err != nil {
+		return doesNotLoad(err)
+	}
+	for _, have := range mod.Require {
+		for i, need := range p.Requirements {
+			if have.Mod.Path == need.Module && semver.Compare(have.Mod.Version, need.Version) < 0 {
+				p.Requirements[i].From = have.Mod.Version
+			}
+		}
+	}
+	return nil
+}
