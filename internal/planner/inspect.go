@@ -52,11 +52,12 @@ func forgetNext(a schema.Attr) bool {
 
 // MarshalSQL are the statements that make the schema in an empty database, in the words of its server.
 func MarshalSQL(s *schema.Schema) (string, error) {
-	plan := creation(s).plan("schema")
+	w := creation(s)
+	plan := w.plan("schema")
 	if len(plan.Changes) == 0 {
 		return "", nil
 	}
-	allowZeros(plan, nil)
+	prepare(plan, nil, w.lite)
 	return format(plan)
 }
 

@@ -44,9 +44,12 @@ func (d *Dev) plan(
 			return nil, nil, fmt.Errorf("plan the changes: %w", err)
 		}
 		plan.Name = name
-		allowZeros(plan, changes)
-		if d.live || len(plan.Changes) == 0 {
+		prepare(plan, changes, d.Dialect() == dialect.SQLite)
+		if len(plan.Changes) == 0 || d.live && !newWriter(d.rewrites(have, want), have).held {
 			return plan, nil, nil
+		}
+		if d.live {
+			return d.planWorded(ctx, name, d.rewrites(have, want), have, want)
 		}
 		fault, rest, err := d.try(ctx, plan, have, want)
 		if err != nil || fault == nil && len(rest) == 0 {
@@ -68,7 +71,7 @@ func (d *Dev) planWorded(
 	for {
 		w := newWriter(changes, have)
 		plan = w.plan(name)
-		allowZeros(plan, changes)
+		prepare(plan, changes, d.Dialect() == dialect.SQLite)
 		if d.live || len(plan.Changes) == 0 {
 			return plan, append(unplanned, w.unplanned...), nil
 		}
@@ -199,19 +202,34 @@ func creation(s *schema.Schema) *writer {
 	return w
 }
 
-// zeroDate is a default that a strict server refuses in any statement about its table.
-var zeroDate = regexp.MustCompile(`DEFAULT ['"]\d{4}-(?:00|\d\d-00)`)
+var (
+	// zeroDate is a default that a strict server refuses in any statement about its table.
+	zeroDate = regexp.MustCompile(`DEFAULT ['"]\d{4}-(?:00|\d\d-00)`)
+	// instant is a default that depends on the time zone of the session.
+	instant = regexp.MustCompile(`\btimestamp(?:\(\d\))?[^,\n]* DEFAULT ['"][1-9]`)
+)
 
-// allowZeros begins a plan with a statement that allows such a default where a table has one.
-func allowZeros(plan *atlas.Plan, changes []schema.Change) {
+// prepare begins a plan with what the session has to be set to for it.
+func prepare(plan *atlas.Plan, changes []schema.Change, lite bool) {
+	if lite || len(plan.Changes) == 0 {
+		return
+	}
+	has := func(re *regexp.Regexp) bool {
+		return slices.ContainsFunc(plan.Changes, func(c *atlas.Change) bool { return re.MatchString(c.Cmd) })
+	}
+	var first []*atlas.Change
 	zeros := slices.ContainsFunc(changes, func(c schema.Change) bool {
 		r, ok := c.(*rewrite)
 		return ok && definitionOf(r.from) != nil && zeroDate.MatchString(definitionOf(r.from).sql)
-	}) || slices.ContainsFunc(plan.Changes, func(c *atlas.Change) bool { return zeroDate.MatchString(c.Cmd) })
-	if zeros && len(plan.Changes) > 0 && !strings.HasPrefix(plan.Changes[0].Cmd, "PRAGMA") {
+	})
+	if zeros || has(zeroDate) {
 		allow := "SET sql_mode = REPLACE(REPLACE(@@sql_mode, 'NO_ZERO_IN_DATE', ''), 'NO_ZERO_DATE', '')"
-		plan.Changes = append([]*atlas.Change{{Cmd: allow, Comment: "allow dates of zeros"}}, plan.Changes...)
+		first = append(first, &atlas.Change{Cmd: allow, Comment: "allow dates of zeros"})
 	}
+	if has(instant) {
+		first = append(first, &atlas.Change{Cmd: "SET time_zone = '+00:00'", Comment: "read times as UTC"})
+	}
+	plan.Changes = append(first, plan.Changes...)
 }
 
 // deferred has Atlas print files.

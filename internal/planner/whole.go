@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -176,18 +175,16 @@ func (d *Dev) defineTables(ctx context.Context, s *schema.Schema, left *uncovere
 	return nil
 }
 
-// expression is a default that is one, which MySQL shows in brackets.
-var expression = regexp.MustCompile(`^.* DEFAULT \(`)
-
 // correct corrects what Atlas took for a text though it is an expression: the default of a column with ON UPDATE.
 func correct(t *schema.Table, def *definition) {
 	for _, c := range t.Columns {
-		literal, ok := c.Default.(*schema.Literal)
-		if !ok || Attr[*mysql.OnUpdate](c.Attrs) == nil {
+		if _, ok := c.Default.(*schema.Literal); !ok || Attr[*mysql.OnUpdate](c.Attrs) == nil {
 			continue
 		}
-		if p, ok := def.find(isColumn, c.Name); ok && expression.MatchString(p.text) {
-			c.Default = &schema.RawExpr{X: "(" + strings.Trim(literal.V, `"'`) + ")"}
+		p, _ := def.find(isColumn, c.Name)
+		if _, text, ok := strings.Cut(p.text, " DEFAULT ("); ok {
+			_, parts, _ := brackets("("+text, false)
+			c.Default = &schema.RawExpr{X: "(" + strings.Join(parts, ",") + ")"}
 		}
 	}
 }

@@ -21,8 +21,8 @@ type writer struct {
 	dropped         map[string]bool
 	// beside are the triggers and views of SQLite: a trigger goes with a table that is made anew.
 	beside []Object
-	// lite is set for SQLite, remade if a table is made anew there.
-	lite, remade bool
+	// lite is set for SQLite, remade if a table is made anew there, held if a foreign key is in the way of a change.
+	lite, remade, held bool
 	// unplanned says what cannot be planned.
 	unplanned []string
 }
@@ -283,6 +283,7 @@ func (w *writer) release(changes []schema.Change) {
 				held = append(held, k)
 			}
 		}
+		w.held = w.held || len(held) > 0
 		w.dropKeys(name, held)
 		w.addKeys(name, held)
 	}

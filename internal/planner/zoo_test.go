@@ -204,3 +204,35 @@ func TestNoObjectIsInTheWayOfTheRest(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// Nothing is tried between two databases in use, so the foreign key has to be seen to be in the way.
+func TestForeignKeyIsDroppedWhileTheTypesOfItsColumnsChange(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		other := mysqltest.Another(t, url)
+		const tables = "CREATE TABLE p (id int PRIMARY KEY);\n" +
+			"CREATE TABLE c (id int PRIMARY KEY, p int, CONSTRAINT c_p FOREIGN KEY (p) REFERENCES p (id));\n"
+		load(t, url, tables)
+		load(t, other, strings.ReplaceAll(tables, " int", " bigint"))
+		there := compare(t, live(t, url), planner.Database(url), planner.Database(other))
+		load(t, url, there.SQL)
+		assert.Equal(t, shown(t, other), shown(t, url), there.SQL)
+	})
+}
+
+// A time that is shown in one time zone is read in it.
+func TestDefaultTimeIsReadInTheZoneThatItIsShownIn(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		zone := "SET time_zone = '+05:00';\n"
+		load(t, url, zone+"CREATE TABLE t (id int PRIMARY KEY, a timestamp NOT NULL DEFAULT '2026-01-01 05:00:00');\n")
+		s, err := planner.Inspect(t.Context(), live(t, url), planner.Database(url))
+		require.NoError(t, err)
+		sql, err := planner.MarshalSQL(s)
+		require.NoError(t, err)
+		assert.Contains(t, sql, "'2026-01-01 00:00:00'")
+		again := mysqltest.Another(t, url)
+		load(t, again, zone+sql)
+		assert.Equal(t, shown(t, url), shown(t, again))
+	})
+}
