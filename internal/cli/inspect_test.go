@@ -73,13 +73,13 @@ func TestInspectWritesEveryFormatOfEverySource(t *testing.T) {
 			"file://shop.sql": "shop.sql", "file://changes": "changes", url: filepath.Base(url),
 		} {
 			for format, holds := range map[string]string{
-				"sql": "CREATE TABLE `users`", "hcl": `table "users"`, "json": `"name": "users"`,
-				"mermaid": "    users {", "svg": "</svg>\n",
+				"sql": "CREATE TABLE [`\"]?users\\b", "hcl": `table "users"`, "json": `"name": "users"`,
+				"mermaid": "    users \\{", "svg": "</svg>\n",
 			} {
 				if strings.HasPrefix(source, "ent://") && !mysqltest.IsSQLite(url) {
 					continue // go run compiles each time; the page below is enough
 				}
-				assert.Contains(t, authgraph("inspect", source, "--format", format), holds, "%s of %s", format, source)
+				assert.Regexp(t, holds, authgraph("inspect", source, "--format", format), "%s of %s", format, source)
 			}
 			page := authgraph("inspect", source, "--format", "html")
 			assert.Contains(t, page, "<h1>"+title+"</h1>")

@@ -63,12 +63,7 @@ func (p *Past) Made(dev *Dev, s *schema.Schema) (tables []string, err error) {
 	}
 	differ := make(map[string]bool)
 	for _, c := range changes {
-		switch c := c.(type) {
-		case *schema.AddTable:
-			differ[c.T.Name] = true
-		case *schema.ModifyTable:
-			differ[c.T.Name] = true
-		}
+		differ[tableIn(c)] = true
 	}
 	for _, t := range s.Tables {
 		if !differ[t.Name] {
