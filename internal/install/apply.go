@@ -210,7 +210,7 @@ func (r *Run) compile(ctx context.Context, tidy bool) error {
 	packages := []string{"./" + dir + "/..."}
 	for _, f := range r.plan.Files {
 		if pkg := "./" + path.Dir(f.Path); strings.HasSuffix(f.Path, ".go") &&
-			!strings.HasPrefix(f.Path, dir+"/") && !slices.Contains(packages, pkg) {
+			!strings.HasPrefix(f.Path, dir+"/") && f.Path != r.plan.layout.generate && !slices.Contains(packages, pkg) {
 			packages = append(packages, pkg)
 		}
 	}

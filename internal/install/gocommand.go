@@ -60,7 +60,7 @@ func (r *Run) command(ctx context.Context, args ...string) error {
 // the generator. What the go command can mend in go.mod and go.sum is none. It is tried on copies of these.
 func (p *Plan) loads(ctx context.Context) (err error) {
 	schema := p.layout.entFile("schema")
-	if !entgraph.HoldsGo(p.project.file(schema)) {
+	if p.upgrade || !entgraph.HoldsGo(p.project.file(schema)) { // an upgrade may mend what does not load
 		return nil
 	}
 	flags, err := p.output(ctx, "env", "GOFLAGS")
