@@ -192,6 +192,7 @@ func pageFindsTablesAndColumns(t *testing.T, b *browser) {
 	slash(b)
 	b.press("rating")
 	b.press(kb.Enter)
+	b.eval(`document.activeElement.textContent`, "reviews")
 	b.eval(`document.querySelector("#reviews tr.hit").innerText.split("\t")[0].trim()`, "rating")
 	slash(b)
 	b.press("no such thing")

@@ -15,8 +15,6 @@ import (
 // Schema is a set of tables in the order in which they are shown.
 type Schema struct {
 	Tables []Table `json:"tables"`
-	// NotCovered names what the database holds beside the tables and is not shown, such as: view active_users.
-	NotCovered []string `json:"not_covered,omitempty"`
 }
 
 // Table is a table. Types, defaults and expressions are SQL.

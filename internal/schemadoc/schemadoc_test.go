@@ -85,14 +85,13 @@ func TestHostileNamesStayText(t *testing.T) {
 
 func TestPageNamesWhatItDoesNotShow(t *testing.T) {
 	t.Parallel()
-	s := &schemadoc.Schema{Tables: []schemadoc.Table{id("users", "id")}, NotCovered: []string{"view <active>"}}
-	page, err := schemadoc.HTML(schemadoc.Page{Database: "MySQL", Schema: s})
+	s := &schemadoc.Schema{Tables: []schemadoc.Table{id("users", "id")}}
+	page, err := schemadoc.HTML(schemadoc.Page{Database: "MySQL", Schema: s, NotCovered: []string{"view <active>"}})
 	require.NoError(t, err)
 	assert.Contains(t, string(page), "<li>view &lt;active&gt;</li>")
-	s.NotCovered = nil
 	page, err = schemadoc.HTML(schemadoc.Page{Database: "MySQL", Schema: s})
 	require.NoError(t, err)
-	assert.NotContains(t, string(page), "not shown here")
+	assert.NotContains(t, string(page), "not shown</summary>")
 }
 
 func TestTableMayHaveTheNameOfAPartOfThePage(t *testing.T) {
