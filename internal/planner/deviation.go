@@ -33,7 +33,7 @@ type Deviation struct {
 
 // Deviations compares the tables of the database at url with those that the directory makes when it is replayed on dev,
 // up to and including a version; an empty version is the newest. Tables that the directory does not make belong to
-// others and are ignored. If a file leaves the collation of a table to its database, that of dev counts, which is
+// others and are ignored, and so are comments, which do nothing. If a file leaves the collation of a table to its database, that of dev counts, which is
 // utf8mb4_bin in a scratch database. The database at url is only read.
 func Deviations(ctx context.Context, dev *Dev, dir directory.Dir, version, url string) ([]Deviation, error) {
 	if err := directory.Validate(dir); err != nil {
@@ -58,6 +58,7 @@ func Deviations(ctx context.Context, dev *Dev, dir directory.Dir, version, url s
 		_, made := want.Table(t.Name)
 		return !made
 	})
+	keepComments(have, want)
 	changes, err := dev.compare(have, want)
 	if err != nil {
 		return nil, err
@@ -183,8 +184,6 @@ func describeAttr(a schema.Attr) (text string, collation bool) {
 		return "the character set is not " + a.V, true
 	case *schema.Collation:
 		return "the collation is not " + a.V, true
-	case *schema.Comment:
-		return "the comment is another", false
 	case *mysql.Engine:
 		return "the storage engine is not " + a.V, false
 	default:
@@ -203,7 +202,6 @@ func describeColumn(c *schema.ModifyColumn) string {
 		{schema.ChangeDefault, "its default is another"},
 		{schema.ChangeCharset, "its character set is another"},
 		{schema.ChangeCollate, "its collation is another"},
-		{schema.ChangeComment, "its comment is another"},
 		{schema.ChangeGenerated, "what it is generated from is another"},
 	} {
 		if c.Change.Is(part.kind) {

@@ -165,3 +165,66 @@ func TestColumnsThatSelectLeavesOutAreReadAsAnyOther(t *testing.T) {
 		}
 	})
 }
+
+// Whoever writes a comment on a table changes nothing that it does, and adopting keeps it.
+func TestCommentsAreNoDeviationAndStayWhereAnotherIsUndone(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		hide := "INVISIBLE"
+		if strings.HasPrefix(url, "mariadb:") {
+			mysqltest.NeedsMariaDB(t, url, "10.6.0", "index that is IGNORED")
+			hide = "IGNORED"
+		}
+		db := mysqltest.DB(t, url)
+		// Tables that Atlas reads whole, and that it does not.
+		const create = "CREATE TABLE a (id int PRIMARY KEY COMMENT 'of a migration', name varchar(10) NOT NULL, " +
+			"doc json, KEY by_name (name)) CHARSET utf8mb4 COLLATE utf8mb4_bin;\n" +
+			"CREATE TABLE b (id int NOT NULL, name varchar(10) NOT NULL, n int DEFAULT (1 + 1), " +
+			"PRIMARY KEY (id), KEY by_name (name)) CHARSET utf8mb4 COLLATE utf8mb4_bin " +
+			"PARTITION BY HASH (id) PARTITIONS 2;\n"
+		dir := dirtest.New(t, dirtest.Files{"1_a.sql": create})
+		dirtest.Apply(t, url, dir)
+		deviations := func() []planner.Deviation {
+			found, err := planner.Deviations(t.Context(), dirtest.Scratch(t, url), dir, "", url)
+			require.NoError(t, err)
+			return found
+		}
+		comments := func() string {
+			var b strings.Builder
+			mysqltest.Write(t, &b, db, "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_COMMENT "+
+				"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1, 2")
+			mysqltest.Write(t, &b, db, "SELECT TABLE_NAME, INDEX_NAME, INDEX_COMMENT "+
+				"FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1, 2")
+			mysqltest.Write(t, &b, db, "SELECT TABLE_NAME, TABLE_COMMENT "+
+				"FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1")
+			return b.String()
+		}
+		for _, text := range []string{"a note", `it''s COMMENT ''x'' "CHECK (\\\\) IGNORED`} {
+			for _, table := range []string{"a", "b"} {
+				mysqltest.Exec(t, db, strings.NewReplacer("{table}", table, "{text}", text).Replace(
+					"ALTER TABLE {table} COMMENT '{text}', MODIFY id int NOT NULL COMMENT '{text}', "+
+						"MODIFY name varchar(10) NOT NULL COMMENT '{text}', "+
+						"DROP INDEX by_name, ADD INDEX by_name (name) COMMENT '{text}'"))
+			}
+			mysqltest.Exec(t, db, "ALTER TABLE a MODIFY doc json COMMENT '"+text+"'")
+			before := comments()
+			assert.Empty(t, deviations())
+
+			for _, table := range []string{"a", "b"} {
+				mysqltest.Exec(t, db, "ALTER TABLE "+table+" MODIFY name varchar(20) NULL COMMENT '"+text+"', "+
+					"ALTER INDEX by_name "+hide)
+			}
+			mysqltest.Exec(t, db, "ALTER TABLE a MODIFY doc json NOT NULL COMMENT '"+text+"'")
+			found := deviations()
+			require.Len(t, found, 5)
+			for _, d := range found {
+				mysqltest.Exec(t, db, d.SQL)
+			}
+			assert.Empty(t, deviations())
+			assert.Equal(t, before, comments())
+		}
+		dev := dirtest.Scratch(t, url)
+		assert.NotEmpty(t, compare(t, dev, planner.Files(dir), planner.Database(url)).Statements,
+			"between two schemas a comment is a difference")
+	})
+}
