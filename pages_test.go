@@ -175,7 +175,9 @@ import (
 	"context"
 	"encoding/base64"
 	"log"
+	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/authgraph/authgraph"
@@ -184,7 +186,9 @@ import (
 	"github.com/authgraph/authgraph/migrate"
 )
 
-func _(ctx context.Context, client *ent.Client, key []byte, url, email, password, ip, agent string) {
+func _(ctx context.Context, client *ent.Client, key []byte, url, email, password, ip, agent string,
+	svc *auth.Service, r *http.Request, cookie *http.Cookie, in struct{ Ticket, Code string },
+) {
 	{
 %s
 	}

@@ -21,6 +21,8 @@ const (
 	changesPrograms = "it changes the programs of whoever runs the test"
 	compiles        = "it compiles a client; the scripts of testdata/install run it"
 	notInstalled    = "nothing is installed here; the scripts of testdata/install run it"
+	twoServices     = "it needs two services in one database, or the Atlas CLI; the tests of package migrate run it"
+	dumped          = "it needs mysqldump; the script dump runs it on a file"
 )
 
 // notRun are the commands of the pages that the test does not run, and why.
@@ -34,15 +36,21 @@ var notRun = map[string]string{
 	"make bench-growth":     "it takes hours",
 	"make bench-purge":      "it takes hours",
 	"make bench-migrations": "it takes hours, npm and the Atlas CLI",
-	"make bench ROWS=10M BENCHFLAGS='-rounds 30'":                      "it takes hours",
-	"git clone https://github.com/authgraph/authgraph && cd authgraph": "it needs the network",
-	"go mod init example.com/app":                                      "the folder is a module already",
-	"authgraph init --db mysql":                                        compiles,
-	"authgraph add schema auth --db mysql":                             compiles,
-	"authgraph add schema auth/session --db mysql":                     compiles,
-	"authgraph add schema auth/user --url mysql://root@localhost:3306": compiles,
-	"authgraph upgrade":                                                notInstalled,
-	"authgraph upgrade --dry-run":                                      notInstalled,
+	"make bench ROWS=10M BENCHFLAGS='-rounds 30'":                                                     "it takes hours",
+	"git clone https://github.com/authgraph/authgraph && cd authgraph":                                "it needs the network",
+	"go mod init example.com/app":                                                                     "the folder is a module already",
+	"authgraph init --db mysql":                                                                       compiles,
+	"authgraph add schema auth --db mysql":                                                            compiles,
+	"authgraph add schema auth/session --db mysql":                                                    compiles,
+	"authgraph add schema auth/user --url mysql://root@localhost:3306":                                compiles,
+	"authgraph migrate apply --baseline 20261130163911":                                               notInstalled,
+	"authgraph migrate apply --revisions-schema auth_history --allow-dirty":                           twoServices,
+	"authgraph migrate status --revisions-schema auth_history":                                        twoServices,
+	`atlas migrate status --url "$DATABASE_URL" --dir file://migrate --revisions-schema auth_history`: twoServices,
+	"mysqldump --no-data --set-gtid-purged=OFF shop --result-file=shop.sql":                           dumped,
+	"authgraph diff shop.sql migrate":                                                                 dumped,
+	"authgraph upgrade":                                                                               notInstalled,
+	"authgraph upgrade --dry-run":                                                                     notInstalled,
 }
 
 // finds are the commands of which exit code 3 is an answer.
