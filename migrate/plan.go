@@ -58,6 +58,9 @@ func (a *applier) plan(ctx context.Context) (p plan, err error) {
 	}
 	var dirty *DirtyError
 	if len(revs) == 0 {
+		if err := a.store.Visible(ctx); err != nil {
+			return p, err
+		}
 		if p.baseline, err = a.firstRun(ctx); err != nil && !errors.As(err, &dirty) {
 			return p, err
 		}

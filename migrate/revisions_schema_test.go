@@ -1,6 +1,7 @@
 package migrate_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/url"
 	"strings"
@@ -138,6 +139,41 @@ DROP VIEW many;`})
 				require.Equal(t, want, mysqltest.Dump(t, url), "cut after %q", proxy.commands())
 			})
 		}
+	})
+}
+
+// What an account may not see is as if it were not there, and a baseline would be written on top of it.
+func TestHistoryThatTheAccountMayNotReadIsNotTakenForNone(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, database string) {
+		schema, dir := schemaBeside(t, database), dirtest.New(t, dirtest.Three)
+		_, err := migrate.Apply(t.Context(), database, migrate.ApplyOptions{Dir: dir, RevisionsSchema: schema})
+		require.NoError(t, err)
+		db := mysqltest.DB(t, database)
+		u, err := url.Parse(database)
+		require.NoError(t, err)
+		name := "authgraph_" + strings.ToLower(rand.Text()[:12])
+		mysqltest.Exec(t, db, "CREATE USER "+name+" IDENTIFIED BY 'geheim'",
+			"GRANT ALL ON `"+strings.TrimPrefix(u.Path, "/")+"`.* TO "+name)
+		t.Cleanup(func() { mysqltest.Exec(t, db, "DROP USER "+name) })
+		u.User = url.UserPassword(name, "geheim")
+		status := func() (*migrate.Status, error) {
+			return migrate.ReadStatus(t.Context(), u.String(), migrate.StatusOptions{Dir: dir, RevisionsSchema: schema})
+		}
+		want := name + "@% may not read table " + schema + ".atlas_schema_revisions, so it is not known what was " +
+			"applied: GRANT SELECT ON `" + schema + "`.* TO '" + name + "'@'%';"
+		_, err = status()
+		require.EqualError(t, err, want)
+		for _, opts := range []migrate.ApplyOptions{{}, {AllowDirty: true}, {Baseline: "20240101000000"}} {
+			opts.Dir, opts.RevisionsSchema = dir, schema
+			_, err = migrate.Apply(t.Context(), u.String(), opts)
+			require.EqualError(t, err, want)
+		}
+		_, grant, _ := strings.Cut(want, ": ")
+		mysqltest.Exec(t, db, grant)
+		s, err := status()
+		require.NoError(t, err)
+		assert.Len(t, s.Applied, 3)
 	})
 }
 

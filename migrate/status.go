@@ -85,6 +85,9 @@ func ReadStatus(ctx context.Context, url string, opts StatusOptions) (s *Status,
 		return nil, err
 	}
 	revs, err := store.Read(ctx)
+	if err == nil && len(revs) == 0 {
+		err = store.Visible(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,10 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 		f.Text = fmt.Sprintf("%s: %v", useless.Path, useless.Err)
 		return []Finding{f}, nil
 	}
+	var hidden *history.HiddenError
+	if errors.As(err, &hidden) {
+		s, err = &migrate.Status{}, nil
+	}
 	if s == nil {
 		return nil, err
 	}
@@ -67,6 +71,8 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 		return off, err
 	case never && len(d.tables) > 0:
 		off = append(off, d.withoutHistory(ctx))
+	case hidden != nil:
+		off = append(off, foundIn(hidden))
 	case never && len(off) > 0:
 	case never:
 		off = append(off, found(Error, apply, "nothing is applied, %s pending", english.Count(len(s.Pending), "file")))

@@ -188,6 +188,25 @@ func (e *VersionError) Fix() string { return "name one that the status lists (Re
 
 func (e *VersionError) Error() string { return e.Found() + ": " + e.Fix() }
 
+// HiddenError is an account that may not read the table of the history.
+type HiddenError struct {
+	Table, Account string
+	// on is what the right is given on.
+	on string
+}
+
+// Found says what cannot be known.
+func (e *HiddenError) Found() string {
+	return fmt.Sprintf("%s may not read table %s, so it is not known what was applied", e.Account, e.Table)
+}
+
+// Fix is the statement that gives the right.
+func (e *HiddenError) Fix() string {
+	return "GRANT SELECT ON " + e.on + " TO " + dbserver.Grantee(e.Account) + ";"
+}
+
+func (e *HiddenError) Error() string { return e.Found() + ": " + e.Fix() }
+
 // SchemaError is a schema for the history of a SQLite database, which has no schemas.
 type SchemaError struct{ Schema string }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/authgraph/authgraph/internal/atlasdb"
 	"github.com/authgraph/authgraph/internal/dbserver"
+	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
 // operator is what the history names as the program that ran a migration.
@@ -127,6 +128,28 @@ func (s Store) exists(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("look for table %s: %w", s.name(), err)
 	}
 	return n > 0, nil
+}
+
+// Visible is a [*HiddenError] if the account may not read the table, which then is as if it were not there.
+func (s Store) Visible(ctx context.Context) error {
+	if s.DB.URL.Dialect == dialect.SQLite {
+		return nil
+	}
+	const tableAccessDenied, databaseAccessDenied, noSuchTable, unknownDatabase = 1142, 1044, 1146, 1049
+	rows, err := s.DB.Conn.QueryContext(ctx, "SELECT 1 FROM "+s.table()+" LIMIT 0")
+	switch {
+	case err == nil:
+		return errors.Join(rows.Err(), rows.Close())
+	case mysqlconn.IsServer(err, noSuchTable, unknownDatabase):
+		return nil
+	case !mysqlconn.IsServer(err, tableAccessDenied, databaseAccessDenied):
+		return fmt.Errorf("look for table %s: %w", s.name(), err)
+	}
+	hidden := &HiddenError{Table: s.name(), on: s.table()}
+	if s.Schema != "" { // it may have to be made
+		hidden.on = dbserver.Quote(s.Schema) + ".*"
+	}
+	return cmp.Or(s.DB.Conn.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&hidden.Account), error(hidden))
 }
 
 // Read is the history in the order of versions; empty if there is no table.
