@@ -40,7 +40,7 @@ var (
 	names = regexp.MustCompile(ident + `(\s*\.)?`)
 	// onServer matches statements that concern the server and its accounts, and leave the schema as it is.
 	onServer = regexp.MustCompile(`(?i)^\s*(GRANT|REVOKE|FLUSH|RESET|PURGE|KILL|SHUTDOWN|RESTART|CLONE|CHANGE|START|` +
-		`STOP|(UN)?INSTALL|(CREATE|ALTER|DROP|RENAME)\s+(OR\s+REPLACE\s+)?(USER|ROLE|SERVER|TABLESPACE|LOGFILE|INSTANCE|` +
+		`STOP|(UN)?INSTALL|BINLOG|(CREATE|ALTER|DROP|RENAME)\s+(OR\s+REPLACE\s+)?(USER|ROLE|SERVER|TABLESPACE|LOGFILE|INSTANCE|` +
 		`RESOURCE)|SET\s+(GLOBAL|PERSIST|PERSIST_ONLY|PASSWORD|DEFAULT\s+ROLE|@@GLOBAL|@@PERSIST))\b`)
 	startsTransaction = regexp.MustCompile(`(?i)^\s*START\s+TRANSACTION\b`)
 )
@@ -67,7 +67,7 @@ func (d *Dev) Run(ctx context.Context, stmt, sql string) error {
 		if onServer.MatchString(text) && !startsTransaction.MatchString(text) {
 			return nil
 		}
-		if err := d.staysInside(ctx, text); err != nil {
+		if err := d.confine(ctx, stmt, sql); err != nil {
 			return err
 		}
 	}
@@ -75,8 +75,39 @@ func (d *Dev) Run(ctx context.Context, stmt, sql string) error {
 	return err
 }
 
+// names is the code of a statement with the names in it, which the session may allow to stand in double quotes.
+func (d *Dev) names(ctx context.Context, stmt string) (text string, err error) {
+	text = code(dialect.MySQL, stmt)
+	if !strings.Contains(stmt, `"`) {
+		return text, nil
+	}
+	err = d.db.Rows(ctx, "SELECT @@sql_mode", func(r []sql.NullString) {
+		if strings.Contains(r[0].String, "ANSI_QUOTES") {
+			text = code(dialect.SQLite, stmt) // there they always may
+		}
+	})
+	return text, err
+}
+
+// others are the databases of the server, in small letters, without the own one and those that hold no tables of anybody.
+func (d *Dev) others(ctx context.Context) (map[string]bool, error) {
+	others := make(map[string]bool)
+	err := d.db.Rows(ctx, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA", func(r []sql.NullString) {
+		others[strings.ToLower(r[0].String)] = true
+	})
+	delete(others, strings.ToLower(d.db.URL.Database()))
+	for _, name := range readOnlySchemas {
+		delete(others, name)
+	}
+	return others, err
+}
+
 // staysInside is an [*OutsideError] if the code of a statement names another database.
-func (d *Dev) staysInside(ctx context.Context, text string) error {
+func (d *Dev) staysInside(ctx context.Context, stmt string) error {
+	text, err := d.names(ctx, stmt)
+	if err != nil {
+		return err
+	}
 	own := d.db.URL.Database()
 	if m := otherSchema.FindStringSubmatch(text); m != nil && !schemaOption.MatchString(m[1]) {
 		if name := unquote(m[1]); !strings.EqualFold(name, own) {
@@ -94,16 +125,9 @@ func (d *Dev) staysInside(ctx context.Context, text string) error {
 			alone[strings.ToLower(unquote(m[1]))] = true
 		}
 	}
-	others := make(map[string]bool)
-	err := d.db.Rows(ctx, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA", func(r []sql.NullString) {
-		others[strings.ToLower(r[0].String)] = true
-	})
+	others, err := d.others(ctx)
 	if err != nil {
 		return err
-	}
-	delete(others, strings.ToLower(own))
-	for _, name := range readOnlySchemas {
-		delete(others, name)
 	}
 	for _, m := range pairs {
 		name := unquote(m[2])

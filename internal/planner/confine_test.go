@@ -46,6 +46,72 @@ func TestReplayNeverReachesAnotherDatabaseOfTheServer(t *testing.T) {
 	})
 }
 
+// A file may say in texts what it executes, and in which quotes names stand.
+func TestReplayNeverReachesBeyondItsDatabaseByWhatAFileMakesUp(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		other, err := dburl.Parse(url)
+		require.NoError(t, err)
+		mysqltest.Exec(t, mysqltest.DB(t, url), "CREATE TABLE people (id int PRIMARY KEY, name text)",
+			"INSERT INTO people VALUES (1, 'Ada')")
+		settings := func() string {
+			return mysqltest.Value(t, mysqltest.DB(t, url), "SELECT @@GLOBAL.max_join_size")
+		}
+		before, set := mysqltest.Dump(t, url), settings()
+		dev := dirtest.Scratch(t, url)
+		ansi := "SET sql_mode = 'ANSI_QUOTES'\n\n"
+		for _, statements := range []string{
+			ansi + `USE "other"`, ansi + `DROP DATABASE IF EXISTS "other"`, ansi + `DROP TABLE "other"."people"`,
+			"PREPARE s FROM 'DROP TABLE other.people'\n\nEXECUTE s",
+			"/*!50000 PREPARE s FROM 'DROP TABLE other.people' */\n\nEXECUTE s",
+			"SET @s = CONCAT('DROP TABLE ', 'other', '.people')\n\nPREPARE s FROM @s\n\nEXECUTE s",
+			"SET @s = CONCAT('SET GLOBAL max_', 'join_size = 99')\n\nPREPARE s FROM @s\n\nEXECUTE s",
+			"EXECUTE IMMEDIATE CONCAT('DROP TABLE oth', 'er.people')",
+			"BEGIN NOT ATOMIC EXECUTE IMMEDIATE CONCAT('DROP TABLE ', 'other', '.people'); END",
+			"CREATE PROCEDURE p() BEGIN SET @s = CONCAT('DROP TABLE other.', 'people'); PREPARE s FROM @s; EXECUTE s; END\n\nCALL p()",
+			"CREATE PROCEDURE p(d text) BEGIN SET @s = CONCAT('DROP TABLE ', d, '.people'); PREPARE s FROM @s; EXECUTE s; END\n\n" +
+				"CALL p('other')",
+			"CREATE PROCEDURE p() BEGIN DECLARE d text; SELECT MAX(TABLE_SCHEMA) INTO d FROM information_schema.TABLES " +
+				"WHERE TABLE_NAME = 'people'; SET @s = CONCAT('DROP TABLE ', d, '.people'); PREPARE s FROM @s; EXECUTE s; END\n\n" +
+				"CALL p()",
+			"CREATE PROCEDURE p() SET GLOBAL max_join_size = 99\n\nCALL p()",
+			"SET @x = 1, GLOBAL max_join_size = 99", "SET @x = 1, @@GLOBAL . max_join_size := 99",
+		} {
+			name := other.Database()
+			statements = strings.NewReplacer("oth', 'er", name[:3]+"', '"+name[3:], "other", name).Replace(statements)
+			_, err := planner.SQL("file.sql", "-- atlas:delimiter \\n\\n\n\n"+statements)(t.Context(), dev)
+			var beyond *planner.OutsideError
+			if !strings.Contains(statements, "IMMEDIATE") || strings.HasPrefix(url, "mariadb") {
+				require.ErrorAs(t, err, &beyond, statements)
+			}
+			assert.Equal(t, before, mysqltest.Dump(t, url), statements)
+			assert.Equal(t, set, settings(), statements)
+		}
+	})
+}
+
+func TestReplayExecutesTextsThatStayInItsDatabase(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		dev := dirtest.Scratch(t, url)
+		s, err := planner.SQL("file.sql", "-- atlas:delimiter \\n\\n\n\n"+strings.Join([]string{
+			"SET @s = IF((SELECT COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()) = 0, " +
+				"'CREATE TABLE a (id int COMMENT \"a.b\")', 'DO 1')",
+			"PREPARE s FROM @s", "EXECUTE s", "DEALLOCATE PREPARE s", "SET @i = 1", "PREPARE s FROM 'SELECT ?'", "EXECUTE s USING @i",
+			"SET sql_mode = 'ANSI_QUOTES'", `CREATE TABLE "b" ("c.d" int, e int CHECK ("b"."e" > 0))`,
+			"CREATE PROCEDURE p(name text) BEGIN IF NOT EXISTS (SELECT 1 FROM information_schema.TABLES " +
+				"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = name) THEN SET @s = CONCAT('CREATE TABLE `', name, '` (id int)'); " +
+				"PREPARE s FROM @s; EXECUTE s; END IF; END",
+			"CALL p('c')", "SET @x = 1, @y = @@GLOBAL.sort_buffer_size",
+		}, "\n\n"))(t.Context(), dev)
+		require.NoError(t, err)
+		for _, table := range []string{"a", "b", "c"} {
+			_, ok := s.Table(table)
+			assert.True(t, ok, table)
+		}
+	})
+}
+
 func TestReplayTakesNamesThatOnlyLookLikeAnotherDatabase(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
