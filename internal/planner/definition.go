@@ -42,6 +42,8 @@ type part struct {
 	parent string
 	// columns are those of a foreign key, finds those that it leads to.
 	columns, finds []string
+	// loose is set for a foreign key to columns of which no unique index is, where the server refuses to make one.
+	loose bool
 }
 
 // definitionOf is what the server said of a table; nil if that could not be read.
@@ -283,6 +285,20 @@ func (d *definition) find(object, name string) (part, bool) {
 		}
 	}
 	return part{}, false
+}
+
+// unique reports whether the primary key or a unique index is of just these columns.
+func (d *definition) unique(columns []string) bool {
+	return slices.ContainsFunc(d.parts, func(p part) bool {
+		if p.object != isIndex || p.name != primary && !strings.HasPrefix(p.text, "UNIQUE") {
+			return false
+		}
+		_, list, _ := brackets(p.text, d.lite)
+		return slices.EqualFunc(list, columns, func(item, column string) bool {
+			words := tokens(item, d.lite)
+			return len(words) == 1 && strings.EqualFold(unquoteName(words[0]), column)
+		})
+	})
 }
 
 // keys are the foreign keys.

@@ -71,6 +71,9 @@ func legible(t *schema.Table) bool {
 
 func (d *definition) plain(p part) bool {
 	if !d.lite {
+		if p.loose {
+			return false
+		}
 		known := plainParts[p.object]
 		return known != nil && known.MatchString(p.text)
 	}

@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent/dialect"
 
 	"github.com/authgraph/authgraph/internal/atlasdb"
+	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/directory"
 )
 
@@ -139,7 +140,8 @@ func (d *Dev) try(
 		}
 		for _, c := range plan.Changes {
 			if _, err := d.db.Conn.ExecContext(ctx, c.Cmd); err != nil {
-				fault = &refusal{text: strings.ReplaceAll(err.Error(), d.db.URL.Database()+".", "")}
+				own := d.db.URL.Database()
+				fault = &refusal{text: strings.NewReplacer(own+".", "", dbserver.Quote(own)+".", "").Replace(err.Error())}
 				if c.Source != nil {
 					fault.table = tableIn(c.Source)
 				}
@@ -164,7 +166,7 @@ func (d *Dev) build(ctx context.Context, s *schema.Schema) error {
 	lite := d.Dialect() == dialect.SQLite
 	var before, after string
 	if !lite {
-		before = "SET foreign_key_checks = 0, sql_mode = '', time_zone = '+00:00'"
+		before = "SET foreign_key_checks = 0, sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'"
 		after = "SET sql_mode = DEFAULT, " + atlasdb.ChecksOn
 	}
 	stmts := []string{before}
@@ -176,11 +178,28 @@ func (d *Dev) build(ctx context.Context, s *schema.Schema) error {
 			stmts = append(stmts, o.sql)
 		}
 	}
+	if err := d.strictly(ctx, "OFF"); err != nil {
+		return err
+	}
 	for _, stmt := range append(stmts, after) {
 		if stmt == "" {
 			continue
 		}
 		if _, err := d.db.Conn.ExecContext(ctx, stmt); err != nil {
+			return err
+		}
+	}
+	return d.strictly(ctx, "DEFAULT")
+}
+
+// strictly sets what a table may have been made without. A server has not all of it, and may want a right for it.
+func (d *Dev) strictly(ctx context.Context, value string) error {
+	if d.Dialect() == dialect.SQLite {
+		return nil
+	}
+	for _, name := range []string{"innodb_strict_mode", "restrict_fk_on_non_standard_key"} {
+		_, err := d.db.Conn.ExecContext(ctx, "SET "+name+" = "+value)
+		if err != nil && !dbserver.IsServers(err) {
 			return err
 		}
 	}
@@ -205,6 +224,11 @@ func creation(s *schema.Schema) *writer {
 var (
 	// zeroDate is a default that a strict server refuses in any statement about its table.
 	zeroDate = regexp.MustCompile(`DEFAULT ['"]\d{4}-(?:00|\d\d-00)`)
+	// noDate is a default that servers take for no date; February 29 depends on the year.
+	noDate = regexp.MustCompile(`DEFAULT ['"]\d{4}-(?:02-(?:29|3[01])|(?:0[469]|11)-31)`)
+	// lax are options of an InnoDB table that it ignores, or refuses if it is strict.
+	lax = regexp.MustCompile(`\) ENGINE=InnoDB[^\n]* (?:ROW_FORMAT=(?:FIXED|PAGE|(?:DYNAMIC|COMPACT|REDUNDANT) KEY_BLOCK_SIZE=)|` +
+		`KEY_BLOCK_SIZE=(?:3|[5-7]|9|1[0-57-9]|[2-9]\d|\d{3,})\b)`)
 	// instant is a default that depends on the time zone of the session.
 	instant = regexp.MustCompile(`\btimestamp(?:\(\d\))?[^,\n]* DEFAULT ['"][1-9]`)
 )
@@ -218,13 +242,25 @@ func prepare(plan *atlas.Plan, changes []schema.Change, lite bool) {
 		return slices.ContainsFunc(plan.Changes, func(c *atlas.Change) bool { return re.MatchString(c.Cmd) })
 	}
 	var first []*atlas.Change
-	zeros := slices.ContainsFunc(changes, func(c schema.Change) bool {
-		r, ok := c.(*rewrite)
-		return ok && definitionOf(r.from) != nil && zeroDate.MatchString(definitionOf(r.from).sql)
-	})
-	if zeros || has(zeroDate) {
+	// A statement that changes a table is refused for what the table was before, too.
+	had := func(re *regexp.Regexp) bool {
+		return has(re) || slices.ContainsFunc(changes, func(c schema.Change) bool {
+			r, ok := c.(*rewrite)
+			return ok && slices.ContainsFunc([]*definition{definitionOf(r.from), definitionOf(r.to)},
+				func(d *definition) bool { return d != nil && re.MatchString(d.sql) })
+		})
+	}
+	if had(zeroDate) {
 		allow := "SET sql_mode = REPLACE(REPLACE(@@sql_mode, 'NO_ZERO_IN_DATE', ''), 'NO_ZERO_DATE', '')"
 		first = append(first, &atlas.Change{Cmd: allow, Comment: "allow dates of zeros"})
+	}
+	if had(noDate) {
+		allow := "SET sql_mode = CONCAT(@@sql_mode, ',ALLOW_INVALID_DATES')"
+		first = append(first, &atlas.Change{Cmd: allow, Comment: "allow dates that are in no calendar"})
+	}
+	if had(lax) {
+		allow := "SET innodb_strict_mode = OFF"
+		first = append(first, &atlas.Change{Cmd: allow, Comment: "allow options that InnoDB ignores"})
 	}
 	if has(instant) {
 		first = append(first, &atlas.Change{Cmd: "SET time_zone = '+00:00'", Comment: "read times as UTC"})

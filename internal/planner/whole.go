@@ -71,7 +71,12 @@ func (d *Dev) inspectWhole(ctx context.Context) (*schema.Schema, error) {
 	if d.Dialect() == dialect.SQLite {
 		err = d.defineSQLite(ctx, s)
 	} else {
-		err = d.db.Plainly(ctx, func() error { return d.defineTables(ctx, s, left) })
+		err = d.db.Plainly(ctx, func() error {
+			if err := d.defineTables(ctx, s, left); err != nil {
+				return err
+			}
+			return d.findLoose(ctx, s)
+		})
 	}
 	for _, t := range s.Tables {
 		left.objects = append(left.objects, unreadable(s, t)...)
@@ -173,6 +178,31 @@ func (d *Dev) defineTables(ctx context.Context, s *schema.Schema, left *uncovere
 		}
 	}
 	return nil
+}
+
+// findLoose finds the foreign keys that an older server made, and that this one makes on request only.
+func (d *Dev) findLoose(ctx context.Context, s *schema.Schema) error {
+	var loose []*part
+	for _, t := range s.Tables {
+		def := definitionOf(t)
+		if def == nil {
+			continue
+		}
+		for i, p := range def.parts {
+			parent, ok := s.Table(p.parent)
+			if ok && definitionOf(parent) != nil && !definitionOf(parent).unique(p.finds) {
+				loose = append(loose, &def.parts[i])
+			}
+		}
+	}
+	if len(loose) == 0 {
+		return nil
+	}
+	return d.db.Rows(ctx, "SHOW VARIABLES LIKE 'restrict_fk_on_non_standard_key'", func([]sql.NullString) {
+		for _, p := range loose {
+			p.loose = true
+		}
+	})
 }
 
 // correct corrects what Atlas took for a text though it is an expression: the default of a column with ON UPDATE.

@@ -23,6 +23,8 @@ type writer struct {
 	beside []Object
 	// lite is set for SQLite, remade if a table is made anew there, held if a foreign key is in the way of a change.
 	lite, remade, held bool
+	// loose is set if a foreign key is made that the server makes on request only.
+	loose bool
 	// unplanned says what cannot be planned.
 	unplanned []string
 }
@@ -61,6 +63,13 @@ func newWriter(changes []schema.Change, have *schema.Schema) *writer {
 // plan are the statements, in order.
 func (w *writer) plan(name string) *atlas.Plan {
 	all := slices.Concat(w.before, w.drops, w.creates, w.alters, w.after)
+	if w.loose {
+		allow := &atlas.Change{
+			Cmd:     "SET restrict_fk_on_non_standard_key = OFF",
+			Comment: "allow foreign keys to columns that are not unique",
+		}
+		all = slices.Insert(all, 0, allow)
+	}
 	if w.lite && (w.remade || len(w.drops) > 0) {
 		set := func(pragma, value string) *atlas.Change {
 			return &atlas.Change{Cmd: "PRAGMA " + pragma + " = " + value, Comment: "turn " + pragma + " " + value}
@@ -127,6 +136,7 @@ func (w *writer) create(tables []*schema.Table) {
 		w.lite = d.lite
 		out := later[t.Name]
 		for _, k := range d.keys() {
+			w.loose = w.loose || k.loose
 			if d.lite || k.parent == "" {
 				continue
 			}
@@ -155,6 +165,7 @@ func (w *writer) addKeys(table string, keys []part) {
 	var clauses []string
 	for _, k := range keys {
 		clauses = append(clauses, "ADD "+k.text)
+		w.loose = w.loose || k.loose
 	}
 	if len(clauses) > 0 {
 		w.after = append(w.after, statement("add foreign keys to table %q", table, alteration(table, clauses...)))
@@ -202,8 +213,8 @@ func (w *writer) alter(r *rewrite) {
 			if e.have != "" {
 				drops = append(drops, part{name: e.name})
 			}
-			if e.want != "" {
-				adds = append(adds, part{text: e.want})
+			if k, ok := definitionOf(r.to).find(isKey, e.name); ok && e.want != "" {
+				adds = append(adds, k)
 			}
 		case e.object == isTable && e.name == partitions && e.want == "":
 			add(&w.alters, alteration(name, "REMOVE PARTITIONING"))
