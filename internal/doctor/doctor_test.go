@@ -1135,6 +1135,14 @@ func TestWhatAServiceAccountCannotSee(t *testing.T) {
 		f := find(t, findings, "migrations", doctor.Error, fmt.Sprintf(
 			"there are tables (%s) but no history, or this account has no right on it", strings.Join(seen, ", ")))
 		assert.Contains(t, f.Fix, "where it is there: GRANT SELECT ON ")
+		for _, right := range []string{"INSERT", "DELETE"} { // by which it sees that there is one
+			service = account(t, url, db,
+				append(grants, "GRANT "+right+" ON {db}.atlas_schema_revisions TO {user}")...)
+			f := find(t, run(t, service, doctor.Options{}), "migrations", doctor.Error,
+				"may not read table atlas_schema_revisions, so it is not known what was applied")
+			exec(t, db, f.Fix)
+			assert.Empty(t, problems(run(t, service, doctor.Options{}), "migrations"))
+		}
 		service = account(t, url, db, append(grants, "GRANT SELECT ON {db}.atlas_schema_revisions TO {user}")...)
 		for _, opts := range []doctor.Options{{}, opts} {
 			findings := run(t, service, opts)

@@ -69,10 +69,10 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 		off = append(off, d.disagreement(disagrees))
 	case err != nil:
 		return off, err
+	case hidden != nil && (len(d.tables) == 0 || !d.hiddenIn(ctx, d.historyIn(), atlasdb.RevisionsTable)):
+		off = append(off, foundIn(hidden))
 	case never && len(d.tables) > 0:
 		off = append(off, d.withoutHistory(ctx))
-	case hidden != nil:
-		off = append(off, foundIn(hidden))
 	case never && len(off) > 0:
 	case never:
 		off = append(off, found(Error, apply, "nothing is applied, %s pending", english.Count(len(s.Pending), "file")))
@@ -124,13 +124,16 @@ func (d *database) withoutHistory(ctx context.Context) Finding {
 	fix := fmt.Sprintf(
 		"%s, where another tool made them; %s --baseline VERSION, where they are those of that migration",
 		other, d.Command("migrate apply"))
-	if schema := cmp.Or(d.RevisionsSchema, d.url.Database()); d.hiddenIn(ctx, schema, atlasdb.RevisionsTable) {
+	if schema := d.historyIn(); d.hiddenIn(ctx, schema, atlasdb.RevisionsTable) {
 		text += ", or this account has no right on it"
 		fix = fmt.Sprintf("where it is there: %s where not: %s",
 			d.grant("SELECT ON "+dbserver.Quote(schema)+"."+dbserver.Quote(atlasdb.RevisionsTable)), fix)
 	}
 	return found(Error, fix, "%s", text)
 }
+
+// historyIn is the schema that the history is in.
+func (d *database) historyIn() string { return cmp.Or(d.RevisionsSchema, d.url.Database()) }
 
 // directory is the one that the database follows.
 func (d *database) directory() (directory.Dir, error) {

@@ -135,16 +135,25 @@ func (s Store) Visible(ctx context.Context) error {
 	if s.DB.URL.Dialect == dialect.SQLite {
 		return nil
 	}
-	const tableAccessDenied, databaseAccessDenied, noSuchTable, unknownDatabase = 1142, 1044, 1146, 1049
+	const noSuchTable, unknownDatabase = 1146, 1049
 	rows, err := s.DB.Conn.QueryContext(ctx, "SELECT 1 FROM "+s.table()+" LIMIT 0")
 	switch {
 	case err == nil:
 		return errors.Join(rows.Err(), rows.Close())
 	case mysqlconn.IsServer(err, noSuchTable, unknownDatabase):
 		return nil
-	case !mysqlconn.IsServer(err, tableAccessDenied, databaseAccessDenied):
+	case isDenied(err):
+		return s.hidden(ctx)
+	default:
 		return fmt.Errorf("look for table %s: %w", s.name(), err)
 	}
+}
+
+// isDenied reports whether the server said that the account lacks a right on a table, or on a database.
+func isDenied(err error) bool { return mysqlconn.IsServer(err, 1142, 1044) }
+
+// hidden is the error of a table that the account may not read.
+func (s Store) hidden(ctx context.Context) error {
 	hidden := &HiddenError{Table: s.name(), on: s.table()}
 	if s.Schema != "" { // it may have to be made
 		hidden.on = dbserver.Quote(s.Schema) + ".*"
@@ -152,7 +161,8 @@ func (s Store) Visible(ctx context.Context) error {
 	return cmp.Or(s.DB.Conn.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&hidden.Account), error(hidden))
 }
 
-// Read is the history in the order of versions; empty if there is no table.
+// Read is the history in the order of versions; empty if there is no table, or none that the account sees. If it sees
+// the table and may not read it, the error is a [*HiddenError].
 func (s Store) Read(ctx context.Context) (revs []*atlas.Revision, err error) {
 	if ok, err := s.exists(ctx); !ok {
 		return nil, err
@@ -162,6 +172,9 @@ func (s Store) Read(ctx context.Context) (revs []*atlas.Revision, err error) {
 		"execution_time, COALESCE(error, ''), COALESCE(error_stmt, ''), hash, COALESCE(partial_hashes, 'null'), "+
 		"operator_version "+
 		"FROM "+s.table()+" WHERE version NOT LIKE '.%' ORDER BY version")
+	if isDenied(err) {
+		return nil, s.hidden(ctx)
+	}
 	if err != nil {
 		if text := err.Error(); strings.Contains(text, "Unknown column") || strings.Contains(text, "no such column") {
 			err = fmt.Errorf("it is not Atlas's, rename it or use another database: %w", err)
