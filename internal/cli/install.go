@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -221,8 +223,27 @@ func (i *installation) checkBlocked(plan *install.Plan) error {
 		differ = "differs"
 	}
 	return errors.Join(err, fmt.Errorf("%s already there and %s from what would be written: rename or remove what is "+
-		"yours, or replace it with --force; nothing was changed",
-		strings.Join(paths, ", "), differ))
+		"yours, or replace it with --force%s; nothing was changed",
+		strings.Join(paths, ", "), differ, leaveOut(plan, blocked)))
+}
+
+// leaveOut is the call that installs the other entities, where only entities of the project's own are in the way.
+func leaveOut(plan *install.Plan, blocked []install.File) string {
+	if plan.Auth { // it needs them all
+		return ""
+	}
+	others := slices.Clone(plan.Entities)
+	for _, f := range blocked {
+		n := slices.IndexFunc(install.Entities, func(e install.Entity) bool { return path.Base(f.Path) == e.File })
+		if n < 0 || f.Action != install.Differs {
+			return ""
+		}
+		others = slices.DeleteFunc(others, func(name string) bool { return name == install.Entities[n].Name })
+	}
+	if len(others) == 0 {
+		return ""
+	}
+	return ", or leave it out: authgraph add schema auth/" + strings.Join(others, " auth/")
 }
 
 func (i *installation) result(plan *install.Plan, result *install.Result) installResult {

@@ -60,6 +60,13 @@ func Load(ctx context.Context, folder, name string, env ...string) (_ string, er
 	if err != nil && incomplete.MatchString(err.Error()) {
 		ddl, err = runApart(ctx, env, program, temp, args, err)
 	}
+	if err != nil && strings.Contains(err.Error(), "could not import") {
+		err = cause(ctx, env, path, err)
+	}
+	if err != nil && strings.Contains(err.Error(), "no schema found in") && HoldsGo(filepath.Join(folder, "schema")) {
+		return "", fmt.Errorf("the folder %s holds no entities: name the one of the Ent schema, as in ent://%s",
+			folder, filepath.ToSlash(filepath.Join(folder, "schema")))
+	}
 	if err != nil && strings.Contains(err.Error(), "undefined: schema.DDL") {
 		err = errors.New("go.mod requires an Ent before v0.14.5, which cannot describe it as SQL: " +
 			"run go get entgo.io/ent@v0.14.5, or a later version")
@@ -118,6 +125,28 @@ func runApart(ctx context.Context, env []string, program, temp string, args []st
 		}
 	}
 	return goRun(ctx, env, program, []string{"-mod=mod", "-modfile=" + filepath.Join(temp, "go.mod")}, args)
+}
+
+// cause is what the go command says of a package that Ent could not load, which names the import alone: a module that
+// cannot be had, as often as not.
+func cause(ctx context.Context, env []string, path string, loading error) error {
+	cmd := exec.CommandContext(ctx, "go", "list", "-deps", path)
+	cmd.Env = append(os.Environ(), env...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err == nil || ctx.Err() != nil {
+		return errors.Join(ctx.Err(), loading)
+	}
+	var lines []string
+	for line := range strings.Lines(stderr.String()) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "go: downloading") && len(lines) < 3 {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		return loading
+	}
+	return errors.New(strings.Join(lines, "; "))
 }
 
 // HoldsGo reports whether Go files lie in a folder.

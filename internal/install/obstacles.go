@@ -159,6 +159,26 @@ func (p *Project) clashIn(l layout, folder string, ours map[string]string, sourc
 	return nil
 }
 
+// declares is the Go file of a folder that declares a name. It is empty where none does, or none can be read.
+func (p *Project) declares(folder, name string) string {
+	entries, err := p.list(folder)
+	if err != nil {
+		return ""
+	}
+	for _, e := range entries {
+		file := path.Join(folder, e.Name())
+		if e.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		if text, err := p.read(file); err == nil {
+			if names, err := declared(text); err == nil && slices.Contains(names, name) {
+				return file
+			}
+		}
+	}
+	return ""
+}
+
 // mixed refuses a package if its folder holds Go files of the user. Once it is installed, the user may add files.
 func (p *Project) mixed(l layout, sources []sourceFile) error {
 	packages := map[string][]string{}

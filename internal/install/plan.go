@@ -261,8 +261,14 @@ func (p *Plan) sources() ([]sourceFile, error) {
 		return nil, err
 	}
 	sources = append(sources, schema...)
+	own := p.project.declares(p.layout.entFile("schema"), "User")
 	for _, e := range Entities {
-		if names := unwired[e.Name]; len(names) > 0 && e.Name != "user" {
+		switch names := unwired[e.Name]; {
+		case len(names) == 0 || e.Name == "user":
+		case own != "":
+			p.note("", e.Table, ".user_id has neither edge nor foreign key: the User in "+own+" is yours",
+				"declare the edge in both, where the id of that User is a bigint")
+		default:
 			p.note(Unwired, e.Table, ".user_id has neither edge nor foreign key yet",
 				"installing the entity user wires it")
 		}
