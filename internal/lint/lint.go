@@ -80,6 +80,7 @@ var ownChecks = map[string]struct {
 	"AG102": {"hash_collation", SeverityWarning},
 	"AG103": {"redundant_index", SeverityWarning},
 	"AG104": {"blocking_alter", SeverityWarning},
+	"AG105": {"lost_rows", SeverityError},
 	"AG110": {"changed_history", SeverityError},
 	"AG111": {"out_of_order", SeverityError},
 }
@@ -107,12 +108,18 @@ var ownChecks = map[string]struct {
 //	                       table, by its own answer to LOCK=NONE; answers
 //	                       differ between versions. Not for tables made in the
 //	                       same file, nor where LOCK or ALGORITHM is stated.
+//	AG105 lost_rows        A statement loses rows or values though the schema
+//	                       does not show it: CREATE OR REPLACE TABLE,
+//	                       TRUNCATE, DROP PARTITION, DROP SYSTEM VERSIONING, a
+//	                       column that is dropped and added at once. Not for
+//	                       tables made in the same file.
 //	AG110 changed_history  A file of the base directory was edited or removed.
 //	AG111 out_of_order     A new file whose version is not after those of the
 //	                       base directory.
 //
-// On SQLite AG101, AG102 and AG104 do not arise. AG100, AG101, AG110, AG111 and Atlas's destructive changes are errors,
-// all others warnings. What a file puts right itself is not reported, except by Atlas's analyzers.
+// On SQLite AG101, AG102, AG104 and AG105 do not arise. AG100, AG101, AG105, AG110, AG111 and Atlas's
+// destructive changes are errors, all others warnings. What a file puts right itself is not reported, except by Atlas's
+// analyzers.
 //
 // The comment
 //
@@ -287,6 +294,11 @@ func (l *linter) file(ctx context.Context, f atlas.File) error {
 		}
 		if blocking != "" {
 			l.addStmt(file, s, "AG104", blocking)
+		}
+		if l.dev.Dialect() != dialect.SQLite {
+			if lost := losing(file.Code[i], from, track.existed); lost != "" {
+				l.addStmt(file, s, "AG105", lost)
+			}
 		}
 		to, changes := from, schema.Changes(nil)
 		if code := file.Code[i]; !directory.ChangesRows(code) && !directory.SetsSession(code) {

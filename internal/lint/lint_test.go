@@ -195,6 +195,18 @@ func TestRunFindsWhatIsRisky(t *testing.T) {
 		{"index", servers,
 			"ALTER TABLE logins ADD INDEX logins_hits (hits);\nCREATE INDEX logins_ip ON logins (ip);\n" +
 				"DROP INDEX logins_ip ON logins;", nil},
+		{"AG105 column made anew", servers,
+			"ALTER TABLE logins DROP COLUMN hits, ADD COLUMN hits int;", []string{"1 AG105"}},
+		{"AG105 emptied", servers, "TRUNCATE TABLE `logins`;\n/*!50000 truncate */ logins;",
+			[]string{"1 AG105", "2 AG105"}},
+		{"AG105 replaced", "mariadb", "CREATE OR REPLACE TABLE logins (id bigint PRIMARY KEY, " +
+			"account_id bigint NOT NULL, ip varchar(45), hits int, KEY logins_account (account_id, ip), CONSTRAINT logins_accounts " +
+			"FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE);", []string{"1 AG105"}},
+		{"AG105 silenced", servers, "-- atlas:nolint lost_rows\nTRUNCATE logins;", nil},
+		{"AG105 parts", servers, "CREATE TABLE p (id int) PARTITION BY RANGE (id) (PARTITION a VALUES LESS THAN (1), " +
+			"PARTITION b VALUES LESS THAN (2));\nALTER TABLE p DROP PARTITION a;\nTRUNCATE p;", nil},
+		{"index made anew", servers, "ALTER TABLE logins ADD INDEX logins_hits (hits);\n" +
+			"ALTER TABLE logins DROP INDEX logins_hits, ADD INDEX logins_hits (hits, id);", nil},
 		{"lock stated", servers, "ALTER TABLE logins MODIFY hits bigint NULL, LOCK=SHARED;", nil},
 		{"algorithm stated", servers, "ALTER TABLE logins MODIFY hits bigint NULL, ALGORITHM=COPY;", nil},
 		{"no room for a lock", servers,

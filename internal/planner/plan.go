@@ -141,7 +141,9 @@ func (d *Dev) try(
 		for _, c := range plan.Changes {
 			if _, err := d.db.Conn.ExecContext(ctx, c.Cmd); err != nil {
 				own := d.db.URL.Database()
-				fault = &refusal{text: strings.NewReplacer(own+".", "", dbserver.Quote(own)+".", "").Replace(err.Error())}
+				fault = &refusal{
+					text: strings.NewReplacer(own+".", "", dbserver.Quote(own)+".", "").Replace(err.Error()),
+				}
 				if c.Source != nil {
 					fault.table = tableIn(c.Source)
 				}
@@ -227,7 +229,8 @@ var (
 	// noDate is a default that servers take for no date; February 29 depends on the year.
 	noDate = regexp.MustCompile(`DEFAULT ['"]\d{4}-(?:02-(?:29|3[01])|(?:0[469]|11)-31)`)
 	// lax are options of an InnoDB table that it ignores, or refuses if it is strict.
-	lax = regexp.MustCompile(`\) ENGINE=InnoDB[^\n]* (?:ROW_FORMAT=(?:FIXED|PAGE|(?:DYNAMIC|COMPACT|REDUNDANT) KEY_BLOCK_SIZE=)|` +
+	lax = regexp.MustCompile(`\) ENGINE=InnoDB[^\n]* ` +
+		`(?:ROW_FORMAT=(?:FIXED|PAGE|(?:DYNAMIC|COMPACT|REDUNDANT) KEY_BLOCK_SIZE=)|` +
 		`KEY_BLOCK_SIZE=(?:3|[5-7]|9|1[0-57-9]|[2-9]\d|\d{3,})\b)`)
 	// instant is a default that depends on the time zone of the session.
 	instant = regexp.MustCompile(`\btimestamp(?:\(\d\))?[^,\n]* DEFAULT ['"][1-9]`)
