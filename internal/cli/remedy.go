@@ -300,6 +300,8 @@ func installRemedy(e *install.Error) string {
 		return "--force brings it back"
 	case install.Unwired:
 		return "authgraph add schema auth/user wires it"
+	case install.TwoHistories:
+		return "to go on with those, use --no-migration, then authgraph migrate diff NAME --dir FOLDER, or their own tool"
 	}
 	return ""
 }

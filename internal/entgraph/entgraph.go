@@ -146,7 +146,7 @@ func cause(ctx context.Context, env []string, path string, loading error) error 
 	if len(lines) == 0 {
 		return loading
 	}
-	return errors.New(strings.Join(lines, "; "))
+	return errors.New(strings.ReplaceAll(strings.Join(lines, "; "), ":; ", ": "))
 }
 
 // HoldsGo reports whether Go files lie in a folder.

@@ -77,7 +77,7 @@ func (p *Plan) Prepare(ctx context.Context, o ApplyOptions) (*Run, error) {
 // continues refuses a folder of migrations that the plan cannot continue.
 func (p *Plan) continues(server bool) error {
 	folder := p.layout.migrations
-	if !p.project.exists(path.Join(folder, "atlas.sum")) {
+	if !p.project.exists(path.Join(folder, sumFile)) {
 		return &Error{
 			Reason: NoSum,
 			Path:   folder,
@@ -180,7 +180,7 @@ func (r *Run) rememberGoMod() {
 // be rebuilt.
 func (r *Run) deletable(name, text string) bool {
 	wrote, ok := r.wrote[name]
-	return name == "go.sum" || name == path.Join(r.plan.layout.migrations, "atlas.sum") || ok && text == wrote ||
+	return name == "go.sum" || name == path.Join(r.plan.layout.migrations, sumFile) || ok && text == wrote ||
 		generatedText.MatchString(text) ||
 		name == RecordFile && text == string(r.plan.record.format()) ||
 		slices.ContainsFunc(r.plan.Files, func(f File) bool {

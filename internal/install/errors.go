@@ -37,6 +37,7 @@ const (
 	DeletedFile  Reason = "deleted file"
 	MovedFile    Reason = "moved file"
 	Unwired      Reason = "unwired"
+	TwoHistories Reason = "two histories"
 )
 
 // OfOptions reports whether the [Options] are wrong, and not the project.

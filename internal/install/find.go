@@ -14,12 +14,17 @@ import (
 	"strings"
 )
 
+// sumFile holds the checksums of a directory of migrations.
+const sumFile = "atlas.sum"
+
 // found is what a search of the module for Ent finds.
 type found struct {
 	// schemas are the folders of entities.
 	schemas []string
 	// generators are the files that run Ent's generator, by the folder of entities that they read.
 	generators map[string]generator
+	// sums are the folders with checksums of migrations.
+	sums []string
 }
 
 // generator is a file that go generate runs Ent with.
@@ -59,6 +64,9 @@ func (p *Project) find() (found, error) {
 				return fs.SkipDir
 			}
 			return nil
+		}
+		if base == sumFile {
+			f.sums = append(f.sums, path.Dir(name))
 		}
 		if !entry.Type().IsRegular() || !strings.HasSuffix(base, ".go") || strings.HasSuffix(base, "_test.go") {
 			return nil

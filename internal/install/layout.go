@@ -14,6 +14,8 @@ type layout struct {
 	db     string
 	// dir is the ent folder, migrations that of the SQL, both relative to the module and with slashes.
 	dir, migrations string
+	// others are the folders of migrations that the project goes on with elsewhere.
+	others []string
 	// generator is whether the project gets the generator: it has none.
 	generator bool
 	// generate is the file that runs the project's own generator, if that is not in the ent folder.
@@ -98,8 +100,11 @@ func (p *Project) chooseLayout(o Options) (layout, error) {
 	}
 	// The folder of Ent's own documentation.
 	other := path.Join(l.dir, "migrate", "migrations")
-	if !p.exists(path.Join(l.migrations, "atlas.sum")) && p.exists(other) {
+	if !p.exists(path.Join(l.migrations, sumFile)) && p.exists(other) {
 		l.migrations = other
+	}
+	if !p.exists(path.Join(l.migrations, sumFile)) {
+		l.others = f.sums
 	}
 	if l.generate != "" {
 		return l, nil

@@ -20,7 +20,7 @@ func (p *Project) obstacles(l layout, sources []sourceFile, moved map[string][]s
 	if err := p.mixed(l, sources); err != nil {
 		return err
 	}
-	for _, name := range []string{"go.mod", "go.sum", l.dir, path.Join(l.migrations, "atlas.sum"), RecordFile} {
+	for _, name := range []string{"go.mod", "go.sum", l.dir, path.Join(l.migrations, sumFile), RecordFile} {
 		if err := p.link(name); err != nil {
 			return err
 		}

@@ -138,6 +138,10 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 		}
 	}
 	plan.noteGone(sources)
+	if len(l.others) > 0 && len(plan.Entities) > 0 {
+		plan.note(TwoHistories, l.migrations, " begins a history of its own, beside the migrations in "+
+			strings.Join(l.others, " and "), "leave out the migration to go on with those")
+	}
 	if plan.Auth && !l.generator {
 		if err := plan.needFeatures(o.Force); err != nil {
 			return nil, err
