@@ -216,6 +216,15 @@ func (r *Run) compile(ctx context.Context, tidy bool) error {
 	}
 	if len(r.plan.Entities) > 0 {
 		generate := cmp.Or(r.plan.layout.generate, "./"+dir)
+		// go get may leave a go.mod that go commands refuse until it is updated, and the generator runs some. It is not
+		// tidied yet: what the generator will import is not known. A package that cannot be loaded is no error here.
+		list := []string{"list", "-e", "-mod=mod", packages[0]}
+		if r.plan.layout.generate != "" {
+			list = append(list, "./"+path.Dir(r.plan.layout.generate))
+		}
+		if err := r.edit(ctx, list...); err != nil {
+			return err
+		}
 		r.progress("go generate %s", generate)
 		if err := r.command(ctx, "generate", generate); err != nil {
 			return err
