@@ -12,7 +12,7 @@ const name = "(`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\\pL\\pN_$]+)"
 
 var (
 	locks = regexp.MustCompile(`(?i)^\s*(UN)?LOCK\s+TABLES?\b`)
-	uses  = regexp.MustCompile(`(?i)^\s*USE\s*` + name)
+	uses  = regexp.MustCompile(`(?i)^\s*USE\b\s*` + name)
 	drops = regexp.MustCompile(`(?i)^\s*DROP\s+(?:DATABASE|SCHEMA)\s+(?:IF\s+EXISTS\s+)?` + name)
 	// replicates are statements that dumps hold for a new replica.
 	replicates = regexp.MustCompile(`(?is)^\s*SET\b.*\b(?:SQL_LOG_BIN|GTID_PURGED|GTID_NEXT|GTID_SLAVE_POS)\s*:?=`)

@@ -28,7 +28,7 @@ func (e *OutsideError) Error() string {
 var (
 	// otherSchema matches a statement that makes, changes, drops or enters a database.
 	otherSchema = regexp.MustCompile(`(?i)^\s*(?:(?:CREATE|ALTER|DROP)\s+(?:OR\s+REPLACE\s+)?(?:DATABASE|SCHEMA)\s+` +
-		`(?:IF\s+(?:NOT\s+)?EXISTS\s+)?|USE\s*)` + ident)
+		`(?:IF\s+(?:NOT\s+)?EXISTS\s+)?|USE\b\s*)` + ident)
 	// schemaOption matches an option, which ALTER DATABASE takes in place of a name.
 	schemaOption = regexp.MustCompile(`(?i)^(DEFAULT|CHARACTER|CHARSET|COLLATE|ENCRYPTION|READ|COMMENT|UPGRADE)$`)
 	// otherFile matches what opens or writes another SQLite file.

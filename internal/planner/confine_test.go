@@ -102,10 +102,10 @@ func TestReplayExecutesTextsThatStayInItsDatabase(t *testing.T) {
 			"CREATE PROCEDURE p(name text) BEGIN IF NOT EXISTS (SELECT 1 FROM information_schema.TABLES " +
 				"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = name) THEN SET @s = CONCAT('CREATE TABLE `', name, '` (id int)'); " +
 				"PREPARE s FROM @s; EXECUTE s; END IF; END",
-			"CALL p('c')", "SET @x = 1, @y = @@GLOBAL.sort_buffer_size",
+			"CALL p('c')", "CALL p('users')", "SET @x = 1, @y = @@GLOBAL.sort_buffer_size",
 		}, "\n\n"))(t.Context(), dev)
 		require.NoError(t, err)
-		for _, table := range []string{"a", "b", "c"} {
+		for _, table := range []string{"a", "b", "c", "users"} {
 			_, ok := s.Table(table)
 			assert.True(t, ok, table)
 		}
