@@ -1,7 +1,6 @@
 package dburl
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"regexp"
@@ -231,8 +230,10 @@ func (p *parameters) fix() string {
 		return "use true, skip-verify, preferred or false"
 	case strings.HasSuffix(strings.ToLower(name), "timeout"):
 		return "give it a unit, as in 30s"
+	case name == "maxAllowedPacket":
+		return "give a number of bytes"
 	}
-	return ""
+	return "use true or false"
 }
 
 // tune takes over the parameters and sets those this project decides, beside [session]:
@@ -252,7 +253,8 @@ func (u *URL) tune(given url.Values) (*URL, error) {
 	// The DSN parser is the only way to the driver's unexported settings.
 	cfg, err := mysql.ParseDSN("/?" + p.driver.Encode())
 	if err != nil {
-		return nil, &Error{Part: PartParameter, Err: fmt.Errorf("%s: %w", p.refused(), err), Fix: p.fix()}
+		// The driver's own error repeats the value.
+		return nil, wrong(PartParameter, p.refused()+" has a value that it cannot have", p.fix())
 	}
 	cfg.User, cfg.Passwd = u.server.User, u.server.Passwd
 	cfg.Net, cfg.Addr, cfg.DBName = u.server.Net, u.server.Addr, u.server.DBName

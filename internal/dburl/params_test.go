@@ -69,7 +69,19 @@ func TestParametersThatWouldUndoAGuaranteeAreRefused(t *testing.T) {
 	_, err := Parse("mysql://ada:pw@localhost/app?lock_wait_timeout=1&Lock_Wait_Timeout=2")
 	assert.ErrorContains(t, err, "parameter: lock_wait_timeout is there twice")
 	_, err = Parse("mysql://ada:pw@localhost/app?readTimeout=5s&timeout=soon")
-	assert.ErrorContains(t, err, "parameter: timeout: time: invalid duration")
+	assert.ErrorContains(t, err, "parameter: timeout has a value that it cannot have: give it a unit")
+}
+
+// A value may be a password that came there by mistake.
+func TestNoErrorRepeatsTheValueOfAParameter(t *testing.T) {
+	t.Parallel()
+	for _, name := range driverParameters {
+		_, err := Parse("mysql://ada@localhost/app?" + name + "=geheim")
+		if err != nil {
+			assert.NotContains(t, err.Error(), "geheim", name)
+			assert.Contains(t, err.Error(), name)
+		}
+	}
 }
 
 func TestParametersThatSayWhatHoldsAnywayAreAccepted(t *testing.T) {
