@@ -82,7 +82,12 @@ func (e *ObstacleError) Found() string {
 }
 
 // Fix says what to do.
-func (e *ObstacleError) Fix() string { return "put them right first" }
+func (e *ObstacleError) Fix() string {
+	if e.Obstacles == 1 {
+		return "put it right first"
+	}
+	return "put them right first"
+}
 
 func (e *ObstacleError) Error() string { return e.Found() + ": " + e.Fix() }
 

@@ -136,8 +136,8 @@ func (m *migrations) concludeAdoption(result adoptResult, o adoptOptions, err er
 				result.Obstacles[i].Fix = "--normalize-emails rewrites them"
 			}
 		}
-		found := (&adopt.ObstacleError{Obstacles: n}).Found()
-		err = &findings{found + ": put them right, then run " + m.command("adopt") + " again"}
+		blocked := &adopt.ObstacleError{Obstacles: n}
+		err = &findings{blocked.Found() + ": " + strings.TrimSuffix(blocked.Fix(), " first") + ", then run " + m.command("adopt") + " again"}
 	case o.out != "":
 		if err := writeNew(o.out, adoptSQL(result)); err != nil {
 			return err
