@@ -108,6 +108,12 @@ func (d *Dev) compare(have, want *schema.Schema) ([]schema.Change, error) {
 	for _, t := range slices.Concat(old.Tables, next.Tables) {
 		odd[t.Name] = odd[t.Name] || !legible(t)
 	}
+	for _, t := range old.Tables {
+		to, ok := next.Table(t.Name)
+		if d := definitionOf(t); ok && d != nil && d.lite && slices.ContainsFunc(editsIn(t, to), edit.unseen) {
+			odd[t.Name] = true
+		}
+	}
 	isOdd := func(t *schema.Table) bool { return odd[t.Name] }
 	plainOld, plainNext := without(old, isOdd), without(next, isOdd)
 	// Both come from the database: without the option a changed CHECK would count as the same one.

@@ -60,6 +60,9 @@ func (d *Dev) editsOf(from, to *schema.Table) []edit {
 		return edits
 	}
 	return slices.DeleteFunc(edits, func(e edit) bool {
+		if e.unseen() {
+			return false
+		}
 		for _, text := range []string{e.have, e.want} {
 			if e.object == isTable || text != "" && !def.plain(part{object: e.object, text: text}) {
 				return false
@@ -68,6 +71,33 @@ func (d *Dev) editsOf(from, to *schema.Table) []edit {
 		return !slices.ContainsFunc(changes, e.isIn)
 	})
 }
+
+// unseen reports whether a part of a table of SQLite differs in what Atlas does not compare: ids that are never used
+// again, the type of a key that is the row's id, words and texts as defaults, and the order within a primary key.
+func (e edit) unseen() bool {
+	if e.have == "" || e.want == "" || e.object == isTable {
+		return false
+	}
+	have, want := tokens(canonical(e.have, true), true), tokens(canonical(e.want, true), true)
+	if e.object == isIndex && e.name == primary {
+		return !slices.Equal(have, want)
+	}
+	is := func(words []string, word string) bool { return slices.Contains(words, word) }
+	after := func(words []string) string {
+		if i := slices.Index(words, "default"); i >= 0 && i+1 < len(words) {
+			return words[i+1]
+		}
+		return ""
+	}
+	text := func(s string) bool { return strings.HasPrefix(s, "'") }
+	a, b := after(have), after(want)
+	return e.object == isColumn && (is(have, "autoincrement") != is(want, "autoincrement") ||
+		is(have, "primary") && is(want, "primary") && is(have, "integer") != is(want, "integer") ||
+		text(a) && spoken.MatchString(b) || text(b) && spoken.MatchString(a))
+}
+
+// spoken is a default that is a word, and no text.
+var spoken = regexp.MustCompile(`^(?:null|true|false|current_\w+)$`)
 
 // isIn reports whether a change of Atlas's is about the part.
 func (e edit) isIn(c schema.Change) bool {

@@ -187,3 +187,24 @@ func TestSQLiteKeyThatNoRowFulfilsIsNotApplied(t *testing.T) {
 			`SQL logic error: foreign key mismatch - "s" referencing "p"`)
 	assert.Empty(t, mysqltest.Tables(t, url))
 }
+
+func TestDiffOfSQLiteSeesWhatAtlasDoesNotCompare(t *testing.T) {
+	t.Parallel()
+	dev := dirtest.Scratch(t, mysqltest.SQLite(t))
+	for _, pair := range [][2]string{
+		{"id integer PRIMARY KEY", "id integer PRIMARY KEY AUTOINCREMENT"},
+		{"id integer PRIMARY KEY", "id int PRIMARY KEY"},
+		{"a text DEFAULT NULL", "a text DEFAULT 'null'"},
+		{"a text DEFAULT CURRENT_TIMESTAMP", "a text DEFAULT 'current_timestamp'"},
+		{"a int, b int, PRIMARY KEY (a, b)", "a int, b int, PRIMARY KEY (b, a)"},
+	} {
+		one := planner.SQL("a.sql", "CREATE TABLE t ("+pair[0]+");")
+		two := planner.SQL("b.sql", "CREATE TABLE t ("+pair[1]+");")
+		for _, way := range [][2]planner.State{{one, two}, {two, one}} {
+			diff := compare(t, dev, way[0], way[1])
+			assert.NotEmpty(t, diff.Statements, pair)
+			assert.Empty(t, diff.Unplanned, pair)
+		}
+		assert.True(t, compare(t, dev, one, one).Equal())
+	}
+}
