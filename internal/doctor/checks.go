@@ -154,6 +154,7 @@ var checks = []check{
 			"`--dev-url`)",
 		advice: "Error for each difference, with the statement that undoes it; if the change is meant, make it a " +
 			"migration. Info for a column, an index, a check or a foreign key that no migration makes: it is kept. " +
+			"Comments are no difference. " +
 			"`collation` checks collations",
 		source: "docs/migrations.md",
 	},
