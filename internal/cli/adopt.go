@@ -137,7 +137,8 @@ func (m *migrations) concludeAdoption(result adoptResult, o adoptOptions, err er
 			}
 		}
 		blocked := &adopt.ObstacleError{Obstacles: n}
-		err = &findings{blocked.Found() + ": " + strings.TrimSuffix(blocked.Fix(), " first") + ", then run " + m.command("adopt") + " again"}
+		err = &findings{blocked.Found() + ": " + strings.TrimSuffix(blocked.Fix(), " first") + ", then run " +
+			m.command("adopt") + " again"}
 	case o.out != "":
 		if err := writeNew(o.out, adoptSQL(result)); err != nil {
 			return err

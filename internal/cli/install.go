@@ -88,7 +88,9 @@ func (i *installation) install(ctx context.Context) (result *install.Result, err
 		return nil, err
 	}
 	if i.noMigration {
-		plan.Notes = slices.DeleteFunc(plan.Notes, func(n *install.Error) bool { return n.Reason == install.TwoHistories })
+		plan.Notes = slices.DeleteFunc(plan.Notes, func(n *install.Error) bool {
+			return n.Reason == install.TwoHistories
+		})
 	}
 	if !plan.Changes() {
 		return nil, i.report(plan, nil)

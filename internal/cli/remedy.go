@@ -301,7 +301,8 @@ func installRemedy(e *install.Error) string {
 	case install.Unwired:
 		return "authgraph add schema auth/user wires it"
 	case install.TwoHistories:
-		return "to go on with those, use --no-migration, then authgraph migrate diff NAME --dir FOLDER, or their own tool"
+		return "to go on with those, use --no-migration, then authgraph migrate diff NAME --dir FOLDER, " +
+			"or their own tool"
 	}
 	return ""
 }

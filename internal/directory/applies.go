@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -39,7 +40,8 @@ func Replicates(code string) bool { return replicates.MatchString(code) || becom
 func Applies(of, code, database string) (bool, error) {
 	if of == dialect.SQLite {
 		if rollback.MatchString(code) {
-			return false, fmt.Errorf("it would undo the file: take it out (sqlite3 .dump ends so if it could not read all)")
+			return false, errors.New("it would undo the file: take it out " +
+				"(sqlite3 .dump ends so if it could not read all)")
 		}
 		return !transaction.MatchString(code), nil
 	}

@@ -190,7 +190,8 @@ var faults = []fault{
 	{
 		name: "an id that nobody counts up", round: 1, code: "drift", severity: doctor.Error, on: "mysql",
 		faulty: []string{"ALTER TABLE refresh_tokens MODIFY id bigint NOT NULL"},
-		text:   `table "refresh_tokens": column "id" is bigint NOT NULL, not bigint NOT NULL AUTO_INCREMENT`, cured: true,
+		text:   `table "refresh_tokens": column "id" is bigint NOT NULL, not bigint NOT NULL AUTO_INCREMENT`,
+		cured:  true,
 	},
 	{
 		name: "a CHECK that is not enforced", round: 1, code: "drift", severity: doctor.Error, on: "mysql",

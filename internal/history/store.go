@@ -137,9 +137,11 @@ func (s Store) Visible(ctx context.Context) error {
 	}
 	const noSuchTable, unknownDatabase = 1146, 1049
 	rows, err := s.DB.Conn.QueryContext(ctx, "SELECT 1 FROM "+s.table()+" LIMIT 0")
+	if err == nil {
+		defer func() { _ = rows.Close() }() // nothing is read
+		return rows.Err()
+	}
 	switch {
-	case err == nil:
-		return errors.Join(rows.Err(), rows.Close())
 	case mysqlconn.IsServer(err, noSuchTable, unknownDatabase):
 		return nil
 	case isDenied(err):

@@ -45,8 +45,9 @@ func (r *Run) migration(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, ours := "", sql
+	own := ""
 	if r.first {
+		var ours string
 		if own, ours, err = split(sql, p.Entities); err != nil {
 			return nil, fmt.Errorf("%s: %w", from, err)
 		}

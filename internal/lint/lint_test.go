@@ -200,7 +200,8 @@ func TestRunFindsWhatIsRisky(t *testing.T) {
 		{"AG105 emptied", servers, "TRUNCATE TABLE `logins`;\n/*!50000 truncate */ logins;",
 			[]string{"1 AG105", "2 AG105"}},
 		{"AG105 replaced", "mariadb", "CREATE OR REPLACE TABLE logins (id bigint PRIMARY KEY, " +
-			"account_id bigint NOT NULL, ip varchar(45), hits int, KEY logins_account (account_id, ip), CONSTRAINT logins_accounts " +
+			"account_id bigint NOT NULL, ip varchar(45), hits int, KEY logins_account (account_id, ip), " +
+			"CONSTRAINT logins_accounts " +
 			"FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE);", []string{"1 AG105"}},
 		{"AG105 silenced", servers, "-- atlas:nolint lost_rows\nTRUNCATE logins;", nil},
 		{"AG105 parts", servers, "CREATE TABLE p (id int) PARTITION BY RANGE (id) (PARTITION a VALUES LESS THAN (1), " +

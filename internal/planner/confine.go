@@ -40,8 +40,9 @@ var (
 	names = regexp.MustCompile(ident + `(\s*\.)?`)
 	// onServer matches statements that concern the server and its accounts, and leave the schema as it is.
 	onServer = regexp.MustCompile(`(?i)^\s*(GRANT|REVOKE|FLUSH|RESET|PURGE|KILL|SHUTDOWN|RESTART|CLONE|CHANGE|START|` +
-		`STOP|(UN)?INSTALL|BINLOG|(CREATE|ALTER|DROP|RENAME)\s+(OR\s+REPLACE\s+)?(USER|ROLE|SERVER|TABLESPACE|LOGFILE|INSTANCE|` +
-		`RESOURCE)|SET\s+(GLOBAL|PERSIST|PERSIST_ONLY|PASSWORD|DEFAULT\s+ROLE|@@GLOBAL|@@PERSIST))\b`)
+		`STOP|(UN)?INSTALL|BINLOG|(CREATE|ALTER|DROP|RENAME)\s+(OR\s+REPLACE\s+)?(USER|ROLE|SERVER|` +
+		`TABLESPACE|LOGFILE|INSTANCE|RESOURCE)|` +
+		`SET\s+(GLOBAL|PERSIST|PERSIST_ONLY|PASSWORD|DEFAULT\s+ROLE|@@GLOBAL|@@PERSIST))\b`)
 	startsTransaction = regexp.MustCompile(`(?i)^\s*START\s+TRANSACTION\b`)
 )
 
@@ -89,7 +90,8 @@ func (d *Dev) names(ctx context.Context, stmt string) (text string, err error) {
 	return text, err
 }
 
-// others are the databases of the server, in small letters, without the own one and those that hold no tables of anybody.
+// others are the databases of the server, in small letters, without the own one and those that hold no tables of
+// anybody.
 func (d *Dev) others(ctx context.Context) (map[string]bool, error) {
 	others := make(map[string]bool)
 	err := d.db.Rows(ctx, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA", func(r []sql.NullString) {

@@ -32,7 +32,8 @@ func TestReplayNeverReachesAnotherDatabaseOfTheServer(t *testing.T) {
 			"RENAME TABLE local TO other.local", "DROP TABLE local, other.people",
 			"INSERT INTO other.people VALUES (2, 'Eve')", "UPDATE other.people SET name = 'other'",
 			"UPDATE other.people SET name = other", "DELETE FROM other.people", "SELECT * FROM local JOIN other.people",
-			"CREATE VIEW v AS SELECT id FROM other.people", "CREATE TRIGGER other.t BEFORE INSERT ON local FOR EACH ROW SET @x = 1",
+			"CREATE VIEW v AS SELECT id FROM other.people",
+			"CREATE TRIGGER other.t BEFORE INSERT ON local FOR EACH ROW SET @x = 1",
 			"CREATE PROCEDURE p() DELETE FROM other.people",
 		} {
 			statement = strings.NewReplacer("other", other.Database(), "OTHER", other.Database()).Replace(statement)
@@ -68,11 +69,15 @@ func TestReplayNeverReachesBeyondItsDatabaseByWhatAFileMakesUp(t *testing.T) {
 			"SET @s = CONCAT('SET GLOBAL max_', 'join_size = 99')\n\nPREPARE s FROM @s\n\nEXECUTE s",
 			"EXECUTE IMMEDIATE CONCAT('DROP TABLE oth', 'er.people')",
 			"BEGIN NOT ATOMIC EXECUTE IMMEDIATE CONCAT('DROP TABLE ', 'other', '.people'); END",
-			"CREATE PROCEDURE p() BEGIN SET @s = CONCAT('DROP TABLE other.', 'people'); PREPARE s FROM @s; EXECUTE s; END\n\nCALL p()",
-			"CREATE PROCEDURE p(d text) BEGIN SET @s = CONCAT('DROP TABLE ', d, '.people'); PREPARE s FROM @s; EXECUTE s; END\n\n" +
+			"CREATE PROCEDURE p() BEGIN SET @s = CONCAT('DROP TABLE other.', 'people'); PREPARE s FROM @s; " +
+				"EXECUTE s; END\n\nCALL p()",
+			"CREATE PROCEDURE p(d text) BEGIN SET @s = CONCAT('DROP TABLE ', d, '.people'); PREPARE s FROM @s; " +
+				"EXECUTE s; END\n\n" +
 				"CALL p('other')",
-			"CREATE PROCEDURE p() BEGIN DECLARE d text; SELECT MAX(TABLE_SCHEMA) INTO d FROM information_schema.TABLES " +
-				"WHERE TABLE_NAME = 'people'; SET @s = CONCAT('DROP TABLE ', d, '.people'); PREPARE s FROM @s; EXECUTE s; END\n\n" +
+			"CREATE PROCEDURE p() BEGIN DECLARE d text; SELECT MAX(TABLE_SCHEMA) INTO d " +
+				"FROM information_schema.TABLES " +
+				"WHERE TABLE_NAME = 'people'; SET @s = CONCAT('DROP TABLE ', d, '.people'); PREPARE s FROM @s; " +
+				"EXECUTE s; END\n\n" +
 				"CALL p()",
 			"CREATE PROCEDURE p() SET GLOBAL max_join_size = 99\n\nCALL p()",
 			"SET @x = 1, GLOBAL max_join_size = 99", "SET @x = 1, @@GLOBAL . max_join_size := 99",
@@ -97,10 +102,12 @@ func TestReplayExecutesTextsThatStayInItsDatabase(t *testing.T) {
 		s, err := planner.SQL("file.sql", "-- atlas:delimiter \\n\\n\n\n"+strings.Join([]string{
 			"SET @s = IF((SELECT COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()) = 0, " +
 				"'CREATE TABLE a (id int COMMENT \"a.b\")', 'DO 1')",
-			"PREPARE s FROM @s", "EXECUTE s", "DEALLOCATE PREPARE s", "SET @i = 1", "PREPARE s FROM 'SELECT ?'", "EXECUTE s USING @i",
+			"PREPARE s FROM @s", "EXECUTE s", "DEALLOCATE PREPARE s", "SET @i = 1", "PREPARE s FROM 'SELECT ?'",
+			"EXECUTE s USING @i",
 			"SET sql_mode = 'ANSI_QUOTES'", `CREATE TABLE "b" ("c.d" int, e int CHECK ("b"."e" > 0))`,
 			"CREATE PROCEDURE p(name text) BEGIN IF NOT EXISTS (SELECT 1 FROM information_schema.TABLES " +
-				"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = name) THEN SET @s = CONCAT('CREATE TABLE `', name, '` (id int)'); " +
+				"WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = name) THEN " +
+				"SET @s = CONCAT('CREATE TABLE `', name, '` (id int)'); " +
 				"PREPARE s FROM @s; EXECUTE s; END IF; END",
 			"CALL p('c')", "CALL p('users')", "SET @x = 1, @y = @@GLOBAL.sort_buffer_size",
 		}, "\n\n"))(t.Context(), dev)
@@ -148,7 +155,9 @@ func TestReplayLeavesTheServerAndItsAccountsAlone(t *testing.T) {
 func TestReplayOpensNoOtherSQLiteFile(t *testing.T) {
 	t.Parallel()
 	dev := dirtest.Scratch(t, mysqltest.SQLite(t))
-	for _, statement := range []string{"ATTACH DATABASE 'x.db' AS other", "VACUUM INTO 'x.db'", "VACUUM main INTO 'x.db'"} {
+	for _, statement := range []string{
+		"ATTACH DATABASE 'x.db' AS other", "VACUUM INTO 'x.db'", "VACUUM main INTO 'x.db'",
+	} {
 		_, err := planner.SQL("file.sql", statement+";")(t.Context(), dev)
 		var beyond *planner.OutsideError
 		assert.ErrorAs(t, err, &beyond, statement)

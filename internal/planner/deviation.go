@@ -33,8 +33,8 @@ type Deviation struct {
 
 // Deviations compares the tables of the database at url with those that the directory makes when it is replayed on dev,
 // up to and including a version; an empty version is the newest. Tables that the directory does not make belong to
-// others and are ignored, and so are comments, which do nothing. If a file leaves the collation of a table to its database, that of dev counts, which is
-// utf8mb4_bin in a scratch database. The database at url is only read.
+// others and are ignored, and so are comments, which do nothing. If a file leaves the collation of a table to its
+// database, that of dev counts, which is utf8mb4_bin in a scratch database. The database at url is only read.
 func Deviations(ctx context.Context, dev *Dev, dir directory.Dir, version, url string) ([]Deviation, error) {
 	if err := directory.Validate(dir); err != nil {
 		return nil, err
