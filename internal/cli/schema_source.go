@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -150,8 +151,11 @@ func sourcePath(arg string) (path string, ok bool) {
 		return path, true
 	}
 	_, err := os.Stat(arg)
-	return arg, err == nil
+	return arg, err == nil || missingFile.MatchString(arg)
 }
+
+// missingFile matches what can only be the path of a file: no address has such an end, and no password is in it.
+var missingFile = regexp.MustCompile(`^[^:@?]+\.sql$`)
 
 // schemaSource reads an argument. What it means for a dialect is decided by state.
 func (m *migrations) schemaSource(arg string) (schemaSource, error) {
