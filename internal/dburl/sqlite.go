@@ -32,7 +32,7 @@ func openSQLite(dsn string) (driver.Connector, error) {
 		return nil, &Error{Part: PartScheme, Err: errors.New("this program has no driver for SQLite"),
 			Fix: `import _ "modernc.org/sqlite" in it`}
 	}
-	return sqliteConnector{db.Driver(), dsn}, nil
+	return sqliteConnector{db.Driver(), dsn}, db.Close() // only its driver is wanted
 }
 
 // sqliteConnector waits for connections that switch the same new file to a write-ahead log: SQLite asks no busy handler
