@@ -21,7 +21,7 @@ help: ## Show what can be made
 
 .PHONY: test
 test: ## Run all tests on a real MySQL, a real MariaDB and SQLite
-	$(WITHSERVERS) -tools -- go test -race -count=1 -timeout=30m ./...
+	$(WITHSERVERS) -tools -- go test -race -count=1 -timeout=40m ./...
 
 .PHONY: cluster
 cluster: ## Run the tests of package auth that need a Galera cluster, which they start
