@@ -21,12 +21,18 @@ import (
 // flavour is the folder of the zoo for the database at url.
 func flavour(url string) string { return url[:strings.IndexByte(url, ':')] }
 
-// eachOfTheZoo calls fn with every file of the zoo for each kind of database, and with the schemas of other tools.
+// eachOfTheZoo calls fn with every file of the zoo for each kind of database, and with the schemas of other tools. The
+// folders servers are for MySQL and MariaDB.
 func eachOfTheZoo(t *testing.T, fn func(t *testing.T, dev *planner.Dev, url, sql string)) {
 	t.Helper()
 	mysqltest.Each(t, func(t *testing.T, url string) {
 		files, err := filepath.Glob("testdata/*/" + flavour(url) + "/*.sql")
 		require.NoError(t, err)
+		if !mysqltest.IsSQLite(url) {
+			both, err := filepath.Glob("testdata/*/servers/*.sql")
+			require.NoError(t, err)
+			files = append(files, both...)
+		}
 		require.GreaterOrEqual(t, len(files), 10)
 		dev := dirtest.Scratch(t, url)
 		for _, file := range files {

@@ -1,4 +1,0 @@
--- Partitions by range with names, and by hash.
-CREATE TABLE t (id int NOT NULL, at date NOT NULL, PRIMARY KEY (id, at))
-  PARTITION BY RANGE (year(at)) (PARTITION p0 VALUES LESS THAN (2020), PARTITION p1 VALUES LESS THAN MAXVALUE);
-CREATE TABLE u (id int PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 4;
