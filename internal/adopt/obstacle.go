@@ -111,8 +111,8 @@ func noTime(from, to part) (zero condition, ok bool) {
 	return zero, from.holds.base == "timestamp" && to.holds.base == "timestamp"
 }
 
-// noMember is the condition for the text ” that a server stores in an ENUM for a value which that has not, unless it is
-// strict. Strict mode does not let it be copied, and no client of this schema reads it.
+// noMember is the condition for the empty text. A server that is not strict stores it in an ENUM for a value that the
+// ENUM has not. Strict mode does not let it be copied, and no client of this schema reads it.
 func noMember(c part) condition {
 	return refused(c, ObstacleValue, dbserver.Quote(c.name)+" + 0 = 0",
 		"they are '', which a server that is not strict stores for a value it does not know",
