@@ -78,22 +78,35 @@ func Load(ctx context.Context, folder, name string, env ...string) (_ string, er
 }
 
 func goRun(ctx context.Context, env []string, program string, flags, args []string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go",
+	out, said, err := Go(ctx, "", env,
 		append(append(append([]string{"run"}, flags...), program), append(args, flags...)...)...)
-	cmd.Env = append(os.Environ(), env...)
+	if said == "" {
+		return out, err
+	}
+	text := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(said), "exit status 1"))
+	return "", errors.New(loaderPath.ReplaceAllString(text, "the loader"))
+}
+
+// ErrNoGo is the error of a machine without the go command.
+var ErrNoGo = errors.New("the go command is not installed, or not on PATH")
+
+// Go runs the go command in a folder, by default the current one, and returns what it prints. If it fails, said is what
+// it printed on standard error.
+func Go(ctx context.Context, folder string, env []string, args ...string) (out, said string, err error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Env = folder, append(os.Environ(), env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
+	err = cmd.Run()
 	switch {
 	case err == nil:
-		return stdout.String(), nil
+		return stdout.String(), "", nil
 	case ctx.Err() != nil:
-		return "", ctx.Err()
+		return "", "", ctx.Err()
 	case errors.Is(err, exec.ErrNotFound):
-		return "", errors.New("the go command is not installed, or not on PATH")
+		return "", "", ErrNoGo
 	}
-	text := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(stderr.String()), "exit status 1"))
-	return "", errors.New(loaderPath.ReplaceAllString(text, "the loader"))
+	return "", stderr.String(), err
 }
 
 // loaderPath is the path of the loader, which the go command may shorten to one from the current folder.

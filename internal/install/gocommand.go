@@ -51,7 +51,7 @@ func (r *Run) command(ctx context.Context, args ...string) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, exec.ErrNotFound):
-		return errNoGo
+		return entgraph.ErrNoGo
 	}
 	return fmt.Errorf("go %s: %s", args[0], firstLines(out.String()))
 }
@@ -137,24 +137,12 @@ func doesNotLoad(err error) error {
 
 // output is what the go command prints in the project, which it does not change.
 func (p *Plan) output(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = p.project.Root
-	cmd.Env = append(os.Environ(), entgraph.NoWorkspace)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	switch {
-	case err == nil:
-		return stdout.String(), nil
-	case ctx.Err() != nil:
-		return "", ctx.Err()
-	case errors.Is(err, exec.ErrNotFound):
-		return "", errNoGo
+	out, said, err := entgraph.Go(ctx, p.project.Root, []string{entgraph.NoWorkspace}, args...)
+	if said != "" {
+		return "", errors.New(firstLines(said))
 	}
-	return "", errors.New(firstLines(stderr.String()))
+	return out, err
 }
-
-var errNoGo = errors.New("the go command is not installed, or not on PATH")
 
 func firstLines(out string) string {
 	var lines []string
