@@ -29,6 +29,8 @@ func TestReplayNeverReachesAnotherDatabaseOfTheServer(t *testing.T) {
 			"TRUNCATE other.people", "ALTER TABLE other.people ADD x int", "CREATE INDEX i ON other.people (id)",
 			"CREATE TABLE other.more (id int)", "CREATE TABLE more LIKE other.people",
 			"CREATE TABLE more (id int, FOREIGN KEY (id) REFERENCES other.people (id))",
+			"ALTER TABLE local EXCHANGE PARTITION p WITH TABLE other.people",
+			"CREATE TABLE more (id int) ENGINE=MERGE UNION=(other.people)",
 			"RENAME TABLE local TO other.local", "DROP TABLE local, other.people",
 			"INSERT INTO other.people VALUES (2, 'Eve')", "UPDATE other.people SET name = 'other'",
 			"UPDATE other.people SET name = other", "DELETE FROM other.people", "SELECT * FROM local JOIN other.people",
