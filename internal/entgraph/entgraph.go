@@ -1,4 +1,4 @@
-// Package entgraph reads an Ent schema from its Go files, and writes the database that follows from it as SQL.
+// Package entgraph reads an Ent schema from its Go files: its entities, and the database that follows from it as SQL.
 //
 // The schema is read by a small program that the go command runs in the module it lies in: with the version of Ent that
 // the module has, and without the generator in this program.
@@ -32,8 +32,17 @@ const NoWorkspace = "GOWORK=off"
 // Load is the SQL that makes the tables of the Ent schema in the Go files of a folder, which must lie in the module of
 // the current folder, in an empty database of a dialect: dialect.MySQL (for MariaDB too) or dialect.SQLite. It needs
 // the go command, which is run with env beside its own environment, and no database.
-func Load(ctx context.Context, folder, name string, env ...string) (_ string, err error) {
-	if !HoldsGo(folder) {
+func Load(ctx context.Context, folder, name string, env ...string) (string, error) {
+	ddl, err := load(ctx, "", folder, name, versions[name], env)
+	if err != nil {
+		return "", err
+	}
+	return tidy(name, ddl), nil
+}
+
+// load runs the loader in the folder root, to which the other one is relative.
+func load(ctx context.Context, root, folder, name, version string, env []string) (_ string, err error) {
+	if at := within(root, folder); !HoldsGo(at) {
 		return "", fmt.Errorf("the folder %s holds no Go files: name the one of the Ent schema, as in ent://ent/schema",
 			folder)
 	}
@@ -51,21 +60,22 @@ func Load(ctx context.Context, folder, name string, env ...string) (_ string, er
 		path = "./" + path // without it the go command would take an import path
 	}
 	// Ent's working folder, which it leaves behind when it is interrupted.
-	const working = ".entc"
+	working := filepath.Join(root, ".entc")
 	if _, err := os.Stat(working); errors.Is(err, os.ErrNotExist) {
 		defer func() { err = errors.Join(err, os.RemoveAll(working)) }()
 	}
-	args := []string{path, name, versions[name]}
-	ddl, err := goRun(ctx, env, program, nil, args)
+	args := []string{path, name, version}
+	out, err := goRun(ctx, root, env, program, nil, args)
 	if err != nil && incomplete.MatchString(err.Error()) {
-		ddl, err = runApart(ctx, env, program, temp, args, err)
+		out, err = runApart(ctx, root, env, program, temp, args, err)
 	}
 	if err != nil && strings.Contains(err.Error(), "could not import") {
-		err = cause(ctx, env, path, err)
+		err = cause(ctx, root, env, path, err)
 	}
-	if err != nil && strings.Contains(err.Error(), "no schema found in") && HoldsGo(filepath.Join(folder, "schema")) {
+	inner := filepath.Join(folder, "schema")
+	if err != nil && strings.Contains(err.Error(), "no schema found in") && HoldsGo(within(root, inner)) {
 		return "", fmt.Errorf("the folder %s holds no entities: name the one of the Ent schema, as in ent://%s",
-			folder, filepath.ToSlash(filepath.Join(folder, "schema")))
+			folder, filepath.ToSlash(inner))
 	}
 	if err != nil && strings.Contains(err.Error(), "undefined: schema.DDL") {
 		err = errors.New("go.mod requires an Ent before v0.14.5, which cannot describe it as SQL: " +
@@ -74,11 +84,19 @@ func Load(ctx context.Context, folder, name string, env ...string) (_ string, er
 	if err != nil {
 		return "", fmt.Errorf("read the Ent schema in %s: %w", folder, err)
 	}
-	return tidy(name, ddl), nil
+	return out, nil
 }
 
-func goRun(ctx context.Context, env []string, program string, flags, args []string) (string, error) {
-	out, said, err := Go(ctx, "", env,
+// within is where a folder is from the current one.
+func within(root, folder string) string {
+	if filepath.IsAbs(folder) {
+		return folder
+	}
+	return filepath.Join(root, folder)
+}
+
+func goRun(ctx context.Context, root string, env []string, program string, flags, args []string) (string, error) {
+	out, said, err := Go(ctx, root, env,
 		append(append(append([]string{"run"}, flags...), program), append(args, flags...)...)...)
 	if said == "" {
 		return out, err
@@ -119,14 +137,16 @@ var incomplete = regexp.MustCompile(
 
 // runApart runs the program with a copy of go.mod, to which the go command may add
 // what is missing; cause is the error without that.
-func runApart(ctx context.Context, env []string, program, temp string, args []string, cause error) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+func runApart(
+	ctx context.Context, root string, env []string, program, temp string, args []string, cause error,
+) (string, error) {
+	out, _, err := Go(ctx, root, nil, "env", "GOMOD")
 	if err != nil {
 		return "", cause
 	}
-	root := filepath.Dir(strings.TrimSpace(string(out)))
+	module := filepath.Dir(strings.TrimSpace(out))
 	for _, name := range []string{"go.mod", "go.sum"} {
-		text, err := os.ReadFile(filepath.Join(root, name))
+		text, err := os.ReadFile(filepath.Join(module, name))
 		if name == "go.sum" && errors.Is(err, os.ErrNotExist) {
 			continue
 		}
@@ -137,21 +157,18 @@ func runApart(ctx context.Context, env []string, program, temp string, args []st
 			return "", err
 		}
 	}
-	return goRun(ctx, env, program, []string{"-mod=mod", "-modfile=" + filepath.Join(temp, "go.mod")}, args)
+	return goRun(ctx, root, env, program, []string{"-mod=mod", "-modfile=" + filepath.Join(temp, "go.mod")}, args)
 }
 
 // cause is what the go command says of a package that Ent could not load, which names the import alone: a module that
 // cannot be had, as often as not.
-func cause(ctx context.Context, env []string, path string, loading error) error {
-	cmd := exec.CommandContext(ctx, "go", "list", "-deps", path)
-	cmd.Env = append(os.Environ(), env...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := cmd.Run(); err == nil || ctx.Err() != nil {
+func cause(ctx context.Context, root string, env []string, path string, loading error) error {
+	_, said, err := Go(ctx, root, env, "list", "-deps", path)
+	if err == nil || ctx.Err() != nil {
 		return errors.Join(ctx.Err(), loading)
 	}
 	var lines []string
-	for line := range strings.Lines(stderr.String()) {
+	for line := range strings.Lines(said) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "go: downloading") && len(lines) < 3 {
 			lines = append(lines, line)
 		}
