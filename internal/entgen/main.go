@@ -1,6 +1,6 @@
 // Command entgen generates everything that follows from ent/schema: the typed client, the desired state of the database
-// as SQL, the diagram in the README and docs, and what docs/seed-parity.md lists as added. It runs in ent/, by its
-// generate line:
+// as SQL, the diagram in the README and docs, what docs/seed-parity.md lists as added, and what package auth knows of User.
+// It runs in ent/, by its generate line:
 //
 //	go generate ./ent
 package main
@@ -17,6 +17,7 @@ import (
 	"entgo.io/ent/entc/gen"
 
 	"github.com/authgraph/authgraph/internal/entgraph"
+	"github.com/authgraph/authgraph/internal/usergraph"
 )
 
 func main() {
@@ -36,6 +37,27 @@ func main() {
 		fmt.Fprintln(os.Stderr, "entgen:", err)
 		os.Exit(1)
 	}
+	if err := writeGraph(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "entgen:", err)
+		os.Exit(1)
+	}
+}
+
+// writeGraph writes what package auth knows of User, as authgraph add does for the entity of a project.
+func writeGraph(ctx context.Context) error {
+	schema, err := entgraph.Read(ctx, "", "./schema", entgraph.NoWorkspace)
+	if err != nil {
+		return err
+	}
+	g, err := usergraph.Load(schema, usergraph.Own())
+	if err != nil {
+		return err
+	}
+	text, err := g.Code()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile("../auth/internal/graph/graph.go", text, 0o644)
 }
 
 // andThen runs the steps on the graph and its tables once the client is written.

@@ -1,0 +1,159 @@
+package usergraph
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/authgraph/authgraph/internal/entgraph"
+)
+
+// hashLen is the longest hash that package auth's own hasher makes with its defaults, and room for larger parameters.
+const hashLen = 100
+
+// Problems are what has to be put right before package auth can work on the entity, in the order of its columns. They
+// are found in the schema: whether the validators of the project's fields take what package auth writes is known only
+// once auth.New has tried.
+func (g *Graph) Problems() (found []*Error) {
+	report := func(f *entgraph.Field, what, fix string) {
+		e := &Error{Position: g.user.Position, found: what, fix: fix}
+		if f != nil {
+			e.Field = f.Name
+		}
+		found = append(found, e)
+	}
+	g.checkID(report)
+	email := g.field("email")
+	if email == nil {
+		report(nil, fmt.Sprintf("the entity %s has no field that holds an address", g.user.Name),
+			"name one with --map email=…, or add a unique field.String(\"email\") and fill it first")
+	} else {
+		at := fmt.Sprintf("the field %s of %s, which is to be the address, ", email.Name, g.user.Name)
+		if email.Optional {
+			report(email, at+"may be null", "give every row an address, then take out Optional and Nillable")
+		}
+		if !g.unique(email) {
+			report(email, at+"is not unique", "settle the rows that share one, then add Unique()")
+		}
+		if email.Immutable {
+			report(email, at+"is immutable", "take out Immutable, which package auth would go past")
+		}
+	}
+	if f := g.field("password"); f != nil {
+		at := fmt.Sprintf("the field %s of %s, which is to hold hashes of passwords, ", f.Name, g.user.Name)
+		if n := length(f); n > 0 && n < hashLen {
+			report(f, fmt.Sprintf("%sholds %d characters", at, n),
+				fmt.Sprintf("let it and its column hold %d or more: argon2id's hashes are that long", hashLen))
+		}
+	}
+	for _, c := range columns {
+		f := g.field(c.name)
+		if f == nil || g.Own {
+			continue
+		}
+		at := fmt.Sprintf("the field %s of %s, which is to be %s, ", f.Name, g.user.Name, c.name)
+		if why := c.unfit(f); why != "" {
+			report(f, at+why, "map another field, or + for one that is added")
+		}
+		if c.kind == moment && !f.Optional && slices.Contains(nullable, c.name) {
+			report(f, at+"cannot be null", "add Optional and Nillable, or map + for one that is added")
+		}
+	}
+	for _, c := range g.Columns {
+		if c.Source == Added && strings.HasPrefix(c.Field, "auth_") && g.user.Field(c.Field) != nil && g.asked != "-" {
+			report(nil, fmt.Sprintf("the entity %s has fields %s and %s that are not package auth's", g.user.Name, c.Name,
+				c.Field), "rename one of them")
+		}
+	}
+	for _, name := range []string{g.Sessions, g.RefreshTokens} {
+		if g.asked != "-" && taken(g.user, name) {
+			report(nil, fmt.Sprintf("the entity %s has something called %s already", g.user.Name, name), "rename it")
+		}
+	}
+	if len(g.undecided) > 0 {
+		report(nil, fmt.Sprintf("the field %s of %s may say who must not sign in, and its name does not tell how",
+			strings.Join(g.undecided, ", "), g.user.Name), `say it with --rule, such as --rule "`+g.example()+
+			`", or --rule none if it says nothing of the kind`)
+	}
+	return found
+}
+
+// nullable are the times that package auth takes back.
+var nullable = []string{"lock_until", "deleted_at", "re_activate_available_at", "suspended_until"}
+
+// checkID reports an id that sessions cannot name.
+func (g *Graph) checkID(report func(*entgraph.Field, string, string)) {
+	id := g.user.ID
+	at := fmt.Sprintf("the id of %s ", g.user.Name)
+	const fix = "sessions and tokens cannot name such a row: choose another type of id"
+	switch kind := id.Go.Kind; {
+	case id.ValueScanner:
+		report(id, at+"has a ValueScanner", "let its Go type have the methods Value and Scan instead")
+	case id.Go.Pointer, slices.Contains([]string{"slice", "map", "ptr", "func", "interface"}, kind):
+		report(id, at+"is of the type "+id.Go.Ident+", which cannot be compared", fix)
+	case slices.Contains([]string{"array", "struct"}, kind) && !id.Go.Scans:
+		report(id, at+"is of the type "+id.Go.Ident+", which has no methods Value and Scan", fix)
+	case id.Type == "bytes" || id.Type == "json" || strings.HasPrefix(id.Type, "float"):
+		report(id, at+"is of Ent's type "+id.Type, fix)
+	}
+}
+
+// length is how many characters the column of a text holds on MySQL; 0 if that is Ent's default or not told.
+func length(f *entgraph.Field) int64 {
+	for _, t := range f.SchemaType {
+		if m := charType.FindStringSubmatch(t); m != nil {
+			n, err := strconv.ParseInt(m[1], 10, 64)
+			if err == nil && (f.Size == 0 || n < f.Size) {
+				return n
+			}
+		}
+	}
+	return f.Size
+}
+
+var charType = regexp.MustCompile(`(?i)char[a-z]*\s*\((\d+)\)`)
+
+// example is a rule as it might be written for the first undecided field.
+func (g *Graph) example() string {
+	f := g.user.Field(g.undecided[0])
+	switch {
+	case f.Type == "enum" || f.Type == "string":
+		value := "active"
+		if len(f.Enums) > 0 && !slices.Contains(f.Enums, value) {
+			value = f.Enums[0]
+		}
+		return f.Column + " = '" + value + "'"
+	case f.Type == "time":
+		return f.Column + " IS NULL"
+	default:
+		return f.Column + " = 1"
+	}
+}
+
+// Notes are what a reader of the plan should know, and nothing in the way.
+func (g *Graph) Notes() (notes []string) {
+	if f := g.field("email"); f != nil && f.Collation != "" && !strings.HasSuffix(f.Collation, "_bin") &&
+		f.Collation != "binary" {
+		notes = append(notes, fmt.Sprintf("the collation %s of %s takes addresses for one that differ: package auth compares "+
+			"them itself, so the second of two gets no account", f.Collation, f.Name))
+	}
+	if c := g.column("password"); c.Source == Theirs {
+		notes = append(notes, fmt.Sprintf("the hashes in %s stay as the project's code wrote them until "+
+			"Config says that no code of it reads them any more", c.Field))
+		if f := g.field("password"); f.Validators > 0 {
+			notes = append(notes, fmt.Sprintf("%s has validators, which are not known here: auth.New tries them", f.Name))
+		}
+	}
+	if g.user.Interceptors+g.user.Policies > 0 {
+		notes = append(notes, fmt.Sprintf("%s has interceptors or a policy, which package auth goes past", g.user.Name))
+	}
+	for _, f := range g.user.Fields {
+		if f.Type == "time" && strings.Contains(f.Name, "verified") && g.column("is_email_verified").Source == Added {
+			notes = append(notes, fmt.Sprintf("%s is a time: set %s of the rows that have one", f.Name,
+				g.column("is_email_verified").Field))
+		}
+	}
+	return notes
+}

@@ -1,0 +1,309 @@
+package usergraph
+
+import (
+	"bytes"
+	"fmt"
+	"go/format"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/authgraph/authgraph/internal/entgraph"
+)
+
+// Rules is the text of rules.go: the project's own rule of who may use an account, and what a new user of it needs. It
+// is written once and is the project's from then on.
+func (g *Graph) Rules() ([]byte, error) {
+	lines, paths := g.fillIn()
+	var text bytes.Buffer
+	text.WriteString("package graph\n\n")
+	for _, p := range paths {
+		fmt.Fprintf(&text, "import %q\n\n", p)
+	}
+	fmt.Fprintf(&text, `// Allowed is the rule of who may use an account at all, beside what package auth knows of it, as a condition in SQL on
+// a row u, such as "u.`+"`status`"+` = 'active'". Whom it excludes is refused like a suspended user, from the next check of a
+// session on. The empty one excludes nobody.
+const Allowed = %s
+
+// FillIn sets what a new user needs and package auth knows nothing of.
+`, strconv.Quote(g.Rule))
+	if len(lines) == 0 {
+		text.WriteString("func FillIn(*UserCreate) {}\n")
+	} else {
+		name := "create"
+		if !slices.ContainsFunc(lines, func(f filled) bool { return f.code != "" }) {
+			name = "_"
+		}
+		fmt.Fprintf(&text, "func FillIn(%s *UserCreate) {\n", name)
+		for _, f := range lines {
+			for line := range strings.Lines(f.comment + "\n") {
+				fmt.Fprintf(&text, "\t// %s\n", strings.TrimRight(line, "\n"))
+			}
+			if f.code != "" {
+				fmt.Fprintf(&text, "\t%s\n", f.code)
+			}
+		}
+		text.WriteString("}\n")
+	}
+	return format.Source(text.Bytes())
+}
+
+// Decision is what nobody but the project can know.
+type Decision struct {
+	// Field is the field or edge of the entity.
+	Field string `json:"field"`
+	// What says what package auth does until it is decided, and where to change it.
+	What string `json:"what"`
+}
+
+// Decisions are what a new user needs beside what package auth knows, in the order in which FillIn sets it.
+func (g *Graph) Decisions() (list []Decision) {
+	lines, _ := g.fillIn()
+	for _, f := range lines {
+		list = append(list, Decision{f.field, f.what})
+	}
+	return list
+}
+
+// filled is a line of FillIn.
+type filled struct {
+	field, what, comment, code string
+}
+
+// fillIn are the lines for what the entity demands and nothing else gives, and the imports that they need.
+func (g *Graph) fillIn() (lines []filled, imports []string) {
+	add := func(name, kind, setter, value, why string) {
+		f := filled{field: name, comment: fmt.Sprintf("TODO: decide what %s is for somebody who registers.", name)}
+		switch {
+		case value == "":
+			f.what = fmt.Sprintf("the %s %s has to be there, and %s: set it in FillIn, or registering fails", kind, name, why)
+			f.comment += fmt.Sprintf("\ncreate.%s(…)", setter)
+		default:
+			f.what = fmt.Sprintf("the %s %s has to be there: FillIn sets %s until you decide", kind, name, value)
+			f.code = fmt.Sprintf("create.%s(%s)", setter, value)
+			if strings.Contains(value, "rand.") && !slices.Contains(imports, "crypto/rand") {
+				imports = append(imports, "crypto/rand")
+			}
+			if strings.Contains(value, "time.") && !slices.Contains(imports, "time") {
+				imports = append(imports, "time")
+			}
+		}
+		lines = append(lines, f)
+	}
+	if id := g.user.ID; id.Declared && id.Required && !strings.HasPrefix(id.Type, "int") && !strings.HasPrefix(id.Type, "uint") {
+		value := ""
+		if id.Type == "string" && !id.Go.Custom {
+			value = "rand.Text()"
+		}
+		add(id.Name, "field", id.Setter, value, "nothing makes one")
+	}
+	given := map[string]bool{}
+	for _, c := range g.Columns {
+		if c.Source != Absent && slices.Contains([]string{"created_at", "updated_at", "name", "email", "password",
+			"provider", "is_email_verified", "last_login_at"}, c.Name) {
+			given[c.Field] = true
+		}
+	}
+	keys := map[string]bool{} // fields that hold the key of an edge
+	for _, e := range g.user.Edges {
+		if e.Field != "" {
+			keys[e.Field] = true
+		}
+	}
+	for _, f := range g.user.Fields {
+		if !f.Required || given[f.Name] {
+			continue
+		}
+		if keys[f.Name] {
+			add(f.Name, "field", f.Setter, "", "it is the key of another row")
+			continue
+		}
+		value, why := placeholder(f, g.unique(f))
+		add(f.Name, "field", f.Setter, value, why)
+	}
+	for _, e := range g.user.Edges {
+		if e.Unique && !e.Optional && e.Field == "" {
+			add(e.Name, "edge", e.Setter, "", "it leads to another row")
+		}
+	}
+	return lines, imports
+}
+
+// placeholder is a value of a field that breaks no other row; empty with the reason if there is none that is plain.
+func placeholder(f *entgraph.Field, unique bool) (value, why string) {
+	switch {
+	case f.Go.Custom && f.Type != "enum":
+		return "", "its values are of the type " + f.Go.Ident
+	case f.Type == "string" && unique:
+		if f.Size > 0 && f.Size < 26 {
+			return fmt.Sprintf("rand.Text()[:%d]", f.Size), ""
+		}
+		return "rand.Text()", ""
+	case unique:
+		return "", "it is unique"
+	case f.Type == "string":
+		return `""`, ""
+	case f.Type == "bool":
+		return "false", ""
+	case f.Type == "time":
+		return "time.Now()", ""
+	case f.Type == "bytes":
+		return "[]byte{}", ""
+	case strings.HasPrefix(f.Type, "int"), strings.HasPrefix(f.Type, "uint"), strings.HasPrefix(f.Type, "float"):
+		return "0", ""
+	case f.Type == "enum" && !f.Go.Custom:
+		return "", "it is one of " + strings.Join(f.Enums, ", ")
+	default:
+		return "", "it is of Ent's type " + f.Type
+	}
+}
+
+// unique reports whether no two rows have one value of the field.
+func (g *Graph) unique(f *entgraph.Field) bool {
+	return f.Unique || slices.ContainsFunc(g.user.Indexes, func(i *entgraph.Index) bool {
+		return i.Unique && len(i.Columns) == 1 && i.Columns[0] == f.Column
+	})
+}
+
+// makeRule makes the rule of who may use an account: from what was asked for, or from what the fields are called.
+func (g *Graph) makeRule() error {
+	switch g.asked {
+	case "none":
+		return nil
+	case "":
+		var conditions []string
+		for _, f := range g.user.Fields {
+			if slices.ContainsFunc(g.Columns, func(c Column) bool { return c.Field == f.Name && c.Source == Theirs }) {
+				continue
+			}
+			condition, undecided := guessRule(f)
+			if condition != "" {
+				conditions = append(conditions, condition)
+			}
+			if undecided {
+				g.undecided = append(g.undecided, f.Name)
+			}
+		}
+		g.Rule = strings.Join(conditions, " AND ")
+		return nil
+	}
+	rule, err := qualify(g.user, g.asked)
+	g.Rule = rule
+	return err
+}
+
+// guessRule is what a field says of who may use an account: nothing, a condition, or something that its name alone does
+// not tell.
+func guessRule(f *entgraph.Field) (condition string, undecided bool) {
+	name := strings.ToLower(f.Name)
+	column := "u.`" + f.Column + "`"
+	number := strings.HasPrefix(f.Type, "int") || strings.HasPrefix(f.Type, "uint")
+	isBool := f.Type == "bool"
+	zero := column + " = 0"
+	if f.Optional {
+		zero = "COALESCE(" + column + ", 0) = 0"
+	}
+	switch {
+	case f.ValueScanner:
+		return "", slices.Contains(states, name)
+	case slices.Contains(ends, name) && f.Type == "time" && f.Optional:
+		return column + " IS NULL", false
+	case slices.Contains(ends, name) && number, slices.Contains(excluded, name) && isBool:
+		return zero, false
+	case slices.Contains(included, name) && isBool:
+		return column + " = 1", false
+	default:
+		return "", slices.Contains(states, name) || slices.Contains(ends, name) || slices.Contains(excluded, name) ||
+			slices.Contains(included, name)
+	}
+}
+
+var (
+	// ends are names of fields that say since when somebody is gone, or that he is.
+	ends = []string{"deleted_at", "delete_time", "deleted_time", "deleted_on", "deletedat", "soft_deleted_at", "disabled_at",
+		"banned_at", "blocked_at", "deactivated_at", "archived_at", "removed_at", "is_deleted", "deleted"}
+	excluded = []string{"is_deleted", "deleted", "is_banned", "banned", "is_disabled", "disabled", "is_blocked", "blocked",
+		"is_suspended", "suspended", "is_deactivated", "deactivated", "is_archived", "archived", "is_inactive", "inactive"}
+	included = []string{"is_active", "active", "is_enabled", "enabled"}
+	// states are names of fields whose values mean what only the project knows.
+	states = []string{"status", "state", "user_status", "account_status", "member_status", "account_state", "user_state",
+		"banned_until", "blocked_until", "disabled_until"}
+)
+
+// qualify is a rule in which the columns of the entity's table belong to the row u.
+func qualify(user *entgraph.Entity, rule string) (string, error) {
+	refuse := func(found string) error {
+		return &Error{found: "the rule " + found, fix: "write one condition on the columns of " + user.Table +
+			`, such as --rule "status = 1", or --rule none`}
+	}
+	columns := map[string]bool{user.ID.Column: true}
+	for _, f := range user.Fields {
+		columns[f.Column] = true
+	}
+	var out strings.Builder
+	asks, depth := false, 0
+	for rest := rule; rest != ""; {
+		before := strings.TrimRight(out.String(), " ")
+		part := sqlToken(rest)
+		rest = rest[len(part):]
+		name := strings.Trim(part, "`")
+		switch {
+		case part == "'" || part == "`" || part == `"`:
+			return "", refuse("has a quote that does not end")
+		case part == ";" || part == "--" || part == "#" || part == "/*":
+			return "", refuse("has " + part + " in it")
+		case part == "(":
+			depth++
+		case part == ")":
+			if depth--; depth < 0 {
+				return "", refuse("closes more brackets than it opens")
+			}
+		}
+		word := part[0] == '`' || isWord(part[0])
+		qualified := strings.HasSuffix(before, ".")
+		next := strings.TrimLeft(rest, " ")
+		switch {
+		case word && qualified:
+			asks = asks || strings.HasSuffix(before, "u.") && columns[name]
+			out.WriteString("`" + name + "`")
+		case word && columns[name] && !strings.HasPrefix(next, "(") && !strings.HasPrefix(next, "."):
+			asks = true
+			out.WriteString("u.`" + name + "`")
+		default:
+			out.WriteString(part)
+		}
+	}
+	if depth != 0 {
+		return "", refuse("opens more brackets than it closes")
+	}
+	if !asks {
+		return "", refuse("asks no column of " + user.Table)
+	}
+	text := strings.TrimSpace(out.String())
+	return text, nil
+}
+
+// sqlToken is the first part of an SQL condition: a text in quotes, a word, or a sign.
+func sqlToken(s string) string {
+	switch c := s[0]; {
+	case c == '\'' || c == '`' || c == '"':
+		if end := strings.IndexByte(s[1:], c); end >= 0 {
+			return s[:end+2]
+		}
+		return s[:1]
+	case isWord(c):
+		end := 0
+		for end < len(s) && isWord(s[end]) {
+			end++
+		}
+		return s[:end]
+	case strings.HasPrefix(s, "--"), strings.HasPrefix(s, "/*"):
+		return s[:2]
+	default:
+		return s[:1]
+	}
+}
+
+func isWord(c byte) bool {
+	return c == '_' || c == '$' || c >= 0x80 || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+}
