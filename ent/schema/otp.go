@@ -74,11 +74,9 @@ func (OTP) Fields() []ent.Field {
 		field.Bool("is_link").
 			Comment("The code is 256 random bits for a link, which nobody guesses, instead of digits.").
 			Default(false),
-		field.Int("requested_by").
-			Comment("The account that asked for it, as a live session, the ticket of its registration or a first " +
-				"step shows; null for anybody else. It is no foreign key.").
-			Optional().
-			Nillable(),
+		ownerID("requested_by").
+			optional("The account that asked for it, as a live session, the ticket of its registration or a first " +
+				"step shows; null for anybody else. It is no foreign key."),
 		field.Enum("first_step").
 			Comment("What was proved before and waits for this code or another second step; null for a code that " +
 				"stands alone.").

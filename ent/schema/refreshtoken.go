@@ -24,7 +24,7 @@ func (RefreshToken) Mixin() []ent.Mixin {
 // Fields of the RefreshToken.
 func (RefreshToken) Fields() []ent.Field {
 	return strict([]ent.Field{
-		field.Int("user_id"),
+		ownerID("user_id"),
 		field.String("token_hash").
 			MaxLen(255).
 			Match(printableASCII).
@@ -67,8 +67,8 @@ func (RefreshToken) Fields() []ent.Field {
 // Edges of the RefreshToken.
 func (RefreshToken) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.From("user", User.Type).
-			Ref("refresh_tokens").
+		edge.From("user", owner.Type).
+			Ref(refreshTokensEdge).
 			Field("user_id").
 			Unique().
 			Required(),

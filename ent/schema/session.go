@@ -28,7 +28,7 @@ func (Session) Mixin() []ent.Mixin {
 // Fields of the Session.
 func (Session) Fields() []ent.Field {
 	return strict([]ent.Field{
-		field.Int("user_id"),
+		ownerID("user_id"),
 		field.String("token_hash").
 			MaxLen(255).
 			Match(printableASCII).
@@ -71,8 +71,8 @@ func (Session) Fields() []ent.Field {
 // Edges of the Session.
 func (Session) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.From("user", User.Type).
-			Ref("sessions").
+		edge.From("user", owner.Type).
+			Ref(sessionsEdge).
 			Field("user_id").
 			Unique().
 			Required(),

@@ -18,6 +18,9 @@ import (
 // sees: Ent's annotation for CHECKs is for all databases.
 func strict(fields []ent.Field) []ent.Field {
 	for i, f := range fields {
+		if _, ok := f.(ownerKey); ok {
+			continue // the foreign key, and whoever writes the id, keep it right
+		}
 		fields[i] = checked(func() *field.Descriptor { return check(f.Descriptor()) })
 	}
 	return fields

@@ -109,9 +109,9 @@ func (User) Fields() []ent.Field {
 // Edges of the User.
 func (User) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("sessions", Session.Type).
+		edge.To(sessionsEdge, Session.Type).
 			Annotations(entsql.OnDelete(entsql.Cascade)),
-		edge.To("refresh_tokens", RefreshToken.Type).
+		edge.To(refreshTokensEdge, RefreshToken.Type).
 			Annotations(entsql.OnDelete(entsql.Cascade)),
 	}
 }

@@ -27,9 +27,9 @@ func TestPullRequest(t *testing.T) {
 			Optional().
 			Nillable(),
 		field.Bool("is_email_verified").`)
-	edit(t, user, `		edge.To("sessions", Session.Type).`, `		edge.To("gadgets", Gadget.Type).
+	edit(t, user, `		edge.To(sessionsEdge, Session.Type).`, `		edge.To("gadgets", Gadget.Type).
 			Annotations(entsql.OnDelete(entsql.Cascade)),
-		edge.To("sessions", Session.Type).`)
+		edge.To(sessionsEdge, Session.Type).`)
 	require.NoError(t, os.WriteFile(filepath.Join(repository, "ent", "schema", "gadget.go"), []byte(gadget), 0o644))
 
 	mysql, sqlite := mysqltest.MySQL(t), mysqltest.SQLite(t)

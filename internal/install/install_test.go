@@ -261,17 +261,18 @@ func TestASessionWithoutUsersHasNoEdge(t *testing.T) {
 	text := get(t, root, "ent/schema/session.go")
 	assert.NotContains(t, text, "edge")
 	assert.NotContains(t, text, "Edges")
-	assert.Contains(t, text, `field.Int("user_id")`)
+	assert.Contains(t, text, `ownerID("user_id")`)
 	assert.Equal(t, []string{"sessions.user_id has neither edge nor foreign key yet: installing the entity " +
 		"user wires it"}, notes(p))
 
 	p, err := plan(t, root, Options{Entities: []string{"user"}})
 	require.NoError(t, err)
-	require.Len(t, p.Has(Update), 1)
-	assert.Contains(t, p.Has(Update)[0].Diff(), `+		edge.From("user", User.Type).`)
+	require.Len(t, p.Has(Update), 2)
+	assert.Contains(t, p.Has(Update)[0].Diff(), `+		edge.From("user", owner.Type).`)
+	assert.Contains(t, p.Has(Update)[1].Diff(), `+type owner = User`)
 	for _, f := range p.Has(Create) {
 		if f.Path == "ent/schema/user.go" {
-			assert.Contains(t, f.Text, `edge.To("sessions", Session.Type)`)
+			assert.Contains(t, f.Text, `edge.To(sessionsEdge, Session.Type)`)
 			assert.NotContains(t, f.Text, "RefreshToken")
 		}
 	}
@@ -404,7 +405,7 @@ func TestAChangedFileIsMergedWhenAnEdgeIsWired(t *testing.T) {
 	assert.Len(t, p.Has(Merge), 1)
 	text := get(t, root, "ent/schema/session.go")
 	assert.Contains(t, text, own)
-	assert.Contains(t, text, `edge.From("user", User.Type)`)
+	assert.Contains(t, text, `edge.From("user", owner.Type)`)
 	p = add(t, root, Options{Entities: []string{"user"}})
 	assert.False(t, p.Changes(), "a second time there is nothing to do")
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/authgraph/authgraph"
+	"github.com/authgraph/authgraph/internal/usergraph"
 )
 
 //go:embed files
@@ -138,8 +139,19 @@ func (l layout) schema(entities []string) (out []sourceFile, unwired map[string]
 		return slices.ContainsFunc(Entities, func(e Entity) bool { return e.File == name })
 	}
 	const shared = "what the entities share"
+	at := len(out)
 	if out, err = l.appendPackage(out, "ent/schema", l.entFile("schema"), shared, isEntity); err != nil {
 		return nil, nil, err
+	}
+	for i, s := range out[at:] {
+		if path.Base(s.path) != "owner.go" || slices.Contains(types, "User") {
+			continue
+		}
+		text, err := usergraph.Owner([]byte(s.text), usergraph.Mapping{})
+		if err != nil {
+			return nil, nil, err
+		}
+		out[at+i].text = string(text)
 	}
 	out, err = l.appendPackage(out, "ent/schema/schematype", l.entFile("schema/schematype"), shared, nil)
 	return out, unwired, err

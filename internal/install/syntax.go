@@ -92,7 +92,9 @@ func target(e ast.Expr) string {
 		}
 		if pkg, ok := method.X.(*ast.Ident); ok && pkg.Name == "edge" && len(call.Args) == 2 {
 			if typ, ok := call.Args[1].(*ast.SelectorExpr); ok {
-				if x, ok := typ.X.(*ast.Ident); ok {
+				if x, ok := typ.X.(*ast.Ident); ok && x.Name == "owner" {
+					return "User" // its name in ent/schema/owner.go
+				} else if ok {
 					return x.Name
 				}
 			}
