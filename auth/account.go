@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -11,10 +12,9 @@ import (
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
 
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
-	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // Register adds an account with a password. The address is not verified yet. Of any number of calls for one address
@@ -28,6 +28,10 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 	if err := checkName(name); err != nil {
 		return nil, Token{}, err
 	}
+	stored, err := address(email)
+	if err != nil {
+		return nil, Token{}, err
+	}
 	if err := s.checkPassword(ctx, password, name, email); err != nil {
 		return nil, Token{}, err
 	}
@@ -36,20 +40,42 @@ func (s *Service) Register(ctx context.Context, name, email, password string) (*
 	if err != nil {
 		return nil, Token{}, err
 	}
-	u, err := statement(ctx, s, func(ctx context.Context) (*ent.User, error) {
-		return s.client.User.Create().SetName(name).SetEmail(email).SetPassword(hash).SetCreatedAt(s.now()).Save(ctx)
-	})
+	u, err := s.register(ctx, name, stored, hash)
 	switch {
 	case err == nil:
 		s.observe(ctx, Event{Action: ActionRegister, UserID: u.ID})
-	case !sqlgraph.IsUniqueConstraintError(err):
-		return nil, Token{}, fmt.Errorf("register: %w", input(err))
+	case !errors.Is(err, ErrEmailTaken):
+		return nil, Token{}, fmt.Errorf("register: %w", err)
 	}
 	pad(ctx, s.cfg.Hashing.Floor, time.Since(began))
 	if err != nil {
-		return nil, Token{}, ErrEmailTaken
+		return nil, Token{}, err
 	}
 	return userOf(u), registrationTicket(s.cfg.Keys.reveal()[0], u), nil
+}
+
+// register adds an account, in one statement if its row is what Ent's builder is given.
+func (s *Service) register(ctx context.Context, name, email, hash string) (u *graph.Account, err error) {
+	add := func(ctx context.Context, client *ent.Client) error {
+		u = s.newAccount(name, email)
+		u.Password = &hash
+		return createAccount(ctx, client, u)
+	}
+	if rereads {
+		err = s.tx(ctx, add)
+	} else {
+		_, err = statement(ctx, s, func(ctx context.Context) (none struct{}, err error) {
+			return none, add(ctx, s.client)
+		})
+	}
+	if !sqlgraph.IsUniqueConstraintError(err) {
+		return u, err
+	}
+	// Another unique column of the project's users may have refused the row.
+	_, err = repeat(ctx, s, func(ctx context.Context) (none struct{}, _ error) {
+		return none, s.clash(ctx, s.client, err, ErrEmailTaken, is(graph.Email, email))
+	})
+	return nil, err
 }
 
 // checkName is an [*InputError] for a name that is not text, or of which nothing shows.
@@ -57,12 +83,17 @@ func checkName(name string) error {
 	shows := func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
 	switch {
 	case !utf8.ValidString(name):
-		return &InputError{Field: user.FieldName, Err: errUTF8}
+		return &InputError{Field: "name", Err: errUTF8}
 	case !strings.ContainsFunc(name, shows):
-		return &InputError{Field: user.FieldName, Err: errors.New("is empty")}
+		return &InputError{Field: "name", Err: errors.New("is empty")}
+	case utf8.RuneCountInString(name) > maxName:
+		return &InputError{Field: "name", Err: fmt.Errorf("is longer than %d characters", maxName)}
 	}
 	return nil
 }
+
+// maxName is the length of a name, in characters.
+const maxName = 100
 
 // ChangePassword replaces the password of a signed-in user who knows the current one, and ends every session and
 // refresh token of theirs in the same transaction. Guesses at the current password are counted, and errors are those of
@@ -70,7 +101,7 @@ func checkName(name string) error {
 //
 // The device of d, if it is a known one, stays one, and no lock concerns it.
 func (s *Service) ChangePassword(
-	ctx context.Context, userID int, current, next string, d Device,
+	ctx context.Context, userID UserID, current, next string, d Device,
 ) (ended Ended, err error) {
 	if err := s.checkPassword(ctx, next); err != nil {
 		return Ended{}, err
@@ -98,9 +129,9 @@ func (s *Service) changePassword(ctx context.Context, p *proof, next string) (en
 		return Ended{}, err
 	}
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-		ended, err = s.setPassword(ctx, tx, p.user.ID, hash, func(up *ent.UserUpdate) {
-			up.Where(user.Password(*p.user.Password), s.usable())
-			succeed(up, p.user, &p.counter)
+		ended, err = s.setPassword(ctx, tx, p.user.ID, hash, func(c *change) {
+			c.only(is(graph.Password, *p.user.Password), s.usable())
+			succeed(c, p.user, &p.counter)
 		})
 		if err != nil || p.counter.device == 0 {
 			return err
@@ -110,15 +141,15 @@ func (s *Service) changePassword(ctx context.Context, p *proof, next string) (en
 	return ended, err
 }
 
-// setPassword stores a hash for a user whom change restricts to a state that excludes a suspension, and ends their
+// setPassword stores a hash for a user whom narrow restricts to a state that excludes a suspension, and ends their
 // sessions, refresh tokens, first steps and the standing of their devices. It is an [ErrCredentials] if the user
 // is not in that state.
 func (s *Service) setPassword(
-	ctx context.Context, tx *ent.Client, userID int, hash string, change func(*ent.UserUpdate),
+	ctx context.Context, tx *ent.Client, userID UserID, hash string, narrow func(*change),
 ) (Ended, error) {
-	up := tx.User.Update().Where(user.ID(userID)).SetPassword(hash).AddTrustEpoch(1)
-	change(up)
-	n, err := up.Save(ctx)
+	c := changeOf(userID).to(graph.Password, hash).add(graph.TrustEpoch, 1)
+	narrow(c)
+	n, err := c.send(ctx, tx)
 	switch {
 	case err != nil:
 		return Ended{}, fmt.Errorf("set a password: %w", err)
@@ -130,9 +161,9 @@ func (s *Service) setPassword(
 
 // RevokeAll ends every session and refresh token of a user in one transaction: it signs them out everywhere. None of
 // their devices is a known one any more. The error is [ErrNotFound] if there is no such user.
-func (s *Service) RevokeAll(ctx context.Context, userID int) (ended Ended, err error) {
+func (s *Service) RevokeAll(ctx context.Context, userID UserID) (ended Ended, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		n, err := tx.User.Update().Where(user.ID(userID)).AddTrustEpoch(1).Save(ctx)
+		n, err := changeOf(userID).add(graph.TrustEpoch, 1).send(ctx, tx)
 		switch {
 		case err != nil:
 			return fmt.Errorf("revoke all of a user: %w", err)
@@ -153,13 +184,19 @@ func (s *Service) RevokeAll(ctx context.Context, userID int) (ended Ended, err e
 
 // ChangeRole gives a user another role, which holds from the next session check. The error is [ErrNotFound] if there is
 // no active user of this id, and an [*InputError] if there is no such role.
-func (s *Service) ChangeRole(ctx context.Context, userID int, role schematype.Role) error {
+func (s *Service) ChangeRole(ctx context.Context, userID UserID, role schematype.Role) error {
+	if err := needs("role"); err != nil {
+		return err
+	}
+	if !slices.Contains(role.Values(), string(role)) {
+		return &InputError{Field: "role", Err: errNotListed}
+	}
 	n, err := insist(ctx, s, func(ctx context.Context) (int, error) {
-		return s.client.User.Update().Where(user.ID(userID), user.IsDeleted(false)).SetRole(role).Save(ctx)
+		return changeOf(userID).only(where{text: notDeleted}).to(graph.Role, role).send(ctx, s.client)
 	})
 	switch {
 	case err != nil:
-		return fmt.Errorf("change a role: %w", input(err))
+		return fmt.Errorf("change a role: %w", err)
 	case n == 0:
 		return ErrNotFound
 	}
@@ -171,13 +208,17 @@ func (s *Service) ChangeRole(ctx context.Context, userID int, role schematype.Ro
 // AccountPolicy.Retention. During that time the address is taken, and [Service.Reactivate] brings the account back. If
 // nobody has verified the address before, whoever does takes the account over, as [Service.VerifyEmail] has it. The
 // error is [ErrNotFound] if there is no active account.
-func (s *Service) Delete(ctx context.Context, userID int) (ended Ended, err error) {
+func (s *Service) Delete(ctx context.Context, userID UserID) (ended Ended, err error) {
+	if err := needs(deletionFields...); err != nil {
+		return Ended{}, err
+	}
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		now := s.now()
-		n, err := tx.User.Update().Where(user.ID(userID), user.IsDeleted(false)).
-			SetIsDeleted(true).SetDeletedAt(now).SetReActivateAvailableAt(now.Add(s.cfg.Account.ReactivateAfter)).
-			AddTrustEpoch(1).
-			Save(ctx)
+		n, err := changeOf(userID).only(where{text: notDeleted}).
+			to(graph.IsDeleted, true).to(graph.DeletedAt, now).
+			to(graph.ReActivateAvailableAt, cut(now.Add(s.cfg.Account.ReactivateAfter))).
+			add(graph.TrustEpoch, 1).
+			send(ctx, tx)
 		switch {
 		case err != nil:
 			return fmt.Errorf("delete an account: %w", err)
@@ -198,6 +239,9 @@ func (s *Service) Delete(ctx context.Context, userID int) (ended Ended, err erro
 // [*NotYetError] before AccountPolicy.ReactivateAfter has passed. Guesses are counted, and other errors are those of
 // [Service.SignIn]. For an account without a password call [Service.Restore], then [Service.SignInWithCode].
 func (s *Service) Reactivate(ctx context.Context, email, password string, d Device) (*Grant, error) {
+	if err := needs(deletionFields...); err != nil {
+		return nil, err
+	}
 	by := deletedByEmail
 	if s.cfg.Account.VerifiedOnly {
 		by = deletedVerifiedByEmail
@@ -224,16 +268,19 @@ func (s *Service) reactivate(ctx context.Context, p *proof, d Device) (*Grant, e
 		return nil, &NotYetError{RetryAt: *at}
 	}
 	e := entry{step: schematype.FirstStepReactivation, device: d, guess: &p.counter, whole: restore}
-	return s.grant(ctx, u, e, func(up *ent.UserUpdate) { up.Where(user.Password(*u.Password), s.restorable()) })
+	return s.grant(ctx, u, e, func(c *change) { c.only(is(graph.Password, *u.Password), s.restorable()) })
 }
 
 // Restore brings a deleted account back, for a caller who has other proof of who the user is. The error is
 // [ErrNotFound] unless the account is deleted and may come back.
-func (s *Service) Restore(ctx context.Context, userID int) error {
+func (s *Service) Restore(ctx context.Context, userID UserID) error {
+	if err := needs(deletionFields...); err != nil {
+		return err
+	}
 	n, err := statement(ctx, s, func(ctx context.Context) (int, error) {
-		up := s.client.User.Update().Where(user.ID(userID), s.returning())
-		restore(up)
-		return up.Save(ctx)
+		c := changeOf(userID).only(s.returning())
+		restore(c)
+		return c.send(ctx, s.client)
 	})
 	switch {
 	case err != nil:
@@ -246,16 +293,14 @@ func (s *Service) Restore(ctx context.Context, userID int) error {
 }
 
 // restorable are the deleted accounts that may come back and that no operator has closed.
-func (s *Service) restorable() predicate.User { return user.And(s.returning(), s.unsuspended()) }
+func (s *Service) restorable() where { return all(s.returning(), s.unsuspended()) }
 
 // returning are the deleted accounts that may come back.
-func (s *Service) returning() predicate.User {
-	return user.And(
-		user.IsDeleted(true),
-		user.Or(user.ReActivateAvailableAtIsNil(), user.ReActivateAvailableAtLTE(s.now())),
-	)
+func (s *Service) returning() where {
+	return where{isDeleted + " AND (" + graph.ReadReActivateAvailableAt + " IS NULL OR " +
+		graph.ReadReActivateAvailableAt + " <= ?)", []any{s.now()}}
 }
 
-func restore(up *ent.UserUpdate) {
-	up.SetIsDeleted(false).ClearDeletedAt().ClearReActivateAvailableAt()
+func restore(c *change) {
+	c.to(graph.IsDeleted, false).to(graph.DeletedAt, nil).to(graph.ReActivateAvailableAt, nil)
 }

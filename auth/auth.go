@@ -28,9 +28,12 @@ package auth
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"entgo.io/ent/dialect"
 
 	"github.com/authgraph/authgraph/ent"
 )
@@ -46,13 +49,25 @@ type Service struct {
 	fading   fading
 	// decoy is the hash that a guess without an account is compared with.
 	decoy *storedHash
+	// decoyHash is its text.
+	decoyHash string
 	// watched is set once a connection was seen to be one of package authgraph. Such connections tell what they sent,
 	// and their COMMIT and ROLLBACK end with their context.
 	watched atomic.Bool
+	// counts is set once it is certain that the number of an UPDATE is that of the rows it matched.
+	counts atomic.Bool
+	// forUpdate ends a query whose rows the transaction is to hold. SQLite needs nothing: a transaction holds the file.
+	forUpdate string
 }
 
-// New makes a service over client. It sends nothing to the database, and hashes once to try Config.Hasher. The error is
-// a [*ConfigError] if cfg cannot be used. Call [Service.Close] to end what the service runs in the background.
+// New makes a service over client. It tries what would otherwise fail at the first sign-in: it hashes once, and has
+// Ent's builder make a user of each kind without a database. On MySQL it also begins a transaction, in which
+// connections that are not those of package authgraph have to show that the number of an UPDATE is that of the rows it
+// matched (clientFoundRows=true), and rolls it back. It waits for that 2 seconds at most: without an answer, the first
+// call that writes asks again.
+//
+// The error is a [*ConfigError] if cfg or client cannot be used. Call [Service.Close] to end what the service runs in the
+// background.
 func New(client *ent.Client, cfg Config) (*Service, error) {
 	if client == nil {
 		return nil, &ConfigError{Field: "client", Reason: "is nil", Fix: "pass the client of authgraph.Open"}
@@ -63,6 +78,21 @@ func New(client *ent.Client, cfg Config) (*Service, error) {
 	}
 	s := &Service{client: client, cfg: cfg, hashing: newHashing(cfg.Hashing)}
 	if err := s.tryHasher(); err != nil {
+		return nil, err
+	}
+	name, err := dialectOf(client)
+	if err != nil {
+		return nil, fmt.Errorf("auth: find the dialect of the client: %w", err)
+	}
+	if err := s.tryCreate(name); err != nil {
+		return nil, err
+	}
+	if name != dialect.MySQL {
+		s.counts.Store(true)
+		return s, nil
+	}
+	s.forUpdate = " FOR UPDATE"
+	if err := s.tryServer(); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -88,5 +118,5 @@ func (s *Service) ahead(created time.Time) bool {
 
 // now is the time to the precision that the tables keep.
 func (s *Service) now() time.Time {
-	return s.cfg.Clock().UTC().Truncate(time.Microsecond)
+	return cut(s.cfg.Clock().UTC())
 }

@@ -33,9 +33,12 @@ var engines = []struct {
 	{"sqlite", mysqltest.SQLite, "", ""},
 }
 
+// opener opens an empty database.
+type opener func(*testing.T, ...authgraph.Option) *ent.Client
+
 // onEngines runs fn on each engine with a function that opens empty databases there. A database is emptied and used
 // again when its test ends: to make the tables takes longer than most tests.
-func onEngines(t *testing.T, fn func(t *testing.T, open func(*testing.T) *ent.Client)) {
+func onEngines(t *testing.T, fn func(t *testing.T, open opener)) {
 	t.Helper()
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
@@ -47,14 +50,14 @@ func onEngines(t *testing.T, fn func(t *testing.T, open func(*testing.T) *ent.Cl
 			}
 			free := make(chan string, 1000)
 			free <- fresh() // here, where a server that was left out may skip
-			fn(t, func(t *testing.T) *ent.Client {
+			fn(t, func(t *testing.T, opts ...authgraph.Option) *ent.Client {
 				var address string
 				select {
 				case address = <-free:
 				default:
 					address = fresh()
 				}
-				client := openIsolated(t, address, e.variable, e.isolation)
+				client := openIsolated(t, address, e.variable, e.isolation, opts...)
 				t.Cleanup(func() {
 					empty(t, client)
 					require.NoError(t, client.Close())
@@ -67,7 +70,9 @@ func onEngines(t *testing.T, fn func(t *testing.T, open func(*testing.T) *ent.Cl
 }
 
 // openIsolated opens a database with a default isolation level, if it has such a variable.
-func openIsolated(t *testing.T, address, variable, level string) *ent.Client {
+func openIsolated(
+	t *testing.T, address, variable, level string, opts ...authgraph.Option,
+) *ent.Client {
 	t.Helper()
 	if variable != "" {
 		separator := "?"
@@ -78,7 +83,7 @@ func openIsolated(t *testing.T, address, variable, level string) *ent.Client {
 		// retries times the 50 s that are the default.
 		address += separator + variable + "=" + url.QueryEscape("'"+level+"'") + "&innodb_lock_wait_timeout=3"
 	}
-	client, err := authgraph.Open(t.Context(), address)
+	client, err := authgraph.Open(t.Context(), address, opts...)
 	require.NoError(t, err)
 	if variable != "" {
 		rows, err := client.QueryContext(t.Context(), "SELECT @@"+variable)
@@ -110,7 +115,9 @@ func scanOne(rows *sql.Rows, v any) error {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	onEngines(t, func(t *testing.T, open func(*testing.T) *ent.Client) { authtest.Run(t, open) })
+	onEngines(t, func(t *testing.T, open opener) {
+		authtest.Run(t, func(t *testing.T) *ent.Client { return open(t) })
+	})
 }
 
 // TestSoakRaces runs each race once, or for as long as AUTHGRAPH_SOAK says.
@@ -122,7 +129,7 @@ func TestSoakRaces(t *testing.T) {
 		d, err = time.ParseDuration(s)
 		require.NoError(t, err)
 	}
-	onEngines(t, func(t *testing.T, open func(*testing.T) *ent.Client) {
-		t.Logf("%d rounds", authtest.Soak(t, open, d))
+	onEngines(t, func(t *testing.T, open opener) {
+		t.Logf("%d rounds", authtest.Soak(t, func(t *testing.T) *ent.Client { return open(t) }, d))
 	})
 }

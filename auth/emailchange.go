@@ -5,18 +5,16 @@ import (
 	"errors"
 	"fmt"
 
-	"entgo.io/ent/dialect/sql/sqlgraph"
-
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/ent/session"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // EmailChange asks for another address of a signed-in user, who proves again who they are: by Password or, for an
 // account without one, by Ticket and Code.
 type EmailChange struct {
-	UserID   int
+	UserID   UserID
 	Password string
 	// Ticket and Code are those of a code of type signin for the present address.
 	Ticket Token
@@ -29,7 +27,7 @@ type EmailChange struct {
 
 // EmailChanged is an address that was changed. Tell the old one.
 type EmailChanged struct {
-	UserID   int
+	UserID   UserID
 	Old, New string
 	// Ended is what the change ended.
 	Ended
@@ -61,10 +59,10 @@ func (s *Service) StartEmailChange(ctx context.Context, c EmailChange) (*Issued,
 
 // issueChange makes a code that changes the address of u, and takes the guess that was right out of its count.
 func (s *Service) issueChange(
-	ctx context.Context, u *ent.User, to string, d Device, guess counter,
+	ctx context.Context, u *graph.Account, to string, d Device, guess counter,
 ) (issued *Issued, err error) {
-	if u.Email == to {
-		return nil, &InputError{Field: user.FieldEmail, Err: errors.New("is the address of the account")}
+	if schematype.NormalizeEmail(u.Email) == to {
+		return nil, &InputError{Field: "email", Err: errors.New("is the address of the account")}
 	}
 	req := CodeRequest{Email: to, Kind: schematype.OTPEmailVerification, Device: d}
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
@@ -82,7 +80,7 @@ func (s *Service) issueChange(
 
 // reauthenticate is the account of whoever asks for another address, once they have proved who they are, and where a
 // guess at its password is counted, if that was the proof.
-func (s *Service) reauthenticate(ctx context.Context, c EmailChange) (u *ent.User, guess counter, err error) {
+func (s *Service) reauthenticate(ctx context.Context, c EmailChange) (u *graph.Account, guess counter, err error) {
 	if c.Password != "" {
 		p, err := s.prove(ctx, c.Password, c.Device, activeByID, c.UserID)
 		if err != nil {
@@ -103,7 +101,7 @@ func (s *Service) reauthenticate(ctx context.Context, c EmailChange) (u *ent.Use
 // askChange is who asks for a code that changes the address of u. To the new address they are a stranger. They get a
 // link: whoever has an account could guess at codes for addresses of others without end, since each of their own
 // sign-ins starts the count of their account again.
-func askChange(ctx context.Context, tx *ent.Client, u *ent.User, email string) (*asker, error) {
+func askChange(ctx context.Context, tx *ent.Client, u *graph.Account, email string) (*asker, error) {
 	taken, _, err := accountOf(ctx, tx, email)
 	return &asker{user: taken, party: u, step: schematype.FirstStepEmailChange, link: true}, err
 }
@@ -150,20 +148,17 @@ func (s *Service) changesEmail(row *ent.OTP) bool {
 }
 
 func (s *Service) changeEmail(ctx context.Context, tx *ent.Client, code *ent.OTP, keep Token) (*EmailChanged, error) {
-	u, err := hold(ctx, tx, ErrCode, user.ID(*code.RequestedBy), s.usable())
+	u, err := s.hold(ctx, tx, ErrCode, is(graph.ID, *code.RequestedBy), s.usable())
 	switch {
 	case err != nil:
 		return nil, err
 	case !isOwn(code, u):
 		return nil, ErrCode
 	}
-	err = tx.User.Update().Where(user.ID(u.ID)).
-		SetEmail(code.Email).SetIsEmailVerified(true).AddTrustEpoch(1).
-		Exec(ctx)
-	switch {
-	case sqlgraph.IsUniqueConstraintError(err):
-		return nil, ErrEmailTaken
-	case err != nil:
+	_, err = changeOf(u.ID).
+		to(graph.Email, code.Email).to(graph.IsEmailVerified, true).add(graph.TrustEpoch, 1).
+		send(ctx, tx)
+	if err := s.clash(ctx, tx, err, ErrEmailTaken, is(graph.Email, code.Email)); err != nil {
 		return nil, fmt.Errorf("change an address: %w", err)
 	}
 	changed := &EmailChanged{UserID: u.ID, Old: u.Email, New: code.Email}
@@ -173,7 +168,7 @@ func (s *Service) changeEmail(ctx context.Context, tx *ent.Client, code *ent.OTP
 
 // endOthers ends every session and refresh token of a user, whose row the transaction holds, but the live session of a
 // token, with its family. That stays known after the trust_epoch has gone up.
-func (s *Service) endOthers(ctx context.Context, tx *ent.Client, userID int, keep Token) (Ended, error) {
+func (s *Service) endOthers(ctx context.Context, tx *ent.Client, userID UserID, keep Token) (Ended, error) {
 	kept, err := tx.Session.Query().Where(session.TokenHash(keep.hash()), session.UserID(userID), s.live()).Only(ctx)
 	switch {
 	case ent.IsNotFound(err):

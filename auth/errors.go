@@ -85,7 +85,7 @@ func (e *PasswordError) Error() string {
 // ReuseError is a refresh token that was used before. It unwraps to [ErrReuse]. Tell the user: somebody else has had a
 // token of theirs.
 type ReuseError struct {
-	UserID int
+	UserID UserID
 	// Ended is what of the family was live, with its session.
 	Ended Ended
 }
@@ -130,9 +130,22 @@ func input(err error) error {
 	}
 	// There they repeat the value.
 	if strings.Contains(reason.Error(), "invalid enum value") {
-		reason = errors.New("is none of the values that there are")
+		reason = errNotListed
 	}
 	return &InputError{Field: invalid.Name, Err: reason}
+}
+
+// errNotListed is a value that an enumeration does not have.
+var errNotListed = errors.New("is none of the values that there are")
+
+// AbsentError is a call for which the program's users lack a column. [Has] tells before. Nothing was done.
+type AbsentError struct {
+	// Column is the one of this package's own schema, such as "role".
+	Column string
+}
+
+func (e *AbsentError) Error() string {
+	return fmt.Sprintf("the users have no column %s, which this needs: add one, or leave the call out", e.Column)
 }
 
 // errUTF8 is what a server would refuse and SQLite would store.
@@ -161,7 +174,7 @@ func (e *LockedError) Unwrap() error { return ErrCredentials }
 type SecondStepError struct {
 	// Ticket stands for the first step. Like a session token it belongs to the client alone.
 	Ticket Token
-	UserID int
+	UserID UserID
 	// Mail is whether a mailed code finishes the sign-in: not after a first step by mail, nor after one with a password
 	// that a mailed code has set.
 	Mail bool

@@ -73,7 +73,7 @@ func (s *Service) endSession(ctx context.Context, forgotten bool, which ...predi
 }
 
 // endSessionsBut ends the sessions of a user but one, in steps.
-func (s *Service) endSessionsBut(ctx context.Context, userID, keepID int) (ended Ended, err error) {
+func (s *Service) endSessionsBut(ctx context.Context, userID UserID, keepID int) (ended Ended, err error) {
 	ids, err := repeat(ctx, s, func(ctx context.Context) ([]int, error) {
 		return s.client.Session.Query().Where(session.UserID(userID), isTrue(session.FieldIsActive)).IDs(ctx)
 	})
@@ -156,7 +156,7 @@ func (s *Service) endDevices(ctx context.Context, tx *ent.Client, rows []*ent.Se
 
 // leave ends the family that a device had before a user signs in on it, whosever it was. The token is one of that
 // family. The standing of the user's own goes on with the new session.
-func (s *Service) leave(ctx context.Context, tx *ent.Client, userID int, t Token) (ended Ended, err error) {
+func (s *Service) leave(ctx context.Context, tx *ent.Client, userID UserID, t Token) (ended Ended, err error) {
 	if t.Reveal() == "" {
 		return Ended{}, nil
 	}
@@ -206,13 +206,13 @@ func idsOf(rows []*ent.Session) []int {
 // Where there are many, those of the snapshot come first: finding them locks nothing, not even the gaps beside them, in
 // which others write. What was added since, such as the new token of a rotation, is found under locks shortly before
 // the commit.
-func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID int) (Ended, error) {
+func (s *Service) revokeAll(ctx context.Context, tx *ent.Client, userID UserID) (Ended, error) {
 	return s.revokeBut(ctx, tx, userID, new(ent.Session))
 }
 
 // revokeBut is revokeAll but for one session, with its family.
 func (s *Service) revokeBut(
-	ctx context.Context, tx *ent.Client, userID int, kept *ent.Session,
+	ctx context.Context, tx *ent.Client, userID UserID, kept *ent.Session,
 ) (ended Ended, err error) {
 	others := predicate.RefreshToken(isFalse(refreshtoken.FieldIsRevoked))
 	if kept.Family != nil {
@@ -306,11 +306,11 @@ func follow(
 	visit func(*ent.RefreshToken) (done bool, err error),
 ) error {
 	visited := map[int]bool{}
-	userID := 0
+	var userID, none UserID
 	for {
 		t, err := findRefresh(ctx, client, lock, refreshtoken.TokenHash(hash))
 		switch {
-		case err != nil, t == nil, visited[t.ID], userID != 0 && t.UserID != userID:
+		case err != nil, t == nil, visited[t.ID], userID != none && t.UserID != userID:
 			return err
 		}
 		visited[t.ID], userID = true, t.UserID

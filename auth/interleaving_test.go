@@ -3,26 +3,29 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"entgo.io/ent/dialect"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/auth/authtest"
 	"github.com/authgraph/authgraph/ent"
-	"github.com/authgraph/authgraph/ent/hook"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/ent/user"
 )
 
 // onServers is onEngines without SQLite, on which nothing is written while a transaction is open.
-func onServers(t *testing.T, fn func(t *testing.T, open func(*testing.T) *ent.Client)) {
+func onServers(t *testing.T, fn func(t *testing.T, open opener)) {
 	t.Helper()
-	onEngines(t, func(t *testing.T, open func(*testing.T) *ent.Client) {
+	onEngines(t, func(t *testing.T, open opener) {
 		if client := open(t); !isSQLite(t, client) {
 			fn(t, open)
 		}
@@ -40,13 +43,29 @@ type pair struct {
 	client       *ent.Client
 	clock        *authtest.Clock
 	first, other *auth.Service
+
+	mu    sync.Mutex
+	spies []func(query string)
 }
 
-func newPair(t *testing.T, client *ent.Client) *pair {
+func newPair(t *testing.T, open opener) *pair {
 	t.Helper()
-	p := &pair{client: client, clock: authtest.NewClock()}
+	p := &pair{clock: authtest.NewClock()}
+	p.client = open(t, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver {
+		return faultyDriver{d, &saboteur{sees: p.sees}}
+	}))
 	p.first, p.other = p.service(t), p.service(t)
 	return p
+}
+
+// sees is told of a statement of either service before it is sent.
+func (p *pair) sees(query string) {
+	p.mu.Lock()
+	spies := slices.Clone(p.spies)
+	p.mu.Unlock()
+	for _, spy := range spies {
+		spy(query)
+	}
 }
 
 func (p *pair) service(t *testing.T, change ...func(*auth.Config)) *auth.Service {
@@ -67,27 +86,25 @@ func (p *pair) service(t *testing.T, change ...func(*auth.Config)) *auth.Service
 // patience is how long what comes between waits for a row: less than the server would, which the retries multiply.
 const patience = 10 * time.Second
 
-// before calls fn once, just before the first write to users that match finds.
-// It must not need a row that the write's transaction holds: see [pair.during].
-func (p *pair) before(t *testing.T, match func(*ent.UserMutation) bool, fn func(context.Context) error) {
+// before calls fn once, just before the first statement that match finds.
+// It must not need a row that the statement's transaction holds: see [pair.during].
+func (p *pair) before(t *testing.T, match func(query string) bool, fn func(context.Context) error) {
 	t.Helper()
-	var called atomic.Bool // fn may itself write what match finds
-	p.client.User.Use(func(next ent.Mutator) ent.Mutator {
-		return hook.UserFunc(func(ctx context.Context, m *ent.UserMutation) (ent.Value, error) {
-			if match(m) && called.CompareAndSwap(false, true) {
-				within, cancel := context.WithTimeout(t.Context(), patience)
-				defer cancel()
-				assert.NoError(t, fn(within))
-			}
-			return next.Mutate(ctx, m)
-		})
+	var called atomic.Bool // fn may itself send what match finds
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spies = append(p.spies, func(query string) {
+		if match(query) && called.CompareAndSwap(false, true) {
+			within, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			assert.NoError(t, fn(within))
+		}
 	})
 }
 
-// during starts fn once, just before the first write to users that match finds, and lets the write go on only when fn
-// has ended or had the time to: it may have to wait for a row that the transaction holds. The function it returns waits
+// during starts fn once, just before the first statement that match finds, and lets that go on only when fn has ended or had the time to: it may have to wait for a row that the transaction holds. The function it returns waits
 // for fn and returns its error.
-func (p *pair) during(t *testing.T, match func(*ent.UserMutation) bool, fn func(context.Context) error) func() error {
+func (p *pair) during(t *testing.T, match func(query string) bool, fn func(context.Context) error) func() error {
 	t.Helper()
 	ended := make(chan error, 1)
 	p.before(t, match, func(context.Context) error {
@@ -146,11 +163,16 @@ func oneOf(t *testing.T, a, b error) {
 	require.NoError(t, b)
 }
 
-func sets(field string) func(*ent.UserMutation) bool {
-	return func(m *ent.UserMutation) bool {
-		_, ok := m.Field(field)
-		return ok && m.Op().Is(ent.OpUpdate)
+// sets finds the changes of users that give a column a value.
+func sets(column string) func(query string) bool {
+	return func(query string) bool {
+		assignments, _, _ := strings.Cut(query, " WHERE ")
+		return strings.HasPrefix(query, "UPDATE `users` ") && strings.Contains(assignments, "`"+column+"` = ")
 	}
+}
+
+func begins(text string) func(query string) bool {
+	return func(query string) bool { return strings.HasPrefix(query, text) }
 }
 
 const interleavedPassword = "correct horse battery staple"
@@ -278,31 +300,12 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			oneOf(t, err, done())
 		},
 		"a deletion waits for a session that is started, which it ends": func(t *testing.T, p *pair, u *auth.User) {
-			ended := make(chan error, 1)
-			var started sync.Once
-			p.client.User.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
-				return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
-					// The row is held once it was read.
-					v, err := next.Query(ctx, q)
-					started.Do(func() {
-						go func() {
-							within, cancel := context.WithTimeout(t.Context(), patience)
-							defer cancel()
-							ended <- only(p.other.Delete(within, u.ID))
-						}()
-						time.Sleep(300 * time.Millisecond)
-					})
-					return v, err
-				})
-			}))
+			// The row is held by then.
+			ended := p.during(t, begins("INSERT INTO sessions"),
+				func(ctx context.Context) error { return only(p.other.Delete(ctx, u.ID)) })
 			_, token, err := p.first.StartSession(t.Context(), u.ID, auth.Device{})
 			require.NoError(t, err)
-			select {
-			case err := <-ended:
-				require.NoError(t, err)
-			case <-time.After(2 * patience):
-				require.Fail(t, "the deletion did not end")
-			}
+			require.NoError(t, ended())
 			list, err := p.client.Session.Query().All(t.Context())
 			require.NoError(t, err)
 			require.Len(t, list, 1)
@@ -347,13 +350,7 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 		"a suspension refuses a renewal": func(t *testing.T, p *pair, u *auth.User) {
 			g, err := p.first.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
 			require.NoError(t, err)
-			var once sync.Once
-			p.client.User.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
-				return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
-					once.Do(func() { assert.NoError(t, suspend(p, u)(t.Context())) })
-					return next.Query(ctx, q)
-				})
-			}))
+			p.before(t, begins("SELECT 1 FROM `users`"), suspend(p, u))
 			_, err = p.first.Renew(t.Context(), g.Refresh, auth.Device{})
 			require.ErrorIs(t, err, auth.ErrRefresh)
 			require.NoError(t, p.other.Unsuspend(t.Context(), u.ID))
@@ -429,7 +426,7 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 		"an account that is restored is not purged": func(t *testing.T, p *pair, u *auth.User) {
 			require.NoError(t, only(p.other.Delete(t.Context(), u.ID)))
 			p.clock.Advance(31 * 24 * time.Hour)
-			p.before(t, func(m *ent.UserMutation) bool { return m.Op().Is(ent.OpDelete) },
+			p.before(t, begins("DELETE FROM `users`"),
 				func(ctx context.Context) error { return p.other.Restore(ctx, u.ID) })
 			done, err := p.first.Purge(t.Context(), auth.PurgeOptions{})
 			require.NoError(t, err)
@@ -470,18 +467,18 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, only(p.other.Delete(t.Context(), gone.ID)))
 			p.clock.Advance(31 * 24 * time.Hour)
-			p.before(t, func(m *ent.UserMutation) bool { return m.Op().Is(ent.OpDelete) },
+			p.before(t, begins("DELETE FROM `users`"),
 				func(ctx context.Context) error { return p.other.Restore(ctx, u.ID) })
 			done, err := p.first.Purge(t.Context(), auth.PurgeOptions{Batch: 1})
 			require.NoError(t, err)
 			require.Equal(t, 1, done.Users)
 		},
 	}
-	onServers(t, func(t *testing.T, open func(*testing.T) *ent.Client) {
+	onServers(t, func(t *testing.T, open opener) {
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				p := newPair(t, open(t))
+				p := newPair(t, open)
 				u, _, err := p.other.Register(t.Context(), "Person", "person@example.com", interleavedPassword)
 				require.NoError(t, err)
 				test(t, p, u)

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/argon2"
 
-	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
@@ -189,7 +189,7 @@ func TestTicketOfARegistrationIsAnHMACOverTheAccount(t *testing.T) {
 	t.Parallel()
 	first, second := bytes.Repeat([]byte("1"), 32), bytes.Repeat([]byte("2"), 32)
 	created := time.Date(2030, 1, 2, 3, 4, 5, 678901000, time.UTC)
-	ada := &ent.User{ID: 42, CreatedAt: created}
+	ada := &graph.Account{ID: 42, CreatedAt: created}
 	h := hmac.New(sha256.New, first)
 	h.Write([]byte("registration\x0042\x001893553445678901"))
 	ticket := registrationTicket(first, ada)
@@ -198,8 +198,8 @@ func TestTicketOfARegistrationIsAnHMACOverTheAccount(t *testing.T) {
 	clock := func() time.Time { return created }
 	s := &Service{cfg: Config{Keys: NewKeys(second, first), Clock: clock}}
 	assert.True(t, s.isRegistration(ticket, ada))
-	assert.False(t, s.isRegistration(ticket, &ent.User{ID: 43, CreatedAt: created}))
-	assert.False(t, s.isRegistration(ticket, &ent.User{ID: 42, CreatedAt: created.Add(time.Microsecond)}))
+	assert.False(t, s.isRegistration(ticket, &graph.Account{ID: 43, CreatedAt: created}))
+	assert.False(t, s.isRegistration(ticket, &graph.Account{ID: 42, CreatedAt: created.Add(time.Microsecond)}))
 	assert.False(t, s.isRegistration(Token{}, ada))
 	assert.False(t, (&Service{cfg: Config{Keys: NewKeys(second), Clock: clock}}).isRegistration(ticket, ada))
 }

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 
-	"entgo.io/ent/dialect/sql/sqlgraph"
-
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/ent/session"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // LinkProvider links the account of a signed-in user to the identity that a provider vouches for, which signs in to it
@@ -22,6 +20,9 @@ import (
 // which it tells no more. It is [ErrSession] as with [Service.CheckSession], and an [*InputError] for an identity that
 // cannot be stored.
 func (s *Service) LinkProvider(ctx context.Context, t Token, id Identity) error {
+	if err := needs(linkFields...); err != nil {
+		return err
+	}
 	if err := id.validate(); err != nil {
 		return err
 	}
@@ -46,11 +47,8 @@ func (s *Service) LinkProvider(ctx context.Context, t Token, id Identity) error 
 			return ErrIdentity
 		}
 		added = true
-		err = tx.User.Update().Where(user.ID(u.ID)).SetProvider(id.Provider).SetProviderID(id.Subject).Exec(ctx)
-		if sqlgraph.IsUniqueConstraintError(err) {
-			return ErrIdentity
-		}
-		return wrap(err, "link a provider")
+		_, err = changeOf(u.ID).to(graph.Provider, id.Provider).to(graph.ProviderID, id.Subject).send(ctx, tx)
+		return wrap(s.clash(ctx, tx, err, ErrIdentity, id.owner()), "link a provider")
 	})
 	if err == nil && added {
 		s.observe(ctx, Event{Action: ActionLink, UserID: owner.ID, Detail: string(id.Provider)})
@@ -64,7 +62,10 @@ func (s *Service) LinkProvider(ctx context.Context, t Token, id Identity) error 
 //
 // The error is [ErrLastWayIn] if the account has no password that this service can verify, and [ErrNotFound] if there
 // is no such account, or it is suspended or deleted.
-func (s *Service) UnlinkProvider(ctx context.Context, userID int) error {
+func (s *Service) UnlinkProvider(ctx context.Context, userID UserID) error {
+	if err := needs(linkFields...); err != nil {
+		return err
+	}
 	var removed schematype.Provider
 	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		u, err := s.holdUser(ctx, tx, userID)
@@ -77,7 +78,9 @@ func (s *Service) UnlinkProvider(ctx context.Context, userID int) error {
 			return ErrLastWayIn
 		}
 		removed = u.Provider
-		err = tx.User.Update().Where(user.ID(u.ID)).SetProvider(schematype.ProviderLocal).ClearProviderID().Exec(ctx)
+		c := changeOf(u.ID)
+		unlink(c)
+		_, err = c.send(ctx, tx)
 		return wrap(err, "unlink a provider")
 	})
 	if err == nil && removed != "" {
@@ -87,7 +90,7 @@ func (s *Service) UnlinkProvider(ctx context.Context, userID int) error {
 }
 
 // holdSession is [ErrNotFound] unless a token is that of a live session of a user, whose row the transaction holds.
-func (s *Service) holdSession(ctx context.Context, tx *ent.Client, userID int, t Token) error {
+func (s *Service) holdSession(ctx context.Context, tx *ent.Client, userID UserID, t Token) error {
 	q := tx.Session.Query().Where(session.TokenHash(t.hash()), session.UserID(userID), s.live())
 	q.Modify(forUpdate)
 	_, err := q.OnlyID(ctx)
@@ -99,12 +102,19 @@ func (s *Service) holdSession(ctx context.Context, tx *ent.Client, userID int, t
 
 // holdUser is an account that can be used, whose row the transaction then holds. It is an [ErrNotFound] if there is
 // none.
-func (s *Service) holdUser(ctx context.Context, tx *ent.Client, userID int) (*ent.User, error) {
-	return hold(ctx, tx, ErrNotFound, user.ID(userID), s.usable())
+func (s *Service) holdUser(ctx context.Context, tx *ent.Client, userID UserID) (*graph.Account, error) {
+	return s.hold(ctx, tx, ErrNotFound, is(graph.ID, userID), s.usable())
 }
 
-func isLinked(u *ent.User) bool { return u.Provider != schematype.ProviderLocal && u.ProviderID != nil }
+// unlink removes a link to a provider.
+func unlink(c *change) {
+	c.to(graph.Provider, schematype.ProviderLocal).to(graph.ProviderID, nil)
+}
 
-func isLinkedTo(u *ent.User, id Identity) bool {
+func isLinked(u *graph.Account) bool {
+	return u.Provider != schematype.ProviderLocal && u.ProviderID != nil
+}
+
+func isLinkedTo(u *graph.Account, id Identity) bool {
 	return isLinked(u) && u.Provider == id.Provider && *u.ProviderID == id.Subject
 }

@@ -8,11 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"entgo.io/ent/dialect/sql"
-
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/session"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // This file counts failures, so that guessing is bounded and only the guesser is. There are three counts:
@@ -34,8 +32,8 @@ func (p OTPPolicy) open() int { return int(min(int64(p.Budget)*int64(p.MaxAttemp
 
 // counter is the count that a failure belongs to.
 type counter struct {
-	// userID is 0 where there is no account, and nothing is counted.
-	userID int
+	// userID is the zero one where there is no account, and nothing is counted.
+	userID UserID
 	// device is the session of a known device, see [Service.knownDevice], or 0.
 	device int
 	// step is set for the second step.
@@ -49,16 +47,17 @@ func (s *Service) reserve(ctx context.Context, client *ent.Client, c counter, n 
 		// One guess at the password is left, so that mails which got lost do not make the device a stranger.
 		return s.countAtDevice(ctx, client, c.device, n, s.cfg.Lockout.MaxFailures-1)
 	}
-	up := client.User.Update()
+	column, limit := graph.GuessFailures, s.cfg.strangers()
 	if c.step {
-		up.Where(user.ID(c.userID), user.StepFailuresLTE(int32(s.cfg.Lockout.step()-n))).AddStepFailures(int32(n))
-	} else {
-		up.Where(user.ID(c.userID), user.GuessFailuresLTE(int32(s.cfg.strangers()-n))).
-			AddGuessFailures(int32(n))
+		column, limit = graph.StepFailures, s.cfg.Lockout.step()
 	}
-	found, err := up.Save(ctx)
-	return found > 0 || c.userID == 0, wrap(err, "count guesses")
+	found, err := changeOf(c.userID).only(atMost(column, limit-n)).add(column, n).send(ctx, client)
+	var none UserID
+	return found > 0 || c.userID == none, wrap(err, "count guesses")
 }
+
+// atMost are the accounts whose count is no more than n.
+func atMost(column string, n int) where { return where{"u.`" + column + "` <= ?", []any{n}} }
 
 // countAtDevice counts n failures of a known device, unless there would be more than limit.
 func (s *Service) countAtDevice(ctx context.Context, client *ent.Client, id, n, limit int) (bool, error) {
@@ -72,11 +71,12 @@ func (s *Service) countAtDevice(ctx context.Context, client *ent.Client, id, n, 
 // knownDevice is the session by which a device is known to a user, or 0 if the device is a stranger. It has one if it
 // signed in before, within SessionPolicy.Remember of the session's end, has not failed too often since, and nobody has
 // ended its standing. The token is that of the session, or a refresh token of its family.
-func (s *Service) knownDevice(ctx context.Context, client *ent.Client, userID int, t Token) (id int, err error) {
+func (s *Service) knownDevice(ctx context.Context, client *ent.Client, userID UserID, t Token) (id int, err error) {
 	if t.Reveal() == "" {
 		return 0, nil
 	}
-	const known = ` JOIN users u ON u.id = s.user_id WHERE u.id = ? AND s.trust_epoch = u.trust_epoch` +
+	const known = " JOIN " + usersTable + " ON u.`" + graph.ID + "` = s.user_id WHERE u.`" + graph.ID + "` = ?" +
+		" AND s.trust_epoch = u.`" + graph.TrustEpoch + "`" +
 		` AND s.device_failures < ? AND s.expires_at > ? AND s.created_at <= ?`
 	now := s.now()
 	for _, query := range []string{
@@ -95,12 +95,15 @@ func (s *Service) knownDevice(ctx context.Context, client *ent.Client, userID in
 
 // keepStanding has a device stay a known one although the user's trust_epoch went up in the same transaction. Its
 // failures are forgotten.
-func (s *Service) keepStanding(ctx context.Context, tx *ent.Client, userID, device int) error {
+func (s *Service) keepStanding(ctx context.Context, tx *ent.Client, userID UserID, device int) error {
 	const query = `UPDATE sessions SET updated_at = ?, device_failures = 0,` +
-		` trust_epoch = (SELECT trust_epoch FROM users WHERE id = ?) WHERE id = ? AND user_id = ?`
+		` trust_epoch = ` + epochOf + ` WHERE id = ? AND user_id = ?`
 	_, err := execute(ctx, tx, query, updatedNow(), userID, device, userID)
 	return wrap(err, "keep a device known")
 }
+
+// epochOf is the trust_epoch of a user by the id.
+const epochOf = "(SELECT u.`" + graph.TrustEpoch + "` FROM " + usersTable + " WHERE u.`" + graph.ID + "` = ?)"
 
 // guessed is a guess at a password before it is examined.
 type guessed struct {
@@ -112,9 +115,9 @@ type guessed struct {
 // countGuess counts a guess at the password of u, which is nil where there is none, before it is examined. Every guess
 // of a stranger sends the same statement, whether or not there is an account. Where the connection is lost a guess is
 // counted twice rather than not at all.
-func (s *Service) countGuess(ctx context.Context, u *ent.User, d Device) (guessed, error) {
+func (s *Service) countGuess(ctx context.Context, u *graph.Account, d Device) (guessed, error) {
 	g := guessed{refused: s.refusal(u)}
-	if u != nil && s.suspension(u.SuspendedUntil, u.LockUntil).IsZero() {
+	if u != nil && s.suspension(u.Allowed, u.SuspendedUntil, u.LockUntil).IsZero() {
 		g.userID = u.ID
 	}
 	var err error
@@ -143,12 +146,12 @@ func (s *Service) countOnce(ctx context.Context, c *counter) (bool, error) {
 }
 
 // refusal is why a guess at the password of u is not examined, if it is not.
-func (s *Service) refusal(u *ent.User) error {
+func (s *Service) refusal(u *graph.Account) error {
 	if u == nil {
 		return ErrCredentials
 	}
 	now := s.now()
-	suspended := s.suspension(u.SuspendedUntil, u.LockUntil)
+	suspended := s.suspension(u.Allowed, u.SuspendedUntil, u.LockUntil)
 	switch {
 	case !suspended.IsZero():
 		return &LockedError{Until: suspended}
@@ -208,25 +211,18 @@ func (s *Service) count(ctx context.Context, c counter) (bool, error) {
 }
 
 // countPassword counts a stranger's guess at a password.
-func (s *Service) countPassword(ctx context.Context, userID int) (bool, error) {
+func (s *Service) countPassword(ctx context.Context, userID UserID) (bool, error) {
 	now := s.now()
-	n, err := s.client.User.Update().
-		Where(
-			user.ID(userID),
-			user.GuessFailuresLT(int32(s.cfg.strangers())),
-			user.Or(
-				user.LockUntilLTE(now),
-				user.And(user.LockUntilIsNil(), user.FailedLoginAttemptsLT(int32(s.cfg.Lockout.MaxFailures))),
-			),
-		).
-		AddGuessFailures(1).
-		Modify(func(up *sql.UpdateBuilder) {
-			// The end of a lock starts the count again. MySQL assigns from left to right.
-			up.Set(user.FieldFailedLoginAttempts, sql.Expr("CASE WHEN "+user.FieldLockUntil+" IS NULL THEN "+
-				user.FieldFailedLoginAttempts+" + 1 ELSE 1 END"))
-			up.Set(user.FieldLockUntil, sql.Expr("NULL"))
-		}).
-		Save(ctx)
+	const open = "(" + graph.ReadLockUntil + " <= ? OR " + graph.ReadLockUntil + " IS NULL AND " +
+		graph.ReadFailedLoginAttempts + " < ?)"
+	n, err := changeOf(userID).
+		only(atMost(graph.GuessFailures, s.cfg.strangers()-1), where{open, []any{now, s.cfg.Lockout.MaxFailures}}).
+		add(graph.GuessFailures, 1).
+		// The end of a lock starts the count again.
+		by(graph.FailedLoginAttempts, "CASE WHEN "+graph.ReadLockUntil+" IS NULL THEN "+
+			graph.ReadFailedLoginAttempts+" + 1 ELSE 1 END").
+		to(graph.LockUntil, nil).
+		send(ctx, s.client)
 	return n > 0, wrap(err, "count a guess")
 }
 
@@ -250,31 +246,30 @@ func (s *Service) uncount(ctx context.Context, client *ent.Client, c counter) er
 		return client.Session.Update().Where(session.ID(c.device), session.DeviceFailuresGT(0)).AddDeviceFailures(-1).
 			Exec(ctx)
 	case c.step:
-		return client.User.Update().Where(user.ID(c.userID), user.StepFailuresGT(0)).AddStepFailures(-1).Exec(ctx)
+		_, err := changeOf(c.userID).only(above(graph.StepFailures, 0)).add(graph.StepFailures, -1).send(ctx, client)
+		return err
 	}
-	err := client.User.Update().
-		Where(user.ID(c.userID), user.GuessFailuresGT(0)).
-		AddGuessFailures(-1).
-		Modify(func(up *sql.UpdateBuilder) {
-			now := s.now()
-			up.Set(user.FieldFailedLoginAttempts, lessOne(user.FieldFailedLoginAttempts))
-			up.Set(user.FieldLockUntil, sql.Expr("CASE WHEN "+user.FieldLockUntil+" > ? OR "+user.FieldSuspendedUntil+
-				" > ? THEN "+user.FieldLockUntil+" END", s.longestLock(now), now))
-		}).
-		Exec(ctx)
+	now := s.now()
+	_, err := changeOf(c.userID).only(above(graph.GuessFailures, 0)).
+		add(graph.GuessFailures, -1).
+		by(graph.FailedLoginAttempts, lessOne(graph.ReadFailedLoginAttempts)).
+		by(graph.LockUntil, "CASE WHEN "+graph.ReadLockUntil+" > ? OR "+graph.ReadSuspendedUntil+" > ? THEN "+
+			graph.ReadLockUntil+" END", s.longestLock(now), now).
+		send(ctx, client)
 	return wrap(err, "give a guess back")
 }
 
+// above are the accounts whose count is more than n.
+func above(column string, n int) where { return where{"u.`" + column + "` > ?", []any{n}} }
+
 // lockAfter locks the account if the guesses since the last lock are used up.
-func (s *Service) lockAfter(ctx context.Context, userID int) error {
+func (s *Service) lockAfter(ctx context.Context, userID UserID) error {
 	n, err := repeat(ctx, s, func(ctx context.Context) (int, error) {
-		return s.client.User.Update().
-			Where(
-				user.ID(userID), user.LockUntilIsNil(),
-				user.FailedLoginAttemptsGTE(int32(s.cfg.Lockout.MaxFailures)),
-			).
-			SetLockUntil(s.now().Add(s.cfg.Lockout.Duration)).
-			Save(ctx)
+		return changeOf(userID).
+			only(where{text: graph.ReadLockUntil + " IS NULL"},
+				above(graph.FailedLoginAttempts, s.cfg.Lockout.MaxFailures-1)).
+			to(graph.LockUntil, cut(s.now().Add(s.cfg.Lockout.Duration))).
+			send(ctx, s.client)
 	})
 	if err != nil {
 		return fmt.Errorf("lock an account: %w", err)
@@ -286,31 +281,31 @@ func (s *Service) lockAfter(ctx context.Context, userID int) error {
 }
 
 // locked reports whether guessing has locked an account: no password is examined. It ends nothing else.
-func locked(u *ent.User, now time.Time) bool {
+func locked(u *graph.Account, now time.Time) bool {
 	return u.LockUntil != nil && u.LockUntil.After(now)
 }
 
 // forgive starts the counts of strangers again.
-func forgive(up *ent.UserUpdate) {
-	up.SetFailedLoginAttempts(0).ClearLockUntil().SetGuessFailures(0)
+func forgive(c *change) {
+	c.to(graph.FailedLoginAttempts, 0).to(graph.LockUntil, nil).to(graph.GuessFailures, 0)
 }
 
 // succeed is forgive for a success of u by a password or another way that does not show who reads the mail. Whoever
 // made an account with an address that is not theirs has such ways, and must not guess at the codes for it for ever. So
 // until the address is verified only the guess that was right is taken back; nil is none.
-func succeed(up *ent.UserUpdate, u *ent.User, guess *counter) {
+func succeed(c *change, u *graph.Account, guess *counter) {
 	if u.IsEmailVerified {
-		forgive(up)
+		forgive(c)
 		return
 	}
-	up.SetFailedLoginAttempts(0).ClearLockUntil()
+	c.to(graph.FailedLoginAttempts, 0).to(graph.LockUntil, nil)
 	if guess == nil || *guess != (counter{userID: u.ID}) {
 		return
 	}
-	up.Modify(func(up *sql.UpdateBuilder) { up.Set(user.FieldGuessFailures, lessOne(user.FieldGuessFailures)) })
+	c.by(graph.GuessFailures, lessOne(graph.ReadGuessFailures))
 }
 
 // lessOne is a count less one, or 0: another call may have started it again.
-func lessOne(column string) sql.Querier {
-	return sql.Expr("CASE WHEN " + column + " > 0 THEN " + column + " - 1 ELSE 0 END")
+func lessOne(column string) string {
+	return "CASE WHEN " + column + " > 0 THEN " + column + " - 1 ELSE 0 END"
 }

@@ -32,7 +32,7 @@ func (s *Service) addMail(
 	mail := &ent.OTP{
 		Email: req.Email, OriginHash: s.originOf(req.Device, by), IsKnownDevice: by.device != 0 || by.reader != 0,
 		CreatedAt:           now,
-		NextResendAllowedAt: now.Add(s.cfg.OTP.ResendCooldown),
+		NextResendAllowedAt: cut(now.Add(s.cfg.OTP.ResendCooldown)),
 	}
 	seen, err := s.mailsBefore(ctx, tx, mail, asSeen)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Service) addMail(
 	}
 	add := tx.OTP.Create().
 		SetEmail(mail.Email).SetType(req.Kind).SetTicketHash(ticket.hash()).SetOtpHashCode(noCode).
-		SetNextResendAllowedAt(mail.NextResendAllowedAt).SetExpiresAt(now.Add(s.cfg.OTP.Lifetime)).
+		SetNextResendAllowedAt(mail.NextResendAllowedAt).SetExpiresAt(cut(now.Add(s.cfg.OTP.Lifetime))).
 		SetMaxAttempts(int32(s.cfg.OTP.MaxAttempts)).
 		SetNillableOriginHash(mail.OriginHash).SetIsKnownDevice(mail.IsKnownDevice).
 		SetCreatedAt(now)

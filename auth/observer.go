@@ -93,8 +93,8 @@ type Event struct {
 	Action Action
 	// At is the time of Config.Clock, in UTC.
 	At time.Time
-	// UserID is 0 where the account is not known.
-	UserID int
+	// UserID is the zero one where the account is not known.
+	UserID UserID
 	// SessionID is 0 where no single session is concerned.
 	SessionID int
 	// Count is how many sessions or tokens were revoked.
@@ -127,8 +127,9 @@ func LogTo(l *slog.Logger) Observer {
 			level = slog.LevelWarn
 		}
 		attrs := []slog.Attr{slog.String("action", string(e.Action))}
-		if e.UserID != 0 {
-			attrs = append(attrs, slog.Int("user_id", e.UserID))
+		var none UserID
+		if e.UserID != none {
+			attrs = append(attrs, slog.Any("user_id", e.UserID))
 		}
 		if e.SessionID != 0 {
 			attrs = append(attrs, slog.Int("session_id", e.SessionID))

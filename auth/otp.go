@@ -8,11 +8,11 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/otp"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/ent/session"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // CodeRequest asks for a one-time code.
@@ -103,14 +103,14 @@ func address(typed string) (string, error) {
 // asker is what is known of whoever asks for a code.
 type asker struct {
 	// user is the account that mail to the address reaches, or nil.
-	user *ent.User
+	user *graph.Account
 	// device is the session by which the device is known to that account, or 0. Until the address is verified there is
 	// none: its mails and the guesses at them are those of strangers.
 	device int
 	// reader is the mail whose link shows that whoever asks reads what is sent to the address, or 0.
 	reader int
 	// party is the account whose own party asks, or nil where that is not shown.
-	party *ent.User
+	party *graph.Account
 	// before is the row of the request's ticket, or nil.
 	before *ent.OTP
 	// step is what was proved before, which the code completes; empty for a code that stands alone.
@@ -140,7 +140,7 @@ func (s *Service) ask(ctx context.Context, tx *ent.Client, req *CodeRequest) (*a
 		}
 	}
 	if by.step != "" {
-		req.Email, by.guesses.userID = by.user.Email, by.user.ID
+		req.Email, by.guesses.userID = schematype.NormalizeEmail(by.user.Email), by.user.ID
 	}
 	if by.device, err = s.knownDevice(ctx, tx, verifiedID(by.user), req.Device.Token); err != nil {
 		return nil, err
@@ -163,30 +163,31 @@ func (s *Service) ask(ctx context.Context, tx *ent.Client, req *CodeRequest) (*a
 	return by, nil
 }
 
-// accountOf is the account that mail to an address reaches, or nil, and the id of its account whoever reaches it, or 0.
-func accountOf(ctx context.Context, tx *ent.Client, email string) (reached *ent.User, id int, err error) {
-	u, err := readUser(ctx, tx, user.Email(email))
+// accountOf is the account that mail to an address reaches, or nil, and the id of its account whoever reaches it, or
+// the zero one.
+func accountOf(ctx context.Context, tx *ent.Client, email string) (reached *graph.Account, id UserID, err error) {
+	u, err := readByEmail(ctx, tx, email)
 	switch {
-	case ent.IsNotFound(err):
-		return nil, 0, nil
 	case err != nil:
-		return nil, 0, fmt.Errorf("find an account: %w", err)
+		return nil, id, fmt.Errorf("find an account: %w", err)
+	case u == nil:
+		return nil, id, nil
 	case !isReachable(u):
 		return nil, u.ID, nil
 	}
 	return u, u.ID, nil
 }
 
-// verifiedID is the id of a user whose address is verified, or 0.
-func verifiedID(u *ent.User) int {
+// verifiedID is the id of a user whose address is verified, or the zero one.
+func verifiedID(u *graph.Account) (id UserID) {
 	if u == nil || !u.IsEmailVerified {
-		return 0
+		return id
 	}
 	return u.ID
 }
 
 // hasSession reports whether a token is that of a live session of a user.
-func (s *Service) hasSession(ctx context.Context, tx *ent.Client, userID int, t Token) (bool, error) {
+func (s *Service) hasSession(ctx context.Context, tx *ent.Client, userID UserID, t Token) (bool, error) {
 	if t.Reveal() == "" {
 		return false, nil
 	}
@@ -231,7 +232,7 @@ func (s *Service) readerOf(ctx context.Context, tx *ent.Client, email string, li
 }
 
 // isOwn reports whether the party whose account u is asked for a code. What makes devices strangers ends that too.
-func isOwn(code *ent.OTP, u *ent.User) bool {
+func isOwn(code *ent.OTP, u *graph.Account) bool {
 	return u != nil && code.RequestedBy != nil && *code.RequestedBy == u.ID &&
 		code.TrustEpoch != nil && *code.TrustEpoch == u.TrustEpoch
 }
@@ -416,7 +417,7 @@ func (s *Service) VerifyCode(ctx context.Context, kind schematype.OTPType, ticke
 		return err
 	}
 	match := s.matches(code.OtpHashCode, kind, code.Email, ticket.hash(), c)
-	n, err := statement(ctx, s, func(ctx context.Context) (int, error) { return s.countAndUse(ctx, code.ID, match) })
+	n, err := statement(ctx, s, func(ctx context.Context) (int, error) { return s.countAndUse(ctx, code, match) })
 	switch {
 	case err != nil:
 		return fmt.Errorf("count an attempt: %w", err)
@@ -432,16 +433,23 @@ func (s *Service) VerifyCode(ctx context.Context, kind schematype.OTPType, ticke
 // countAndUse counts an attempt at a code that may still be guessed at, and uses the code if it was right. It does
 // neither with the right code of a suspended account. A wrong one is counted, so that its answer tells no more than
 // that of another account.
-func (s *Service) countAndUse(ctx context.Context, id int, right bool) (int, error) {
+func (s *Service) countAndUse(ctx context.Context, code *ent.OTP, right bool) (int, error) {
 	const query = `UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?` +
 		` WHERE ((id = ? AND NOT is_used) AND expires_at > ?) AND attempts < max_attempts` +
-		` AND NOT EXISTS (SELECT 1 FROM users u WHERE u.email = otps.email` +
-		` AND (u.suspended_until > ? OR u.lock_until > ?))`
+		" AND NOT EXISTS (SELECT 1 FROM " + usersTable + " WHERE u.`" + graph.Email + "` = ?" +
+		" AND (" + graph.ReadSuspendedUntil + " > ? OR " + graph.ReadLockUntil + " > ?"
+	closed := ""
+	if graph.Allowed != "" {
+		closed = " OR ? AND NOT (" + graph.Allowed + ")"
+	}
 	now := s.now()
 	suspended, locked := now, s.longestLock(now)
 	if !right {
 		suspended, locked = Forever, lastTimestamp // after which there is none
 	}
-	return execute(ctx, s.client, query, updatedNow(), right, stdsql.NullTime{Time: now, Valid: right}, id, now,
-		suspended, locked)
+	args := []any{updatedNow(), right, stdsql.NullTime{Time: now, Valid: right}, code.ID, now, code.Email, suspended, locked}
+	if graph.Allowed != "" {
+		args = append(args, right)
+	}
+	return execute(ctx, s.client, query+closed+"))", args...)
 }

@@ -364,7 +364,7 @@ var step = regexp.MustCompile(`^(SEARCH|SCAN) (\w+)(?: USING (?:(INTEGER PRIMARY
 
 // tableOf is the table that a query calls by a name.
 func tableOf(query, name string) string {
-	m := regexp.MustCompile(`\b(?:FROM|JOIN) (\w+) ` + name + `\b`).FindStringSubmatch(query)
+	m := regexp.MustCompile("\\b(?:FROM|JOIN|UPDATE) `?(\\w+)`? (?:AS )?" + name + `\b`).FindStringSubmatch(query)
 	if m == nil {
 		return name
 	}
@@ -380,7 +380,7 @@ var (
 	literal = regexp.MustCompile(`'(?:[^'\\]|\\.)*'|\b\d+\b`)
 	list    = regexp.MustCompile(`\?(?:, \?)+`)
 	quoted  = regexp.MustCompile("(?:`\\w+`\\.)?`(\\w+)`")
-	columns = regexp.MustCompile(`^(SELECT|UPDATE \S+ SET) .*? (FROM|WHERE)`)
+	columns = regexp.MustCompile(`^(SELECT|UPDATE \S+(?: AS u)? SET) .*? (FROM|WHERE)`)
 )
 
 // normalForm is a query without what differs from call to call, and without the columns it reads or writes.

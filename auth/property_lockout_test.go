@@ -2,14 +2,18 @@ package auth_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"testing"
 	"time"
 
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/auth/authtest"
 	"github.com/authgraph/authgraph/ent"
@@ -20,8 +24,8 @@ import (
 // are busy with, with a model of its counts in memory, call by call.
 func TestAnySequenceOfGuessesIsCountedAsTheModelSays(t *testing.T) {
 	t.Parallel()
-	onEngines(t, func(t *testing.T, open func(*testing.T) *ent.Client) {
-		client := unhurried(open(t))
+	onEngines(t, func(t *testing.T, open opener) {
+		client := open(t, unhurried)
 		property := func(rt *rapid.T) {
 			m := newGuarded(rt, client)
 			for range 4 {
@@ -84,13 +88,18 @@ var errFactorAway = errors.New("the factor is away")
 // unhurried has a client finish each change that a service begins. A service gives up a count after some seconds, in
 // which a machine may stand still, and counts again although the first may have happened: twice rather than not at all.
 // The model counts once.
-func unhurried(client *ent.Client) *ent.Client {
-	client.Use(func(next ent.Mutator) ent.Mutator {
-		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
-			return next.Mutate(context.WithoutCancel(ctx), m)
-		})
-	})
-	return client
+var unhurried = authgraph.WithDriver(func(d dialect.Driver) dialect.Driver {
+	return unhurriedDriver{d.(*entsql.Driver)}
+})
+
+type unhurriedDriver struct{ *entsql.Driver }
+
+func (d unhurriedDriver) Exec(ctx context.Context, query string, args, v any) error {
+	return d.Driver.Exec(context.WithoutCancel(ctx), query, args, v)
+}
+
+func (d unhurriedDriver) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return d.Driver.ExecContext(context.WithoutCancel(ctx), query, args...)
 }
 
 func newGuarded(t *rapid.T, client *ent.Client) *guarded {

@@ -21,8 +21,8 @@ import (
 // TestAnySequenceOfCallsIsAnsweredAsTheModelSays compares the service with a model of it in memory, call by call.
 func TestAnySequenceOfCallsIsAnsweredAsTheModelSays(t *testing.T) {
 	t.Parallel()
-	onEngines(t, func(t *testing.T, open func(*testing.T) *ent.Client) {
-		client := unhurried(open(t))
+	onEngines(t, func(t *testing.T, open opener) {
+		client := open(t, unhurried)
 		property := func(rt *rapid.T) {
 			m := newModel(rt, client)
 			for range 6 {

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
-	"entgo.io/ent/dialect/sql/sqlgraph"
-
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
-	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // Identity is what a provider says about the person who signed in there. The caller
@@ -33,13 +32,25 @@ type Identity struct {
 
 // validate is an [*InputError] for an identity that cannot be stored.
 func (id *Identity) validate() error {
-	if id.Provider == schematype.ProviderLocal || user.ProviderValidator(id.Provider) != nil {
-		return &InputError{Field: user.FieldProvider, Err: errors.New("is not one that identifies people")}
+	if id.Provider == schematype.ProviderLocal || !slices.Contains(id.Provider.Values(), string(id.Provider)) {
+		return &InputError{Field: "provider", Err: errors.New("is not one that identifies people")}
 	}
-	if err := user.ProviderIDValidator(id.Subject); err != nil {
-		return &InputError{Field: user.FieldProviderID, Err: err}
+	err := schematype.ValidateSubject(id.Subject)
+	switch {
+	case id.Subject == "":
+		err = errors.New("is empty")
+	case utf8.RuneCountInString(id.Subject) > 255:
+		err = errors.New("is longer than 255 characters")
+	}
+	if err != nil {
+		return &InputError{Field: "provider_id", Err: err}
 	}
 	return nil
+}
+
+// owner is the account that is linked to the identity.
+func (id *Identity) owner() where {
+	return all(is(graph.Provider, id.Provider), is(graph.ProviderID, id.Subject))
 }
 
 // SignInWithProvider signs in the person whom a provider identified. It finds their account by provider and subject.
@@ -59,6 +70,9 @@ func (id *Identity) validate() error {
 // stored. With AccountPolicy.VerifiedOnly it is [ErrCredentials] too if the account of the identity was never verified,
 // and the provider has not verified the same address.
 func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device) (*Grant, error) {
+	if err := needs(linkFields...); err != nil {
+		return nil, err
+	}
 	if err := id.validate(); err != nil {
 		return nil, err
 	}
@@ -75,10 +89,10 @@ func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device)
 		if err != nil {
 			return err
 		}
-		g, err = s.grantIn(ctx, tx, u, e, func(up *ent.UserUpdate) {
+		g, err = s.grantIn(ctx, tx, u, e, func(c *change) {
 			// Link and address must still be those that were found: the owner of the address may have taken the account
 			// over, or the owner of the account changed the address.
-			up.Where(s.usable(), sameLink(u), user.Email(u.Email))
+			c.only(s.usable(), sameLink(u), is(graph.Email, u.Email))
 		})
 		return err
 	})
@@ -90,12 +104,12 @@ func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device)
 }
 
 // sameLink are the accounts with u's link to a provider.
-func sameLink(u *ent.User) predicate.User {
-	subject := user.ProviderIDIsNil()
+func sameLink(u *graph.Account) where {
+	subject := where{text: graph.ReadProviderID + " IS NULL"}
 	if u.ProviderID != nil {
-		subject = user.ProviderID(*u.ProviderID)
+		subject = is(graph.ProviderID, *u.ProviderID)
 	}
-	return user.And(user.ProviderEQ(u.Provider), subject)
+	return all(is(graph.Provider, u.Provider), subject)
 }
 
 // errRaced is a row that another call added or changed first. Look again.
@@ -105,28 +119,29 @@ var errRaced = errors.New("another call added or changed the row")
 // found by the address, all that was proved is who reads its mail.
 func (s *Service) resolve(
 	ctx context.Context, tx *ent.Client, id Identity, e *entry, events *[]Event,
-) (*ent.User, error) {
-	u, err := readUser(ctx, tx, user.ProviderEQ(id.Provider), user.ProviderID(id.Subject))
+) (*graph.Account, error) {
+	u, err := readUser(ctx, tx, id.owner())
 	switch {
-	case err == nil && *u.ProviderID != id.Subject: // but for spaces, in a row of another program
-		return nil, ErrIdentity
-	case err == nil && s.cfg.Account.VerifiedOnly && !u.IsEmailVerified:
-		return u, s.verifyLinked(ctx, tx, u, id, events)
-	case err == nil:
-		return u, nil
-	case !ent.IsNotFound(err):
+	case err != nil:
 		return nil, fmt.Errorf("find an account: %w", err)
-	case !id.EmailVerified:
+	case u == nil && !id.EmailVerified:
 		return nil, ErrProviderEmail
+	case u == nil:
+	case *u.ProviderID != id.Subject: // but for spaces, in a row of another program
+		return nil, ErrIdentity
+	case s.cfg.Account.VerifiedOnly && !u.IsEmailVerified:
+		return u, s.verifyLinked(ctx, tx, u, id, events)
+	default:
+		return u, nil
 	}
-	u, err = readUser(ctx, tx, user.Email(id.Email))
-	if ent.IsNotFound(err) {
+	if u, err = readByEmail(ctx, tx, id.Email); err != nil {
+		return nil, fmt.Errorf("find an account: %w", err)
+	}
+	if u == nil {
 		return s.addFromProvider(ctx, tx, id, events)
 	}
 	e.step = schematype.FirstStepMail
 	switch {
-	case err != nil:
-		return nil, fmt.Errorf("find an account: %w", err)
 	case purging(u):
 		return nil, ErrCredentials
 	case !u.IsEmailVerified || !isLinked(u): // it is linked below
@@ -141,14 +156,13 @@ func (s *Service) resolve(
 	if half, err := s.needsStep(ctx, u, *e); half || err != nil {
 		return u, err
 	}
-	n, err := tx.User.Update().
-		Where(user.ID(u.ID), sameLink(u)).
-		SetProvider(id.Provider).SetProviderID(id.Subject).
-		Save(ctx)
-	switch {
-	case sqlgraph.IsUniqueConstraintError(err), err == nil && n == 0:
-		return nil, errRaced
-	case err != nil:
+	n, err := changeOf(u.ID).only(sameLink(u)).
+		to(graph.Provider, id.Provider).to(graph.ProviderID, id.Subject).
+		send(ctx, tx)
+	if err == nil && n == 0 {
+		err = errRaced
+	}
+	if err := s.clash(ctx, tx, err, errRaced, id.owner()); err != nil {
 		return nil, fmt.Errorf("link a provider: %w", err)
 	}
 	u.Provider, u.ProviderID = id.Provider, &id.Subject
@@ -159,9 +173,9 @@ func (s *Service) resolve(
 // verifyLinked verifies the address of an account that is linked to an identity, if the provider has verified the same
 // one. Whoever linked it keeps the account as it is. Otherwise the error is [ErrCredentials].
 func (s *Service) verifyLinked(
-	ctx context.Context, tx *ent.Client, u *ent.User, id Identity, events *[]Event,
+	ctx context.Context, tx *ent.Client, u *graph.Account, id Identity, events *[]Event,
 ) error {
-	if !id.EmailVerified || id.Email != u.Email || u.IsDeleted {
+	if !id.EmailVerified || id.Email != schematype.NormalizeEmail(u.Email) || u.IsDeleted {
 		return ErrCredentials
 	}
 	_, err := s.takeOver(ctx, tx, u, true, events)
@@ -170,31 +184,34 @@ func (s *Service) verifyLinked(
 
 func (s *Service) addFromProvider(
 	ctx context.Context, tx *ent.Client, id Identity, events *[]Event,
-) (*ent.User, error) {
-	create := tx.User.Create().
-		SetName(cutName(id.Name)).SetEmail(id.Email).SetIsEmailVerified(true).
-		SetProvider(id.Provider).SetProviderID(id.Subject).
-		SetCreatedAt(s.now())
-	if id.Avatar != nil {
-		create.SetAvatar(id.Avatar)
+) (*graph.Account, error) {
+	if _, err := address(id.Email); err != nil {
+		return nil, err
 	}
-	u, err := create.Save(ctx)
-	switch {
-	case sqlgraph.IsUniqueConstraintError(err):
-		return nil, errRaced
-	case err != nil:
-		return nil, fmt.Errorf("add an account: %w", input(err))
+	u := s.fromProvider(id)
+	err := createAccount(ctx, tx, u)
+	for _, taken := range []where{id.owner(), is(graph.Email, id.Email)} {
+		err = s.clash(ctx, tx, err, errRaced, taken)
+	}
+	if err != nil {
+		return nil, err
 	}
 	*events = append(*events, Event{Action: ActionRegister, UserID: u.ID, Detail: string(id.Provider)})
 	return u, nil
 }
 
+// fromProvider is the account of an identity that nobody has signed in with before.
+func (s *Service) fromProvider(id Identity) *graph.Account {
+	u := s.newAccount(cutName(id.Name), id.Email)
+	u.IsEmailVerified, u.Provider, u.ProviderID, u.Avatar = true, id.Provider, &id.Subject, id.Avatar
+	return u
+}
+
 // cutName makes a name fit, which the person did not enter here: a sign-in must not fail on its length or its bytes.
 func cutName(name string) string {
-	const limit = 100
 	name = strings.ToValidUTF8(name, "\uFFFD")
-	if runes := []rune(name); len(runes) > limit {
-		return string(runes[:limit])
+	if runes := []rune(name); len(runes) > maxName {
+		return string(runes[:maxName])
 	}
 	return name
 }

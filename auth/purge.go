@@ -10,10 +10,8 @@ import (
 
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/otp"
-	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/session"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // defaultBatch is PurgeOptions.Batch where it is not given.
@@ -34,6 +32,9 @@ type PurgeOptions struct {
 	// them and an empty list none. Another name is an error. What goes with an account is counted in these only.
 	// Without refresh_tokens sessions do not wait for the end of any.
 	Tables []string
+	// Users is the table of users and its columns, for a database of another program, which has given them other names.
+	// The zero one is that of this program.
+	Users UsersTable
 	// Progress, if set, is called after every batch, in the goroutine of the purge.
 	Progress func(Purged)
 }
@@ -43,6 +44,9 @@ func (o *PurgeOptions) setDefaults() {
 		o.Batch = defaultBatch
 	}
 	o.Batch = min(o.Batch, MaxPurgeBatch)
+	if o.Users.Name == "" {
+		o.Users = ownUsers
+	}
 	switch {
 	case o.DryRun:
 		o.Batch, o.Rate = MaxPurgeBatch, 0
@@ -76,11 +80,12 @@ type Purged struct {
 	Users         int `json:"users"`
 }
 
-// PerTable returns the rows of each table by its name, in the order of the purge.
+// PerTable returns the rows of each table by its name, in the order of the purge. That of the users is users, whatever
+// a program calls it.
 func (p Purged) PerTable() iter.Seq2[string, int] {
 	return func(yield func(table string, rows int) bool) {
 		_ = yield(otp.Table, p.OTPs) && yield(session.Table, p.Sessions) &&
-			yield(refreshtoken.Table, p.RefreshTokens) && yield(user.Table, p.Users)
+			yield(refreshtoken.Table, p.RefreshTokens) && yield(usersName, p.Users)
 	}
 }
 
@@ -118,7 +123,9 @@ func Purge(ctx context.Context, client *ent.Client, cfg Config, opts PurgeOption
 	if err := cfg.validateWithoutKeys(); err != nil {
 		return Purged{}, err
 	}
-	return (&Service{client: client, cfg: cfg}).Purge(ctx, opts)
+	s := &Service{client: client, cfg: cfg}
+	s.counts.Store(true) // what a purge deletes is counted the same on every connection
+	return s.Purge(ctx, opts)
 }
 
 // Purge deletes what has ended, as the function [Purge] does, with the service's client, policies and clock.
@@ -166,7 +173,7 @@ func (s *Service) purgedTables(done *Purged, now time.Time) []purgedTable {
 		// Its device is told from a stranger for longer than it lives.
 		{session.Table, &done.Sessions, now.Add(-s.cfg.Session.Remember), purgeSessions},
 		{refreshtoken.Table, &done.RefreshTokens, now, purgeRefreshTokens},
-		{user.Table, &done.Users, now.Add(-s.cfg.Account.Retention), purgeUsers},
+		{usersName, &done.Users, now.Add(-s.cfg.Account.Retention), purgeUsers},
 	}
 }
 
@@ -211,7 +218,7 @@ type span struct {
 	// counted all rows has seen none.
 	found int
 	// accounts are those that were seen and are still to go, by their ids.
-	accounts []int
+	accounts []any
 	// children is how many rows went with the accounts of the last batch.
 	children int
 }
@@ -227,11 +234,16 @@ func next[T any](b *span, rows []T, row func(T) (id int, at time.Time)) []int {
 	for i, r := range rows {
 		ids[i], last = row(r)
 	}
+	b.passed(last)
+	b.found = len(rows)
+	return ids
+}
+
+// passed has the next batch begin at the time of the last row of one.
+func (b *span) passed(last time.Time) {
 	if last = last.Add(-time.Second); last.After(b.from) {
 		b.from = last
 	}
-	b.found = len(rows)
-	return ids
 }
 
 // pace spreads a purge over time.
@@ -353,123 +365,4 @@ func purgeRefreshTokens(ctx context.Context, tx *ent.Client, b span) (int, span,
 	}
 	n, err := tx.RefreshToken.Delete().Where(refreshtoken.IDIn(ids...)).Exec(ctx)
 	return n, b, err
-}
-
-func purgeUsers(ctx context.Context, tx *ent.Client, b span) (int, span, error) {
-	gone := user.And(isTrue(user.FieldIsDeleted), user.DeletedAtGTE(b.from), user.DeletedAtLT(b.before))
-	q := tx.User.Query().Where(gone)
-	if b.DryRun {
-		n, err := q.Count(ctx)
-		return n, b, err
-	}
-	b.children = 0
-	if len(b.accounts) == 0 {
-		if b.from.Equal(earliest) {
-			if err := dateDeletions(ctx, tx, b); err != nil {
-				return 0, b, err
-			}
-		}
-		rows, err := q.Order(ent.Asc(user.FieldDeletedAt)).Limit(b.Batch).
-			Select(user.FieldID, user.FieldDeletedAt).All(ctx)
-		if err != nil {
-			return 0, b, err
-		}
-		ids := next(&b, rows, func(r *ent.User) (int, time.Time) { return r.ID, *r.DeletedAt })
-		if len(ids) == 0 {
-			return 0, b, nil
-		}
-		slices.Sort(ids)
-		b.accounts = ids
-	}
-	ids, children, err := fitting(ctx, tx, b)
-	if err != nil {
-		return 0, b, err
-	}
-	if len(ids) == 0 {
-		return emptyAccount(ctx, tx, b, gone)
-	}
-	b.accounts, b.children = b.accounts[len(ids):], children
-	// An account that came back meanwhile stays.
-	n, err := tx.User.Delete().Where(user.IDIn(ids...), gone).Exec(ctx)
-	return n, b, err
-}
-
-// fitting returns the first of the accounts that fit into a batch together with what
-// goes with them, which are children.
-func fitting(ctx context.Context, tx *ent.Client, b span) (ids []int, children int, err error) {
-	some := b.accounts[:min(len(b.accounts), b.Batch, maxIDs)]
-	// Owners come in the order of the accounts, so the batch is full where the limit cuts them off.
-	var owners []int
-	if b.has(session.Table) {
-		owners, err = tx.Session.Query().Where(session.UserIDIn(some...)).
-			Order(ent.Asc(session.FieldUserID)).Limit(b.Batch + 1).Select(session.FieldUserID).Ints(ctx)
-		if err != nil {
-			return nil, 0, err
-		}
-	}
-	if b.has(refreshtoken.Table) {
-		more, err := tx.RefreshToken.Query().Where(refreshtoken.UserIDIn(some...)).
-			Order(ent.Asc(refreshtoken.FieldUserID)).Limit(b.Batch + 1).Select(refreshtoken.FieldUserID).Ints(ctx)
-		if err != nil {
-			return nil, 0, err
-		}
-		owners = append(owners, more...)
-	}
-	of := make(map[int]int, len(some))
-	for _, id := range owners {
-		of[id]++
-	}
-	for i, id := range some {
-		if i+1+children+of[id] > b.Batch {
-			return some[:i], children, nil
-		}
-		children += of[id]
-	}
-	return some, children, nil
-}
-
-// emptyAccount deletes a batch of what goes with the first account. It first keeps the
-// account from coming back without a part of its rows.
-func emptyAccount(ctx context.Context, tx *ent.Client, b span, gone predicate.User) (int, span, error) {
-	id := b.accounts[0]
-	n, err := tx.User.Update().Where(user.ID(id), gone).SetReActivateAvailableAt(never).Save(ctx)
-	if err != nil {
-		return 0, b, err
-	}
-	if n == 0 { // it came back, or another purge was faster
-		b.accounts = b.accounts[1:]
-		return 0, b, nil
-	}
-	if b.has(session.Table) {
-		ids, err := tx.Session.Query().Where(session.UserID(id)).Limit(b.Batch).IDs(ctx)
-		if err == nil && len(ids) > 0 {
-			_, err = tx.Session.Delete().Where(session.IDIn(ids...)).Exec(ctx)
-		}
-		if err != nil {
-			return 0, b, err
-		}
-		b.children = len(ids)
-	}
-	if left := b.Batch - b.children; left > 0 && b.has(refreshtoken.Table) {
-		ids, err := tx.RefreshToken.Query().Where(refreshtoken.UserID(id)).Limit(left).IDs(ctx)
-		if err == nil && len(ids) > 0 {
-			_, err = tx.RefreshToken.Delete().Where(refreshtoken.IDIn(ids...)).Exec(ctx)
-		}
-		if err != nil {
-			return 0, b, err
-		}
-		b.children += len(ids)
-	}
-	return 0, b, nil
-}
-
-// dateDeletions begins the retention of accounts that another program deleted without
-// a time. They would be kept for ever otherwise.
-func dateDeletions(ctx context.Context, tx *ent.Client, b span) error {
-	undated := user.And(isTrue(user.FieldIsDeleted), user.Or(user.DeletedAtIsNil(), user.DeletedAtLT(earliest)))
-	ids, err := tx.User.Query().Where(undated).Limit(b.Batch).IDs(ctx)
-	if err != nil || len(ids) == 0 {
-		return err
-	}
-	return tx.User.Update().Where(user.IDIn(ids...), undated).SetDeletedAt(b.now).Exec(ctx)
 }

@@ -7,10 +7,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/session"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // A refresh token is exchanged once, for a successor of the same family that ends at the same expires_at. Its row names
@@ -18,7 +18,7 @@ import (
 
 // IssueRefresh starts a family of refresh tokens for a user who has proved to the caller who they are. It ends after
 // RefreshPolicy.Absolute. The error is [ErrNotFound] if there is no such account, or it is suspended or deleted.
-func (s *Service) IssueRefresh(ctx context.Context, userID int) (Token, error) {
+func (s *Service) IssueRefresh(ctx context.Context, userID UserID) (Token, error) {
 	family, err := s.newID()
 	if err != nil {
 		return Token{}, err
@@ -27,7 +27,7 @@ func (s *Service) IssueRefresh(ctx context.Context, userID int) (Token, error) {
 	err = s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		token, err = s.startFamily(ctx, tx, userID, family)
 		return err
-	}, user.ID(userID), s.usable())
+	}, is(graph.ID, userID), s.usable())
 	if err != nil {
 		return Token{}, err
 	}
@@ -36,17 +36,18 @@ func (s *Service) IssueRefresh(ctx context.Context, userID int) (Token, error) {
 }
 
 // startFamily adds the first token of a family in the caller's transaction.
-func (s *Service) startFamily(ctx context.Context, tx *ent.Client, userID int, family string) (Token, error) {
+func (s *Service) startFamily(ctx context.Context, tx *ent.Client, userID UserID, family string) (Token, error) {
 	token, err := s.newToken()
 	if err != nil {
 		return Token{}, err
 	}
 	now := s.now()
-	return token, addRefresh(ctx, tx, userID, family, token.hash(), nil, now, now.Add(s.cfg.Refresh.Absolute))
+	return token, addRefresh(ctx, tx, userID, family, token.hash(), nil, now,
+		cut(now.Add(s.cfg.Refresh.Absolute)))
 }
 
 func addRefresh(
-	ctx context.Context, tx *ent.Client, userID int, family, hash string, salt *string, now, expires time.Time,
+	ctx context.Context, tx *ent.Client, userID UserID, family, hash string, salt *string, now, expires time.Time,
 ) error {
 	const query = `INSERT INTO refresh_tokens` +
 		` (created_at, updated_at, user_id, token_hash, expires_at, is_revoked, grace_uses, family, successor_salt)` +
@@ -127,9 +128,9 @@ type presented struct {
 
 // presentedQuery finds the token and its successor by the unique index of token_hash, the user by the primary key, and
 // the live token by the index of the family.
-const presentedQuery = `SELECT t.family, t.created_at, t.expires_at, t.is_revoked <> 0, t.revoked_at,
+var presentedQuery = `SELECT t.family, t.created_at, t.expires_at, t.is_revoked <> 0, t.revoked_at,
 	t.replaced_by_token_hash, n.successor_salt, l.id IS NOT NULL OR COALESCE(n.is_revoked = 0, 0), ` + ownerColumns + `
-	FROM refresh_tokens t JOIN users u ON u.id = t.user_id
+	FROM refresh_tokens t JOIN ` + ownerJoin + `t.user_id
 	LEFT JOIN refresh_tokens n ON n.token_hash = t.replaced_by_token_hash
 	LEFT JOIN refresh_tokens l ON l.family = t.family AND l.is_revoked = 0 AND t.replaced_by_token_hash IS NOT NULL
 	WHERE t.token_hash = ?`
@@ -217,9 +218,9 @@ func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.
 
 // holdingUsable runs fn in a transaction that holds the row of a user who may use refresh tokens.
 func (s *Service) holdingUsable(
-	ctx context.Context, userID int, fn func(ctx context.Context, tx *ent.Client) error,
+	ctx context.Context, userID UserID, fn func(ctx context.Context, tx *ent.Client) error,
 ) error {
-	err := s.holding(ctx, fn, user.ID(userID), s.usable())
+	err := s.holding(ctx, fn, is(graph.ID, userID), s.usable())
 	if errors.Is(err, ErrNotFound) {
 		return ErrRefresh
 	}
@@ -311,7 +312,7 @@ func (s *Service) sameSession(ctx context.Context, p *presented, g *Grant, d Dev
 }
 
 // reuse revokes the family of a token that was exchanged before, which goes on if ctx ends.
-func (s *Service) reuse(ctx context.Context, t Token, userID int) error {
+func (s *Service) reuse(ctx context.Context, t Token, userID UserID) error {
 	var ended Ended
 	err := s.settle(ctx, func(ctx context.Context) error {
 		err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {

@@ -84,6 +84,9 @@ func statement[T any](ctx context.Context, s *Service, write func(context.Contex
 func send[T any](
 	ctx context.Context, s *Service, write func(context.Context) (T, error),
 ) (v T, unsure bool, err error) {
+	if err := s.proveCounts(ctx); err != nil {
+		return v, false, err
+	}
 	var watch mysqlconn.Sent
 	v, err = write(watch.Watch(ctx))
 	if watch.Sent() {

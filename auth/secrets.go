@@ -11,7 +11,7 @@ import (
 	"io"
 	"math/big"
 
-	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
@@ -186,9 +186,9 @@ func (s *Service) matches(stored string, kind schematype.OTPType, email, ticketH
 
 // registrationTicket shows whoever holds it to be the party that registered an account: HMAC-SHA-256 over its id and
 // its beginning, in base64url. It needs no row.
-func registrationTicket(key []byte, u *ent.User) Token {
+func registrationTicket(key []byte, u *graph.Account) Token {
 	h := hmac.New(sha256.New, key)
-	_, _ = fmt.Fprintf(h, "registration\x00%d\x00%d", u.ID, u.CreatedAt.UnixMicro())
+	_, _ = fmt.Fprintf(h, "registration\x00%v\x00%d", u.ID, u.CreatedAt.UnixMicro())
 	return ParseToken(base64.RawURLEncoding.EncodeToString(h.Sum(nil)))
 }
 
@@ -198,7 +198,7 @@ func registrationTicket(key []byte, u *ent.User) Token {
 const registrationLifetime = 7 * day
 
 // isRegistration reports whether t is the ticket of the registration of u, under any of the keys.
-func (s *Service) isRegistration(t Token, u *ent.User) bool {
+func (s *Service) isRegistration(t Token, u *graph.Account) bool {
 	ok := 0
 	for _, key := range s.cfg.Keys.reveal() {
 		ok |= subtle.ConstantTimeCompare([]byte(t.Reveal()), []byte(registrationTicket(key, u).Reveal()))

@@ -7,17 +7,17 @@ import (
 	"slices"
 	"time"
 
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/session"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // Session is a signed-in device. Times are UTC, to the microsecond.
 type Session struct {
 	ID     int
-	UserID int
+	UserID UserID
 	// IP and UserAgent are those of [Device] at the beginning; empty if not known.
 	IP        string
 	UserAgent string
@@ -51,7 +51,7 @@ func sessionOf(e *ent.Session) *Session {
 // StartSession starts a session for a user who has proved to the caller who they are, for instance by a second factor.
 // It has a family of its own, and ends the one that the device of Device.Token had before. The error is [ErrNotFound]
 // if there is no such account, or it is suspended or deleted.
-func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Session, Token, error) {
+func (s *Service) StartSession(ctx context.Context, userID UserID, d Device) (*Session, Token, error) {
 	family, err := s.newID()
 	if err != nil {
 		return nil, Token{}, err
@@ -59,7 +59,7 @@ func (s *Service) StartSession(ctx context.Context, userID int, d Device) (*Sess
 	g := &Grant{User: &User{ID: userID}}
 	err = s.holding(ctx, func(ctx context.Context, tx *ent.Client) error {
 		return s.startSession(ctx, tx, g, family, d)
-	}, user.ID(userID), s.usable())
+	}, is(graph.ID, userID), s.usable())
 	if err != nil {
 		return nil, Token{}, err
 	}
@@ -90,7 +90,7 @@ func (s *Service) addSession(ctx context.Context, tx *ent.Client, g *Grant, fami
 	const query = `INSERT INTO sessions` +
 		` (created_at, updated_at, user_id, token_hash, ip, user_agent, is_active, last_used_at, expires_at, family,` +
 		` trust_epoch, device_failures)` +
-		` VALUES (?, ?, ?, ?, ?, ?, true, ?, ?, ?, (SELECT trust_epoch FROM users WHERE id = ?), 0)`
+		` VALUES (?, ?, ?, ?, ?, ?, true, ?, ?, ?, ` + epochOf + `, 0)`
 	row := s.newSession(g.User.ID, d)
 	result, err := tx.ExecContext(ctx, query, row.CreatedAt, updatedNow(), row.UserID, g.Token.hash(), row.IP,
 		row.UserAgent, row.LastUsedAt, row.ExpiresAt, family, row.UserID)
@@ -132,11 +132,11 @@ func (s *Service) renewSession(ctx context.Context, tx *ent.Client, g *Grant, fa
 }
 
 // newSession is a session that begins now.
-func (s *Service) newSession(userID int, d Device) *ent.Session {
+func (s *Service) newSession(userID UserID, d Device) *ent.Session {
 	now := s.now()
 	return &ent.Session{
 		UserID: userID, IP: d.ip(), UserAgent: d.userAgent(),
-		LastUsedAt: now, ExpiresAt: now.Add(s.cfg.Session.Absolute), CreatedAt: now,
+		LastUsedAt: now, ExpiresAt: cut(now.Add(s.cfg.Session.Absolute)), CreatedAt: now,
 	}
 }
 
@@ -151,7 +151,7 @@ func newestSession(ctx context.Context, client *ent.Client, which predicate.Sess
 
 // endBeyond ends the least recently used sessions of a user beyond the limit, if there is one, with their families. If
 // they are too many for one transaction, as where the limit is new, the error is a [*backlogError].
-func (s *Service) endBeyond(ctx context.Context, tx *ent.Client, userID int) (Ended, error) {
+func (s *Service) endBeyond(ctx context.Context, tx *ent.Client, userID UserID) (Ended, error) {
 	if s.cfg.Session.MaxPerUser == 0 {
 		return Ended{}, nil
 	}
@@ -173,12 +173,12 @@ func (s *Service) endBeyond(ctx context.Context, tx *ent.Client, userID int) (En
 
 // backlogError is a user with many more sessions than the limit. [Service.tx] ends those beyond it in transactions of
 // their own, and repeats what it was doing.
-type backlogError struct{ userID int }
+type backlogError struct{ userID UserID }
 
-func (e *backlogError) Error() string { return fmt.Sprintf("user %d has too many sessions", e.userID) }
+func (e *backlogError) Error() string { return fmt.Sprintf("user %v has too many sessions", e.userID) }
 
 // workOff ends the sessions of a user beyond the limit, in steps.
-func (s *Service) workOff(ctx context.Context, userID int) error {
+func (s *Service) workOff(ctx context.Context, userID UserID) error {
 	for {
 		rows, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.Session, error) {
 			return s.client.Session.Query().
@@ -269,9 +269,9 @@ type check struct {
 
 // checkQuery is written by hand because Ent loads an edge with a query of its own. It finds the session by the unique
 // index of token_hash and the user by the primary key.
-const checkQuery = `SELECT s.id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''),
+var checkQuery = `SELECT s.id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''),
 	s.last_used_at, s.expires_at, s.created_at, s.is_active = 1, ` + ownerColumns + `
-	FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`
+	FROM sessions s JOIN ` + ownerJoin + `s.user_id WHERE s.token_hash = ?`
 
 // checkSession is nil where there is no such session.
 func (s *Service) checkSession(ctx context.Context, hash string) (*check, error) {
@@ -291,7 +291,7 @@ const maxListed = 1000
 
 // Sessions returns the live sessions of a user, the last used first, at most 1000, with those that [Session.Dormant]
 // says of that their devices can begin them again. It is empty for an unknown user.
-func (s *Service) Sessions(ctx context.Context, userID int) ([]*Session, error) {
+func (s *Service) Sessions(ctx context.Context, userID UserID) ([]*Session, error) {
 	rows, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.Session, error) {
 		return s.client.Session.Query().
 			Where(session.UserID(userID), s.live()).
@@ -326,7 +326,7 @@ func (s *Service) Sessions(ctx context.Context, userID int) ([]*Session, error) 
 // renewable are the sessions of a user whose families have a live refresh token, but for those that were seen. Each
 // device has one token that is not revoked, so the newest are those of the devices that were used last. Behind them
 // there may be many that were left to expire, so nothing else is asked of them there.
-func (s *Service) renewable(ctx context.Context, userID int, seen map[string]bool) (list []*Session, err error) {
+func (s *Service) renewable(ctx context.Context, userID UserID, seen map[string]bool) (list []*Session, err error) {
 	tokens, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.RefreshToken, error) {
 		return s.client.RefreshToken.Query().
 			Where(refreshtoken.UserID(userID), isFalse(refreshtoken.FieldIsRevoked)).
@@ -382,13 +382,13 @@ func (s *Service) SignOut(ctx context.Context, t Token) (Ended, error) {
 
 // RevokeSession ends one session of a user with its family. Its device is not a known one any more. Another user's
 // session is left alone, without an error. An unknown user or session is not an error either.
-func (s *Service) RevokeSession(ctx context.Context, userID, sessionID int) (Ended, error) {
+func (s *Service) RevokeSession(ctx context.Context, userID UserID, sessionID int) (Ended, error) {
 	return s.endSession(ctx, true, session.UserID(userID), session.ID(sessionID))
 }
 
 // RevokeOtherSessions ends all sessions of a user but the one to keep, as [Service.RevokeSessions] does. An unknown
 // user is not an error. If keepID is not a session of the user, all of the user's sessions end.
-func (s *Service) RevokeOtherSessions(ctx context.Context, userID, keepID int) (Ended, error) {
+func (s *Service) RevokeOtherSessions(ctx context.Context, userID UserID, keepID int) (Ended, error) {
 	return s.endSessionsBut(ctx, userID, keepID)
 }
 
@@ -397,6 +397,6 @@ func (s *Service) RevokeOtherSessions(ctx context.Context, userID, keepID int) (
 // is not an error.
 //
 // Many sessions end in several transactions. After an error those before stay ended, and are counted.
-func (s *Service) RevokeSessions(ctx context.Context, userID int) (Ended, error) {
+func (s *Service) RevokeSessions(ctx context.Context, userID UserID) (Ended, error) {
 	return s.endSessionsBut(ctx, userID, 0)
 }

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // Grant is what a sign-in gives. Hand the tokens to the client: they cannot be read again.
@@ -64,11 +64,11 @@ func (s *Service) signIn(ctx context.Context, email, password string, d Device) 
 		return nil, err
 	}
 	e := entry{step: schematype.FirstStepPassword, device: d, guess: &p.counter}
-	grant, err := s.grant(ctx, p.user, e, func(up *ent.UserUpdate) {
+	grant, err := s.grant(ctx, p.user, e, func(c *change) {
 		// The password must still be the one that was verified.
-		up.Where(user.Password(*p.user.Password), s.usable())
+		c.only(is(graph.Password, *p.user.Password), s.usable())
 		if p.rehashed != "" {
-			up.SetPassword(p.rehashed)
+			c.to(graph.Password, p.rehashed)
 		}
 	})
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *Service) signIn(ctx context.Context, email, password string, d Device) 
 
 // proof is a password that was right.
 type proof struct {
-	user *ent.User
+	user *graph.Account
 	// rehashed is a new hash if the stored one was made in another way than new ones are; else empty.
 	rehashed string
 	// counter is where the guess is counted. Whoever makes nothing of the proof gives the guess back.
@@ -133,13 +133,15 @@ func (s *Service) examine(ctx context.Context, password string, d Device, by loo
 		return nil, err
 	}
 	defer leave()
-	u, err := repeat(ctx, s, func(ctx context.Context) (*ent.User, error) { return loadUser(ctx, s.client, by, value) })
+	u, err := repeat(ctx, s, func(ctx context.Context) (*graph.Account, error) {
+		return loadUser(ctx, s.client, by, value)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("verify a password: %w", err)
 	}
 	failed := Event{Action: ActionSignInFailed, Detail: "not examined"}
 	var hash *storedHash
-	var guessable *ent.User
+	var guessable *graph.Account
 	if u != nil && u.Password != nil {
 		if hash = s.readHash(*u.Password); hash != nil {
 			guessable = u
@@ -190,11 +192,11 @@ type entry struct {
 	// guess is where the guess at a password was counted; nil if there was none.
 	guess *counter
 	// whole, if set, is what changes with the sign-in, and not with a step of it.
-	whole func(*ent.UserUpdate)
+	whole func(*change)
 }
 
 // grant lets a user in who proved who they are, see [Service.grantIn].
-func (s *Service) grant(ctx context.Context, u *ent.User, e entry, narrow func(*ent.UserUpdate)) (*Grant, error) {
+func (s *Service) grant(ctx context.Context, u *graph.Account, e entry, narrow func(*change)) (*Grant, error) {
 	var g *Grant
 	err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 		g, err = s.grantIn(ctx, tx, u, e, narrow)
@@ -223,7 +225,7 @@ func (s *Service) granted(ctx context.Context, g *Grant, e entry) (*Grant, error
 // password, a suspension or a deletion therefore either comes first, and the grant is refused, or ends what the grant
 // started.
 func (s *Service) grantIn(
-	ctx context.Context, tx *ent.Client, u *ent.User, e entry, narrow func(*ent.UserUpdate),
+	ctx context.Context, tx *ent.Client, u *graph.Account, e entry, narrow func(*change),
 ) (*Grant, error) {
 	half, err := s.needsStep(ctx, u, e)
 	if err != nil {
@@ -234,13 +236,13 @@ func (s *Service) grantIn(
 		return nil, err
 	}
 	now := s.now()
-	up := tx.User.Update().Where(user.ID(u.ID))
-	narrow(up)
+	c := changeOf(u.ID)
+	narrow(c)
 	if !half {
-		e.complete(up, u, known)
-		up.SetLastLoginAt(now)
+		e.complete(c, u, known)
+		c.to(graph.LastLoginAt, now)
 	}
-	switch n, err := up.Save(ctx); {
+	switch n, err := c.send(ctx, tx); {
 	case err != nil:
 		return nil, fmt.Errorf("sign in: %w", err)
 	case n == 0:
@@ -257,7 +259,7 @@ func (s *Service) grantIn(
 
 // knownFor is the session by which the device of an entry is known, or 0. The guess of a password may be the last that
 // the device had.
-func (s *Service) knownFor(ctx context.Context, tx *ent.Client, userID int, e entry) (int, error) {
+func (s *Service) knownFor(ctx context.Context, tx *ent.Client, userID UserID, e entry) (int, error) {
 	if e.guess != nil {
 		return e.guess.device, nil
 	}
@@ -265,15 +267,15 @@ func (s *Service) knownFor(ctx context.Context, tx *ent.Client, userID int, e en
 }
 
 // complete makes the changes of a whole sign-in.
-func (e entry) complete(up *ent.UserUpdate, u *ent.User, known int) {
+func (e entry) complete(c *change, u *graph.Account, known int) {
 	if known == 0 {
-		succeed(up, u, e.guess) // the success of a known device says nothing of the others' guesses
+		succeed(c, u, e.guess) // the success of a known device says nothing of the others' guesses
 		if e.step == "" {
-			up.SetStepFailures(0)
+			c.to(graph.StepFailures, 0)
 		}
 	}
 	if e.whole != nil {
-		e.whole(up)
+		e.whole(c)
 	}
 }
 

@@ -3,8 +3,10 @@ package auth
 import (
 	"context"
 	stdsql "database/sql"
+	"strings"
 	"time"
 
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
@@ -61,34 +63,46 @@ func execute(ctx context.Context, client *ent.Client, query string, args ...any)
 }
 
 // updatedNow is for updated_at, which follows the real clock.
-func updatedNow() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+func updatedNow() time.Time { return cut(time.Now().UTC()) }
+
+// cut cuts a time to what the tables keep.
+func cut(t time.Time) time.Time { return t.Truncate(time.Microsecond) }
 
 // owner is a user as read together with what is theirs.
 type owner struct {
 	user                      User
-	deleted                   bool
+	deleted, allowed          bool
 	lockUntil, suspendedUntil *time.Time
 }
 
 // isUsable is the predicate [Service.usable] of what was read.
 func (s *Service) isUsable(o *owner) bool {
-	return !o.deleted && s.suspension(o.suspendedUntil, o.lockUntil).IsZero()
+	return !o.deleted && s.suspension(o.allowed, o.suspendedUntil, o.lockUntil).IsZero()
 }
 
-// ownerColumns are what [loadOwned] reads of u. A boolean of MySQL is a number, which
-// may be 2. Only 1 counts as a permission, and only 0 as not deleted.
-const ownerColumns = `u.id, u.name, u.email, u.role, u.provider, u.avatar, u.is_email_verified = 1,
-	u.last_login_at, u.created_at, u.is_deleted <> 0, u.lock_until, u.suspended_until`
+// ownerColumns are what [loadOwned] reads of u.
+var ownerColumns = strings.Join([]string{
+	graph.ReadID, graph.ReadName, graph.ReadEmail, graph.ReadRole, graph.ReadProvider, graph.ReadAvatar,
+	graph.ReadIsEmailVerified, graph.ReadLastLoginAt, graph.ReadCreatedAt, graph.ReadIsDeleted, graph.ReadLockUntil,
+	graph.ReadSuspendedUntil,
+}, ", ") + ruleColumn
+
+// ownerJoin finds u by an id that follows.
+const ownerJoin = usersTable + " ON u.`" + graph.ID + "` = "
 
 // loadOwned runs a query for one row by a hash. It scans the first columns into dest
 // and the ownerColumns that follow into the owner, which is nil without such a row.
 func loadOwned(ctx context.Context, client *ent.Client, query, hash string, dest ...any) (*owner, error) {
-	var o owner
+	o := owner{allowed: graph.Allowed == ""}
 	var avatar []byte
 	u := &o.user
-	found, err := scanRow(ctx, client, query, []any{hash}, append(dest,
+	dest = append(dest,
 		&u.ID, &u.Name, &u.Email, &u.Role, &u.Provider, &avatar, &u.EmailVerified,
-		&u.LastLoginAt, &u.CreatedAt, &o.deleted, &o.lockUntil, &o.suspendedUntil)...)
+		&u.LastLoginAt, (*timeOrZero)(&u.CreatedAt), &o.deleted, &o.lockUntil, &o.suspendedUntil)
+	if graph.Allowed != "" {
+		dest = append(dest, &o.allowed)
+	}
+	found, err := scanRow(ctx, client, query, []any{hash}, dest...)
 	if err != nil || !found {
 		return nil, err
 	}
@@ -108,47 +122,27 @@ func decodeAvatar(column []byte) *schematype.Avatar {
 }
 
 // lookup is how [loadUser] finds a user.
-type lookup int
-
-const (
-	activeByEmail lookup = iota
-	verifiedByEmail
-	activeByID
-	deletedByEmail
-	deletedVerifiedByEmail
-)
-
-func (by lookup) query() string {
-	const all = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id,` +
-		` avatar, is_email_verified = 1, last_login_at, failed_login_attempts, lock_until, is_deleted <> 0,` +
-		` deleted_at, re_activate_available_at, suspended_until, guess_failures, trust_epoch, reset_by_mail = 1 FROM ` +
-		`users WHERE `
-	switch by {
-	case activeByEmail:
-		return all + `email = ? AND NOT is_deleted LIMIT 1`
-	case verifiedByEmail:
-		return all + `email = ? AND NOT is_deleted AND is_email_verified = 1 LIMIT 1`
-	case deletedByEmail:
-		return all + `email = ? AND is_deleted LIMIT 1`
-	case deletedVerifiedByEmail:
-		return all + `email = ? AND is_deleted AND is_email_verified = 1 LIMIT 1`
-	default:
-		return all + `id = ? AND NOT is_deleted LIMIT 1`
-	}
+type lookup struct {
+	query string
+	// byEmail is set if the value is an address.
+	byEmail bool
 }
 
-// loadUser is the user that a value finds, without edges, or nil.
-func loadUser(ctx context.Context, client *ent.Client, by lookup, value any) (*ent.User, error) {
-	var u ent.User
-	var avatar []byte
-	found, err := scanRow(ctx, client, by.query(), []any{value},
-		&u.ID, &u.CreatedAt, &u.UpdatedAt, &u.Name, &u.Email, &u.Password, &u.Role, &u.Provider, &u.ProviderID,
-		&avatar, &u.IsEmailVerified, &u.LastLoginAt, &u.FailedLoginAttempts, &u.LockUntil, &u.IsDeleted,
-		&u.DeletedAt, &u.ReActivateAvailableAt, &u.SuspendedUntil, &u.GuessFailures, &u.TrustEpoch,
-		&u.ResetByMail)
-	if err != nil || !found {
-		return nil, err
+var (
+	activeByEmail          = lookup{byEmail + notDeleted + " LIMIT 1", true}
+	verifiedByEmail        = lookup{byEmail + notDeleted + " AND " + isVerified + " LIMIT 1", true}
+	activeByID             = lookup{accountQuery + "u.`" + graph.ID + "` = ? AND " + notDeleted + " LIMIT 1", false}
+	deletedByEmail         = lookup{byEmail + isDeleted + " LIMIT 1", true}
+	deletedVerifiedByEmail = lookup{byEmail + isDeleted + " AND " + isVerified + " LIMIT 1", true}
+)
+
+var byEmail = accountQuery + "u.`" + graph.Email + "` = ? AND "
+
+// loadUser is the user that a value finds, or nil.
+func loadUser(ctx context.Context, client *ent.Client, by lookup, value any) (*graph.Account, error) {
+	a, err := loadAccount(ctx, client, by.query, value)
+	if email, ok := value.(string); ok && by.byEmail {
+		return ofAddress(email)(a, err)
 	}
-	u.Avatar = decodeAvatar(avatar)
-	return &u, nil
+	return a, err
 }

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
-	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // SecondStepPolicy says who needs a second step to sign in, and which ones there are beside a mailed code. Mail is a
@@ -36,7 +35,7 @@ type Factor interface {
 const noCode = "-"
 
 // needsStep reports whether an entry is only a first step.
-func (s *Service) needsStep(ctx context.Context, u *ent.User, e entry) (bool, error) {
+func (s *Service) needsStep(ctx context.Context, u *graph.Account, e entry) (bool, error) {
 	if e.step == "" || s.cfg.SecondStep.Required == nil {
 		return false, nil
 	}
@@ -45,23 +44,22 @@ func (s *Service) needsStep(ctx context.Context, u *ent.User, e entry) (bool, er
 }
 
 // pend keeps a first step in the caller's transaction. Its row is one of a code that nobody knows.
-func (s *Service) pend(ctx context.Context, tx *ent.Client, u *ent.User, e entry) (*SecondStepError, error) {
+func (s *Service) pend(ctx context.Context, tx *ent.Client, u *graph.Account, e entry) (*SecondStepError, error) {
 	const query = `INSERT INTO otps` +
 		` (created_at, updated_at, email, type, otp_hash_code, next_resend_allowed_at, expires_at, is_used, attempts,` +
 		` max_attempts, ticket_hash, is_known_device, is_link, requested_by, first_step, trust_epoch)` +
-		` VALUES (?, ?, ?, ?, ?, ?, ?, false, 0, 0, ?, false, false, ?, ?, (SELECT trust_epoch FROM users WHERE id = ` +
-		`?))`
+		` VALUES (?, ?, ?, ?, ?, ?, ?, false, 0, 0, ?, false, false, ?, ?, ` + epochOf + `)`
 	ticket, err := s.newToken()
 	if err != nil {
 		return nil, err
 	}
 	now := s.now()
 	pending := &SecondStepError{
-		Ticket: ticket, UserID: u.ID, ExpiresAt: now.Add(s.cfg.OTP.Lifetime),
+		Ticket: ticket, UserID: u.ID, ExpiresAt: cut(now.Add(s.cfg.OTP.Lifetime)),
 		Mail:   mailFinishes(e.step, u),
 		Factor: s.cfg.SecondStep.Factor != nil,
 	}
-	_, err = execute(ctx, tx, query, now, updatedNow(), u.Email, string(schematype.OTPSignIn), noCode, now,
+	_, err = execute(ctx, tx, query, now, updatedNow(), schematype.NormalizeEmail(u.Email), string(schematype.OTPSignIn), noCode, now,
 		pending.ExpiresAt, ticket.hash(), u.ID, string(e.step), u.ID)
 	if err == nil && e.guess != nil {
 		err = s.uncount(ctx, tx, *e.guess) // it was right
@@ -97,7 +95,7 @@ func (s *Service) FinishWithFactor(ctx context.Context, ticket Token, answer str
 	e := entry{detail: string(*pending.FirstStep) + "+factor", device: d, guess: &c}
 	if *pending.FirstStep == schematype.FirstStepPassword {
 		// Beside the factor, the password that a mailed code has set shows that its owner set it.
-		e.whole = func(up *ent.UserUpdate) { up.SetResetByMail(false) }
+		e.whole = func(c *change) { c.to(graph.ResetByMail, false) }
 	}
 	var g *Grant
 	if err == nil {
@@ -132,10 +130,10 @@ func (s *Service) FinishWithCode(ctx context.Context, ticket Token, c Code, d De
 	err = s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
 		u, err := readUser(ctx, tx, s.stands(pending))
 		switch {
-		case ent.IsNotFound(err):
-			return ErrCode
 		case err != nil:
 			return fmt.Errorf("find an account: %w", err)
+		case u == nil:
+			return ErrCode
 		}
 		g, err = s.finishIn(ctx, tx, u, pending, e)
 		return err
@@ -155,10 +153,10 @@ func (s *Service) askStep(ctx context.Context, tx *ent.Client, by *asker) error 
 	}
 	u, err := readUser(ctx, tx, s.stands(pending))
 	switch {
-	case ent.IsNotFound(err):
-		return ErrCode
 	case err != nil:
 		return fmt.Errorf("find an account: %w", err)
+	case u == nil:
+		return ErrCode
 	case !mailFinishes(*pending.FirstStep, u):
 		return ErrSecondStep
 	}
@@ -167,7 +165,7 @@ func (s *Service) askStep(ctx context.Context, tx *ent.Client, by *asker) error 
 }
 
 // mailFinishes reports whether a mailed code proves something else than the first step did.
-func mailFinishes(first schematype.OTPFirstStep, u *ent.User) bool {
+func mailFinishes(first schematype.OTPFirstStep, u *graph.Account) bool {
 	return first != schematype.FirstStepMail && !u.ResetByMail
 }
 
@@ -189,21 +187,21 @@ func (s *Service) isPending(row *ent.OTP) bool {
 }
 
 // stands are the accounts for which a first step still holds.
-func (s *Service) stands(pending *ent.OTP) predicate.User {
+func (s *Service) stands(pending *ent.OTP) where {
 	state := s.usable()
 	if *pending.FirstStep == schematype.FirstStepReactivation {
 		state = s.restorable()
 	}
-	return user.And(user.ID(*pending.RequestedBy), user.TrustEpoch(*pending.TrustEpoch), state)
+	return all(is(graph.ID, *pending.RequestedBy), is(graph.TrustEpoch, *pending.TrustEpoch), state)
 }
 
 // countAnswer counts an answer before it is examined, and returns where.
-func (s *Service) countAnswer(ctx context.Context, pending *ent.OTP, d Device) (*ent.User, counter, error) {
+func (s *Service) countAnswer(ctx context.Context, pending *ent.OTP, d Device) (*graph.Account, counter, error) {
 	c := counter{userID: *pending.RequestedBy, step: true}
-	u, err := repeat(ctx, s, func(ctx context.Context) (*ent.User, error) {
+	u, err := repeat(ctx, s, func(ctx context.Context) (*graph.Account, error) {
 		return readUser(ctx, s.client, s.stands(pending))
 	})
-	if ent.IsNotFound(err) {
+	if err == nil && u == nil {
 		return nil, c, ErrCode
 	}
 	if err == nil {
@@ -222,15 +220,15 @@ func (s *Service) countAnswer(ctx context.Context, pending *ent.OTP, d Device) (
 
 // finishIn uses a first step and lets the user in, in the caller's transaction.
 func (s *Service) finishIn(
-	ctx context.Context, tx *ent.Client, u *ent.User, pending *ent.OTP, e entry,
+	ctx context.Context, tx *ent.Client, u *graph.Account, pending *ent.OTP, e entry,
 ) (*Grant, error) {
 	if err := s.useCode(ctx, tx, pending.ID); err != nil {
 		return nil, err
 	}
-	g, err := s.grantIn(ctx, tx, u, e, func(up *ent.UserUpdate) {
-		up.Where(s.stands(pending))
+	g, err := s.grantIn(ctx, tx, u, e, func(c *change) {
+		c.only(s.stands(pending))
 		if *pending.FirstStep == schematype.FirstStepReactivation {
-			restore(up)
+			restore(c)
 		}
 	})
 	if errors.Is(err, ErrCredentials) {

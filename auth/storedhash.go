@@ -88,7 +88,7 @@ func (s *Service) tryHasher() error {
 	if !s.cfg.Hasher.Reads(hash) {
 		return bad
 	}
-	s.decoy = s.ownHash(hash)
+	s.decoy, s.decoyHash = s.ownHash(hash), hash
 	compare := s.decoy.compare
 	s.decoy.compare = func(password string) (bool, bool, error) {
 		_, _, err := compare(password)

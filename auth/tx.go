@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/authgraph/authgraph/ent"
-	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
@@ -39,6 +38,9 @@ func (s *Service) tx(ctx context.Context, fn func(ctx context.Context, tx *ent.C
 func (s *Service) txOnce(
 	ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error,
 ) (again bool, err error) {
+	if err := s.proveCounts(ctx); err != nil {
+		return mayRepeat(err), err
+	}
 	tx, err := s.begin(ctx)
 	if err != nil {
 		return mayRepeat(err), err
@@ -75,16 +77,14 @@ func (s *Service) txOnce(
 // holding runs fn in a transaction that holds the row of the one user that matches.
 // It is an [ErrNotFound] if none does.
 func (s *Service) holding(
-	ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error, which ...predicate.User,
+	ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error, which ...where,
 ) error {
 	return s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		q := tx.User.Query().Where(which...)
-		q.Modify(forUpdate)
-		switch _, err := q.OnlyID(ctx); {
-		case ent.IsNotFound(err):
-			return ErrNotFound
+		switch found, err := s.holds(ctx, tx, which...); {
 		case err != nil:
 			return fmt.Errorf("find an account: %w", err)
+		case !found:
+			return ErrNotFound
 		}
 		return fn(ctx, tx)
 	})

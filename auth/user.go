@@ -5,15 +5,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
 // User is an account as callers see it, without its password. Times are UTC, to the microsecond.
 type User struct {
-	ID   int
+	ID   UserID
 	Name string
-	// Email is normalised: trimmed, in Unicode's form C and in lower case.
+	// Email is normalised: trimmed, in Unicode's form C and in lower case. It may be otherwise only where another
+	// program wrote it.
 	Email string
 	Role  schematype.Role
 	// Provider is the one that the account is linked to.
@@ -26,7 +27,7 @@ type User struct {
 	CreatedAt   time.Time
 }
 
-func userOf(u *ent.User) *User {
+func userOf(u *graph.Account) *User {
 	out := &User{
 		ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role, Provider: u.Provider, Avatar: u.Avatar,
 		EmailVerified: u.IsEmailVerified, LastLoginAt: u.LastLoginAt, CreatedAt: u.CreatedAt,

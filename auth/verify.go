@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // Verification is what shows that an address is the verifier's.
@@ -85,8 +85,12 @@ func (s *Service) provePassword(
 
 // holdAccount is the account of an address that a code verified, whose row the transaction holds. The error is
 // [ErrCode] if there is none that can be used.
-func (s *Service) holdAccount(ctx context.Context, tx *ent.Client, email string) (*ent.User, error) {
-	return hold(ctx, tx, ErrCode, user.Email(email), reachable(), s.unsuspended())
+func (s *Service) holdAccount(ctx context.Context, tx *ent.Client, email string) (*graph.Account, error) {
+	u, err := ofAddress(email)(s.hold(ctx, tx, ErrCode, is(graph.Email, email), reachable(), s.unsuspended()))
+	if err == nil && u == nil {
+		err = ErrCode
+	}
+	return u, err
 }
 
 // takeOver makes an account, as it was read, that of whoever has just shown to read the mail of its address. Every way
@@ -94,19 +98,20 @@ func (s *Service) holdAccount(ctx context.Context, tx *ent.Client, email string)
 // what somebody else may have left in wait for the owner is removed: password, link to a provider, sessions, refresh
 // tokens, and the standing of devices. So is the deletion of an account that nobody had proved the address of.
 func (s *Service) takeOver(
-	ctx context.Context, tx *ent.Client, u *ent.User, own bool, events *[]Event,
+	ctx context.Context, tx *ent.Client, u *graph.Account, own bool, events *[]Event,
 ) (ended Ended, err error) {
 	if u.IsEmailVerified {
 		return Ended{}, nil
 	}
-	up := tx.User.Update().Where(user.ID(u.ID), isNot(user.FieldIsEmailVerified), reachable()).SetIsEmailVerified(true)
+	c := changeOf(u.ID).only(where{text: "NOT (" + isVerified + ")"}, reachable()).to(graph.IsEmailVerified, true)
 	if u.IsDeleted {
-		restore(up)
+		restore(c)
 	}
 	if !own {
-		up.ClearPassword().SetProvider(schematype.ProviderLocal).ClearProviderID().AddTrustEpoch(1)
+		c.by(graph.Password, graph.NoPassword).add(graph.TrustEpoch, 1)
+		unlink(c)
 	}
-	switch n, err := up.Save(ctx); {
+	switch n, err := c.send(ctx, tx); {
 	case err != nil:
 		return Ended{}, fmt.Errorf("take an account over: %w", err)
 	case n == 0:
@@ -143,7 +148,7 @@ func (s *Service) SignInWithCode(ctx context.Context, ticket Token, c Code, d De
 			if _, err := s.takeOver(ctx, tx, u, isOwn(code, u), &events); err != nil {
 				return err
 			}
-			g, err = s.grantIn(ctx, tx, u, e, func(up *ent.UserUpdate) { up.Where(s.usable()) })
+			g, err = s.grantIn(ctx, tx, u, e, func(c *change) { c.only(s.usable()) })
 			if errors.Is(err, ErrCredentials) {
 				return ErrCode
 			}
@@ -230,9 +235,9 @@ func (s *Service) replacePassword(
 		return Ended{}, err
 	}
 	// Whoever reads the mail has the password from now on, so mail is no second step to it.
-	ended, err := s.setPassword(ctx, tx, u.ID, hash, func(up *ent.UserUpdate) {
-		forgive(up)
-		up.SetResetByMail(true)
+	ended, err := s.setPassword(ctx, tx, u.ID, hash, func(c *change) {
+		forgive(c)
+		c.to(graph.ResetByMail, true)
 	})
 	ended = ended.plus(squatters)
 	*events = append(*events, Event{Action: action, UserID: u.ID, Count: ended.Count()})

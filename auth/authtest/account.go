@@ -13,10 +13,23 @@ import (
 
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/ent"
-	"github.com/authgraph/authgraph/ent/hook"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/ent/user"
 )
+
+// counting is a hasher that calls *between, if it is set, where a service has read an account and is about to count a
+// guess at its password.
+type counting struct {
+	*Hasher
+	between *func()
+}
+
+func (h counting) Reads(hash string) bool {
+	if *h.between != nil {
+		(*h.between)()
+	}
+	return h.Hasher.Reads(hash)
+}
 
 func (k *kit) user(t *testing.T, id int) *ent.User {
 	t.Helper()
@@ -308,18 +321,11 @@ var accountRules = []scenario{
 	}},
 	{name: "a lock between the read and the count refuses the guess", run: func(t *testing.T, k *kit) {
 		h := NewHasher()
-		svc := k.service(t, func(c *auth.Config) { c.Hasher = h })
+		var between func()
+		svc := k.service(t, func(c *auth.Config) { c.Hasher = counting{h, &between} })
 		u := k.register(t, svc)
 		hash := *k.user(t, u.ID).Password
-		var once sync.Once
-		k.client.User.Use(func(next ent.Mutator) ent.Mutator {
-			return hook.UserFunc(func(ctx context.Context, m *ent.UserMutation) (ent.Value, error) {
-				if _, ok := m.AddedGuessFailures(); ok {
-					once.Do(func() { k.lock(t, u.ID, k.clock.Now().Add(time.Hour)) })
-				}
-				return next.Mutate(ctx, m)
-			})
-		})
+		between = sync.OnceFunc(func() { k.lock(t, u.ID, k.clock.Now().Add(time.Hour)) })
 		var locked *auth.LockedError
 		_, err := svc.SignIn(t.Context(), u.Email, password, phone)
 		require.ErrorAs(t, err, &locked)
@@ -356,7 +362,8 @@ var accountRules = []scenario{
 		signIn(t, last, u.Email)
 	}},
 	{name: "an expired lock is ended once", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
+		var between func()
+		svc := k.service(t, func(c *auth.Config) { c.Hasher = counting{NewHasher(), &between} })
 		u := k.register(t, svc)
 		guess := func() error {
 			_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
@@ -367,16 +374,13 @@ var accountRules = []scenario{
 		}
 		k.clock.Advance(15 * time.Minute)
 		var called atomic.Bool
-		k.client.User.Use(func(next ent.Mutator) ent.Mutator {
-			return hook.UserFunc(func(ctx context.Context, m *ent.UserMutation) (ent.Value, error) {
-				if _, ok := m.AddedGuessFailures(); ok && called.CompareAndSwap(false, true) {
-					for range 10 {
-						assert.ErrorIs(t, guess(), auth.ErrCredentials)
-					}
+		between = func() {
+			if called.CompareAndSwap(false, true) {
+				for range 10 {
+					assert.ErrorIs(t, guess(), auth.ErrCredentials)
 				}
-				return next.Mutate(ctx, m)
-			})
-		})
+			}
+		}
 		var locked *auth.LockedError
 		require.ErrorAs(t, guess(), &locked)
 		require.True(t, called.Load())

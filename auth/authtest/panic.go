@@ -72,7 +72,7 @@ var panicRules = []scenario{
 			// Only the first call of a service has to find out what its connections tell.
 			for _, svc := range []*auth.Service{k.service(t), svc} {
 				for _, ctx := range []context.Context{context.WithoutCancel(t.Context()), t.Context()} {
-					u := k.register(t, svc)
+					u := k.signIn(t, svc).User
 					on.Store(true)
 					func() {
 						defer func() { _ = recover() }()

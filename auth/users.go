@@ -1,0 +1,324 @@
+package auth
+
+import (
+	"context"
+	stdsql "database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/privacy"
+
+	"github.com/authgraph/authgraph/auth/internal/graph"
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
+)
+
+// This file reads and writes the rows of users, whose table and columns package graph names. The statements are its
+// own, so that the hooks, interceptors and privacy rules that a project has for its users neither see nor change them.
+// Only a new row is made by Ent's builder, which knows what else the project's users need.
+
+// UserID is the type of a user's id.
+type UserID = graph.UserID
+
+// Has reports whether the users of this program have a column, by the name that the field has in this package's own
+// schema, such as "role". What needs one that is not there is an [*AbsentError].
+func Has(field string) bool { return columnOf[field] != "" }
+
+// columnOf are the columns by the names of this package's own fields, where they may be absent.
+var columnOf = map[string]string{
+	"name": graph.Name, "role": graph.Role, "provider": graph.Provider, "provider_id": graph.ProviderID,
+	"avatar": graph.Avatar, "last_login_at": graph.LastLoginAt, "is_deleted": graph.IsDeleted,
+	"deleted_at": graph.DeletedAt, "re_activate_available_at": graph.ReActivateAvailableAt,
+	"updated_at": graph.UpdatedAt,
+}
+
+// needs is an [*AbsentError] unless users have these fields.
+func needs(fields ...string) error {
+	for _, field := range fields {
+		if !Has(field) {
+			return &AbsentError{Column: field}
+		}
+	}
+	return nil
+}
+
+// The fields that the account's deletion and the link to a provider need.
+var (
+	deletionFields = []string{"is_deleted", "deleted_at", "re_activate_available_at"}
+	linkFields     = []string{"provider", "provider_id"}
+)
+
+// where is a condition in SQL on a row u of users, with its arguments.
+type where struct {
+	text string
+	args []any
+}
+
+// is compares a column with a value.
+func is(column string, value any) where { return where{"u.`" + column + "` = ?", []any{value}} }
+
+// all holds where each condition does.
+func all(conditions ...where) where {
+	if len(conditions) == 1 {
+		return conditions[0]
+	}
+	var text strings.Builder
+	var args []any
+	for _, c := range conditions {
+		if c.text == "" {
+			continue
+		}
+		if text.Len() > 0 {
+			text.WriteString(" AND ")
+		}
+		text.WriteString(c.text)
+		args = append(args, c.args...)
+	}
+	return where{text.String(), args}
+}
+
+// The states of an account that no argument belongs to.
+const (
+	isDeleted  = graph.ReadIsDeleted
+	notDeleted = "NOT (" + graph.ReadIsDeleted + ")"
+	isVerified = graph.ReadIsEmailVerified
+)
+
+// ruleColumn is graph.Allowed as one more column, and ruleCondition as one more condition, where there is a rule.
+var ruleColumn, ruleCondition = func() (column, condition string) {
+	if graph.Allowed == "" {
+		return "", ""
+	}
+	return ", CASE WHEN (" + graph.Allowed + ") THEN 1 ELSE 0 END", " AND (" + graph.Allowed + ")"
+}()
+
+// usersTable is the table under the name that conditions have for its rows.
+const usersTable = "`" + graph.Table + "` AS u"
+
+// accountQuery reads what [loadAccount] scans.
+var accountQuery = "SELECT " + strings.Join([]string{
+	graph.ReadID, graph.ReadCreatedAt, graph.ReadName, graph.ReadEmail, graph.ReadPassword, graph.ReadRole,
+	graph.ReadProvider, graph.ReadProviderID, graph.ReadAvatar, graph.ReadIsEmailVerified, graph.ReadLastLoginAt,
+	graph.ReadFailedLoginAttempts, graph.ReadLockUntil, graph.ReadIsDeleted, graph.ReadDeletedAt,
+	graph.ReadReActivateAvailableAt, graph.ReadSuspendedUntil, graph.ReadGuessFailures, graph.ReadStepFailures,
+	graph.ReadTrustEpoch, graph.ReadResetByMail,
+}, ", ") + ruleColumn + " FROM " + usersTable + " WHERE "
+
+// loadAccount is the account that an accountQuery finds, or nil.
+func loadAccount(ctx context.Context, client *ent.Client, query string, args ...any) (*graph.Account, error) {
+	a := &graph.Account{Allowed: graph.Allowed == ""}
+	var avatar []byte
+	dest := []any{
+		&a.ID, (*timeOrZero)(&a.CreatedAt), &a.Name, &a.Email, &a.Password, &a.Role,
+		&a.Provider, &a.ProviderID, &avatar, &a.IsEmailVerified, &a.LastLoginAt,
+		&a.FailedLoginAttempts, &a.LockUntil, &a.IsDeleted, &a.DeletedAt,
+		&a.ReActivateAvailableAt, &a.SuspendedUntil, &a.GuessFailures, &a.StepFailures,
+		&a.TrustEpoch, &a.ResetByMail,
+	}
+	if graph.Allowed != "" {
+		dest = append(dest, &a.Allowed)
+	}
+	found, err := scanRow(ctx, client, query, args, dest...)
+	if err != nil || !found {
+		return nil, err
+	}
+	a.Avatar = decodeAvatar(avatar)
+	return a, nil
+}
+
+// timeOrZero scans a time that may be NULL.
+type timeOrZero time.Time
+
+// Scan implements [stdsql.Scanner].
+func (t *timeOrZero) Scan(value any) error {
+	switch v := value.(type) {
+	case nil:
+		*t = timeOrZero{}
+	case time.Time:
+		*t = timeOrZero(v)
+	default:
+		return fmt.Errorf("%T is no time", value)
+	}
+	return nil
+}
+
+// readUser is the account that matches, or nil.
+func readUser(ctx context.Context, client *ent.Client, conditions ...where) (*graph.Account, error) {
+	w := all(conditions...)
+	return loadAccount(ctx, client, accountQuery+w.text+" LIMIT 1", w.args...)
+}
+
+// readByEmail is the account of a normalised address, or nil. The table's collation may take another one for it, so it
+// is compared once more.
+func readByEmail(ctx context.Context, client *ent.Client, email string) (*graph.Account, error) {
+	return ofAddress(email)(readUser(ctx, client, is(graph.Email, email)))
+}
+
+// ofAddress leaves out an account that was found by an address and has another one.
+func ofAddress(email string) func(*graph.Account, error) (*graph.Account, error) {
+	return func(a *graph.Account, err error) (*graph.Account, error) {
+		if a != nil && schematype.NormalizeEmail(a.Email) != email {
+			return nil, err
+		}
+		return a, err
+	}
+}
+
+// hold is the account that matches, as committed, whose row the transaction then holds. The error is missing if there
+// is none.
+func (s *Service) hold(
+	ctx context.Context, tx *ent.Client, missing error, conditions ...where,
+) (*graph.Account, error) {
+	w := all(conditions...)
+	a, err := loadAccount(ctx, tx, accountQuery+w.text+" LIMIT 1"+s.forUpdate, w.args...)
+	if err == nil && a == nil {
+		return nil, missing
+	}
+	return a, wrap(err, "find an account")
+}
+
+// holds reports whether there is a user that matches, as committed. Within a transaction that then holds the row.
+func (s *Service) holds(ctx context.Context, client *ent.Client, conditions ...where) (found bool, err error) {
+	w := all(conditions...)
+	var one int
+	return scanRow(ctx, client, "SELECT 1 FROM "+usersTable+" WHERE "+w.text+" LIMIT 1"+s.forUpdate, w.args, &one)
+}
+
+// change is an UPDATE of users, which also sets updated_at.
+type change struct {
+	set   strings.Builder
+	args  []any
+	which []where
+}
+
+// changeOf is a change of one user.
+func changeOf(id UserID) *change { return &change{which: []where{is(graph.ID, id)}} }
+
+// only restricts the change to rows in a state.
+func (c *change) only(conditions ...where) *change {
+	c.which = append(c.which, conditions...)
+	return c
+}
+
+// to gives a column a value. One that is absent is left out.
+func (c *change) to(column string, value any) *change { return c.by(column, "?", value) }
+
+// by gives a column the value of an expression. MySQL assigns from left to right, so those before have changed.
+func (c *change) by(column, expression string, args ...any) *change {
+	if column == "" {
+		return c
+	}
+	if c.set.Len() > 0 {
+		c.set.WriteString(", ")
+	}
+	c.set.WriteString("`" + column + "` = " + expression)
+	c.args = append(c.args, args...)
+	return c
+}
+
+// add adds to a column.
+func (c *change) add(column string, n int) *change {
+	return c.by(column, "u.`"+column+"` + ?", n)
+}
+
+// send sends the change, and returns how many rows matched. There is at least one column to change.
+func (c *change) send(ctx context.Context, client *ent.Client) (matched int, err error) {
+	c.to(graph.UpdatedAt, updatedNow())
+	w := all(c.which...)
+	return execute(ctx, client, "UPDATE "+usersTable+" SET "+c.set.String()+" WHERE "+w.text,
+		slices.Concat(c.args, w.args)...)
+}
+
+// newAccount is an account that begins now.
+func (s *Service) newAccount(name, email string) *graph.Account {
+	return &graph.Account{
+		Name: name, Email: email, CreatedAt: s.now(), Role: schematype.RoleUser, Provider: schematype.ProviderLocal,
+		Allowed: true,
+	}
+}
+
+// rereads is whether what a new row holds may differ from what Ent's builder was given.
+const rereads = graph.Hooked || graph.CoarseTimes
+
+// createAccount adds a row, and gives a its id. Where rereads is set, client must be one of a transaction.
+func createAccount(ctx context.Context, client *ent.Client, a *graph.Account) error {
+	given := *a
+	if graph.Hooked {
+		given.Password = new(placeholder)
+	}
+	// It is this package's to decide who gets an account.
+	row, err := graph.Create(client, &given).Save(privacy.DecisionContext(ctx, privacy.Allow))
+	if err != nil {
+		return fmt.Errorf("add an account: %w", input(err))
+	}
+	a.ID = row.ID
+	if graph.Hooked {
+		if err := exact(a).sendOne(ctx, client); err != nil {
+			return fmt.Errorf("add an account: %w", err)
+		}
+	}
+	if !rereads {
+		return nil
+	}
+	read, err := readUser(ctx, client, is(graph.ID, a.ID))
+	switch {
+	case err != nil:
+		return fmt.Errorf("add an account: %w", err)
+	case read == nil:
+		return errors.New("add an account: its row is not there")
+	}
+	*a = *read
+	return nil
+}
+
+// placeholder is the password that hooks of the project get in place of a hash, which they might hash again or refuse.
+// It is overwritten before the transaction ends.
+const placeholder = "Placeholder-0-overwritten"
+
+// exact writes what a new row is to hold past the hooks of the project.
+func exact(a *graph.Account) *change {
+	c := changeOf(a.ID).
+		to(graph.CreatedAt, a.CreatedAt).to(graph.Name, a.Name).to(graph.Email, a.Email).
+		to(graph.IsEmailVerified, a.IsEmailVerified)
+	if a.Password != nil {
+		c.to(graph.Password, *a.Password)
+	} else {
+		c.by(graph.Password, graph.NoPassword)
+	}
+	if a.ProviderID != nil {
+		c.to(graph.Provider, a.Provider).to(graph.ProviderID, *a.ProviderID)
+	}
+	return c
+}
+
+// sendOne is send for a row that must be there.
+func (c *change) sendOne(ctx context.Context, client *ent.Client) error {
+	n, err := c.send(ctx, client)
+	if err == nil && n == 0 {
+		err = errors.New("the row is not there")
+	}
+	return err
+}
+
+// clash returns named in place of a unique constraint's error if rows that match are there, as committed, to cause it.
+// Another constraint of the table may have refused the write.
+func (s *Service) clash(
+	ctx context.Context, client *ent.Client, err, named error, conditions ...where,
+) error {
+	if !sqlgraph.IsUniqueConstraintError(err) {
+		return err
+	}
+	switch found, look := s.holds(ctx, client, conditions...); {
+	case look != nil:
+		return look
+	case found:
+		return named
+	}
+	return err
+}
+
+var _ stdsql.Scanner = (*timeOrZero)(nil)
