@@ -165,31 +165,40 @@ func (g *Graph) unique(f *entgraph.Field) bool {
 	})
 }
 
-// makeRule makes the rule of who may use an account: from what was asked for, or from what the fields are called.
+// makeRule makes the rule of who may use an account: from what was asked for, and from what the fields that it does not
+// ask are called. So a rule about one field lets nobody in whom another one excludes.
 func (g *Graph) makeRule() error {
-	switch g.asked {
-	case "none":
-		return nil
-	case "":
-		var conditions []string
-		for _, f := range g.user.Fields {
-			if slices.ContainsFunc(g.Columns, func(c Column) bool { return c.Field == f.Name && c.Source == Theirs }) {
-				continue
-			}
-			condition, undecided := guessRule(f)
-			if condition != "" {
-				conditions = append(conditions, condition)
-			}
-			if undecided {
-				g.undecided = append(g.undecided, f.Name)
-			}
-		}
-		g.Rule = strings.Join(conditions, " AND ")
+	if g.asked == "none" {
 		return nil
 	}
-	rule, err := qualify(g.user, g.asked)
-	g.Rule = rule
-	return err
+	var conditions []string
+	asked := ""
+	if g.asked != "" {
+		rule, err := qualify(g.user, g.asked)
+		if err != nil {
+			return err
+		}
+		asked = rule
+		conditions = []string{rule}
+	}
+	for _, f := range g.user.Fields {
+		theirs := slices.ContainsFunc(g.Columns, func(c Column) bool { return c.Field == f.Name && c.Source == Theirs })
+		if theirs || strings.Contains(asked, "u.`"+f.Column+"`") {
+			continue
+		}
+		condition, undecided := guessRule(f)
+		if condition != "" {
+			conditions = append(conditions, condition)
+		}
+		if undecided && asked == "" {
+			g.undecided = append(g.undecided, f.Name)
+		}
+	}
+	if len(conditions) > 1 && strings.Contains(strings.ToUpper(asked), "OR") {
+		conditions[0] = "(" + asked + ")"
+	}
+	g.Rule = strings.Join(conditions, " AND ")
+	return nil
 }
 
 // guessRule is what a field says of who may use an account: nothing, a condition, or something that its name alone does
