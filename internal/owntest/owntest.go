@@ -108,7 +108,7 @@ type Declaration struct {
 
 // Declared is the declaration of the id; nil for Ent's own, which is an int.
 func (v Variant) Declared() *Declaration {
-	const ent, field = "entgo.io/ent", "entgo.io/ent/schema/field"
+	const ent, dialect, field = "entgo.io/ent", "entgo.io/ent/dialect", "entgo.io/ent/schema/field"
 	switch v.ID {
 	case "int32":
 		return &Declaration{[]string{ent, field}, `field.Int32("id")`}
@@ -120,13 +120,13 @@ func (v Variant) Declared() *Declaration {
 	case "string":
 		return &Declaration{[]string{"crypto/rand", ent, field}, `field.String("id").MaxLen(26).DefaultFunc(rand.Text)`}
 	case "xid":
-		return &Declaration{[]string{ent, "entgo.io/ent/dialect", "entgo.io/ent/dialect/entsql", field, "example.com/club/ids"},
-			`field.String("id").GoType(ids.ID("")).DefaultFunc(ids.New).
+		return &Declaration{[]string{ent, dialect, dialect + "/entsql", field, "example.com/club/clubid"},
+			`field.String("id").GoType(clubid.ID("")).DefaultFunc(clubid.New).
 		SchemaType(map[string]string{dialect.MySQL: "char(20)"}).
 		Annotations(entsql.Annotation{Charset: "ascii", Collation: "ascii_bin"})`}
 	case "array":
-		return &Declaration{[]string{ent, "entgo.io/ent/dialect", field, "example.com/club/ids"},
-			`field.UUID("id", ids.ID{}).Default(ids.New).
+		return &Declaration{[]string{ent, dialect, field, "example.com/club/clubid"},
+			`field.UUID("id", clubid.ID{}).Default(clubid.New).
 		SchemaType(map[string]string{dialect.MySQL: "char(32)"})`}
 	}
 	return nil
