@@ -77,13 +77,12 @@ func (p *Project) find() (found, error) {
 		}
 		text, dir := string(raw), path.Dir(name)
 		if m := entGenerate.FindStringSubmatch(text); m != nil {
-			words := strings.Fields(m[1])
-			if len(words) > 0 {
+			if schema := argument(m[1]); schema != "" {
 				g := generator{file: name}
 				if t := targetFlag.FindStringSubmatch(m[1]); t != nil {
 					g.target = path.Join(dir, t[1])
 				}
-				f.generators[path.Join(dir, words[len(words)-1])] = g
+				f.generators[path.Join(dir, schema)] = g
 			}
 		}
 		if m := runsGo.FindStringSubmatch(text); m != nil {
@@ -117,6 +116,23 @@ func (p *Project) find() (found, error) {
 		return slices.ContainsFunc(all, func(above string) bool { return strings.HasPrefix(dir, above+"/") })
 	})
 	return f, err
+}
+
+// argument is the folder that Ent's command is given, whose flags may stand before it and behind it and all take a
+// value; empty if there is none.
+func argument(args string) string {
+	value := false
+	for _, word := range strings.Fields(args) {
+		switch {
+		case value:
+			value = false
+		case strings.HasPrefix(word, "-"):
+			value = !strings.Contains(word, "=")
+		default:
+			return strings.Trim(word, "\"'")
+		}
+	}
+	return ""
 }
 
 // declaresEntity reports whether a source declares a struct that embeds ent.Schema.
