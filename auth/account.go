@@ -61,7 +61,7 @@ func (s *Service) register(ctx context.Context, name, email, hash string) (u *gr
 		u.Password = &hash
 		return createAccount(ctx, client, u)
 	}
-	if rereads {
+	if graph.Hooked {
 		err = s.tx(ctx, add)
 	} else {
 		_, err = statement(ctx, s, func(ctx context.Context) (none struct{}, err error) {

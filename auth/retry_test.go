@@ -199,7 +199,9 @@ func TestRealDeadlockIsTriedAgain(t *testing.T) {
 				return nil
 			}}
 		}))
-		require.NoError(t, only(w.service(t, client, 0).Delete(t.Context(), id)))
+		s := w.service(t, client, 0)
+		begun = 0 // New begins one, too
+		require.NoError(t, only(s.Delete(t.Context(), id)))
 		require.NoError(t, <-done)
 		assert.Equal(t, 2, begun)
 		assert.NotContains(t, w.state(t, email), "active true")
@@ -341,8 +343,16 @@ func (tx onStatementTx) ExecContext(ctx context.Context, query string, args ...a
 	return tx.Tx.(execer).ExecContext(ctx, query, args...)
 }
 
+func (tx onStatementTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := tx.fn(query); err != nil {
+		return nil, err
+	}
+	return tx.Tx.(execer).QueryContext(ctx, query, args...)
+}
+
 type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
 // onError calls fn with the error of each write.
@@ -380,4 +390,8 @@ func (tx onErrorTx) ExecContext(ctx context.Context, query string, args ...any) 
 		tx.fn(err)
 	}
 	return result, err
+}
+
+func (tx onErrorTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return tx.Tx.(execer).QueryContext(ctx, query, args...)
 }

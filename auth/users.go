@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	stdsql "database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -133,7 +132,7 @@ func loadAccount(ctx context.Context, client *ent.Client, query string, args ...
 // timeOrZero scans a time that may be NULL.
 type timeOrZero time.Time
 
-// Scan implements [stdsql.Scanner].
+// Scan implements sql.Scanner.
 func (t *timeOrZero) Scan(value any) error {
 	switch v := value.(type) {
 	case nil:
@@ -241,10 +240,8 @@ func (s *Service) newAccount(name, email string) *graph.Account {
 	}
 }
 
-// rereads is whether what a new row holds may differ from what Ent's builder was given.
-const rereads = graph.Hooked || graph.CoarseTimes
-
-// createAccount adds a row, and gives a its id. Where rereads is set, client must be one of a transaction.
+// createAccount adds a row, and gives a its id. With graph.Hooked the client must be one of a transaction: what hooks of
+// the project made of the row is overwritten, and a is what it then holds, such as a time in whole seconds.
 func createAccount(ctx context.Context, client *ent.Client, a *graph.Account) error {
 	given := *a
 	if graph.Hooked {
@@ -256,13 +253,11 @@ func createAccount(ctx context.Context, client *ent.Client, a *graph.Account) er
 		return fmt.Errorf("add an account: %w", input(err))
 	}
 	a.ID = row.ID
-	if graph.Hooked {
-		if err := exact(a).sendOne(ctx, client); err != nil {
-			return fmt.Errorf("add an account: %w", err)
-		}
-	}
-	if !rereads {
+	if !graph.Hooked {
 		return nil
+	}
+	if _, err := exact(a).send(ctx, client); err != nil {
+		return fmt.Errorf("add an account: %w", err)
 	}
 	read, err := readUser(ctx, client, is(graph.ID, a.ID))
 	switch {
@@ -295,15 +290,6 @@ func exact(a *graph.Account) *change {
 	return c
 }
 
-// sendOne is send for a row that must be there.
-func (c *change) sendOne(ctx context.Context, client *ent.Client) error {
-	n, err := c.send(ctx, client)
-	if err == nil && n == 0 {
-		err = errors.New("the row is not there")
-	}
-	return err
-}
-
 // clash returns named in place of a unique constraint's error if rows that match are there, as committed, to cause it.
 // Another constraint of the table may have refused the write.
 func (s *Service) clash(
@@ -320,5 +306,3 @@ func (s *Service) clash(
 	}
 	return err
 }
-
-var _ stdsql.Scanner = (*timeOrZero)(nil)

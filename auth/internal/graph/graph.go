@@ -75,8 +75,6 @@ const (
 	// Hooked is whether hooks of the project may change what is given to the builder, or refuse it: its schema may
 	// have some, and its code may add others to a client.
 	Hooked = false
-	// CoarseTimes is whether the column of CreatedAt may keep less of a time than its microseconds.
-	CoarseTimes = false
 	// SharedPasswords is whether code of the project verifies passwords too.
 	SharedPasswords = false
 )
