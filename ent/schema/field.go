@@ -1,14 +1,11 @@
 package schema
 
 import (
-	"context"
 	"regexp"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema/field"
-
-	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
 // emailColumn makes the database compare addresses exactly: under its default collation JOSÉ@example.com finds
@@ -32,24 +29,4 @@ func familyField() ent.Field {
 		Optional().
 		Nillable().
 		Annotations(hashColumn)
-}
-
-// normalizeEmail stores every address normalised, whoever writes it through
-// the client: one or many, on create and on update.
-func normalizeEmail() ent.Hook {
-	return rewrite("email", schematype.NormalizeEmail)
-}
-
-// rewrite is a hook that passes a string field through fn before it is validated and stored.
-func rewrite(name string, fn func(string) string) ent.Hook {
-	return func(next ent.Mutator) ent.Mutator {
-		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
-			if v, ok := m.Field(name); ok {
-				if err := m.SetField(name, fn(v.(string))); err != nil {
-					return nil, err
-				}
-			}
-			return next.Mutate(ctx, m)
-		})
-	}
 }

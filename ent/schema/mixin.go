@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"context"
 	"time"
 
 	"entgo.io/ent"
@@ -42,27 +41,6 @@ var datetimeType = map[string]string{dialect.MySQL: "datetime(6)"}
 // defaultNow is the time at which the row is written. MySQL and MariaDB read what /*! */ encloses (MySQL manual, 11.7),
 // SQLite skips it: one default is right on all of them.
 var defaultNow = entsql.Default("CURRENT_TIMESTAMP/*!(6)*/")
-
-// Hooks of the entities with timestamps.
-func (timestamps) Hooks() []ent.Hook {
-	return []ent.Hook{cutTimes}
-}
-
-// cutTimes cuts every time to what the columns keep, so that an entity just
-// created equals the same entity read back, on each database.
-func cutTimes(next ent.Mutator) ent.Mutator {
-	return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
-		for _, name := range m.Fields() {
-			v, _ := m.Field(name)
-			if at, ok := v.(time.Time); ok {
-				if err := m.SetField(name, cut(at)); err != nil {
-					return nil, err
-				}
-			}
-		}
-		return next.Mutate(ctx, m)
-	})
-}
 
 func cut(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 

@@ -106,11 +106,6 @@ func (OTP) Indexes() []ent.Index {
 	}
 }
 
-// Hooks of the OTP.
-func (OTP) Hooks() []ent.Hook {
-	return []ent.Hook{normalizeEmail()}
-}
-
 // Annotations of the OTP.
 func (OTP) Annotations() []schema.Annotation {
 	return []schema.Annotation{

@@ -98,11 +98,6 @@ func (Session) Annotations() []schema.Annotation {
 	}
 }
 
-// Hooks of the Session.
-func (Session) Hooks() []ent.Hook {
-	return []ent.Hook{rewrite("user_agent", schematype.CutUserAgent)}
-}
-
 func validateIP(s string) error {
 	if addr, err := netip.ParseAddr(s); err != nil || addr.Zone() != "" {
 		return errors.New("ip is not an IPv4 or IPv6 address (without port or zone)")

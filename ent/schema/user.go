@@ -129,11 +129,6 @@ func (User) Indexes() []ent.Index {
 	}
 }
 
-// Hooks of the User.
-func (User) Hooks() []ent.Hook {
-	return []ent.Hook{normalizeEmail()}
-}
-
 // Annotations of the User.
 func (User) Annotations() []schema.Annotation {
 	return []schema.Annotation{
