@@ -10,6 +10,8 @@ import (
 	"math"
 	"runtime"
 	"time"
+
+	"github.com/authgraph/authgraph/auth/internal/graph"
 )
 
 // Config configures a [Service]. Every zero field but Keys takes the default that its comment names; [Config.Report]
@@ -33,7 +35,7 @@ type Config struct {
 	SecondStep SecondStepPolicy
 
 	// Hasher hashes passwords; default [Argon2id] with OWASP's parameters. A password whose hash another system made is
-	// verified all the same, and hashed again when its owner signs in. These are read: bcrypt, scrypt, PBKDF2, argon2i
+	// verified all the same, and hashed again when its owner signs in, see HashingPolicy.Rehash. These are read: bcrypt, scrypt, PBKDF2, argon2i
 	// and argon2id, as Django, Laravel, Devise, Better Auth, passlib and the npm packages argon2 and bcryptjs write
 	// them.
 	Hasher Hasher
@@ -96,6 +98,10 @@ type HashingPolicy struct {
 	// than others, so whoever measures many learns that there is an account. Its owner's next sign-in renews the hash.
 	// Until then a longer Floor, and fewer guesses let through to the service, show less.
 	Floor time.Duration
+	// Rehash is whether a sign-in renews a hash that Config.Hasher would make otherwise today; default true. It is false
+	// by default where the users are those of a project whose own code verifies passwords too and might not read the new
+	// hash: set it to new(true) when this package alone does.
+	Rehash *bool
 }
 
 // NoFloor is a HashingPolicy.Floor under which a refusal is answered at once.
@@ -263,6 +269,9 @@ func (c *Config) setDefaults() {
 	c.Hashing.Memory = cmp.Or(c.Hashing.Memory, defaults.Hashing.Memory)
 	c.Hashing.Floor = cmp.Or(c.Hashing.Floor, defaults.Hashing.Floor)
 	c.Hashing.Queue = cmp.Or(c.Hashing.Queue, 64*c.Hashing.Parallel)
+	if c.Hashing.Rehash == nil {
+		c.Hashing.Rehash = new(!graph.SharedPasswords)
+	}
 	c.Lockout.MaxFailures = cmp.Or(c.Lockout.MaxFailures, defaults.Lockout.MaxFailures)
 	c.Lockout.Duration = cmp.Or(c.Lockout.Duration, defaults.Lockout.Duration)
 	c.Lockout.Budget = cmp.Or(c.Lockout.Budget, defaults.Lockout.Budget)

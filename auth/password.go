@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
@@ -98,8 +100,26 @@ func (s *Service) hashInTurn(ctx context.Context, password string) (hash string,
 // hash is [Service.hashInTurn] for a caller who has entered hashing.
 func (s *Service) hash(ctx context.Context, password string) (hash string, err error) {
 	err = s.hashing.run(ctx, s.decoy.memory, func() (err error) {
-		hash, err = s.cfg.Hasher.Hash(normalizePassword(password))
+		hash, err = s.newHash(password)
 		return err
 	})
 	return hash, err
+}
+
+// newHash hashes in the caller's turn.
+func (s *Service) newHash(password string) (string, error) {
+	hash, err := s.cfg.Hasher.Hash(normalizePassword(password))
+	if err == nil && !isStorable(hash) {
+		err = errors.New("Config.Hasher made a hash that the column does not hold: " + storableHash)
+	}
+	return hash, err
+}
+
+// storableHash is what [isStorable] asks for.
+const storableHash = "make one of 1 to 255 printable ASCII characters"
+
+// isStorable reports whether the column of passwords holds a hash.
+func isStorable(hash string) bool {
+	printable := func(r rune) bool { return '!' <= r && r <= '~' }
+	return hash != "" && len(hash) <= 255 && !strings.ContainsFunc(hash, func(r rune) bool { return !printable(r) })
 }

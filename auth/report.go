@@ -213,6 +213,12 @@ func (r *report) hashing(c Config, given HashingPolicy) {
 		Text: "A refused password takes so long, or a multiple of it. Below what the most costly hash takes, the " +
 			"time tells which accounts have one.",
 	})
+	r.add(false, !*c.Hashing.Rehash, Finding{
+		Rule: "hashing.rehash", Setting: "Hashing.Rehash", Value: strconv.FormatBool(*c.Hashing.Rehash), Limit: "true",
+		Source: storeSheet + "Upgrading Legacy Hashes",
+		Text: "A sign-in renews a hash of weaker parameters or another system. Without it such hashes stay, which the " +
+			"project's own code may need until it verifies no passwords any more.",
+	})
 }
 
 // argon2idOf is the hasher if it is this package's.

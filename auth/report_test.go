@@ -111,6 +111,8 @@ func TestReportJudgesEachSideOfALimit(t *testing.T) {
 		{"password.names", password(auth.PasswordPolicy{Names: []string{"Acme"}}), auth.VerdictOK},
 		{"password.breached", password(auth.PasswordPolicy{}), auth.VerdictWarn},
 		{"password.breached", password(auth.PasswordPolicy{Breached: auth.PwnedPasswords{}.Breached}), auth.VerdictOK},
+		{"hashing.rehash", hashing(auth.HashingPolicy{}), auth.VerdictOK},
+		{"hashing.rehash", hashing(auth.HashingPolicy{Rehash: new(false)}), auth.VerdictWarn},
 		{"password.hash", hasher(auth.Argon2id{Memory: 19455}), auth.VerdictFail},
 		{"password.hash", hasher(auth.Argon2id{Memory: 47103, Iterations: 1}), auth.VerdictFail},
 		{"password.hash", hasher(auth.Argon2id{Memory: 47104, Iterations: 1}), auth.VerdictOK},

@@ -85,6 +85,10 @@ func (s *Service) tryHasher() error {
 		bad.Reason, bad.Fix = "cannot hash", err.Error()
 		return bad
 	}
+	if !isStorable(hash) {
+		bad.Reason, bad.Fix = "makes a hash that the column does not hold", storableHash
+		return bad
+	}
 	if !s.cfg.Hasher.Reads(hash) {
 		return bad
 	}
@@ -108,10 +112,10 @@ func (s *Service) verify(ctx context.Context, password string, hash *storedHash)
 	}
 	err = s.hashing.run(ctx, max(hash.memory, s.decoy.memory), func() (err error) {
 		var renew bool
-		if ok, renew, err = hash.compareForms(password); err != nil || !renew {
+		if ok, renew, err = hash.compareForms(password); err != nil || !renew || !*s.cfg.Hashing.Rehash {
 			return err
 		}
-		renewed, err = s.cfg.Hasher.Hash(normalizePassword(password))
+		renewed, err = s.newHash(password)
 		return err
 	})
 	return ok, renewed, err
