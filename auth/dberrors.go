@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -84,13 +85,27 @@ const (
 // isBusy reports whether err means that another connection holds a lock of the SQLite file.
 func isBusy(err error) bool { return isSQLite(err, sqliteBusy, sqliteLocked) }
 
-// isSQLite knows the driver's error by its method: importing its type would link SQLite into programs that use MySQL.
+// sqliteTexts are what SQLite itself says of them, whatever the driver (its function sqlite3_errstr).
+var sqliteTexts = map[int]string{
+	sqliteBusy: "database is locked", sqliteLocked: "table is locked",
+	sqliteReadOnly: "attempt to write a readonly database", sqliteFull: "database or disk is full",
+	sqliteCantOpen: "unable to open database file",
+}
+
+// isSQLite knows the error of modernc.org/sqlite by its method, and that of another driver, such as mattn/go-sqlite3 with
+// its field Code, by SQLite's own words. Importing their types would link SQLite into programs that use MySQL.
 func isSQLite(err error, codes ...int) bool {
 	var file interface {
 		error
 		Code() int
 	}
-	return errors.As(err, &file) && slices.Contains(codes, file.Code()&0xff)
+	if errors.As(err, &file) {
+		return slices.Contains(codes, file.Code()&0xff)
+	}
+	var server *mysql.MySQLError
+	return err != nil && !errors.As(err, &server) && slices.ContainsFunc(codes, func(code int) bool {
+		return strings.Contains(err.Error(), sqliteTexts[code])
+	})
 }
 
 // mayRepeat reports whether what failed may be tried again on another connection, if it does no harm twice. That the
