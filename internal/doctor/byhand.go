@@ -15,7 +15,6 @@ import (
 
 	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/planner"
-	"github.com/authgraph/authgraph/internal/registry"
 )
 
 // object is a part of a table.
@@ -266,7 +265,7 @@ func (d *database) stricter(t *schema.Table) (off []Finding, err error) {
 		return nil, nil
 	}
 	const fix = "see drift, with an account that may compare; where a migration of yours makes it so, it is meant"
-	for _, known := range registry.Table(t.Name).Columns {
+	for _, known := range d.Users.Declared(t.Name).Columns {
 		c, there := t.Column(known.Name)
 		if !there {
 			continue

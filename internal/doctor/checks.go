@@ -241,6 +241,13 @@ var checks = []check{
 		source: "MySQL manual, The DATE, DATETIME, and TIMESTAMP Types; MariaDB documentation, TIMESTAMP",
 	},
 	{
+		code: "users", tables: true, run: checkUsers,
+		about: "of a project whose users are an entity of its own: the columns that package auth uses, and a unique " +
+			"index on the address",
+		advice: "Error if the table, a column or the index is not there. Run the migration that adds it",
+		source: "docs/own-user.md",
+	},
+	{
 		code: "email", tables: true, run: checkEmail,
 		about: "addresses that are not as the Go client writes them, in the newest 10000 rows of `users` and of " +
 			"`otps` (a full scan would find all)",

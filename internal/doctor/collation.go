@@ -10,8 +10,8 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/schema/field"
 
+	"github.com/authgraph/authgraph/ent/user"
 	"github.com/authgraph/authgraph/internal/dbserver"
-	"github.com/authgraph/authgraph/internal/registry"
 )
 
 // exact are the columns that must be compared byte by byte although they hold no hash.
@@ -21,10 +21,10 @@ var exact = []string{"email", "provider_id"}
 const defaultCollation = "utf8mb4_bin"
 
 // collations are those of the text columns, by table and column.
-func collations() map[[2]string]string {
+func (d *database) collations() map[[2]string]string {
 	want := make(map[[2]string]string)
-	for _, table := range registry.Tables() {
-		for _, c := range registry.Table(table).Columns {
+	for _, table := range d.Users.Tables() {
+		for _, c := range d.Users.Declared(table).Columns {
 			if c.Type == field.TypeString {
 				want[[2]string{table, c.Name}] = cmp.Or(c.Collation, defaultCollation)
 			}
@@ -37,7 +37,7 @@ func checkCollation(ctx context.Context, d *database) ([]Finding, error) {
 	if d.url.Dialect == dialect.SQLite {
 		return checkIndexCollation(ctx, d)
 	}
-	want := collations()
+	want := d.collations()
 	var off []Finding
 	var table, column, columnType, collation, nullable string
 	err := each(
@@ -48,6 +48,15 @@ func checkCollation(ctx context.Context, d *database) ([]Finding, error) {
 			" ORDER BY TABLE_NAME, ORDINAL_POSITION",
 		[]any{&table, &column, &columnType, &collation, &nullable},
 		func() {
+			if table == d.Users.Table() && column == d.Users.Column(user.FieldEmail) && d.Users != nil {
+				if !strings.HasSuffix(collation, "_bin") && collation != "binary" {
+					off = append(off, found(Warning, "leave it so if that is meant, else "+fmt.Sprintf("ALTER TABLE %s "+
+						"MODIFY %s %s COLLATE utf8mb4_bin NOT NULL, by a migration", dbserver.Quote(table),
+						dbserver.Quote(column), columnType), "%s.%s is compared by %s, to which different addresses can be "+
+						"equal: only the first of them gets an account", table, column, collation))
+				}
+				return
+			}
 			right, text := want[[2]string{table, column}]
 			if !text || collation == right {
 				return
@@ -78,7 +87,7 @@ func checkCollation(ctx context.Context, d *database) ([]Finding, error) {
 		ctx,
 		d.db,
 		"SELECT TABLE_NAME, TABLE_COLLATION FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND "+
-			d.inTables("TABLE_NAME")+" AND TABLE_COLLATION <> '"+defaultCollation+"' ORDER BY TABLE_NAME",
+			d.inOurs("TABLE_NAME")+" AND TABLE_COLLATION <> '"+defaultCollation+"' ORDER BY TABLE_NAME",
 		[]any{&table, &collation},
 		func() {
 			off = append(off, found(Warning,

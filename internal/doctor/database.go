@@ -16,7 +16,6 @@ import (
 
 	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/dburl"
-	"github.com/authgraph/authgraph/internal/registry"
 )
 
 // database is the one that is checked.
@@ -161,7 +160,7 @@ func (d *database) session() url.Values {
 
 // findTables finds the tables of the auth graph, of which a project may have installed only some.
 func (d *database) findTables(ctx context.Context, db *sql.DB) (err error) {
-	if d.tables, err = dbserver.Tables(ctx, db, d.url.Dialect, registry.Tables()); err != nil {
+	if d.tables, err = dbserver.Tables(ctx, db, d.url.Dialect, d.Users.Tables()); err != nil {
 		return fmt.Errorf("%s: %w", d.url, err)
 	}
 	return nil
@@ -170,7 +169,7 @@ func (d *database) findTables(ctx context.Context, db *sql.DB) (err error) {
 // with are the tables that are there and that have a column in the schema.
 func (d *database) with(column string) []string {
 	return slices.DeleteFunc(
-		registry.With(column),
+		d.Users.With(column),
 		func(table string) bool { return !slices.Contains(d.tables, table) },
 	)
 }
@@ -178,6 +177,14 @@ func (d *database) with(column string) []string {
 // inTables is a condition on a column that names one of the tables.
 func (d *database) inTables(column string) string {
 	return column + " IN ('" + strings.Join(d.tables, "', '") + "')"
+}
+
+// inOurs is the same, without the table of a project that its users are in.
+func (d *database) inOurs(column string) string {
+	if d.Users == nil {
+		return d.inTables(column)
+	}
+	return d.inTables(column) + " AND " + column + " <> '" + d.Users.Table() + "'"
 }
 
 // each calls row for every row of a query, after its columns were read into dest.

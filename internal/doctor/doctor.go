@@ -19,6 +19,7 @@ import (
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/planner"
+	"github.com/authgraph/authgraph/internal/registry"
 )
 
 // Severity is how much a finding matters.
@@ -62,6 +63,8 @@ type Options struct {
 	// Dev opens the empty database in which it is replayed; default
 	// [planner.Scratch] beside the database that is checked.
 	Dev func(context.Context) (*planner.Dev, error)
+	// Users is the table of the project that the users are in; nil for authgraph's own.
+	Users *registry.Users
 	// Config is that of the services on the database, without keys. Its Clock is this machine's.
 	Config auth.Config
 	// Connections is how many the services open together; default 25, the pool of one process.

@@ -10,7 +10,6 @@ import (
 	"entgo.io/ent/dialect"
 
 	"github.com/authgraph/authgraph/internal/planner"
-	"github.com/authgraph/authgraph/internal/registry"
 )
 
 func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
@@ -131,10 +130,10 @@ func (d *database) made() (map[string]bool, error) {
 func (d *database) expected() []string {
 	made, err := d.made()
 	if err != nil {
-		return registry.Tables()
+		return d.Users.Tables()
 	}
 	return slices.DeleteFunc(
-		registry.Tables(),
+		d.Users.Tables(),
 		func(name string) bool { return !made[name] && !slices.Contains(d.tables, name) },
 	)
 }
@@ -146,7 +145,7 @@ func (d *database) missing(ctx context.Context, cause error) (off []Finding, err
 	if err != nil {
 		return nil, errors.Join(cause, err)
 	}
-	for _, name := range registry.Tables() {
+	for _, name := range d.Users.Tables() {
 		if made[name] && !slices.Contains(d.tables, name) {
 			off = append(off,
 				d.drifted(ctx, name, "the table is missing", "make it a migration where it is meant, else restore it"))

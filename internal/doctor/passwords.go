@@ -18,23 +18,25 @@ import (
 const passwordSample = 10_000
 
 func checkPasswords(ctx context.Context, d *database) ([]Finding, error) {
-	columns, err := d.columns(ctx, user.Table)
-	if err != nil || !slices.Contains(columns, user.FieldPassword) {
+	users, password := d.Users.Table(), d.Users.Column(user.FieldPassword)
+	columns, err := d.columns(ctx, users)
+	if err != nil || !slices.Contains(columns, password) {
 		return ok("no user has a password"), err
 	}
 	counts, unreadable := map[string]int{}, map[string][]string{}
 	var id string
 	var hash sql.NullString
-	users := 0
+	have := 0
 	part := func(order string) string {
-		return fmt.Sprintf("SELECT * FROM (SELECT id, password FROM %s ORDER BY id%s LIMIT %d) AS %s",
-			dbserver.Quote(user.Table), order, passwordSample, strings.ToLower("t"+strings.TrimSpace(order)))
+		return fmt.Sprintf("SELECT * FROM (SELECT %[1]s, %[2]s FROM %[3]s ORDER BY %[1]s%[4]s LIMIT %[5]d) AS %[6]s",
+			dbserver.Quote(d.Users.Column(user.FieldID)), dbserver.Quote(password), dbserver.Quote(users), order,
+			passwordSample, strings.ToLower("t"+strings.TrimSpace(order)))
 	}
 	err = each(ctx, d.db, part("")+" UNION "+part(" DESC"), []any{&id, &hash}, func() {
-		if !hash.Valid {
+		if !hash.Valid || d.Users != nil && hash.String == "" {
 			return
 		}
-		users++
+		have++
 		kind, readable := d.Config.HashKind(hash.String)
 		counts[kind]++
 		if !readable {
@@ -49,7 +51,7 @@ func checkPasswords(ctx context.Context, d *database) ([]Finding, error) {
 		off = append(off, found(Warning,
 			"let their owners reset the password, or give Config.Hasher one that reads such hashes",
 			"%d of the passwords of %s are hashed in a way that package auth does not read (%s), so nobody signs in "+
-				"with them (ids %s)", counts[kind], english.Count(users, "user"), kind, enumerate(unreadable[kind])))
+				"with them (ids %s)", counts[kind], english.Count(have, "user"), kind, enumerate(unreadable[kind])))
 		delete(counts, kind)
 	}
 	var kinds []string
@@ -57,11 +59,11 @@ func checkPasswords(ctx context.Context, d *database) ([]Finding, error) {
 		kinds = append(kinds, fmt.Sprintf("%d %s", counts[kind], kind))
 	}
 	switch {
-	case users == 0:
+	case have == 0:
 		return ok("no user has a password"), nil
 	case len(kinds) == 0:
 		return off, nil
 	}
 	return append(off, ok("passwords that package auth reads, of %s, the first and the last: %s",
-		english.Count(users, "user"), strings.Join(kinds, ", "))...), nil
+		english.Count(have, "user"), strings.Join(kinds, ", "))...), nil
 }

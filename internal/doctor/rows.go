@@ -21,13 +21,18 @@ func checkEmail(ctx context.Context, d *database) (off []Finding, err error) {
 	tables := d.with("email")
 	for _, table := range tables {
 		severity, means := Warning, "no attempt finds them"
-		if table == user.Table {
+		if table == d.Users.Table() {
 			severity, means = Error, "a sign-in does not find them, and the same person can register twice"
 		}
 		var ids []string
 		var id, email string
 		rows := 0
-		query := fmt.Sprintf("SELECT id, email FROM %s ORDER BY id DESC LIMIT %d", dbserver.Quote(table), emailSample)
+		column, key := user.FieldEmail, user.FieldID
+		if table == d.Users.Table() {
+			column, key = d.Users.Column(column), d.Users.Column(key)
+		}
+		query := fmt.Sprintf("SELECT %[1]s, %[2]s FROM %[3]s ORDER BY %[1]s DESC LIMIT %[4]d", dbserver.Quote(key),
+			dbserver.Quote(column), dbserver.Quote(table), emailSample)
 		err := each(ctx, d.db, query, []any{&id, &email}, func() {
 			rows++
 			if email != schematype.NormalizeEmail(email) {
@@ -59,8 +64,9 @@ func checkEmail(ctx context.Context, d *database) (off []Finding, err error) {
 const orphanSample = 100_000
 
 func checkOrphans(ctx context.Context, d *database) (off []Finding, err error) {
-	if !slices.Contains(d.tables, user.Table) {
-		return ok("there is no table users"), nil
+	users, key := d.Users.Table(), dbserver.Quote(d.Users.Column(user.FieldID))
+	if !slices.Contains(d.tables, users) {
+		return ok("there is no table %s", users), nil
 	}
 	looked := 0
 	var seen []string
@@ -69,27 +75,27 @@ func checkOrphans(ctx context.Context, d *database) (off []Finding, err error) {
 			continue
 		}
 		var rows, orphans int
-		query := fmt.Sprintf("SELECT COUNT(*), COUNT(*) - COUNT(u.id) FROM (SELECT %s AS user_id FROM %s "+
-			"ORDER BY id DESC LIMIT %d) s LEFT JOIN users u ON u.id = "+
-			"s.user_id", dbserver.Quote(of.Column), dbserver.Quote(of.Table), orphanSample)
+		query := fmt.Sprintf("SELECT COUNT(*), COUNT(*) - COUNT(u.%[1]s) FROM (SELECT %[2]s AS user_id FROM %[3]s "+
+			"ORDER BY id DESC LIMIT %[4]d) s LEFT JOIN %[5]s u ON u.%[1]s = s.user_id",
+			key, dbserver.Quote(of.Column), dbserver.Quote(of.Table), orphanSample, dbserver.Quote(users))
 		if err := d.db.QueryRowContext(ctx, query).Scan(&rows, &orphans); err != nil {
 			return off, err
 		}
 		looked += rows
 		seen = append(seen, of.Table)
 		if orphans > 0 {
-			fix := fmt.Sprintf("DELETE FROM %s WHERE %s NOT IN (SELECT id FROM users)",
-				dbserver.Quote(of.Table), of.Column)
+			fix := fmt.Sprintf("DELETE FROM %s WHERE %s NOT IN (SELECT %s FROM %s)",
+				dbserver.Quote(of.Table), of.Column, strings.Trim(key, "`"), users)
 			off = append(off, found(Error, fix,
 				"%d of the newest %s of %s belong to no user", orphans, english.Count(rows, "row"), of.Table))
 		}
 	}
 	switch {
 	case len(seen) == 0:
-		return ok("no table that refers to users is there"), nil
+		return ok("no table that refers to %s is there", users), nil
 	case len(off) == 0:
-		return ok("%s, the newest of %s, belong to users",
-			english.Count(looked, "row"), strings.Join(seen, " and ")), nil
+		return ok("%s, the newest of %s, belong to %s",
+			english.Count(looked, "row"), strings.Join(seen, " and "), users), nil
 	}
 	return off, nil
 }

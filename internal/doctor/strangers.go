@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/authgraph/authgraph/ent/user"
 	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/registry"
 )
@@ -11,7 +12,11 @@ import (
 // strangers finds what has a name of the auth graph and is none of its tables: apply
 // and adopt would refuse it. Later checks do not look at it.
 func (d *database) strangers(ctx context.Context) (off []Finding, err error) {
-	objects, err := dbserver.Objects(ctx, d.db, d.url.Dialect, registry.Tables())
+	names := registry.Tables()
+	if d.Users != nil { // their table is the project's, and the name users may be another one's
+		names = slices.DeleteFunc(names, func(name string) bool { return name == user.Table })
+	}
+	objects, err := dbserver.Objects(ctx, d.db, d.url.Dialect, names)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/authgraph/authgraph/ent/user"
 	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/english"
-	"github.com/authgraph/authgraph/internal/registry"
 )
 
 // valueSample is how many rows of a table are read, the newest.
@@ -25,7 +24,7 @@ const valueSample = 10_000
 
 func checkValues(ctx context.Context, d *database) (off []Finding, err error) {
 	for _, table := range d.tables {
-		more, err := d.columnValues(ctx, registry.Table(table))
+		more, err := d.columnValues(ctx, d.Users.Declared(table))
 		off = append(off, more...)
 		if err != nil {
 			return off, err
@@ -123,12 +122,14 @@ func (d *database) rowsWhere(
 
 // avatars are documents of which package auth can use nothing, or not all.
 func (d *database) avatars(ctx context.Context) ([]Finding, error) {
-	if !slices.Contains(d.tables, user.Table) {
+	users, avatar := d.Users.Table(), dbserver.Quote(d.Users.Column(user.FieldAvatar))
+	if !slices.Contains(d.tables, users) || d.Users.Column(user.FieldAvatar) == "" {
 		return nil, nil
 	}
 	var ids []string
 	var id, document string
-	newest := fmt.Sprintf("FROM (SELECT id, avatar FROM users ORDER BY id DESC LIMIT %d) s", valueSample)
+	newest := fmt.Sprintf("FROM (SELECT %[1]s AS id, %[2]s AS avatar FROM %[3]s ORDER BY %[1]s DESC LIMIT %[4]d) s",
+		dbserver.Quote(d.Users.Column(user.FieldID)), avatar, dbserver.Quote(users), valueSample)
 	query := "SELECT id, avatar " + newest + " WHERE avatar IS NOT NULL AND LENGTH(avatar) <= 65536 " +
 		"UNION ALL SELECT id, '[]' " + newest + " WHERE LENGTH(avatar) > 65536"
 	err := each(ctx, d.db, query, []any{&id, &document}, func() {
@@ -144,7 +145,7 @@ func (d *database) avatars(ctx context.Context) ([]Finding, error) {
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	return []Finding{found(Warning, correct, "%s of the newest of users: avatar is not of the form "+
+	return []Finding{found(Warning, correct, "%s of the newest of "+users+": avatar is not of the form "+
 		`{"url": text, "public_id": text, "size": number} or longer than 64 KiB; `+
 		"what does not fit is left out (ids %s)",
 		english.Count(len(ids), "row"), enumerate(ids))}, nil
@@ -152,15 +153,17 @@ func (d *database) avatars(ctx context.Context) ([]Finding, error) {
 
 // deleted are accounts of which nobody knows when they were deleted.
 func (d *database) deleted(ctx context.Context) ([]Finding, error) {
-	if !slices.Contains(d.tables, user.Table) {
+	users, is, at := d.Users.Table(), d.Users.Column(user.FieldIsDeleted), d.Users.Column(user.FieldDeletedAt)
+	if !slices.Contains(d.tables, users) || is == "" || at == "" {
 		return nil, nil
 	}
-	ids, err := list(ctx, d.db, "SELECT id FROM users WHERE is_deleted = 1 AND deleted_at IS NULL ORDER BY id LIMIT 7")
+	ids, err := list(ctx, d.db, fmt.Sprintf("SELECT %[1]s FROM %s WHERE %s = 1 AND %s IS NULL ORDER BY %[1]s LIMIT 7",
+		dbserver.Quote(d.Users.Column(user.FieldID)), dbserver.Quote(users), dbserver.Quote(is), dbserver.Quote(at)))
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
 	return []Finding{found(Warning, "run authgraph purge, which dates them from its first run on",
-		"users are deleted and have no deleted_at (ids %s)", enumerate(ids))}, nil
+		"%s are deleted and have no %s (ids %s)", users, at, enumerate(ids))}, nil
 }
 
 // families are refresh tokens that lead back to themselves.
