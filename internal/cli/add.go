@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/internal/install"
 )
 
 func newAdd(a *app) *cobra.Command {
@@ -47,12 +49,17 @@ interrupted leaves everything as it was.`,
 		}),
 	}
 	i.addFlags(cmd)
+	addUserFlags(cmd, &i.Options)
 	flags := cmd.Flags()
 	flags.BoolVar(&i.Auth, "with-auth", false, "install package auth and Open too, as source")
 	flags.StringVar(&i.devURL, "dev-url", "",
 		"an empty database to plan a later migration in, as a `URL` (default a scratch database beside the one of "+
 			"--url, dropped afterwards)")
 	flags.BoolVar(&i.noMigration, "no-migration", false, "plan no migration")
+	flags.StringVar(&i.Tool, "migration-tool", "",
+		"write the migration for the project's own `tool`: "+strings.Join(install.Tools, ", ")+
+			", or NAME=FOLDER (default the one whose files are found)")
+	cmd.MarkFlagsMutuallyExclusive("no-migration", "migration-tool")
 	return cmd
 }
 

@@ -54,6 +54,7 @@ which is dropped again. What cannot be checked is a warning that says why.`,
 	flags.IntVar(&o.connections, "connections", 25,
 		"how many connections the services open together, `N`: their number times Pool.MaxOpen")
 	durationVar(flags, &o.timeout, "timeout", 30*time.Second, "how long one check may take")
+	recordFlag(cmd, &o.record)
 	flags.BoolVar(&o.strict, "strict", false, "let warnings give exit code 3 too")
 	return cmd
 }
@@ -62,6 +63,7 @@ which is dropped again. What cannot be checked is a warning that says why.`,
 type doctorOptions struct {
 	*migrations
 	config      string
+	record      string
 	connections int
 	timeout     time.Duration
 	strict      bool
@@ -89,6 +91,10 @@ func (o doctorOptions) doctor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	users, err := usersTable(o.record)
+	if err != nil {
+		return err
+	}
 	u, raw, err := o.database()
 	if err != nil {
 		return err
@@ -101,7 +107,7 @@ func (o doctorOptions) doctor(ctx context.Context) error {
 	o.announce(result.source)
 	opts := doctor.Options{
 		Dir: dir.Dir, RevisionsSchema: o.revisionsSchema, Config: config, Connections: o.connections,
-		Timeout: o.timeout, Command: o.command,
+		Timeout: o.timeout, Command: o.command, Users: users,
 	}
 	if o.devURL != "" {
 		opts.Dev = func(ctx context.Context) (*planner.Dev, error) { return planner.OpenDev(ctx, o.devURL) }

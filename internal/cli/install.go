@@ -140,7 +140,7 @@ func (i *installation) plan(ctx context.Context) (*install.Project, *install.Pla
 	if err := i.chooseDatabase(ctx, project); err != nil {
 		return nil, nil, err
 	}
-	plan, err := project.Plan(ctx, i.Options)
+	plan, err := i.planWith(ctx, project)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -342,6 +342,9 @@ func (i *installation) report(plan *install.Plan, result *install.Result) error 
 // printPlanned prints what happens to each file. It shows the diffs of the files that change on a dry run, else only of
 // those that lose something.
 func (i *installation) printPlanned(plan *install.Plan) {
+	if text := plan.Users.Text(); text != "" {
+		fmt.Fprintf(i.stdout, "%s\n", text)
+	}
 	for _, f := range plan.Files {
 		if f.Action != install.Keep {
 			fmt.Fprintf(i.stdout, "%-8s  %-36s  %s\n", f.Action, f.Path, f.Reason)
@@ -355,7 +358,7 @@ func (i *installation) printPlanned(plan *install.Plan) {
 		fmt.Fprintf(i.stdout, "%-8s  %s %s\n", "require", m.Module, m.Version)
 	}
 	for _, f := range plan.Files {
-		if f.Action == install.Replace || i.dryRun && f.Action != install.Create {
+		if f.Action == install.Replace || f.Theirs || i.dryRun && f.Action != install.Create {
 			i.stdout.paintDiff(f.Diff())
 		}
 	}

@@ -294,6 +294,19 @@ func installRemedy(e *install.Error) string {
 			"with --no-migration; if Atlas did, run authgraph migrate hash --dir " + shellWord(e.Path)
 	case install.NoServer:
 		return "name one with --url or --dev-url, or leave out the migration with --no-migration"
+	case install.UnknownTool:
+		return e.Fix() + ", with --migration-tool"
+	case install.SeveralTools:
+		return "name the folder, as in --migration-tool " + e.Path
+	case install.OtherUser:
+		return "leave out --user"
+	case install.UndecidedUser:
+		return "name it with --user, as in --user " + e.Choices[0] + ", or use --user " + install.NoUser +
+			" for authgraph's own User"
+	case install.UndecidedRule:
+		return e.Fix()
+	case install.Unattached:
+		return "name the entity that the users are with --user"
 	case install.Unfinished:
 		return "without --dry-run they are undone first"
 	case install.DeletedFile:

@@ -31,6 +31,7 @@ example.com/app. Nothing is changed.`,
 		ValidArgsFunction: completeEntities,
 		RunE:              a.run(func(ctx context.Context, _ []string) error { return a.view(ctx, o) }),
 	}
+	addUserFlags(cmd, &o)
 	flags := cmd.Flags()
 	flags.StringVar(&o.DB, "db", "", "the `database`: mysql, mariadb or sqlite (default as set up before, else mysql)")
 	addEntFlag(cmd, &o.Dir)
@@ -45,6 +46,7 @@ type viewResult struct {
 	DB           string                `json:"db"`
 	Dir          string                `json:"dir"`
 	Entities     []string              `json:"entities"`
+	Users        *install.Users        `json:"users,omitempty"`
 	Files        []viewFile            `json:"files"`
 	Requirements []install.Requirement `json:"requirements"`
 	Notes        []string              `json:"notes,omitempty"`
@@ -76,6 +78,7 @@ func (a *app) view(ctx context.Context, o install.Options) error {
 	}
 	result := viewResult{
 		Module: plan.Module, DB: plan.DB, Dir: plan.Dir, Entities: plan.Entities,
+		Users:        plan.Users,
 		Requirements: plan.Requirements, Notes: a.notes(plan.Notes),
 	}
 	for _, f := range plan.Files {
@@ -86,6 +89,9 @@ func (a *app) view(ctx context.Context, o install.Options) error {
 		return a.printJSON(result)
 	}
 	fmt.Fprintf(a.info, "module    %s\ndatabase  %s\n", result.Module, result.DB)
+	if text := plan.Users.Text(); text != "" {
+		fmt.Fprintf(a.stdout, "\n%s\n", text)
+	}
 	a.printTree(result.Files)
 	fmt.Fprintln(a.stdout)
 	for _, m := range result.Requirements {

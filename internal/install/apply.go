@@ -31,6 +31,8 @@ type Result struct {
 	// Baseline is the file that comes before the first Migration and makes the tables of the project's own entities;
 	// empty if it has none, or has migrations. Databases in which Ent made them are taken to be at its version.
 	Baseline string `json:"baseline,omitempty"`
+	// Tool is the migration tool that Migration is written for; empty for Atlas's form.
+	Tool string `json:"tool,omitempty"`
 	// Destructive describes each change of the migration that loses data.
 	Destructive []string `json:"destructive,omitempty"`
 }
@@ -41,8 +43,10 @@ type Run struct {
 	dev  func(context.Context) (*planner.Dev, error)
 	// migrates is whether the run plans a migration, and first whether the folder holds none yet.
 	migrates, first bool
-	report          func(step string)
-	journal         *Journal
+	// before is the database of the schema as it was, where the migration holds just what was added to it.
+	before  string
+	report  func(step string)
+	journal *Journal
 	// wrote is the text of go.mod and of the migration as this run left them.
 	wrote map[string]string
 }
@@ -65,7 +69,7 @@ func (p *Plan) Prepare(ctx context.Context, o ApplyOptions) (*Run, error) {
 	}
 	r := &Run{plan: p, dev: o.Dev, first: first, wrote: map[string]string{}}
 	r.migrates = !o.NoMigration && len(p.Entities) > 0 && !p.upgrade
-	if first || !r.migrates {
+	if first || !r.migrates || p.layout.tool != "" {
 		return r, nil
 	}
 	if err := p.continues(o.Dev != nil); err != nil {
@@ -93,7 +97,7 @@ func (p *Plan) continues(server bool) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", folder, err)
 	}
-	if p.DB != sqlite && !server {
+	if p.DB != sqlite && !server && !p.onlyAdds() {
 		return &Error{
 			Reason: NoServer,
 			Path:   folder,
@@ -126,6 +130,11 @@ func (r *Run) Apply(ctx context.Context, j *Journal, report func(step string)) (
 		}
 	}()
 	tidy := r.command(ctx, "mod", "tidy", "-diff") == nil
+	if r.migrates && p.onlyAdds() {
+		if r.before, err = p.schemaSQL(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.write(); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ type Error struct {
 	Reason Reason
 	// Path is the file or folder at fault; empty if there is none.
 	Path string
+	// Choices are the names to choose from, where that is what is missing.
+	Choices []string
 
 	found, fix string
 }
@@ -14,36 +16,43 @@ type Error struct {
 // Reason tells apart the errors for which a program has its own remedy.
 type Reason string
 
-// The reasons. Those up to OtherFolder are wrong in [Options], the others in the project.
+// The reasons. Those up to OtherUser are wrong in [Options], the others in the project.
 const (
 	UnknownDatabase Reason = "unknown database"
 	UnfitFolder     Reason = "unfit folder"
 	IncompleteAuth  Reason = "incomplete auth"
 	OtherDatabase   Reason = "other database"
 	OtherFolder     Reason = "other folder"
+	UnknownTool     Reason = "unknown tool"
+	OtherUser       Reason = "other user"
 
-	OtherVersion Reason = "other version"
-	OtherLayout  Reason = "other layout"
-	TwoSchemas   Reason = "two schemas"
-	NestedModule Reason = "nested module"
-	Symlink      Reason = "symbolic link"
-	MixedPackage Reason = "mixed package"
-	Uncommitted  Reason = "uncommitted"
-	GitFailed    Reason = "git failed"
-	NoSum        Reason = "no atlas.sum"
-	NoServer     Reason = "no server"
-	NotLoaded    Reason = "not loaded"
-	Unfinished   Reason = "unfinished run"
-	DeletedFile  Reason = "deleted file"
-	MovedFile    Reason = "moved file"
-	Unwired      Reason = "unwired"
-	TwoHistories Reason = "two histories"
+	OtherVersion  Reason = "other version"
+	OtherLayout   Reason = "other layout"
+	TwoSchemas    Reason = "two schemas"
+	NestedModule  Reason = "nested module"
+	Symlink       Reason = "symbolic link"
+	MixedPackage  Reason = "mixed package"
+	Uncommitted   Reason = "uncommitted"
+	GitFailed     Reason = "git failed"
+	NoSum         Reason = "no atlas.sum"
+	NoServer      Reason = "no server"
+	NotLoaded     Reason = "not loaded"
+	Unfinished    Reason = "unfinished run"
+	DeletedFile   Reason = "deleted file"
+	MovedFile     Reason = "moved file"
+	Unwired       Reason = "unwired"
+	TwoHistories  Reason = "two histories"
+	SeveralTools  Reason = "several tools"
+	UndecidedUser Reason = "undecided user"
+	UndecidedRule Reason = "undecided rule"
+	Unmapped      Reason = "unmapped"
+	Unattached    Reason = "unattached"
 )
 
 // OfOptions reports whether the [Options] are wrong, and not the project.
 func (r Reason) OfOptions() bool {
 	switch r {
-	case UnknownDatabase, UnfitFolder, IncompleteAuth, OtherDatabase, OtherFolder:
+	case UnknownDatabase, UnfitFolder, IncompleteAuth, OtherDatabase, OtherFolder, UnknownTool, OtherUser:
 		return true
 	}
 	return false

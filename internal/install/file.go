@@ -33,6 +33,8 @@ type File struct {
 	Path   string `json:"path"`
 	Action Action `json:"action"`
 	Reason string `json:"reason"`
+	// Theirs is whether it is a file of the project that gets a line.
+	Theirs bool `json:"theirs,omitempty"`
 	// Text is what it will hold.
 	Text string `json:"-"`
 

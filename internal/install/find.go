@@ -25,6 +25,8 @@ type found struct {
 	generators map[string]generator
 	// sums are the folders with checksums of migrations.
 	sums []string
+	// tools are the folders with migrations of other tools.
+	tools []tool
 }
 
 // generator is a file that go generate runs Ent with.
@@ -67,6 +69,13 @@ func (p *Project) find() (found, error) {
 		}
 		if base == sumFile {
 			f.sums = append(f.sums, path.Dir(name))
+		}
+		if entry.Type().IsRegular() && strings.HasSuffix(base, ".sql") {
+			text, err := p.files.ReadFile(name)
+			t := tool{toolOf(base, string(text)), path.Dir(name)}
+			if err == nil && t.name != "" && !slices.Contains(f.tools, t) {
+				f.tools = append(f.tools, t)
+			}
 		}
 		if !entry.Type().IsRegular() || !strings.HasSuffix(base, ".go") || strings.HasSuffix(base, "_test.go") {
 			return nil

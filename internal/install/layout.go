@@ -14,6 +14,8 @@ type layout struct {
 	db     string
 	// dir is the ent folder, migrations that of the SQL, both relative to the module and with slashes.
 	dir, migrations string
+	// tool is the migration tool that the files there are for; empty for Atlas's, as authgraph migrate reads them.
+	tool string
 	// others are the folders of migrations that the project goes on with elsewhere.
 	others []string
 	// generator is whether the project gets the generator: it has none.
@@ -111,6 +113,22 @@ func (p *Project) chooseLayout(o Options) (layout, error) {
 	}
 	l.generator, err = p.ownGenerator(l)
 	return l, err
+}
+
+// useTool has the migrations go to the tool that the project has, or is said to have.
+func (l *layout) useTool(p *Project, value string) error {
+	if p.record != nil {
+		return nil // as it was decided then
+	}
+	f, err := p.find()
+	if err != nil {
+		return err
+	}
+	t, err := f.chooseTool(value, l.db)
+	if err == nil && t.name != "" {
+		l.tool, l.migrations, l.others = t.name, t.folder, nil
+	}
+	return err
 }
 
 // ownGenerator reports whether the project has no generator, or the one that would be installed.

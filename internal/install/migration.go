@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
 
@@ -30,6 +32,9 @@ func (p *Plan) firstMigration() (bool, error) {
 func (r *Run) migration(ctx context.Context) (*Result, error) {
 	r.progress("plan the migration")
 	p := r.plan
+	if p.onlyAdds() {
+		return r.addition(ctx)
+	}
 	if err := p.project.files.MkdirAll(p.layout.migrations, 0o755); err != nil {
 		return nil, err
 	}
@@ -37,10 +42,7 @@ func (r *Run) migration(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := migrationName(p.added)
-	if r.first {
-		name = migrationName(p.Entities)
-	}
+	name := r.migrationName()
 	from, sql, err := p.desired(ctx)
 	if err != nil {
 		return nil, err
@@ -75,6 +77,77 @@ func (r *Run) migration(ctx context.Context) (*Result, error) {
 		result.Baseline = before.Migration
 	}
 	return result, errors.Join(err, dev.Close())
+}
+
+// onlyAdds reports whether the migration holds just what the installation adds to the tables of the project: what else
+// its schema and its database differ by is the project's affair.
+func (p *Plan) onlyAdds() bool { return p.Users != nil || p.layout.tool != "" }
+
+// schemaSQL is the database that follows from the Go files of the schema.
+func (p *Plan) schemaSQL(ctx context.Context) (string, error) {
+	return entgraph.Load(ctx, p.project.file(p.layout.entFile("schema")), Dialect(p.DB), entgraph.NoWorkspace)
+}
+
+// addition writes what the schema has beyond what it had before the run, for Atlas or for the project's own tool.
+func (r *Run) addition(ctx context.Context) (*Result, error) {
+	p := r.plan
+	after, err := p.schemaSQL(ctx)
+	if err != nil {
+		return nil, err
+	}
+	add, err := onlyAdds(p.DB, r.before, after)
+	if err != nil {
+		return nil, fmt.Errorf("the migration would change more than it adds: %w", err)
+	}
+	if len(add.up) == 0 {
+		return &Result{}, nil
+	}
+	up, down := strings.Join(add.up, ""), strings.Join(add.down, "")
+	if err := p.project.files.MkdirAll(p.layout.migrations, 0o755); err != nil {
+		return nil, err
+	}
+	if p.layout.tool != "" {
+		return r.forTool(up, down)
+	}
+	dir, err := directory.Open(p.project.file(p.layout.migrations))
+	if err != nil {
+		return nil, err
+	}
+	own := ""
+	if r.first {
+		own = r.before
+	}
+	return r.offline(dir, r.migrationName(), own, up)
+}
+
+// forTool writes the migration for the project's own tool.
+func (r *Run) forTool(up, down string) (*Result, error) {
+	p := r.plan
+	entries, err := p.project.list(p.layout.migrations)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	t := tool{p.layout.tool, p.layout.migrations}
+	files, first := t.files(names, r.migrationName(), up, down, time.Now())
+	for _, at := range slices.Sorted(maps.Keys(files)) {
+		r.wrote[at] = files[at]
+		if err := r.writeFile(at, []byte(files[at])); err != nil {
+			return nil, err
+		}
+	}
+	return &Result{Migration: first, Tool: t.name}, nil
+}
+
+// migrationName names the tables that the run adds.
+func (r *Run) migrationName() string {
+	if r.first {
+		return migrationName(r.plan.Entities)
+	}
+	return migrationName(r.plan.added)
 }
 
 // baseline is the name of the migration that makes the tables of the project's own entities.
@@ -180,6 +253,10 @@ func migrationName(added []string) string {
 		return "change_auth_tables"
 	case len(Entities):
 		return "create_auth_tables"
+	case len(Entities) - 1:
+		if !slices.Contains(added, "user") { // which is the project's
+			return "create_auth_tables"
+		}
 	}
 	name := "create"
 	for _, e := range Entities {

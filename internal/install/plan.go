@@ -37,6 +37,20 @@ type Options struct {
 	Auth bool
 	// Force replaces files that are in the way, and without Upgrade brings back those that the user deleted.
 	Force bool
+	// User is the entity of the project whose rows are the users, as in Member; NoUser for authgraph's own. Empty means
+	// the one that can be meant, and authgraph's own if there is none.
+	User string
+	// Map names fields of that entity, as in [usergraph.Options]. The others are guessed by name and type.
+	Map string
+	// Profile is one of [usergraph.Profiles], by default the whole one.
+	Profile string
+	// Rule says who may use an account, as in [usergraph.Options].
+	Rule string
+	// Tool is one of Tools, to write the migration for, perhaps with its folder, as in goose=db/migrations. Empty means
+	// the one whose files are found beside a User of the project, and Atlas if there is none.
+	Tool string
+	// Tests is whether the conformance kit and a test that runs it are installed too.
+	Tests bool
 	// Version is that of this program.
 	Version string
 	// Upgrade merges what the user changed even if that leaves conflicts.
@@ -71,7 +85,9 @@ type Plan struct {
 	Dir      string   `json:"dir"`
 	Entities []string `json:"entities"`
 	Auth     bool     `json:"auth"`
-	Files    []File   `json:"files"`
+	// Users is the entity of the project that the users are; nil for authgraph's own.
+	Users *Users `json:"users,omitempty"`
+	Files []File `json:"files"`
 	// Migrations is the folder of the migrations.
 	Migrations string `json:"-"`
 	// Requirements are the modules that go.mod has to hold.
@@ -92,7 +108,8 @@ type Plan struct {
 func (p *Plan) Changes() bool {
 	return slices.ContainsFunc(p.Files, func(f File) bool { return f.Action.writes() }) ||
 		p.project.record == nil || !slices.Equal(p.project.record.entities, p.record.entities) ||
-		p.project.record.auth != p.record.auth || p.upgrade && p.project.record.version != p.record.version
+		p.project.record.auth != p.record.auth || p.project.record.users.line() != p.record.users.line() ||
+		p.upgrade && p.project.record.version != p.record.version
 }
 
 // Has are the files with an action.
@@ -118,7 +135,16 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := p.newPlan(o, l)
+	users, err := p.users(ctx, l, o)
+	if err != nil {
+		return nil, err
+	}
+	if users != nil || o.Tool != "" {
+		if err := l.useTool(p, o.Tool); err != nil {
+			return nil, err
+		}
+	}
+	plan, err := p.newPlan(o, l, users)
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +160,11 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	}
 	for _, s := range sources {
 		if err := plan.add(ctx, s, o); err != nil {
+			return nil, err
+		}
+	}
+	if users != nil {
+		if err := plan.edit(users.edit); err != nil {
 			return nil, err
 		}
 	}
@@ -164,13 +195,16 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 }
 
 // newPlan is a plan without files yet. Its entities are those installed before and those asked for.
-func (p *Project) newPlan(o Options, l layout) (*Plan, error) {
+func (p *Project) newPlan(o Options, l layout, users *Users) (*Plan, error) {
 	plan := &Plan{
 		Module: p.Module, DB: l.db, Dir: l.dir, Migrations: l.migrations, Entities: []string{},
-		Auth:    o.Auth || p.lastRun().auth,
+		Auth: o.Auth || p.lastRun().auth, Users: users,
 		project: p, layout: l, upgrade: o.Upgrade,
 	}
 	for _, e := range Entities {
+		if users != nil && e.Name == userEntity {
+			continue
+		}
 		before, asked := slices.Contains(p.Installed(), e.Name), slices.Contains(o.Entities, e.Name)
 		if before || asked {
 			plan.Entities = append(plan.Entities, e.Name)
@@ -183,7 +217,9 @@ func (p *Project) newPlan(o Options, l layout) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	lacking := func(name string) bool { return !slices.Contains(plan.Entities, name) }
+	lacking := func(name string) bool {
+		return !slices.Contains(plan.Entities, name) && !(users != nil && name == userEntity)
+	}
 	if plan.Auth && slices.ContainsFunc(needs, lacking) {
 		return nil, &Error{
 			Reason: IncompleteAuth,
@@ -193,7 +229,7 @@ func (p *Project) newPlan(o Options, l layout) (*Plan, error) {
 	}
 	plan.record = &record{
 		version: o.Version, layout: l, entities: plan.Entities, auth: plan.Auth, files: map[string]string{},
-		style: p.lastRun().style,
+		style: p.lastRun().style, users: users,
 	}
 	return plan, nil
 }
@@ -215,6 +251,12 @@ func (p *Plan) add(ctx context.Context, s sourceFile, o Options) error {
 	if f.Action.writes() && !users {
 		if err := p.project.link(s.path); err != nil {
 			return err
+		}
+	}
+	if s.once && f.current != "" {
+		f.Action, f.Text = Keep, f.current // and s.text is what it began as
+		if base, ok := p.project.lastRun().files[s.path]; ok {
+			s.text = base
 		}
 	}
 	switch {
@@ -260,25 +302,32 @@ func (p *Plan) sources() ([]sourceFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	schema, unwired, err := p.layout.schema(p.Entities)
+	schema, unwired, err := p.layout.schema(p.Entities, p.Users)
 	if err != nil {
 		return nil, err
+	}
+	if p.Users != nil {
+		for i := range schema {
+			if path.Dir(schema[i].path) == p.layout.entFile("schema") {
+				p.aside(&schema[i])
+			}
+		}
 	}
 	sources = append(sources, schema...)
 	own := p.project.declares(p.layout.entFile("schema"), "User")
 	for _, e := range Entities {
 		switch names := unwired[e.Name]; {
-		case len(names) == 0 || e.Name == "user":
+		case len(names) == 0 || e.Name == userEntity:
 		case own != "":
-			p.note("", e.Table, ".user_id has neither edge nor foreign key: the User in "+own+" is yours",
-				"declare the edge in both, where the id of that User is a bigint")
+			p.note(Unattached, e.Table, ".user_id has neither edge nor foreign key: the User in "+own+" is yours",
+				"name the entity that the users are")
 		default:
 			p.note(Unwired, e.Table, ".user_id has neither edge nor foreign key yet",
 				"installing the entity user wires it")
 		}
 	}
 	if p.Auth {
-		auth, err := p.layout.auth()
+		auth, err := p.layout.auth(p.Users)
 		if err != nil {
 			return nil, err
 		}

@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/mod/modfile"
+
+	"github.com/authgraph/authgraph/internal/entgraph"
 )
 
 // Project is a module of a user, in the folder of its go.mod.
@@ -25,6 +27,8 @@ type Project struct {
 	// files opens files of the module only: no path or symbolic link leads out of it.
 	files  *os.Root
 	record *record
+	// entities are those of the schema, once they were read.
+	entities *entgraph.Schema
 }
 
 // Open finds the module of a folder, which must be the one that holds go.mod, else the error is ErrNoModule.

@@ -1,13 +1,17 @@
 package install
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/authgraph/authgraph/internal/registry"
 )
 
 // RecordFile is where a project keeps what was installed into it.
@@ -19,9 +23,11 @@ type record struct {
 	layout   layout
 	entities []string
 	auth     bool
-	files    map[string]string
-	order    []string
-	style    style
+	// users is the entity of the project that the users are; nil for authgraph's own.
+	users *Users
+	files map[string]string
+	order []string
+	style style
 }
 
 const recordHead = "What authgraph installed here, as it was then: authgraph upgrade merges with it. Commit it.\n\n"
@@ -40,6 +46,10 @@ func (r *record) format() []byte {
 	} {
 		fmt.Fprintln(&b, strings.TrimSpace(line[0]+" "+line[1]))
 	}
+	if r.layout.tool != "" {
+		fmt.Fprintln(&b, "tool", r.layout.tool)
+	}
+	b.WriteString(r.users.line())
 	b.WriteByte('\n')
 	archive := txtar.Archive{Comment: []byte(b.String())}
 	for _, path := range r.order {
@@ -64,6 +74,23 @@ func readRecord(p *Project) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseRecord(stored)
+}
+
+// UsersOf is the table that the users are in, by the record of a project in a file; nil for authgraph's own.
+func UsersOf(file string) (*registry.Users, error) {
+	stored, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	r, err := parseRecord(stored)
+	if err != nil {
+		return nil, err
+	}
+	return r.users.registered(), nil
+}
+
+func parseRecord(stored []byte) (*record, error) {
 	text, style := plain(stored)
 	archive := txtar.Parse([]byte(text))
 	head := map[string]string{}
@@ -75,11 +102,15 @@ func readRecord(p *Project) (*record, error) {
 		version: head["version"],
 		layout: layout{
 			db: head["db"], dir: head["dir"], migrations: head["migrations"], generator: head["generator"] == "yes",
+			tool: head["tool"],
 		},
 		entities: strings.Fields(head["entities"]),
 		auth:     head["auth"] == "yes",
 		files:    map[string]string{},
 		style:    style,
+	}
+	if text := head["users"]; text != "" && (json.Unmarshal([]byte(text), &r.users) != nil || !r.users.sound()) {
+		return nil, badRecord("is damaged, its line of the users cannot be read")
 	}
 	if r.layout.db == "" || r.layout.dir == "" || r.layout.migrations == "" {
 		return nil, badRecord("is damaged")

@@ -25,6 +25,8 @@ type sourceFile struct {
 	reason string
 	// need is what a file of the user in its place must contain; such a file stays. It is nil if the text must be this.
 	need []string
+	// once is whether the text is the project's from the first time on.
+	once bool
 }
 
 // met reports whether a file of the user contains what is needed. Any DATABASE_URL will do.
@@ -105,12 +107,17 @@ const exampleHead = `# The environment of authgraph and of the service, which re
 
 // schema returns the entities, wired to each other, with their helpers. Unwired holds, by entity, the types whose edges
 // are left out until they are installed.
-func (l layout) schema(entities []string) (out []sourceFile, unwired map[string][]string, err error) {
+func (l layout) schema(
+	entities []string, users *Users,
+) (out []sourceFile, unwired map[string][]string, err error) {
 	if len(entities) == 0 {
 		return nil, nil, nil
 	}
 	unwired = map[string][]string{}
 	var types []string
+	if users != nil {
+		types = append(types, "User") // as it is called in the sources
+	}
 	for _, e := range Entities {
 		if slices.Contains(entities, e.Name) {
 			types = append(types, e.Type)
@@ -135,30 +142,43 @@ func (l layout) schema(entities []string) (out []sourceFile, unwired map[string]
 			return nil, nil, err
 		}
 	}
-	isEntity := func(name string) bool {
-		return slices.ContainsFunc(Entities, func(e Entity) bool { return e.File == name })
+	// Any hook of a schema moves the defaults of the whole client to another package, which a project may import nowhere.
+	without := func(name string) bool {
+		return slices.ContainsFunc(Entities, func(e Entity) bool { return e.File == name }) ||
+			users != nil && name == "hooks.go"
 	}
 	const shared = "what the entities share"
 	at := len(out)
-	if out, err = l.appendPackage(out, "ent/schema", l.entFile("schema"), shared, isEntity); err != nil {
+	if out, err = l.appendPackage(out, "ent/schema", l.entFile("schema"), shared, without); err != nil {
 		return nil, nil, err
 	}
 	for i, s := range out[at:] {
-		if path.Base(s.path) != "owner.go" || slices.Contains(types, "User") {
+		if path.Base(s.path) != "owner.go" || users == nil && slices.Contains(types, "User") {
 			continue
 		}
-		text, err := usergraph.Owner([]byte(s.text), usergraph.Mapping{})
+		var mapping usergraph.Mapping
+		if users != nil {
+			mapping = users.Mapping
+		}
+		text, err := usergraph.Owner([]byte(s.text), mapping)
 		if err != nil {
 			return nil, nil, err
 		}
 		out[at+i].text = string(text)
+	}
+	if users != nil {
+		mixin, err := users.mixin(l, types)
+		if err != nil {
+			return nil, nil, err
+		}
+		out = append(out, mixin)
 	}
 	out, err = l.appendPackage(out, "ent/schema/schematype", l.entFile("schema/schematype"), shared, nil)
 	return out, unwired, err
 }
 
 // auth is package auth, Open and what they import of this project.
-func (l layout) auth() (out []sourceFile, err error) {
+func (l layout) auth(users *Users) (out []sourceFile, err error) {
 	packages, err := closure("auth", ".")
 	if err != nil {
 		return nil, err
@@ -175,7 +195,10 @@ func (l layout) auth() (out []sourceFile, err error) {
 			return nil, err
 		}
 	}
-	return out, nil
+	if users == nil {
+		return out, nil
+	}
+	return out, users.replaceGraph(l, out)
 }
 
 // appendPackage appends the files of a package of this project, except those for which without is true.
