@@ -2,7 +2,7 @@
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # The packages that authgraph add installs elsewhere.
-INSTALLED := . ./auth ./ent/schema ./ent/schema/schematype ./internal/commonpassword ./internal/dburl \
+INSTALLED := . ./auth ./auth/internal/graph ./ent/schema ./ent/schema/schematype ./internal/commonpassword ./internal/dburl \
 	./internal/mysqlconn ./internal/passhash ./internal/stmtcache
 
 WITHSERVERS := go run ./internal/testserver/cmd/withservers

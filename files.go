@@ -7,7 +7,7 @@ import "embed"
 // the template under which entities print without their secrets. They are carried only by programs that use the
 // variable. Tests are among the files and are not installed.
 //
-//go:embed go.mod authgraph.go sqlite.go ent/schema/*.go ent/schema/schematype/*.go auth/*.go
+//go:embed go.mod authgraph.go sqlite.go ent/schema/*.go ent/schema/schematype/*.go auth/*.go auth/internal/graph/*.go
 //go:embed internal/commonpassword/*.go internal/dburl/*.go internal/mysqlconn/*.go internal/passhash/*.go
 //go:embed internal/stmtcache/*.go
 //go:embed internal/entgen/template/*.tmpl

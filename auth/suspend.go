@@ -38,7 +38,7 @@ func (s *Service) Suspend(ctx context.Context, userID UserID, until time.Time) e
 
 // Unsuspend ends a suspension and a lock, and starts every count of failures again but those of known devices. An
 // account that is open is not an error. The error is [ErrNotFound] if there is no such user.
-func (s *Service) Unsuspend(ctx context.Context, userID int) error {
+func (s *Service) Unsuspend(ctx context.Context, userID UserID) error {
 	return s.suspend(ctx, userID, ActionUnsuspend, func(c *change) {
 		forgive(c)
 		c.to(graph.SuspendedUntil, nil).to(graph.StepFailures, 0)

@@ -16,9 +16,13 @@ var Entities = registry.Entities
 
 // authNeeds are the names of the entities whose generated packages package auth imports.
 func authNeeds() (names []string, err error) {
-	all, err := importsOf("auth")
-	if err != nil {
-		return nil, err
+	var all []string
+	for _, pkg := range []string{"auth", "auth/internal/graph"} {
+		imported, err := importsOf(pkg)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, imported...)
 	}
 	for _, e := range Entities {
 		if slices.Contains(all, origin+"/ent/"+strings.ToLower(e.Type)) {
