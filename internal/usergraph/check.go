@@ -34,7 +34,7 @@ func (g *Graph) Problems() (found []*Error) {
 		if email.Optional {
 			report(email, at+"may be null", "give every row an address, then take out Optional and Nillable")
 		}
-		if !g.unique(email) {
+		if !unique(g.user, email) {
 			report(email, at+"is not unique", "settle the rows that share one, then add Unique()")
 		}
 		if email.Immutable {

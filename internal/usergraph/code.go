@@ -17,8 +17,8 @@ import (
 // Code is the text of graph.go: what package auth knows of the entity. It follows from the mapping and the schema.
 func (g *Graph) Code() ([]byte, error) {
 	var body bytes.Buffer
-	imports := newImports(g.schema.Client, g.user.Package)
-	client, user := imports.use(g.schema.Client, "ent"), imports.use(g.user.Package, "")
+	imports := &imports{map[string]string{}}
+	client, user := imports.use(g.schema.Client, "ent"), imports.use(g.user.Package, g.packageName())
 	id, err := imports.typeOf(g.user.ID)
 	if err != nil {
 		return nil, err
@@ -64,6 +64,20 @@ func (g *Graph) Code() ([]byte, error) {
 	return format.Source([]byte(head + imports.text() + body.String()))
 }
 
+// packageName is a name for the entity's generated package. Ent itself gives it another one if a type of the schema is
+// from a package of that name.
+func (g *Graph) packageName() string {
+	name := base(g.user.Package)
+	for _, e := range g.schema.Entities {
+		for _, f := range append([]*entgraph.Field{e.ID}, e.Fields...) {
+			if f.Go.Custom && f.Go.Package == name {
+				return "ent" + name
+			}
+		}
+	}
+	return name
+}
+
 // constant is the generated constant that names the column; empty if it is absent.
 func (g *Graph) constant(c column) string {
 	to := g.column(c.name)
@@ -95,7 +109,7 @@ func (g *Graph) read(c column) string {
 		null = f.Optional
 	}
 	wrap := func(function, rest, behind string) string {
-		return "\"" + function + "(\" + " + value + rest + ")" + behind + "\""
+		return "\"" + function + "(" + value[1:] + rest + ")" + behind + "\""
 	}
 	if to.Source == Absent {
 		switch c.kind {
@@ -189,20 +203,7 @@ type imports struct {
 	names map[string]string // by path
 }
 
-// newImports reserves the names of packages that are going to be used under them.
-func newImports(paths ...string) *imports {
-	i := &imports{map[string]string{}}
-	for n, p := range paths {
-		name := path.Base(p)
-		if n == 0 {
-			name = "ent"
-		}
-		i.names[p] = name
-	}
-	return i
-}
-
-// use imports a package and returns the name by which the file knows it. It is one of a basic type without a path.
+// use imports a package and returns the name by which the file knows it: by default what its path ends with.
 func (i *imports) use(path, name string) string {
 	if known, ok := i.names[path]; ok {
 		return known

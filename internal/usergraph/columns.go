@@ -15,7 +15,8 @@ type column struct {
 	kind kind
 	// aliases are names that a project may have for it, the likeliest first; without any it is never guessed.
 	aliases []string
-	// profiles are those that have it. In the others it is absent unless it is mapped, or guessed.
+	// profiles are those that have it. In the others it is absent unless it is mapped, or guessed: nothing reads
+	// updated_at, and one that the project's own code does not keep would say nothing.
 	profiles []Profile
 }
 
@@ -40,7 +41,7 @@ var (
 // columns are in the order in which package graph lists them, the id left out.
 var columns = []column{
 	{"created_at", "CreatedAt", moment, []string{"create_time", "created", "created_on", "creation_time"}, all},
-	{"updated_at", "UpdatedAt", moment, []string{"update_time", "updated", "updated_on", "modified_at"}, large},
+	{"updated_at", "UpdatedAt", moment, []string{"update_time", "updated", "updated_on", "modified_at"}, nil},
 	{"name", "Name", text, []string{"full_name", "fullname", "display_name", "displayname", "real_name", "nickname",
 		"nick_name", "username", "user_name"}, large},
 	{"email", "Email", text, []string{"mail", "email_address", "mail_address", "e_mail", "address"}, all},
@@ -101,14 +102,16 @@ func (c column) unfit(f *entgraph.Field) string {
 	return ""
 }
 
-// fits finds the field of an entity that holds the column, by name and type. Used fields hold another one.
+// fits finds the field of an entity that holds the column, by name and type. Used fields hold another one. A unique one
+// is no name: people share theirs.
 func (c column) fits(e *entgraph.Entity, used map[string]bool) *entgraph.Field {
 	if c.aliases == nil && c.kind != face {
 		return nil
 	}
 	for _, name := range append([]string{c.name}, c.aliases...) {
 		for _, f := range e.Fields {
-			if (strings.EqualFold(f.Name, name) || strings.EqualFold(f.Column, name)) && !used[f.Name] && c.unfit(f) == "" {
+			if (strings.EqualFold(f.Name, name) || strings.EqualFold(f.Column, name)) && !used[f.Name] && c.unfit(f) == "" &&
+				!(c.name == "name" && unique(e, f)) {
 				return f
 			}
 		}

@@ -118,7 +118,7 @@ func (g *Graph) fillIn() (lines []filled, imports []string) {
 			add(f.Name, "field", f.Setter, "", "it is the key of another row")
 			continue
 		}
-		value, why := placeholder(f, g.unique(f))
+		value, why := placeholder(f, unique(g.user, f))
 		add(f.Name, "field", f.Setter, value, why)
 	}
 	for _, e := range g.user.Edges {
@@ -159,8 +159,8 @@ func placeholder(f *entgraph.Field, unique bool) (value, why string) {
 }
 
 // unique reports whether no two rows have one value of the field.
-func (g *Graph) unique(f *entgraph.Field) bool {
-	return f.Unique || slices.ContainsFunc(g.user.Indexes, func(i *entgraph.Index) bool {
+func unique(e *entgraph.Entity, f *entgraph.Field) bool {
+	return f.Unique || slices.ContainsFunc(e.Indexes, func(i *entgraph.Index) bool {
 		return i.Unique && len(i.Columns) == 1 && i.Columns[0] == f.Column
 	})
 }

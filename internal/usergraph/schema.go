@@ -10,9 +10,6 @@ import (
 	"slices"
 )
 
-// MixinFile is the name of the file of [Graph.Mixin] in the schema's folder.
-const MixinFile = "authmixin.go"
-
 // Owner is the text of the schema's owner.go for an entity: src is this module's own. Without an entity the owner is one
 // with Ent's default id, and there are no edges to it.
 func Owner(src []byte, m Mapping) ([]byte, error) {
@@ -44,20 +41,4 @@ func Owner(src []byte, m Mapping) ([]byte, error) {
 			m.RefreshTokens)
 	}
 	return format.Source(slices.Concat(src[:from], []byte(head), src[to:]))
-}
-
-// Mixin is the text of [MixinFile], the mixin with what the entity lacks, and the edit of another file that makes it one
-// of the entity's; nil where the new file can add the method. Src is this module's own ent/schema/user.go, and
-// schematype the import path of that package in the project. It reads the folder in which [entgraph.Read] found the
-// schema. The error is an [*Error] if the entity's list of mixins is not one to which a line can be added: its Fix has
-// the line.
-func (g *Graph) Mixin(src []byte, schematype string) (text []byte, edit *Edit, err error) {
-	return nil, nil, errors.New("todo")
-}
-
-// Edit is a file of the project with one line more.
-type Edit struct {
-	// Path is as in the position of the entity.
-	Path string
-	Text []byte
 }

@@ -6,6 +6,10 @@ import (
 	"text/tabwriter"
 )
 
+// added are Ent's types of the columns that are added.
+var added = map[kind]string{text: "string", hash: "string", choice: "enum", boolean: "bool", moment: "time",
+	counter: "int32", face: "json"}
+
 // Table is the mapping as a person reads it: one line a column, and what the project has to know or decide.
 func (g *Graph) Table() string {
 	var b strings.Builder
@@ -17,7 +21,8 @@ func (g *Graph) Table() string {
 		case Absent:
 			field = "-"
 		case Added:
-			field = "+ " + c.Field
+			known, _ := columnOf(c.Name)
+			field, kind = "+ "+c.Field, added[known.kind]
 		}
 		if f := g.field(c.Name); f != nil {
 			kind = f.Type

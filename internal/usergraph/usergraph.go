@@ -324,8 +324,10 @@ func (g *Graph) guess(c column, to string, asked bool, used map[string]bool) Col
 	switch {
 	case c.name == "email":
 		return Column{c.name, Absent, "", "no field is an address: name one with --map email=…"}
+	case !asked && len(c.profiles) == 0:
+		return Column{c.name, Absent, "", "nothing needs it"}
 	case !asked && !slices.Contains(c.profiles, g.Profile):
-		return Column{c.name, Absent, "", fmt.Sprintf("not in the profile %s", g.Profile)}
+		return Column{c.name, Absent, "", fmt.Sprintf("the profile %s has none", g.Profile)}
 	case !taken(g.user, c.name):
 		return Column{c.name, Added, c.name, "there is none"}
 	default:

@@ -1,0 +1,350 @@
+package usergraph
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// MixinFile is the name of the file of [Graph.Mixin] in the schema's folder.
+const MixinFile = "authmixin.go"
+
+// mixinType is the type that it declares.
+const mixinType = "authMixin"
+
+// Edit is a file of the project with one line more.
+type Edit struct {
+	// Path is as in the position of the entity.
+	Path string
+	Text []byte
+}
+
+// Mixin is the text of [MixinFile], the mixin with what the entity lacks, and the edit of another file that makes it one
+// of the entity's; nil where the new file can add the method, or where the list has it already. Src is this module's
+// own ent/schema/user.go, and schematype the import path of that package in the project. It reads the folder in which
+// [entgraph.Read] found the schema. The error is an [*Error] if the entity's list of mixins is not one to which a line
+// can be added: its Fix has the line.
+func (g *Graph) Mixin(src []byte, schematype string) (text []byte, edit *Edit, err error) {
+	s, err := readSchema(filepath.Dir(g.user.File()))
+	if err != nil {
+		return nil, nil, err
+	}
+	method, edit, err := g.mixinMethod(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	fields, err := g.addedFields(src)
+	if err != nil {
+		return nil, nil, err
+	}
+	var body bytes.Buffer
+	fmt.Fprintf(&body, "// %s has what package auth needs of a %s beside what that has itself. Every column may be left out by\n"+
+		"// those who know nothing of it. It has no hooks: one alone would move the defaults of all entities to ent/runtime.\n"+
+		"type %[1]s struct{ mixin.Schema }\n\n", mixinType, g.User)
+	if len(fields) > 0 {
+		fmt.Fprintf(&body, "// Fields that are added.\nfunc (%s) Fields() []ent.Field {\n\treturn []ent.Field{\n", mixinType)
+		for _, f := range fields {
+			fmt.Fprintf(&body, "\t\t%s,\n", f)
+		}
+		body.WriteString("\t}\n}\n\n")
+	}
+	fmt.Fprintf(&body, `// Edges that are added. What belongs to a row goes with it.
+func (%s) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.To(sessionsEdge, Session.Type).
+			Annotations(entsql.OnDelete(entsql.Cascade)),
+		edge.To(refreshTokensEdge, RefreshToken.Type).
+			Annotations(entsql.OnDelete(entsql.Cascade)),
+	}
+}
+`, mixinType)
+	if indexes := g.addedIndexes(); indexes != "" {
+		fmt.Fprintf(&body, "\n// Indexes that are added.\nfunc (%s) Indexes() []ent.Index {\n\treturn []ent.Index{\n%s\t}\n}\n", mixinType,
+			indexes)
+	}
+	body.WriteString(method)
+	file := "package " + s.name + "\n\nimport (\n" + importsOf(body.String(), schematype) + ")\n\n" + body.String()
+	text, err = format.Source([]byte(file))
+	return text, edit, err
+}
+
+// importsOf are the imports that a text of the schema uses.
+func importsOf(text, schematype string) string {
+	var lines string
+	for _, p := range []string{"slices"} {
+		if strings.Contains(text, p+".") {
+			lines += "\t" + strconv.Quote(p) + "\n\n"
+		}
+	}
+	for _, p := range []string{"entgo.io/ent", "entgo.io/ent/dialect/entsql", "entgo.io/ent/schema/edge",
+		"entgo.io/ent/schema/field", "entgo.io/ent/schema/index", "entgo.io/ent/schema/mixin"} {
+		if strings.Contains(text, base(p)+".") {
+			lines += "\t" + strconv.Quote(p) + "\n"
+		}
+	}
+	if strings.Contains(text, "schematype.") {
+		lines += "\n\t" + strconv.Quote(schematype) + "\n"
+	}
+	return lines
+}
+
+// addedFields are the Go expressions of the fields that are added, as this module's own user.go has them.
+func (g *Graph) addedFields(src []byte) (fields []string, err error) {
+	own, err := declarations(src)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range columns {
+		to := g.column(c.name)
+		if to.Source != Added {
+			continue
+		}
+		text := own[c.name]
+		switch c.name {
+		case "name":
+			text += ".\n\t\t\tDefault(\"\")"
+		case "created_at":
+			// Rows that are there already have none, and programs that know nothing of the column set none.
+			text = fmt.Sprintf("field.Time(%q).\n\t\t\tSchemaType(timestampType).\n\t\t\tOptional().\n\t\t\tNillable()", c.name)
+		}
+		if text == "" {
+			return nil, fmt.Errorf("user.go declares no field %s", c.name)
+		}
+		if to.Field != c.name {
+			text = strings.Replace(text, strconv.Quote(c.name), strconv.Quote(to.Field), 1)
+		}
+		fields = append(fields, text)
+	}
+	return fields, nil
+}
+
+// declarations are the texts of the fields that a source declares, by name.
+func declarations(src []byte) (map[string]string, error) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, "user.go", src, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	texts := map[string]string{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		list, ok := n.(*ast.CompositeLit)
+		if !ok {
+			return true
+		}
+		for _, e := range list.Elts {
+			if name := fieldName(e); name != "" {
+				texts[name] = string(src[fset.Position(e.Pos()).Offset:fset.Position(e.End()).Offset])
+			}
+		}
+		return true
+	})
+	return texts, nil
+}
+
+// fieldName is the name in a chain of calls that begins as field.String("name").
+func fieldName(e ast.Expr) string {
+	for {
+		call, ok := e.(*ast.CallExpr)
+		if !ok {
+			return ""
+		}
+		method, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return ""
+		}
+		if pkg, ok := method.X.(*ast.Ident); ok && pkg.Name == "field" && len(call.Args) > 0 {
+			if name, ok := call.Args[0].(*ast.BasicLit); ok {
+				text, err := strconv.Unquote(name.Value)
+				if err == nil {
+					return text
+				}
+			}
+			return ""
+		}
+		e = method.X
+	}
+}
+
+// addedIndexes are the lines of the indexes that the added fields need.
+func (g *Graph) addedIndexes() (lines string) {
+	added := func(name string) bool { return g.column(name).Source == Added }
+	name := func(name string) string { return strconv.Quote(g.column(name).Field) }
+	if added("provider") && added("provider_id") {
+		lines += fmt.Sprintf("\t\t// Sign-in through a provider; one account for one identity.\n\t\tindex.Fields(%s, %s).\n"+
+			"\t\t\tUnique(),\n", name("provider"), name("provider_id"))
+	}
+	if added("is_deleted") && added("deleted_at") {
+		lines += fmt.Sprintf("\t\t// Purge of accounts whose retention is over.\n\t\tindex.Fields(%s, %s),\n",
+			name("is_deleted"), name("deleted_at"))
+	}
+	return lines
+}
+
+// mixinMethod is the method that makes the mixin one of the entity's, for the new file, or the edit of the one that is
+// there.
+func (g *Graph) mixinMethod(s *schemaFiles) (method string, edit *Edit, err error) {
+	if fn := s.method(g.User, "Mixin"); fn != nil {
+		edit, err = s.addMixin(g.User, fn)
+		return "", edit, err
+	}
+	embedded := s.embedded(g.User)
+	if len(embedded) == 0 {
+		return "", nil, fmt.Errorf("the entity %s is not declared in %s", g.User, filepath.Dir(g.user.File()))
+	}
+	head := fmt.Sprintf("\n// Mixin of the %[1]s.\nfunc (%[1]s) Mixin() []ent.Mixin {\n", g.User)
+	list := "[]ent.Mixin{" + mixinType + "{}}"
+	switch {
+	case len(embedded) == 1 && embedded[0] == "ent.Schema":
+		return head + "\treturn " + list + "\n}\n", nil, nil
+	case len(embedded) == 1:
+		// What it embeds may have mixins, which the method would hide.
+		name := embedded[0][strings.LastIndexByte(embedded[0], '.')+1:]
+		head = strings.Replace(head, "func ("+g.User+")", "func (e "+g.User+")", 1)
+		return fmt.Sprintf("%s\treturn slices.Concat(e.%s.Mixin(), %s)\n}\n", head, name, list), nil, nil
+	}
+	return "", nil, byHand(g.User, g.user.Position)
+}
+
+// byHand is the error of a project whose mixins are listed in a way of its own.
+func byHand(user, position string) error {
+	return &Error{
+		Position: position,
+		found:    fmt.Sprintf("the method Mixin of %s is not of the form return []ent.Mixin{…}", user),
+		fix:      fmt.Sprintf("add %s{} to what it returns, and run this again", mixinType),
+	}
+}
+
+// schemaFiles are the Go files of a schema's folder.
+type schemaFiles struct {
+	fset  *token.FileSet
+	name  string
+	files map[string]*ast.File
+	texts map[string][]byte
+}
+
+func readSchema(folder string) (*schemaFiles, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, err
+	}
+	s := &schemaFiles{fset: token.NewFileSet(), files: map[string]*ast.File{}, texts: map[string][]byte{}}
+	for _, e := range entries {
+		name := filepath.Join(folder, e.Name())
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || e.Name() == MixinFile {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		file, err := parser.ParseFile(s.fset, name, text, parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		s.name, s.files[name], s.texts[name] = file.Name.Name, file, text
+	}
+	return s, nil
+}
+
+// method is a method of a type; nil if it has none of its own.
+func (s *schemaFiles) method(typ, name string) *ast.FuncDecl {
+	for _, file := range s.files {
+		for _, d := range file.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Recv == nil || fn.Name.Name != name || len(fn.Recv.List) != 1 {
+				continue
+			}
+			if id, ok := fn.Recv.List[0].Type.(*ast.Ident); ok && id.Name == typ {
+				return fn
+			}
+		}
+	}
+	return nil
+}
+
+// embedded are the types that a struct embeds, as they are written.
+func (s *schemaFiles) embedded(typ string) (types []string) {
+	for _, file := range s.files {
+		for _, d := range file.Decls {
+			gen, ok := d.(*ast.GenDecl)
+			if !ok {
+				continue
+			}
+			for _, spec := range gen.Specs {
+				spec, ok := spec.(*ast.TypeSpec)
+				if !ok || spec.Name.Name != typ {
+					continue
+				}
+				fields, ok := spec.Type.(*ast.StructType)
+				if !ok {
+					continue
+				}
+				for _, f := range fields.Fields.List {
+					if len(f.Names) == 0 {
+						types = append(types, typeName(f.Type))
+					}
+				}
+			}
+		}
+	}
+	return types
+}
+
+func typeName(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.SelectorExpr:
+		return typeName(e.X) + "." + e.Sel.Name
+	case *ast.StarExpr:
+		return typeName(e.X)
+	}
+	return ""
+}
+
+// addMixin adds the mixin behind the others in the list that a method returns.
+func (s *schemaFiles) addMixin(user string, fn *ast.FuncDecl) (*Edit, error) {
+	position := s.fset.Position(fn.Pos())
+	refused := byHand(user, fmt.Sprintf("%s:%d", position.Filename, position.Line))
+	if fn.Body == nil || len(fn.Body.List) != 1 {
+		return nil, refused
+	}
+	ret, ok := fn.Body.List[0].(*ast.ReturnStmt)
+	if !ok || len(ret.Results) != 1 {
+		return nil, refused
+	}
+	list, ok := ret.Results[0].(*ast.CompositeLit)
+	if !ok {
+		return nil, refused
+	}
+	for _, e := range list.Elts {
+		if lit, ok := e.(*ast.CompositeLit); ok && typeName(lit.Type) == mixinType {
+			return nil, nil
+		}
+	}
+	text := s.texts[position.Filename]
+	at := s.fset.Position(list.Rbrace)
+	line := at.Offset - (at.Column - 1)
+	insert, offset := mixinType+"{},", 0
+	switch indent := string(text[line:at.Offset]); {
+	case strings.TrimSpace(indent) == "": // the bracket has a line to itself
+		newline := "\n"
+		if line > 1 && text[line-2] == '\r' {
+			newline = "\r\n"
+		}
+		insert, offset = indent+"\t"+insert+newline, line
+	case len(list.Elts) == 0:
+		insert, offset = mixinType+"{}", at.Offset
+	default:
+		insert, offset = ", "+mixinType+"{}", s.fset.Position(list.Elts[len(list.Elts)-1].End()).Offset
+	}
+	return &Edit{position.Filename, slices.Concat(text[:offset], []byte(insert), text[offset:])}, nil
+}
