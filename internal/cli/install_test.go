@@ -44,7 +44,7 @@ func goEnvironment() map[string]string {
 // The scripts that install into a module of their own run on every database, in an empty folder with a DATABASE_URL.
 func TestInstall(t *testing.T) {
 	t.Parallel()
-	golang := goEnvironment()
+	golang, bin := goEnvironment(), shipped(t)
 	for engine, fresh := range map[string]func(testing.TB) string{
 		"mysql":   mysqltest.MySQL,
 		"mariadb": mysqltest.MariaDB,
@@ -59,6 +59,7 @@ func TestInstall(t *testing.T) {
 					for name, value := range golang {
 						env.Setenv(name, value)
 					}
+					chooseProgram(env, engine, bin)
 					url := fresh(env.T().(testing.TB))
 					env.Setenv("ENGINE", engine)
 					env.Setenv("DATABASE_URL", url)
