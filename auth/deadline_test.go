@@ -289,6 +289,10 @@ func TestAStatementThatADriverGaveUpMayHaveHappened(t *testing.T) {
 // impatient waits 300 ms for a write outside of a transaction.
 type impatient struct{ dialect.Driver }
 
+func (d impatient) BeginTx(ctx context.Context, opts *sql.TxOptions) (dialect.Tx, error) {
+	return d.Driver.(*entsql.Driver).BeginTx(ctx, opts)
+}
+
 func (d impatient) Exec(ctx context.Context, query string, args, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
@@ -296,5 +300,7 @@ func (d impatient) Exec(ctx context.Context, query string, args, v any) error {
 }
 
 func (d impatient) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
 	return d.Driver.(execer).ExecContext(ctx, query, args...)
 }

@@ -52,8 +52,9 @@ func TestFailedStatementLeavesNothingHalfDone(t *testing.T) {
 					Message: "Deadlock found"}},
 			} {
 				w.strikeEach(t, tr, name, func(n int, email string, call call) (strike, error) {
+					svc := w.service(t, client, tr.grace)
 					s.arm(n, f)
-					err := call(t.Context(), w.service(t, client, tr.grace))
+					err := call(t.Context(), svc)
 					return s.disarm(), err
 				})
 			}
@@ -74,8 +75,9 @@ func TestCutConnectionLeavesNothingHalfDone(t *testing.T) {
 		for _, tr := range transitions {
 			for name, after := range map[string]bool{"cut before it ran": false, "cut after it ran": true} {
 				w.strikeEach(t, tr, name, func(n int, email string, call call) (strike, error) {
+					svc := w.service(t, client, tr.grace)
 					s.arm(n, fault{err: mysql.ErrInvalidConn, after: after})
-					err := call(t.Context(), w.service(t, client, tr.grace))
+					err := call(t.Context(), svc)
 					return s.disarm(), err
 				})
 			}
@@ -95,8 +97,9 @@ func TestEndedContextLeavesNothingHalfDone(t *testing.T) {
 				w.strikeEach(t, tr, name, func(n int, email string, call call) (strike, error) {
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
+					svc := w.service(t, client, tr.grace)
 					s.arm(n, fault{cancel: cancel, after: after})
-					err := call(ctx, w.service(t, client, tr.grace))
+					err := call(ctx, svc)
 					return s.disarm(), err
 				})
 			}

@@ -156,6 +156,9 @@ func TestNoStateOfAnAccountShowsInTheStatementsOfACallForItsAddress(t *testing.T
 			},
 			"Register": func(email string) error {
 				_, _, err := s.Register(ctx, "Ada", email, newPassword)
+				if errors.Is(err, auth.ErrEmailTaken) {
+					sent = sent[:len(sent)-1] // it looked why it was refused, within the floor of the answer
+				}
 				return err
 			},
 			"StartEmailChange": func(email string) error {

@@ -67,7 +67,7 @@ func (id *Identity) owner() where {
 // its address, whether or not an account has it. It is [ErrIdentity] if the account of the address is linked to another
 // subject of the same provider: an address may pass to another person. It is [ErrCredentials] if the account is
 // suspended, or was deleted after its address had been verified, and an [*InputError] for an identity that cannot be
-// stored. With AccountPolicy.VerifiedOnly it is [ErrCredentials] too if the account of the identity was never verified,
+// stored. It is [ErrEmailTaken] only where the project's own table takes the address of another account for it. With AccountPolicy.VerifiedOnly it is [ErrCredentials] too if the account of the identity was never verified,
 // and the provider has not verified the same address.
 func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device) (*Grant, error) {
 	if err := needs(linkFields...); err != nil {
@@ -189,15 +189,28 @@ func (s *Service) addFromProvider(
 		return nil, err
 	}
 	u := s.fromProvider(id)
-	err := createAccount(ctx, tx, u)
-	for _, taken := range []where{id.owner(), is(graph.Email, id.Email)} {
-		err = s.clash(ctx, tx, err, errRaced, taken)
+	err := s.clash(ctx, tx, createAccount(ctx, tx, u), errRaced, id.owner())
+	if err = s.clash(ctx, tx, err, ErrEmailTaken, is(graph.Email, id.Email)); errors.Is(err, ErrEmailTaken) {
+		err = s.racedFor(ctx, tx, id.Email)
 	}
 	if err != nil {
 		return nil, err
 	}
 	*events = append(*events, Event{Action: ActionRegister, UserID: u.ID, Detail: string(id.Provider)})
 	return u, nil
+}
+
+// racedFor is errRaced if there is an account of an address now, and [ErrEmailTaken] if the table takes the address of
+// another account for it.
+func (s *Service) racedFor(ctx context.Context, tx *ent.Client, email string) error {
+	u, err := s.hold(ctx, tx, errRaced, is(graph.Email, email))
+	switch {
+	case err != nil:
+		return err
+	case schematype.NormalizeEmail(u.Email) != email:
+		return ErrEmailTaken
+	}
+	return errRaced
 }
 
 // fromProvider is the account of an identity that nobody has signed in with before.

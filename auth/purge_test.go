@@ -50,8 +50,7 @@ func TestLargestBatchLocksNoMoreThanItsRows(t *testing.T) {
 					assert.NoError(t, err, "a service waits for the purge: %s", stmt)
 				}
 			}
-			if !strings.Contains(query, " IN (") || strings.HasPrefix(query, "SELECT `users`") ||
-				strings.HasPrefix(query, "SELECT COUNT") {
+			if !strings.Contains(query, " IN (") || strings.HasPrefix(query, "SELECT COUNT") {
 				return
 			}
 			form := normalForm(query)
@@ -71,6 +70,6 @@ func TestLargestBatchLocksNoMoreThanItsRows(t *testing.T) {
 		assert.Equal(t, 400, done.Users)
 		assert.Greater(t, done.Sessions, 2*auth.MaxPurgeBatch)
 		assert.Equal(t, auth.MaxPurgeBatch, largest["DELETE FROM sessions WHERE id IN (?)"])
-		assert.Equal(t, 400, largest["SELECT … FROM sessions WHERE user_id IN (?) ORDER BY user_id ASC LIMIT ?"])
+		assert.Equal(t, 400, largest["SELECT … FROM sessions WHERE user_id IN (?) ORDER BY user_id LIMIT ?"])
 	})
 }

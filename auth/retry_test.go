@@ -33,8 +33,9 @@ func TestWhatTheDatabaseRolledBackIsTriedAgain(t *testing.T) {
 	tr := transitions[slices.IndexFunc(transitions, func(tr transition) bool { return tr.name == "rotate" })]
 	try := func(t *testing.T, n int, f fault) (strike, error) {
 		call := tr.arrange(t, w, w.email())
+		svc := w.service(t, client, 0)
 		s.arm(n, f)
-		err := call(t.Context(), w.service(t, client, 0))
+		err := call(t.Context(), svc)
 		return s.disarm(), err
 	}
 	const statements = 5

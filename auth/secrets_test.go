@@ -97,8 +97,9 @@ func TestNoSecretIsStoredLoggedOrToldInAnError(t *testing.T) {
 			fail(call(t.Context(), w.service(t, w.client, op.grace)))
 			for n, landed := 1, true; landed; n++ {
 				call := op.arrange(t, w, w.email())
+				svc := w.service(t, client, op.grace)
 				s.arm(n, fault{err: errOrdinary})
-				fail(call(t.Context(), w.service(t, client, op.grace)))
+				fail(call(t.Context(), svc))
 				landed = s.disarm().landed
 			}
 		}

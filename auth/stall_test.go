@@ -122,8 +122,9 @@ func TestAGuessIsGivenBackOnceThoughTheAnswerToItsCommitIsLost(t *testing.T) {
 					_, err := w.honest.SignIn(t.Context(), email, newPassword, device)
 					require.ErrorIs(t, err, auth.ErrCredentials)
 				}
+				svc := w.service(t, client, 0)
 				s.arm(n, fault{err: mysql.ErrInvalidConn, after: true})
-				err := call(t.Context(), w.service(t, client, 0))
+				err := call(t.Context(), svc)
 				hit := s.disarm()
 				require.True(t, hit.landed, "%s has no COMMIT", name)
 				if lost = hit.commit; !lost {

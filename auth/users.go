@@ -242,17 +242,10 @@ func (s *Service) newAccount(name, email string) *graph.Account {
 
 // createAccount adds a row, and gives a its id. With graph.Hooked the client must be one of a transaction: what hooks of
 // the project made of the row is overwritten, and a is what it then holds, such as a time in whole seconds.
-func createAccount(ctx context.Context, client *ent.Client, a *graph.Account) error {
-	given := *a
-	if graph.Hooked {
-		given.Password = new(placeholder)
-	}
-	// It is this package's to decide who gets an account.
-	row, err := graph.Create(client, &given).Save(privacy.DecisionContext(ctx, privacy.Allow))
-	if err != nil {
+func createAccount(ctx context.Context, client *ent.Client, a *graph.Account) (err error) {
+	if a.ID, err = insert(ctx, client, *a); err != nil {
 		return fmt.Errorf("add an account: %w", input(err))
 	}
-	a.ID = row.ID
 	if !graph.Hooked {
 		return nil
 	}
@@ -268,6 +261,18 @@ func createAccount(ctx context.Context, client *ent.Client, a *graph.Account) er
 	}
 	*a = *read
 	return nil
+}
+
+// insert adds a row by Ent's builder. It is this package's to decide who gets an account.
+func insert(ctx context.Context, client *ent.Client, a graph.Account) (id UserID, err error) {
+	if graph.Hooked {
+		a.Password = new(placeholder)
+	}
+	row, err := graph.Create(client, &a).Save(privacy.DecisionContext(ctx, privacy.Allow))
+	if err != nil {
+		return id, err
+	}
+	return row.ID, nil
 }
 
 // placeholder is the password that hooks of the project get in place of a hash, which they might hash again or refuse.
