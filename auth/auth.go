@@ -21,9 +21,18 @@
 //
 // # Statements written by hand
 //
-// The statements of the paths that every request or sign-in takes are written by hand: the check of a session, the read
-// before a password is verified, a code, and the rotation of a refresh token. Hooks and interceptors of the client do
-// not see them. An [Observer] is told of every transition.
+// Every statement that reads or writes a row of users is written by hand, over the table and columns that package
+// internal/graph names. So are those of the paths that every request or sign-in takes: the check of a session, a code,
+// and the rotation of a refresh token. Hooks, interceptors and privacy rules of the client do not see them. That is on
+// purpose where a project has a user of its own: a soft-delete interceptor or a rule of privacy must not decide who may
+// sign in by hiding rows. What a project wants to decide it says in graph.Allowed, which holds in sign-in, session
+// check, rotation and code alike.
+//
+// A new user is made by Ent's builder, with privacy allowed, so that the project's defaults, validators and hooks run.
+// Where it has hooks, what this package stores, such as the hash of the password, is then written over what they made
+// of it, in the same transaction.
+//
+// An [Observer] is told of every transition.
 package auth
 
 import (
@@ -66,8 +75,8 @@ type Service struct {
 // matched (clientFoundRows=true), and rolls it back. It waits for that 2 seconds at most: without an answer, the first
 // call that writes asks again.
 //
-// The error is a [*ConfigError] if cfg or client cannot be used. Call [Service.Close] to end what the service runs in the
-// background.
+// The error is a [*ConfigError] if cfg or client cannot be used. Call [Service.Close] to end what the service runs in
+// the background.
 func New(client *ent.Client, cfg Config) (*Service, error) {
 	if client == nil {
 		return nil, &ConfigError{Field: "client", Reason: "is nil", Fix: "pass the client of authgraph.Open"}

@@ -35,9 +35,9 @@ type Config struct {
 	SecondStep SecondStepPolicy
 
 	// Hasher hashes passwords; default [Argon2id] with OWASP's parameters. A password whose hash another system made is
-	// verified all the same, and hashed again when its owner signs in, see HashingPolicy.Rehash. These are read: bcrypt, scrypt, PBKDF2, argon2i
-	// and argon2id, as Django, Laravel, Devise, Better Auth, passlib and the npm packages argon2 and bcryptjs write
-	// them.
+	// verified all the same, and hashed again when its owner signs in, see HashingPolicy.Rehash. These are read:
+	// bcrypt, scrypt, PBKDF2, argon2i and argon2id, as Django, Laravel, Devise, Better Auth, passlib and the npm
+	// packages argon2 and bcryptjs write them.
 	Hasher Hasher
 	// Pepper is one key, the config.pepper of Devise. The bcrypt hashes that are stored are then of the password
 	// followed by it. Default none.
@@ -98,9 +98,9 @@ type HashingPolicy struct {
 	// than others, so whoever measures many learns that there is an account. Its owner's next sign-in renews the hash.
 	// Until then a longer Floor, and fewer guesses let through to the service, show less.
 	Floor time.Duration
-	// Rehash is whether a sign-in renews a hash that Config.Hasher would make otherwise today; default true. It is false
-	// by default where the users are those of a project whose own code verifies passwords too and might not read the new
-	// hash: set it to new(true) when this package alone does.
+	// Rehash is whether a sign-in renews a hash that Config.Hasher would make otherwise today; default true. It is
+	// false by default where the users are those of a project whose own code verifies passwords too and might not read
+	// the new hash: set it to new(true) when this package alone does.
 	Rehash *bool
 }
 

@@ -92,8 +92,8 @@ var sqliteTexts = map[int]string{
 	sqliteCantOpen: "unable to open database file",
 }
 
-// isSQLite knows the error of modernc.org/sqlite by its method, and that of another driver, such as mattn/go-sqlite3 with
-// its field Code, by SQLite's own words. Importing their types would link SQLite into programs that use MySQL.
+// isSQLite knows the error of modernc.org/sqlite by its method, and that of another driver, such as mattn/go-sqlite3
+// with its field Code, by SQLite's own words. Importing their types would link SQLite into programs that use MySQL.
 func isSQLite(err error, codes ...int) bool {
 	var file interface {
 		error

@@ -102,8 +102,9 @@ func (p *pair) before(t *testing.T, match func(query string) bool, fn func(conte
 	})
 }
 
-// during starts fn once, just before the first statement that match finds, and lets that go on only when fn has ended or had the time to: it may have to wait for a row that the transaction holds. The function it returns waits
-// for fn and returns its error.
+// during starts fn once, just before the first statement that match finds, and lets that go on only when fn has ended
+// or had the time to: it may have to wait for a row that the transaction holds. The function it returns waits for fn
+// and returns its error.
 func (p *pair) during(t *testing.T, match func(query string) bool, fn func(context.Context) error) func() error {
 	t.Helper()
 	ended := make(chan error, 1)

@@ -447,7 +447,8 @@ func (s *Service) countAndUse(ctx context.Context, code *ent.OTP, right bool) (i
 	if !right {
 		suspended, locked = Forever, lastTimestamp // after which there is none
 	}
-	args := []any{updatedNow(), right, stdsql.NullTime{Time: now, Valid: right}, code.ID, now, code.Email, suspended, locked}
+	used := stdsql.NullTime{Time: now, Valid: right}
+	args := []any{updatedNow(), right, used, code.ID, now, code.Email, suspended, locked}
 	if graph.Allowed != "" {
 		args = append(args, right)
 	}

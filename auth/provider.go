@@ -67,8 +67,9 @@ func (id *Identity) owner() where {
 // its address, whether or not an account has it. It is [ErrIdentity] if the account of the address is linked to another
 // subject of the same provider: an address may pass to another person. It is [ErrCredentials] if the account is
 // suspended, or was deleted after its address had been verified, and an [*InputError] for an identity that cannot be
-// stored. It is [ErrEmailTaken] only where the project's own table takes the address of another account for it. With AccountPolicy.VerifiedOnly it is [ErrCredentials] too if the account of the identity was never verified,
-// and the provider has not verified the same address.
+// stored. It is [ErrEmailTaken] only where the project's own table takes the address of another account for it. With
+// AccountPolicy.VerifiedOnly it is [ErrCredentials] too if the account of the identity was never verified, and the
+// provider has not verified the same address.
 func (s *Service) SignInWithProvider(ctx context.Context, id Identity, d Device) (*Grant, error) {
 	if err := needs(linkFields...); err != nil {
 		return nil, err

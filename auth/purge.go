@@ -142,6 +142,9 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 				name, strings.Join(names, ", "))
 		}
 	}
+	if err := opts.Users.check(); err != nil {
+		return done, err
+	}
 	pace := pace{rate: opts.Rate, next: time.Now()}
 	now := s.now()
 	for _, table := range s.purgedTables(&done, now) {

@@ -32,6 +32,16 @@ var ownUsers = UsersTable{
 	IsDeleted: graph.IsDeleted, DeletedAt: graph.DeletedAt, ReActivateAvailableAt: graph.ReActivateAvailableAt,
 }
 
+// check is an error for a name that cannot be quoted.
+func (t UsersTable) check() error {
+	for _, name := range []string{t.Name, t.ID, t.UpdatedAt, t.IsDeleted, t.DeletedAt, t.ReActivateAvailableAt} {
+		if strings.Contains(name, "`") {
+			return fmt.Errorf("purge: PurgeOptions.Users has the name %q, which has a backtick", name)
+		}
+	}
+	return nil
+}
+
 func (t UsersTable) quoted() string { return "`" + t.Name + "`" }
 
 // touched is an assignment together with that of UpdatedAt, if there is one.
@@ -120,11 +130,11 @@ func readIDs(ctx context.Context, tx *ent.Client, query string, args []any, time
 	if err != nil {
 		return nil, err
 	}
+	binary := false
 	types, err := rows.ColumnTypes()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, rows.Close())
+	if err == nil {
+		binary = isBinary(types[0].DatabaseTypeName())
 	}
-	binary := isBinary(types[0].DatabaseTypeName())
 	err = scanAll(rows, func(scan func(...any) error) error {
 		var r idRow
 		dest := []any{&r.id}
@@ -157,8 +167,8 @@ func key(id any) any {
 // marks are the places of n arguments.
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
 
-// fitting returns accounts that fit into a batch together with what goes with them, which b then counts, and the others.
-// If none fits, large is one that does not.
+// fitting returns accounts that fit into a batch together with what goes with them, which b then counts, and the
+// others. If none fits, large is one that does not.
 func fitting(ctx context.Context, tx *ent.Client, b *span) (ids, rest []any, large any, err error) {
 	some := b.accounts[:min(len(b.accounts), b.Batch, maxIDs)]
 	large = some[0]

@@ -216,8 +216,8 @@ func (r *report) hashing(c Config, given HashingPolicy) {
 	r.add(false, !*c.Hashing.Rehash, Finding{
 		Rule: "hashing.rehash", Setting: "Hashing.Rehash", Value: strconv.FormatBool(*c.Hashing.Rehash), Limit: "true",
 		Source: storeSheet + "Upgrading Legacy Hashes",
-		Text: "A sign-in renews a hash of weaker parameters or another system. Without it such hashes stay, which the " +
-			"project's own code may need until it verifies no passwords any more.",
+		Text: "A sign-in renews a hash of weaker parameters or another system. Without it such hashes stay, which " +
+			"the project's own code may need until it verifies no passwords any more.",
 	})
 }
 

@@ -59,7 +59,7 @@ func (s *Service) tryCreate(dialectName string) error {
 		if err := trial(dialectName, account); errors.As(err, &invalid) {
 			return &ConfigError{
 				Field: "client", Reason: fmt.Sprintf("refuses a new user %s: field %s: %v", kind, invalid.Name, err),
-				Fix: "give the field a default, or set it in FillIn of rules.go in package auth's folder internal/graph",
+				Fix: "give the field a default, or set it in FillIn of internal/graph/rules.go beside package auth",
 			}
 		}
 	}
@@ -80,8 +80,8 @@ func trial(dialectName string, a *graph.Account) (err error) {
 // startWait is how long [New] waits for the database.
 const startWait = 2 * time.Second
 
-// tryServer proves, if the server can be reached, that it counts the rows that an UPDATE matched and not only those that
-// it changed. Every decision rests on that.
+// tryServer proves, if the server can be reached, that it counts the rows that an UPDATE matched and not only those
+// that it changed. Every decision rests on that.
 func (s *Service) tryServer() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startWait)
 	defer cancel()

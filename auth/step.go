@@ -59,8 +59,8 @@ func (s *Service) pend(ctx context.Context, tx *ent.Client, u *graph.Account, e 
 		Mail:   mailFinishes(e.step, u),
 		Factor: s.cfg.SecondStep.Factor != nil,
 	}
-	_, err = execute(ctx, tx, query, now, updatedNow(), schematype.NormalizeEmail(u.Email), string(schematype.OTPSignIn), noCode, now,
-		pending.ExpiresAt, ticket.hash(), u.ID, string(e.step), u.ID)
+	_, err = execute(ctx, tx, query, now, updatedNow(), schematype.NormalizeEmail(u.Email),
+		string(schematype.OTPSignIn), noCode, now, pending.ExpiresAt, ticket.hash(), u.ID, string(e.step), u.ID)
 	if err == nil && e.guess != nil {
 		err = s.uncount(ctx, tx, *e.guess) // it was right
 	}

@@ -95,8 +95,8 @@ func (s *Service) longestLock(now time.Time) time.Time {
 	return now.Add(s.cfg.Lockout.Duration + ClockTolerance)
 }
 
-// suspension is the end of the suspension that two columns of a user tell of; zero for none. Either may be nil. Whom the
-// project's own rule does not allow is suspended without end.
+// suspension is the end of the suspension that two columns of a user tell of; zero for none. Either may be nil. Whom
+// the project's own rule does not allow is suspended without end.
 func (s *Service) suspension(allowed bool, suspendedUntil, lockUntil *time.Time) time.Time {
 	now := s.now()
 	switch {

@@ -240,8 +240,8 @@ func (s *Service) newAccount(name, email string) *graph.Account {
 	}
 }
 
-// createAccount adds a row, and gives a its id. With graph.Hooked the client must be one of a transaction: what hooks of
-// the project made of the row is overwritten, and a is what it then holds, such as a time in whole seconds.
+// createAccount adds a row, and gives a its id. With graph.Hooked the client must be one of a transaction: what hooks
+// of the project made of the row is overwritten, and a is what it then holds, such as a time in whole seconds.
 func createAccount(ctx context.Context, client *ent.Client, a *graph.Account) (err error) {
 	if a.ID, err = insert(ctx, client, *a); err != nil {
 		return fmt.Errorf("add an account: %w", input(err))

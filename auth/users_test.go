@@ -79,8 +79,8 @@ func TestAnAddressThatTheTableTakesForAnotherEntersNobodysAccount(t *testing.T) 
 	})
 }
 
-// dsn is a client of the driver's own connections.
-func dsn(t *testing.T, url string, change func(*mysql.Config)) (client *ent.Client, away *atomic.Bool) {
+// byHandOpened is a client of the driver's own connections.
+func byHandOpened(t *testing.T, url string, change func(*mysql.Config)) (client *ent.Client, away *atomic.Bool) {
 	t.Helper()
 	config, err := testserver.Config(url)
 	require.NoError(t, err)
@@ -128,18 +128,18 @@ func TestConnectionsThatCountChangedRowsAreRefused(t *testing.T) {
 			assert.Contains(t, config.Fix, "clientFoundRows=true")
 		}
 
-		right, _ := dsn(t, url, func(*mysql.Config) {})
+		right, _ := byHandOpened(t, url, func(*mysql.Config) {})
 		svc, err := auth.New(right, w.config())
 		require.NoError(t, err)
 		_, err = svc.SignIn(t.Context(), email, password, device)
 		require.NoError(t, err)
-		wrong, _ := dsn(t, url, func(c *mysql.Config) { c.ClientFoundRows = false })
+		wrong, _ := byHandOpened(t, url, func(c *mysql.Config) { c.ClientFoundRows = false })
 		_, err = auth.New(wrong, w.config())
 		refused(err)
 		assert.Zero(t, counted(), "the trial is rolled back")
 
 		// Where the server is away at the start, the first call that writes finds out.
-		late, away := dsn(t, url, func(c *mysql.Config) { c.ClientFoundRows = false })
+		late, away := byHandOpened(t, url, func(c *mysql.Config) { c.ClientFoundRows = false })
 		away.Store(true)
 		svc, err = auth.New(late, w.config())
 		require.NoError(t, err)

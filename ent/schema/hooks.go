@@ -9,8 +9,8 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
-// The hooks make what the client writes uniform, whoever writes it. Package auth does not need them: it normalises, cuts
-// and validates by itself, so that the entities also work without this file.
+// The hooks make what the client writes uniform, whoever writes it. Package auth does not need them: it normalises,
+// cuts and validates by itself, so that the entities also work without this file.
 
 // Hooks of the User.
 func (User) Hooks() []ent.Hook {
