@@ -267,9 +267,11 @@ func TestASessionWithoutUsersHasNoEdge(t *testing.T) {
 
 	p, err := plan(t, root, Options{Entities: []string{"user"}})
 	require.NoError(t, err)
-	require.Len(t, p.Has(Update), 2)
+	require.Len(t, p.Has(Update), 3)
 	assert.Contains(t, p.Has(Update)[0].Diff(), `+		edge.From("user", owner.Type).`)
-	assert.Contains(t, p.Has(Update)[1].Diff(), `+type owner = User`)
+	assert.Contains(t, p.Has(Update)[1].Diff(), `+func (User) Hooks() []ent.Hook {`)
+	assert.NotContains(t, p.Has(Update)[1].Text, "OTP")
+	assert.Contains(t, p.Has(Update)[2].Diff(), `+type owner = User`)
 	for _, f := range p.Has(Create) {
 		if f.Path == "ent/schema/user.go" {
 			assert.Contains(t, f.Text, `edge.To(sessionsEdge, Session.Type)`)

@@ -118,9 +118,12 @@ func (l layout) schema(
 	if users != nil {
 		types = append(types, "User") // as it is called in the sources
 	}
+	var missing []string
 	for _, e := range Entities {
 		if slices.Contains(entities, e.Name) {
 			types = append(types, e.Type)
+		} else {
+			missing = append(missing, e.Type)
 		}
 	}
 	for _, e := range Entities {
@@ -153,6 +156,13 @@ func (l layout) schema(
 		return nil, nil, err
 	}
 	for i, s := range out[at:] {
+		if path.Base(s.path) == "hooks.go" {
+			text, err := dropMethods([]byte(s.text), missing)
+			if err != nil {
+				return nil, nil, err
+			}
+			out[at+i].text = string(text)
+		}
 		if path.Base(s.path) != "owner.go" || users == nil && slices.Contains(types, "User") {
 			continue
 		}

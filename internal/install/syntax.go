@@ -57,6 +57,23 @@ func wire(src []byte, types []string) (_ []byte, without []string, err error) {
 	return src, without, err
 }
 
+// dropMethods leaves the methods of types out of a source.
+func dropMethods(src []byte, types []string) ([]byte, error) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, "", src, parser.ParseComments)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range slices.Backward(file.Decls) {
+		fn, ok := d.(*ast.FuncDecl)
+		if ok && slices.Contains(types, strings.TrimSuffix(receiver(fn), ".")) {
+			s := lines(src, fset, file, fn)
+			src = slices.Delete(slices.Clone(src), s.from, s.to)
+		}
+	}
+	return src, nil
+}
+
 func edges(file *ast.File) *ast.FuncDecl {
 	for _, d := range file.Decls {
 		if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv != nil && fn.Name.Name == "Edges" {
