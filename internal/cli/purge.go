@@ -22,6 +22,7 @@ import (
 	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/dburl"
 	"github.com/authgraph/authgraph/internal/english"
+	"github.com/authgraph/authgraph/internal/registry"
 )
 
 func newPurge(a *app) *cobra.Command {
@@ -65,6 +66,7 @@ the next run goes on.`,
 		"the most `rows` a second, in small batches, for a server that is busy (default no limit)")
 	durationVar(flags, &p.retention, "retention", 0,
 		"how long a deleted account is kept (default that of --config, else 30d)")
+	recordFlag(cmd, &p.record)
 	flags.StringVar(&p.config, "config", "",
 		"the configuration of the service, as the JSON `file` of authgraph policy (default the defaults)")
 	return cmd
@@ -75,6 +77,7 @@ type purge struct {
 	opts      auth.PurgeOptions
 	retention time.Duration
 	config    string
+	record    string
 }
 
 // purgeResult is the JSON of purge.
@@ -89,6 +92,8 @@ type purgeResult struct {
 	Complete bool `json:"complete"`
 	// Deleted counts the rows that are, or on a dry run would be, deleted. An account counts as one row.
 	Deleted auth.Purged `json:"deleted"`
+
+	users *registry.Users
 }
 
 func (a *app) purge(ctx context.Context, p purge) (err error) {
@@ -97,6 +102,10 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 		return err
 	}
 	config.Account.Retention = cmp.Or(p.retention, config.Account.Retention)
+	users, err := usersTable(p.record)
+	if err != nil {
+		return err
+	}
 	u, raw, err := a.database()
 	if err != nil {
 		return err
@@ -105,7 +114,7 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 		fmt.Fprintf(a.info, "note: a batch has at most %d rows: with more a server may lock the whole table\n",
 			auth.MaxPurgeBatch)
 	}
-	result := purgeResult{source: source{Database: u.String()}, DryRun: p.opts.DryRun}
+	result := purgeResult{source: source{Database: u.String()}, DryRun: p.opts.DryRun, users: users}
 	a.announce(result.source)
 	if u.Dialect == dialect.SQLite {
 		// Opening it would make the file.
@@ -119,14 +128,21 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
-	if result.Tables, result.NotSeen, err = a.tablesToPurge(ctx, client, u); err != nil {
+	if result.Tables, result.NotSeen, err = a.tablesToPurge(ctx, client, u, users); err != nil {
 		return err
 	}
-	p.opts.Tables = result.Tables
+	p.opts.Users, p.opts.Tables = users.ToPurge(), []string{} // nil would be all
+	for table := range (auth.Purged{}).PerTable() {
+		if slices.Contains(result.Tables, users.Of(table)) {
+			p.opts.Tables = append(p.opts.Tables, table)
+		}
+	}
 	printer := &purgePrinter{app: a}
 	if a.format == formatText && !p.opts.DryRun {
 		// Counting the rows costs a fraction of deleting them.
-		total, err := auth.Purge(ctx, client, config, auth.PurgeOptions{DryRun: true, Tables: p.opts.Tables})
+		total, err := auth.Purge(ctx, client, config, auth.PurgeOptions{
+			DryRun: true, Tables: p.opts.Tables, Users: p.opts.Users,
+		})
 		if err != nil {
 			return err
 		}
@@ -154,7 +170,7 @@ func (a *app) printPurge(r purgeResult) {
 		did = "would delete"
 	}
 	for table, rows := range r.Deleted.PerTable() {
-		if slices.Contains(r.Tables, table) {
+		if table = r.users.Of(table); slices.Contains(r.Tables, table) {
 			fmt.Fprintf(w, "%s\t%d\t%s\n", did, rows, table)
 		}
 	}
@@ -165,9 +181,11 @@ func (a *app) printPurge(r purgeResult) {
 }
 
 // tablesToPurge returns the tables of a purge that the account sees, and the others, which it names in a note.
-func (a *app) tablesToPurge(ctx context.Context, client *ent.Client, u *dburl.URL) (seen, others []string, err error) {
+func (a *app) tablesToPurge(
+	ctx context.Context, client *ent.Client, u *dburl.URL, users *registry.Users,
+) (seen, others []string, err error) {
 	for table := range (auth.Purged{}).PerTable() {
-		others = append(others, table)
+		others = append(others, users.Of(table))
 	}
 	if seen, err = dbserver.Tables(ctx, client, u.Dialect, others); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", u, err)

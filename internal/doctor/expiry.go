@@ -37,7 +37,7 @@ func checkPurge(ctx context.Context, d *database) ([]Finding, error) {
 	}
 	var tables []string
 	for table, rows := range waiting.PerTable() {
-		tables = append(tables, fmt.Sprintf("%d %s", rows, table))
+		tables = append(tables, fmt.Sprintf("%d %s", rows, d.Users.Of(table)))
 	}
 	wait := fmt.Sprintf("%d rows wait", n)
 	if n == 1 {
@@ -66,11 +66,11 @@ func (d *database) endedBefore(ctx context.Context, at time.Time) (auth.Purged, 
 	config.Clock = func() time.Time { return at }
 	tables := []string{} // nil would be all
 	for table := range (auth.Purged{}).PerTable() {
-		if slices.Contains(d.tables, table) {
+		if slices.Contains(d.tables, d.Users.Of(table)) {
 			tables = append(tables, table)
 		}
 	}
-	return auth.Purge(ctx, client, config, auth.PurgeOptions{DryRun: true, Tables: tables})
+	return auth.Purge(ctx, client, config, auth.PurgeOptions{DryRun: true, Tables: tables, Users: d.Users.ToPurge()})
 }
 
 // oldest is the earliest expiry of the rows that are overdue, by the indexes of their tables. It is the earliest of the

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"entgo.io/ent/dialect/sql/schema"
+
+	"github.com/authgraph/authgraph/auth"
 )
 
 // users is the table of authgraph's own User.
@@ -40,12 +42,29 @@ func (u *Users) Column(name string) string {
 func (u *Users) Tables() []string {
 	names := Tables()
 	for i, name := range names {
-		if name == users {
-			names[i] = u.Table()
-		}
+		names[i] = u.Of(name)
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Of is what a table of authgraph is called: that of the users may have another name.
+func (u *Users) Of(table string) string {
+	if table == users {
+		return u.Table()
+	}
+	return table
+}
+
+// ToPurge names the table for [auth.Purge].
+func (u *Users) ToPurge() (t auth.UsersTable) {
+	if u == nil {
+		return t
+	}
+	return auth.UsersTable{
+		Name: u.Name, ID: u.Columns["id"], UpdatedAt: u.Columns["updated_at"], IsDeleted: u.Columns["is_deleted"],
+		DeletedAt: u.Columns["deleted_at"], ReActivateAvailableAt: u.Columns["re_activate_available_at"],
+	}
 }
 
 // Declared is a table as authgraph declares it, as [Table] is. Of a project's users it has the columns that were added.
@@ -72,9 +91,7 @@ func (u *Users) Declared(name string) *schema.Table {
 func (u *Users) With(column string) []string {
 	names := With(column)
 	for i, name := range names {
-		if name == users {
-			names[i] = u.Table()
-		}
+		names[i] = u.Of(name)
 	}
 	return slices.DeleteFunc(names, func(name string) bool { return name == u.Table() && u.Column(column) == "" })
 }
