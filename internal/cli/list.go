@@ -49,6 +49,8 @@ type listSchema struct {
 	install.Entity
 	Name      string `json:"name"`
 	Installed bool   `json:"installed"`
+	// Own is whether it is an entity of the project that authgraph attached the others to.
+	Own bool `json:"own,omitempty"`
 }
 
 func (a *app) list() error {
@@ -61,8 +63,11 @@ func (a *app) list() error {
 		result.Module, result.DB, result.Dir = project.Module, project.DB(), project.Dir()
 	}
 	for _, e := range install.Entities {
-		result.Schemas = append(result.Schemas,
-			listSchema{e, "auth/" + e.Name, slices.Contains(project.Installed(), e.Name)})
+		s := listSchema{Entity: e, Name: "auth/" + e.Name, Installed: slices.Contains(project.Installed(), e.Name)}
+		if name, users := project.User(); users != nil && e.Name == install.UserEntity {
+			s.Type, s.Table, s.Own = name, users.Table(), true
+		}
+		result.Schemas = append(result.Schemas, s)
 	}
 	if a.format == formatJSON {
 		return a.printJSON(result)
@@ -71,14 +76,17 @@ func (a *app) list() error {
 	w := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', 0)
 	for _, s := range result.Schemas {
 		state := "-"
-		if s.Installed {
+		switch {
+		case s.Installed:
 			state = "installed"
+		case s.Own:
+			state = "yours"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, state, s.Table, s.Text)
 	}
 	_ = w.Flush() // a strings.Builder never fails
 	a.stdout.paintWords(lines.String(), func(string) style { return bold })
-	if slices.ContainsFunc(result.Schemas, func(s listSchema) bool { return !s.Installed }) {
+	if slices.ContainsFunc(result.Schemas, func(s listSchema) bool { return !s.Installed && !s.Own }) {
 		a.next("authgraph add schema auth/NAME for one, authgraph add schema auth for all")
 	} else {
 		a.next("authgraph migrate status, and after a new version of authgraph: authgraph upgrade")

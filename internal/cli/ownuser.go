@@ -58,7 +58,8 @@ func usersTable(record string) (*registry.Users, error) {
 	if err != nil {
 		return nil, err
 	}
-	return project.Users(), nil
+	_, users := project.User()
+	return users, nil
 }
 
 // planWith plans an installation. On a terminal it asks for what only the project can know.

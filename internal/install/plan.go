@@ -202,7 +202,7 @@ func (p *Project) newPlan(o Options, l layout, users *Users) (*Plan, error) {
 		project: p, layout: l, upgrade: o.Upgrade,
 	}
 	for _, e := range Entities {
-		if users != nil && e.Name == userEntity {
+		if users != nil && e.Name == UserEntity {
 			continue
 		}
 		before, asked := slices.Contains(p.Installed(), e.Name), slices.Contains(o.Entities, e.Name)
@@ -218,7 +218,7 @@ func (p *Project) newPlan(o Options, l layout, users *Users) (*Plan, error) {
 		return nil, err
 	}
 	lacking := func(name string) bool {
-		return !slices.Contains(plan.Entities, name) && !(users != nil && name == userEntity)
+		return !slices.Contains(plan.Entities, name) && !(users != nil && name == UserEntity)
 	}
 	if plan.Auth && slices.ContainsFunc(needs, lacking) {
 		return nil, &Error{
@@ -317,7 +317,7 @@ func (p *Plan) sources() ([]sourceFile, error) {
 	own := p.project.declares(p.layout.entFile("schema"), "User")
 	for _, e := range Entities {
 		switch names := unwired[e.Name]; {
-		case len(names) == 0 || e.Name == userEntity:
+		case len(names) == 0 || e.Name == UserEntity:
 		case own != "":
 			p.note(Unattached, e.Table, ".user_id has neither edge nor foreign key: the User in "+own+" is yours",
 				"name the entity that the users are")

@@ -22,8 +22,8 @@ import (
 // NoUser is the value of [Options.User] for authgraph's own User.
 const NoUser = "none"
 
-// userEntity is the name of authgraph's own User among [Entities].
-const userEntity = "user"
+// UserEntity is the name of authgraph's own User among [Entities].
+const UserEntity = "user"
 
 // Users is the entity of the project that the users are, as the record keeps it.
 type Users struct {
@@ -56,8 +56,13 @@ func (u *Users) Text() string {
 	return u.graph.Table()
 }
 
-// Users is the table that the users of the project are in; nil for authgraph's own.
-func (p *Project) Users() *registry.Users { return p.lastRun().users.registered() }
+// User is the entity of the project that the users are, and its table; nil for authgraph's own.
+func (p *Project) User() (name string, table *registry.Users) {
+	if u := p.lastRun().users; u != nil {
+		return u.User, u.registered()
+	}
+	return "", nil
+}
 
 // plainName is a name that may stand in a statement, between quotes of any kind.
 var plainName = regexp.MustCompile(`^[\pL\pN_$. -]+$`)
@@ -86,7 +91,7 @@ func (u *Users) registered() *registry.Users {
 // one that can be meant. It is nil if the users are authgraph's own, or nobody's yet.
 func (p *Project) users(ctx context.Context, l layout, o Options) (*Users, error) {
 	last := p.lastRun()
-	own := slices.Contains(last.entities, userEntity)
+	own := slices.Contains(last.entities, UserEntity)
 	asked := o.User != "" || o.Map != "" || o.Profile != "" || o.Rule != ""
 	switch {
 	case o.User != "" && (own && o.User != NoUser || last.users != nil && o.User != last.users.User):
