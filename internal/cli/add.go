@@ -30,8 +30,10 @@ interrupted leaves everything as it was.`,
   authgraph add schema auth/user auth/session
   authgraph add schema auth --with-auth`,
 		Args: func(cmd *cobra.Command, args []string) (err error) {
-			i.Entities, err = entities(cmd, args)
-			return err
+			if i.Entities, err = entities(cmd, args); err != nil {
+				return err
+			}
+			return ownUserAsked(args, &i.Options)
 		},
 		ValidArgsFunction: completeEntities,
 		RunE: a.run(func(ctx context.Context, _ []string) error {

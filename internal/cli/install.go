@@ -229,7 +229,16 @@ func (i *installation) checkBlocked(plan *install.Plan) error {
 	}
 	return errors.Join(err, fmt.Errorf("%s already there and %s from what would be written: rename or remove what is "+
 		"yours, or replace it with --force%s; nothing was changed",
-		strings.Join(paths, ", "), differ, leaveOut(plan, blocked)))
+		strings.Join(paths, ", "), differ, besides(plan, blocked)))
+}
+
+// besides is what else can be done about files that are in the way.
+func besides(plan *install.Plan, blocked []install.File) string {
+	text := leaveOut(plan, blocked)
+	if slices.ContainsFunc(blocked, func(f install.File) bool { return path.Base(f.Path) == "user.go" }) {
+		text += ", or attach the others to a User of yours with --user User"
+	}
+	return text
 }
 
 // leaveOut is the call that installs the other entities, where only entities of the project's own are in the way.
@@ -342,7 +351,7 @@ func (i *installation) report(plan *install.Plan, result *install.Result) error 
 // printPlanned prints what happens to each file. It shows the diffs of the files that change on a dry run, else only of
 // those that lose something.
 func (i *installation) printPlanned(plan *install.Plan) {
-	if text := plan.Users.Text(); text != "" {
+	if text := plan.Users.Text(); text != "" && (i.dryRun || plan.Attaches()) {
 		fmt.Fprintf(i.stdout, "%s\n", text)
 	}
 	for _, f := range plan.Files {

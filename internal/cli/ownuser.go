@@ -38,6 +38,20 @@ func addUserFlags(cmd *cobra.Command, o *install.Options) {
 	_ = cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(profiles, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// ownUserAsked takes auth/user by its name for what --user none says.
+func ownUserAsked(args []string, o *install.Options) error {
+	name := "auth/" + install.UserEntity
+	switch {
+	case !slices.Contains(args, name):
+	case o.User == "":
+		o.User = install.NoUser
+	case o.User != install.NoUser:
+		return fmt.Errorf("%s is authgraph's own User, and --user %s names another one: leave out one of the two", name,
+			o.User)
+	}
+	return nil
+}
+
 // recordFlag adds --record, for commands that work on a database away from the project.
 func recordFlag(cmd *cobra.Command, file *string) {
 	cmd.Flags().StringVar(file, "record", "",
@@ -74,8 +88,12 @@ func (i *installation) planWith(ctx context.Context, project *install.Project) (
 		case install.UndecidedUser:
 			i.User, err = i.choose(ctx, "Which entity are the users?", append(open.Choices, install.NoUser))
 		case install.UndecidedRule:
+			var unready *install.Unready
+			if errors.As(err, &unready) {
+				fmt.Fprintln(i.stderr, unready.Table)
+			}
 			fmt.Fprintln(i.stderr, oneLine(open.Found()))
-			i.Rule, err = i.ask(ctx, "Who may sign in, as a condition in SQL, or none: ")
+			i.Rule, err = i.ask(ctx, "Who may sign in, as a condition in SQL such as u.status = 'active', or none: ")
 		default:
 			return nil, err
 		}

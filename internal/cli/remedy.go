@@ -299,12 +299,12 @@ func installRemedy(e *install.Error) string {
 	case install.SeveralTools:
 		return "name the folder, as in --migration-tool " + e.Path
 	case install.OtherUser:
-		return "leave out --user"
+		return "leave out --user, or auth/user"
 	case install.UndecidedUser:
 		return "name it with --user, as in --user " + e.Choices[0] + ", or use --user " + install.NoUser +
 			" for authgraph's own User"
-	case install.UndecidedRule:
-		return e.Fix()
+	case install.TakenUser:
+		return "have it be the users with --user User, or rename it"
 	case install.Unattached:
 		return "name the entity that the users are with --user"
 	case install.Unfinished:

@@ -25,8 +25,10 @@ example.com/app. Nothing is changed.`,
 		Example: `  authgraph view schema auth/session
   authgraph view schema auth --format json`,
 		Args: func(cmd *cobra.Command, args []string) (err error) {
-			o.Entities, err = entities(cmd, args)
-			return err
+			if o.Entities, err = entities(cmd, args); err != nil {
+				return err
+			}
+			return ownUserAsked(args, &o)
 		},
 		ValidArgsFunction: completeEntities,
 		RunE:              a.run(func(ctx context.Context, _ []string) error { return a.view(ctx, o) }),

@@ -45,6 +45,8 @@ const (
 	SeveralTools  Reason = "several tools"
 	UndecidedUser Reason = "undecided user"
 	UndecidedRule Reason = "undecided rule"
+	Recorded      Reason = "recorded"
+	TakenUser     Reason = "taken user"
 	Unmapped      Reason = "unmapped"
 	Unattached    Reason = "unattached"
 )

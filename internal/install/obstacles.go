@@ -151,8 +151,12 @@ func (p *Project) clashIn(l layout, folder string, ours map[string]string, sourc
 			if folder == l.entFile("schema") {
 				fix += ", or leave out that entity"
 			}
+			reason := Reason("")
+			if n == "User" {
+				reason, fix = TakenUser, "have it be the users, or rename it"
+			}
 			return &Error{
-				Path: name, found: fmt.Sprintf("%s declares %s, which %s would declare again", name, n, at), fix: fix,
+				Reason: reason, Path: name, found: fmt.Sprintf("%s declares %s, which %s would declare again", name, n, at), fix: fix,
 			}
 		}
 	}

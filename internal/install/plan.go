@@ -112,6 +112,9 @@ func (p *Plan) Changes() bool {
 		p.upgrade && p.project.record.version != p.record.version
 }
 
+// Attaches reports whether it attaches the graph to an entity of the project, and no run before did.
+func (p *Plan) Attaches() bool { return p.Users != nil && p.project.lastRun().users == nil }
+
 // Has are the files with an action.
 func (p *Plan) Has(a Action) (found []File) {
 	for _, f := range p.Files {

@@ -110,12 +110,12 @@ func (p *Project) users(ctx context.Context, l layout, o Options) (*Users, error
 		return nil, err
 	}
 	var g *usergraph.Graph
-	if last.users != nil && o.Map == "" && o.Profile == "" && o.Rule == "" {
+	if last.users != nil {
+		if err := last.users.otherwise(o); err != nil {
+			return nil, err
+		}
 		g, err = usergraph.Load(schema, last.users.Mapping)
 	} else {
-		if last.users != nil {
-			o.User = last.users.User
-		}
 		if o.User == "" {
 			candidates := usergraph.Candidates(schema)
 			if len(candidates) == 0 && !asked {
@@ -130,12 +130,58 @@ func (p *Project) users(ctx context.Context, l layout, o Options) (*Users, error
 		})
 	}
 	if err != nil {
-		return nil, unmapped(err)
+		return nil, unchanged(unmapped(err))
 	}
-	if problems := g.Problems(); len(problems) > 0 {
-		return nil, unmapped(problems[0])
+	var problems []error
+	for _, wrong := range g.Problems() {
+		problems = append(problems, unmapped(wrong))
 	}
-	return newUsers(schema, g), nil
+	switch len(problems) {
+	case 0:
+		return newUsers(schema, g), nil
+	case 1:
+		return nil, &Unready{unchanged(problems[0]), g.Table()}
+	}
+	return nil, &Unready{unchanged(errors.Join(problems...)), g.Table()}
+}
+
+// Unready is an error of an entity that the users cannot be as it is, or of which something has to be decided first.
+type Unready struct {
+	error
+	// Table is how the entity would be mapped.
+	Table string
+}
+
+func (e *Unready) Unwrap() error { return e.error }
+
+// otherwise refuses what was asked for and is not what was recorded: the schema holds already what follows from that.
+func (u *Users) otherwise(o Options) error {
+	refuse := func(what, fix string) error {
+		return &Error{Reason: Recorded, found: "this project has " + what, fix: fix}
+	}
+	if o.Profile != "" && o.Profile != string(u.Profile) {
+		return refuse("the profile "+string(u.Profile), "leave out the other one")
+	}
+	for pair := range strings.SplitSeq(o.Map, ",") {
+		name, field, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		is := slices.IndexFunc(u.Columns, func(c usergraph.Column) bool {
+			return c.Name == name && (c.Field == field || c.Source == usergraph.Absent && field == "-" ||
+				c.Source == usergraph.Added && field == "+")
+		})
+		if name != "" && is < 0 {
+			return refuse("another field for "+name, "leave out the fields")
+		}
+	}
+	plain := func(rule string) string {
+		if rule == "none" {
+			return ""
+		}
+		return strings.NewReplacer("`", "", "u.", "", " ", "").Replace(rule)
+	}
+	if o.Rule != "" && plain(o.Rule) != plain(u.Rule) {
+		return refuse("a rule of who may sign in", "leave out the other one, and change it in rules.go of package graph")
+	}
+	return nil
 }
 
 func newUsers(schema *entgraph.Schema, g *usergraph.Graph) *Users {
@@ -170,9 +216,13 @@ func undecided(candidates []*entgraph.Entity) error {
 func unmapped(err error) error {
 	var wrong *usergraph.Error
 	if !errors.As(err, &wrong) {
-		return unchanged(err)
+		return err
 	}
-	return unchanged(&Error{Reason: Unmapped, Path: wrong.Position, found: wrong.Found(), fix: wrong.Fix()})
+	reason := Unmapped
+	if wrong.Undecided {
+		reason = UndecidedRule
+	}
+	return &Error{Reason: reason, Path: wrong.Position, found: wrong.Found(), fix: wrong.Fix()}
 }
 
 // entSchema reads the entities of the project, once.

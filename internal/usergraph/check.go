@@ -76,6 +76,7 @@ func (g *Graph) Problems() (found []*Error) {
 		report(nil, fmt.Sprintf("the field %s of %s may say who must not sign in, and its name does not tell how",
 			strings.Join(g.undecided, ", "), g.user.Name), `say it with --rule, such as --rule "`+g.example()+
 			`", or --rule none if it says nothing of the kind`)
+		found[len(found)-1].Undecided = true
 	}
 	return found
 }

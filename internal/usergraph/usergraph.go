@@ -113,6 +113,8 @@ type Error struct {
 	Field string
 	// Position is where it is declared, as file:line; empty if that is not known.
 	Position string
+	// Undecided is whether only the rule of who may use an account is missing, which the project has to know.
+	Undecided bool
 
 	found, fix string
 }
