@@ -75,6 +75,11 @@ fuzz: ## Run each fuzz test for FUZZTIME (10s)
 matrix: ## Run what touches a server on each release: make matrix ONLY="mariadb 10.5"
 	go run ./internal/matrix "$(ONLY)"
 
+.PHONY: own-user
+own-user: ## Attach to users of each type of id, on each database, in each profile: make own-user ONLY=uuid-mysql
+	AUTHGRAPH_OWN_USER=matrix $(WITHSERVERS) -- go test -count=1 -timeout=0 -v ./internal/owntest \
+		-run 'TestTheGraphAttachesToAUserOfTheProjectsOwn/$(ONLY)'
+
 .PHONY: soak
 soak: ## Run the tests named Soak for SOAKTIME (5m)
 	AUTHGRAPH_SOAK=$(SOAKTIME) $(WITHSERVERS) -- go test -race -count=1 -timeout=0 -v -run Soak ./...
