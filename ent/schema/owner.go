@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"cmp"
+
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema"
@@ -25,8 +27,9 @@ func ownerID(name string) ownerKey {
 	id := field.Int("id").Descriptor()
 	var o owner
 	fields := o.Fields()
+	var annotations []schema.Annotation
 	for _, m := range o.Mixin() {
-		fields = append(fields, m.Fields()...)
+		fields, annotations = append(fields, m.Fields()...), append(annotations, m.Annotations()...)
 	}
 	for _, f := range fields {
 		if d := f.Descriptor(); d.Name == id.Name {
@@ -35,25 +38,31 @@ func ownerID(name string) ownerKey {
 	}
 	return ownerKey{&field.Descriptor{
 		Name: name, Info: id.Info, Size: id.Size, ValueScanner: id.ValueScanner, SchemaType: id.SchemaType,
-		Annotations: comparison(id.Annotations), Err: id.Err,
+		Annotations: comparison(id, append(annotations, o.Annotations()...)), Err: id.Err,
 	}}
 }
 
-// comparison is what the annotations of a key say of its column's characters and length: a foreign key has to agree.
-func comparison(annotations []schema.Annotation) (same []schema.Annotation) {
-	for _, a := range annotations {
-		var sql entsql.Annotation
-		switch a := a.(type) {
-		case entsql.Annotation:
-			sql = a
-		case *entsql.Annotation:
-			sql = *a
-		}
-		if sql.Charset+sql.Collation != "" || sql.Size != 0 {
-			same = append(same, entsql.Annotation{Charset: sql.Charset, Collation: sql.Collation, Size: sql.Size})
+// comparison is what annotations of an id, or else of its table, say of its characters and length: a foreign key has to
+// agree.
+func comparison(id *field.Descriptor, ofTable []schema.Annotation) []schema.Annotation {
+	var same entsql.Annotation
+	switch id.Info.Type {
+	case field.TypeString, field.TypeUUID, field.TypeOther:
+		for _, a := range append(ofTable, id.Annotations...) {
+			if pointer, ok := a.(*entsql.Annotation); ok {
+				a = *pointer
+			}
+			if sql, ok := a.(entsql.Annotation); ok {
+				same.Charset = cmp.Or(sql.Charset, same.Charset)
+				same.Collation = cmp.Or(sql.Collation, same.Collation)
+				same.Size = cmp.Or(sql.Size, same.Size)
+			}
 		}
 	}
-	return same
+	if same.Charset+same.Collation == "" && same.Size == 0 {
+		return nil
+	}
+	return []schema.Annotation{same}
 }
 
 // optional is the same field where there may be no owner.

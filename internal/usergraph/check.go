@@ -2,6 +2,10 @@ package usergraph
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -57,18 +61,21 @@ func (g *Graph) Problems() (found []*Error) {
 		if why := c.unfit(f); why != "" {
 			report(f, at+why, "map another field, or + for one that is added")
 		}
+		if c.name == "provider_id" && f.Required {
+			report(f, at+"has to be there, and most users have none", "map another field, or + for one that is added")
+		}
 		if c.kind == moment && !f.Optional && slices.Contains(nullable, c.name) {
 			report(f, at+"cannot be null", "add Optional and Nillable, or map + for one that is added")
 		}
 	}
 	for _, c := range g.Columns {
-		if c.Source == Added && strings.HasPrefix(c.Field, "auth_") && g.user.Field(c.Field) != nil && g.asked != "-" {
+		if c.Source == Added && strings.HasPrefix(c.Field, "auth_") && taken(g.user, c.Field) {
 			report(nil, fmt.Sprintf("the entity %s has fields %s and %s that are not package auth's", g.user.Name, c.Name,
 				c.Field), "rename one of them")
 		}
 	}
 	for _, name := range []string{g.Sessions, g.RefreshTokens} {
-		if g.asked != "-" && taken(g.user, name) {
+		if !g.Own && taken(g.user, name) {
 			report(nil, fmt.Sprintf("the entity %s has something called %s already", g.user.Name, name), "rename it")
 		}
 	}
@@ -88,6 +95,12 @@ var nullable = []string{"lock_until", "deleted_at", "re_activate_available_at", 
 func (g *Graph) checkID(report func(*entgraph.Field, string, string)) {
 	id := g.user.ID
 	at := fmt.Sprintf("the id of %s ", g.user.Name)
+	if !id.Declared {
+		if typ := g.generatedID(); typ != "" && typ != "int" {
+			report(id, at+"is of the type "+typ+" because the generator is told so",
+				"declare it in the schema too, as in field.Int64(\"id\"): nothing else tells sessions of it")
+		}
+	}
 	const fix = "sessions and tokens cannot name such a row: choose another type of id"
 	switch kind := id.Go.Kind; {
 	case id.ValueScanner:
@@ -99,6 +112,35 @@ func (g *Graph) checkID(report func(*entgraph.Field, string, string)) {
 	case id.Type == "bytes" || id.Type == "json" || strings.HasPrefix(id.Type, "float"):
 		report(id, at+"is of Ent's type "+id.Type, fix)
 	}
+}
+
+// generatedID is the type of an id that the schema does not declare, as the generated client has it; empty if there is
+// none yet.
+func (g *Graph) generatedID() string {
+	client := filepath.Dir(filepath.Dir(g.user.File()))
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(client, strings.ToLower(g.User)+".go"), nil,
+		parser.SkipObjectResolution)
+	if err != nil {
+		return ""
+	}
+	for _, d := range file.Decls {
+		decl, ok := d.(*ast.GenDecl)
+		if !ok || decl.Tok != token.TYPE {
+			continue
+		}
+		for _, spec := range decl.Specs {
+			fields, ok := spec.(*ast.TypeSpec).Type.(*ast.StructType)
+			if !ok || spec.(*ast.TypeSpec).Name.Name != g.User {
+				continue
+			}
+			for _, f := range fields.Fields.List {
+				if len(f.Names) == 1 && f.Names[0].Name == "ID" {
+					return typeName(f.Type)
+				}
+			}
+		}
+	}
+	return ""
 }
 
 // length is how many characters the column of a text holds on MySQL; 0 if that is Ent's default or not told.

@@ -171,20 +171,10 @@ func (g *Graph) create(imports *imports, client string) (string, error) {
 		}
 		field := "a." + c.constant
 		switch {
-		case c.kind == hash && g.Own:
+		case (c.kind == hash || c.name == "provider_id") && (f == nil || f.Optional && convert == ""):
 			fmt.Fprintf(&chain, ".\n\t\tSetNillable%s(%s)", strings.TrimPrefix(setter, "Set"), field)
-		case c.kind == hash && required:
-			imports.use("crypto/rand", "")
-			fmt.Fprintf(&rest, "\t// Hooks and validators see this. The hash is written over it, which some of them would refuse.\n"+
-				"\tcreate.%s(%s)\n", setter, value("rand.Text()"))
-		case c.name == "provider_id" && (f == nil || f.Optional && convert == ""):
-			fmt.Fprintf(&chain, ".\n\t\tSetNillable%s(%s)", strings.TrimPrefix(setter, "Set"), field)
-		case c.name == "provider_id":
+		case c.kind == hash, c.name == "provider_id":
 			fmt.Fprintf(&rest, "\tif %[1]s != nil {\n\t\tcreate.%[2]s(%[3]s)\n\t}\n", field, setter, value("*"+field))
-			if required {
-				return "", &Error{Field: f.Name, found: "the field " + f.Name + " has to be there, and most users have no provider_id",
-					fix: "map another field, or + for one that is added"}
-			}
 		case c.kind == face:
 			fmt.Fprintf(&rest, "\tif %[1]s != nil {\n\t\tcreate.%[2]s(%[1]s)\n\t}\n", field, setter)
 		case c.name == "updated_at" && required, c.name == "last_login_at" && required:

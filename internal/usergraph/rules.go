@@ -167,23 +167,24 @@ func unique(e *entgraph.Entity, f *entgraph.Field) bool {
 
 // makeRule makes the rule of who may use an account: from what was asked for, and from what the fields that it does not
 // ask are called. So a rule about one field lets nobody in whom another one excludes.
-func (g *Graph) makeRule() error {
-	if g.asked == "none" {
+func (g *Graph) makeRule(asked string) error {
+	if asked == "none" {
 		return nil
 	}
-	var conditions []string
-	asked := ""
-	if g.asked != "" {
-		rule, err := qualify(g.user, g.asked)
-		if err != nil {
+	rule, asks := "", map[string]bool{}
+	if asked != "" {
+		var err error
+		if rule, asks, err = qualify(g.user, asked); err != nil {
 			return err
 		}
-		asked = rule
-		conditions = []string{rule}
+	}
+	var conditions []string
+	if rule != "" {
+		conditions = append(conditions, rule)
 	}
 	for _, f := range g.user.Fields {
-		theirs := slices.ContainsFunc(g.Columns, func(c Column) bool { return c.Field == f.Name && c.Source == Theirs })
-		if theirs || strings.Contains(asked, "u.`"+f.Column+"`") {
+		if asks[f.Column] ||
+			slices.ContainsFunc(g.Columns, func(c Column) bool { return c.Field == f.Name && c.Source == Theirs }) {
 			continue
 		}
 		condition, undecided := guessRule(f)
@@ -194,8 +195,8 @@ func (g *Graph) makeRule() error {
 			g.undecided = append(g.undecided, f.Name)
 		}
 	}
-	if len(conditions) > 1 && strings.Contains(strings.ToUpper(asked), "OR") {
-		conditions[0] = "(" + asked + ")"
+	if rule != "" && len(conditions) > 1 && (strings.Contains(strings.ToUpper(rule), "OR") || strings.Contains(rule, "||")) {
+		conditions[0] = "(" + rule + ")"
 	}
 	g.Rule = strings.Join(conditions, " AND ")
 	return nil
@@ -239,8 +240,8 @@ var (
 		"banned_until", "blocked_until", "disabled_until"}
 )
 
-// qualify is a rule in which the columns of the entity's table belong to the row u.
-func qualify(user *entgraph.Entity, rule string) (string, error) {
+// qualify is a rule in which the columns of the entity's table belong to the row u, and the columns that it asks.
+func qualify(user *entgraph.Entity, rule string) (_ string, asks map[string]bool, err error) {
 	refuse := func(found string) error {
 		return &Error{found: "the rule " + found, fix: "write one condition on the columns of " + user.Table +
 			`, such as --rule "status = 1", or --rule none`}
@@ -250,7 +251,8 @@ func qualify(user *entgraph.Entity, rule string) (string, error) {
 		columns[f.Column] = true
 	}
 	var out strings.Builder
-	asks, depth := false, 0
+	asks = map[string]bool{}
+	depth := 0
 	for rest := rule; rest != ""; {
 		before := strings.TrimRight(out.String(), " ")
 		part := sqlToken(rest)
@@ -258,14 +260,14 @@ func qualify(user *entgraph.Entity, rule string) (string, error) {
 		name := strings.Trim(part, "`")
 		switch {
 		case part == "'" || part == "`" || part == `"`:
-			return "", refuse("has a quote that does not end")
+			return "", nil, refuse("has a quote that does not end")
 		case part == ";" || part == "--" || part == "#" || part == "/*":
-			return "", refuse("has " + part + " in it")
+			return "", nil, refuse("has " + part + " in it")
 		case part == "(":
 			depth++
 		case part == ")":
 			if depth--; depth < 0 {
-				return "", refuse("closes more brackets than it opens")
+				return "", nil, refuse("closes more brackets than it opens")
 			}
 		}
 		word := part[0] == '`' || isWord(part[0])
@@ -273,23 +275,24 @@ func qualify(user *entgraph.Entity, rule string) (string, error) {
 		next := strings.TrimLeft(rest, " ")
 		switch {
 		case word && qualified:
-			asks = asks || strings.HasSuffix(before, "u.") && columns[name]
+			if strings.HasSuffix(before, "u.") && columns[name] {
+				asks[name] = true
+			}
 			out.WriteString("`" + name + "`")
 		case word && columns[name] && !strings.HasPrefix(next, "(") && !strings.HasPrefix(next, "."):
-			asks = true
+			asks[name] = true
 			out.WriteString("u.`" + name + "`")
 		default:
 			out.WriteString(part)
 		}
 	}
 	if depth != 0 {
-		return "", refuse("opens more brackets than it closes")
+		return "", nil, refuse("opens more brackets than it closes")
 	}
-	if !asks {
-		return "", refuse("asks no column of " + user.Table)
+	if len(asks) == 0 {
+		return "", nil, refuse("asks no column of " + user.Table)
 	}
-	text := strings.TrimSpace(out.String())
-	return text, nil
+	return strings.TrimSpace(out.String()), asks, nil
 }
 
 // sqlToken is the first part of an SQL condition: a text in quotes, a word, or a sign.

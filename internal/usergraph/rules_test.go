@@ -22,8 +22,8 @@ func TestARuleAboutOneFieldKeepsOutWhomAnotherExcludes(t *testing.T) {
 		"status = 'active' OR deleted_at IS NULL": "u.`status` = 'active' OR u.`deleted_at` IS NULL",
 		"none": "",
 	} {
-		g := &Graph{user: user, asked: asked}
-		require.NoError(t, g.makeRule())
+		g := &Graph{user: user}
+		require.NoError(t, g.makeRule(asked))
 		assert.Equal(t, want, g.Rule)
 		assert.Empty(t, g.undecided)
 	}

@@ -92,9 +92,11 @@ type Options struct {
 	// Map names fields for columns, as in "email=mail,name=full_name,avatar=-": a field, a column of theirs, - for none,
 	// or + for one that is added though theirs fits.
 	Map string
-	// Rule is a condition in SQL, in which a column of the table may stand as it is or as u.column; "none" for no rule. By
-	// default it follows from what the fields are called.
+	// Rule is a condition in SQL, in which a column of the table may stand as it is or as u.column; "none" for no rule. What
+	// the names of other fields say is part of the rule all the same, such as that of a soft deletion.
 	Rule string
+	// Was is the mapping made before, if there is one: what it added is in the schema and is not theirs.
+	Was *Mapping
 }
 
 // Graph is an entity with its mapping.
@@ -102,8 +104,7 @@ type Graph struct {
 	Mapping
 	schema *entgraph.Schema
 	user   *entgraph.Entity
-	// asked is the text of Options.Rule, and undecided are the fields that the rule should ask.
-	asked     string
+	// undecided are the fields that the rule should ask.
 	undecided []string
 }
 
@@ -129,8 +130,9 @@ func (e *Error) Error() string { return e.found + ": " + e.fix }
 // Candidates are the entities that may be the users, the likeliest first. Those of this module are not among them.
 func Candidates(s *entgraph.Schema) []*entgraph.Entity {
 	type candidate struct {
-		entity *entgraph.Entity
-		rank   int
+		entity   *entgraph.Entity
+		rank     int
+		password bool
 	}
 	var found []candidate
 	email, _ := columnOf("email")
@@ -149,10 +151,14 @@ func Candidates(s *entgraph.Schema) []*entgraph.Entity {
 			rank += 2 * len(people)
 		}
 		if rank > 0 {
-			found = append(found, candidate{e, rank})
+			found = append(found, candidate{e, rank, password.fits(e, nil) != nil})
 		}
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int { return b.rank - a.rank })
+	if len(found) > 0 && found[0].password {
+		// Customers, profiles and the like have addresses too.
+		found = slices.DeleteFunc(found, func(c candidate) bool { return !c.password })
+	}
 	var entities []*entgraph.Entity
 	for _, c := range found {
 		entities = append(entities, c.entity)
@@ -177,11 +183,14 @@ func New(s *entgraph.Schema, o Options) (*Graph, error) {
 	if !slices.Contains(Profiles, o.Profile) {
 		return nil, &Error{found: fmt.Sprintf("there is no profile %q", o.Profile), fix: "use whole, plain or minimal"}
 	}
+	if o.Was != nil && o.Was.User == user.Name {
+		user = o.Was.without(user)
+	}
 	asked, err := parseMap(user, o.Map)
 	if err != nil {
 		return nil, err
 	}
-	g := &Graph{schema: s, user: user, asked: o.Rule, Mapping: Mapping{
+	g := &Graph{schema: s, user: user, Mapping: Mapping{
 		User: user.Name, Profile: o.Profile, Sessions: freeEdge(user, sessions),
 		RefreshTokens: freeEdge(user, refreshTokens),
 	}}
@@ -197,7 +206,7 @@ func New(s *entgraph.Schema, o Options) (*Graph, error) {
 		}
 		g.Columns = append(g.Columns, column)
 	}
-	if err := g.makeRule(); err != nil {
+	if err := g.makeRule(o.Rule); err != nil {
 		return nil, err
 	}
 	return g, nil
@@ -223,7 +232,22 @@ func Load(s *entgraph.Schema, m Mapping) (*Graph, error) {
 			}
 		}
 	}
-	return &Graph{Mapping: m, schema: s, user: user, asked: "-"}, nil
+	return &Graph{Mapping: m, schema: s, user: m.without(user)}, nil
+}
+
+// without is an entity without what the mapping adds to it.
+func (m Mapping) without(e *entgraph.Entity) *entgraph.Entity {
+	if m.Own {
+		return e
+	}
+	out := *e
+	out.Fields = slices.DeleteFunc(slices.Clone(e.Fields), func(f *entgraph.Field) bool {
+		return slices.ContainsFunc(m.Columns, func(c Column) bool { return c.Source == Added && c.Field == f.Name })
+	})
+	out.Edges = slices.DeleteFunc(slices.Clone(e.Edges), func(edge *entgraph.Edge) bool {
+		return edge.Name == m.Sessions && edge.Type == "Session" || edge.Name == m.RefreshTokens && edge.Type == "RefreshToken"
+	})
+	return &out
 }
 
 func choose(s *entgraph.Schema, name string) (*entgraph.Entity, error) {

@@ -1,0 +1,306 @@
+package usergraph
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/authgraph/authgraph/internal/entgraph"
+)
+
+// plain is a field of a basic type.
+func plain(name, typ string) *entgraph.Field {
+	kinds := map[string]string{"time": "time.Time", "enum": "string"}
+	kind, ok := kinds[typ]
+	if !ok {
+		kind = typ
+	}
+	return &entgraph.Field{Name: name, Column: name, Type: typ, Go: entgraph.GoType{Ident: kind, Kind: kind},
+		Required: true, Declared: true}
+}
+
+// with is a field that is changed.
+func with(f *entgraph.Field, change func(*entgraph.Field)) *entgraph.Field {
+	change(f)
+	return f
+}
+
+func uniquely(f *entgraph.Field) { f.Unique = true }
+
+// entity has an id, an address and a password, and the fields.
+func entity(name string, fields ...*entgraph.Field) *entgraph.Entity {
+	return &entgraph.Entity{
+		Name: name, Table: strings.ToLower(name) + "s", Position: "/app/ent/schema/" + strings.ToLower(name) + ".go:9",
+		Package: "example.com/app/ent/" + strings.ToLower(name), Create: name + "Create",
+		ID: with(plain("id", "int"), func(f *entgraph.Field) { f.Declared = false }),
+		Fields: append([]*entgraph.Field{
+			with(plain("email", "string"), uniquely), plain("password", "string"),
+		}, fields...),
+	}
+}
+
+func schema(entities ...*entgraph.Entity) *entgraph.Schema {
+	return &entgraph.Schema{Package: "example.com/app/ent/schema", Client: "example.com/app/ent", Entities: entities}
+}
+
+func TestTheUsersAreFoundByTheirAddressAndPassword(t *testing.T) {
+	t.Parallel()
+	bare := func(name string, fields ...*entgraph.Field) *entgraph.Entity {
+		e := entity(name)
+		e.Fields = fields
+		return e
+	}
+	address := func() *entgraph.Field { return with(plain("mail", "string"), uniquely) }
+	for name, test := range map[string]struct {
+		entities []*entgraph.Entity
+		want     []string
+	}{
+		"by name":                {[]*entgraph.Entity{bare("Order"), bare("User")}, nil},
+		"by name and address":    {[]*entgraph.Entity{bare("Invitation", address()), bare("Member", address())}, []string{"Member"}},
+		"by password":            {[]*entgraph.Entity{entity("Gardener"), bare("Invoice", address())}, []string{"Gardener"}},
+		"beside customers":       {[]*entgraph.Entity{bare("Customer", address()), entity("User")}, []string{"User"}},
+		"several":                {[]*entgraph.Entity{entity("Admin"), entity("User")}, []string{"User", "Admin"}},
+		"without a password":     {[]*entgraph.Entity{entity("Admin"), bare("User", address())}, []string{"User", "Admin"}},
+		"ours are not theirs":    {[]*entgraph.Entity{entity("OTP"), entity("User")}, []string{"User"}},
+		"a number is no address": {[]*entgraph.Entity{bare("User", plain("email", "int"))}, nil},
+	} {
+		var got []string
+		for _, e := range Candidates(schema(test.entities...)) {
+			got = append(got, e.Name)
+		}
+		assert.Equal(t, test.want, got, name)
+	}
+}
+
+func TestWhatIsAskedForAndIsNotThereIsRefused(t *testing.T) {
+	t.Parallel()
+	s := schema(entity("Member", plain("full_name", "string"), plain("age", "int"), plain("born", "time")), entity("Order"))
+	for _, test := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{User: "Person"}, "the schema has no entity Person: name one of Member, Order"},
+		{Options{}, "several entities may be the users: name one with --user: Member, Order"},
+		{Options{User: "Member", Profile: "huge"}, `there is no profile "huge": use whole, plain or minimal`},
+		{Options{User: "Member", Map: "name"}, `"name" names no field for a column: write it as email=mail`},
+		{Options{User: "Member", Map: "nick=age"}, `package auth has no column "nick": use one of created_at, `},
+		{Options{User: "Member", Map: "name=nick"},
+			"the entity Member has no field nick for name: name one of its fields, or - for none"},
+		{Options{User: "Member", Map: "name=age"},
+			"the field age of Member cannot hold name: it is of Ent's type int: name another field, or - for none"},
+		{Options{User: "Member", Map: "name=full_name, name=email"},
+			"the column name is mapped twice: name one field for it"},
+		{Options{User: "Member", Map: "name=full_name,role=full_name"},
+			"the field full_name is mapped to name and to role: name another field for one of them"},
+		{Options{User: "Member", Map: "trust_epoch=-"},
+			"the column trust_epoch is needed: leave it out of --map, or name a field for it"},
+		{Options{User: "Member", Map: "email=-"}, "the column email is needed: "},
+		{Options{User: "Member", Rule: "status = 1"}, "the rule asks no column of members: "},
+		{Options{User: "Member", Rule: "age = 1; DROP TABLE members"}, "the rule has ; in it: "},
+		{Options{User: "Member", Rule: "age = 1 -- or not"}, "the rule has -- in it: "},
+		{Options{User: "Member", Rule: "age = 1)"}, "the rule closes more brackets than it opens: "},
+		{Options{User: "Member", Rule: "(age = 1"}, "the rule opens more brackets than it closes: "},
+		{Options{User: "Member", Rule: "full_name = 'Ada"}, "the rule has a quote that does not end: "},
+	} {
+		_, err := New(s, test.o)
+		var wrong *Error
+		require.ErrorAs(t, err, &wrong, "%+v", test.o)
+		assert.Contains(t, err.Error(), test.want)
+		assert.NotContains(t, err.Error(), "\n")
+	}
+}
+
+func TestWhatIsInTheWayIsSaid(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(*entgraph.Entity)
+		o      Options
+		want   string
+	}{
+		"an address that may be null": {func(e *entgraph.Entity) { e.Fields[0].Optional = true }, Options{},
+			"the field email of Member, which is to be the address, may be null: " +
+				"give every row an address, then take out Optional and Nillable"},
+		"an address of several": {func(e *entgraph.Entity) { e.Fields[0].Unique = false }, Options{},
+			"the field email of Member, which is to be the address, is not unique: " +
+				"settle the rows that share one, then add Unique()"},
+		"an address that stays": {func(e *entgraph.Entity) { e.Fields[0].Immutable = true }, Options{}, "is immutable: "},
+		"no address": {func(e *entgraph.Entity) { e.Fields[0].Type = "int" }, Options{},
+			"the entity Member has no field that holds an address: name one with --map email=…"},
+		"a short password": {func(e *entgraph.Entity) { e.Fields[1].Size = 60 }, Options{},
+			"the field password of Member, which is to hold hashes of passwords, holds 60 characters: "},
+		"a short column": {func(e *entgraph.Entity) {
+			e.Fields[1].SchemaType = map[string]string{"mysql": "varchar(60)"}
+		}, Options{}, "holds 60 characters: "},
+		"an id that is a slice": {func(e *entgraph.Entity) {
+			e.ID = with(plain("id", "bytes"), func(f *entgraph.Field) { f.Go = entgraph.GoType{Ident: "[]byte", Kind: "slice"} })
+		}, Options{}, "the id of Member is of the type []byte, which cannot be compared: "},
+		"an id without methods": {func(e *entgraph.Entity) {
+			e.ID.Go = entgraph.GoType{Ident: "key.ID", Kind: "array", Custom: true}
+		}, Options{}, "the id of Member is of the type key.ID, which has no methods Value and Scan: "},
+		"an id with a scanner": {func(e *entgraph.Entity) { e.ID.ValueScanner = true }, Options{},
+			"the id of Member has a ValueScanner: let its Go type have the methods Value and Scan instead"},
+		"a lock that is always on": {func(e *entgraph.Entity) { e.Fields = append(e.Fields, plain("locked", "time")) },
+			Options{Map: "lock_until=locked"}, "the field locked of Member, which is to be lock_until, cannot be null: "},
+		"a name and its other name": {func(e *entgraph.Entity) {
+			e.Fields = append(e.Fields, plain("lock_until", "int"), plain("auth_lock_until", "int"))
+		}, Options{}, "the entity Member has fields lock_until and auth_lock_until that are not package auth's: "},
+		"both names of an edge": {func(e *entgraph.Entity) {
+			e.Edges = []*entgraph.Edge{{Name: "sessions", Type: "Visit"}, {Name: "auth_sessions", Type: "Visit"}}
+		}, Options{}, "the entity Member has something called auth_sessions already: rename it"},
+		"a status": {func(e *entgraph.Entity) { e.Fields = append(e.Fields, plain("status", "int")) }, Options{},
+			"the field status of Member may say who must not sign in, and its name does not tell how: " +
+				`say it with --rule, such as --rule "status = 1", or --rule none if it says nothing of the kind`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := entity("Member")
+			test.change(e)
+			test.o.User = "Member"
+			g, err := New(schema(e), test.o)
+			require.NoError(t, err)
+			found := g.Problems()
+			require.Len(t, found, 1)
+			assert.Contains(t, found[0].Error(), test.want)
+			assert.NotContains(t, found[0].Error(), "\n")
+		})
+	}
+}
+
+func TestARuleBelongsToTheRow(t *testing.T) {
+	t.Parallel()
+	e := entity("Member", plain("status", "int"), plain("plan", "string"), plain("lower", "string"))
+	for asked, want := range map[string]string{
+		"status = 1":                           "u.`status` = 1",
+		"u.status=1":                           "u.`status`=1",
+		"u.`status` IN (1, 2)":                 "u.`status` IN (1, 2)",
+		"`status` <> 3":                        "u.`status` <> 3",
+		"plan = 'status' AND status > 0":       "u.`plan` = 'status' AND u.`status` > 0",
+		"lower(plan) = 'pro'":                  "lower(u.`plan`) = 'pro'",
+		"plan <> 'it''s' OR (status = 1)":      "u.`plan` <> 'it''s' OR (u.`status` = 1)",
+		"status NOT IN (SELECT s FROM banned)": "u.`status` NOT IN (SELECT s FROM banned)",
+	} {
+		g, err := New(schema(e), Options{User: "Member", Rule: asked})
+		require.NoError(t, err, asked)
+		assert.Equal(t, want, g.Rule)
+	}
+}
+
+func TestWhatWasAddedBeforeIsNotTheirs(t *testing.T) {
+	t.Parallel()
+	e := entity("Member", plain("deleted_at", "time"))
+	first, err := New(schema(e), Options{})
+	require.NoError(t, err)
+	later := *e
+	for _, c := range first.Columns {
+		if c.Source == Added {
+			known, _ := columnOf(c.Name)
+			later.Fields = append(later.Fields, plain(c.Field, added[known.kind]))
+		}
+	}
+	later.Edges = []*entgraph.Edge{{Name: "sessions", Type: "Session"}, {Name: "refresh_tokens", Type: "RefreshToken"}}
+	second, err := New(schema(&later), Options{Was: &first.Mapping})
+	require.NoError(t, err)
+	assert.Equal(t, first.Mapping, second.Mapping)
+	assert.Equal(t, "auth_deleted_at", second.column("deleted_at").Field)
+}
+
+func TestAFieldThatIsGoneIsMissed(t *testing.T) {
+	t.Parallel()
+	e := entity("Member", plain("full_name", "string"))
+	g, err := New(schema(e), Options{})
+	require.NoError(t, err)
+	e.Fields = e.Fields[:2]
+	_, err = Load(schema(e), g.Mapping)
+	assert.EqualError(t, err, "the entity Member has no field full_name any more, in which package auth keeps name: "+
+		"bring it back, or name another one with --map")
+	_, err = Load(schema(), g.Mapping)
+	assert.EqualError(t, err, "the schema has no entity Member any more, whose rows are the users of package auth: "+
+		"bring it back")
+}
+
+func TestAMixinGetsOneLine(t *testing.T) {
+	t.Parallel()
+	const head, tail = "package schema\n\ntype Member struct{ ent.Schema }\n\n", "\n"
+	byHand := "the method Mixin of Member is not of the form return []ent.Mixin{…}: " +
+		"add authMixin{} to what it returns, and run this again"
+	for name, test := range map[string]struct{ before, after, err string }{
+		"lines": {before: "func (Member) Mixin() []ent.Mixin {\n\treturn []ent.Mixin{\n\t\tA{},\n\t}\n}",
+			after: "func (Member) Mixin() []ent.Mixin {\n\treturn []ent.Mixin{\n\t\tA{},\n\t\tauthMixin{},\n\t}\n}"},
+		"lines of Windows": {before: "func (m Member) Mixin() []ent.Mixin {\r\n\treturn []ent.Mixin{\r\n\t\tA{},\r\n\t}\r\n}",
+			after: "func (m Member) Mixin() []ent.Mixin {\r\n\treturn []ent.Mixin{\r\n\t\tA{},\r\n\t\tauthMixin{},\r\n\t}\r\n}"},
+		"one line": {before: "func (Member) Mixin() []ent.Mixin { return []ent.Mixin{A{}, B{}} }",
+			after: "func (Member) Mixin() []ent.Mixin { return []ent.Mixin{A{}, B{}, authMixin{}} }"},
+		"a call that ends with the list": {before: "func (Member) Mixin() []ent.Mixin {\n\treturn []ent.Mixin{a(\n\t\t1)}\n}",
+			after: "func (Member) Mixin() []ent.Mixin {\n\treturn []ent.Mixin{a(\n\t\t1), authMixin{}}\n}"},
+		"nothing": {before: "func (Member) Mixin() []ent.Mixin { return []ent.Mixin{} }",
+			after: "func (Member) Mixin() []ent.Mixin { return []ent.Mixin{authMixin{}} }"},
+		"there already": {before: "func (Member) Mixin() []ent.Mixin { return []ent.Mixin{authMixin{}, A{}} }"},
+		"no method":     {before: "func (Order) Mixin() []ent.Mixin { return all() }"},
+		"a call":        {before: "func (Member) Mixin() []ent.Mixin { return all() }", err: byHand},
+		"statements":    {before: "func (Member) Mixin() []ent.Mixin {\n\tm := all()\n\treturn m\n}", err: byHand},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "member.go")
+			require.NoError(t, os.WriteFile(file, []byte(head+test.before+tail), 0o600))
+			e := entity("Member")
+			e.Position = file + ":3"
+			g, err := New(schema(e), Options{})
+			require.NoError(t, err)
+			src, err := os.ReadFile("../../ent/schema/user.go")
+			require.NoError(t, err)
+			text, edit, err := g.Mixin(src, "example.com/app/ent/schema/schematype")
+			switch {
+			case test.err != "":
+				assert.EqualError(t, err, test.err)
+				return
+			case test.after == "":
+				assert.Nil(t, edit)
+			default:
+				require.NotNil(t, edit, err)
+				assert.Equal(t, file, edit.Path)
+				assert.Equal(t, head+test.after+tail, string(edit.Text))
+			}
+			require.NoError(t, err)
+			assert.Equal(t, name == "no method", strings.Contains(string(text), "func (Member) Mixin()"))
+		})
+	}
+}
+
+func TestTheFieldsOfAnEmbeddedTypeAreNotHidden(t *testing.T) {
+	t.Parallel()
+	for declared, want := range map[string]string{
+		"type Member struct{ base.Schema }": "return slices.Concat(e.Schema.Mixin(), []ent.Mixin{authMixin{}})",
+		"type Member struct {\n\tBase\n}":   "return slices.Concat(e.Base.Mixin(), []ent.Mixin{authMixin{}})",
+		"type Member struct{ ent.Schema }":  "return []ent.Mixin{authMixin{}}",
+	} {
+		file := filepath.Join(t.TempDir(), "member.go")
+		require.NoError(t, os.WriteFile(file, []byte("package schema\n\n"+declared+"\n"), 0o600))
+		e := entity("Member")
+		e.Position = file + ":3"
+		g, err := New(schema(e), Options{})
+		require.NoError(t, err)
+		src, err := os.ReadFile("../../ent/schema/user.go")
+		require.NoError(t, err)
+		text, _, err := g.Mixin(src, "example.com/app/ent/schema/schematype")
+		require.NoError(t, err)
+		assert.Contains(t, string(text), want)
+	}
+}
+
+func TestAnOwnerThatIsNotThereHasEntsID(t *testing.T) {
+	t.Parallel()
+	src, err := os.ReadFile("../../ent/schema/owner.go")
+	require.NoError(t, err)
+	text, err := Owner(src, Mapping{})
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "type owner struct{ ent.Schema }")
+	assert.NotContains(t, string(text), "Edge")
+	own, err := Owner(src, Own())
+	require.NoError(t, err)
+	assert.Equal(t, string(src), string(own))
+}
