@@ -1,6 +1,6 @@
 // Command entgen generates everything that follows from ent/schema: the typed client, the desired state of the database
-// as SQL, the diagram in the README and docs, what docs/seed-parity.md lists as added, and what package auth knows of User.
-// It runs in ent/, by its generate line:
+// as SQL, the diagram in the README and docs, what docs/seed-parity.md lists as added, and what package auth knows of
+// User. It runs in ent/, by its generate line:
 //
 //	go generate ./ent
 package main

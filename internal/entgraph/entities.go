@@ -35,8 +35,8 @@ type Entity struct {
 // Field is a field of an entity, of its own or of a mixin.
 type Field struct {
 	Name, Column string
-	// Constant is the name of the generated constant that holds the name of the column, and Setter that of the builder's
-	// method.
+	// Constant is the name of the generated constant that holds the name of the column, and Setter that of the
+	// builder's method.
 	Constant, Setter string
 	// Type is Ent's type: bool, time, json, uuid, bytes, enum, string, other, int, int8 and so on.
 	Type string
@@ -48,7 +48,8 @@ type Field struct {
 	Unique     bool
 	// Optional is whether the column may be NULL, and Nillable whether the generated field is a pointer.
 	Optional, Nillable, Immutable, Sensitive bool
-	// Default is whether the builder fills the field, and Required whether nothing does and the builder has to be given it.
+	// Default is whether the builder fills the field, and Required whether nothing does and the builder has to be given
+	// it.
 	Default, Required bool
 	Validators        int
 	Enums             []string

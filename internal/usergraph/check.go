@@ -70,13 +70,21 @@ func (g *Graph) Problems() (found []*Error) {
 	}
 	for _, c := range g.Columns {
 		if c.Source == Added && strings.HasPrefix(c.Field, "auth_") && taken(g.user, c.Field) {
-			report(nil, fmt.Sprintf("the entity %s has fields %s and %s that are not package auth's", g.user.Name, c.Name,
-				c.Field), "rename one of them")
+			report(nil, fmt.Sprintf("the entity %s has fields %s and %s that are not package auth's", g.user.Name,
+				c.Name, c.Field), "rename one of them")
 		}
 	}
 	for _, name := range []string{g.Sessions, g.RefreshTokens} {
 		if !g.Own && taken(g.user, name) {
 			report(nil, fmt.Sprintf("the entity %s has something called %s already", g.user.Name, name), "rename it")
+		}
+	}
+	for _, e := range g.schema.Entities {
+		if ours := mark[e.Name]; ours != "" && e.Field(ours) == nil {
+			report(nil, fmt.Sprintf("the schema has an entity %s of its own", e.Name), "rename it: package auth brings one")
+		} else if ours == "" && slices.Contains(tables, e.Table) {
+			report(nil, fmt.Sprintf("the entity %s has the table %s, which package auth needs", e.Name, e.Table),
+				"rename the table")
 		}
 	}
 	if len(g.undecided) > 0 {
@@ -87,6 +95,13 @@ func (g *Graph) Problems() (found []*Error) {
 	}
 	return found
 }
+
+var (
+	// mark is a field by which each entity of package auth is told from one of the same name.
+	mark = map[string]string{"OTP": "otp_hash_code", "RefreshToken": "replaced_by_token_hash", "Session": "token_hash"}
+	// tables are those of them.
+	tables = []string{"otps", "refresh_tokens", "sessions"}
+)
 
 // nullable are the times that package auth takes back.
 var nullable = []string{"lock_until", "deleted_at", "re_activate_available_at", "suspended_until"}
@@ -161,14 +176,14 @@ var charType = regexp.MustCompile(`(?i)char[a-z]*\s*\((\d+)\)`)
 // example is a rule as it might be written for the first undecided field.
 func (g *Graph) example() string {
 	f := g.user.Field(g.undecided[0])
-	switch {
-	case f.Type == "enum" || f.Type == "string":
+	switch f.Type {
+	case "enum", "string":
 		value := "active"
 		if len(f.Enums) > 0 && !slices.Contains(f.Enums, value) {
 			value = f.Enums[0]
 		}
 		return f.Column + " = '" + value + "'"
-	case f.Type == "time":
+	case "time":
 		return f.Column + " IS NULL"
 	default:
 		return f.Column + " = 1"
@@ -179,14 +194,14 @@ func (g *Graph) example() string {
 func (g *Graph) Notes() (notes []string) {
 	if f := g.field("email"); f != nil && f.Collation != "" && !strings.HasSuffix(f.Collation, "_bin") &&
 		f.Collation != "binary" {
-		notes = append(notes, fmt.Sprintf("the collation %s of %s takes addresses for one that differ: package auth compares "+
-			"them itself, so the second of two gets no account", f.Collation, f.Name))
+		notes = append(notes, fmt.Sprintf("the collation %s of %s takes addresses for one that differ: package auth "+
+			"compares them itself, so the second of two gets no account", f.Collation, f.Name))
 	}
 	if c := g.column("password"); c.Source == Theirs {
 		notes = append(notes, fmt.Sprintf("the hashes in %s stay as the project's code wrote them until "+
 			"Config says that no code of it reads them any more", c.Field))
 		if f := g.field("password"); f.Validators > 0 {
-			notes = append(notes, fmt.Sprintf("%s has validators, which are not known here: auth.New tries them", f.Name))
+			notes = append(notes, f.Name+" has validators, which are not known here: auth.New tries them")
 		}
 	}
 	if g.user.Interceptors+g.user.Policies > 0 {

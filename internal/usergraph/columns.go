@@ -53,8 +53,8 @@ var columns = []column{
 	{"avatar", "Avatar", face, nil, largest},
 	{"is_email_verified", "IsEmailVerified", boolean, []string{"email_verified", "verified", "is_verified",
 		"mail_verified", "is_mail_verified", "email_confirmed", "confirmed", "is_confirmed"}, all},
-	{"last_login_at", "LastLoginAt", moment, []string{"last_login", "last_login_time", "last_signin_at", "last_sign_in_at",
-		"logged_in_at"}, large},
+	{"last_login_at", "LastLoginAt", moment, []string{"last_login", "last_login_time", "last_signin_at",
+		"last_sign_in_at", "logged_in_at"}, large},
 	{"failed_login_attempts", "FailedLoginAttempts", counter, nil, all},
 	{"lock_until", "LockUntil", moment, nil, all},
 	{"is_deleted", "IsDeleted", boolean, nil, large},
@@ -75,7 +75,8 @@ func columnOf(name string) (column, bool) {
 	return columns[i], true
 }
 
-// unfit says why a field of a project cannot hold the column; empty if it can. What its values may be is not asked here.
+// unfit says why a field of a project cannot hold the column; empty if it can. What its values may be is not asked
+// here.
 func (c column) unfit(f *entgraph.Field) string {
 	if f.ValueScanner {
 		return "has a ValueScanner, which SQL does not know"
@@ -110,8 +111,8 @@ func (c column) fits(e *entgraph.Entity, used map[string]bool) *entgraph.Field {
 	}
 	for _, name := range append([]string{c.name}, c.aliases...) {
 		for _, f := range e.Fields {
-			if (strings.EqualFold(f.Name, name) || strings.EqualFold(f.Column, name)) && !used[f.Name] && c.unfit(f) == "" &&
-				!(c.name == "name" && unique(e, f)) {
+			named := strings.EqualFold(f.Name, name) || strings.EqualFold(f.Column, name)
+			if named && !used[f.Name] && c.unfit(f) == "" && !(c.name == "name" && unique(e, f)) {
 				return f
 			}
 		}

@@ -43,6 +43,8 @@ func entity(name string, fields ...*entgraph.Field) *entgraph.Entity {
 	}
 }
 
+type list []*entgraph.Entity
+
 func schema(entities ...*entgraph.Entity) *entgraph.Schema {
 	return &entgraph.Schema{Package: "example.com/app/ent/schema", Client: "example.com/app/ent", Entities: entities}
 }
@@ -56,17 +58,17 @@ func TestTheUsersAreFoundByTheirAddressAndPassword(t *testing.T) {
 	}
 	address := func() *entgraph.Field { return with(plain("mail", "string"), uniquely) }
 	for name, test := range map[string]struct {
-		entities []*entgraph.Entity
+		entities list
 		want     []string
 	}{
-		"by name":                {[]*entgraph.Entity{bare("Order"), bare("User")}, nil},
-		"by name and address":    {[]*entgraph.Entity{bare("Invitation", address()), bare("Member", address())}, []string{"Member"}},
-		"by password":            {[]*entgraph.Entity{entity("Gardener"), bare("Invoice", address())}, []string{"Gardener"}},
-		"beside customers":       {[]*entgraph.Entity{bare("Customer", address()), entity("User")}, []string{"User"}},
-		"several":                {[]*entgraph.Entity{entity("Admin"), entity("User")}, []string{"User", "Admin"}},
-		"without a password":     {[]*entgraph.Entity{entity("Admin"), bare("User", address())}, []string{"User", "Admin"}},
-		"ours are not theirs":    {[]*entgraph.Entity{entity("OTP"), entity("User")}, []string{"User"}},
-		"a number is no address": {[]*entgraph.Entity{bare("User", plain("email", "int"))}, nil},
+		"by name":                {list{bare("Order"), bare("User")}, nil},
+		"by name and address":    {list{bare("Invitation", address()), bare("Member", address())}, []string{"Member"}},
+		"by password":            {list{entity("Gardener"), bare("Invoice", address())}, []string{"Gardener"}},
+		"beside customers":       {list{bare("Customer", address()), entity("User")}, []string{"User"}},
+		"several":                {list{entity("Admin"), entity("User")}, []string{"User", "Admin"}},
+		"without a password":     {list{entity("Admin"), bare("User", address())}, []string{"User", "Admin"}},
+		"ours are not theirs":    {list{entity("OTP"), entity("User")}, []string{"User"}},
+		"a number is no address": {list{bare("User", plain("email", "int"))}, nil},
 	} {
 		var got []string
 		for _, e := range Candidates(schema(test.entities...)) {
@@ -78,7 +80,7 @@ func TestTheUsersAreFoundByTheirAddressAndPassword(t *testing.T) {
 
 func TestWhatIsAskedForAndIsNotThereIsRefused(t *testing.T) {
 	t.Parallel()
-	s := schema(entity("Member", plain("full_name", "string"), plain("age", "int"), plain("born", "time")), entity("Order"))
+	s := schema(entity("Member", plain("full_name", "string"), plain("age", "int")), entity("Order"))
 	for _, test := range []struct {
 		o    Options
 		want string
@@ -127,7 +129,8 @@ func TestWhatIsInTheWayIsSaid(t *testing.T) {
 		"an address of several": {func(e *entgraph.Entity) { e.Fields[0].Unique = false }, Options{},
 			"the field email of Member, which is to be the address, is not unique: " +
 				"settle the rows that share one, then add Unique()"},
-		"an address that stays": {func(e *entgraph.Entity) { e.Fields[0].Immutable = true }, Options{}, "is immutable: "},
+		"an address that stays": {func(e *entgraph.Entity) { e.Fields[0].Immutable = true }, Options{},
+			"is immutable: "},
 		"no address": {func(e *entgraph.Entity) { e.Fields[0].Type = "int" }, Options{},
 			"the entity Member has no field that holds an address: name one with --map email=…"},
 		"a short password": {func(e *entgraph.Entity) { e.Fields[1].Size = 60 }, Options{},
@@ -136,7 +139,8 @@ func TestWhatIsInTheWayIsSaid(t *testing.T) {
 			e.Fields[1].SchemaType = map[string]string{"mysql": "varchar(60)"}
 		}, Options{}, "holds 60 characters: "},
 		"an id that is a slice": {func(e *entgraph.Entity) {
-			e.ID = with(plain("id", "bytes"), func(f *entgraph.Field) { f.Go = entgraph.GoType{Ident: "[]byte", Kind: "slice"} })
+			e.ID = plain("id", "bytes")
+			e.ID.Go = entgraph.GoType{Ident: "[]byte", Kind: "slice"}
 		}, Options{}, "the id of Member is of the type []byte, which cannot be compared: "},
 		"an id without methods": {func(e *entgraph.Entity) {
 			e.ID.Go = entgraph.GoType{Ident: "key.ID", Kind: "array", Custom: true}
@@ -144,7 +148,8 @@ func TestWhatIsInTheWayIsSaid(t *testing.T) {
 		"an id with a scanner": {func(e *entgraph.Entity) { e.ID.ValueScanner = true }, Options{},
 			"the id of Member has a ValueScanner: let its Go type have the methods Value and Scan instead"},
 		"a lock that is always on": {func(e *entgraph.Entity) { e.Fields = append(e.Fields, plain("locked", "time")) },
-			Options{Map: "lock_until=locked"}, "the field locked of Member, which is to be lock_until, cannot be null: "},
+			Options{Map: "lock_until=locked"},
+			"the field locked of Member, which is to be lock_until, cannot be null: "},
 		"a name and its other name": {func(e *entgraph.Entity) {
 			e.Fields = append(e.Fields, plain("lock_until", "int"), plain("auth_lock_until", "int"))
 		}, Options{}, "the entity Member has fields lock_until and auth_lock_until that are not package auth's: "},
@@ -167,6 +172,28 @@ func TestWhatIsInTheWayIsSaid(t *testing.T) {
 			assert.Contains(t, found[0].Error(), test.want)
 			assert.NotContains(t, found[0].Error(), "\n")
 		})
+	}
+}
+
+func TestAnEntityInThePlaceOfOursIsInTheWay(t *testing.T) {
+	t.Parallel()
+	visit := entity("Visit")
+	visit.Table = "sessions"
+	ours := entity("Session", plain("token_hash", "string"))
+	for want, other := range map[string]*entgraph.Entity{
+		"the entity Visit has the table sessions, which package auth needs: rename the table": visit,
+		"the schema has an entity OTP of its own: rename it: package auth brings one":         entity("OTP"),
+		"": ours,
+	} {
+		g, err := New(schema(entity("Member"), other), Options{User: "Member"})
+		require.NoError(t, err)
+		found := g.Problems()
+		if want == "" {
+			assert.Empty(t, found)
+			continue
+		}
+		require.Len(t, found, 1)
+		assert.EqualError(t, found[0], want)
 	}
 }
 
@@ -218,7 +245,7 @@ func TestAFieldThatIsGoneIsMissed(t *testing.T) {
 	assert.EqualError(t, err, "the entity Member has no field full_name any more, in which package auth keeps name: "+
 		"bring it back, or name another one with --map")
 	_, err = Load(schema(), g.Mapping)
-	assert.EqualError(t, err, "the schema has no entity Member any more, whose rows are the users of package auth: "+
+	assert.EqualError(t, err, "the schema has no entity Member any more, whose rows are package auth's users: "+
 		"bring it back")
 }
 
@@ -227,14 +254,15 @@ func TestAMixinGetsOneLine(t *testing.T) {
 	const head, tail = "package schema\n\ntype Member struct{ ent.Schema }\n\n", "\n"
 	byHand := "the method Mixin of Member is not of the form return []ent.Mixin{…}: " +
 		"add authMixin{} to what it returns, and run this again"
+	const before = "func (m Member) Mixin() []ent.Mixin {\n\treturn []ent.Mixin{\n\t\tA{},\n\t}\n}"
+	const after = "func (m Member) Mixin() []ent.Mixin {\n\treturn []ent.Mixin{\n\t\tA{},\n\t\tauthMixin{},\n\t}\n}"
+	windows := func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
 	for name, test := range map[string]struct{ before, after, err string }{
-		"lines": {before: "func (Member) Mixin() []ent.Mixin {\n\treturn []ent.Mixin{\n\t\tA{},\n\t}\n}",
-			after: "func (Member) Mixin() []ent.Mixin {\n\treturn []ent.Mixin{\n\t\tA{},\n\t\tauthMixin{},\n\t}\n}"},
-		"lines of Windows": {before: "func (m Member) Mixin() []ent.Mixin {\r\n\treturn []ent.Mixin{\r\n\t\tA{},\r\n\t}\r\n}",
-			after: "func (m Member) Mixin() []ent.Mixin {\r\n\treturn []ent.Mixin{\r\n\t\tA{},\r\n\t\tauthMixin{},\r\n\t}\r\n}"},
+		"lines":            {before: before, after: after},
+		"lines of Windows": {before: windows(before), after: windows(after)},
 		"one line": {before: "func (Member) Mixin() []ent.Mixin { return []ent.Mixin{A{}, B{}} }",
 			after: "func (Member) Mixin() []ent.Mixin { return []ent.Mixin{A{}, B{}, authMixin{}} }"},
-		"a call that ends with the list": {before: "func (Member) Mixin() []ent.Mixin {\n\treturn []ent.Mixin{a(\n\t\t1)}\n}",
+		"a call at the end": {before: "func (Member) Mixin() []ent.Mixin {\n\treturn []ent.Mixin{a(\n\t\t1)}\n}",
 			after: "func (Member) Mixin() []ent.Mixin {\n\treturn []ent.Mixin{a(\n\t\t1), authMixin{}}\n}"},
 		"nothing": {before: "func (Member) Mixin() []ent.Mixin { return []ent.Mixin{} }",
 			after: "func (Member) Mixin() []ent.Mixin { return []ent.Mixin{authMixin{}} }"},

@@ -1,10 +1,8 @@
 package usergraph
 
 import (
-	"bytes"
 	"fmt"
 	"go/ast"
-	"go/format"
 	"go/parser"
 	"go/token"
 	"os"
@@ -27,73 +25,60 @@ type Edit struct {
 	Text []byte
 }
 
-// Mixin is the text of [MixinFile], the mixin with what the entity lacks, and the edit of another file that makes it one
-// of the entity's; nil where the new file can add the method, or where the list has it already. Src is this module's
-// own ent/schema/user.go, and schematype the import path of that package in the project. It reads the folder in which
-// [entgraph.Read] found the schema. The error is an [*Error] if the entity's list of mixins is not one to which a line
-// can be added: its Fix has the line.
+// Mixin is the text of [MixinFile], the mixin with what the entity lacks, and the edit of another file that makes it
+// one of the entity's; nil where the new file can add the method, or where the list has it already. Src is this
+// module's own ent/schema/user.go, and schematype the import path of that package in the project. It reads the folder
+// in which [entgraph.Read] found the schema. The error is an [*Error] if the entity's list of mixins is not one to
+// which a line can be added: its Fix has the line.
 func (g *Graph) Mixin(src []byte, schematype string) (text []byte, edit *Edit, err error) {
 	s, err := readSchema(filepath.Dir(g.user.File()))
 	if err != nil {
 		return nil, nil, err
 	}
-	method, edit, err := g.mixinMethod(s)
-	if err != nil {
+	data := struct {
+		Schema, Imports, Type, User, Identity, Deleted, Method string
+		Fields                                                 []string
+	}{Schema: s.name, Type: mixinType, User: g.User}
+	if data.Method, edit, err = g.mixinMethod(s); err != nil {
 		return nil, nil, err
 	}
-	fields, err := g.addedFields(src)
-	if err != nil {
+	if data.Fields, err = g.addedFields(src); err != nil {
 		return nil, nil, err
 	}
-	var body bytes.Buffer
-	fmt.Fprintf(&body, "// %s has what package auth needs of a %s beside what that has itself. Every column may be left out by\n"+
-		"// those who know nothing of it. It has no hooks: one alone would move the defaults of all entities to ent/runtime.\n"+
-		"type %[1]s struct{ mixin.Schema }\n\n", mixinType, g.User)
-	if len(fields) > 0 {
-		fmt.Fprintf(&body, "// Fields that are added.\nfunc (%s) Fields() []ent.Field {\n\treturn []ent.Field{\n", mixinType)
-		for _, f := range fields {
-			fmt.Fprintf(&body, "\t\t%s,\n", f)
+	data.Identity, data.Deleted = g.addedIndex("provider", "provider_id"), g.addedIndex("is_deleted", "deleted_at")
+	used := []string{"entgo.io/ent", "entgo.io/ent/dialect/entsql", "entgo.io/ent/schema/edge"}
+	if len(data.Fields) > 0 {
+		used = append(used, "entgo.io/ent/schema/field")
+	}
+	if data.Identity+data.Deleted != "" {
+		used = append(used, "entgo.io/ent/schema/index")
+	}
+	used = append(used, "entgo.io/ent/schema/mixin")
+	if strings.Contains(data.Method, "slices.") {
+		used = append([]string{"slices", ""}, used...)
+	}
+	if strings.Contains(strings.Join(data.Fields, ""), "schematype.") {
+		used = append(used, "", schematype)
+	}
+	data.Imports = "import (\n"
+	for _, p := range used {
+		if p != "" {
+			p = strconv.Quote(p)
 		}
-		body.WriteString("\t}\n}\n\n")
+		data.Imports += "\t" + p + "\n"
 	}
-	fmt.Fprintf(&body, `// Edges that are added. What belongs to a row goes with it.
-func (%s) Edges() []ent.Edge {
-	return []ent.Edge{
-		edge.To(sessionsEdge, Session.Type).
-			Annotations(entsql.OnDelete(entsql.Cascade)),
-		edge.To(refreshTokensEdge, RefreshToken.Type).
-			Annotations(entsql.OnDelete(entsql.Cascade)),
-	}
-}
-`, mixinType)
-	if indexes := g.addedIndexes(); indexes != "" {
-		fmt.Fprintf(&body, "\n// Indexes that are added.\nfunc (%s) Indexes() []ent.Index {\n\treturn []ent.Index{\n%s\t}\n}\n", mixinType,
-			indexes)
-	}
-	body.WriteString(method)
-	file := "package " + s.name + "\n\nimport (\n" + importsOf(body.String(), schematype) + ")\n\n" + body.String()
-	text, err = format.Source([]byte(file))
+	data.Imports += ")\n"
+	text, err = fill("authmixin.go", data)
 	return text, edit, err
 }
 
-// importsOf are the imports that a text of the schema uses.
-func importsOf(text, schematype string) string {
-	var lines string
-	for _, p := range []string{"slices"} {
-		if strings.Contains(text, p+".") {
-			lines += "\t" + strconv.Quote(p) + "\n\n"
-		}
+// addedIndex are the names of two fields, as they stand in the declaration of an index, if both are added.
+func (g *Graph) addedIndex(one, two string) string {
+	a, b := g.column(one), g.column(two)
+	if a.Source != Added || b.Source != Added {
+		return ""
 	}
-	for _, p := range []string{"entgo.io/ent", "entgo.io/ent/dialect/entsql", "entgo.io/ent/schema/edge",
-		"entgo.io/ent/schema/field", "entgo.io/ent/schema/index", "entgo.io/ent/schema/mixin"} {
-		if strings.Contains(text, base(p)+".") {
-			lines += "\t" + strconv.Quote(p) + "\n"
-		}
-	}
-	if strings.Contains(text, "schematype.") {
-		lines += "\n\t" + strconv.Quote(schematype) + "\n"
-	}
-	return lines
+	return fmt.Sprintf("%q, %q", a.Field, b.Field)
 }
 
 // addedFields are the Go expressions of the fields that are added, as this module's own user.go has them.
@@ -113,7 +98,10 @@ func (g *Graph) addedFields(src []byte) (fields []string, err error) {
 			text += ".\n\t\t\tDefault(\"\")"
 		case "created_at":
 			// Rows that are there already have none, and programs that know nothing of the column set none.
-			text = fmt.Sprintf("field.Time(%q).\n\t\t\tSchemaType(timestampType).\n\t\t\tOptional().\n\t\t\tNillable()", c.name)
+			text = `field.Time("created_at").
+			SchemaType(timestampType).
+			Optional().
+			Nillable()`
 		}
 		if text == "" {
 			return nil, fmt.Errorf("user.go declares no field %s", c.name)
@@ -173,21 +161,6 @@ func fieldName(e ast.Expr) string {
 	}
 }
 
-// addedIndexes are the lines of the indexes that the added fields need.
-func (g *Graph) addedIndexes() (lines string) {
-	added := func(name string) bool { return g.column(name).Source == Added }
-	name := func(name string) string { return strconv.Quote(g.column(name).Field) }
-	if added("provider") && added("provider_id") {
-		lines += fmt.Sprintf("\t\t// Sign-in through a provider; one account for one identity.\n\t\tindex.Fields(%s, %s).\n"+
-			"\t\t\tUnique(),\n", name("provider"), name("provider_id"))
-	}
-	if added("is_deleted") && added("deleted_at") {
-		lines += fmt.Sprintf("\t\t// Purge of accounts whose retention is over.\n\t\tindex.Fields(%s, %s),\n",
-			name("is_deleted"), name("deleted_at"))
-	}
-	return lines
-}
-
 // mixinMethod is the method that makes the mixin one of the entity's, for the new file, or the edit of the one that is
 // there.
 func (g *Graph) mixinMethod(s *schemaFiles) (method string, edit *Edit, err error) {
@@ -199,16 +172,15 @@ func (g *Graph) mixinMethod(s *schemaFiles) (method string, edit *Edit, err erro
 	if len(embedded) == 0 {
 		return "", nil, fmt.Errorf("the entity %s is not declared in %s", g.User, filepath.Dir(g.user.File()))
 	}
-	head := fmt.Sprintf("\n// Mixin of the %[1]s.\nfunc (%[1]s) Mixin() []ent.Mixin {\n", g.User)
-	list := "[]ent.Mixin{" + mixinType + "{}}"
+	const list = "[]ent.Mixin{" + mixinType + "{}}"
 	switch {
 	case len(embedded) == 1 && embedded[0] == "ent.Schema":
-		return head + "\treturn " + list + "\n}\n", nil, nil
+		return fmt.Sprintf("func (%s) Mixin() []ent.Mixin {\n\treturn %s\n}", g.User, list), nil, nil
 	case len(embedded) == 1:
 		// What it embeds may have mixins, which the method would hide.
 		name := embedded[0][strings.LastIndexByte(embedded[0], '.')+1:]
-		head = strings.Replace(head, "func ("+g.User+")", "func (e "+g.User+")", 1)
-		return fmt.Sprintf("%s\treturn slices.Concat(e.%s.Mixin(), %s)\n}\n", head, name, list), nil, nil
+		return fmt.Sprintf("func (e %s) Mixin() []ent.Mixin {\n\treturn slices.Concat(e.%s.Mixin(), %s)\n}", g.User,
+			name, list), nil, nil
 	}
 	return "", nil, byHand(g.User, g.user.Position)
 }

@@ -1,11 +1,8 @@
 package usergraph
 
 import (
-	"bytes"
 	"fmt"
-	"go/format"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/authgraph/authgraph/internal/entgraph"
@@ -14,38 +11,24 @@ import (
 // Rules is the text of rules.go: the project's own rule of who may use an account, and what a new user of it needs. It
 // is written once and is the project's from then on.
 func (g *Graph) Rules() ([]byte, error) {
-	lines, paths := g.fillIn()
-	var text bytes.Buffer
-	text.WriteString("package graph\n\n")
-	for _, p := range paths {
-		fmt.Fprintf(&text, "import %q\n\n", p)
-	}
-	fmt.Fprintf(&text, `// Allowed is the rule of who may use an account at all, beside what package auth knows of it, as a condition in SQL on
-// a row u, such as "u.`+"`status`"+` = 'active'". Whom it excludes is refused like a suspended user, from the next check of a
-// session on. The empty one excludes nobody.
-const Allowed = %s
-
-// FillIn sets what a new user needs and package auth knows nothing of.
-`, strconv.Quote(g.Rule))
-	if len(lines) == 0 {
-		text.WriteString("func FillIn(*UserCreate) {}\n")
-	} else {
-		name := "create"
-		if !slices.ContainsFunc(lines, func(f filled) bool { return f.code != "" }) {
-			name = "_"
+	data := struct {
+		Imports, Lines []string
+		Rule, Argument string
+	}{Rule: g.Rule}
+	filled, imports := g.fillIn()
+	data.Imports = imports
+	for _, f := range filled {
+		for line := range strings.Lines(f.comment) {
+			data.Lines = append(data.Lines, "// "+strings.TrimRight(line, "\n"))
 		}
-		fmt.Fprintf(&text, "func FillIn(%s *UserCreate) {\n", name)
-		for _, f := range lines {
-			for line := range strings.Lines(f.comment + "\n") {
-				fmt.Fprintf(&text, "\t// %s\n", strings.TrimRight(line, "\n"))
-			}
-			if f.code != "" {
-				fmt.Fprintf(&text, "\t%s\n", f.code)
-			}
+		if f.code != "" {
+			data.Lines, data.Argument = append(data.Lines, f.code), "create "
 		}
-		text.WriteString("}\n")
 	}
-	return format.Source(text.Bytes())
+	if len(data.Lines) > 0 {
+		data.Lines = append(data.Lines, "")
+	}
+	return fill("rules.go", data)
 }
 
 // Decision is what nobody but the project can know.
@@ -74,11 +57,11 @@ type filled struct {
 func (g *Graph) fillIn() (lines []filled, imports []string) {
 	add := func(name, kind, setter, value, why string) {
 		f := filled{field: name, comment: fmt.Sprintf("TODO: decide what %s is for somebody who registers.", name)}
-		switch {
-		case value == "":
-			f.what = fmt.Sprintf("the %s %s has to be there, and %s: set it in FillIn, or registering fails", kind, name, why)
+		if value == "" {
+			f.what = fmt.Sprintf("the %s %s has to be there, and %s: set it in FillIn, or registering fails", kind,
+				name, why)
 			f.comment += fmt.Sprintf("\ncreate.%s(…)", setter)
-		default:
+		} else {
 			f.what = fmt.Sprintf("the %s %s has to be there: FillIn sets %s until you decide", kind, name, value)
 			f.code = fmt.Sprintf("create.%s(%s)", setter, value)
 			if strings.Contains(value, "rand.") && !slices.Contains(imports, "crypto/rand") {
@@ -90,7 +73,7 @@ func (g *Graph) fillIn() (lines []filled, imports []string) {
 		}
 		lines = append(lines, f)
 	}
-	if id := g.user.ID; id.Declared && id.Required && !strings.HasPrefix(id.Type, "int") && !strings.HasPrefix(id.Type, "uint") {
+	if id := g.user.ID; id.Declared && id.Required && !isInteger(id) {
 		value := ""
 		if id.Type == "string" && !id.Go.Custom {
 			value = "rand.Text()"
@@ -149,13 +132,17 @@ func placeholder(f *entgraph.Field, unique bool) (value, why string) {
 		return "time.Now()", ""
 	case f.Type == "bytes":
 		return "[]byte{}", ""
-	case strings.HasPrefix(f.Type, "int"), strings.HasPrefix(f.Type, "uint"), strings.HasPrefix(f.Type, "float"):
+	case isInteger(f), strings.HasPrefix(f.Type, "float"):
 		return "0", ""
 	case f.Type == "enum" && !f.Go.Custom:
 		return "", "it is one of " + strings.Join(f.Enums, ", ")
 	default:
 		return "", "it is of Ent's type " + f.Type
 	}
+}
+
+func isInteger(f *entgraph.Field) bool {
+	return strings.HasPrefix(f.Type, "int") || strings.HasPrefix(f.Type, "uint")
 }
 
 // unique reports whether no two rows have one value of the field.
@@ -195,7 +182,8 @@ func (g *Graph) makeRule(asked string) error {
 			g.undecided = append(g.undecided, f.Name)
 		}
 	}
-	if rule != "" && len(conditions) > 1 && (strings.Contains(strings.ToUpper(rule), "OR") || strings.Contains(rule, "||")) {
+	or := strings.Contains(strings.ToUpper(rule), "OR") || strings.Contains(rule, "||")
+	if or && len(conditions) > 1 {
 		conditions[0] = "(" + rule + ")"
 	}
 	g.Rule = strings.Join(conditions, " AND ")
@@ -207,7 +195,7 @@ func (g *Graph) makeRule(asked string) error {
 func guessRule(f *entgraph.Field) (condition string, undecided bool) {
 	name := strings.ToLower(f.Name)
 	column := "u.`" + f.Column + "`"
-	number := strings.HasPrefix(f.Type, "int") || strings.HasPrefix(f.Type, "uint")
+	number := isInteger(f)
 	isBool := f.Type == "bool"
 	zero := column + " = 0"
 	if f.Optional {
@@ -230,14 +218,14 @@ func guessRule(f *entgraph.Field) (condition string, undecided bool) {
 
 var (
 	// ends are names of fields that say since when somebody is gone, or that he is.
-	ends = []string{"deleted_at", "delete_time", "deleted_time", "deleted_on", "deletedat", "soft_deleted_at", "disabled_at",
-		"banned_at", "blocked_at", "deactivated_at", "archived_at", "removed_at", "is_deleted", "deleted"}
-	excluded = []string{"is_deleted", "deleted", "is_banned", "banned", "is_disabled", "disabled", "is_blocked", "blocked",
-		"is_suspended", "suspended", "is_deactivated", "deactivated", "is_archived", "archived", "is_inactive", "inactive"}
-	included = []string{"is_active", "active", "is_enabled", "enabled"}
+	ends = strings.Fields(`deleted_at delete_time deleted_time deleted_on deletedat soft_deleted_at disabled_at
+		banned_at blocked_at deactivated_at archived_at removed_at is_deleted deleted`)
+	excluded = strings.Fields(`is_deleted deleted is_banned banned is_disabled disabled is_blocked blocked is_suspended
+		suspended is_deactivated deactivated is_archived archived is_inactive inactive`)
+	included = strings.Fields(`is_active active is_enabled enabled`)
 	// states are names of fields whose values mean what only the project knows.
-	states = []string{"status", "state", "user_status", "account_status", "member_status", "account_state", "user_state",
-		"banned_until", "blocked_until", "disabled_until"}
+	states = strings.Fields(`status state user_status account_status member_status account_state user_state banned_until
+		blocked_until disabled_until`)
 )
 
 // qualify is a rule in which the columns of the entity's table belong to the row u, and the columns that it asks.
@@ -258,14 +246,14 @@ func qualify(user *entgraph.Entity, rule string) (_ string, asks map[string]bool
 		part := sqlToken(rest)
 		rest = rest[len(part):]
 		name := strings.Trim(part, "`")
-		switch {
-		case part == "'" || part == "`" || part == `"`:
+		switch part {
+		case "'", "`", `"`:
 			return "", nil, refuse("has a quote that does not end")
-		case part == ";" || part == "--" || part == "#" || part == "/*":
+		case ";", "--", "#", "/*":
 			return "", nil, refuse("has " + part + " in it")
-		case part == "(":
+		case "(":
 			depth++
-		case part == ")":
+		case ")":
 			if depth--; depth < 0 {
 				return "", nil, refuse("closes more brackets than it opens")
 			}

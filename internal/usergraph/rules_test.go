@@ -17,8 +17,9 @@ func TestARuleAboutOneFieldKeepsOutWhomAnotherExcludes(t *testing.T) {
 		{Name: "deleted_at", Column: "deleted_at", Type: "time", Optional: true},
 	}
 	for asked, want := range map[string]string{
-		"status = 'active'":                       "u.`status` = 'active' AND u.`deleted_at` IS NULL",
-		"status = 'active' OR status = 'new'":     "(u.`status` = 'active' OR u.`status` = 'new') AND u.`deleted_at` IS NULL",
+		"status = 'active'": "u.`status` = 'active' AND u.`deleted_at` IS NULL",
+		"status = 'active' OR status = 'new'": "(u.`status` = 'active' OR u.`status` = 'new')" +
+			" AND u.`deleted_at` IS NULL",
 		"status = 'active' OR deleted_at IS NULL": "u.`status` = 'active' OR u.`deleted_at` IS NULL",
 		"none": "",
 	} {

@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// Owner is the text of the schema's owner.go for an entity: src is this module's own. Without an entity the owner is one
-// with Ent's default id, and there are no edges to it.
+// Owner is the text of the schema's owner.go for an entity: src is this module's own. Without an entity the owner is
+// one with Ent's default id, and there are no edges to it.
 func Owner(src []byte, m Mapping) ([]byte, error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, "owner.go", src, parser.ParseComments)
@@ -33,12 +33,18 @@ func Owner(src []byte, m Mapping) ([]byte, error) {
 	if to == 0 {
 		return nil, errors.New("owner.go declares no owner")
 	}
-	head := "// owner stands for the entity that sessions, refresh tokens and one-time passwords belong to: there is none.\n" +
-		"type owner struct{ ent.Schema }"
+	head := `// owner stands for the entity that sessions, refresh tokens and one-time passwords belong to: there is
+// none.
+type owner struct{ ent.Schema }`
 	if m.User != "" {
-		head = fmt.Sprintf("// owner is the entity that sessions, refresh tokens and one-time passwords belong to.\ntype owner = %s\n\n"+
-			"// The edges from the owner.\nconst (\n\tsessionsEdge = %q\n\trefreshTokensEdge = %q\n)", m.User, m.Sessions,
-			m.RefreshTokens)
+		head = fmt.Sprintf(`// owner is the entity that sessions, refresh tokens and one-time passwords belong to.
+type owner = %s
+
+// The edges from the owner.
+const (
+	sessionsEdge = %q
+	refreshTokensEdge = %q
+)`, m.User, m.Sessions, m.RefreshTokens)
 	}
 	return format.Source(slices.Concat(src[:from], []byte(head), src[to:]))
 }

@@ -89,11 +89,11 @@ type Options struct {
 	User string
 	// Profile is [Whole] by default.
 	Profile Profile
-	// Map names fields for columns, as in "email=mail,name=full_name,avatar=-": a field, a column of theirs, - for none,
-	// or + for one that is added though theirs fits.
+	// Map names fields for columns, as in "email=mail,name=full_name,avatar=-": a field, a column of theirs, - for
+	// none, or + for one that is added though theirs fits.
 	Map string
-	// Rule is a condition in SQL, in which a column of the table may stand as it is or as u.column; "none" for no rule. What
-	// the names of other fields say is part of the rule all the same, such as that of a soft deletion.
+	// Rule is a condition in SQL, in which a column of the table may stand as it is or as u.column; "none" for no rule.
+	// What the names of other fields say is part of the rule all the same, such as that of a soft deletion.
 	Rule string
 	// Was is the mapping made before, if there is one: what it added is in the schema and is not theirs.
 	Was *Mapping
@@ -138,7 +138,7 @@ func Candidates(s *entgraph.Schema) []*entgraph.Entity {
 	email, _ := columnOf("email")
 	password, _ := columnOf("password")
 	for _, e := range s.Entities {
-		if slices.Contains([]string{"OTP", "Session", "RefreshToken"}, e.Name) {
+		if mark[e.Name] != "" {
 			continue
 		}
 		rank := 0
@@ -218,7 +218,7 @@ func Load(s *entgraph.Schema, m Mapping) (*Graph, error) {
 	user := s.Entity(m.User)
 	if user == nil {
 		return nil, &Error{
-			found: fmt.Sprintf("the schema has no entity %s any more, whose rows are the users of package auth", m.User),
+			found: fmt.Sprintf("the schema has no entity %s any more, whose rows are package auth's users", m.User),
 			fix:   "bring it back",
 		}
 	}
@@ -226,8 +226,8 @@ func Load(s *entgraph.Schema, m Mapping) (*Graph, error) {
 		if c.Source == Theirs && user.Field(c.Field) == nil {
 			return nil, &Error{
 				Field: c.Field, Position: user.Position,
-				found: fmt.Sprintf("the entity %s has no field %s any more, in which package auth keeps %s", m.User, c.Field,
-					c.Name),
+				found: fmt.Sprintf("the entity %s has no field %s any more, in which package auth keeps %s", m.User,
+					c.Field, c.Name),
 				fix: "bring it back, or name another one with --map",
 			}
 		}
@@ -245,7 +245,8 @@ func (m Mapping) without(e *entgraph.Entity) *entgraph.Entity {
 		return slices.ContainsFunc(m.Columns, func(c Column) bool { return c.Source == Added && c.Field == f.Name })
 	})
 	out.Edges = slices.DeleteFunc(slices.Clone(e.Edges), func(edge *entgraph.Edge) bool {
-		return edge.Name == m.Sessions && edge.Type == "Session" || edge.Name == m.RefreshTokens && edge.Type == "RefreshToken"
+		return edge.Name == m.Sessions && edge.Type == "Session" ||
+			edge.Name == m.RefreshTokens && edge.Type == "RefreshToken"
 	})
 	return &out
 }
@@ -266,7 +267,9 @@ func choose(s *entgraph.Schema, name string) (*entgraph.Entity, error) {
 	}
 	switch found := Candidates(s); len(found) {
 	case 0:
-		return nil, &Error{found: "no entity of the schema looks like a user with an address", fix: "name it with --user"}
+		return nil, &Error{
+			found: "no entity of the schema looks like a user with an address", fix: "name one with --user",
+		}
 	case 1:
 		return found[0], nil
 	default:
@@ -274,7 +277,9 @@ func choose(s *entgraph.Schema, name string) (*entgraph.Entity, error) {
 		for _, e := range found {
 			names = append(names, e.Name)
 		}
-		return nil, &Error{found: "several entities may be the users", fix: "name one with --user: " + strings.Join(names, ", ")}
+		return nil, &Error{
+			found: "several entities may be the users", fix: "name one with --user: " + strings.Join(names, ", "),
+		}
 	}
 }
 
@@ -294,16 +299,21 @@ func parseMap(user *entgraph.Entity, text string) (map[string]string, error) {
 		}
 		switch {
 		case !ok || to == "":
-			return nil, &Error{found: fmt.Sprintf("%q names no field for a column", pair), fix: "write it as email=mail"}
+			return nil, &Error{
+				found: fmt.Sprintf("%q names no field for a column", pair), fix: "write it as email=mail",
+			}
 		case !known:
 			return nil, &Error{
-				found: fmt.Sprintf("package auth has no column %q", name), fix: "use one of " + strings.Join(names, ", "),
+				found: fmt.Sprintf("package auth has no column %q", name),
+				fix:   "use one of " + strings.Join(names, ", "),
 			}
 		case asked[name] != "":
 			return nil, &Error{found: "the column " + name + " is mapped twice", fix: "name one field for it"}
 		case to == "+" && (name == "email"), to == "-" && (name == "email" || slices.Contains(c.profiles, Minimal) &&
 			name != "created_at" && name != "password"):
-			return nil, &Error{found: "the column " + name + " is needed", fix: "leave it out of --map, or name a field for it"}
+			return nil, &Error{
+				found: "the column " + name + " is needed", fix: "leave it out of --map, or name a field for it",
+			}
 		case to == "-" || to == "+":
 			asked[name] = to
 			continue

@@ -72,8 +72,8 @@ const (
 const (
 	// NoPassword is what the column of the password holds, as SQL, where there is none.
 	NoPassword = "NULL"
-	// Hooked is whether hooks of the project may change what is given to the builder, or refuse it: its schema may
-	// have some, and its code may add others to a client.
+	// Hooked is whether hooks of the project may change what is given to the builder, or refuse it: its schema may have
+	// some, and its code may add others to a client.
 	Hooked = false
 	// SharedPasswords is whether code of the project verifies passwords too.
 	SharedPasswords = false
