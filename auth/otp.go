@@ -440,7 +440,7 @@ func (s *Service) countAndUse(ctx context.Context, code *ent.OTP, right bool) (i
 		" AND (" + graph.ReadSuspendedUntil + " > ? OR " + graph.ReadLockUntil + " > ?"
 	closed := ""
 	if graph.Allowed != "" {
-		closed = " OR ? AND NOT (" + graph.Allowed + ")"
+		closed = " OR ? AND CASE WHEN (" + graph.Allowed + ") THEN 0 ELSE 1 END = 1" // also where the rule is NULL
 	}
 	now := s.now()
 	suspended, locked := now, s.longestLock(now)
