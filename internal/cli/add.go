@@ -44,7 +44,11 @@ interrupted leaves everything as it was.`,
 			if result != nil && result.Baseline != "" {
 				a.adviseBaseline(result.Baseline)
 			}
-			if result != nil && result.Migration != "" {
+			switch {
+			case result == nil || result.Migration == "":
+			case result.Tool != "":
+				a.next("review the migration, then run it with " + result.Tool)
+			default:
 				a.next("review the migration, set DATABASE_URL as in .env.example, then: authgraph migrate apply")
 			}
 			return nil

@@ -113,9 +113,26 @@ func TestInstall(t *testing.T) {
 					"db":        db,
 					"printed":   printed,
 					"samesql":   sameSQL,
+					"goose":     goose,
 				},
 			})
 		})
+	}
+}
+
+// goose FILE runs the part of a migration that goose would run.
+func goose(ts *testscript.TestScript, _ bool, args []string) {
+	text, found := strings.CutPrefix(ts.ReadFile(args[0]), "-- +goose Up\n")
+	up, _, ends := strings.Cut(text, "-- +goose Down\n")
+	if !found || !ends {
+		ts.Fatalf("%s is no migration of goose", args[0])
+	}
+	conn := ts.Value(pool{}).(func() *sql.DB)()
+	for stmt := range strings.SplitSeq(up, ";\n") {
+		if strings.TrimSpace(stmt) != "" {
+			_, err := conn.Exec(stmt)
+			ts.Check(err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"entgo.io/ent/dialect"
 
 	entmigrate "github.com/authgraph/authgraph/ent/migrate"
+	"github.com/authgraph/authgraph/ent/user"
 	"github.com/authgraph/authgraph/internal/atlasdb"
 	"github.com/authgraph/authgraph/internal/dbserver"
 	"github.com/authgraph/authgraph/internal/directory"
@@ -20,6 +22,7 @@ import (
 	"github.com/authgraph/authgraph/internal/history"
 	"github.com/authgraph/authgraph/internal/planner"
 	"github.com/authgraph/authgraph/internal/queryplan"
+	"github.com/authgraph/authgraph/internal/registry"
 	"github.com/authgraph/authgraph/internal/schemadoc"
 )
 
@@ -88,8 +91,12 @@ func (m *migrations) page(
 	for _, o := range planner.NotCovered(s) {
 		p.NotCovered = append(p.NotCovered, o.String())
 	}
-	if isOurs(s) {
-		if p.Queries, err = queryplan.All(); err != nil {
+	users, err := usersTable("")
+	if err != nil {
+		return nil, err
+	}
+	if isOurs(s, users) {
+		if p.Queries, err = queries(users, doc); err != nil {
 			return nil, err
 		}
 	}
@@ -111,19 +118,99 @@ func (m *migrations) page(
 
 // isOurs reports whether package auth runs on a schema: it holds each of its tables with each of its columns. The name
 // of a table alone says nothing.
-func isOurs(s *schema.Schema) bool {
+func isOurs(s *schema.Schema, users *registry.Users) bool {
 	for _, t := range entmigrate.Tables {
-		have, ok := s.Table(t.Name)
+		have, ok := s.Table(users.Of(t.Name))
 		if !ok {
 			return false
 		}
 		for _, c := range t.Columns {
-			if _, ok := have.Column(c.Name); !ok {
+			name := c.Name
+			if have.Name == users.Table() {
+				name = users.Column(name)
+			}
+			if _, ok := have.Column(name); !ok && name != "" {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+var (
+	ofUsers = regexp.MustCompile(`\bu\.(\w+)`)
+	oneWord = regexp.MustCompile(`\w+`)
+)
+
+// queries are the statements of package auth under the names of a project's users. What asks for a column that they lack
+// is not sent.
+func queries(users *registry.Users, doc *schemadoc.Schema) (all []queryplan.Query, err error) {
+	all, err = queryplan.All()
+	if err != nil || users == nil {
+		return all, err
+	}
+	own := registry.Table(user.Table)
+	index := func(name string) string {
+		for _, i := range own.Indexes {
+			var columns []string
+			for _, c := range i.Columns {
+				columns = append(columns, users.Column(c.Name))
+			}
+			if strings.HasSuffix(name, i.Name) {
+				return indexOn(doc, users.Table(), columns)
+			}
+		}
+		// That of the unique address, whatever the engine calls it.
+		return indexOn(doc, users.Table(), []string{users.Column(user.FieldEmail)})
+	}
+	var sent []queryplan.Query
+	for _, q := range all {
+		names, lacks := ofUsers, false
+		if !strings.Contains(q.SQL, user.Table+" AS u") && strings.Contains(q.SQL, " "+user.Table+" ") {
+			names = oneWord
+		}
+		q.SQL = names.ReplaceAllStringFunc(q.SQL, func(word string) string {
+			name := strings.TrimPrefix(word, "u.")
+			if !own.HasColumn(name) {
+				return word
+			}
+			lacks = lacks || users.Column(name) == ""
+			return strings.TrimSuffix(word, name) + users.Column(name)
+		})
+		if lacks {
+			continue
+		}
+		q.SQL = oneWord.ReplaceAllStringFunc(q.SQL, users.Of)
+		for _, plan := range []*[]queryplan.Access{&q.Server, &q.SQLite} {
+			*plan = slices.Clone(*plan)
+			for i, a := range *plan {
+				if a.Table != user.Table {
+					continue
+				}
+				if (*plan)[i].Table = users.Table(); !a.IsPrimary() && a.Index != "" {
+					(*plan)[i].Index = index(a.Index)
+				}
+			}
+		}
+		sent = append(sent, q)
+	}
+	return sent, nil
+}
+
+// indexOn is the name of the index on just these columns; empty if there is none.
+func indexOn(doc *schemadoc.Schema, table string, columns []string) string {
+	for _, t := range doc.Tables {
+		for _, i := range t.Indexes {
+			var parts []string
+			for _, p := range i.Parts {
+				parts = append(parts, p.Column)
+			}
+			if t.Name == table && slices.Equal(parts, columns) {
+				return i.Name
+			}
+		}
+	}
+	return ""
 }
 
 func databaseVersion(ctx context.Context, dev *planner.Dev) (version string, err error) {
