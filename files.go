@@ -8,6 +8,7 @@ import "embed"
 // variable. Tests are among the files and are not installed.
 //
 //go:embed go.mod authgraph.go sqlite.go ent/schema/*.go ent/schema/schematype/*.go auth/*.go auth/internal/graph/*.go
+//go:embed auth/authtest/*.go
 //go:embed internal/commonpassword/*.go internal/dburl/*.go internal/mysqlconn/*.go internal/passhash/*.go
 //go:embed internal/stmtcache/*.go
 //go:embed internal/entgen/template/*.tmpl

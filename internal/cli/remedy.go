@@ -303,6 +303,8 @@ func installRemedy(e *install.Error) string {
 	case install.UndecidedUser:
 		return "name it with --user, as in --user " + e.Choices[0] + ", or use --user " + install.NoUser +
 			" for authgraph's own User"
+	case install.TestsWithoutAuth:
+		return "use --with-auth too"
 	case install.TakenUser:
 		return "have it be the users with --user User, or rename it"
 	case install.Unattached:

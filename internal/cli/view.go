@@ -38,6 +38,7 @@ example.com/app. Nothing is changed.`,
 	flags.StringVar(&o.DB, "db", "", "the `database`: mysql, mariadb or sqlite (default as set up before, else mysql)")
 	addEntFlag(cmd, &o.Dir)
 	flags.BoolVar(&o.Auth, "with-auth", false, "package auth and Open too")
+	flags.BoolVar(&o.Tests, "with-tests", false, "the conformance kit of package auth too, and a test that runs it")
 	a.addJSONFlag(cmd)
 	return cmd
 }

@@ -16,7 +16,7 @@ type Error struct {
 // Reason tells apart the errors for which a program has its own remedy.
 type Reason string
 
-// The reasons. Those up to OtherUser are wrong in [Options], the others in the project.
+// The reasons. Those up to TestsWithoutAuth are wrong in [Options], the others in the project.
 const (
 	UnknownDatabase Reason = "unknown database"
 	UnfitFolder     Reason = "unfit folder"
@@ -25,6 +25,8 @@ const (
 	OtherFolder     Reason = "other folder"
 	UnknownTool     Reason = "unknown tool"
 	OtherUser       Reason = "other user"
+
+	TestsWithoutAuth Reason = "tests without auth"
 
 	OtherVersion  Reason = "other version"
 	OtherLayout   Reason = "other layout"
@@ -54,7 +56,7 @@ const (
 // OfOptions reports whether the [Options] are wrong, and not the project.
 func (r Reason) OfOptions() bool {
 	switch r {
-	case UnknownDatabase, UnfitFolder, IncompleteAuth, OtherDatabase, OtherFolder, UnknownTool, OtherUser:
+	case UnknownDatabase, UnfitFolder, IncompleteAuth, OtherDatabase, OtherFolder, UnknownTool, OtherUser, TestsWithoutAuth:
 		return true
 	}
 	return false

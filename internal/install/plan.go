@@ -85,6 +85,8 @@ type Plan struct {
 	Dir      string   `json:"dir"`
 	Entities []string `json:"entities"`
 	Auth     bool     `json:"auth"`
+	// Tests is whether the conformance kit of package auth and a test that runs it are installed.
+	Tests bool `json:"tests,omitempty"`
 	// Users is the entity of the project that the users are; nil for authgraph's own.
 	Users *Users `json:"users,omitempty"`
 	Files []File `json:"files"`
@@ -108,7 +110,8 @@ type Plan struct {
 func (p *Plan) Changes() bool {
 	return slices.ContainsFunc(p.Files, func(f File) bool { return f.Action.writes() }) ||
 		p.project.record == nil || !slices.Equal(p.project.record.entities, p.record.entities) ||
-		p.project.record.auth != p.record.auth || p.project.record.users.line() != p.record.users.line() ||
+		p.project.record.auth != p.record.auth || p.project.record.tests != p.record.tests ||
+		p.project.record.users.line() != p.record.users.line() ||
 		p.upgrade && p.project.record.version != p.record.version
 }
 
@@ -201,7 +204,7 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 func (p *Project) newPlan(o Options, l layout, users *Users) (*Plan, error) {
 	plan := &Plan{
 		Module: p.Module, DB: l.db, Dir: l.dir, Migrations: l.migrations, Entities: []string{},
-		Auth: o.Auth || p.lastRun().auth, Users: users,
+		Auth: o.Auth || p.lastRun().auth, Tests: o.Tests || p.lastRun().tests, Users: users,
 		project: p, layout: l, upgrade: o.Upgrade,
 	}
 	for _, e := range Entities {
@@ -230,9 +233,12 @@ func (p *Project) newPlan(o Options, l layout, users *Users) (*Plan, error) {
 			fix:    "install them with it",
 		}
 	}
+	if plan.Tests && !plan.Auth {
+		return nil, &Error{Reason: TestsWithoutAuth, found: "the tests are those of package auth", fix: "install that with them"}
+	}
 	plan.record = &record{
 		version: o.Version, layout: l, entities: plan.Entities, auth: plan.Auth, files: map[string]string{},
-		style: p.lastRun().style, users: users,
+		style: p.lastRun().style, users: users, tests: plan.Tests,
 	}
 	return plan, nil
 }
@@ -330,7 +336,7 @@ func (p *Plan) sources() ([]sourceFile, error) {
 		}
 	}
 	if p.Auth {
-		auth, err := p.layout.auth(p.Users)
+		auth, err := p.layout.auth(p.Users, p.Tests)
 		if err != nil {
 			return nil, err
 		}

@@ -23,6 +23,7 @@ type record struct {
 	layout   layout
 	entities []string
 	auth     bool
+	tests    bool
 	// users is the entity of the project that the users are; nil for authgraph's own.
 	users *Users
 	files map[string]string
@@ -48,6 +49,9 @@ func (r *record) format() []byte {
 	}
 	if r.layout.tool != "" {
 		fmt.Fprintln(&b, "tool", r.layout.tool)
+	}
+	if r.tests {
+		fmt.Fprintln(&b, "tests yes")
 	}
 	b.WriteString(r.users.line())
 	b.WriteByte('\n')
@@ -106,6 +110,7 @@ func parseRecord(stored []byte) (*record, error) {
 		},
 		entities: strings.Fields(head["entities"]),
 		auth:     head["auth"] == "yes",
+		tests:    head["tests"] == "yes",
 		files:    map[string]string{},
 		style:    style,
 	}

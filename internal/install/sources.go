@@ -188,8 +188,12 @@ func (l layout) schema(
 }
 
 // auth is package auth, Open and what they import of this project.
-func (l layout) auth(users *Users) (out []sourceFile, err error) {
-	packages, err := closure("auth", ".")
+func (l layout) auth(users *Users, tests bool) (out []sourceFile, err error) {
+	begin := []string{"auth", "."}
+	if tests {
+		begin = append(begin, "auth/authtest")
+	}
+	packages, err := closure(begin...)
 	if err != nil {
 		return nil, err
 	}
@@ -202,6 +206,19 @@ func (l layout) auth(users *Users) (out []sourceFile, err error) {
 			}
 		}
 		if out, err = l.appendPackage(out, pkg, l.beside(to), "package "+path.Base(to), without); err != nil {
+			return nil, err
+		}
+	}
+	if tests {
+		name := "files/conformance.go.txt"
+		if l.db == sqlite {
+			name = "files/conformance.sqlite.go.txt"
+		}
+		text, err := files.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		if out, err = l.appendGo(out, l.beside("auth/conformance_test.go"), text, "tests package auth here"); err != nil {
 			return nil, err
 		}
 	}
