@@ -27,16 +27,6 @@ func installed(t *testing.T) string {
 	return program
 }
 
-// build builds the program as it is shipped.
-func build(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "authgraph")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", program,
-		"../../cmd/authgraph").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return program
-}
-
 // running is a program that was started and will be interrupted.
 type running struct {
 	*exec.Cmd
@@ -92,7 +82,7 @@ func statements(t *testing.T, server *sql.DB) (running []statement) {
 
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
-	program := build(t)
+	program := installed(t)
 	tests := map[string]func(t *testing.T, program string){
 		"diff drops the scratch database": interruptedDiff,
 		"diff removes the scratch file":   interruptedDiffOnSQLite,
