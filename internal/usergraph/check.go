@@ -61,13 +61,11 @@ func (g *Graph) Problems() (found []*Error) {
 		if why := c.unfit(f); why != "" {
 			report(f, at+why, "map another field, or + for one that is added")
 		}
-		if c.name == "provider_id" && f.Required {
-			report(f, at+"has to be there, and most users have none", "map another field, or + for one that is added")
-		}
-		if c.kind == moment && !f.Optional && slices.Contains(nullable, c.name) {
+		if !f.Optional && slices.Contains(nullable, c.name) {
 			report(f, at+"cannot be null", "add Optional and Nillable, or map + for one that is added")
 		}
 	}
+	g.checkProvider(report)
 	for _, c := range g.Columns {
 		if c.Source == Added && strings.HasPrefix(c.Field, "auth_") && taken(g.user, c.Field) {
 			report(nil, fmt.Sprintf("the entity %s has fields %s and %s that are not package auth's", g.user.Name,
@@ -81,7 +79,8 @@ func (g *Graph) Problems() (found []*Error) {
 	}
 	for _, e := range g.schema.Entities {
 		if ours := mark[e.Name]; ours != "" && e.Field(ours) == nil {
-			report(nil, fmt.Sprintf("the schema has an entity %s of its own", e.Name), "rename it: package auth brings one")
+			report(nil, fmt.Sprintf("the schema has an entity %s of its own", e.Name),
+				"rename it: package auth brings one")
 		} else if ours == "" && slices.Contains(tables, e.Table) {
 			report(nil, fmt.Sprintf("the entity %s has the table %s, which package auth needs", e.Name, e.Table),
 				"rename the table")
@@ -103,8 +102,27 @@ var (
 	tables = []string{"otps", "refresh_tokens", "sessions"}
 )
 
-// nullable are the times that package auth takes back.
-var nullable = []string{"lock_until", "deleted_at", "re_activate_available_at", "suspended_until"}
+// nullable are the columns that most users have nothing in.
+var nullable = []string{"provider_id", "lock_until", "deleted_at", "re_activate_available_at", "suspended_until"}
+
+// checkProvider reports columns that let two users have one identity.
+func (g *Graph) checkProvider(report func(*entgraph.Field, string, string)) {
+	provider, subject := g.column("provider"), g.column("provider_id")
+	if (provider.Source == Absent) != (subject.Source == Absent) {
+		report(nil, "of provider and provider_id only one is there, and an identity is both", "map both, or - for both")
+	}
+	p, s := g.field("provider"), g.field("provider_id")
+	if p == nil || s == nil || g.Own {
+		return
+	}
+	if !slices.ContainsFunc(g.user.Indexes, func(i *entgraph.Index) bool {
+		return i.Unique && len(i.Columns) == 2 && slices.Contains(i.Columns, p.Column) &&
+			slices.Contains(i.Columns, s.Column)
+	}) {
+		report(s, fmt.Sprintf("two rows of %s may have one identity in %s and %s", g.user.Name, p.Name, s.Name),
+			fmt.Sprintf("add index.Fields(%q, %q).Unique()", p.Name, s.Name))
+	}
+}
 
 // checkID reports an id that sessions cannot name.
 func (g *Graph) checkID(report func(*entgraph.Field, string, string)) {
@@ -203,6 +221,10 @@ func (g *Graph) Notes() (notes []string) {
 		if f := g.field("password"); f.Validators > 0 {
 			notes = append(notes, f.Name+" has validators, which are not known here: auth.New tries them")
 		}
+	}
+	if g.user.Hooks > 0 {
+		notes = append(notes, fmt.Sprintf("%s has hooks: they see a new user, with something else in place of the "+
+			"password, and nothing that package auth writes later", g.user.Name))
 	}
 	if g.user.Interceptors+g.user.Policies > 0 {
 		notes = append(notes, fmt.Sprintf("%s has interceptors or a policy, which package auth goes past", g.user.Name))

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/internal/entgraph"
 )
 
@@ -96,9 +97,13 @@ func (c column) unfit(f *entgraph.Field) string {
 		return "is not package auth's own type of avatars"
 	case want != "" && f.Go.Kind != want, f.Go.Custom && (c.kind == moment || c.kind == counter):
 		return "is of the Go type " + f.Go.Ident
-	case c.name == "provider" && f.Type == "enum" &&
-		!(slices.Contains(f.Enums, "local") && slices.Contains(f.Enums, "google")):
-		return "does not list package auth's providers"
+	}
+	if c.name == "provider" && f.Type == "enum" {
+		for _, p := range schematype.Provider("").Values() {
+			if !slices.Contains(f.Enums, p) {
+				return "does not list " + p
+			}
+		}
 	}
 	return ""
 }

@@ -150,6 +150,14 @@ func TestWhatIsInTheWayIsSaid(t *testing.T) {
 		"a lock that is always on": {func(e *entgraph.Entity) { e.Fields = append(e.Fields, plain("locked", "time")) },
 			Options{Map: "lock_until=locked"},
 			"the field locked of Member, which is to be lock_until, cannot be null: "},
+		"half an identity": {func(*entgraph.Entity) {}, Options{Map: "provider_id=-"},
+			"of provider and provider_id only one is there, and an identity is both: map both, or - for both"},
+		"an identity of two": {func(e *entgraph.Entity) {
+			e.Fields = append(e.Fields, plain("source", "string"), plain("subject", "string"))
+			e.Fields[3].Optional = true
+		}, Options{Map: "provider=source,provider_id=subject"},
+			"two rows of Member may have one identity in source and subject: " +
+				`add index.Fields("source", "subject").Unique()`},
 		"a name and its other name": {func(e *entgraph.Entity) {
 			e.Fields = append(e.Fields, plain("lock_until", "int"), plain("auth_lock_until", "int"))
 		}, Options{}, "the entity Member has fields lock_until and auth_lock_until that are not package auth's: "},

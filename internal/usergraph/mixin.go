@@ -72,10 +72,10 @@ func (g *Graph) Mixin(src []byte, schematype string) (text []byte, edit *Edit, e
 	return text, edit, err
 }
 
-// addedIndex are the names of two fields, as they stand in the declaration of an index, if both are added.
+// addedIndex are the names of two fields, as they stand in the declaration of an index, if one of them is added.
 func (g *Graph) addedIndex(one, two string) string {
 	a, b := g.column(one), g.column(two)
-	if a.Source != Added || b.Source != Added {
+	if a.Source == Absent || b.Source == Absent || a.Source == Theirs && b.Source == Theirs {
 		return ""
 	}
 	return fmt.Sprintf("%q, %q", a.Field, b.Field)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
@@ -17,8 +18,26 @@ import (
 
 const module = "example.com/app"
 
-// goFlags have the go command find in its cache what it compiled in another folder.
-const goFlags = "GOFLAGS=-mod=mod -trimpath"
+// environment has the go command find in its cache what it compiled in another folder, and fetch nothing.
+var environment = []string{"GOFLAGS=-mod=mod -trimpath", "GOPROXY=off", entgraph.NoWorkspace}
+
+// generator is a project's. It needs no module that this one does not have.
+const generator = `package main
+
+import (
+	"log"
+	"os"
+
+	"entgo.io/ent/entc"
+	"entgo.io/ent/entc/gen"
+)
+
+func main() {
+	if err := entc.Generate(os.Args[1], &gen.Config{}); err != nil {
+		log.Fatal(err)
+	}
+}
+`
 
 // Each schema of testdata becomes a client, and the graph that is generated for it makes, reads and signs in users of
 // it on SQLite.
@@ -33,8 +52,10 @@ func TestAUserOfAnyShapeIsAttached(t *testing.T) {
 	mod := read(t, filepath.Join(repository, "go.mod"))
 	write(t, filepath.Join(root, "go.mod"), strings.Replace(mod, "github.com/authgraph/authgraph", module, 1))
 	write(t, filepath.Join(root, "go.sum"), read(t, filepath.Join(repository, "go.sum")))
+	write(t, filepath.Join(root, "generator/main.go"), generator)
 	cases, err := filepath.Glob("testdata/*.txt")
 	require.NoError(t, err)
+	var attached sync.Mutex
 	var names []string
 	t.Run("of", func(t *testing.T) {
 		for _, path := range cases {
@@ -42,7 +63,6 @@ func TestAUserOfAnyShapeIsAttached(t *testing.T) {
 			if name == "check.go" {
 				continue
 			}
-			names = append(names, name)
 			archive, err := txtar.ParseFile(path)
 			require.NoError(t, err)
 			files := map[string]string{}
@@ -52,6 +72,9 @@ func TestAUserOfAnyShapeIsAttached(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				attach(t, repository, root, name, files)
+				attached.Lock()
+				defer attached.Unlock()
+				names = append(names, name)
 			})
 		}
 	})
@@ -83,7 +106,7 @@ func attach(t *testing.T, repository, root, name string, files map[string]string
 			write(t, filepath.Join(folder, "ent/schema", file), text)
 		}
 	}
-	schema, err := entgraph.Read(t.Context(), folder, "ent/schema", goFlags, entgraph.NoWorkspace)
+	schema, err := entgraph.Read(t.Context(), folder, "ent/schema", environment...)
 	require.NoError(t, err)
 	var o Options
 	fields := strings.Fields(strings.ReplaceAll(files["options"], "'", `"`))
@@ -152,11 +175,10 @@ func attach(t *testing.T, repository, root, name string, files map[string]string
 	}
 	put("graph/rules.go", rules)
 	put("check/check.go", strings.ReplaceAll(read(t, "testdata/check.go.txt"), "CASE", name))
-	// Without the features that only package auth needs there is less to compile.
-	run(t, folder, "run", "entgo.io/ent/cmd/ent", "generate", "./ent/schema")
+	run(t, folder, "run", module+"/generator", "./ent/schema")
 
 	// What is recorded makes the same of the schema as it is now.
-	schema, err = entgraph.Read(t.Context(), folder, "ent/schema", goFlags, entgraph.NoWorkspace)
+	schema, err = entgraph.Read(t.Context(), folder, "ent/schema", environment...)
 	require.NoError(t, err)
 	record, err := json.Marshal(g.Mapping)
 	require.NoError(t, err)
@@ -184,7 +206,7 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func run(t *testing.T, root string, args ...string) string {
 	t.Helper()
-	out, said, err := entgraph.Go(t.Context(), root, []string{goFlags, entgraph.NoWorkspace}, args...)
+	out, said, err := entgraph.Go(t.Context(), root, environment, args...)
 	require.NoError(t, err, "%s", said)
 	return out
 }
