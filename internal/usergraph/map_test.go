@@ -1,7 +1,6 @@
 package usergraph
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -226,9 +225,15 @@ func TestARuleBelongsToTheRow(t *testing.T) {
 
 func TestWhatWasAddedBeforeIsNotTheirs(t *testing.T) {
 	t.Parallel()
+	folder := t.TempDir()
 	e := entity("Member", plain("deleted_at", "time"))
+	e.Position = filepath.Join(folder, "member.go") + ":3"
+	write(t, e.File(), "package schema\n\ntype Member struct{ ent.Schema }\n")
 	first, err := New(schema(e), Options{})
 	require.NoError(t, err)
+	text, _, err := first.Mixin([]byte(read(t, "../../ent/schema/user.go")), "example.com/app/ent/schema/schematype")
+	require.NoError(t, err)
+	write(t, filepath.Join(folder, MixinFile), string(text))
 	later := *e
 	for _, c := range first.Columns {
 		if c.Source == Added {
@@ -237,7 +242,7 @@ func TestWhatWasAddedBeforeIsNotTheirs(t *testing.T) {
 		}
 	}
 	later.Edges = []*entgraph.Edge{{Name: "sessions", Type: "Session"}, {Name: "refresh_tokens", Type: "RefreshToken"}}
-	second, err := New(schema(&later), Options{Was: &first.Mapping})
+	second, err := New(schema(&later), Options{})
 	require.NoError(t, err)
 	assert.Equal(t, first.Mapping, second.Mapping)
 	assert.Equal(t, "auth_deleted_at", second.column("deleted_at").Field)
@@ -282,14 +287,13 @@ func TestAMixinGetsOneLine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "member.go")
-			require.NoError(t, os.WriteFile(file, []byte(head+test.before+tail), 0o600))
+			write(t, file, head+test.before+tail)
 			e := entity("Member")
 			e.Position = file + ":3"
 			g, err := New(schema(e), Options{})
 			require.NoError(t, err)
-			src, err := os.ReadFile("../../ent/schema/user.go")
-			require.NoError(t, err)
-			text, edit, err := g.Mixin(src, "example.com/app/ent/schema/schematype")
+			own := []byte(read(t, "../../ent/schema/user.go"))
+			text, edit, err := g.Mixin(own, "example.com/app/ent/schema/schematype")
 			switch {
 			case test.err != "":
 				assert.EqualError(t, err, test.err)
@@ -315,14 +319,12 @@ func TestTheFieldsOfAnEmbeddedTypeAreNotHidden(t *testing.T) {
 		"type Member struct{ ent.Schema }":  "return []ent.Mixin{authMixin{}}",
 	} {
 		file := filepath.Join(t.TempDir(), "member.go")
-		require.NoError(t, os.WriteFile(file, []byte("package schema\n\n"+declared+"\n"), 0o600))
+		write(t, file, "package schema\n\n"+declared+"\n")
 		e := entity("Member")
 		e.Position = file + ":3"
 		g, err := New(schema(e), Options{})
 		require.NoError(t, err)
-		src, err := os.ReadFile("../../ent/schema/user.go")
-		require.NoError(t, err)
-		text, _, err := g.Mixin(src, "example.com/app/ent/schema/schematype")
+		text, _, err := g.Mixin([]byte(read(t, "../../ent/schema/user.go")), "example.com/app/ent/schema/schematype")
 		require.NoError(t, err)
 		assert.Contains(t, string(text), want)
 	}
@@ -330,8 +332,7 @@ func TestTheFieldsOfAnEmbeddedTypeAreNotHidden(t *testing.T) {
 
 func TestAnOwnerThatIsNotThereHasEntsID(t *testing.T) {
 	t.Parallel()
-	src, err := os.ReadFile("../../ent/schema/owner.go")
-	require.NoError(t, err)
+	src := []byte(read(t, "../../ent/schema/owner.go"))
 	text, err := Owner(src, Mapping{})
 	require.NoError(t, err)
 	assert.Contains(t, string(text), "type owner struct{ ent.Schema }")

@@ -10,6 +10,8 @@ package usergraph
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -95,8 +97,6 @@ type Options struct {
 	// Rule is a condition in SQL, in which a column of the table may stand as it is or as u.column; "none" for no rule.
 	// What the names of other fields say is part of the rule all the same, such as that of a soft deletion.
 	Rule string
-	// Was is the mapping made before, if there is one: what it added is in the schema and is not theirs.
-	Was *Mapping
 }
 
 // Graph is an entity with its mapping.
@@ -172,6 +172,7 @@ var people = []string{"user", "member", "account", "appuser", "sysuser", "custom
 
 // New maps an entity of a project: what was asked for, and for the rest what fits by name and type. The error is an
 // [*Error] if what was asked for is not there or does not fit. What else is in the way is told by [Graph.Problems].
+// What a [MixinFile] beside the entity adds is not theirs.
 func New(s *entgraph.Schema, o Options) (*Graph, error) {
 	user, err := choose(s, o.User)
 	if err != nil {
@@ -183,9 +184,7 @@ func New(s *entgraph.Schema, o Options) (*Graph, error) {
 	if !slices.Contains(Profiles, o.Profile) {
 		return nil, &Error{found: fmt.Sprintf("there is no profile %q", o.Profile), fix: "use whole, plain or minimal"}
 	}
-	if o.Was != nil && o.Was.User == user.Name {
-		user = o.Was.without(user)
-	}
+	user = without(user, addedBefore(user))
 	asked, err := parseMap(user, o.Map)
 	if err != nil {
 		return nil, err
@@ -232,22 +231,38 @@ func Load(s *entgraph.Schema, m Mapping) (*Graph, error) {
 			}
 		}
 	}
-	return &Graph{Mapping: m, schema: s, user: m.without(user)}, nil
+	if m.Own {
+		return &Graph{Mapping: m, schema: s, user: user}, nil
+	}
+	added := map[string]bool{}
+	for _, c := range m.Columns {
+		added[c.Field] = c.Source == Added
+	}
+	return &Graph{Mapping: m, schema: s, user: without(user, added)}, nil
 }
 
-// without is an entity without what the mapping adds to it.
-func (m Mapping) without(e *entgraph.Entity) *entgraph.Entity {
-	if m.Own {
-		return e
+// addedBefore are the fields of the mixin that lies beside an entity already, such as that of a record that was lost.
+func addedBefore(user *entgraph.Entity) map[string]bool {
+	added := map[string]bool{}
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(user.File()), MixinFile))
+	if err != nil {
+		return added
 	}
+	fields, err := declarations(text)
+	if err != nil {
+		return added
+	}
+	for name := range fields {
+		added[name] = true
+	}
+	return added
+}
+
+// without is an entity without fields that were added, and without edges to sessions and tokens.
+func without(e *entgraph.Entity, added map[string]bool) *entgraph.Entity {
 	out := *e
-	out.Fields = slices.DeleteFunc(slices.Clone(e.Fields), func(f *entgraph.Field) bool {
-		return slices.ContainsFunc(m.Columns, func(c Column) bool { return c.Source == Added && c.Field == f.Name })
-	})
-	out.Edges = slices.DeleteFunc(slices.Clone(e.Edges), func(edge *entgraph.Edge) bool {
-		return edge.Name == m.Sessions && edge.Type == "Session" ||
-			edge.Name == m.RefreshTokens && edge.Type == "RefreshToken"
-	})
+	out.Fields = slices.DeleteFunc(slices.Clone(e.Fields), func(f *entgraph.Field) bool { return added[f.Name] })
+	out.Edges = slices.DeleteFunc(slices.Clone(e.Edges), func(e *entgraph.Edge) bool { return mark[e.Type] != "" })
 	return &out
 }
 
