@@ -224,9 +224,12 @@ func (c *change) add(column string, n int) *change {
 	return c.by(column, "u.`"+column+"` + ?", n)
 }
 
-// send sends the change, and returns how many rows matched. There is at least one column to change.
+// send sends the change, and returns how many rows matched.
 func (c *change) send(ctx context.Context, client *ent.Client) (matched int, err error) {
 	c.to(graph.UpdatedAt, updatedNow())
+	if c.set.Len() == 0 { // it holds the row all the same
+		c.add(graph.TrustEpoch, 0)
+	}
 	w := all(c.which...)
 	return execute(ctx, client, "UPDATE "+usersTable+" SET "+c.set.String()+" WHERE "+w.text,
 		slices.Concat(c.args, w.args)...)
