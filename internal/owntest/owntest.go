@@ -148,12 +148,12 @@ func (v Variant) Banned() string {
 	return "Status == member.StatusBanned"
 }
 
-// Rule is, in SQL, who may sign in.
+// Rule is, in SQL, who may sign in, beside who is not deleted.
 func (v Variant) Rule() string {
 	if v.Number {
-		return "u.`deleted_at` IS NULL AND u.`state` <> 9"
+		return "state <> 9"
 	}
-	return "u.`deleted_at` IS NULL AND u.`status` = 'active'"
+	return "status = 'active'"
 }
 
 // The parts of a project, in the order in which they can be written.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,12 +30,36 @@ func TestTheGraphAttachesToAUserOfTheProjectsOwn(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "authgraph")
 	c := &club{dir: "../.."}
 	c.run(t, "go", "build", "-o", program, "./cmd/authgraph")
+	guide := commands(t)
 	for _, v := range variants {
 		t.Run(v.String(), func(t *testing.T) {
 			t.Parallel()
-			attach(t, v, program)
+			attach(t, v, filepath.Dir(program), guide)
 		})
 	}
+}
+
+// step is a command of the page, and what the page shows of its output.
+type step struct{ command, shown string }
+
+// commands are those of docs/own-user.md.
+func commands(t *testing.T) (list []*step) {
+	text, err := os.ReadFile("../../docs/own-user.md")
+	require.NoError(t, err)
+	inside := false
+	for line := range strings.Lines(string(text)) {
+		command, ok := strings.CutPrefix(line, "$ ")
+		switch {
+		case strings.HasPrefix(line, "```"):
+			inside = line == "```console\n"
+		case inside && ok:
+			command, _, _ = strings.Cut(command, " #")
+			list = append(list, &step{command: strings.TrimSpace(command)})
+		case inside:
+			list[len(list)-1].shown += line
+		}
+	}
+	return list
 }
 
 // club is one project, with its database.
@@ -43,36 +68,88 @@ type club struct {
 	dir, url string
 	old      string // its program without authgraph
 	env      []string
+	// guide are the commands of the page that are still to be run.
+	guide []*step
 }
 
-// attach takes one project from a database with members to package auth on them.
-func attach(t *testing.T, v owntest.Variant, authgraph string) {
-	c := &club{Variant: v, dir: t.TempDir(), old: filepath.Join(t.TempDir(), "club")}
+// attach takes one project from a database with members to package auth on them, and back, as the page has it.
+func attach(t *testing.T, v owntest.Variant, path string, guide []*step) {
+	c := &club{Variant: v, dir: t.TempDir(), old: filepath.Join(t.TempDir(), "club"), guide: guide}
 	c.url, c.env = database(t, v)
+	c.env = append(c.env, "PATH="+path+string(os.PathListSeparator)+os.Getenv("PATH"))
 	c.bootstrap(t)
 	if v.Versioned {
 		require.NoError(t, os.MkdirAll(filepath.Join(c.dir, c.migrations()), 0o755))
-		c.run(t, authgraph, "migrate", "diff", "create_members", "--dir", c.migrations())
-		c.run(t, authgraph, "migrate", "apply", "--dir", c.migrations())
+		c.run(t, "sh", "-ec", "authgraph migrate diff create_members --dir "+c.migrations()+" && authgraph migrate apply")
 	}
 	c.run(t, c.old, "start")
 	for _, name := range []string{"ada", "bob", "carol"} {
 		c.run(t, c.old, "join", name, name+"@club.example", "an old member's password")
 	}
-	c.run(t, "git", "init", "-q")
-	c.run(t, "git", "add", ".")
-	c.run(t, "git", "commit", "-q", "-m", "A club")
+	c.run(t, "sh", "-ec", "git init -q && git add . && git commit -q -m 'A club'")
+	tables := mysqltest.Tables(t, c.url)
 
-	t.Log(c.run(t, authgraph, "add", "schema", "auth", "--user", "Member", "--profile", v.Profile, "--rule", v.Rule(),
-		"--with-auth", "--yes"))
+	c.follow(t, "git clone ", func(string) string { return "true" })
+	ours := func(command string) string {
+		command = strings.Replace(command, owntest.Gate[0].Rule(), v.Rule(), 1)
+		return strings.Replace(command, " --with-auth", " --profile "+v.Profile+" --with-auth", 1)
+	}
+	c.follow(t, "authgraph add ", func(command string) string {
+		if c.Variant != owntest.Gate[0] {
+			return "true" // a dry run tells no more than the run
+		}
+		return ours(command)
+	})
+	c.follow(t, "authgraph add ", ours)
+	c.follow(t, "git diff ", nil)
 	c.keepsItsOwn(t)
 	c.decides(t)
-	c.migratesBesideAWriter(t, authgraph)
+	c.migratesBesideAWriter(t)
+	c.follow(t, "authgraph doctor", func(command string) string { return command + ` || test "$?" = 3` })
 	c.losesNothingByTheOldProgram(t)
 	require.NoError(t, c.Write(c.dir, owntest.Tests))
-	t.Log(c.run(t, "go", "test", "-count=1", "-v", "."))
+	c.run(t, "go", "test", "-count=1", ".")
 	c.losesNothingByTheOldProgram(t)
+	require.NoError(t, os.Remove(filepath.Join(c.dir, "club_test.go")))
+
+	c.run(t, "sh", "-ec", "git add . && git commit -q -m 'Package auth'")
+	c.follow(t, "git revert ", nil)
+	c.follow(t, "authgraph migrate diff ", nil)
+	assert.Empty(t, c.guide, "the page has commands that this test does not run")
+	c.run(t, "sh", "-ec", "authgraph migrate apply")
+	c.run(t, c.old, "start")
+	c.run(t, c.old, "login", "ada@club.example", "an old member's password")
+	left := slices.DeleteFunc(mysqltest.Tables(t, c.url), func(name string) bool { return name == "atlas_schema_revisions" })
+	assert.Equal(t, slices.DeleteFunc(tables, func(name string) bool { return name == "atlas_schema_revisions" }), left)
 }
+
+// follow runs the next command of the page, which begins so, with what is different about this project. For the project
+// of the page it has to print what that shows.
+func (c *club) follow(t *testing.T, begin string, change func(command string) string) {
+	t.Helper()
+	next := c.guide[0]
+	c.guide = c.guide[1:]
+	require.True(t, strings.HasPrefix(next.command, begin), "the next command of the page is %s", next.command)
+	command := next.command
+	if change != nil {
+		command = change(command)
+	}
+	printed := c.run(t, "sh", "-ec", command)
+	if c.Variant != owntest.Gate[0] {
+		return
+	}
+	same := func(text string) string {
+		return strings.Join(strings.Fields(numbers.ReplaceAllString(text, "0")), " ")
+	}
+	for line := range strings.Lines(next.shown) {
+		if line = same(line); line != "…" && line != "Write this? [Y/n] y" {
+			assert.Contains(t, same(printed), line, "the page shows it for %s", next.command)
+		}
+	}
+}
+
+// numbers are what differs from run to run.
+var numbers = regexp.MustCompile(`[0-9]+(\.[0-9]+)?(ms|m|s)?`)
 
 // migrations is the folder of the project's migrations.
 func (c *club) migrations() string {
@@ -87,14 +164,14 @@ func (c *club) decides(t *testing.T) {
 	rules := filepath.Join(c.dir, "auth", "internal", "graph", "rules.go")
 	text, err := os.ReadFile(rules)
 	require.NoError(t, err)
-	assert.Contains(t, string(text), c.Rule())
+	assert.Contains(t, string(text), "AND u.`deleted_at` IS NULL")
 	require.Contains(t, string(text), `SetTenantID("")`)
 	decided := strings.Replace(string(text), `SetTenantID("")`, `SetTenantID("north")`, 1)
 	require.NoError(t, os.WriteFile(rules, []byte(decided), 0o644))
 }
 
 // migratesBesideAWriter applies the migration while the old program adds and changes members.
-func (c *club) migratesBesideAWriter(t *testing.T, authgraph string) {
+func (c *club) migratesBesideAWriter(t *testing.T) {
 	writer := c.command(t.Context(), c.old, "write")
 	stop, err := writer.StdinPipe()
 	require.NoError(t, err)
@@ -106,15 +183,16 @@ func (c *club) migratesBesideAWriter(t *testing.T, authgraph string) {
 	lines := bufio.NewScanner(says)
 	lines.Scan()
 	assert.Equal(t, "writing", lines.Text())
-	args := []string{"migrate", "apply"}
-	if !c.Versioned {
+	c.follow(t, "authgraph migrate apply --baseline ", func(command string) string {
+		if c.Versioned {
+			return "authgraph migrate apply"
+		}
 		files, err := filepath.Glob(filepath.Join(c.dir, c.migrations(), "*_baseline.sql"))
 		require.NoError(t, err)
 		require.Len(t, files, 1)
 		version, _, _ := strings.Cut(filepath.Base(files[0]), "_")
-		args = append(args, "--baseline", version)
-	}
-	c.run(t, authgraph, args...)
+		return command[:strings.LastIndexByte(command, ' ')+1] + version
+	})
 	require.NoError(t, stop.Close())
 	lines.Scan()
 	assert.NoError(t, writer.Wait(), "the old program failed while the migration ran: %s", &wrong)
