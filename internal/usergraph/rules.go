@@ -170,11 +170,17 @@ func (g *Graph) makeRule(asked string) error {
 		conditions = append(conditions, rule)
 	}
 	for _, f := range g.user.Fields {
-		if asks[f.Column] ||
-			slices.ContainsFunc(g.Columns, func(c Column) bool { return c.Field == f.Name && c.Source == Theirs }) {
+		if asks[f.Column] {
 			continue
 		}
-		condition, undecided := guessRule(f)
+		mapped := slices.IndexFunc(g.Columns, func(c Column) bool { return c.Field == f.Name && c.Source == Theirs })
+		condition, undecided := "", false
+		switch {
+		case mapped < 0:
+			condition, undecided = guessRule(f)
+		case g.Columns[mapped].Name == "deleted_at":
+			condition = g.deletedByThem(f)
+		}
 		if condition != "" {
 			conditions = append(conditions, condition)
 		}
@@ -188,6 +194,20 @@ func (g *Graph) makeRule(asked string) error {
 	}
 	g.Rule = strings.Join(conditions, " AND ")
 	return nil
+}
+
+// deletedByThem excludes whom the project's own code deleted, where package auth keeps the time of a deletion in the
+// field of theirs. What package auth deletes it also marks in is_deleted, and may bring back.
+func (g *Graph) deletedByThem(f *entgraph.Field) string {
+	kept := "u.`" + f.Column + "` IS NULL"
+	switch c := g.column("is_deleted"); c.Source {
+	case Added:
+		return "(" + kept + " OR u.`" + c.Field + "` <> 0)"
+	case Theirs:
+		return "(" + kept + " OR u.`" + g.user.Field(c.Field).Column + "` <> 0)"
+	default:
+		return kept
+	}
 }
 
 // guessRule is what a field says of who may use an account: nothing, a condition, or something that its name alone does
@@ -219,7 +239,7 @@ func guessRule(f *entgraph.Field) (condition string, undecided bool) {
 var (
 	// ends are names of fields that say since when somebody is gone, or that he is.
 	ends = strings.Fields(`deleted_at delete_time deleted_time deleted_on deletedat soft_deleted_at disabled_at
-		banned_at blocked_at deactivated_at archived_at removed_at is_deleted deleted`)
+		banned_at blocked_at suspended_at closed_at deactivated_at archived_at removed_at is_deleted deleted`)
 	excluded = strings.Fields(`is_deleted deleted is_banned banned is_disabled disabled is_blocked blocked is_suspended
 		suspended is_deactivated deactivated is_archived archived is_inactive inactive`)
 	included = strings.Fields(`is_active active is_enabled enabled`)
@@ -240,7 +260,7 @@ func qualify(user *entgraph.Entity, rule string) (_ string, asks map[string]bool
 	}
 	var out strings.Builder
 	asks = map[string]bool{}
-	depth := 0
+	depth, query := 0, 0 // query is how deep the brackets of a subquery are, whose names are those of its own tables
 	for rest := rule; rest != ""; {
 		before := strings.TrimRight(out.String(), " ")
 		part := sqlToken(rest)
@@ -257,8 +277,14 @@ func qualify(user *entgraph.Entity, rule string) (_ string, asks map[string]bool
 			if depth--; depth < 0 {
 				return "", nil, refuse("closes more brackets than it opens")
 			}
+			if depth < query {
+				query = 0
+			}
 		}
-		word := part[0] == '`' || isWord(part[0])
+		if query == 0 && strings.EqualFold(part, "SELECT") {
+			query = max(1, depth)
+		}
+		word := part[0] == '`' || isWord(part[0]) && !isDigit(part[0])
 		qualified := strings.HasSuffix(before, ".")
 		next := strings.TrimLeft(rest, " ")
 		switch {
@@ -267,7 +293,7 @@ func qualify(user *entgraph.Entity, rule string) (_ string, asks map[string]bool
 				asks[name] = true
 			}
 			out.WriteString("`" + name + "`")
-		case word && columns[name] && !strings.HasPrefix(next, "(") && !strings.HasPrefix(next, "."):
+		case word && query == 0 && columns[name] && !strings.HasPrefix(next, "(") && !strings.HasPrefix(next, "."):
 			asks[name] = true
 			out.WriteString("u.`" + name + "`")
 		default:
@@ -304,6 +330,8 @@ func sqlToken(s string) string {
 	}
 }
 
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
 func isWord(c byte) bool {
-	return c == '_' || c == '$' || c >= 0x80 || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+	return c == '_' || c == '$' || c >= 0x80 || isDigit(c) || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }

@@ -29,3 +29,53 @@ func TestARuleAboutOneFieldKeepsOutWhomAnotherExcludes(t *testing.T) {
 		assert.Empty(t, g.undecided)
 	}
 }
+
+func TestTheNamesInASubqueryOfARuleStayAsTheyAre(t *testing.T) {
+	t.Parallel()
+	user := &entgraph.Entity{Name: "Member", Table: "members", ID: &entgraph.Field{Name: "id", Column: "id"}}
+	user.Fields = []*entgraph.Field{
+		{Name: "active", Column: "active", Type: "bool"},
+		{Name: "team", Column: "team", Type: "int"},
+	}
+	for asked, want := range map[string]string{
+		"team IN (SELECT id FROM teams WHERE active) AND (active)": "u.`team` IN (SELECT id FROM teams WHERE active)" +
+			" AND (u.`active`)",
+		"active AND NOT EXISTS (SELECT 1 FROM bans WHERE (id > 0) AND member = u.id)": "u.`active` AND NOT EXISTS" +
+			" (SELECT 1 FROM bans WHERE (id > 0) AND member = u.`id`)",
+		"active AND team > 1.5": "u.`active` AND u.`team` > 1.5",
+	} {
+		g := &Graph{user: user}
+		require.NoError(t, g.makeRule(asked))
+		assert.Equal(t, want, g.Rule)
+	}
+}
+
+func TestWhoeverTheirCodeDeletedIsKeptOutThoughTheTimeIsMapped(t *testing.T) {
+	t.Parallel()
+	user := &entgraph.Entity{Name: "Member", Table: "members", ID: &entgraph.Field{Name: "id", Column: "id"}}
+	user.Fields = []*entgraph.Field{
+		{Name: "removed", Column: "deleted_at", Type: "time", Optional: true},
+		{Name: "gone", Column: "is_gone", Type: "bool"},
+	}
+	for name, c := range map[string]struct {
+		deleted Column
+		want    string
+	}{
+		"beside a column that is added": {
+			Column{"is_deleted", Added, "is_deleted", ""}, "(u.`deleted_at` IS NULL OR u.`is_deleted` <> 0)",
+		},
+		"beside one of theirs": {
+			Column{"is_deleted", Theirs, "gone", ""}, "(u.`deleted_at` IS NULL OR u.`is_gone` <> 0)",
+		},
+		"alone": {Column{"is_deleted", Absent, "", ""}, "u.`deleted_at` IS NULL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := &Graph{user: user, Mapping: Mapping{
+				Columns: []Column{{"deleted_at", Theirs, "removed", ""}, c.deleted},
+			}}
+			require.NoError(t, g.makeRule(""))
+			assert.Equal(t, c.want, g.Rule)
+		})
+	}
+}
