@@ -22,13 +22,19 @@ auth/session, auth/refresh-token one by one. An edge is wired as soon as both of
 ends are there. The requirements are added to go.mod, the client is generated and
 built, and the migration is planned; the first one without a database.
 
+If the project has an entity that the users can be, the others are attached to it:
+their rows belong to its rows, and it gets the columns that it lacks by a mixin. --user
+names it, --map its fields, --profile how many columns it gets, --rule who may sign in.
+The mapping is shown before anything is written.
+
 A file that is there and differs is shown, and replaced only with --force. Files that
 authgraph installed and you changed are merged; those that you deleted stay deleted.
 If another version installed the files, run upgrade first. A run that fails or is
 interrupted leaves everything as it was.`,
 		Example: `  authgraph add schema auth --db mysql
   authgraph add schema auth/user auth/session
-  authgraph add schema auth --with-auth`,
+  authgraph add schema auth --with-auth
+  authgraph add schema auth --user Member --map name=full_name --rule "status = 'active'"`,
 		Args: func(cmd *cobra.Command, args []string) (err error) {
 			if i.Entities, err = entities(cmd, args); err != nil {
 				return err

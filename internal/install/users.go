@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,8 +20,11 @@ import (
 	"github.com/authgraph/authgraph/internal/usergraph"
 )
 
-// NoUser is the value of [Options.User] for authgraph's own User.
-const NoUser = "none"
+// NoUser is the value of [Options.User] for authgraph's own User, and NoRule that of [Options.Rule] for no rule.
+const (
+	NoUser = "none"
+	NoRule = "none"
+)
 
 // UserEntity is the name of authgraph's own User among [Entities].
 const UserEntity = "user"
@@ -114,7 +118,7 @@ func (p *Project) users(ctx context.Context, l layout, o Options) (*Users, error
 		if err := last.users.otherwise(o); err != nil {
 			return nil, err
 		}
-		g, err = usergraph.Load(schema, last.users.Mapping)
+		g, err = last.users.load(schema, o.Profile)
 	} else {
 		if o.User == "" {
 			candidates := usergraph.Candidates(schema)
@@ -154,13 +158,48 @@ type Unready struct {
 
 func (e *Unready) Unwrap() error { return e.error }
 
+// load is the graph as it was recorded, with the columns that a larger profile or this version has beyond it.
+func (u *Users) load(schema *entgraph.Schema, profile string) (*usergraph.Graph, error) {
+	known := func(name string) bool {
+		return slices.ContainsFunc(u.Columns, func(c usergraph.Column) bool { return c.Name == name })
+	}
+	if (profile == "" || profile == string(u.Profile)) && !slices.ContainsFunc(usergraph.Own().Columns,
+		func(c usergraph.Column) bool { return !known(c.Name) }) {
+		return usergraph.Load(schema, u.Mapping)
+	}
+	var fields []string
+	for _, c := range u.Columns {
+		if c.Source == usergraph.Theirs {
+			fields = append(fields, c.Name+"="+c.Field)
+		}
+	}
+	g, err := usergraph.New(schema, usergraph.Options{
+		User: u.User, Profile: usergraph.Profile(cmp.Or(profile, string(u.Profile))), Map: strings.Join(fields, ","),
+		Rule: cmp.Or(u.Rule, NoRule), Was: &u.Mapping,
+	})
+	if err != nil {
+		return nil, err
+	}
+	// What was asked for then stays, and the rule is the project's.
+	m := g.Mapping
+	m.Rule = u.Rule
+	for i, c := range m.Columns {
+		was := slices.IndexFunc(u.Columns, func(w usergraph.Column) bool { return w.Name == c.Name })
+		if was >= 0 && (u.Columns[was].Source != usergraph.Absent || profile == "" || u.Columns[was].Why == "as asked") {
+			m.Columns[i] = u.Columns[was]
+		}
+	}
+	return usergraph.Load(schema, m)
+}
+
 // otherwise refuses what was asked for and is not what was recorded: the schema holds already what follows from that.
 func (u *Users) otherwise(o Options) error {
 	refuse := func(what, fix string) error {
 		return &Error{Reason: Recorded, found: "this project has " + what, fix: fix}
 	}
-	if o.Profile != "" && o.Profile != string(u.Profile) {
-		return refuse("the profile "+string(u.Profile), "leave out the other one")
+	is := slices.Index(usergraph.Profiles, usergraph.Profile(o.Profile))
+	if o.Profile != "" && (is < 0 || is > slices.Index(usergraph.Profiles, u.Profile)) {
+		return refuse("the profile "+string(u.Profile), "leave out the other one, which has fewer columns")
 	}
 	for pair := range strings.SplitSeq(o.Map, ",") {
 		name, field, _ := strings.Cut(strings.TrimSpace(pair), "=")
@@ -173,7 +212,7 @@ func (u *Users) otherwise(o Options) error {
 		}
 	}
 	plain := func(rule string) string {
-		if rule == "none" {
+		if rule == NoRule {
 			return ""
 		}
 		return strings.NewReplacer("`", "", "u.", "", " ", "").Replace(rule)
