@@ -175,7 +175,7 @@ func (u *Users) load(schema *entgraph.Schema, profile string) (*usergraph.Graph,
 	}
 	g, err := usergraph.New(schema, usergraph.Options{
 		User: u.User, Profile: usergraph.Profile(cmp.Or(profile, string(u.Profile))), Map: strings.Join(fields, ","),
-		Rule: cmp.Or(u.Rule, NoRule), Was: &u.Mapping,
+		Rule: cmp.Or(u.Rule, NoRule),
 	})
 	if err != nil {
 		return nil, err
