@@ -333,7 +333,7 @@ func hotPaths(t testing.TB, url string) []hotPath {
 				}
 				return errors.Join(err, errByHand)
 			},
-			allocations: 360,
+			allocations: 100,
 		},
 		{
 			name: "rotate",
