@@ -20,11 +20,13 @@ func TestAKeyComparesLikeTheIDThatItHolds(t *testing.T) {
 		id       *field.Descriptor
 		of, want annotations
 	}{
-		"Ent's own":            {field.Int("id").Descriptor(), annotations{latin}, nil},
-		"a text":               {field.String("id").Descriptor(), nil, nil},
-		"a text of the table":  {field.String("id").Descriptor(), annotations{latin}, annotations{latin}},
-		"a text by a pointer":  {field.String("id").Annotations(&ascii).Descriptor(), nil, annotations{ascii}},
-		"a text of its own":    {field.String("id").Annotations(latin).Descriptor(), annotations{ascii}, annotations{latin}},
+		"Ent's own":           {field.Int("id").Descriptor(), annotations{latin}, nil},
+		"a text":              {field.String("id").Descriptor(), nil, nil},
+		"a text of the table": {field.String("id").Descriptor(), annotations{latin}, annotations{latin}},
+		"a text by a pointer": {field.String("id").Annotations(&ascii).Descriptor(), nil, annotations{ascii}},
+		"a text of its own": {
+			field.String("id").Annotations(latin).Descriptor(), annotations{ascii}, annotations{latin},
+		},
 		"a text of a length":   {field.String("id").Annotations(sized).Descriptor(), nil, annotations{sized}},
 		"a default is no part": {field.String("id").Annotations(entsql.DefaultExpr("uuid()")).Descriptor(), nil, nil},
 	} {
