@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/hook"
 )
@@ -64,7 +65,7 @@ var deviceRaces = []scenario{
 		svc := k.service(t, func(c *auth.Config) { c.Hasher = h })
 		u := k.register(t, svc)
 		hash := *k.user(t, u.ID).Password
-		require.NoError(t, k.client.User.UpdateOneID(u.ID).SetGuessFailures(45).Exec(t.Context()))
+		k.set(t, u.ID, graph.GuessFailures, 45)
 		errs := atOnce(64, func(int) error {
 			_, err := svc.SignIn(t.Context(), u.Email, wrongPassword, phone)
 			return err
@@ -317,7 +318,7 @@ var deviceRules = []scenario{
 			require.NoError(t, only(svc.RevokeSessions(ctx, u.ID)))
 			require.False(t, k.known(t, svc, u, kept.Token))
 		}},
-	{name: "a deletion ends the standing of every device", run: func(t *testing.T, k *kit) {
+	{name: "a deletion ends the standing of every device", needs: deletion, run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g := k.signIn(t, svc)
 		require.NoError(t, only(svc.Delete(t.Context(), g.User.ID)))
@@ -335,15 +336,16 @@ var deviceRules = []scenario{
 		require.True(t, k.known(t, svc, g.User, g.Token))
 		require.False(t, k.known(t, svc, g.User, other.Token))
 	}},
-	{name: "a right password that may not reactivate yet is no failure", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, func(c *auth.Config) { c.Account.ReactivateAfter = time.Hour })
-		u := k.register(t, svc)
-		require.NoError(t, only(svc.Delete(t.Context(), u.ID)))
-		for range 11 {
-			var early *auth.NotYetError
-			_, err := svc.Reactivate(t.Context(), u.Email, password, phone)
-			require.ErrorAs(t, err, &early)
-		}
-		assert.Zero(t, k.user(t, u.ID).GuessFailures)
-	}},
+	{name: "a right password that may not reactivate yet is no failure",
+		needs: deletion, run: func(t *testing.T, k *kit) {
+			svc := k.service(t, func(c *auth.Config) { c.Account.ReactivateAfter = time.Hour })
+			u := k.register(t, svc)
+			require.NoError(t, only(svc.Delete(t.Context(), u.ID)))
+			for range 11 {
+				var early *auth.NotYetError
+				_, err := svc.Reactivate(t.Context(), u.Email, password, phone)
+				require.ErrorAs(t, err, &early)
+			}
+			assert.Zero(t, k.user(t, u.ID).GuessFailures)
+		}},
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // startChange asks for another address with [password].
-func startChange(t *testing.T, svc *auth.Service, userID int, to string) *auth.Issued {
+func startChange(t *testing.T, svc *auth.Service, userID auth.UserID, to string) *auth.Issued {
 	t.Helper()
 	issued, err := svc.StartEmailChange(t.Context(),
 		auth.EmailChange{UserID: userID, Password: password, New: to, Device: anybody()})
@@ -50,7 +50,7 @@ var emailChangeRaces = []scenario{
 				if i < len(issued) {
 					_, err = finishChange(t, svc, issued[i], auth.Token{})
 				} else {
-					_, _, err = svc.Register(t.Context(), "Person", to, password)
+					_, _, err = svc.Register(t.Context(), nameOf(to), to, password)
 				}
 				return err
 			})
@@ -102,11 +102,11 @@ var emailChangeRules = []scenario{
 		require.NoError(t, err)
 	}},
 	{name: "an account without a password changes its address by a code of the old one",
-		run: func(t *testing.T, k *kit) {
+		needs: links, run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
 			g, withPassword := providerSignIn(t, svc, identity("subject", k.email())), k.register(t, svc)
 			stranger := providerSignIn(t, svc, identity("stranger", k.email())).User
-			start := func(userID int, proof *auth.Issued) (*auth.Issued, error) {
+			start := func(userID auth.UserID, proof *auth.Issued) (*auth.Issued, error) {
 				return svc.StartEmailChange(t.Context(), auth.EmailChange{
 					UserID: userID, Ticket: proof.Ticket, Code: proof.Code, New: k.email(), Device: anybody(),
 				})
@@ -145,7 +145,8 @@ var emailChangeRules = []scenario{
 		}
 		startChange(t, svc, u.ID, k.email())
 		assert.EqualValues(t, 2, k.user(t, u.ID).GuessFailures, "a link is no guess")
-		_, err := svc.StartEmailChange(t.Context(), auth.EmailChange{UserID: -1, Password: password, New: k.email()})
+		_, err := svc.StartEmailChange(t.Context(),
+			auth.EmailChange{UserID: nobody(), Password: password, New: k.email()})
 		require.ErrorIs(t, err, auth.ErrCredentials)
 	}},
 	{name: "what is no new address is refused before a guess is counted", run: func(t *testing.T, k *kit) {
@@ -162,30 +163,31 @@ var emailChangeRules = []scenario{
 		require.ErrorAs(t, err, &invalid)
 		assert.Zero(t, k.user(t, u.ID).GuessFailures)
 	}},
-	{name: "an address that is taken is told to whoever reads its mail", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		u, other, deleted := k.signIn(t, svc), k.signIn(t, svc), k.registerVerified(t, svc)
-		require.NoError(t, only(svc.Delete(t.Context(), deleted.ID)))
-		for i, to := range []string{other.User.Email, deleted.Email} {
-			issued := startChange(t, svc, u.User.ID, to)
-			assert.Equal(t, i == 0, issued.Known)
-			_, err := finishChange(t, svc, wrong(issued), u.Token)
-			require.ErrorIs(t, err, auth.ErrCode)
-			_, err = finishChange(t, svc, issued, u.Token)
-			require.ErrorIs(t, err, auth.ErrEmailTaken)
-		}
-		assert.Equal(t, u.User.Email, k.user(t, u.User.ID).Email)
-		assert.Zero(t, k.user(t, other.User.ID).GuessFailures, "nobody guesses at it")
-		kept(t, svc, u)
-		kept(t, svc, other)
-	}},
+	{name: "an address that is taken is told to whoever reads its mail",
+		needs: deletion, run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			u, other, deleted := k.signIn(t, svc), k.signIn(t, svc), k.registerVerified(t, svc)
+			require.NoError(t, only(svc.Delete(t.Context(), deleted.ID)))
+			for i, to := range []string{other.User.Email, deleted.Email} {
+				issued := startChange(t, svc, u.User.ID, to)
+				assert.Equal(t, i == 0, issued.Known)
+				_, err := finishChange(t, svc, wrong(issued), u.Token)
+				require.ErrorIs(t, err, auth.ErrCode)
+				_, err = finishChange(t, svc, issued, u.Token)
+				require.ErrorIs(t, err, auth.ErrEmailTaken)
+			}
+			assert.Equal(t, u.User.Email, k.user(t, u.User.ID).Email)
+			assert.Zero(t, k.user(t, other.User.ID).GuessFailures, "nobody guesses at it")
+			kept(t, svc, u)
+			kept(t, svc, other)
+		}},
 	{name: "a code for a new address does nothing else, and no other code does its work",
 		run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
 			u := k.register(t, svc)
 			to := k.email()
 			change := startChange(t, svc, u.ID, to)
-			squatter, ticket, err := svc.Register(t.Context(), "Person", to, password)
+			squatter, ticket, err := svc.Register(t.Context(), nameOf(to), to, password)
 			require.NoError(t, err)
 			require.ErrorIs(t, verifyCode(t, svc, schematype.OTPEmailVerification, change), auth.ErrCode)
 			require.ErrorIs(t, verifyEmail(t, svc, change), auth.ErrCode)
@@ -206,7 +208,7 @@ var emailChangeRules = []scenario{
 	{name: "what ends everything voids a change under way", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx := t.Context()
-		for what, end := range map[string]func(u *auth.User) error{
+		for what, end := range possible(map[string]func(u *auth.User) error{
 			"RevokeAll": func(u *auth.User) error { return only(svc.RevokeAll(ctx, u.ID)) },
 			"ChangePassword": func(u *auth.User) error {
 				return only(svc.ChangePassword(ctx, u.ID, password, nextPassword, phone))
@@ -220,7 +222,7 @@ var emailChangeRules = []scenario{
 				_, err := finishChange(t, svc, startChange(t, svc, u.ID, k.email()), auth.Token{})
 				return err
 			},
-		} {
+		}, deletion, "Delete") {
 			u := k.register(t, svc)
 			issued := startChange(t, svc, u.ID, k.email())
 			require.NoError(t, end(u), what)
@@ -264,7 +266,7 @@ var emailChangeRules = []scenario{
 		_, err := finishChange(t, svc, startChange(t, svc, u.ID, k.email()), auth.Token{})
 		require.NoError(t, err)
 		require.ErrorIs(t, resetPassword(t, svc, reset), auth.ErrCode)
-		_, _, err = svc.Register(t.Context(), "Owner", u.Email, nextPassword)
+		_, _, err = svc.Register(t.Context(), nameOf("owner"), u.Email, nextPassword)
 		require.NoError(t, err)
 	}},
 	{name: "mails to a new address have the limits of all mails", run: func(t *testing.T, k *kit) {

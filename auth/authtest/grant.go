@@ -44,14 +44,16 @@ var grantRules = []scenario{
 		checked(t, svc, bystander.Token, nil)
 	}},
 	{name: "StartSession and IssueRefresh are refused for a suspended, deleted or unknown user",
-		run: func(t *testing.T, k *kit) {
+		needs: deletion, run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
 			ctx, suspended, deleted := t.Context(), k.register(t, svc), k.register(t, svc)
 			until := k.clock.Now().Add(time.Hour)
 			require.NoError(t, svc.Suspend(ctx, suspended.ID, until))
 			require.NoError(t, only(svc.Delete(ctx, deleted.ID)))
 			k.register(t, svc) // one who may
-			for what, id := range map[string]int{"suspended": suspended.ID, "deleted": deleted.ID, "unknown": -1} {
+			for what, id := range map[string]auth.UserID{
+				"suspended": suspended.ID, "deleted": deleted.ID, "unknown": nobody(),
+			} {
 				_, _, err := svc.StartSession(ctx, id, phone)
 				assert.ErrorIs(t, err, auth.ErrNotFound, what)
 				_, err = svc.IssueRefresh(ctx, id)
@@ -69,7 +71,7 @@ var grantRules = []scenario{
 		svc := k.service(t)
 		ctx, first := t.Context(), k.signIn(t, svc)
 		second, bystander := signIn(t, svc, first.User.Email), k.signIn(t, svc)
-		require.ErrorIs(t, only(svc.RevokeAll(ctx, -1)), auth.ErrNotFound)
+		require.ErrorIs(t, only(svc.RevokeAll(ctx, nobody())), auth.ErrNotFound)
 		require.NoError(t, only(svc.RevokeAll(ctx, first.User.ID)))
 		for _, g := range []*auth.Grant{first, second} {
 			checked(t, svc, g.Token, auth.ErrSession)

@@ -57,7 +57,7 @@ func squatterWays(
 	t *testing.T, k *kit, svc, twoSteps *auth.Service,
 ) map[string]func(*testing.T, squat) (*auth.Grant, error) {
 	ctx := t.Context()
-	return map[string]func(*testing.T, squat) (*auth.Grant, error){
+	ways := map[string]func(*testing.T, squat) (*auth.Grant, error){
 		"a password": func(_ *testing.T, s squat) (*auth.Grant, error) {
 			return svc.SignIn(ctx, s.User.Email, password, phone)
 		},
@@ -91,6 +91,7 @@ func squatterWays(
 			return twoSteps.FinishWithFactor(ctx, pending.Ticket, rightAnswer, phone)
 		},
 	}
+	return possible(possible(ways, links, "a provider"), deletion, "a reactivation")
 }
 
 // guessRules bound what can be guessed at an account in a row, over all ways.
@@ -169,7 +170,7 @@ var guessRules = []scenario{
 					k.clock.Advance(31 * time.Minute)
 				}
 				assert.LessOrEqual(t, examined, 50, way)
-				require.NoError(t, firstProofs["VerifyEmail"](t, svc, s.User.Email, s.ticket, anybody()), way)
+				require.NoError(t, firstProofs()["VerifyEmail"](t, svc, s.User.Email, s.ticket, anybody()), way)
 			}
 		}},
 	{name: "right passwords to an account without a verified address cost it nothing", run: func(t *testing.T, k *kit) {
@@ -224,7 +225,7 @@ var guessRules = []scenario{
 			require.Nil(t, k.user(t, u.ID).LockUntil)
 		}
 	}},
-	{name: "guesses at the codes of a deleted account are its own", run: func(t *testing.T, k *kit) {
+	{name: "guesses at the codes of a deleted account are its own", needs: deletion, run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		u := k.registerVerified(t, svc)
 		require.NoError(t, only(svc.Delete(t.Context(), u.ID)))

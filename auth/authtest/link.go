@@ -1,6 +1,7 @@
 package authtest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -8,16 +9,23 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // linked are the accounts with an identity of [identity].
-func (k *kit) linked(t *testing.T, subject string) []int {
+func (k *kit) linked(t *testing.T, subject string) (ids []auth.UserID) {
 	t.Helper()
-	ids, err := k.client.User.Query().
-		Where(user.ProviderEQ(schematype.ProviderGoogle), user.ProviderID(subject)).IDs(t.Context())
+	rows, err := k.client.QueryContext(t.Context(), "SELECT "+graph.ReadID+" FROM `"+graph.Table+"` AS u "+
+		"WHERE u.`"+graph.Provider+"` = ? AND u.`"+graph.ProviderID+"` = ?", schematype.ProviderGoogle, subject)
 	require.NoError(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var id auth.UserID
+		require.NoError(t, rows.Scan(&id))
+		ids = append(ids, id)
+	}
+	require.NoError(t, rows.Err())
 	return ids
 }
 
@@ -33,7 +41,7 @@ func tells(events *[]auth.Event, of auth.Action) func(*auth.Config) {
 }
 
 // link links an account in a session of its user's that ends then.
-func link(t *testing.T, svc *auth.Service, userID int, id auth.Identity) error {
+func link(t *testing.T, svc *auth.Service, userID auth.UserID, id auth.Identity) error {
 	_, token, err := svc.StartSession(t.Context(), userID, phone)
 	require.NoError(t, err)
 	err = svc.LinkProvider(t.Context(), token, id)
@@ -45,7 +53,7 @@ var linkRaces = []scenario{
 	{name: "of 16 accounts that link one identity one gets it", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		subject := k.email()
-		var ids []int
+		var ids []auth.UserID
 		for range 16 {
 			ids = append(ids, k.register(t, svc).ID)
 		}
@@ -79,7 +87,7 @@ var linkRaces = []scenario{
 		)
 		require.NoError(t, signedIn)
 		winners(t, []error{linked}, auth.ErrIdentity)
-		require.Equal(t, []int{g.User.ID}, k.linked(t, id.Subject))
+		require.Equal(t, []auth.UserID{g.User.ID}, k.linked(t, id.Subject))
 		require.Equal(t, linked == nil, g.User.ID == u.ID)
 	}},
 	{name: "removing a link and losing the password leave a way in", run: func(t *testing.T, k *kit) {
@@ -89,8 +97,10 @@ var linkRaces = []scenario{
 		unlinked, cleared := both(
 			func() error { return svc.UnlinkProvider(t.Context(), u.ID) },
 			func() error {
-				return k.client.User.Update().Where(user.ID(u.ID), user.ProviderIDNotNil()).ClearPassword().
-					Exec(t.Context())
+				_, err := k.client.ExecContext(t.Context(), fmt.Sprintf(
+					"UPDATE `%s` SET `%s` = %s WHERE `%s` = ? AND `%s` IS NOT NULL", graph.Table, graph.Password,
+					graph.NoPassword, graph.ID, graph.ProviderID), u.ID)
+				return err
 			},
 		)
 		require.NoError(t, cleared)
@@ -143,7 +153,7 @@ var linkRules = []scenario{
 		id := identity("subject", k.email())
 		u := providerSignIn(t, svc, id).User
 		require.ErrorIs(t, svc.UnlinkProvider(t.Context(), u.ID), auth.ErrLastWayIn)
-		require.NoError(t, k.client.User.UpdateOneID(u.ID).SetPassword("not-a-hash").Exec(t.Context()))
+		k.set(t, u.ID, graph.Password, "not-a-hash")
 		require.ErrorIs(t, svc.UnlinkProvider(t.Context(), u.ID), auth.ErrLastWayIn, "nobody can verify it")
 		assert.Equal(t, u.ID, providerSignIn(t, svc, id).User.ID)
 		require.NoError(t, resetPassword(t, svc, issue(t, svc, u.Email, schematype.OTPPasswordReset)))
@@ -157,7 +167,7 @@ var linkRules = []scenario{
 		}
 		require.NoError(t, svc.Suspend(t.Context(), suspended.User.ID, auth.Forever))
 		require.NoError(t, only(svc.Delete(t.Context(), deleted.User.ID)))
-		for _, g := range []*auth.Grant{suspended, deleted, {User: &auth.User{ID: 999_999}}} {
+		for _, g := range []*auth.Grant{suspended, deleted, {User: &auth.User{ID: nobody()}}} {
 			require.ErrorIs(t, svc.LinkProvider(t.Context(), g.Token, identity("c", "")), auth.ErrSession)
 			require.ErrorIs(t, svc.UnlinkProvider(t.Context(), g.User.ID), auth.ErrNotFound)
 		}

@@ -318,7 +318,7 @@ var mailRules = []scenario{
 		svc := k.service(t)
 		for i, typed := range []string{"\u212aate%d@example.com", " KATE%d@EXAMPLE.com\r\n", "kate%d@example.com"} {
 			stored := fmt.Sprintf("kate%d@example.com", i)
-			_, _, err := svc.Register(t.Context(), "Kate", stored, password)
+			_, _, err := svc.Register(t.Context(), nameOf(stored), stored, password)
 			require.NoError(t, err)
 			issued := issue(t, svc, fmt.Sprintf(typed, i), schematype.OTPPasswordReset)
 			assert.True(t, issued.Known)

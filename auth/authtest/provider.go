@@ -8,15 +8,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 // identity is what a provider says that has verified the address.
 func identity(subject, email string) auth.Identity {
 	return auth.Identity{
 		Provider: schematype.ProviderGoogle, Subject: subject,
-		Email: email, EmailVerified: true, Name: "Person",
+		Email: email, EmailVerified: true, Name: nameOf(subject + " " + email),
 	}
 }
 
@@ -31,8 +31,11 @@ func providerSignIn(t *testing.T, svc *auth.Service, id auth.Identity) *auth.Gra
 // verified, and signs in to it.
 func (k *kit) linkedUnverified(t *testing.T, svc *auth.Service, id auth.Identity) *auth.Grant {
 	t.Helper()
-	require.NoError(t, k.client.User.Create().SetName(id.Name).SetEmail(id.Email).
-		SetProvider(id.Provider).SetProviderID(id.Subject).Exec(t.Context()))
+	u, _, err := svc.Register(t.Context(), id.Name, id.Email, password)
+	require.NoError(t, err)
+	require.NoError(t, k.write(t.Context(), u.ID, graph.Password, graph.NoPassword))
+	k.set(t, u.ID, graph.Provider, id.Provider)
+	k.set(t, u.ID, graph.ProviderID, id.Subject)
 	return providerSignIn(t, svc, id)
 }
 
@@ -45,9 +48,7 @@ var providerRaces = []scenario{
 			return err
 		})
 		require.Equal(t, 16, winners(t, errs))
-		n, err := k.client.User.Query().Where(user.Email(email)).Count(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, 1, n)
+		require.Equal(t, 1, k.users(t, graph.Email, email))
 	}},
 	{name: "first sign-ins of one identity link one of its two addresses' accounts", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
@@ -58,15 +59,13 @@ var providerRaces = []scenario{
 			return err
 		})
 		require.Equal(t, 8, winners(t, errs))
-		n, err := k.client.User.Query().Where(user.ProviderID(subject)).Count(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, 1, n)
+		require.Equal(t, 1, k.users(t, graph.ProviderID, subject))
 	}},
 	{name: "a registration and a first sign-in with the address make one account", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		email := k.email()
 		registered, signedIn := both(
-			func() error { _, _, err := svc.Register(t.Context(), "Person", email, password); return err },
+			func() error { _, _, err := svc.Register(t.Context(), nameOf(email), email, password); return err },
 			func() error { _, err := svc.SignInWithProvider(t.Context(), identity(email, email), phone); return err },
 		)
 		require.NoError(t, signedIn)
@@ -123,7 +122,7 @@ var providerRules = []scenario{
 			signIn(t, svc, u.Email)
 			assert.Equal(t, u.ID, providerSignIn(t, svc, other).User.ID, "the subject decides from then on")
 			require.NoError(t, only(svc.Delete(t.Context(), u.ID)))
-			require.NoError(t, k.client.User.UpdateOneID(u.ID).SetIsEmailVerified(false).Exec(t.Context()))
+			k.set(t, u.ID, graph.IsEmailVerified, false)
 			_, err := svc.SignInWithProvider(t.Context(), identity("subject", u.Email), phone)
 			require.ErrorIs(t, err, auth.ErrCredentials, "a deletion stays")
 		}},
@@ -138,9 +137,7 @@ var providerRules = []scenario{
 				require.ErrorIs(t, err, auth.ErrProviderEmail)
 			}
 			assert.Equal(t, schematype.ProviderLocal, k.user(t, u.ID).Provider)
-			n, err := k.client.User.Query().Count(t.Context())
-			require.NoError(t, err)
-			assert.Equal(t, 1, n)
+			assert.Equal(t, 1, k.allUsers(t))
 		}},
 	{name: "a second subject of a provider does not enter the account of the first", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
@@ -197,9 +194,8 @@ var providerRules = []scenario{
 
 			// Another program may have written a subject with spaces. Nobody enters by what looks like it.
 			padded := k.register(t, svc)
-			_, err := k.client.ExecContext(t.Context(),
-				"UPDATE users SET provider = 'google', provider_id = 'padded ' WHERE id = ?", padded.ID)
-			require.NoError(t, err)
+			k.set(t, padded.ID, graph.Provider, schematype.ProviderGoogle)
+			k.set(t, padded.ID, graph.ProviderID, "padded ")
 			_, _ = svc.SignInWithProvider(t.Context(), identity("padded", k.email()), phone)
 			assert.Empty(t, sessionIDs(t, svc, padded.ID))
 		}},

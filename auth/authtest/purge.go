@@ -12,11 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/ent/session"
-	"github.com/authgraph/authgraph/ent/user"
 )
 
 func (k *kit) rows(t *testing.T) auth.Purged {
@@ -30,7 +30,7 @@ func (k *kit) rows(t *testing.T) auth.Purged {
 		OTPs:          count(k.client.OTP.Query().Count(ctx)),
 		Sessions:      count(k.client.Session.Query().Count(ctx)),
 		RefreshTokens: count(k.client.RefreshToken.Query().Count(ctx)),
-		Users:         count(k.client.User.Query().Count(ctx)),
+		Users:         k.allUsers(t),
 	}
 }
 
@@ -58,7 +58,7 @@ func purge(t *testing.T, svc *auth.Service, opts auth.PurgeOptions) auth.Purged 
 }
 
 var purgeRules = []scenario{
-	{name: "a purge deletes in batches what a dry run counts", run: func(t *testing.T, k *kit) {
+	{name: "a purge deletes in batches what a dry run counts", needs: deletion, run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx := t.Context()
 		for range 7 {
@@ -88,7 +88,7 @@ var purgeRules = []scenario{
 		rotate(t, svc, stays.Refresh)
 		require.Zero(t, purge(t, svc, auth.PurgeOptions{}))
 	}},
-	{name: "a purge of some of the tables leaves the others", run: func(t *testing.T, k *kit) {
+	{name: "a purge of some of the tables leaves the others", needs: deletion, run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		g := k.signIn(t, svc)
 		issue(t, svc, g.User.Email, schematype.OTPSignIn)
@@ -204,34 +204,33 @@ var purgeRules = []scenario{
 		}
 		require.Equal(t, 3, k.rows(t).Sessions)
 	}},
-	{name: "a deleted account goes after its retention with all that is its own", run: func(t *testing.T, k *kit) {
-		svc := k.service(t, func(c *auth.Config) { c.Account.Retention = 24 * time.Hour })
-		ctx := t.Context()
-		gone, back, stays := k.signIn(t, svc), k.signIn(t, svc), k.signIn(t, svc)
-		require.NoError(t, only(svc.Delete(ctx, gone.User.ID)))
-		require.NoError(t, only(svc.Delete(ctx, back.User.ID)))
-		k.clock.Advance(24 * time.Hour)
-		require.Zero(t, purge(t, svc, auth.PurgeOptions{}))
-		require.NoError(t, svc.Restore(ctx, back.User.ID))
-		k.clock.Advance(time.Microsecond)
-		require.Equal(t, auth.Purged{Users: 1}, purge(t, svc, auth.PurgeOptions{}))
-		for _, g := range []*auth.Grant{back, stays} {
-			signIn(t, svc, g.User.Email)
-		}
-		left, err := k.client.User.Query().Where(user.ID(gone.User.ID)).Exist(ctx)
-		require.NoError(t, err)
-		require.False(t, left)
-		left, err = k.client.Session.Query().Where(session.UserID(gone.User.ID)).Exist(ctx)
-		require.NoError(t, err)
-		require.False(t, left)
-		left, err = k.client.RefreshToken.Query().Where(refreshtoken.UserID(gone.User.ID)).Exist(ctx)
-		require.NoError(t, err)
-		require.False(t, left)
-		_, _, err = svc.Register(ctx, "Another", gone.User.Email, password)
-		require.NoError(t, err)
-	}},
+	{name: "a deleted account goes after its retention with all that is its own",
+		needs: deletion, run: func(t *testing.T, k *kit) {
+			svc := k.service(t, func(c *auth.Config) { c.Account.Retention = 24 * time.Hour })
+			ctx := t.Context()
+			gone, back, stays := k.signIn(t, svc), k.signIn(t, svc), k.signIn(t, svc)
+			require.NoError(t, only(svc.Delete(ctx, gone.User.ID)))
+			require.NoError(t, only(svc.Delete(ctx, back.User.ID)))
+			k.clock.Advance(24 * time.Hour)
+			require.Zero(t, purge(t, svc, auth.PurgeOptions{}))
+			require.NoError(t, svc.Restore(ctx, back.User.ID))
+			k.clock.Advance(time.Microsecond)
+			require.Equal(t, auth.Purged{Users: 1}, purge(t, svc, auth.PurgeOptions{}))
+			for _, g := range []*auth.Grant{back, stays} {
+				signIn(t, svc, g.User.Email)
+			}
+			require.Zero(t, k.users(t, graph.ID, gone.User.ID))
+			left, err := k.client.Session.Query().Where(session.UserID(gone.User.ID)).Exist(ctx)
+			require.NoError(t, err)
+			require.False(t, left)
+			left, err = k.client.RefreshToken.Query().Where(refreshtoken.UserID(gone.User.ID)).Exist(ctx)
+			require.NoError(t, err)
+			require.False(t, left)
+			_, _, err = svc.Register(ctx, nameOf("another"), gone.User.Email, password)
+			require.NoError(t, err)
+		}},
 	{name: "an account with more rows than a batch loses them in several before it goes",
-		run: func(t *testing.T, k *kit) {
+		needs: deletion, run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
 			for _, batch := range []int{1, 4, 9, 1000} {
 				before := k.rows(t)
@@ -258,36 +257,38 @@ var purgeRules = []scenario{
 				require.NoError(t, only(svc.RevokeAll(t.Context(), small[2].ID)))
 			}
 		}},
-	{name: "an account whose rows are being deleted does not come back without them", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		u := k.register(t, svc)
-		k.children(t, u, 3, 3)
-		require.NoError(t, only(svc.Delete(t.Context(), u.ID)))
-		k.clock.Advance(31 * 24 * time.Hour)
-		ctx, cancel := context.WithCancel(t.Context())
-		_, err := svc.Purge(ctx, auth.PurgeOptions{Batch: 2, Progress: func(auth.Purged) {
-			if k.rows(t).Sessions == 1 {
-				cancel()
-			}
-		}})
-		require.ErrorIs(t, err, context.Canceled)
-		require.Equal(t, auth.Purged{Sessions: 1, RefreshTokens: 3, Users: 1}, k.rows(t))
-		require.ErrorIs(t, svc.Restore(t.Context(), u.ID), auth.ErrNotFound)
-		_, err = svc.Reactivate(t.Context(), u.Email, password, phone)
-		require.ErrorIs(t, err, auth.ErrCredentials, "it is as good as gone")
-		require.Equal(t, auth.Purged{Users: 1}, purge(t, svc, auth.PurgeOptions{Batch: 2}))
-		require.Zero(t, k.rows(t))
-		_, _, err = svc.Register(t.Context(), "Another", u.Email, password)
-		require.NoError(t, err)
-	}},
-	{name: "an account with a time of deletion that is not deleted stays", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		u := k.register(t, svc)
-		require.NoError(t, k.client.User.UpdateOneID(u.ID).SetDeletedAt(k.clock.Now()).Exec(t.Context()))
-		k.clock.Advance(365 * 24 * time.Hour)
-		require.Zero(t, purge(t, svc, auth.PurgeOptions{}).Users)
-		signIn(t, svc, u.Email)
-	}},
+	{name: "an account whose rows are being deleted does not come back without them",
+		needs: deletion, run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			u := k.register(t, svc)
+			k.children(t, u, 3, 3)
+			require.NoError(t, only(svc.Delete(t.Context(), u.ID)))
+			k.clock.Advance(31 * 24 * time.Hour)
+			ctx, cancel := context.WithCancel(t.Context())
+			_, err := svc.Purge(ctx, auth.PurgeOptions{Batch: 2, Progress: func(auth.Purged) {
+				if k.rows(t).Sessions == 1 {
+					cancel()
+				}
+			}})
+			require.ErrorIs(t, err, context.Canceled)
+			require.Equal(t, auth.Purged{Sessions: 1, RefreshTokens: 3, Users: 1}, k.rows(t))
+			require.ErrorIs(t, svc.Restore(t.Context(), u.ID), auth.ErrNotFound)
+			_, err = svc.Reactivate(t.Context(), u.Email, password, phone)
+			require.ErrorIs(t, err, auth.ErrCredentials, "it is as good as gone")
+			require.Equal(t, auth.Purged{Users: 1}, purge(t, svc, auth.PurgeOptions{Batch: 2}))
+			require.Zero(t, k.rows(t))
+			_, _, err = svc.Register(t.Context(), nameOf("another"), u.Email, password)
+			require.NoError(t, err)
+		}},
+	{name: "an account with a time of deletion that is not deleted stays",
+		needs: deletion, run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			u := k.register(t, svc)
+			k.set(t, u.ID, graph.DeletedAt, k.clock.Now())
+			k.clock.Advance(365 * 24 * time.Hour)
+			require.Zero(t, purge(t, svc, auth.PurgeOptions{}).Users)
+			signIn(t, svc, u.Email)
+		}},
 	{name: "an interrupted purge keeps what it did and can go on", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		for range 6 {
@@ -328,25 +329,26 @@ var purgeRules = []scenario{
 			assert.Equal(t, auth.Purged{Sessions: 3}, steps[1],
 				"the first step is of codes, a batch is 50 ms of the rate")
 		}},
-	{name: "an account that comes back while a purge selects it stays", run: func(t *testing.T, k *kit) {
-		svc := k.service(t)
-		ctx := t.Context()
-		u := k.register(t, svc)
-		require.NoError(t, only(svc.Delete(ctx, u.ID)))
-		k.clock.Advance(31 * 24 * time.Hour)
-		purged, restored := both(
-			func() error { _, err := svc.Purge(ctx, auth.PurgeOptions{}); return err },
-			func() error { return svc.Restore(ctx, u.ID) },
-		)
-		require.NoError(t, purged)
-		_, err := svc.SignIn(ctx, u.Email, password, phone)
-		if restored == nil {
-			require.NoError(t, err)
-		} else {
-			require.ErrorIs(t, restored, auth.ErrNotFound)
-			require.ErrorIs(t, err, auth.ErrCredentials)
-		}
-	}},
+	{name: "an account that comes back while a purge selects it stays",
+		needs: deletion, run: func(t *testing.T, k *kit) {
+			svc := k.service(t)
+			ctx := t.Context()
+			u := k.register(t, svc)
+			require.NoError(t, only(svc.Delete(ctx, u.ID)))
+			k.clock.Advance(31 * 24 * time.Hour)
+			purged, restored := both(
+				func() error { _, err := svc.Purge(ctx, auth.PurgeOptions{}); return err },
+				func() error { return svc.Restore(ctx, u.ID) },
+			)
+			require.NoError(t, purged)
+			_, err := svc.SignIn(ctx, u.Email, password, phone)
+			if restored == nil {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, restored, auth.ErrNotFound)
+				require.ErrorIs(t, err, auth.ErrCredentials)
+			}
+		}},
 	{name: "sessions are checked and tokens rotated while a purge runs", run: func(t *testing.T, k *kit) {
 		svc := k.service(t)
 		ctx := t.Context()

@@ -21,7 +21,7 @@ import (
 )
 
 // live counts the refresh tokens of a user that are not revoked.
-func (k *kit) live(t *testing.T, userID int) int {
+func (k *kit) live(t *testing.T, userID auth.UserID) int {
 	t.Helper()
 	n, err := k.client.RefreshToken.Query().
 		Where(refreshtoken.UserID(userID), refreshtoken.IsRevoked(false)).
@@ -30,7 +30,7 @@ func (k *kit) live(t *testing.T, userID int) int {
 	return n
 }
 
-func (k *kit) activeSessions(t *testing.T, userID int) int {
+func (k *kit) activeSessions(t *testing.T, userID auth.UserID) int {
 	t.Helper()
 	n, err := k.client.Session.Query().Where(session.UserID(userID), session.IsActive(true)).Count(t.Context())
 	require.NoError(t, err)
@@ -84,14 +84,14 @@ func renew(t *testing.T, svc *auth.Service, token auth.Token) *auth.Grant {
 func noGrace(c *auth.Config) { c.Refresh.Grace = auth.NoGrace }
 
 // nothingLive holds for a user whose devices have all ended.
-func (k *kit) nothingLive(t *testing.T, userID int, why ...any) {
+func (k *kit) nothingLive(t *testing.T, userID auth.UserID, why ...any) {
 	t.Helper()
 	require.Zero(t, k.live(t, userID), why...)
 	require.Zero(t, k.activeSessions(t, userID), why...)
 }
 
 // nothingLiveBut holds for a user with so many live sessions and refresh tokens.
-func (k *kit) nothingLiveBut(t *testing.T, userID, sessions, tokens int) {
+func (k *kit) nothingLiveBut(t *testing.T, userID auth.UserID, sessions, tokens int) {
 	t.Helper()
 	require.Equal(t, sessions, k.activeSessions(t, userID))
 	require.Equal(t, tokens, k.live(t, userID))
@@ -325,7 +325,7 @@ var refreshRaces = []scenario{
 
 // endings are the calls that end what a user holds. Each is prepared for a grant before it is raced.
 func endings(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.Grant) func() error {
-	return map[string]func(*testing.T, *auth.Grant) func() error{
+	return possible(map[string]func(*testing.T, *auth.Grant) func() error{
 		"RevokeRefresh": func(t *testing.T, g *auth.Grant) func() error {
 			return func() error { return only(svc.RevokeRefresh(t.Context(), g.Refresh)) }
 		},
@@ -356,7 +356,7 @@ func endings(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.Grant)
 		"Suspend": func(t *testing.T, g *auth.Grant) func() error {
 			return func() error { return svc.Suspend(t.Context(), g.User.ID, k.clock.Now().Add(time.Hour)) }
 		},
-	}
+	}, deletion, "Delete")
 }
 
 // sparesLaterSignIns are the endings that leave the proof of a sign-in as it is.
@@ -715,7 +715,7 @@ func tokenHash(token auth.Token) string {
 }
 
 // withoutFamily makes what a user holds what a program wrote that knows no families.
-func (k *kit) withoutFamily(t *testing.T, userID int) {
+func (k *kit) withoutFamily(t *testing.T, userID auth.UserID) {
 	t.Helper()
 	require.NoError(t, k.client.RefreshToken.Update().Where(refreshtoken.UserID(userID)).
 		ClearFamily().ClearSuccessorSalt().Exec(t.Context()))

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent/otp"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
@@ -40,7 +41,7 @@ func half(t *testing.T, g *auth.Grant, err error) *auth.SecondStepError {
 
 // firstSteps are the ways of signing in to a user's account. Each is prepared before it is taken.
 func firstSteps(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.User) func() (*auth.Grant, error) {
-	return map[string]func(*testing.T, *auth.User) func() (*auth.Grant, error){
+	ways := map[string]func(*testing.T, *auth.User) func() (*auth.Grant, error){
 		"password": func(t *testing.T, u *auth.User) func() (*auth.Grant, error) {
 			return func() (*auth.Grant, error) { return svc.SignIn(t.Context(), u.Email, password, phone) }
 		},
@@ -70,6 +71,8 @@ func firstSteps(k *kit, svc *auth.Service) map[string]func(*testing.T, *auth.Use
 			return func() (*auth.Grant, error) { return svc.Reactivate(t.Context(), u.Email, password, phone) }
 		},
 	}
+	return possible(possible(ways, deletion, "reactivation"), links,
+		"linked provider", "provider of the address", "other provider of the address")
 }
 
 // byMail are the first steps that show no more than who reads the mail of the address.
@@ -352,7 +355,8 @@ var stepRules = []scenario{
 		issued := issue(t, svc, u.Email, schematype.OTPSignIn)
 		for range 5 {
 			_ = guess(t, svc, u.Email, phone, 10)
-			require.NoError(t, k.client.User.UpdateOneID(u.ID).SetFailedLoginAttempts(0).ClearLockUntil().Exec(ctx))
+			k.set(t, u.ID, graph.FailedLoginAttempts, 0)
+			k.set(t, u.ID, graph.LockUntil, nil)
 		}
 		g, err := signInWithCode(t, svc, issued)
 		_, err = svc.FinishWithFactor(ctx, half(t, g, err).Ticket, rightAnswer, phone)
@@ -482,18 +486,19 @@ var stepRules = []scenario{
 			}
 			require.Zero(t, k.user(t, u.ID).StepFailures)
 		}},
-	{name: "whom a provider vouches for while there was no account finishes by mail", run: func(t *testing.T, k *kit) {
-		svc, _ := k.twoSteps(t)
-		for range 2 {
-			k.clock.Advance(time.Minute)
-			g, err := svc.SignInWithProvider(t.Context(), identity("a new subject", "new@example.com"), phone)
-			issued, err := svc.IssueCode(t.Context(), auth.CodeRequest{Kind: schematype.OTPSignIn, Device: phone,
-				Ticket: half(t, g, err).Ticket})
-			require.NoError(t, err)
-			_, err = svc.FinishWithCode(t.Context(), issued.Ticket, issued.Code, phone)
-			require.NoError(t, err)
-		}
-	}},
+	{name: "whom a provider vouches for while there was no account finishes by mail",
+		needs: links, run: func(t *testing.T, k *kit) {
+			svc, _ := k.twoSteps(t)
+			for range 2 {
+				k.clock.Advance(time.Minute)
+				g, err := svc.SignInWithProvider(t.Context(), identity("a new subject", "new@example.com"), phone)
+				issued, err := svc.IssueCode(t.Context(), auth.CodeRequest{Kind: schematype.OTPSignIn, Device: phone,
+					Ticket: half(t, g, err).Ticket})
+				require.NoError(t, err)
+				_, err = svc.FinishWithCode(t.Context(), issued.Ticket, issued.Code, phone)
+				require.NoError(t, err)
+			}
+		}},
 	{name: "after a mailed reset mail is no second step, until the factor was", run: func(t *testing.T, k *kit) {
 		svc, _ := k.twoSteps(t)
 		ctx, u := t.Context(), k.register(t, svc)
@@ -517,7 +522,7 @@ var stepRules = []scenario{
 		}
 	}},
 	{name: "after a mailed reset the factor beside another first step makes mail no second step",
-		run: func(t *testing.T, k *kit) {
+		needs: links, run: func(t *testing.T, k *kit) {
 			svc, _ := k.twoSteps(t)
 			ctx, u := t.Context(), k.register(t, svc)
 			id := identity("subject", k.email())
