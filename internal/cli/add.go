@@ -64,7 +64,8 @@ interrupted leaves everything as it was.`,
 	addUserFlags(cmd, &i.Options)
 	flags := cmd.Flags()
 	flags.BoolVar(&i.Auth, "with-auth", false, "install package auth and Open too, as source")
-	flags.BoolVar(&i.Tests, "with-tests", false, "install the conformance kit of package auth too, and a test that runs it")
+	flags.BoolVar(&i.Tests, "with-tests", false,
+		"install the conformance kit of package auth too, and a test that runs it")
 	flags.StringVar(&i.devURL, "dev-url", "",
 		"an empty database to plan a later migration in, as a `URL` (default a scratch database beside the one of "+
 			"--url, dropped afterwards)")

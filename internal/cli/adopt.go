@@ -84,8 +84,8 @@ func (m *migrations) adopt(ctx context.Context, o adoptOptions) error {
 		return err
 	}
 	if users != nil {
-		return fmt.Errorf("the users of this project are in its own table %s, and adopt takes over the tables that Drizzle "+
-			"made of the ServerCN schema: run %s", users.Table(), m.command("migrate apply"))
+		return fmt.Errorf("the users of this project are in its own table %s, and adopt takes over the tables that "+
+			"Drizzle made of the ServerCN schema: run %s", users.Table(), m.command("migrate apply"))
 	}
 	u, raw, err := m.database()
 	if err != nil {

@@ -28,8 +28,8 @@ func addUserFlags(cmd *cobra.Command, o *install.Options) {
 		"the `entity` of yours that the users are, as in Member; "+install.NoUser+" for authgraph's own User (default "+
 			"the only one that it can be)")
 	flags.StringVar(&o.Map, "map", "",
-		"which `fields` of that entity are which, as in email=mail,name=full_name; - for none, + for one that is added "+
-			"though yours fits (default by name and type)")
+		"which `fields` of that entity are which, as in email=mail,name=full_name; - for none, + for one that is "+
+			"added though yours fits (default by name and type)")
 	flags.StringVar(&o.Profile, "profile", "",
 		"how much is kept of a user: "+strings.Join(profiles, ", ")+" (default "+profiles[0]+")")
 	flags.StringVar(&o.Rule, "rule", "",

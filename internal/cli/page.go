@@ -142,8 +142,8 @@ var (
 	oneWord = regexp.MustCompile(`\w+`)
 )
 
-// queries are the statements of package auth under the names of a project's users. What asks for a column that they lack
-// is not sent.
+// queries are the statements of package auth under the names of a project's users. What asks for a column that they
+// lack is not sent.
 func queries(users *registry.Users, doc *schemadoc.Schema) (all []queryplan.Query, err error) {
 	all, err = queryplan.All()
 	if err != nil || users == nil {

@@ -50,10 +50,10 @@ func checkCollation(ctx context.Context, d *database) ([]Finding, error) {
 		func() {
 			if table == d.Users.Table() && column == d.Users.Column(user.FieldEmail) && d.Users != nil {
 				if !strings.HasSuffix(collation, "_bin") && collation != "binary" {
-					off = append(off, found(Warning, "leave it so if that is meant, else "+fmt.Sprintf("ALTER TABLE %s "+
-						"MODIFY %s %s COLLATE utf8mb4_bin NOT NULL, by a migration", dbserver.Quote(table),
-						dbserver.Quote(column), columnType), "%s.%s is compared by %s, to which different addresses can be "+
-						"equal: only the first of them gets an account", table, column, collation))
+					fix := fmt.Sprintf("leave it so if that is meant, else ALTER TABLE %s MODIFY %s %s "+
+						"COLLATE utf8mb4_bin NOT NULL, by a migration", dbserver.Quote(table), dbserver.Quote(column), columnType)
+					off = append(off, found(Warning, fix, "%s.%s is compared by %s, to which different addresses can "+
+						"be equal: only the first of them gets an account", table, column, collation))
 				}
 				return
 			}

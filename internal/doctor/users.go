@@ -19,8 +19,8 @@ func checkUsers(ctx context.Context, d *database) ([]Finding, error) {
 	}
 	table := d.Users.Table()
 	if !slices.Contains(d.tables, table) {
-		return []Finding{found(Error, "run the migrations of the project", "the table %q, in which the users are, is not there",
-			table)}, nil
+		return []Finding{found(Error, "run the migrations of the project",
+			"the table %q, in which the users are, is not there", table)}, nil
 	}
 	columns, err := d.columns(ctx, table)
 	if err != nil {
@@ -34,14 +34,16 @@ func checkUsers(ctx context.Context, d *database) ([]Finding, error) {
 		}
 	}
 	if len(missing) > 0 {
-		off = append(off, found(Error, "run the migration that adds them, or look at what dropped them: a program of before "+
-			"that makes the tables by itself does so on SQLite", "the table %q lacks %s", table, strings.Join(missing, ", ")))
+		off = append(off, found(Error, "run the migration that adds them, or look at what dropped them: a program of "+
+			"before that makes the tables by itself may do so on SQLite",
+			"the table %q lacks %s", table, strings.Join(missing, ", ")))
 	}
 	email := d.Users.Column(user.FieldEmail)
 	single, err := d.uniqueAlone(ctx, table, email)
 	if err == nil && !single && slices.Contains(columns, email) {
-		off = append(off, found(Error, fmt.Sprintf("make one, by a migration: CREATE UNIQUE INDEX %s_%s ON %[1]s (%[2]s)", table,
-			email), "no unique index is on %s.%s: one address can get two accounts", table, email))
+		fix := fmt.Sprintf("make one, by a migration: CREATE UNIQUE INDEX %s_%s ON %[1]s (%[2]s)", table, email)
+		off = append(off, found(Error, fix, "no unique index is on %s.%s: one address can get two accounts", table,
+			email))
 	}
 	if err != nil || len(off) > 0 {
 		return off, err
@@ -56,7 +58,8 @@ func (d *database) uniqueAlone(ctx context.Context, table, column string) (bool,
 		"MAX(COLUMN_NAME) = '" + column + "' AND MAX(SUB_PART) IS NULL"
 	if d.url.Dialect == dialect.SQLite {
 		query = "SELECT l.name FROM pragma_index_list('" + table + "') l, pragma_index_info(l.name) i " +
-			"WHERE l.\"unique\" AND NOT l.partial GROUP BY l.name HAVING COUNT(*) = 1 AND MAX(i.name) = '" + column + "'"
+			"WHERE l.\"unique\" AND NOT l.partial GROUP BY l.name HAVING COUNT(*) = 1 AND MAX(i.name) = '" +
+			column + "'"
 	}
 	names, err := list(ctx, d.db, query)
 	return len(names) > 0, err

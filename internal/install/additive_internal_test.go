@@ -19,26 +19,49 @@ func TestASchemaGetsOnlyWhatIsNew(t *testing.T) {
 			after: strings.Replace(table("  `role` enum('a, b') NULL,\n  `epoch` int NOT NULL DEFAULT 0,\n"),
 				"KEY (`id`)", "KEY (`id`),\n  UNIQUE INDEX `member_role` (`role`)", 1),
 			up: "-- Add columns to \"members\" table\n" +
-				"ALTER TABLE `members` ADD COLUMN `role` enum('a, b') NULL, ADD COLUMN `epoch` int NOT NULL DEFAULT 0;\n" +
+				"ALTER TABLE `members` ADD COLUMN `role` enum('a, b') NULL, " +
+				"ADD COLUMN `epoch` int NOT NULL DEFAULT 0;\n" +
 				"-- Add an index to \"members\" table\nCREATE UNIQUE INDEX `member_role` ON `members` (`role`);\n",
 			down: "DROP INDEX `member_role` ON `members`;\n" +
 				"ALTER TABLE `members` DROP COLUMN `role`, DROP COLUMN `epoch`;\n",
 		},
 		"columns on SQLite, one by one": {
-			db:    sqlite,
-			after: table("  `a` text NULL,\n  `b` bool NOT NULL DEFAULT (false),\n") + "CREATE INDEX `m_a` ON `members` (`a`);\n",
+			db: sqlite,
+			after: table("  `a` text NULL,\n  `b` bool NOT NULL DEFAULT (false),\n") +
+				"CREATE INDEX `m_a` ON `members` (`a`);\n",
 			up: "-- Add columns to \"members\" table\nALTER TABLE `members` ADD COLUMN `a` text NULL;\n" +
 				"ALTER TABLE `members` ADD COLUMN `b` bool NOT NULL DEFAULT (false);\n" +
 				"CREATE INDEX `m_a` ON `members` (`a`);\n",
 			down: "DROP INDEX `m_a`;\nALTER TABLE `members` DROP COLUMN `b`;\nALTER TABLE `members` DROP COLUMN `a`;\n",
 		},
-		"a column that old writers do not fill": {after: table("  `x` int NOT NULL,\n"), err: "has no default"},
-		"a check":                               {after: table("  CONSTRAINT `c` CHECK (id > 0),\n"), err: "neither a column nor an index"},
-		"a column of another type":              {after: strings.Replace(before, "varchar(255)", "text", 1), err: "the new column"},
-		"a nullable one":                        {after: strings.Replace(before, "(255) NOT NULL", "(255) NULL", 1), err: "would lose or change"},
-		"other options":                         {after: strings.Replace(before, "utf8mb4", "latin1", 1), err: "neither a column nor an index"},
-		"a table that goes":                     {after: sessions, err: "the table members would go"},
-		"a statement of other kind":             {after: before + "DROP TABLE `x`;\n", err: "does more than add"},
+		"a column that old writers do not fill": {
+			after: table("  `x` int NOT NULL,\n"),
+			err:   "has no default",
+		},
+		"a check": {
+			after: table("  CONSTRAINT `c` CHECK (id > 0),\n"),
+			err:   "neither a column nor an index",
+		},
+		"a column of another type": {
+			after: strings.Replace(before, "varchar(255)", "text", 1),
+			err:   "the new column",
+		},
+		"a nullable one": {
+			after: strings.Replace(before, "(255) NOT NULL", "(255) NULL", 1),
+			err:   "would lose or change",
+		},
+		"other options": {
+			after: strings.Replace(before, "utf8mb4", "latin1", 1),
+			err:   "neither a column nor an index",
+		},
+		"a table that goes": {
+			after: sessions,
+			err:   "the table members would go",
+		},
+		"a statement of other kind": {
+			after: before + "DROP TABLE `x`;\n",
+			err:   "does more than add",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := onlyAdds(test.db, before, test.after)

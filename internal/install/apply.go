@@ -223,8 +223,8 @@ func (r *Run) compile(ctx context.Context, tidy bool) error {
 			packages = append(packages, pkg)
 		}
 	}
+	generate := cmp.Or(r.plan.layout.generate, "./"+dir)
 	if len(r.plan.Entities) > 0 {
-		generate := cmp.Or(r.plan.layout.generate, "./"+dir)
 		// go get may leave a go.mod that go commands refuse until it is updated, and the generator runs some. It is not
 		// tidied yet: what the generator will import is not known. A package that cannot be loaded is no error here.
 		list := []string{"list", "-e", "-mod=mod", packages[0]}
@@ -248,5 +248,15 @@ func (r *Run) compile(ctx context.Context, tidy bool) error {
 		return err
 	}
 	r.progress("go build %s", strings.Join(packages, " "))
-	return r.command(ctx, append([]string{"build"}, packages...)...)
+	build := append([]string{"build"}, packages...)
+	err := r.command(ctx, build...)
+	if err == nil || ctx.Err() != nil || r.plan.layout.generator || len(r.plan.Entities) == 0 {
+		return err
+	}
+	// Ent formats its files in parallel, and looks for the imports of one in others that may be half written just then.
+	// The generator of a project does not go one by one, as ours does: it gets a second chance.
+	if r.command(ctx, "generate", generate) != nil {
+		return err
+	}
+	return r.command(ctx, build...)
 }

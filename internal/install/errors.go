@@ -56,7 +56,8 @@ const (
 // OfOptions reports whether the [Options] are wrong, and not the project.
 func (r Reason) OfOptions() bool {
 	switch r {
-	case UnknownDatabase, UnfitFolder, IncompleteAuth, OtherDatabase, OtherFolder, UnknownTool, OtherUser, TestsWithoutAuth:
+	case UnknownDatabase, UnfitFolder, IncompleteAuth, OtherDatabase, OtherFolder, UnknownTool, OtherUser,
+		TestsWithoutAuth:
 		return true
 	}
 	return false

@@ -156,7 +156,8 @@ func (p *Project) clashIn(l layout, folder string, ours map[string]string, sourc
 				reason, fix = TakenUser, "have it be the users, or rename it"
 			}
 			return &Error{
-				Reason: reason, Path: name, found: fmt.Sprintf("%s declares %s, which %s would declare again", name, n, at), fix: fix,
+				Reason: reason, Path: name, fix: fix,
+				found: fmt.Sprintf("%s declares %s, which %s would declare again", name, n, at),
 			}
 		}
 	}

@@ -234,7 +234,9 @@ func (p *Project) newPlan(o Options, l layout, users *Users) (*Plan, error) {
 		}
 	}
 	if plan.Tests && !plan.Auth {
-		return nil, &Error{Reason: TestsWithoutAuth, found: "the tests are those of package auth", fix: "install that with them"}
+		return nil, &Error{
+			Reason: TestsWithoutAuth, found: "the tests are those of package auth", fix: "install that with them",
+		}
 	}
 	plan.record = &record{
 		version: o.Version, layout: l, entities: plan.Entities, auth: plan.Auth, files: map[string]string{},

@@ -145,7 +145,7 @@ func (l layout) schema(
 			return nil, nil, err
 		}
 	}
-	// Any hook of a schema moves the defaults of the whole client to another package, which a project may import nowhere.
+	// Any hook of a schema moves the defaults of the whole client to a package that a project may import nowhere.
 	without := func(name string) bool {
 		return slices.ContainsFunc(Entities, func(e Entity) bool { return e.File == name }) ||
 			users != nil && name == "hooks.go"
@@ -218,7 +218,8 @@ func (l layout) auth(users *Users, tests bool) (out []sourceFile, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if out, err = l.appendGo(out, l.beside("auth/conformance_test.go"), text, "tests package auth here"); err != nil {
+		out, err = l.appendGo(out, l.beside("auth/conformance_test.go"), text, "tests package auth here")
+		if err != nil {
 			return nil, err
 		}
 	}

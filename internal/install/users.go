@@ -185,8 +185,11 @@ func (u *Users) load(schema *entgraph.Schema, profile string) (*usergraph.Graph,
 	m.Rule = u.Rule
 	for i, c := range m.Columns {
 		was := slices.IndexFunc(u.Columns, func(w usergraph.Column) bool { return w.Name == c.Name })
-		if was >= 0 && (u.Columns[was].Source != usergraph.Absent || profile == "" || u.Columns[was].Why == "as asked") {
-			m.Columns[i] = u.Columns[was]
+		if was < 0 {
+			continue
+		}
+		if w := u.Columns[was]; w.Source != usergraph.Absent || profile == "" || w.Why == "as asked" {
+			m.Columns[i] = w
 		}
 	}
 	return usergraph.Load(schema, m)
@@ -218,7 +221,8 @@ func (u *Users) otherwise(o Options) error {
 		return strings.NewReplacer("`", "", "u.", "", " ", "").Replace(rule)
 	}
 	if o.Rule != "" && plain(o.Rule) != plain(u.Rule) {
-		return refuse("a rule of who may sign in", "leave out the other one, and change it in rules.go of package graph")
+		return refuse("a rule of who may sign in",
+			"leave out the other one, and change it in rules.go of package graph")
 	}
 	return nil
 }
