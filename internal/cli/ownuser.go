@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -76,26 +77,31 @@ func usersTable(record string) (*registry.Users, error) {
 	return users, nil
 }
 
-// planWith plans an installation. On a terminal it asks for what only the project can know.
+// planWith plans an installation. On a terminal it asks for what only the project can know. Where the entity cannot be
+// the users as it is, it shows first how that would be mapped.
 func (i *installation) planWith(ctx context.Context, project *install.Project) (*install.Plan, error) {
 	for {
 		plan, err := project.Plan(ctx, i.Options)
 		var open *install.Error
-		if !errors.As(err, &open) || i.yes || !term.IsTerminal(int(os.Stdin.Fd())) {
+		asks := errors.As(err, &open) && (open.Reason == install.UndecidedUser || open.Reason == install.UndecidedRule) &&
+			!i.yes && term.IsTerminal(int(os.Stdin.Fd()))
+		var unready *install.Unready
+		if errors.As(err, &unready) && i.format == formatText {
+			out := io.Writer(i.stdout)
+			if asks {
+				out = i.stderr
+			}
+			fmt.Fprintln(out, unready.Table)
+		}
+		if !asks {
 			return plan, err
 		}
 		switch open.Reason {
 		case install.UndecidedUser:
 			i.User, err = i.choose(ctx, "Which entity are the users?", append(open.Choices, install.NoUser))
 		case install.UndecidedRule:
-			var unready *install.Unready
-			if errors.As(err, &unready) {
-				fmt.Fprintln(i.stderr, unready.Table)
-			}
 			fmt.Fprintln(i.stderr, oneLine(open.Found()))
 			i.Rule, err = i.ask(ctx, "Who may sign in, as a condition in SQL such as u.status = 'active', or none: ")
-		default:
-			return nil, err
 		}
 		if err != nil {
 			return nil, err

@@ -18,12 +18,13 @@ var features = []struct{ flag, constant string }{
 	{"sql/upsert", "FeatureUpsert"},
 }
 
-// needFeatures checks that the generator of the user has the features that package auth needs.
-func (p *Plan) needFeatures(force bool) error {
-	var all string
-	var generator File
+// needFeatures adds the features that package auth needs to the line of the project that runs the generator. The line
+// loses nothing by it and is shown with the plan, so that no force is needed. What a program generates is refused.
+func (p *Plan) needFeatures() error {
 	generate := cmp.Or(p.layout.generate, p.layout.entFile("generate.go"))
+	f := File{Path: generate, Action: Update, Theirs: true}
 	entc := path.Join(path.Dir(generate), "entc.go")
+	var all string
 	for _, name := range []string{generate, entc} {
 		stored, err := p.project.read(name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -31,20 +32,20 @@ func (p *Plan) needFeatures(force bool) error {
 		}
 		all += string(stored)
 		if name == generate {
-			generator.holds(stored)
+			f.holds(stored)
 		}
 	}
 	var flags, constants []string
-	for _, f := range features {
-		if !strings.Contains(all, f.flag) && !strings.Contains(all, f.constant) {
-			flags, constants = append(flags, f.flag), append(constants, "gen."+f.constant)
+	for _, feature := range features {
+		if !strings.Contains(all, feature.flag) && !strings.Contains(all, feature.constant) {
+			flags, constants = append(flags, feature.flag), append(constants, "gen."+feature.constant)
 		}
 	}
 	if len(flags) == 0 {
 		return nil
 	}
-	text, ok := addFeatures(generator.current, flags)
-	if !ok {
+	var ok bool
+	if f.Text, ok = addFeatures(f.current, flags); !ok {
 		return &Error{
 			Path:  entc,
 			found: "package auth needs features of Ent that the generator does not have",
@@ -52,11 +53,10 @@ func (p *Plan) needFeatures(force bool) error {
 				strings.Join(constants, ", "), entc),
 		}
 	}
-	f := generator
-	f.Path, f.Reason, f.Action, f.Text = generate, "package auth needs these features", Differs, text
-	if force {
-		f.Action = Update
+	if err := p.project.link(generate); err != nil {
+		return err
 	}
+	f.Reason = "features of Ent that package auth needs"
 	p.Files = append(p.Files, f)
 	return nil
 }

@@ -33,7 +33,7 @@ type File struct {
 	Path   string `json:"path"`
 	Action Action `json:"action"`
 	Reason string `json:"reason"`
-	// Theirs is whether it is a file of the project that gets a line.
+	// Theirs is whether it is a file of the project that gets a line, or more in one.
 	Theirs bool `json:"theirs,omitempty"`
 	// Text is what it will hold.
 	Text string `json:"-"`

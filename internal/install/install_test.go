@@ -548,7 +548,7 @@ func TestAGeneratorIsKnownHoweverItIsStored(t *testing.T) {
 	})
 	assert.Empty(t, add(t, root, Options{Entities: all}).Has(Differs))
 	root = module(t, map[string]string{"ent/ent.go": "package ent\n", "ent/generate.go": own})
-	add(t, root, Options{Entities: all, Auth: true, Force: true})
+	add(t, root, Options{Entities: all, Auth: true})
 	assert.Equal(t, strings.Replace(own, "generate ./", "generate --feature "+
 		"sql/execquery,sql/lock,sql/modifier,sql/upsert ./", 1), get(t, root, "ent/generate.go"))
 }
@@ -750,12 +750,17 @@ func TestFeaturesOfTheUsersGenerator(t *testing.T) {
 			p, err := plan(t, module(t, map[string]string{"ent/generate.go": c.generate}),
 				Options{Entities: all, Auth: true})
 			require.NoError(t, err)
+			assert.Empty(t, p.Has(Differs))
+			at := slices.IndexFunc(p.Files, func(f File) bool { return f.Path == "ent/generate.go" })
 			if c.want == "" {
-				assert.Empty(t, p.Has(Differs))
+				assert.Negative(t, at)
 				return
 			}
-			require.Len(t, p.Has(Differs), 1)
-			assert.Contains(t, p.Has(Differs)[0].Diff(), "\n+"+c.want)
+			require.GreaterOrEqual(t, at, 0)
+			f := p.Files[at]
+			assert.True(t, f.Theirs)
+			assert.Equal(t, Update, f.Action)
+			assert.Contains(t, f.Diff(), "\n+"+c.want)
 		})
 	}
 	_, err := plan(t, module(t, map[string]string{"ent/generate.go": "package ent\n\n//go:generate go run entc.go\n",

@@ -180,7 +180,7 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 			strings.Join(l.others, " and "), "leave out the migration to go on with those")
 	}
 	if plan.Auth && !l.generator {
-		if err := plan.needFeatures(o.Force); err != nil {
+		if err := plan.needFeatures(); err != nil {
 			return nil, err
 		}
 	}

@@ -79,3 +79,13 @@ func TestWhoeverTheirCodeDeletedIsKeptOutThoughTheTimeIsMapped(t *testing.T) {
 		})
 	}
 }
+
+func TestTheTableOfAnUndecidedRuleLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	g, err := New(schema(entity("Member", plain("status", "string"))), Options{})
+	require.NoError(t, err)
+	assert.Contains(t, g.Table(), "\nmay sign in: not decided yet, for status\n")
+	g, err = New(schema(entity("Member", plain("status", "string"))), Options{Rule: "none"})
+	require.NoError(t, err)
+	assert.Contains(t, g.Table(), "\nmay sign in: everybody\n")
+}

@@ -34,7 +34,10 @@ func (g *Graph) Table() string {
 	}
 	_ = w.Flush() // a strings.Builder takes everything
 	rule := g.Rule
-	if rule == "" {
+	switch {
+	case len(g.undecided) > 0:
+		rule = "not decided yet, for " + strings.Join(g.undecided, ", ")
+	case rule == "":
 		rule = "everybody"
 	}
 	fmt.Fprintf(&b, "\nmay sign in: %s\n", rule)
