@@ -52,7 +52,8 @@ func addRefresh(
 	const query = `INSERT INTO refresh_tokens` +
 		` (created_at, updated_at, user_id, token_hash, expires_at, is_revoked, grace_uses, family, successor_salt)` +
 		` VALUES (?, ?, ?, ?, ?, false, 0, ?, ?)`
-	_, err := execute(ctx, tx, query, now, updatedNow(), userID, hash, expires, family, salt)
+	// A driver of SQLite may read a time in another zone, and writes it in that.
+	_, err := execute(ctx, tx, query, now, updatedNow(), userID, hash, expires.UTC(), family, salt)
 	return wrap(err, "add a refresh token")
 }
 

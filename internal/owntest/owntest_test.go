@@ -226,7 +226,7 @@ func database(t *testing.T, v owntest.Variant) (url string, env []string) {
 		dsn = "file:" + strings.TrimPrefix(url, "sqlite://") +
 			"?_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)&_time_format=sqlite"
 		if v.Database == "mattn" {
-			dsn = "file:" + strings.TrimPrefix(url, "sqlite://") + "?_fk=1&_busy_timeout=10000"
+			dsn = "file:" + strings.TrimPrefix(url, "sqlite://") + "?_fk=1&_busy_timeout=10000&_loc=Asia/Tokyo"
 		}
 	}
 	if dsn == "" {
