@@ -81,7 +81,8 @@ func trial(dialectName string, a *graph.Account) (err error) {
 const startWait = 2 * time.Second
 
 // tryServer proves, if the server can be reached, that it counts the rows that an UPDATE matched and not only those
-// that it changed. Every decision rests on that.
+// that it changed, that it keeps what one statement writes, and that times are read as times. Every decision rests on
+// that.
 func (s *Service) tryServer() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startWait)
 	defer cancel()
@@ -92,8 +93,8 @@ func (s *Service) tryServer() error {
 	return nil
 }
 
-// proveCounts proves it once. The connections of package authgraph need no proof. It is a [*ConfigError] if the server
-// counts otherwise.
+// proveCounts proves it once. The connections of package authgraph need no proof. It is a [*ConfigError] if the
+// connections are otherwise.
 func (s *Service) proveCounts(ctx context.Context) error {
 	if s.counts.Load() || s.watched.Load() {
 		return nil
@@ -126,6 +127,24 @@ func (s *Service) proveCounts(ctx context.Context) error {
 		return &ConfigError{
 			Field: "client", Reason: "has connections that do not count the rows an UPDATE leaves as they are",
 			Fix: "open it with package authgraph, or set clientFoundRows=true in the DSN",
+		}
+	}
+	var at any
+	autocommit := true
+	const read = "SELECT created_at, @@autocommit FROM otps WHERE id = ?"
+	if found, err := scanRow(ctx, tx.Client(), read, []any{id}, &at, &autocommit); err != nil || !found {
+		return wrap(err, "read a time")
+	}
+	if _, ok := at.(time.Time); !ok {
+		return &ConfigError{
+			Field: "client", Reason: "has connections that read times as text",
+			Fix: "open it with package authgraph, or set parseTime=true in the DSN",
+		}
+	}
+	if !autocommit {
+		return &ConfigError{
+			Field: "client", Reason: "has connections that do not keep what a single statement writes",
+			Fix: "open it with package authgraph, or set autocommit=1 in the DSN",
 		}
 	}
 	s.counts.Store(true)
