@@ -51,13 +51,23 @@ func (s *Service) reserve(ctx context.Context, client *ent.Client, c counter, n 
 	if c.step {
 		column, limit = graph.StepFailures, s.cfg.Lockout.step()
 	}
-	found, err := changeOf(c.userID).only(atMost(column, limit-n)).add(column, n).send(ctx, client)
+	found, err := changeOf(c.userID).only(ofSome(c.userID, below(column, limit-n+1))).add(column, n).send(ctx, client)
 	var none UserID
 	return found > 0 || c.userID == none, wrap(err, "count guesses")
 }
 
-// atMost are the accounts whose count is no more than n.
-func atMost(column string, n int) where { return where{"u.`" + column + "` <= ?", []any{n}} }
+// ofSome has the argument of a count match nothing where there is no account, in the same statement: a project may have
+// a row with the zero id, and others' guesses are not that one's.
+func ofSome(id UserID, limit where) where {
+	var none UserID
+	if id == none {
+		limit.args = []any{0}
+	}
+	return limit
+}
+
+// below are the accounts whose count is less than n.
+func below(column string, n int) where { return where{"u.`" + column + "` < ?", []any{n}} }
 
 // countAtDevice counts n failures of a known device, unless there would be more than limit.
 func (s *Service) countAtDevice(ctx context.Context, client *ent.Client, id, n, limit int) (bool, error) {
@@ -216,7 +226,8 @@ func (s *Service) countPassword(ctx context.Context, userID UserID) (bool, error
 	const open = "(" + graph.ReadLockUntil + " <= ? OR " + graph.ReadLockUntil + " IS NULL AND " +
 		graph.ReadFailedLoginAttempts + " < ?)"
 	n, err := changeOf(userID).
-		only(atMost(graph.GuessFailures, s.cfg.strangers()-1), where{open, []any{now, s.cfg.Lockout.MaxFailures}}).
+		only(ofSome(userID, below(graph.GuessFailures, s.cfg.strangers())),
+			where{open, []any{now, s.cfg.Lockout.MaxFailures}}).
 		add(graph.GuessFailures, 1).
 		// The end of a lock starts the count again.
 		by(graph.FailedLoginAttempts, "CASE WHEN "+graph.ReadLockUntil+" IS NULL THEN "+

@@ -20,7 +20,8 @@ import (
 // own, so that the hooks, interceptors and privacy rules that a project has for its users neither see nor change them.
 // Only a new row is made by Ent's builder, which knows what else the project's users need.
 
-// UserID is the type of a user's id.
+// UserID is the type of a user's id. The zero value stands for no user: into a row that has it, such as a seeded one
+// with an empty text, no password, code or provider lets anybody.
 type UserID = graph.UserID
 
 // Has reports whether the users of this program have a column, by the name that the field has in this package's own
@@ -122,7 +123,8 @@ func loadAccount(ctx context.Context, client *ent.Client, query string, args ...
 		dest = append(dest, &a.Allowed)
 	}
 	found, err := scanRow(ctx, client, query, args, dest...)
-	if err != nil || !found {
+	var none UserID
+	if err != nil || !found || a.ID == none { // see [UserID]
 		return nil, err
 	}
 	a.Avatar = decodeAvatar(avatar)

@@ -153,6 +153,52 @@ func TestConnectionsThatCountChangedRowsAreRefused(t *testing.T) {
 	})
 }
 
+// What else every call rests on is a parameter of the DSN too.
+func TestConnectionsThatLoseWritesOrReadTimesAsTextAreRefused(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		for fix, wrong := range map[string]func(*mysql.Config){
+			"parseTime=true": func(c *mysql.Config) { c.ParseTime = false },
+			"autocommit=1":   func(c *mysql.Config) { c.Params = map[string]string{"autocommit": "0"} },
+		} {
+			client, _ := byHandOpened(t, url, wrong)
+			_, err := auth.New(client, w.config())
+			var config *auth.ConfigError
+			require.ErrorAs(t, err, &config, fix)
+			assert.Equal(t, "client", config.Field)
+			assert.Contains(t, config.Fix, fix)
+		}
+	})
+}
+
+// A seeded row may have the zero id, which otherwise stands for no account.
+func TestARowWithTheZeroIDIsNobodys(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		email := w.email()
+		_, _, err := w.honest.Register(t.Context(), "Root", email, password)
+		require.NoError(t, err)
+		_, err = w.db.ExecContext(t.Context(), "UPDATE users SET id = 0")
+		require.NoError(t, err)
+
+		for _, asked := range []string{w.email(), email} {
+			_, err = w.honest.SignIn(t.Context(), asked, password, device)
+			require.ErrorIs(t, err, auth.ErrCredentials)
+			issued, err := w.honest.IssueCode(t.Context(), auth.CodeRequest{Email: asked, Kind: schematype.OTPSignIn})
+			require.NoError(t, err)
+			assert.False(t, issued.Known)
+			_, err = w.honest.SignInWithCode(t.Context(), issued.Ticket, issued.Code, device)
+			require.ErrorIs(t, err, auth.ErrCode)
+		}
+		var counted int
+		row := w.db.QueryRowContext(t.Context(), "SELECT guess_failures + failed_login_attempts FROM users")
+		require.NoError(t, row.Scan(&counted))
+		assert.Zero(t, counted, "guesses at nobody's password")
+	})
+}
+
 // A user that the schema would not take is told of when a service is made.
 func TestAUserThatTheSchemaRefusesIsToldOfAtTheStart(t *testing.T) { // not parallel: it changes a validator
 	w := newWorld(t, mysqltest.SQLite(t))
