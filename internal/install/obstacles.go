@@ -148,7 +148,9 @@ func (p *Project) clashIn(l layout, folder string, ours map[string]string, sourc
 				continue
 			}
 			fix := "rename it"
-			if folder == l.entFile("schema") {
+			if folder == l.entFile("schema") && slices.ContainsFunc(Entities, func(e Entity) bool {
+				return e.File == strings.TrimPrefix(path.Base(at), "auth_")
+			}) {
 				fix += ", or leave out that entity"
 			}
 			reason := Reason("")

@@ -265,8 +265,8 @@ func TestAFieldThatIsGoneIsMissed(t *testing.T) {
 func TestAMixinGetsOneLine(t *testing.T) {
 	t.Parallel()
 	const head, tail = "package schema\n\ntype Member struct{ ent.Schema }\n\n", "\n"
-	byHand := "the method Mixin of Member is not of the form return []ent.Mixin{…}: " +
-		"add authMixin{} to what it returns, and run this again"
+	byHand := "the method Mixin of Member has no one place where a mixin can be added: " +
+		"let it return once, at its end, a list or a variable that holds it, and run this again"
 	const before = "func (m Member) Mixin() []ent.Mixin {\n\treturn []ent.Mixin{\n\t\tA{},\n\t}\n}"
 	const after = "func (m Member) Mixin() []ent.Mixin {\n\treturn []ent.Mixin{\n\t\tA{},\n\t\tauthMixin{},\n\t}\n}"
 	windows := func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
@@ -281,8 +281,18 @@ func TestAMixinGetsOneLine(t *testing.T) {
 			after: "func (Member) Mixin() []ent.Mixin { return []ent.Mixin{authMixin{}} }"},
 		"there already": {before: "func (Member) Mixin() []ent.Mixin { return []ent.Mixin{authMixin{}, A{}} }"},
 		"no method":     {before: "func (Order) Mixin() []ent.Mixin { return all() }"},
-		"a call":        {before: "func (Member) Mixin() []ent.Mixin { return all() }", err: byHand},
-		"statements":    {before: "func (Member) Mixin() []ent.Mixin {\n\tm := all()\n\treturn m\n}", err: byHand},
+		"a call": {before: "func (Member) Mixin() []ent.Mixin { return all() }",
+			after: "func (Member) Mixin() []ent.Mixin { return append(all(), authMixin{}) }"},
+		"append": {before: "func (Member) Mixin() []ent.Mixin { return append(Base{}.Mixin(), A{}) }",
+			after: "func (Member) Mixin() []ent.Mixin { return append(append(Base{}.Mixin(), A{}), authMixin{}) }"},
+		"statements": {before: "func (Member) Mixin() []ent.Mixin {\n\tm := all()\n\treturn m\n}",
+			after: "func (Member) Mixin() []ent.Mixin {\n\tm := all()\n\treturn append(m, authMixin{})\n}"},
+		"nil": {before: "func (Member) Mixin() []ent.Mixin { return nil }",
+			after: "func (Member) Mixin() []ent.Mixin { return append([]ent.Mixin(nil), authMixin{}) }"},
+		"there already, in a call": {before: "func (Member) Mixin() []ent.Mixin { return append(all(), authMixin{}) }"},
+		"a part of another list":   {before: "func (Member) Mixin() []ent.Mixin { return all[:1] }", err: byHand},
+		"two returns": {before: "func (Member) Mixin() []ent.Mixin {\n\tif x {\n\t\treturn a\n\t}\n\treturn b\n}",
+			err: byHand},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -189,8 +189,8 @@ func (g *Graph) mixinMethod(s *schemaFiles) (method string, edit *Edit, err erro
 func byHand(user, position string) error {
 	return &Error{
 		Position: position,
-		found:    fmt.Sprintf("the method Mixin of %s is not of the form return []ent.Mixin{…}", user),
-		fix:      fmt.Sprintf("add %s{} to what it returns, and run this again", mixinType),
+		found:    fmt.Sprintf("the method Mixin of %s has no one place where a mixin can be added", user),
+		fix:      "let it return once, at its end, a list or a variable that holds it, and run this again",
 	}
 }
 
@@ -282,26 +282,52 @@ func typeName(e ast.Expr) string {
 	return ""
 }
 
-// addMixin adds the mixin behind the others in the list that a method returns.
+// addMixin adds the mixin behind the others that a method returns.
 func (s *schemaFiles) addMixin(user string, fn *ast.FuncDecl) (*Edit, error) {
 	position := s.fset.Position(fn.Pos())
 	refused := byHand(user, fmt.Sprintf("%s:%d", position.Filename, position.Line))
-	if fn.Body == nil || len(fn.Body.List) != 1 {
+	if fn.Body == nil {
 		return nil, refused
 	}
-	ret, ok := fn.Body.List[0].(*ast.ReturnStmt)
-	if !ok || len(ret.Results) != 1 {
-		return nil, refused
-	}
-	list, ok := ret.Results[0].(*ast.CompositeLit)
-	if !ok {
-		return nil, refused
-	}
-	for _, e := range list.Elts {
-		if lit, ok := e.(*ast.CompositeLit); ok && typeName(lit.Type) == mixinType {
-			return nil, nil
+	there, returns := false, []*ast.ReturnStmt(nil)
+	ast.Inspect(fn.Body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CompositeLit:
+			there = there || typeName(n.Type) == mixinType
+		case *ast.ReturnStmt:
+			returns = append(returns, n)
 		}
+		return true
+	})
+	if there {
+		return nil, nil
 	}
+	if len(returns) != 1 || returns[0] != fn.Body.List[len(fn.Body.List)-1] || len(returns[0].Results) != 1 {
+		return nil, refused
+	}
+	switch list := returns[0].Results[0].(type) {
+	case *ast.CompositeLit:
+		return s.addToList(list), nil
+	case *ast.Ident, *ast.SelectorExpr, *ast.CallExpr: // not a slice of another list, which append would write into
+		return s.appendTo(list), nil
+	}
+	return nil, refused
+}
+
+// appendTo has what is returned be what append makes of it.
+func (s *schemaFiles) appendTo(list ast.Expr) *Edit {
+	from, to := s.fset.Position(list.Pos()), s.fset.Position(list.End()).Offset
+	text := s.texts[from.Filename]
+	old := string(text[from.Offset:to])
+	if old == "nil" {
+		old = "[]ent.Mixin(nil)"
+	}
+	return &Edit{from.Filename, slices.Concat(text[:from.Offset], []byte("append("+old+", "+mixinType+"{})"), text[to:])}
+}
+
+// addToList adds the mixin behind the others of a literal.
+func (s *schemaFiles) addToList(list *ast.CompositeLit) *Edit {
+	position := s.fset.Position(list.Pos())
 	text := s.texts[position.Filename]
 	at := s.fset.Position(list.Rbrace)
 	line := at.Offset - (at.Column - 1)
@@ -318,5 +344,5 @@ func (s *schemaFiles) addMixin(user string, fn *ast.FuncDecl) (*Edit, error) {
 	default:
 		insert, offset = ", "+mixinType+"{}", s.fset.Position(list.Elts[len(list.Elts)-1].End()).Offset
 	}
-	return &Edit{position.Filename, slices.Concat(text[:offset], []byte(insert), text[offset:])}, nil
+	return &Edit{position.Filename, slices.Concat(text[:offset], []byte(insert), text[offset:])}
 }

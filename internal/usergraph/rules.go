@@ -269,7 +269,7 @@ func qualify(user *entgraph.Entity, rule string) (_ string, asks map[string]bool
 		switch part {
 		case "'", "`", `"`:
 			return "", nil, refuse("has a quote that does not end")
-		case ";", "--", "#", "/*":
+		case ";", "--", "#", "/*", "?": // a question mark would take the place of a parameter
 			return "", nil, refuse("has " + part + " in it")
 		case "(":
 			depth++
@@ -284,13 +284,19 @@ func qualify(user *entgraph.Entity, rule string) (_ string, asks map[string]bool
 		if query == 0 && strings.EqualFold(part, "SELECT") {
 			query = max(1, depth)
 		}
+		if strings.Contains(part, `\`) {
+			return "", nil, refuse(`has a \ in it, which MySQL and SQLite read each in its own way`)
+		}
 		word := part[0] == '`' || isWord(part[0]) && !isDigit(part[0])
 		qualified := strings.HasSuffix(before, ".")
 		next := strings.TrimLeft(rest, " ")
 		switch {
 		case word && qualified:
-			if strings.HasSuffix(before, "u.") && columns[name] {
+			switch ofUser := strings.HasSuffix("."+before, "u.") && !isWord(("." + before)[len(before)-2]); {
+			case ofUser && columns[name]:
 				asks[name] = true
+			case ofUser && query == 0:
+				return "", nil, refuse("asks u." + name + ", which " + user.Table + " does not have")
 			}
 			out.WriteString("`" + name + "`")
 		case word && query == 0 && columns[name] && !strings.HasPrefix(next, "(") && !strings.HasPrefix(next, "."):

@@ -89,3 +89,19 @@ func TestTheTableOfAnUndecidedRuleLetsNobodyIn(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, g.Table(), "\nmay sign in: everybody\n")
 }
+
+func TestARuleThatEachDatabaseReadsItsWayIsRefused(t *testing.T) {
+	t.Parallel()
+	user := &entgraph.Entity{Name: "Member", Table: "members", ID: &entgraph.Field{Name: "id", Column: "id"}}
+	user.Fields = []*entgraph.Field{{Name: "status", Column: "status", Type: "string"}}
+	for asked, want := range map[string]string{
+		`status = 'a\'`:                    `the rule has a \ in it, which MySQL and SQLite read each in its own way`,
+		"status = ?":                       "the rule has ? in it",
+		"u.nope = 1 AND status = 'a'":      "the rule asks u.nope, which members does not have",
+		"menu.status = 'a'":                "the rule asks no column of members",
+		"status = 'a'; DROP TABLE members": "the rule has ; in it",
+	} {
+		assert.ErrorContains(t, (&Graph{user: user}).makeRule(asked), want+": ", asked)
+	}
+	require.NoError(t, (&Graph{user: user}).makeRule("(u.status = 'why?') AND 1 < u.id"))
+}
