@@ -254,6 +254,53 @@ func TestOnlyASQLiteModuleImportsSQLite(t *testing.T) {
 	}
 }
 
+func TestADriverOfTheProjectsOwnIsTheOnlyOne(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"mattn":    "require github.com/mattn/go-sqlite3 v1.14.53\n",
+		"glebarez": "require github.com/glebarez/go-sqlite v1.22.0\n",
+		"indirect": "require github.com/mattn/go-sqlite3 v1.14.53 // indirect\n",
+		"both":     "require (\n\tgithub.com/mattn/go-sqlite3 v1.14.53\n\tmodernc.org/sqlite v1.62.0\n)\n",
+	} {
+		root := module(t, map[string]string{"go.mod": "module example.com/app\n\ngo 1.26\n\n" + text})
+		p, err := plan(t, root, Options{Entities: all, Auth: true, Tests: true, DB: sqlite})
+		require.NoError(t, err, name)
+		drivers := map[string]bool{}
+		for _, f := range p.Files {
+			if !strings.HasSuffix(f.Path, ".go") {
+				continue
+			}
+			paths, err := imports([]byte(f.Text))
+			require.NoError(t, err, f.Path)
+			for _, driver := range []string{
+				"github.com/mattn/go-sqlite3", "github.com/glebarez/go-sqlite", "modernc.org/sqlite",
+			} {
+				if slices.Contains(paths, driver) {
+					drivers[driver] = true
+				}
+			}
+		}
+		if name == "mattn" || name == "glebarez" {
+			assert.Equal(t, map[string]bool{text[len("require "):strings.LastIndex(text, " ")]: true}, drivers)
+			assert.Contains(t, strings.Join(notes(p), " "), "opens no SQLite file here")
+			continue
+		}
+		assert.Equal(t, map[string]bool{"modernc.org/sqlite": true}, drivers, name)
+	}
+}
+
+func TestAProgramThatDropsColumnsIsNamed(t *testing.T) {
+	t.Parallel()
+	const text = "package store\n\nvar option = migrate.WithDropColumn(true)\n"
+	root := module(t, map[string]string{"store/store.go": text, "vendor/store/store.go": text})
+	project, err := Open(root)
+	require.NoError(t, err)
+	p := &Plan{project: project}
+	require.NoError(t, p.noteDrops())
+	assert.Equal(t, []string{"store/store.go has WithDropColumn(true), with which a program of before drops the columns " +
+		"that are added: take it out of every program that is still started"}, notes(p))
+}
+
 func TestASessionWithoutUsersHasNoEdge(t *testing.T) {
 	t.Parallel()
 	root := module(t, nil)

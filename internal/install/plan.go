@@ -1,9 +1,11 @@
 package install
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"go/token"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -175,6 +177,11 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 		}
 	}
 	plan.noteGone(sources)
+	if plan.Users != nil {
+		if err := plan.noteDrops(); err != nil {
+			return nil, err
+		}
+	}
 	if len(l.others) > 0 && len(plan.Entities) > 0 {
 		plan.note(TwoHistories, l.migrations, " begins a history of its own, beside the migrations in "+
 			strings.Join(l.others, " and "), "leave out the migration to go on with those")
@@ -300,6 +307,29 @@ func (p *Plan) noteGone(sources []sourceFile) {
 	}
 }
 
+// noteDrops notes where the project has Ent drop the columns that it does not know. A program of before that runs there
+// drops those that are added.
+func (p *Plan) noteDrops() error {
+	const call = "WithDropColumn(true)"
+	return walk(p.project.files, ".", func(name string, entry fs.DirEntry) error {
+		if entry.IsDir() {
+			if base := path.Base(name); base == "vendor" || base == "node_modules" || base != "." && base[0] == '.' {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || !entry.Type().IsRegular() {
+			return nil
+		}
+		text, err := p.project.read(name)
+		if err == nil && bytes.Contains(text, []byte(call)) {
+			p.note("", name, " has "+call+", with which a program of before drops the columns that are added",
+				"take it out of every program that is still started")
+		}
+		return err
+	})
+}
+
 func (p *Plan) note(reason Reason, path, found, fix string) {
 	p.Notes = append(p.Notes, &Error{Reason: reason, Path: path, found: path + found, fix: fix})
 }
@@ -338,7 +368,15 @@ func (p *Plan) sources() ([]sourceFile, error) {
 		}
 	}
 	if p.Auth {
-		auth, err := p.layout.auth(p.Users, p.Tests)
+		driver, err := p.project.driver()
+		if err != nil {
+			return nil, err
+		}
+		if driver != nil && p.DB == sqlite {
+			p.note("", "package authgraph", " opens no SQLite file here, because the project has the driver "+driver.module,
+				"pass the client of the service to auth.New")
+		}
+		auth, err := p.layout.auth(p.Users, p.Tests, driver)
 		if err != nil {
 			return nil, err
 		}

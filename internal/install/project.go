@@ -10,9 +10,11 @@ package install
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/mod/modfile"
 
@@ -129,4 +131,37 @@ func (p *Project) unlinked(name string, err error) error {
 func (p *Project) exists(name string) bool {
 	_, err := p.files.Lstat(name)
 	return err == nil
+}
+
+// drivers are those of SQLite that a project may have in the place of this project's, which is modernc.org/sqlite: the
+// module, the name that it registers, and what a DSN needs.
+var drivers = []driver{
+	{"github.com/mattn/go-sqlite3", "sqlite3", "_fk=1&_busy_timeout=10000"},
+	{"github.com/glebarez/go-sqlite", "sqlite", "_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)"},
+}
+
+type driver struct{ module, name, options string }
+
+// driver is a driver of SQLite that go.mod names, and that is not this project's; nil if there is none. A second one
+// would make the program larger, or end it where it begins, because both register one name.
+func (p *Project) driver() (*driver, error) {
+	text, err := p.read("go.mod")
+	if errors.Is(err, fs.ErrNotExist) { // the module is not there yet
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	mod, err := modfile.ParseLax("go.mod", text, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read go.mod: %w", err)
+	}
+	direct := func(path string) bool {
+		return slices.ContainsFunc(mod.Require, func(r *modfile.Require) bool { return r.Mod.Path == path && !r.Indirect })
+	}
+	i := slices.IndexFunc(drivers, func(d driver) bool { return direct(d.module) })
+	if i < 0 || direct("modernc.org/sqlite") {
+		return nil, nil
+	}
+	return &drivers[i], nil
 }

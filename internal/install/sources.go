@@ -188,7 +188,8 @@ func (l layout) schema(
 }
 
 // auth is package auth, Open and what they import of this project.
-func (l layout) auth(users *Users, tests bool) (out []sourceFile, err error) {
+// Where the project has a driver of SQLite of its own, this project's is left out.
+func (l layout) auth(users *Users, tests bool, own *driver) (out []sourceFile, err error) {
 	begin := []string{"auth", "."}
 	if tests {
 		begin = append(begin, "auth/authtest")
@@ -202,7 +203,7 @@ func (l layout) auth(users *Users, tests bool) (out []sourceFile, err error) {
 		to := pkg
 		if pkg == "." {
 			to, without = "authgraph", func(name string) bool {
-				return name != "authgraph.go" && (name != "sqlite.go" || l.db != sqlite)
+				return name != "authgraph.go" && (name != "sqlite.go" || l.db != sqlite || own != nil)
 			}
 		}
 		if out, err = l.appendPackage(out, pkg, l.beside(to), "package "+path.Base(to), without); err != nil {
@@ -211,12 +212,19 @@ func (l layout) auth(users *Users, tests bool) (out []sourceFile, err error) {
 	}
 	if tests {
 		name := "files/conformance.go.txt"
-		if l.db == sqlite {
+		switch {
+		case l.db == sqlite && own != nil:
+			name = "files/conformance.driver.go.txt"
+		case l.db == sqlite:
 			name = "files/conformance.sqlite.go.txt"
 		}
 		text, err := files.ReadFile(name)
 		if err != nil {
 			return nil, err
+		}
+		if own != nil {
+			text = []byte(strings.NewReplacer("{{module}}", own.module, "{{name}}", own.name, "{{options}}", own.options).
+				Replace(string(text)))
 		}
 		out, err = l.appendGo(out, l.beside("auth/conformance_test.go"), text, "tests package auth here")
 		if err != nil {
