@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 
 	"github.com/authgraph/authgraph/auth/internal/graph"
@@ -130,9 +131,10 @@ func readIDs(ctx context.Context, tx *ent.Client, query string, args []any, time
 	if err != nil {
 		return nil, err
 	}
-	binary := false
-	types, err := rows.ColumnTypes()
-	if err == nil {
+	// SQLite has bytes in a column of any type, and gives texts as such.
+	name, _ := dialectOf(tx)
+	binary := name == dialect.SQLite
+	if types, err := rows.ColumnTypes(); err == nil && !binary {
 		binary = isBinary(types[0].DatabaseTypeName())
 	}
 	err = scanAll(rows, func(scan func(...any) error) error {
