@@ -210,17 +210,22 @@ func (g *Graph) example() string {
 
 // Notes are what a reader of the plan should know, and nothing in the way.
 func (g *Graph) Notes() (notes []string) {
-	if f := g.field("email"); f != nil && f.Collation != "" && !strings.HasSuffix(f.Collation, "_bin") &&
-		f.Collation != "binary" {
-		notes = append(notes, fmt.Sprintf("the collation %s of %s takes addresses for one that differ: package auth "+
-			"compares them itself, so the second of two gets no account", f.Collation, f.Name))
-	}
 	if c := g.column("password"); c.Source == Theirs {
 		notes = append(notes, fmt.Sprintf("the hashes in %s stay as the project's code wrote them until "+
 			"Config says that no code of it reads them any more", c.Field))
 		if f := g.field("password"); f.Validators > 0 {
 			notes = append(notes, f.Name+" has validators, which are not known here: auth.New tries them")
 		}
+	}
+	switch f := g.field("email"); {
+	case f == nil || g.Own:
+	case f.Collation == "" || strings.HasSuffix(f.Collation, "_bin") || f.Collation == "binary":
+		// Ent's own default, on SQLite too.
+		notes = append(notes, fmt.Sprintf("addresses are looked up in lower case: where %s compares bytes, a row with "+
+			"capitals is not found, and its address is free: write them in lower case, and correct the rows", f.Name))
+	default:
+		notes = append(notes, fmt.Sprintf("the collation %s of %s takes addresses for one that differ: package auth "+
+			"compares them itself, so the second of two gets no account", f.Collation, f.Name))
 	}
 	if g.user.Hooks > 0 {
 		notes = append(notes, fmt.Sprintf("%s has hooks: they see a new user, with something else in place of the "+
@@ -230,8 +235,8 @@ func (g *Graph) Notes() (notes []string) {
 		notes = append(notes, fmt.Sprintf("%s has interceptors or a policy, which package auth goes past", g.user.Name))
 	}
 	if to := g.column("is_email_verified"); to.Source == Added {
-		notes = append(notes, fmt.Sprintf("the rows that are there count as not verified: a code by mail takes the password "+
-			"from such an account, as somebody else may have set it: set %s to 1 where the project has proof of "+
+		notes = append(notes, fmt.Sprintf("the rows that are there count as not verified: a code by mail takes the "+
+			"password from such an account, as somebody else may have set it: set %s to 1 where the project has proof of "+
 			"the address",
 			to.Field))
 	}

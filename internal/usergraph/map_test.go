@@ -223,6 +223,20 @@ func TestARuleBelongsToTheRow(t *testing.T) {
 	}
 }
 
+func TestAColumnThatComparesBytesIsSaidToMissCapitals(t *testing.T) {
+	t.Parallel()
+	for collation, want := range map[string]string{
+		"": "looked up in lower case", "utf8mb4_bin": "looked up in lower case",
+		"utf8mb4_0900_ai_ci": "takes addresses for one that differ",
+	} {
+		member := entity("Member")
+		member.Field("email").Collation = collation
+		g, err := New(schema(member), Options{User: "Member"})
+		require.NoError(t, err)
+		assert.Contains(t, strings.Join(g.Notes(), "\n"), want, collation)
+	}
+}
+
 func TestWhatWasAddedBeforeIsNotTheirs(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
