@@ -25,6 +25,9 @@ import (
 // The token is the registration's ticket, for CodeRequest.Ticket, for 7 days. Who verifies the address with a code that
 // was asked for with it keeps the account as it is; anybody else takes it over.
 func (s *Service) Register(ctx context.Context, name, email, password string) (*User, Token, error) {
+	if err := needs("password"); err != nil {
+		return nil, Token{}, err
+	}
 	if err := checkName(name); err != nil {
 		return nil, Token{}, err
 	}
@@ -103,6 +106,9 @@ const maxName = 100
 func (s *Service) ChangePassword(
 	ctx context.Context, userID UserID, current, next string, d Device,
 ) (ended Ended, err error) {
+	if err := needs("password"); err != nil {
+		return Ended{}, err
+	}
 	if err := s.checkPassword(ctx, next); err != nil {
 		return Ended{}, err
 	}

@@ -30,10 +30,10 @@ func Has(field string) bool { return columnOf[field] != "" }
 
 // columnOf are the columns by the names of this package's own fields, where they may be absent.
 var columnOf = map[string]string{
-	"name": graph.Name, "role": graph.Role, "provider": graph.Provider, "provider_id": graph.ProviderID,
-	"avatar": graph.Avatar, "last_login_at": graph.LastLoginAt, "is_deleted": graph.IsDeleted,
-	"deleted_at": graph.DeletedAt, "re_activate_available_at": graph.ReActivateAvailableAt,
-	"updated_at": graph.UpdatedAt,
+	"name": graph.Name, "password": graph.Password, "role": graph.Role,
+	"provider": graph.Provider, "provider_id": graph.ProviderID, "avatar": graph.Avatar,
+	"last_login_at": graph.LastLoginAt, "is_deleted": graph.IsDeleted, "deleted_at": graph.DeletedAt,
+	"re_activate_available_at": graph.ReActivateAvailableAt, "updated_at": graph.UpdatedAt,
 }
 
 // needs is an [*AbsentError] unless users have these fields.

@@ -180,6 +180,9 @@ func (s *Service) ChangePasswordWithCode(
 func (s *Service) passwordByCode(
 	ctx context.Context, ticket Token, kind schematype.OTPType, c Code, password string, action Action,
 ) (ended Ended, err error) {
+	if err := needs("password"); err != nil {
+		return Ended{}, err
+	}
 	if err := s.checkPassword(ctx, password); err != nil {
 		return Ended{}, err
 	}
