@@ -115,10 +115,14 @@ func (p *Project) users(ctx context.Context, l layout, o Options) (*Users, error
 	}
 	var g *usergraph.Graph
 	if last.users != nil {
-		if err := last.users.otherwise(o); err != nil {
+		now := *last.users
+		if now.Mapping, err = usergraph.Follow(schema, now.Mapping, o.Map); err != nil {
+			return nil, unchanged(unmapped(err))
+		}
+		if err := now.otherwise(o); err != nil {
 			return nil, err
 		}
-		g, err = last.users.load(schema, o.Profile)
+		g, err = now.load(schema, o.Profile)
 	} else {
 		if o.User == "" {
 			candidates := usergraph.Candidates(schema)

@@ -270,7 +270,18 @@ func TestAFieldThatIsGoneIsMissed(t *testing.T) {
 	e.Fields = e.Fields[:2]
 	_, err = Load(schema(e), g.Mapping)
 	assert.EqualError(t, err, "the entity Member has no field full_name any more, in which package auth keeps name: "+
-		"bring it back, or name another one with --map")
+		"bring it back, or name another one: authgraph add schema auth --map name=FIELD")
+	e.Fields = append(e.Fields, plain("called", "string"))
+	m, err := Follow(schema(e), g.Mapping, "name=called")
+	require.NoError(t, err)
+	g2, err := Load(schema(e), m)
+	require.NoError(t, err)
+	assert.Equal(t, "called", g2.field("name").Name)
+	m, err = Follow(schema(e), m, "email=called")
+	require.NoError(t, err)
+	assert.Equal(t, "email", m.column("email").Field, "a field that is there stays")
+	_, err = Follow(schema(e), g.Mapping, "name=email")
+	assert.EqualError(t, err, "the field email holds another column already: name another field")
 	_, err = Load(schema(), g.Mapping)
 	assert.EqualError(t, err, "the schema has no entity Member any more, whose rows are package auth's users: "+
 		"bring it back")

@@ -211,6 +211,32 @@ func New(s *entgraph.Schema, o Options) (*Graph, error) {
 	return g, nil
 }
 
+// Follow is a mapping made before, with other fields for those that the schema does not have any more: those that text
+// names, as in [Options.Map]. The error is an [*Error] if such a field does not fit.
+func Follow(s *entgraph.Schema, m Mapping, text string) (Mapping, error) {
+	user := s.Entity(m.User)
+	gone := func(c Column) bool { return c.Source == Theirs && user.Field(c.Field) == nil }
+	if user == nil || text == "" || !slices.ContainsFunc(m.Columns, gone) {
+		return m, nil
+	}
+	asked, err := parseMap(user, text)
+	if err != nil {
+		return m, err
+	}
+	m.Columns = slices.Clone(m.Columns)
+	for i, c := range m.Columns {
+		to := asked[c.Name]
+		if !gone(c) || user.Field(to) == nil {
+			continue
+		}
+		if slices.ContainsFunc(m.Columns, func(c Column) bool { return c.Field == to }) {
+			return m, &Error{Field: to, found: "the field " + to + " holds another column already", fix: "name another field"}
+		}
+		m.Columns[i] = Column{c.Name, Theirs, to, "as asked"}
+	}
+	return m, nil
+}
+
 // Load is the graph of a mapping made before, with the schema as it is now. The error is an [*Error] if the entity or
 // one of its fields is not there any more.
 func Load(s *entgraph.Schema, m Mapping) (*Graph, error) {
@@ -227,7 +253,7 @@ func Load(s *entgraph.Schema, m Mapping) (*Graph, error) {
 				Field: c.Field, Position: user.Position,
 				found: fmt.Sprintf("the entity %s has no field %s any more, in which package auth keeps %s", m.User,
 					c.Field, c.Name),
-				fix: "bring it back, or name another one with --map",
+				fix: "bring it back, or name another one: authgraph add schema auth --map " + c.Name + "=FIELD",
 			}
 		}
 	}
