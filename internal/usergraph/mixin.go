@@ -322,7 +322,8 @@ func (s *schemaFiles) appendTo(list ast.Expr) *Edit {
 	if old == "nil" {
 		old = "[]ent.Mixin(nil)"
 	}
-	return &Edit{from.Filename, slices.Concat(text[:from.Offset], []byte("append("+old+", "+mixinType+"{})"), text[to:])}
+	call := []byte("append(" + old + ", " + mixinType + "{})")
+	return &Edit{from.Filename, slices.Concat(text[:from.Offset], call, text[to:])}
 }
 
 // addToList adds the mixin behind the others of a literal.

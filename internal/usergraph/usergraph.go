@@ -230,7 +230,9 @@ func Follow(s *entgraph.Schema, m Mapping, text string) (Mapping, error) {
 			continue
 		}
 		if slices.ContainsFunc(m.Columns, func(c Column) bool { return c.Field == to }) {
-			return m, &Error{Field: to, found: "the field " + to + " holds another column already", fix: "name another field"}
+			return m, &Error{
+				Field: to, found: "the field " + to + " holds another column already", fix: "name another field",
+			}
 		}
 		m.Columns[i] = Column{c.Name, Theirs, to, "as asked"}
 	}
