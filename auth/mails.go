@@ -197,7 +197,7 @@ func (s *Service) nextMail(m *ent.OTP, before mails) (next time.Time) {
 		}
 		next = later(next, wait)
 	}
-	return next
+	return next.UTC()
 }
 
 func later(a, b time.Time) time.Time {

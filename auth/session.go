@@ -38,7 +38,10 @@ func sessionOf(e *ent.Session) *Session {
 	if e == nil {
 		return nil
 	}
-	s := &Session{ID: e.ID, UserID: e.UserID, LastUsedAt: e.LastUsedAt, ExpiresAt: e.ExpiresAt, CreatedAt: e.CreatedAt}
+	s := &Session{
+		ID: e.ID, UserID: e.UserID,
+		LastUsedAt: e.LastUsedAt.UTC(), ExpiresAt: e.ExpiresAt.UTC(), CreatedAt: e.CreatedAt.UTC(),
+	}
 	if e.IP != nil {
 		s.IP = *e.IP
 	}
@@ -367,7 +370,7 @@ func (s *Service) renewable(ctx context.Context, userID UserID, seen map[string]
 func (s *Service) heldBy(r *ent.Session, t *ent.RefreshToken, now time.Time) *Session {
 	d := sessionOf(r)
 	if !s.isLive(d, now) { // else it was renewed meanwhile
-		d.Dormant, d.ExpiresAt, d.LastUsedAt = true, t.ExpiresAt, later(d.LastUsedAt, t.CreatedAt)
+		d.Dormant, d.ExpiresAt, d.LastUsedAt = true, t.ExpiresAt.UTC(), later(d.LastUsedAt, t.CreatedAt).UTC()
 	}
 	return d
 }

@@ -33,8 +33,23 @@ func scanRow(ctx context.Context, client *ent.Client, query string, args []any, 
 	if err := rows.Scan(dest...); err != nil {
 		return false, err
 	}
+	inUTC(dest)
 	rows.Next()
 	return true, rows.Err()
+}
+
+// inUTC has the times that were scanned be in UTC: a driver gives them in the zone that its DSN or the machine names.
+func inUTC(scanned []any) {
+	for _, dest := range scanned {
+		switch t := dest.(type) {
+		case *time.Time:
+			*t = t.UTC()
+		case **time.Time:
+			if *t != nil {
+				**t = (*t).UTC()
+			}
+		}
+	}
 }
 
 // scanAll has each row scanned, to the end, and closes them.

@@ -140,7 +140,7 @@ func (t *timeOrZero) Scan(value any) error {
 	case nil:
 		*t = timeOrZero{}
 	case time.Time:
-		*t = timeOrZero(v)
+		*t = timeOrZero(v.UTC())
 	default:
 		return fmt.Errorf("%T is no time", value)
 	}
