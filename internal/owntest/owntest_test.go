@@ -171,7 +171,7 @@ func (c *club) decides(t *testing.T) {
 	rules := filepath.Join(c.dir, "auth", "internal", "graph", "rules.go")
 	text, err := os.ReadFile(rules)
 	require.NoError(t, err)
-	assert.Contains(t, string(text), "AND u.`deleted_at` IS NULL")
+	assert.Contains(t, string(text), "member.FieldDeletedAt + \"` IS NULL\"")
 	require.Contains(t, string(text), `SetTenantID("")`)
 	decided := strings.Replace(string(text), `SetTenantID("")`, `SetTenantID("north")`, 1)
 	require.NoError(t, os.WriteFile(rules, []byte(decided), 0o644))

@@ -2,7 +2,9 @@ package usergraph
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/authgraph/authgraph/internal/entgraph"
@@ -12,11 +14,15 @@ import (
 // is written once and is the project's from then on.
 func (g *Graph) Rules() ([]byte, error) {
 	data := struct {
-		Imports, Lines []string
-		Rule, Argument string
-	}{Rule: g.Rule}
-	filled, imports := g.fillIn()
-	data.Imports = imports
+		Lines                   []string
+		Imports, Rule, Argument string
+	}{}
+	imports := &imports{map[string]string{}}
+	data.Rule = g.ruleCode(imports)
+	filled, paths := g.fillIn()
+	for _, path := range paths {
+		imports.use(path, base(path))
+	}
 	for _, f := range filled {
 		for line := range strings.Lines(f.comment) {
 			data.Lines = append(data.Lines, "// "+strings.TrimRight(line, "\n"))
@@ -28,7 +34,31 @@ func (g *Graph) Rules() ([]byte, error) {
 	if len(data.Lines) > 0 {
 		data.Lines = append(data.Lines, "")
 	}
+	if len(imports.names) > 0 {
+		data.Imports = imports.text()
+	}
 	return fill("rules.go", data)
+}
+
+// ruleColumn is a column that a rule asks.
+var ruleColumn = regexp.MustCompile("u\\.`([^`]+)`")
+
+// ruleCode is the rule as a Go expression, in which columns are the generated constants: a field that goes breaks the
+// build, and not the first sign-in.
+func (g *Graph) ruleCode(imports *imports) string {
+	var code []string
+	last := 0
+	for _, at := range ruleColumn.FindAllStringSubmatchIndex(g.Rule, -1) {
+		column := g.Rule[at[2]:at[3]]
+		i := slices.IndexFunc(g.user.Fields, func(f *entgraph.Field) bool { return f.Column == column })
+		if i < 0 {
+			continue
+		}
+		code = append(code, strconv.Quote(g.Rule[last:at[2]]),
+			imports.use(g.user.Package, g.packageName())+"."+g.user.Fields[i].Constant)
+		last = at[3]
+	}
+	return strings.Join(append(code, strconv.Quote(g.Rule[last:])), " + ")
 }
 
 // Decision is what nobody but the project can know.

@@ -269,6 +269,14 @@ func Load(s *entgraph.Schema, m Mapping) (*Graph, error) {
 	return &Graph{Mapping: m, schema: s, user: without(user, added)}, nil
 }
 
+// orNone is the advice to have no field for a column, where that is possible.
+func orNone(column string) string {
+	if column == "email" {
+		return ""
+	}
+	return ", or - for none"
+}
+
 // addedBefore are the fields of the mixin that lies beside an entity already, such as that of a record that was lost.
 func addedBefore(user *entgraph.Entity) map[string]bool {
 	added := map[string]bool{}
@@ -366,14 +374,14 @@ func parseMap(user *entgraph.Entity, text string) (map[string]string, error) {
 			return nil, &Error{
 				Position: user.Position,
 				found:    fmt.Sprintf("the entity %s has no field %s for %s", user.Name, to, name),
-				fix:      "name one of its fields, or - for none",
+				fix:      "name one of its fields" + orNone(name),
 			}
 		}
 		if why := c.unfit(f); why != "" {
 			return nil, &Error{
 				Field: f.Name, Position: user.Position,
 				found: fmt.Sprintf("the field %s of %s cannot hold %s: it %s", f.Name, user.Name, name, why),
-				fix:   "name another field, or - for none",
+				fix:   "name another field" + orNone(name),
 			}
 		}
 		for other, field := range asked {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -167,9 +168,11 @@ func attach(t *testing.T, repository, root, name string, files map[string]string
 	if fill := files["fill"]; fill != "" {
 		pkg := schema.Entity(g.User).Package
 		rules = strings.TrimSuffix(rules, "}\n") + fill + "}\n"
-		if strings.Contains(rules, "import ") {
+		switch {
+		case strings.Contains(rules, strconv.Quote(pkg)):
+		case strings.Contains(rules, "import "):
 			rules = strings.Replace(rules, "import ", fmt.Sprintf("import %q\nimport ", pkg), 1)
-		} else {
+		default:
 			rules = strings.Replace(rules, "package graph\n", fmt.Sprintf("package graph\n\nimport %q\n", pkg), 1)
 		}
 	}
