@@ -83,7 +83,8 @@ func (i *installation) planWith(ctx context.Context, project *install.Project) (
 	for {
 		plan, err := project.Plan(ctx, i.Options)
 		var open *install.Error
-		asks := errors.As(err, &open) && (open.Reason == install.UndecidedUser || open.Reason == install.UndecidedRule) &&
+		asks := errors.As(err, &open) &&
+			(open.Reason == install.UndecidedUser || open.Reason == install.UndecidedRule) &&
 			!i.yes && term.IsTerminal(int(os.Stdin.Fd()))
 		var unready *install.Unready
 		if errors.As(err, &unready) && i.format == formatText {

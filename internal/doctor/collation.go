@@ -51,7 +51,8 @@ func checkCollation(ctx context.Context, d *database) ([]Finding, error) {
 			if table == d.Users.Table() && column == d.Users.Column(user.FieldEmail) && d.Users != nil {
 				if !strings.HasSuffix(collation, "_bin") && collation != "binary" {
 					fix := fmt.Sprintf("leave it so if that is meant, else ALTER TABLE %s MODIFY %s %s "+
-						"COLLATE utf8mb4_bin NOT NULL, by a migration", dbserver.Quote(table), dbserver.Quote(column), columnType)
+						"COLLATE utf8mb4_bin NOT NULL, by a migration", dbserver.Quote(table), dbserver.Quote(column),
+						columnType)
 					off = append(off, found(Warning, fix, "%s.%s is compared by %s, to which different addresses can "+
 						"be equal: only the first of them gets an account", table, column, collation))
 				}

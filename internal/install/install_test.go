@@ -297,8 +297,8 @@ func TestAProgramThatDropsColumnsIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	p := &Plan{project: project}
 	require.NoError(t, p.noteDrops())
-	assert.Equal(t, []string{"store/store.go has WithDropColumn(true), with which a program of before drops the columns " +
-		"that are added: take it out of every program that is still started"}, notes(p))
+	assert.Equal(t, []string{"store/store.go has WithDropColumn(true), with which a program of before drops the " +
+		"columns that are added: take it out of every program that is still started"}, notes(p))
 }
 
 func TestASessionWithoutUsersHasNoEdge(t *testing.T) {

@@ -373,7 +373,8 @@ func (p *Plan) sources() ([]sourceFile, error) {
 			return nil, err
 		}
 		if driver != nil && p.DB == sqlite {
-			p.note("", "package authgraph", " opens no SQLite file here, because the project has the driver "+driver.module,
+			p.note("", "package authgraph",
+				" opens no SQLite file here, because the project has the driver "+driver.module,
 				"pass the client of the service to auth.New")
 		}
 		auth, err := p.layout.auth(p.Users, p.Tests, driver)

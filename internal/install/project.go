@@ -157,7 +157,9 @@ func (p *Project) driver() (*driver, error) {
 		return nil, fmt.Errorf("read go.mod: %w", err)
 	}
 	direct := func(path string) bool {
-		return slices.ContainsFunc(mod.Require, func(r *modfile.Require) bool { return r.Mod.Path == path && !r.Indirect })
+		return slices.ContainsFunc(mod.Require, func(r *modfile.Require) bool {
+			return r.Mod.Path == path && !r.Indirect
+		})
 	}
 	i := slices.IndexFunc(drivers, func(d driver) bool { return direct(d.module) })
 	if i < 0 || direct("modernc.org/sqlite") {

@@ -223,8 +223,8 @@ func (l layout) auth(users *Users, tests bool, own *driver) (out []sourceFile, e
 			return nil, err
 		}
 		if own != nil {
-			text = []byte(strings.NewReplacer("{{module}}", own.module, "{{name}}", own.name, "{{options}}", own.options).
-				Replace(string(text)))
+			edits := strings.NewReplacer("{{module}}", own.module, "{{name}}", own.name, "{{options}}", own.options)
+			text = []byte(edits.Replace(string(text)))
 		}
 		out, err = l.appendGo(out, l.beside("auth/conformance_test.go"), text, "tests package auth here")
 		if err != nil {

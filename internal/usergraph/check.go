@@ -236,9 +236,8 @@ func (g *Graph) Notes() (notes []string) {
 	}
 	if to := g.column("is_email_verified"); to.Source == Added {
 		notes = append(notes, fmt.Sprintf("the rows that are there count as not verified: a code by mail takes the "+
-			"password from such an account, as somebody else may have set it: set %s to 1 where the project has proof of "+
-			"the address",
-			to.Field))
+			"password from such an account, as somebody else may have set it: set %s to 1 where the project has proof "+
+			"of the address", to.Field))
 	}
 	for _, f := range g.user.Fields {
 		if f.Type == "time" && strings.Contains(f.Name, "verified") && g.column("is_email_verified").Source == Added {
