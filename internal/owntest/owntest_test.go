@@ -75,8 +75,11 @@ type club struct {
 // attach takes one project from a database with members to package auth on them, and back, as the page has it.
 func attach(t *testing.T, v owntest.Variant, path string, guide []*step) {
 	c := &club{Variant: v, dir: t.TempDir(), old: filepath.Join(t.TempDir(), "club"), guide: guide}
-	c.url, c.env = database(t, v)
-	c.env = append(c.env, "PATH="+path+string(os.PathListSeparator)+os.Getenv("PATH"))
+	var dsn string
+	c.url, dsn = database(t, v)
+	c.env = []string{
+		"DATABASE_URL=" + c.url, "CLUB_DSN=" + dsn, "PATH=" + path + string(os.PathListSeparator) + os.Getenv("PATH"),
+	}
 	c.bootstrap(t)
 	if v.Versioned {
 		require.NoError(t, os.MkdirAll(filepath.Join(c.dir, c.migrations()), 0o755))
@@ -93,7 +96,7 @@ func attach(t *testing.T, v owntest.Variant, path string, guide []*step) {
 	c.follow(t, "git clone ", func(string) string { return "true" })
 	ours := func(command string) string {
 		command = strings.Replace(command, owntest.Gate[0].Rule(), v.Rule(), 1)
-		return strings.Replace(command, " --with-auth", " --profile "+v.Profile+" --with-auth", 1)
+		return strings.Replace(command, " --with-auth", " --profile "+v.Profile+" --with-auth --with-tests", 1)
 	}
 	c.follow(t, "authgraph add ", func(command string) string {
 		if c.Variant != owntest.Gate[0] {
@@ -109,9 +112,11 @@ func attach(t *testing.T, v owntest.Variant, path string, guide []*step) {
 	c.follow(t, "authgraph doctor", func(command string) string { return command + ` || test "$?" = 3` })
 	c.losesNothingByTheOldProgram(t)
 	require.NoError(t, c.Write(c.dir, owntest.Tests))
-	c.run(t, "go", "test", "-count=1", ".")
+	c.keepsItsWord(t)
 	c.losesNothingByTheOldProgram(t)
-	require.NoError(t, os.Remove(filepath.Join(c.dir, "club_test.go")))
+	for _, name := range []string{"club_test.go", "conformance_test.go"} {
+		require.NoError(t, os.Remove(filepath.Join(c.dir, name)))
+	}
 
 	c.run(t, "sh", "-ec", "git add . && git commit -q -m 'Package auth'")
 	c.follow(t, "git revert ", nil)
@@ -206,6 +211,24 @@ func (c *club) migratesBesideAWriter(t *testing.T) {
 	t.Logf("%s members were added meanwhile", lines.Text())
 }
 
+// keepsItsWord runs the project's tests and the conformance kit, in one program. The kit gets as many databases as it
+// uses at once, of the project's migrations.
+func (c *club) keepsItsWord(t *testing.T) {
+	const parallel = 4
+	var empty strings.Builder
+	for range parallel {
+		url, dsn := database(t, c.Variant)
+		apply := c.command(t.Context(), "sh", "-ec", "authgraph migrate apply")
+		apply.Env = append(apply.Env, "DATABASE_URL="+url)
+		out, err := apply.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		empty.WriteString(dsn + "\n")
+	}
+	c.run(t, "go", "vet", "./auth") // the test that add installed, too
+	c.env = append(c.env, "CLUB_EMPTY="+empty.String())
+	t.Log(c.run(t, "go", "test", "-count=1", fmt.Sprint("-parallel=", parallel), "."))
+}
+
 // losesNothingByTheOldProgram starts the old program, as on a replica that was not updated yet.
 func (c *club) losesNothingByTheOldProgram(t *testing.T) {
 	held := mysqltest.Dump(t, c.url)
@@ -213,9 +236,8 @@ func (c *club) losesNothingByTheOldProgram(t *testing.T) {
 	assert.Equal(t, held, mysqltest.Dump(t, c.url), "the old program changed what it does not know of")
 }
 
-// database is a fresh database of the variant, and the environment that names it.
-func database(t *testing.T, v owntest.Variant) (url string, env []string) {
-	dsn := ""
+// database is a fresh database of the variant: its URL, and its DSN as the project opens it.
+func database(t *testing.T, v owntest.Variant) (url, dsn string) {
 	switch v.Database {
 	case "mysql":
 		url = mysqltest.MySQL(t)
@@ -235,7 +257,7 @@ func database(t *testing.T, v owntest.Variant) (url string, env []string) {
 		dsn = fmt.Sprintf("%s:%s@tcp(%s)/%s?parseTime=true&clientFoundRows=true",
 			config.User, config.Passwd, config.Addr, config.DBName)
 	}
-	return url, []string{"DATABASE_URL=" + url, "CLUB_DSN=" + dsn}
+	return url, dsn
 }
 
 // bootstrap writes the project, generates its client and builds its program.
