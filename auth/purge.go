@@ -152,7 +152,7 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 			continue
 		}
 		first := span{PurgeOptions: opts, from: earliest, before: table.before, now: now,
-			last: earliest.UTC().Format(time.DateTime)}
+			last: earliest.Format(time.DateTime)}
 		if err := s.purgeTable(ctx, table, first, &pace, func() { opts.Progress(done) }); err != nil {
 			return done, fmt.Errorf("purge %s: %w", table.name, err)
 		}
@@ -205,7 +205,7 @@ func (s *Service) purgeTable(ctx context.Context, table purgedTable, b span, pac
 }
 
 // earliest is the first moment that a TIMESTAMP holds.
-var earliest = time.Unix(1, 0)
+var earliest = time.Unix(1, 0).UTC()
 
 // span is where the next batch of a table is. It begins at the time at which the last one ended. The server keeps what
 // was deleted until no reader can see it, so that a batch from the oldest row on would pass all of it again.
@@ -242,9 +242,10 @@ func next[T any](b *span, rows []T, row func(T) (id int, at time.Time)) []int {
 	return ids
 }
 
-// passed has the next batch begin at the time of the last row of one.
+// passed has the next batch begin at the time of the last row of one. SQLite compares it as a text, so it is in UTC as
+// those of the rows, whatever zone the driver reads them in.
 func (b *span) passed(last time.Time) {
-	if last = last.Add(-time.Second); last.After(b.from) {
+	if last = last.Add(-time.Second).UTC(); last.After(b.from) {
 		b.from = last
 	}
 }
