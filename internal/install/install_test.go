@@ -418,7 +418,7 @@ func TestWhatIsThereStays(t *testing.T) {
 		_, err := plan(t, module(t, map[string]string{"ent/schema/people.go": own}),
 			Options{Entities: all, Force: true})
 		assert.EqualError(t, err, "ent/schema/people.go declares User, which ent/schema/user.go would declare again: "+
-			"rename it, or leave out that entity")
+			"have it be the users, or rename it")
 	})
 	t.Run("the environment and the settings of Atlas", func(t *testing.T) {
 		t.Parallel()

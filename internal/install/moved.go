@@ -12,7 +12,8 @@ import (
 // findMoved finds, for each Go file that was installed and is not there any more, the files of the user that declare
 // now what it declared. One in its own folder need declare only a part of it: a package has a name once.
 func (p *Project) findMoved(sources []sourceFile) (map[string][]string, error) {
-	gone := map[string][]string{} // what was declared, by path
+	gone := map[string][]string{}  // what was declared, by path
+	generated := map[string]bool{} // the names of those that say that they are generated
 	for name, base := range p.lastRun().files {
 		if !strings.HasSuffix(name, ".go") || p.exists(name) {
 			continue
@@ -20,6 +21,7 @@ func (p *Project) findMoved(sources []sourceFile) (map[string][]string, error) {
 		names, err := declared([]byte(base))
 		if err == nil {
 			gone[name] = names
+			generated[path.Base(name)] = generatedText.MatchString(base)
 		}
 	}
 	if len(gone) == 0 {
@@ -40,7 +42,7 @@ func (p *Project) findMoved(sources []sourceFile) (map[string][]string, error) {
 			return nil
 		}
 		text, err := p.read(name)
-		if err != nil || generatedText.Match(text) {
+		if err != nil || generatedText.Match(text) && !generated[path.Base(name)] {
 			return err
 		}
 		has, err := declared(text)
