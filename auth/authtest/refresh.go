@@ -732,7 +732,8 @@ func (k *kit) rotateWithoutFamily(t *testing.T, token auth.Token) auth.Token {
 		SetIsRevoked(true).SetRevokedAt(k.clock.Now()).SetReplacedByTokenHash(tokenHash(next)).
 		Exec(t.Context()))
 	require.NoError(t, k.client.RefreshToken.Create().
-		SetUserID(row.UserID).SetTokenHash(tokenHash(next)).SetExpiresAt(row.ExpiresAt.UTC()).SetCreatedAt(k.clock.Now()).
+		SetUserID(row.UserID).SetTokenHash(tokenHash(next)).SetExpiresAt(row.ExpiresAt.UTC()).
+		SetCreatedAt(k.clock.Now()).
 		Exec(t.Context()))
 	return next
 }

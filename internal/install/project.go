@@ -137,7 +137,10 @@ func (p *Project) exists(name string) bool {
 // module, the name that it registers, and what a DSN needs.
 var drivers = []driver{
 	{"github.com/mattn/go-sqlite3", "sqlite3", "_fk=1&_busy_timeout=10000&_txlock=immediate"},
-	{"github.com/glebarez/go-sqlite", "sqlite", "_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)&_txlock=immediate"},
+	{
+		"github.com/glebarez/go-sqlite", "sqlite",
+		"_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)&_txlock=immediate",
+	},
 }
 
 type driver struct{ module, name, options string }
