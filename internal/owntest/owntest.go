@@ -129,9 +129,10 @@ func (v Variant) Declared() *Declaration {
 		SchemaType(map[string]string{dialect.MySQL: "char(20)"}).
 		Annotations(entsql.Annotation{Charset: "ascii", Collation: "ascii_bin"})`}
 	case "array":
+		// Without a type SQLite would take digits around one e for a number.
 		return &Declaration{[]string{ent, dialect, field, "example.com/club/clubid"},
 			`field.UUID("id", clubid.ID{}).Default(clubid.New).
-		SchemaType(map[string]string{dialect.MySQL: "char(32)"})`}
+		SchemaType(map[string]string{dialect.MySQL: "char(32)", dialect.SQLite: "text"})`}
 	}
 	return nil
 }
