@@ -67,8 +67,6 @@ type Service struct {
 	counts atomic.Bool
 	// forUpdate ends a query whose rows the transaction is to hold. SQLite needs nothing: a transaction holds the file.
 	forUpdate string
-	// locksFile is set for SQLite.
-	locksFile bool
 }
 
 // New makes a service over client. It tries what would otherwise fail at the first sign-in: it hashes once, and has
@@ -99,7 +97,6 @@ func New(client *ent.Client, cfg Config) (*Service, error) {
 		return nil, err
 	}
 	if name != dialect.MySQL {
-		s.locksFile = true
 		s.counts.Store(true)
 		return s, nil
 	}

@@ -51,13 +51,6 @@ func (s *Service) txOnce(
 			_ = s.within(ctx, tx, (*ent.Tx).Rollback)
 		}
 	}()
-	if s.locksFile {
-		// Connections of the project's own may begin without the lock. One that reads first and then has to wait for
-		// another writer is refused (sqlite.org/lang_transaction.html, 2.1). One that writes first waits.
-		if _, err := tx.Client().ExecContext(ctx, "DELETE FROM otps WHERE false"); err != nil {
-			return mayRepeat(err), ended(ctx, err)
-		}
-	}
 	if err := fn(ctx, tx.Client()); err != nil {
 		// The database has rolled back already where that fails.
 		return mayRepeat(err) || errors.Is(err, errRaced), ended(ctx, err)
