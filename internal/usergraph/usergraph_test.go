@@ -44,9 +44,6 @@ func main() {
 // it on SQLite.
 func TestAUserOfAnyShapeIsAttached(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it generates and compiles clients")
-	}
 	root := t.TempDir()
 	repository, err := filepath.Abs("../..")
 	require.NoError(t, err)
