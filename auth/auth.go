@@ -67,6 +67,9 @@ type Service struct {
 	counts atomic.Bool
 	// forUpdate ends a query whose rows the transaction is to hold. SQLite needs nothing: a transaction holds the file.
 	forUpdate string
+	// locks is set once a transaction was seen to begin without the lock of SQLite's file. Every later one takes it
+	// first.
+	locks atomic.Bool
 }
 
 // New makes a service over client. It tries what would otherwise fail at the first sign-in: it hashes once, and has

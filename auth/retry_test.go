@@ -20,6 +20,7 @@ import (
 
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 )
@@ -132,6 +133,71 @@ func TestTransactionThatAlwaysLosesEndsInItsError(t *testing.T) {
 	assert.ErrorIs(t, err, deadlock)
 	assert.False(t, isUnknown(err))
 	assert.Equal(t, 20, begun)
+}
+
+// A project's own DSN may have transactions begin without the lock of the file.
+func TestManyWriteAtOnceOnSQLiteWhateverTheDSNSays(t *testing.T) {
+	t.Parallel()
+	for _, journal := range []string{"WAL", "DELETE"} {
+		t.Run(journal, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, mysqltest.SQLite(t))
+			id := w.register(t, w.email())
+			require.NoError(t, w.client.Close())
+			_, err := w.db.ExecContext(t.Context(), "PRAGMA journal_mode = "+journal)
+			require.NoError(t, err)
+			s := w.service(t, w.deferred(t, nil), 0)
+			errs := make([]error, 64)
+			var callers sync.WaitGroup
+			for i := range errs {
+				callers.Go(func() {
+					for range 3 {
+						_, _, err := s.StartSession(t.Context(), id, device)
+						errs[i] = errors.Join(errs[i], err)
+					}
+				})
+			}
+			callers.Wait()
+			assert.NoError(t, errors.Join(errs...))
+		})
+	}
+}
+
+// Without the lock every try would lose to the other writer.
+func TestATransactionThatLosesTheFileTakesItFirstTheNextTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mysqltest.SQLite(t))
+	id := w.register(t, w.email())
+	var read bool
+	var others []bool
+	client := w.deferred(t, func(d dialect.Driver) dialect.Driver {
+		return onStatement{d, func(statement string) error {
+			if read && !strings.HasPrefix(statement, "SELECT") {
+				_, err := w.db.ExecContext(t.Context(), "PRAGMA busy_timeout = 0; UPDATE users SET name = 'other'")
+				others = append(others, err == nil)
+			}
+			read = strings.HasPrefix(statement, "SELECT")
+			return nil
+		}}
+	})
+	_, _, err := w.service(t, client, 0).StartSession(t.Context(), id, device)
+	require.NoError(t, err)
+	assert.Equal(t, []bool{true, false}, others)
+}
+
+// deferred is a client whose transactions begin without the lock of the SQLite file.
+func (w *world) deferred(t *testing.T, wrap func(dialect.Driver) dialect.Driver) *ent.Client {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(w.url, "sqlite://")+
+		"?_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)&_time_format=sqlite&_pragma=synchronous(OFF)")
+	require.NoError(t, err)
+	var drv dialect.Driver = entsql.OpenDB(dialect.SQLite, db)
+	if wrap != nil {
+		drv = wrap(drv)
+	}
+	client := ent.NewClient(ent.Driver(drv))
+	t.Cleanup(func() { assert.NoError(t, client.Close()) })
+	return client
 }
 
 func TestRealLockWaitTimeoutIsTriedAgain(t *testing.T) {

@@ -136,11 +136,8 @@ func (p *Project) exists(name string) bool {
 // drivers are those of SQLite that a project may have in the place of this project's, which is modernc.org/sqlite: the
 // module, the name that it registers, and what a DSN needs.
 var drivers = []driver{
-	{"github.com/mattn/go-sqlite3", "sqlite3", "_fk=1&_busy_timeout=10000&_txlock=immediate"},
-	{
-		"github.com/glebarez/go-sqlite", "sqlite",
-		"_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)&_txlock=immediate",
-	},
+	{"github.com/mattn/go-sqlite3", "sqlite3", "_fk=1&_busy_timeout=10000"},
+	{"github.com/glebarez/go-sqlite", "sqlite", "_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)"},
 }
 
 type driver struct{ module, name, options string }

@@ -246,10 +246,10 @@ func database(t *testing.T, v owntest.Variant) (url, dsn string) {
 	default:
 		url = mysqltest.SQLite(t)
 		dsn = "file:" + strings.TrimPrefix(url, "sqlite://") +
-			"?_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)&_time_format=sqlite&_txlock=immediate"
+			"?_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)&_time_format=sqlite"
 		if v.Database == "mattn" {
 			dsn = "file:" + strings.TrimPrefix(url, "sqlite://") +
-				"?_fk=1&_busy_timeout=10000&_txlock=immediate&_loc=Asia/Tokyo"
+				"?_fk=1&_busy_timeout=10000&_loc=Asia/Tokyo"
 		}
 	}
 	if dsn == "" {
