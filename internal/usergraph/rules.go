@@ -278,6 +278,9 @@ var (
 		blocked_until disabled_until`)
 )
 
+// clauses are words that end a condition, and stand in a subquery alone.
+var clauses = strings.Fields(`UNION INTERSECT EXCEPT WHERE GROUP HAVING ORDER LIMIT WINDOW INTO`)
+
 // qualify is a rule in which the columns of the entity's table belong to the row u, and the columns that it asks.
 func qualify(user *entgraph.Entity, rule string) (_ string, asks map[string]bool, err error) {
 	refuse := func(found string) error {
@@ -310,6 +313,11 @@ func qualify(user *entgraph.Entity, rule string) (_ string, asks map[string]bool
 			if depth < query {
 				query = 0
 			}
+		}
+		clause := strings.ToUpper(part)
+		ends := slices.Contains(clauses, clause) || depth == 0 && clause == "SELECT"
+		if ends && query == 0 && !columns[name] {
+			return "", nil, refuse("has " + clause + " outside of a subquery")
 		}
 		if query == 0 && strings.EqualFold(part, "SELECT") {
 			query = max(1, depth)

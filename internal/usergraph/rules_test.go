@@ -95,11 +95,15 @@ func TestARuleThatEachDatabaseReadsItsWayIsRefused(t *testing.T) {
 	user := &entgraph.Entity{Name: "Member", Table: "members", ID: &entgraph.Field{Name: "id", Column: "id"}}
 	user.Fields = []*entgraph.Field{{Name: "status", Column: "status", Type: "string"}}
 	for asked, want := range map[string]string{
-		`status = 'a\'`:                    `the rule has a \ in it, which MySQL and SQLite read each in its own way`,
-		"status = ?":                       "the rule has ? in it",
-		"u.nope = 1 AND status = 'a'":      "the rule asks u.nope, which members does not have",
-		"menu.status = 'a'":                "the rule asks no column of members",
-		"status = 'a'; DROP TABLE members": "the rule has ; in it",
+		`status = 'a\'`:                     `the rule has a \ in it, which MySQL and SQLite read each in its own way`,
+		"status = ?":                        "the rule has ? in it",
+		"u.nope = 1 AND status = 'a'":       "the rule asks u.nope, which members does not have",
+		"menu.status = 'a'":                 "the rule asks no column of members",
+		"status = 'a'; DROP TABLE members":  "the rule has ; in it",
+		"status = 'a' UNION SELECT 1":       "the rule has UNION outside of a subquery",
+		"status IN (SELECT 'a') ORDER BY 1": "the rule has ORDER outside of a subquery",
+		"(status = 'a' limit 1)":            "the rule has LIMIT outside of a subquery",
+		"SELECT status":                     "the rule has SELECT outside of a subquery",
 	} {
 		assert.ErrorContains(t, (&Graph{user: user}).makeRule(asked), want+": ", asked)
 	}
