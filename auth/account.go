@@ -189,12 +189,12 @@ func (s *Service) RevokeAll(ctx context.Context, userID UserID) (ended Ended, er
 }
 
 // ChangeRole gives a user another role, which holds from the next session check. The error is [ErrNotFound] if there is
-// no active user of this id, and an [*InputError] if there is no such role.
+// no active user of this id, and an [*InputError] if there is no such role, also in the project's own schema of users.
 func (s *Service) ChangeRole(ctx context.Context, userID UserID, role schematype.Role) error {
 	if err := needs("role"); err != nil {
 		return err
 	}
-	if !slices.Contains(role.Values(), string(role)) {
+	if !slices.Contains(role.Values(), string(role)) || graph.TakesRole(string(role)) != nil {
 		return &InputError{Field: "role", Err: errNotListed}
 	}
 	n, err := insist(ctx, s, func(ctx context.Context) (int, error) {

@@ -44,6 +44,9 @@ func (s *Service) StartEmailChange(ctx context.Context, c EmailChange) (*Issued,
 	if err != nil {
 		return nil, err
 	}
+	if err := graph.TakesEmail(to); err != nil {
+		return nil, &InputError{Field: "email", Err: err}
+	}
 	u, guess, err := s.reauthenticate(ctx, c)
 	if err != nil {
 		return nil, err

@@ -3,8 +3,11 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/authgraph/authgraph/ent"
 )
@@ -117,8 +120,15 @@ func (e *InputError) Error() string { return fmt.Sprintf("%s: %v", e.Field, e.Er
 // Unwrap returns Err.
 func (e *InputError) Unwrap() error { return e.Err }
 
-// input makes an [*InputError] of what the schema does not take. Other errors stay as they are.
+// input makes an [*InputError] of what the schema or a column does not take. Other errors stay as they are.
 func input(err error) error {
+	var server *mysql.MySQLError
+	if errors.As(err, &server) {
+		if m := misfit.FindStringSubmatch(server.Message); m != nil && unfit[server.Number] != nil {
+			return &InputError{Field: m[1], Err: unfit[server.Number]}
+		}
+		return err
+	}
 	var invalid *ent.ValidationError
 	if !errors.As(err, &invalid) {
 		return err
@@ -137,6 +147,15 @@ func input(err error) error {
 
 // errNotListed is a value that an enumeration does not have.
 var errNotListed = errors.New("is none of the values that there are")
+
+var (
+	// unfit are a server's errors for a value that a column of the project's own does not hold.
+	unfit = map[uint16]error{
+		1265: errNotListed, // an enumeration
+		1406: errors.New("is too long for its column"),
+	}
+	misfit = regexp.MustCompile("for column '([^']+)'")
+)
 
 // AbsentError is a call for which the program's users lack a column. [Has] tells before. Nothing was done.
 type AbsentError struct {

@@ -233,8 +233,9 @@ func (c *change) send(ctx context.Context, client *ent.Client) (matched int, err
 		c.add(graph.TrustEpoch, 0)
 	}
 	w := all(c.which...)
-	return execute(ctx, client, "UPDATE "+usersTable+" SET "+c.set.String()+" WHERE "+w.text,
+	matched, err = execute(ctx, client, "UPDATE "+usersTable+" SET "+c.set.String()+" WHERE "+w.text,
 		slices.Concat(c.args, w.args)...)
+	return matched, input(err)
 }
 
 // newAccount is an account that begins now.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -49,6 +50,35 @@ func TestAnotherUniqueColumnDoesNotSayThatTheAddressIsTaken(t *testing.T) {
 		assert.ErrorIs(t, err, auth.ErrEmailTaken)
 	})
 }
+
+func TestAValueThatAColumnOfTheProjectDoesNotHoldIsAnInputError(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		email, next := w.email(), strings.Repeat("a", 60)+"@example.com"
+		id := w.register(t, email)
+		issued, err := w.honest.StartEmailChange(t.Context(), emailChange(id, next))
+		require.NoError(t, err)
+		_, err = w.db.ExecContext(t.Context(),
+			"ALTER TABLE users MODIFY email varchar(50) NOT NULL, MODIFY role enum('user') NOT NULL DEFAULT 'user'")
+		require.NoError(t, err)
+		for call, got := range map[string]error{
+			"is too long for its column": second(w.honest.FinishEmailChange(t.Context(), issued.Ticket, issued.Code,
+				auth.Token{})),
+			"is none of the values that there are": w.honest.ChangeRole(t.Context(), id, schematype.RoleAdmin),
+			"email: is too long":                   third(w.honest.Register(t.Context(), "Ada", next, password)),
+		} {
+			var wrong *auth.InputError
+			require.ErrorAs(t, got, &wrong, call)
+			assert.ErrorContains(t, got, call)
+			assert.NotContains(t, got.Error(), next)
+		}
+	})
+}
+
+func second[A any](_ A, err error) error { return err }
+
+func third[A, B any](_ A, _ B, err error) error { return err }
 
 // The column of a project may have a collation that takes one address for another.
 func TestAnAddressThatTheTableTakesForAnotherEntersNobodysAccount(t *testing.T) {

@@ -39,6 +39,8 @@ func (g *Graph) Code() ([]byte, error) {
 		User, Imports, Client, Package, ID, IDConstant, Create, NoPassword, Chain, Rest string
 		Columns                                                                         []constants
 		Hooked, SharedPasswords                                                         bool
+		// TakesRole and TakesEmail are calls of Ent's validators.
+		TakesRole, TakesEmail string
 	}{
 		User: g.User, Create: g.user.Create, IDConstant: g.user.ID.Constant, NoPassword: "NULL", Hooked: !g.Own,
 		SharedPasswords: !g.Own && g.column("password").Source == Theirs,
@@ -57,6 +59,19 @@ func (g *Graph) Code() ([]byte, error) {
 	}
 	if f := g.field("password"); f != nil && !f.Optional {
 		data.NoPassword = "''"
+	}
+	validator := func(f *entgraph.Field) string {
+		return data.Package + "." + strings.TrimPrefix(f.Constant, "Field") + "Validator"
+	}
+	if f := g.field("role"); f != nil && f.Type == "enum" && !g.Own {
+		typ, err := imports.typeOf(f)
+		if err != nil {
+			return nil, err
+		}
+		data.TakesRole = validator(f) + "(" + typ + "(role))"
+	}
+	if f := g.field("email"); f != nil && f.Validators > 0 && !g.Own {
+		data.TakesEmail = validator(f) + "(email)"
 	}
 	data.Imports = imports.text()
 	return fill("graph.go", data)

@@ -79,6 +79,12 @@ const (
 	SharedPasswords = false
 )
 
+// TakesRole is an error for a role that the schema does not list.
+func TakesRole(string) error { return nil }
+
+// TakesEmail is the error of the schema's validators for an address.
+func TakesEmail(string) error { return nil }
+
 // Create gives Ent's builder what a new user has.
 func Create(client *ent.Client, a *Account) *UserCreate {
 	create := client.User.Create().
