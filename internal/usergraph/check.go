@@ -11,11 +11,15 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/internal/entgraph"
 )
 
 // hashLen is the longest hash that package auth's own hasher makes with its defaults, and room for larger parameters.
 const hashLen = 100
+
+// lengths are the most characters that package auth takes.
+var lengths = map[string]int64{"name": 100, "email": 255}
 
 // Problems are what has to be put right before package auth can work on the entity, in the order of its columns. They
 // are found in the schema: whether the validators of the project's fields take what package auth writes is known only
@@ -226,6 +230,29 @@ func (g *Graph) Notes() (notes []string) {
 	default:
 		notes = append(notes, fmt.Sprintf("the collation %s of %s takes addresses for one that differ: package auth "+
 			"compares them itself, so the second of two gets no account", f.Collation, f.Name))
+	}
+	for _, c := range columns {
+		f := g.field(c.name)
+		if f == nil || g.Own {
+			continue
+		}
+		if n, longest := length(f), lengths[c.name]; 0 < n && n < longest {
+			notes = append(notes, fmt.Sprintf("%s holds %d characters: a longer %s, up to %d, is refused",
+				f.Name, n, c.name, longest))
+		}
+		condition, undecided := guessRule(f)
+		asks := strings.Contains(g.Rule, "u.`"+f.Column+"`")
+		if (c.kind == text || c.kind == choice) && (condition != "" || undecided) && !asks {
+			notes = append(notes, fmt.Sprintf("%s may say who must not sign in, and is taken for the %s: no rule "+
+				"asks it unless --rule says so", f.Name, c.name))
+		}
+	}
+	if f := g.field("role"); f != nil && f.Type == "enum" && !g.Own {
+		for _, role := range schematype.Role("").Values() {
+			if !slices.Contains(f.Enums, role) {
+				notes = append(notes, fmt.Sprintf("%s does not list %s: ChangeRole refuses it", f.Name, role))
+			}
+		}
 	}
 	if g.user.Hooks > 0 {
 		notes = append(notes, fmt.Sprintf("%s has hooks: they see a new user, with something else in place of the "+

@@ -237,6 +237,25 @@ func TestAColumnThatComparesBytesIsSaidToMissCapitals(t *testing.T) {
 	}
 }
 
+func TestWhatAFieldOfTheirsDoesNotHoldIsNoted(t *testing.T) {
+	t.Parallel()
+	member := entity("Member",
+		with(plain("status", "enum"), func(f *entgraph.Field) { f.Enums = []string{"active", "user"} }),
+		with(plain("full_name", "string"), func(f *entgraph.Field) { f.Size = 40 }))
+	g, err := New(schema(member), Options{User: "Member", Map: "role=status"})
+	require.NoError(t, err)
+	notes := strings.Join(g.Notes(), "\n")
+	assert.Contains(t, notes, "status may say who must not sign in, and is taken for the role: no rule asks it unless "+
+		"--rule says so")
+	assert.Contains(t, notes, "status does not list admin: ChangeRole refuses it")
+	assert.NotContains(t, notes, "does not list user")
+	assert.Contains(t, notes, "full_name holds 40 characters: a longer name, up to 100, is refused")
+	assert.Contains(t, g.Table(), "note: status may say who must not sign in")
+	g, err = New(schema(member), Options{User: "Member", Map: "role=status", Rule: "status = 'active'"})
+	require.NoError(t, err)
+	assert.NotContains(t, strings.Join(g.Notes(), "\n"), "no rule asks it")
+}
+
 func TestWhatWasAddedBeforeIsNotTheirs(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
