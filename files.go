@@ -10,6 +10,6 @@ import "embed"
 //go:embed go.mod authgraph.go sqlite.go ent/schema/*.go ent/schema/schematype/*.go auth/*.go auth/internal/graph/*.go
 //go:embed auth/authtest/*.go
 //go:embed internal/commonpassword/*.go internal/dburl/*.go internal/mysqlconn/*.go internal/passhash/*.go
-//go:embed internal/stmtcache/*.go
+//go:embed stmtcache/*.go
 //go:embed internal/entgen/template/*.tmpl
 var Files embed.FS

@@ -20,7 +20,7 @@ var floors = [][]string{
 	{"internal/history"},
 	{"internal/directory", "internal/atlasdb"},
 	{"internal/dbserver", "internal/dburl"},
-	{"internal/registry", "internal/stmtcache"},
+	{"internal/registry", "stmtcache"},
 	{"internal/mysqlconn"},
 }
 

@@ -23,7 +23,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/authgraph/authgraph/internal/mysqlconn"
-	"github.com/authgraph/authgraph/internal/stmtcache"
+	"github.com/authgraph/authgraph/stmtcache"
 )
 
 // The parts of a database URL an [Error] can name.
@@ -412,9 +412,8 @@ func (u *URL) ReadOnly() *URL {
 }
 
 // DefaultStatements is how many prepared statements each connection to a server keeps by default: room for the texts of
-// every path that requests take. What is sent rarely makes room for what is not. Ten processes with full pools, 25
-// connections each, keep 16,000 statements: below the server's max_prepared_stmt_count, by default 16,382.
-const DefaultStatements = 64
+// every path that requests take. What is sent rarely makes room for what is not.
+const DefaultStatements = stmtcache.DefaultSize
 
 // WithStatements is the same address whose connections keep up to size prepared
 // statements each; 0 is none. SQLite needs none: nothing is sent.
@@ -483,5 +482,9 @@ func (u *URL) connector() (driver.Connector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stmtcache.New(mysqlconn.New(c, u.server.Timeout), stmtcache.Options{Size: u.statements}), nil
+	c = mysqlconn.New(c, u.server.Timeout)
+	if u.statements < 1 {
+		return c, nil
+	}
+	return stmtcache.New(c, stmtcache.Options{Size: u.statements}), nil
 }

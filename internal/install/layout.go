@@ -43,7 +43,19 @@ func (l layout) importPath(from string) (to, name string) {
 		}
 		return path.Join(l.module, l.dir, strings.TrimPrefix(rest, "/ent")), name
 	}
-	return path.Join(l.module, l.beside(cmp.Or(strings.TrimPrefix(rest, "/"), "authgraph"))), ""
+	return path.Join(l.module, l.place(cmp.Or(strings.TrimPrefix(rest, "/"), "."))), ""
+}
+
+// place is where a package of this project that is not of the ent folder goes. What only Open needs is internal there,
+// although it is public here.
+func (l layout) place(pkg string) string {
+	switch pkg {
+	case ".":
+		pkg = "authgraph"
+	case "stmtcache":
+		pkg = "internal/stmtcache"
+	}
+	return l.beside(pkg)
 }
 
 // desiredFile is the SQL that the generator writes.

@@ -200,13 +200,13 @@ func (l layout) auth(users *Users, tests bool, own *driver) (out []sourceFile, e
 	}
 	for _, pkg := range packages {
 		var without func(name string) bool
-		to := pkg
+		to := l.place(pkg)
 		if pkg == "." {
-			to, without = "authgraph", func(name string) bool {
+			without = func(name string) bool {
 				return name != "authgraph.go" && (name != "sqlite.go" || l.db != sqlite || own != nil)
 			}
 		}
-		if out, err = l.appendPackage(out, pkg, l.beside(to), "package "+path.Base(to), without); err != nil {
+		if out, err = l.appendPackage(out, pkg, to, "package "+path.Base(to), without); err != nil {
 			return nil, err
 		}
 	}

@@ -198,27 +198,55 @@ func open(rawURL string) (*sql.DB, error) {
 
 func database(t testing.TB, variable string) string {
 	t.Helper()
+	url, drop, err := create(variable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := drop(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Log(testserver.DatabaseMark + url[strings.LastIndex(url, "/")+1:])
+	return url
+}
+
+// ForExample is a fresh database for a testable example, which has no [testing.T], on the MySQL test server, or on
+// MariaDB's where that is the only one to test on. It panics if there is none.
+func ForExample() (url string, drop func()) {
+	variable := testserver.MySQLVariable
+	if os.Getenv(variable) == "" || os.Getenv(testserver.OnlyVariable) == "mariadb" {
+		variable = testserver.MariaDBVariable
+	}
+	url, done, err := create(variable)
+	if err != nil {
+		panic(err)
+	}
+	return url, func() { _ = done() }
+}
+
+func create(variable string) (address string, drop func() error, err error) {
 	server := os.Getenv(variable)
 	if server == "" {
-		t.Fatalf("%s is not set: run make test, or set it to the URL of a server to test on", variable)
+		return "", nil, fmt.Errorf("%s is not set: run make test, or set it to the URL of a server to test on",
+			variable)
 	}
 	u, err := url.Parse(server)
 	if err != nil {
-		t.Fatalf("%s: %v", variable, err)
+		return "", nil, fmt.Errorf("%s: %w", variable, err)
 	}
 	name := "authgraph_test_" + strings.ToLower(rand.Text()[:16])
 	// The server's default may be latin1, which what the tests write is not.
 	if err := execute(server, "CREATE DATABASE "+name+" CHARACTER SET utf8mb4"); err != nil {
-		t.Fatalf("%s: %v", variable, err)
+		return "", nil, fmt.Errorf("%s: %w", variable, err)
 	}
-	t.Cleanup(func() {
-		if err := execute(server, "DROP DATABASE IF EXISTS "+name); err != nil {
-			t.Errorf("%s is not dropped; does a transaction still use it? %v", name, err)
-		}
-	})
 	u.Path = "/" + name
-	t.Log(testserver.DatabaseMark + name)
-	return u.String()
+	return u.String(), func() error {
+		if err := execute(server, "DROP DATABASE IF EXISTS "+name); err != nil {
+			return fmt.Errorf("%s is not dropped; does a transaction still use it? %w", name, err)
+		}
+		return nil
+	}, nil
 }
 
 func execute(server, statement string) error {

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/internal/mysqltest"
-	"github.com/authgraph/authgraph/internal/stmtcache"
+	"github.com/authgraph/authgraph/stmtcache"
 )
 
 // refusals are errors of every class that may answer a PREPARE.

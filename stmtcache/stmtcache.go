@@ -1,11 +1,52 @@
-// Package stmtcache keeps prepared statements on the connections of go-sql-driver/mysql, so that database/sql's
-// QueryContext and ExecContext cost one COM_STMT_EXECUTE where the text has been sent before.
+// Package stmtcache keeps prepared statements on the connections of go-sql-driver/mysql, so that a statement that was
+// sent before costs one round trip (COM_STMT_EXECUTE), and the server does not parse it again. It is a connector below
+// database/sql. Whatever runs over a [database/sql.DB] gains, without a change to its calls: database/sql itself, Ent,
+// GORM, sqlc, and Bun where it sends arguments (see below).
 //
-//	db := sql.OpenDB(stmtcache.New(connector, stmtcache.Options{Size: 64}))
+//	config, err := mysql.ParseDSN(dsn)
+//	…
+//	config.InterpolateParams = true
+//	connector, err := mysql.NewConnector(config)
+//	…
+//	db := sql.OpenDB(stmtcache.New(connector, stmtcache.Options{}))
 //
-// It works below database/sql: a statement lives on the connection it was prepared on, so that transactions, limits of
-// the pool and lost connections need no care. It knows nothing about what a statement does. Statements that a caller
-// prepares are the caller's.
+// A statement lives on the connection it was prepared on, so that transactions, limits of the pool and lost connections
+// need no care. The package knows nothing about what a statement does. Statements that a caller prepares are the
+// caller's.
+//
+// # What is prepared
+//
+// A SELECT, INSERT, UPDATE, DELETE, REPLACE or WITH of at most 16 KiB that has arguments, with or without a comment
+// before it, when one connection sends the same text for the second time. The first time it is sent as the driver
+// would, so that a text that never comes again costs nothing more. InterpolateParams makes that first time one round
+// trip instead of three.
+//
+// Always sent as the driver would:
+//   - A text without arguments, or with a []byte or a float64 among them, which mean something else in the other form.
+//     So nothing is gained where values are written into the text, as Bun does, or a comment that is new each time.
+//   - Any other verb, CALL too.
+//   - A text with a semicolon before its end, also in quotes: it may be several statements.
+//
+// After a text that may change the session (USE, SET, CALL, DDL) its connection prepares anew.
+//
+// Both forms give the same values, with one exception: a BIGINT UNSIGNED scanned into an any is a uint64 from a text,
+// and an int64 or digits from a prepared statement.
+//
+// # The server's limit
+//
+// Each connection keeps up to [Options].Size statements, those used last. The server counts those of all connections,
+// of all programs, against max_prepared_stmt_count: 16,382 by default, which is 255 connections of 64. At the limit
+// (error 1461) text is sent, and nobody sees an error.
+//
+// # Proxies and clusters
+//
+// Some proxies cannot prepare, or share connections among clients and lose what was prepared. Where the answer says so
+// (1047, 1235, 1243, 1295, 1615), or the connection ends over the command, text is sent for [Options].Retry. Within a
+// transaction that holds only for errors that leave no doubt whether the transaction is still there (1295, 1461): any
+// other is the caller's, because what is sent after it might commit by itself. On Galera, for instance, a PREPARE is
+// answered with the news that the transaction was rolled back. So treat errors as you would without this package: run
+// the transaction again. A proxy that answers from another session without a word is beyond help: use none, or a Size
+// below 0.
 package stmtcache
 
 import (
@@ -16,6 +57,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -27,32 +69,35 @@ import (
 	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
-// DefaultRetry is [Options].Retry where it is not given.
-const DefaultRetry = time.Minute
+// The defaults of [Options].
+const (
+	// DefaultSize is room for what most services send over and over: ten processes of 25 connections each stay below
+	// the server's default limit.
+	DefaultSize  = 64
+	DefaultRetry = time.Minute
+)
 
-// Options bound a cache.
+// Options bound a cache. The zero value takes the defaults.
 type Options struct {
-	// Size is the most statements kept on one connection; below 1 none is. The
-	// server counts those of all connections against max_prepared_stmt_count.
+	// Size is the most statements kept on one connection, those used last; default [DefaultSize]. Below 0 none is kept.
 	Size int
-	// Retry is how long a refusal to prepare is remembered; default [DefaultRetry].
+	// Retry is how long a refusal to prepare is remembered; default [DefaultRetry]. Below 0 it is not.
 	Retry time.Duration
 }
 
-// New returns a connector whose connections keep up to o.Size statements. It is safe for concurrent use, as the
-// connector of go-sql-driver/mysql given to it is. The driver must be set to interpolate parameters: what is not
-// prepared goes to the server as text.
+// New returns a connector whose connections keep statements. It is safe for concurrent use if c is, as that of
+// go-sql-driver/mysql is.
 //
-// A text is prepared when a connection sends it for the second time. The first time it is sent as the driver would: a
-// text that never comes again costs no round trip more and takes no other one's place. Sent as text, always, is what
-// would not mean the same in both forms, or could not be sent a second time without harm: see [isPlain] and
-// [isRowStatement].
+// The connections that c makes must be those of go-sql-driver/mysql, or pass on all that they can do. Connecting fails
+// otherwise. So whatever traces or counts statements belongs above: wrap what New returns.
 //
-// Where the server or a proxy before it says that a text cannot be prepared there, it goes as text in all connections,
-// until o.Retry has passed. Any other error of preparing is the caller's: see [textInstead].
+// If c is an [io.Closer], closing the database closes it.
 func New(c driver.Connector, o Options) driver.Connector {
-	if o.Size < 1 {
+	if o.Size < 0 {
 		return c
+	}
+	if o.Size == 0 {
+		o.Size = DefaultSize
 	}
 	if o.Retry == 0 {
 		o.Retry = DefaultRetry
@@ -70,6 +115,14 @@ type connector struct {
 	refused  map[uint64]time.Time // until when a text, by its hash, is not prepared
 }
 
+// Close closes what may be closed below. Database/sql asks for it.
+func (c *connector) Close() error {
+	if closer, ok := c.Connector.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}
+
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	plain, err := c.Connector.Connect(ctx)
 	if err != nil {
@@ -78,7 +131,8 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	base, ok := plain.(mysqlconn.Conn)
 	if !ok {
 		_ = plain.Close() // the error below says more
-		return nil, fmt.Errorf("stmtcache: a connection of type %T cannot keep statements", plain)
+		return nil, fmt.Errorf("stmtcache: a connection of type %T is not one of go-sql-driver/mysql: "+
+			"give New the connector of mysql.NewConnector, and wrap what New returns", plain)
 	}
 	return &conn{Conn: base, pool: c, byText: map[string]*list.Element{}}, nil
 }
@@ -368,13 +422,13 @@ func isPlain(args []driver.NamedValue) bool {
 const maxText = 16 << 10
 
 // isRowStatement reports whether a text reads or writes rows and nothing else. Others, a CALL above all, may have done
-// something before they fail with one of the errors that [conn.isGone] takes for not having run.
+// something before they fail with one of the errors that [conn.isGone] takes for not having run. The server prepares no
+// text of several statements, which the driver sends with multiStatements=true.
 func isRowStatement(text string) bool {
-	end := strings.IndexAny(text, " \t\r\n")
-	if end < 0 || len(text) > maxText {
+	if len(text) > maxText || mayBeSeveral(text) {
 		return false
 	}
-	switch strings.ToUpper(text[:end]) {
+	switch firstWord(text) {
 	case "SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH":
 		return true
 	}
@@ -390,9 +444,14 @@ const (
 	anything                       // change the database, a variable, and more
 )
 
+// mayBeSeveral reports whether there is a semicolon before the end of a text, though it may be one in quotes.
+func mayBeSeveral(text string) bool {
+	return strings.Contains(strings.TrimRight(text, "; \t\r\n"), ";")
+}
+
 // kindOf goes by the first word of a text. Anything is what it does not know, and whatever may hold a second statement.
 func kindOf(text string) kind {
-	if strings.Contains(strings.TrimRight(text, "; \t\r\n"), ";") {
+	if mayBeSeveral(text) {
 		return anything
 	}
 	switch firstWord(text) {
@@ -409,19 +468,20 @@ func kindOf(text string) kind {
 func firstWord(text string) string {
 	for {
 		text = strings.TrimLeft(text, "( \t\r\n")
-		comment, ok := strings.CutPrefix(text, "/*")
-		if !ok {
-			break
-		}
-		_, after, ended := strings.Cut(comment, "*/")
-		if !ended || strings.HasPrefix(comment, "!") || strings.HasPrefix(comment, "M!") {
+		end := "\n"
+		switch {
+		case strings.HasPrefix(text, "/*!"), strings.HasPrefix(text, "/*M!"):
 			return ""
+		case strings.HasPrefix(text, "/*"):
+			text, end = text[2:], "*/"
+		case strings.HasPrefix(text, "-- "), strings.HasPrefix(text, "#"):
+		default:
+			word := strings.IndexFunc(text, func(r rune) bool { return !unicode.IsLetter(r) })
+			if word < 0 {
+				word = len(text)
+			}
+			return strings.ToUpper(text[:word])
 		}
-		text = after
+		_, text, _ = strings.Cut(text, end)
 	}
-	end := strings.IndexFunc(text, func(r rune) bool { return !unicode.IsLetter(r) })
-	if end < 0 {
-		end = len(text)
-	}
-	return strings.ToUpper(text[:end])
 }

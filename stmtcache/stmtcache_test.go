@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/internal/mysqltest"
-	"github.com/authgraph/authgraph/internal/stmtcache"
 	"github.com/authgraph/authgraph/internal/testserver"
 	"github.com/authgraph/authgraph/migrate"
+	"github.com/authgraph/authgraph/stmtcache"
 )
 
 // wire is what crosses a proxy, and what the proxy does about it.
@@ -83,6 +83,9 @@ func (w *wire) count(prefix string) (n int) {
 	return n
 }
 
+// none keeps no statement.
+var none = stmtcache.Options{Size: -1}
+
 func open(t *testing.T, url string, o stmtcache.Options, set ...func(*mysql.Config)) *sql.DB {
 	t.Helper()
 	config, err := testserver.Config(url)
@@ -94,10 +97,7 @@ func open(t *testing.T, url string, o stmtcache.Options, set ...func(*mysql.Conf
 	}
 	connector, err := mysql.NewConnector(config)
 	require.NoError(t, err)
-	if o.Size > 0 {
-		connector = stmtcache.New(connector, o)
-	}
-	db := sql.OpenDB(connector)
+	db := sql.OpenDB(stmtcache.New(connector, o))
 	t.Cleanup(func() { assert.NoError(t, db.Close()) })
 	return db
 }
@@ -187,13 +187,14 @@ func TestWhatMeansSomethingElseInTheOtherFormIsSentAsText(t *testing.T) {
 				require.NoError(t, err)
 			}
 			for query, arg := range map[string]any{
-				"SELECT ?": []byte("binary"), "SELECT ? + 1": 0.5, long: 1, "SET @fruit = ?": 1, " SELECT ?": 1,
+				"SELECT ?": []byte("binary"), "SELECT ? + 1": 0.5, long: 1, "SET @fruit = ?": 1,
+				"/* */ /*!50000 SELECT*/ ?": 1,
 			} {
 				_, err := db.ExecContext(t.Context(), query, arg)
 				require.NoError(t, err)
 			}
 		}
-		assert.Zero(t, w.count("PREPARE"))
+		assert.NotContains(t, strings.Join(w.take(), "\n"), "PREPARE")
 	})
 }
 
@@ -203,12 +204,13 @@ func TestAVerbMayBeWrittenInAnyWay(t *testing.T) {
 	var w wire
 	db := openOne(t, w.start(t, url), stmtcache.Options{Size: 8})
 	for range 3 {
-		for _, query := range []string{"select ?", "SELECT\n\t?", "With n AS (SELECT ? AS i) SELECT i FROM n"} {
+		for _, query := range []string{"select ?", "SELECT\n\t?", "With n AS (SELECT ? AS i) SELECT i FROM n",
+			" SELECT ? + 1", "-- name: One :one\nSELECT ? + 2", "/* a */ # b\n -- c\n(SELECT ? + 3)"} {
 			_, err := db.ExecContext(t.Context(), query, 1)
 			require.NoError(t, err)
 		}
 	}
-	assert.Equal(t, 3, w.count("PREPARE"))
+	assert.Equal(t, 6, w.count("PREPARE"))
 }
 
 func TestEachConnectionKeepsNoMoreThanItsLimit(t *testing.T) {
@@ -266,7 +268,7 @@ func TestTheServerHoldsWhatTheCacheDoes(t *testing.T) {
 	const held = `SELECT COUNT(*) FROM performance_schema.prepared_statements_instances i
 		JOIN performance_schema.threads t ON t.THREAD_ID = i.OWNER_THREAD_ID WHERE t.PROCESSLIST_ID = ?`
 	var n int
-	direct := openOne(t, url, stmtcache.Options{})
+	direct := openOne(t, url, none)
 	require.NoError(t, direct.QueryRowContext(t.Context(), held, id).Scan(&n))
 	assert.Equal(t, 4, n)
 	require.NoError(t, db.Close())
@@ -409,7 +411,7 @@ func TestBothFormsGiveTheSameValues(t *testing.T) {
 			"token_hash":  func(i int) any { return fmt.Sprint("hash", i) },
 			"provider_id": func(i int) any { return fmt.Sprint(i) },
 		}
-		plain, cached := openOne(t, url, stmtcache.Options{}), openOne(t, url, stmtcache.Options{Size: 16})
+		plain, cached := openOne(t, url, none), openOne(t, url, stmtcache.Options{Size: 16})
 		var w wire
 		watched := openOne(t, w.start(t, url), stmtcache.Options{Size: 16})
 		for _, table := range []string{"users", "sessions", "otps", "refresh_tokens"} {
@@ -490,7 +492,7 @@ func TestATableMayChangeBetweenExecutions(t *testing.T) {
 		_, err := direct.Exec("INSERT INTO fruit (name) VALUES ('7')")
 		require.NoError(t, err)
 		var w wire
-		plain, db := openOne(t, url, stmtcache.Options{}), openOne(t, w.start(t, url), stmtcache.Options{Size: 8})
+		plain, db := openOne(t, url, none), openOne(t, w.start(t, url), stmtcache.Options{Size: 8})
 		const query = "SELECT * FROM fruit WHERE id > ?"
 		same := func(change string) {
 			t.Helper()
@@ -714,7 +716,7 @@ func TestBigResults(t *testing.T) {
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		var w wire
 		proxied := w.start(t, url)
-		plain, db := openOne(t, url, stmtcache.Options{}), openOne(t, proxied, stmtcache.Options{Size: 8})
+		plain, db := openOne(t, url, none), openOne(t, proxied, stmtcache.Options{Size: 8})
 		const digits = "(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 " +
 			"UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
 		const query = "SELECT a.d + 10 * b.d + 100 * c.d + 1000 * d.d AS n, REPEAT('x', a.d * " +
@@ -791,7 +793,7 @@ func TestProceduresAndTheirResults(t *testing.T) {
 		END`)
 		require.NoError(t, err)
 		var w wire
-		plain, db := openOne(t, url, stmtcache.Options{}), openOne(t, w.start(t, url), stmtcache.Options{Size: 8})
+		plain, db := openOne(t, url, none), openOne(t, w.start(t, url), stmtcache.Options{Size: 8})
 		want := read(t, plain, "CALL picking(?)", 7)
 		require.Len(t, want, 4)
 		for i := range 3 {
@@ -858,21 +860,5 @@ func TestStatementsOfACallerAreTheCallers(t *testing.T) {
 		sent := strings.Join(w.take(), "\n")
 		assert.Equal(t, 1, strings.Count(sent, "PREPARE SELECT ? * 2"))
 		assert.Equal(t, 1, strings.Count(sent, "CLOSE SELECT ? * 2"))
-	})
-}
-
-func TestNoStatementsMeansNoCache(t *testing.T) {
-	t.Parallel()
-	mysqltest.EachServer(t, func(t *testing.T, url string) {
-		config, err := testserver.Config(url)
-		require.NoError(t, err)
-		plain, err := mysql.NewConnector(config)
-		require.NoError(t, err)
-		db := sql.OpenDB(stmtcache.New(plain, stmtcache.Options{}))
-		defer db.Close()
-		for range 3 {
-			var n int
-			require.NoError(t, db.QueryRowContext(t.Context(), "SELECT ?", 1).Scan(&n))
-		}
 	})
 }
