@@ -54,7 +54,7 @@ func (s *Service) readHash(hash string) *storedHash {
 	case !ok:
 		return nil
 	case own:
-		return s.ownHash(hash)
+		return s.ownHash(hash, h)
 	}
 	stored, pepper := &storedHash{memory: h.Memory}, ""
 	if h.Kind == passhash.Bcrypt {
@@ -70,9 +70,8 @@ func (s *Service) readHash(hash string) *storedHash {
 // maxBcrypt is how many bytes bcrypt looks at.
 const maxBcrypt = 72
 
-// ownHash is a hash that Config.Hasher reads.
-func (s *Service) ownHash(hash string) *storedHash {
-	h, _ := passhash.Parse(hash)
+// ownHash is a hash that Config.Hasher reads, and what passhash.Parse makes of it.
+func (s *Service) ownHash(hash string, h passhash.Hash) *storedHash {
 	compare := func(password string) (bool, bool, error) { return s.cfg.Hasher.Verify(password, hash) }
 	return &storedHash{compare: compare, memory: h.Memory}
 }
@@ -92,7 +91,8 @@ func (s *Service) tryHasher() error {
 	if !s.cfg.Hasher.Reads(hash) {
 		return bad
 	}
-	s.decoy, s.decoyHash = s.ownHash(hash), hash
+	h, _ := passhash.Parse(hash)
+	s.decoy, s.decoyHash = s.ownHash(hash, h), hash
 	compare := s.decoy.compare
 	s.decoy.compare = func(password string) (bool, bool, error) {
 		_, _, err := compare(password)
