@@ -334,6 +334,9 @@ func (_q *OTPQuery) prepareQuery(ctx context.Context) error {
 }
 
 func (_q *OTPQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*OTP, error) {
+	if nodes, done, err := _q.fastAll(ctx, hooks); done {
+		return nodes, err
+	}
 	var (
 		nodes = []*OTP{}
 		_spec = _q.querySpec()

@@ -370,6 +370,9 @@ func (_q *RefreshTokenQuery) prepareQuery(ctx context.Context) error {
 }
 
 func (_q *RefreshTokenQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*RefreshToken, error) {
+	if nodes, done, err := _q.fastAll(ctx, hooks); done {
+		return nodes, err
+	}
 	var (
 		nodes       = []*RefreshToken{}
 		_spec       = _q.querySpec()

@@ -370,6 +370,9 @@ func (_q *SessionQuery) prepareQuery(ctx context.Context) error {
 }
 
 func (_q *SessionQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Session, error) {
+	if nodes, done, err := _q.fastAll(ctx, hooks); done {
+		return nodes, err
+	}
 	var (
 		nodes       = []*Session{}
 		_spec       = _q.querySpec()

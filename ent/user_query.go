@@ -407,6 +407,9 @@ func (_q *UserQuery) prepareQuery(ctx context.Context) error {
 }
 
 func (_q *UserQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*User, error) {
+	if nodes, done, err := _q.fastAll(ctx, hooks); done {
+		return nodes, err
+	}
 	var (
 		nodes       = []*User{}
 		_spec       = _q.querySpec()

@@ -8,21 +8,22 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/entfast/fast"
 )
 
 // ID filters vertices based on their ID field.
 func ID(id int) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldID, id))
+	return predicate.OTP(fast.EQ(FieldID, id))
 }
 
 // IDEQ applies the EQ predicate on the ID field.
 func IDEQ(id int) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldID, id))
+	return predicate.OTP(fast.EQ(FieldID, id))
 }
 
 // IDNEQ applies the NEQ predicate on the ID field.
 func IDNEQ(id int) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldID, id))
+	return predicate.OTP(fast.NEQ(FieldID, id))
 }
 
 // IDIn applies the In predicate on the ID field.
@@ -37,112 +38,112 @@ func IDNotIn(ids ...int) predicate.OTP {
 
 // IDGT applies the GT predicate on the ID field.
 func IDGT(id int) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldID, id))
+	return predicate.OTP(fast.GT(FieldID, id))
 }
 
 // IDGTE applies the GTE predicate on the ID field.
 func IDGTE(id int) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldID, id))
+	return predicate.OTP(fast.GTE(FieldID, id))
 }
 
 // IDLT applies the LT predicate on the ID field.
 func IDLT(id int) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldID, id))
+	return predicate.OTP(fast.LT(FieldID, id))
 }
 
 // IDLTE applies the LTE predicate on the ID field.
 func IDLTE(id int) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldID, id))
+	return predicate.OTP(fast.LTE(FieldID, id))
 }
 
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldCreatedAt, v))
+	return predicate.OTP(fast.EQ(FieldCreatedAt, v))
 }
 
 // UpdatedAt applies equality check predicate on the "updated_at" field. It's identical to UpdatedAtEQ.
 func UpdatedAt(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldUpdatedAt, v))
+	return predicate.OTP(fast.EQ(FieldUpdatedAt, v))
 }
 
 // Email applies equality check predicate on the "email" field. It's identical to EmailEQ.
 func Email(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldEmail, v))
+	return predicate.OTP(fast.EQ(FieldEmail, v))
 }
 
 // OtpHashCode applies equality check predicate on the "otp_hash_code" field. It's identical to OtpHashCodeEQ.
 func OtpHashCode(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldOtpHashCode, v))
+	return predicate.OTP(fast.EQ(FieldOtpHashCode, v))
 }
 
 // NextResendAllowedAt applies equality check predicate on the "next_resend_allowed_at" field. It's identical to NextResendAllowedAtEQ.
 func NextResendAllowedAt(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldNextResendAllowedAt, v))
+	return predicate.OTP(fast.EQ(FieldNextResendAllowedAt, v))
 }
 
 // ExpiresAt applies equality check predicate on the "expires_at" field. It's identical to ExpiresAtEQ.
 func ExpiresAt(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldExpiresAt, v))
+	return predicate.OTP(fast.EQ(FieldExpiresAt, v))
 }
 
 // IsUsed applies equality check predicate on the "is_used" field. It's identical to IsUsedEQ.
 func IsUsed(v bool) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldIsUsed, v))
+	return predicate.OTP(fast.EQ(FieldIsUsed, v))
 }
 
 // UsedAt applies equality check predicate on the "used_at" field. It's identical to UsedAtEQ.
 func UsedAt(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldUsedAt, v))
+	return predicate.OTP(fast.EQ(FieldUsedAt, v))
 }
 
 // Attempts applies equality check predicate on the "attempts" field. It's identical to AttemptsEQ.
 func Attempts(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldAttempts, v))
+	return predicate.OTP(fast.EQ(FieldAttempts, v))
 }
 
 // MaxAttempts applies equality check predicate on the "max_attempts" field. It's identical to MaxAttemptsEQ.
 func MaxAttempts(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldMaxAttempts, v))
+	return predicate.OTP(fast.EQ(FieldMaxAttempts, v))
 }
 
 // TicketHash applies equality check predicate on the "ticket_hash" field. It's identical to TicketHashEQ.
 func TicketHash(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldTicketHash, v))
+	return predicate.OTP(fast.EQ(FieldTicketHash, v))
 }
 
 // OriginHash applies equality check predicate on the "origin_hash" field. It's identical to OriginHashEQ.
 func OriginHash(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldOriginHash, v))
+	return predicate.OTP(fast.EQ(FieldOriginHash, v))
 }
 
 // IsKnownDevice applies equality check predicate on the "is_known_device" field. It's identical to IsKnownDeviceEQ.
 func IsKnownDevice(v bool) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldIsKnownDevice, v))
+	return predicate.OTP(fast.EQ(FieldIsKnownDevice, v))
 }
 
 // IsLink applies equality check predicate on the "is_link" field. It's identical to IsLinkEQ.
 func IsLink(v bool) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldIsLink, v))
+	return predicate.OTP(fast.EQ(FieldIsLink, v))
 }
 
 // RequestedBy applies equality check predicate on the "requested_by" field. It's identical to RequestedByEQ.
 func RequestedBy(v int) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldRequestedBy, v))
+	return predicate.OTP(fast.EQ(FieldRequestedBy, v))
 }
 
 // TrustEpoch applies equality check predicate on the "trust_epoch" field. It's identical to TrustEpochEQ.
 func TrustEpoch(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldTrustEpoch, v))
+	return predicate.OTP(fast.EQ(FieldTrustEpoch, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldCreatedAt, v))
+	return predicate.OTP(fast.EQ(FieldCreatedAt, v))
 }
 
 // CreatedAtNEQ applies the NEQ predicate on the "created_at" field.
 func CreatedAtNEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldCreatedAt, v))
+	return predicate.OTP(fast.NEQ(FieldCreatedAt, v))
 }
 
 // CreatedAtIn applies the In predicate on the "created_at" field.
@@ -157,32 +158,32 @@ func CreatedAtNotIn(vs ...time.Time) predicate.OTP {
 
 // CreatedAtGT applies the GT predicate on the "created_at" field.
 func CreatedAtGT(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldCreatedAt, v))
+	return predicate.OTP(fast.GT(FieldCreatedAt, v))
 }
 
 // CreatedAtGTE applies the GTE predicate on the "created_at" field.
 func CreatedAtGTE(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldCreatedAt, v))
+	return predicate.OTP(fast.GTE(FieldCreatedAt, v))
 }
 
 // CreatedAtLT applies the LT predicate on the "created_at" field.
 func CreatedAtLT(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldCreatedAt, v))
+	return predicate.OTP(fast.LT(FieldCreatedAt, v))
 }
 
 // CreatedAtLTE applies the LTE predicate on the "created_at" field.
 func CreatedAtLTE(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldCreatedAt, v))
+	return predicate.OTP(fast.LTE(FieldCreatedAt, v))
 }
 
 // UpdatedAtEQ applies the EQ predicate on the "updated_at" field.
 func UpdatedAtEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldUpdatedAt, v))
+	return predicate.OTP(fast.EQ(FieldUpdatedAt, v))
 }
 
 // UpdatedAtNEQ applies the NEQ predicate on the "updated_at" field.
 func UpdatedAtNEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldUpdatedAt, v))
+	return predicate.OTP(fast.NEQ(FieldUpdatedAt, v))
 }
 
 // UpdatedAtIn applies the In predicate on the "updated_at" field.
@@ -197,32 +198,32 @@ func UpdatedAtNotIn(vs ...time.Time) predicate.OTP {
 
 // UpdatedAtGT applies the GT predicate on the "updated_at" field.
 func UpdatedAtGT(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldUpdatedAt, v))
+	return predicate.OTP(fast.GT(FieldUpdatedAt, v))
 }
 
 // UpdatedAtGTE applies the GTE predicate on the "updated_at" field.
 func UpdatedAtGTE(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldUpdatedAt, v))
+	return predicate.OTP(fast.GTE(FieldUpdatedAt, v))
 }
 
 // UpdatedAtLT applies the LT predicate on the "updated_at" field.
 func UpdatedAtLT(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldUpdatedAt, v))
+	return predicate.OTP(fast.LT(FieldUpdatedAt, v))
 }
 
 // UpdatedAtLTE applies the LTE predicate on the "updated_at" field.
 func UpdatedAtLTE(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldUpdatedAt, v))
+	return predicate.OTP(fast.LTE(FieldUpdatedAt, v))
 }
 
 // EmailEQ applies the EQ predicate on the "email" field.
 func EmailEQ(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldEmail, v))
+	return predicate.OTP(fast.EQ(FieldEmail, v))
 }
 
 // EmailNEQ applies the NEQ predicate on the "email" field.
 func EmailNEQ(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldEmail, v))
+	return predicate.OTP(fast.NEQ(FieldEmail, v))
 }
 
 // EmailIn applies the In predicate on the "email" field.
@@ -237,22 +238,22 @@ func EmailNotIn(vs ...string) predicate.OTP {
 
 // EmailGT applies the GT predicate on the "email" field.
 func EmailGT(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldEmail, v))
+	return predicate.OTP(fast.GT(FieldEmail, v))
 }
 
 // EmailGTE applies the GTE predicate on the "email" field.
 func EmailGTE(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldEmail, v))
+	return predicate.OTP(fast.GTE(FieldEmail, v))
 }
 
 // EmailLT applies the LT predicate on the "email" field.
 func EmailLT(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldEmail, v))
+	return predicate.OTP(fast.LT(FieldEmail, v))
 }
 
 // EmailLTE applies the LTE predicate on the "email" field.
 func EmailLTE(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldEmail, v))
+	return predicate.OTP(fast.LTE(FieldEmail, v))
 }
 
 // EmailContains applies the Contains predicate on the "email" field.
@@ -282,12 +283,12 @@ func EmailContainsFold(v string) predicate.OTP {
 
 // OtpHashCodeEQ applies the EQ predicate on the "otp_hash_code" field.
 func OtpHashCodeEQ(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldOtpHashCode, v))
+	return predicate.OTP(fast.EQ(FieldOtpHashCode, v))
 }
 
 // OtpHashCodeNEQ applies the NEQ predicate on the "otp_hash_code" field.
 func OtpHashCodeNEQ(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldOtpHashCode, v))
+	return predicate.OTP(fast.NEQ(FieldOtpHashCode, v))
 }
 
 // OtpHashCodeIn applies the In predicate on the "otp_hash_code" field.
@@ -302,22 +303,22 @@ func OtpHashCodeNotIn(vs ...string) predicate.OTP {
 
 // OtpHashCodeGT applies the GT predicate on the "otp_hash_code" field.
 func OtpHashCodeGT(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldOtpHashCode, v))
+	return predicate.OTP(fast.GT(FieldOtpHashCode, v))
 }
 
 // OtpHashCodeGTE applies the GTE predicate on the "otp_hash_code" field.
 func OtpHashCodeGTE(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldOtpHashCode, v))
+	return predicate.OTP(fast.GTE(FieldOtpHashCode, v))
 }
 
 // OtpHashCodeLT applies the LT predicate on the "otp_hash_code" field.
 func OtpHashCodeLT(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldOtpHashCode, v))
+	return predicate.OTP(fast.LT(FieldOtpHashCode, v))
 }
 
 // OtpHashCodeLTE applies the LTE predicate on the "otp_hash_code" field.
 func OtpHashCodeLTE(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldOtpHashCode, v))
+	return predicate.OTP(fast.LTE(FieldOtpHashCode, v))
 }
 
 // OtpHashCodeContains applies the Contains predicate on the "otp_hash_code" field.
@@ -347,12 +348,12 @@ func OtpHashCodeContainsFold(v string) predicate.OTP {
 
 // NextResendAllowedAtEQ applies the EQ predicate on the "next_resend_allowed_at" field.
 func NextResendAllowedAtEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldNextResendAllowedAt, v))
+	return predicate.OTP(fast.EQ(FieldNextResendAllowedAt, v))
 }
 
 // NextResendAllowedAtNEQ applies the NEQ predicate on the "next_resend_allowed_at" field.
 func NextResendAllowedAtNEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldNextResendAllowedAt, v))
+	return predicate.OTP(fast.NEQ(FieldNextResendAllowedAt, v))
 }
 
 // NextResendAllowedAtIn applies the In predicate on the "next_resend_allowed_at" field.
@@ -367,34 +368,34 @@ func NextResendAllowedAtNotIn(vs ...time.Time) predicate.OTP {
 
 // NextResendAllowedAtGT applies the GT predicate on the "next_resend_allowed_at" field.
 func NextResendAllowedAtGT(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldNextResendAllowedAt, v))
+	return predicate.OTP(fast.GT(FieldNextResendAllowedAt, v))
 }
 
 // NextResendAllowedAtGTE applies the GTE predicate on the "next_resend_allowed_at" field.
 func NextResendAllowedAtGTE(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldNextResendAllowedAt, v))
+	return predicate.OTP(fast.GTE(FieldNextResendAllowedAt, v))
 }
 
 // NextResendAllowedAtLT applies the LT predicate on the "next_resend_allowed_at" field.
 func NextResendAllowedAtLT(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldNextResendAllowedAt, v))
+	return predicate.OTP(fast.LT(FieldNextResendAllowedAt, v))
 }
 
 // NextResendAllowedAtLTE applies the LTE predicate on the "next_resend_allowed_at" field.
 func NextResendAllowedAtLTE(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldNextResendAllowedAt, v))
+	return predicate.OTP(fast.LTE(FieldNextResendAllowedAt, v))
 }
 
 // TypeEQ applies the EQ predicate on the "type" field.
 func TypeEQ(v schematype.OTPType) predicate.OTP {
 	vc := v
-	return predicate.OTP(sql.FieldEQ(FieldType, vc))
+	return predicate.OTP(fast.EQ(FieldType, vc))
 }
 
 // TypeNEQ applies the NEQ predicate on the "type" field.
 func TypeNEQ(v schematype.OTPType) predicate.OTP {
 	vc := v
-	return predicate.OTP(sql.FieldNEQ(FieldType, vc))
+	return predicate.OTP(fast.NEQ(FieldType, vc))
 }
 
 // TypeIn applies the In predicate on the "type" field.
@@ -417,12 +418,12 @@ func TypeNotIn(vs ...schematype.OTPType) predicate.OTP {
 
 // ExpiresAtEQ applies the EQ predicate on the "expires_at" field.
 func ExpiresAtEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldExpiresAt, v))
+	return predicate.OTP(fast.EQ(FieldExpiresAt, v))
 }
 
 // ExpiresAtNEQ applies the NEQ predicate on the "expires_at" field.
 func ExpiresAtNEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldExpiresAt, v))
+	return predicate.OTP(fast.NEQ(FieldExpiresAt, v))
 }
 
 // ExpiresAtIn applies the In predicate on the "expires_at" field.
@@ -437,42 +438,42 @@ func ExpiresAtNotIn(vs ...time.Time) predicate.OTP {
 
 // ExpiresAtGT applies the GT predicate on the "expires_at" field.
 func ExpiresAtGT(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldExpiresAt, v))
+	return predicate.OTP(fast.GT(FieldExpiresAt, v))
 }
 
 // ExpiresAtGTE applies the GTE predicate on the "expires_at" field.
 func ExpiresAtGTE(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldExpiresAt, v))
+	return predicate.OTP(fast.GTE(FieldExpiresAt, v))
 }
 
 // ExpiresAtLT applies the LT predicate on the "expires_at" field.
 func ExpiresAtLT(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldExpiresAt, v))
+	return predicate.OTP(fast.LT(FieldExpiresAt, v))
 }
 
 // ExpiresAtLTE applies the LTE predicate on the "expires_at" field.
 func ExpiresAtLTE(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldExpiresAt, v))
+	return predicate.OTP(fast.LTE(FieldExpiresAt, v))
 }
 
 // IsUsedEQ applies the EQ predicate on the "is_used" field.
 func IsUsedEQ(v bool) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldIsUsed, v))
+	return predicate.OTP(fast.EQ(FieldIsUsed, v))
 }
 
 // IsUsedNEQ applies the NEQ predicate on the "is_used" field.
 func IsUsedNEQ(v bool) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldIsUsed, v))
+	return predicate.OTP(fast.NEQ(FieldIsUsed, v))
 }
 
 // UsedAtEQ applies the EQ predicate on the "used_at" field.
 func UsedAtEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldUsedAt, v))
+	return predicate.OTP(fast.EQ(FieldUsedAt, v))
 }
 
 // UsedAtNEQ applies the NEQ predicate on the "used_at" field.
 func UsedAtNEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldUsedAt, v))
+	return predicate.OTP(fast.NEQ(FieldUsedAt, v))
 }
 
 // UsedAtIn applies the In predicate on the "used_at" field.
@@ -487,42 +488,42 @@ func UsedAtNotIn(vs ...time.Time) predicate.OTP {
 
 // UsedAtGT applies the GT predicate on the "used_at" field.
 func UsedAtGT(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldUsedAt, v))
+	return predicate.OTP(fast.GT(FieldUsedAt, v))
 }
 
 // UsedAtGTE applies the GTE predicate on the "used_at" field.
 func UsedAtGTE(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldUsedAt, v))
+	return predicate.OTP(fast.GTE(FieldUsedAt, v))
 }
 
 // UsedAtLT applies the LT predicate on the "used_at" field.
 func UsedAtLT(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldUsedAt, v))
+	return predicate.OTP(fast.LT(FieldUsedAt, v))
 }
 
 // UsedAtLTE applies the LTE predicate on the "used_at" field.
 func UsedAtLTE(v time.Time) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldUsedAt, v))
+	return predicate.OTP(fast.LTE(FieldUsedAt, v))
 }
 
 // UsedAtIsNil applies the IsNil predicate on the "used_at" field.
 func UsedAtIsNil() predicate.OTP {
-	return predicate.OTP(sql.FieldIsNull(FieldUsedAt))
+	return predicate.OTP(fast.IsNull(FieldUsedAt))
 }
 
 // UsedAtNotNil applies the NotNil predicate on the "used_at" field.
 func UsedAtNotNil() predicate.OTP {
-	return predicate.OTP(sql.FieldNotNull(FieldUsedAt))
+	return predicate.OTP(fast.NotNull(FieldUsedAt))
 }
 
 // AttemptsEQ applies the EQ predicate on the "attempts" field.
 func AttemptsEQ(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldAttempts, v))
+	return predicate.OTP(fast.EQ(FieldAttempts, v))
 }
 
 // AttemptsNEQ applies the NEQ predicate on the "attempts" field.
 func AttemptsNEQ(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldAttempts, v))
+	return predicate.OTP(fast.NEQ(FieldAttempts, v))
 }
 
 // AttemptsIn applies the In predicate on the "attempts" field.
@@ -537,32 +538,32 @@ func AttemptsNotIn(vs ...int32) predicate.OTP {
 
 // AttemptsGT applies the GT predicate on the "attempts" field.
 func AttemptsGT(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldAttempts, v))
+	return predicate.OTP(fast.GT(FieldAttempts, v))
 }
 
 // AttemptsGTE applies the GTE predicate on the "attempts" field.
 func AttemptsGTE(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldAttempts, v))
+	return predicate.OTP(fast.GTE(FieldAttempts, v))
 }
 
 // AttemptsLT applies the LT predicate on the "attempts" field.
 func AttemptsLT(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldAttempts, v))
+	return predicate.OTP(fast.LT(FieldAttempts, v))
 }
 
 // AttemptsLTE applies the LTE predicate on the "attempts" field.
 func AttemptsLTE(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldAttempts, v))
+	return predicate.OTP(fast.LTE(FieldAttempts, v))
 }
 
 // MaxAttemptsEQ applies the EQ predicate on the "max_attempts" field.
 func MaxAttemptsEQ(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldMaxAttempts, v))
+	return predicate.OTP(fast.EQ(FieldMaxAttempts, v))
 }
 
 // MaxAttemptsNEQ applies the NEQ predicate on the "max_attempts" field.
 func MaxAttemptsNEQ(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldMaxAttempts, v))
+	return predicate.OTP(fast.NEQ(FieldMaxAttempts, v))
 }
 
 // MaxAttemptsIn applies the In predicate on the "max_attempts" field.
@@ -577,32 +578,32 @@ func MaxAttemptsNotIn(vs ...int32) predicate.OTP {
 
 // MaxAttemptsGT applies the GT predicate on the "max_attempts" field.
 func MaxAttemptsGT(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldMaxAttempts, v))
+	return predicate.OTP(fast.GT(FieldMaxAttempts, v))
 }
 
 // MaxAttemptsGTE applies the GTE predicate on the "max_attempts" field.
 func MaxAttemptsGTE(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldMaxAttempts, v))
+	return predicate.OTP(fast.GTE(FieldMaxAttempts, v))
 }
 
 // MaxAttemptsLT applies the LT predicate on the "max_attempts" field.
 func MaxAttemptsLT(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldMaxAttempts, v))
+	return predicate.OTP(fast.LT(FieldMaxAttempts, v))
 }
 
 // MaxAttemptsLTE applies the LTE predicate on the "max_attempts" field.
 func MaxAttemptsLTE(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldMaxAttempts, v))
+	return predicate.OTP(fast.LTE(FieldMaxAttempts, v))
 }
 
 // TicketHashEQ applies the EQ predicate on the "ticket_hash" field.
 func TicketHashEQ(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldTicketHash, v))
+	return predicate.OTP(fast.EQ(FieldTicketHash, v))
 }
 
 // TicketHashNEQ applies the NEQ predicate on the "ticket_hash" field.
 func TicketHashNEQ(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldTicketHash, v))
+	return predicate.OTP(fast.NEQ(FieldTicketHash, v))
 }
 
 // TicketHashIn applies the In predicate on the "ticket_hash" field.
@@ -617,22 +618,22 @@ func TicketHashNotIn(vs ...string) predicate.OTP {
 
 // TicketHashGT applies the GT predicate on the "ticket_hash" field.
 func TicketHashGT(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldTicketHash, v))
+	return predicate.OTP(fast.GT(FieldTicketHash, v))
 }
 
 // TicketHashGTE applies the GTE predicate on the "ticket_hash" field.
 func TicketHashGTE(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldTicketHash, v))
+	return predicate.OTP(fast.GTE(FieldTicketHash, v))
 }
 
 // TicketHashLT applies the LT predicate on the "ticket_hash" field.
 func TicketHashLT(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldTicketHash, v))
+	return predicate.OTP(fast.LT(FieldTicketHash, v))
 }
 
 // TicketHashLTE applies the LTE predicate on the "ticket_hash" field.
 func TicketHashLTE(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldTicketHash, v))
+	return predicate.OTP(fast.LTE(FieldTicketHash, v))
 }
 
 // TicketHashContains applies the Contains predicate on the "ticket_hash" field.
@@ -652,12 +653,12 @@ func TicketHashHasSuffix(v string) predicate.OTP {
 
 // TicketHashIsNil applies the IsNil predicate on the "ticket_hash" field.
 func TicketHashIsNil() predicate.OTP {
-	return predicate.OTP(sql.FieldIsNull(FieldTicketHash))
+	return predicate.OTP(fast.IsNull(FieldTicketHash))
 }
 
 // TicketHashNotNil applies the NotNil predicate on the "ticket_hash" field.
 func TicketHashNotNil() predicate.OTP {
-	return predicate.OTP(sql.FieldNotNull(FieldTicketHash))
+	return predicate.OTP(fast.NotNull(FieldTicketHash))
 }
 
 // TicketHashEqualFold applies the EqualFold predicate on the "ticket_hash" field.
@@ -672,12 +673,12 @@ func TicketHashContainsFold(v string) predicate.OTP {
 
 // OriginHashEQ applies the EQ predicate on the "origin_hash" field.
 func OriginHashEQ(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldOriginHash, v))
+	return predicate.OTP(fast.EQ(FieldOriginHash, v))
 }
 
 // OriginHashNEQ applies the NEQ predicate on the "origin_hash" field.
 func OriginHashNEQ(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldOriginHash, v))
+	return predicate.OTP(fast.NEQ(FieldOriginHash, v))
 }
 
 // OriginHashIn applies the In predicate on the "origin_hash" field.
@@ -692,22 +693,22 @@ func OriginHashNotIn(vs ...string) predicate.OTP {
 
 // OriginHashGT applies the GT predicate on the "origin_hash" field.
 func OriginHashGT(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldOriginHash, v))
+	return predicate.OTP(fast.GT(FieldOriginHash, v))
 }
 
 // OriginHashGTE applies the GTE predicate on the "origin_hash" field.
 func OriginHashGTE(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldOriginHash, v))
+	return predicate.OTP(fast.GTE(FieldOriginHash, v))
 }
 
 // OriginHashLT applies the LT predicate on the "origin_hash" field.
 func OriginHashLT(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldOriginHash, v))
+	return predicate.OTP(fast.LT(FieldOriginHash, v))
 }
 
 // OriginHashLTE applies the LTE predicate on the "origin_hash" field.
 func OriginHashLTE(v string) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldOriginHash, v))
+	return predicate.OTP(fast.LTE(FieldOriginHash, v))
 }
 
 // OriginHashContains applies the Contains predicate on the "origin_hash" field.
@@ -727,12 +728,12 @@ func OriginHashHasSuffix(v string) predicate.OTP {
 
 // OriginHashIsNil applies the IsNil predicate on the "origin_hash" field.
 func OriginHashIsNil() predicate.OTP {
-	return predicate.OTP(sql.FieldIsNull(FieldOriginHash))
+	return predicate.OTP(fast.IsNull(FieldOriginHash))
 }
 
 // OriginHashNotNil applies the NotNil predicate on the "origin_hash" field.
 func OriginHashNotNil() predicate.OTP {
-	return predicate.OTP(sql.FieldNotNull(FieldOriginHash))
+	return predicate.OTP(fast.NotNull(FieldOriginHash))
 }
 
 // OriginHashEqualFold applies the EqualFold predicate on the "origin_hash" field.
@@ -747,32 +748,32 @@ func OriginHashContainsFold(v string) predicate.OTP {
 
 // IsKnownDeviceEQ applies the EQ predicate on the "is_known_device" field.
 func IsKnownDeviceEQ(v bool) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldIsKnownDevice, v))
+	return predicate.OTP(fast.EQ(FieldIsKnownDevice, v))
 }
 
 // IsKnownDeviceNEQ applies the NEQ predicate on the "is_known_device" field.
 func IsKnownDeviceNEQ(v bool) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldIsKnownDevice, v))
+	return predicate.OTP(fast.NEQ(FieldIsKnownDevice, v))
 }
 
 // IsLinkEQ applies the EQ predicate on the "is_link" field.
 func IsLinkEQ(v bool) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldIsLink, v))
+	return predicate.OTP(fast.EQ(FieldIsLink, v))
 }
 
 // IsLinkNEQ applies the NEQ predicate on the "is_link" field.
 func IsLinkNEQ(v bool) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldIsLink, v))
+	return predicate.OTP(fast.NEQ(FieldIsLink, v))
 }
 
 // RequestedByEQ applies the EQ predicate on the "requested_by" field.
 func RequestedByEQ(v int) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldRequestedBy, v))
+	return predicate.OTP(fast.EQ(FieldRequestedBy, v))
 }
 
 // RequestedByNEQ applies the NEQ predicate on the "requested_by" field.
 func RequestedByNEQ(v int) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldRequestedBy, v))
+	return predicate.OTP(fast.NEQ(FieldRequestedBy, v))
 }
 
 // RequestedByIn applies the In predicate on the "requested_by" field.
@@ -787,44 +788,44 @@ func RequestedByNotIn(vs ...int) predicate.OTP {
 
 // RequestedByGT applies the GT predicate on the "requested_by" field.
 func RequestedByGT(v int) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldRequestedBy, v))
+	return predicate.OTP(fast.GT(FieldRequestedBy, v))
 }
 
 // RequestedByGTE applies the GTE predicate on the "requested_by" field.
 func RequestedByGTE(v int) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldRequestedBy, v))
+	return predicate.OTP(fast.GTE(FieldRequestedBy, v))
 }
 
 // RequestedByLT applies the LT predicate on the "requested_by" field.
 func RequestedByLT(v int) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldRequestedBy, v))
+	return predicate.OTP(fast.LT(FieldRequestedBy, v))
 }
 
 // RequestedByLTE applies the LTE predicate on the "requested_by" field.
 func RequestedByLTE(v int) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldRequestedBy, v))
+	return predicate.OTP(fast.LTE(FieldRequestedBy, v))
 }
 
 // RequestedByIsNil applies the IsNil predicate on the "requested_by" field.
 func RequestedByIsNil() predicate.OTP {
-	return predicate.OTP(sql.FieldIsNull(FieldRequestedBy))
+	return predicate.OTP(fast.IsNull(FieldRequestedBy))
 }
 
 // RequestedByNotNil applies the NotNil predicate on the "requested_by" field.
 func RequestedByNotNil() predicate.OTP {
-	return predicate.OTP(sql.FieldNotNull(FieldRequestedBy))
+	return predicate.OTP(fast.NotNull(FieldRequestedBy))
 }
 
 // FirstStepEQ applies the EQ predicate on the "first_step" field.
 func FirstStepEQ(v schematype.OTPFirstStep) predicate.OTP {
 	vc := v
-	return predicate.OTP(sql.FieldEQ(FieldFirstStep, vc))
+	return predicate.OTP(fast.EQ(FieldFirstStep, vc))
 }
 
 // FirstStepNEQ applies the NEQ predicate on the "first_step" field.
 func FirstStepNEQ(v schematype.OTPFirstStep) predicate.OTP {
 	vc := v
-	return predicate.OTP(sql.FieldNEQ(FieldFirstStep, vc))
+	return predicate.OTP(fast.NEQ(FieldFirstStep, vc))
 }
 
 // FirstStepIn applies the In predicate on the "first_step" field.
@@ -847,22 +848,22 @@ func FirstStepNotIn(vs ...schematype.OTPFirstStep) predicate.OTP {
 
 // FirstStepIsNil applies the IsNil predicate on the "first_step" field.
 func FirstStepIsNil() predicate.OTP {
-	return predicate.OTP(sql.FieldIsNull(FieldFirstStep))
+	return predicate.OTP(fast.IsNull(FieldFirstStep))
 }
 
 // FirstStepNotNil applies the NotNil predicate on the "first_step" field.
 func FirstStepNotNil() predicate.OTP {
-	return predicate.OTP(sql.FieldNotNull(FieldFirstStep))
+	return predicate.OTP(fast.NotNull(FieldFirstStep))
 }
 
 // TrustEpochEQ applies the EQ predicate on the "trust_epoch" field.
 func TrustEpochEQ(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldEQ(FieldTrustEpoch, v))
+	return predicate.OTP(fast.EQ(FieldTrustEpoch, v))
 }
 
 // TrustEpochNEQ applies the NEQ predicate on the "trust_epoch" field.
 func TrustEpochNEQ(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldNEQ(FieldTrustEpoch, v))
+	return predicate.OTP(fast.NEQ(FieldTrustEpoch, v))
 }
 
 // TrustEpochIn applies the In predicate on the "trust_epoch" field.
@@ -877,32 +878,32 @@ func TrustEpochNotIn(vs ...int32) predicate.OTP {
 
 // TrustEpochGT applies the GT predicate on the "trust_epoch" field.
 func TrustEpochGT(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldGT(FieldTrustEpoch, v))
+	return predicate.OTP(fast.GT(FieldTrustEpoch, v))
 }
 
 // TrustEpochGTE applies the GTE predicate on the "trust_epoch" field.
 func TrustEpochGTE(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldGTE(FieldTrustEpoch, v))
+	return predicate.OTP(fast.GTE(FieldTrustEpoch, v))
 }
 
 // TrustEpochLT applies the LT predicate on the "trust_epoch" field.
 func TrustEpochLT(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldLT(FieldTrustEpoch, v))
+	return predicate.OTP(fast.LT(FieldTrustEpoch, v))
 }
 
 // TrustEpochLTE applies the LTE predicate on the "trust_epoch" field.
 func TrustEpochLTE(v int32) predicate.OTP {
-	return predicate.OTP(sql.FieldLTE(FieldTrustEpoch, v))
+	return predicate.OTP(fast.LTE(FieldTrustEpoch, v))
 }
 
 // TrustEpochIsNil applies the IsNil predicate on the "trust_epoch" field.
 func TrustEpochIsNil() predicate.OTP {
-	return predicate.OTP(sql.FieldIsNull(FieldTrustEpoch))
+	return predicate.OTP(fast.IsNull(FieldTrustEpoch))
 }
 
 // TrustEpochNotNil applies the NotNil predicate on the "trust_epoch" field.
 func TrustEpochNotNil() predicate.OTP {
-	return predicate.OTP(sql.FieldNotNull(FieldTrustEpoch))
+	return predicate.OTP(fast.NotNull(FieldTrustEpoch))
 }
 
 // And groups predicates with the AND operator between them.

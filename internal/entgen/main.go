@@ -16,6 +16,7 @@ import (
 	"entgo.io/ent/entc"
 	"entgo.io/ent/entc/gen"
 
+	"github.com/authgraph/authgraph/entfast"
 	"github.com/authgraph/authgraph/internal/entgraph"
 	"github.com/authgraph/authgraph/internal/usergraph"
 )
@@ -32,7 +33,7 @@ func main() {
 			gen.FeatureUpsert,
 		},
 		Hooks: []gen.Hook{commented, andThen(writeSQL, writeDiagram, writeImage, writeAdded)},
-	}, entc.TemplateDir("../internal/entgen/template"))
+	}, entc.TemplateDir("../internal/entgen/template"), entc.Extensions(entfast.New()))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "entgen:", err)
 		os.Exit(1)

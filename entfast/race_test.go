@@ -1,0 +1,5 @@
+//go:build race
+
+package entfast_test
+
+const raced = true
