@@ -22,6 +22,8 @@ type migrationDir struct {
 	directory.Dir
 	// path is empty for the embedded one.
 	path string
+	// tool is the other tool that its files are for, as recorded.
+	tool string
 }
 
 func (d migrationDir) String() string { return cmp.Or(d.path, embedded) }
@@ -49,7 +51,7 @@ func fromHere(path string) string {
 
 // directory opens the directory of --dir, or the default one for a dialect.
 func (m *migrations) directory(name string) (migrationDir, error) {
-	path := localPath(m.dirPath)
+	path, tool := localPath(m.dirPath), ""
 	if path == "" {
 		f, err := findFolders(name)
 		if err != nil {
@@ -70,7 +72,7 @@ func (m *migrations) directory(name string) (migrationDir, error) {
 			dir, err := directory.Of(embedded)
 			return migrationDir{Dir: dir}, err
 		}
-		m.ownDir = path
+		m.ownDir, tool = path, f.tool
 	}
 	dir, err := directory.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -79,7 +81,7 @@ func (m *migrations) directory(name string) (migrationDir, error) {
 	if errors.Is(err, syscall.ENOTDIR) {
 		err = fmt.Errorf("%w: correct --dir", err)
 	}
-	return migrationDir{Dir: dir, path: path}, err
+	return migrationDir{Dir: dir, path: path, tool: tool}, err
 }
 
 // notEmbedded refuses the embedded migrations if the folder has its own, even for another dialect.

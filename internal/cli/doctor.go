@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -99,15 +100,21 @@ func (o doctorOptions) doctor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	result := doctorResult{source: source{Database: u.String()}}
 	dir, err := o.directory(u.Dialect)
-	if err != nil {
+	// A project may have been installed without migrations, or with those of another tool.
+	unversioned := o.dirPath == "" && errors.Is(err, fs.ErrNotExist) || dir.tool != ""
+	switch {
+	case unversioned:
+	case err != nil:
 		return err
+	default:
+		result.Directory = dir.String()
 	}
-	result := doctorResult{source: source{Database: u.String(), Directory: dir.String()}}
 	o.announce(result.source)
 	opts := doctor.Options{
-		Dir: dir.Dir, RevisionsSchema: o.revisionsSchema, Config: config, Connections: o.connections,
-		Timeout: o.timeout, Command: o.command, Users: users,
+		Dir: dir.Dir, Unversioned: unversioned, RevisionsSchema: o.revisionsSchema, Config: config,
+		Connections: o.connections, Timeout: o.timeout, Command: o.command, Users: users,
 	}
 	if o.devURL != "" {
 		opts.Dev = func(ctx context.Context) (*planner.Dev, error) { return planner.OpenDev(ctx, o.devURL) }

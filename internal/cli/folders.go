@@ -21,6 +21,8 @@ type folders struct {
 	ent, migrations string
 	// installed is whether they are those that authgraph installed into.
 	installed bool
+	// tool is the other tool that the migrations are for.
+	tool string
 	// root and above are of the module that the current folder is inside of. What it has goes before what is compiled
 	// into this program.
 	root  string
@@ -44,14 +46,15 @@ func findFolders(name string) (folders, error) {
 
 func foldersOf(root, name string) (folders, error) {
 	p, err := install.Open(root)
-	dir, migrations, installed := "ent", "migrate", false
+	dir, migrations, tool, installed := "ent", "migrate", "", false
 	switch {
 	case p.DB() != "" && install.Dialect(p.DB()) == name:
-		dir, migrations, installed = p.Dir(), p.Migrations(), true
+		dir, migrations, tool, installed = p.Dir(), p.Migrations(), p.Tool(), true
 	case name == dialect.SQLite:
 		migrations = "migrate/sqlite"
 	}
 	f := folders{
+		tool:       tool,
 		ent:        filepath.Join(root, filepath.FromSlash(dir)),
 		migrations: filepath.Join(root, filepath.FromSlash(migrations)),
 		installed:  installed,

@@ -21,8 +21,11 @@ import (
 type object struct{ table, kind, name string }
 
 // byHand reports whether no migration makes a part of a table. Where drift could not
-// compare, that is known only of what no file names.
+// compare, that is known only of what no file names, and of nothing without files.
 func (d *database) byHand(o object) (bool, error) {
+	if d.Unversioned {
+		return false, nil
+	}
 	if d.extra != nil {
 		return d.extra[o], nil
 	}

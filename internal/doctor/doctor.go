@@ -58,6 +58,8 @@ type Finding struct {
 type Options struct {
 	// Dir is the migration directory; nil is the embedded one.
 	Dir directory.Dir
+	// Unversioned is set for a project that has none, because its program or another tool makes the tables.
+	Unversioned bool
 	// RevisionsSchema is the schema that holds the history, as in migrate.ApplyOptions.
 	RevisionsSchema string
 	// Dev opens the empty database in which it is replayed; default

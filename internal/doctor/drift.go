@@ -14,6 +14,8 @@ import (
 
 func checkDrift(ctx context.Context, d *database) (off []Finding, err error) {
 	switch {
+	case d.Unversioned:
+		return nil, nil // see migrations
 	case len(d.tables) == 0 && (d.history == nil || d.history.Current == ""):
 		return nil, nil
 	case d.history == nil, d.history.err != nil:
@@ -85,6 +87,9 @@ const tableName = "(?:(?:`[^`]+`|\"[^\"]+\"|\\w+)\\s*\\.\\s*)?[`\"]?(\\w+)[`\"]?
 
 // made says which tables the applied files make, or all files where the history is not known.
 func (d *database) made() (map[string]bool, error) {
+	if d.Unversioned {
+		return nil, nil
+	}
 	dir, err := d.directory()
 	if err != nil {
 		return nil, err

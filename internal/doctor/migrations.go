@@ -25,6 +25,9 @@ type status struct {
 }
 
 func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
+	if d.Unversioned {
+		return d.unversioned(ctx), nil
+	}
 	s, err := migrate.ReadStatus(ctx, d.raw, migrate.StatusOptions{Dir: d.Dir, RevisionsSchema: d.RevisionsSchema})
 	var useless *directory.Error
 	var unreadable *fs.PathError
@@ -84,6 +87,21 @@ func checkMigrations(ctx context.Context, d *database) ([]Finding, error) {
 		return ok("up to date with %s, %s applied", s.Current, english.Count(len(s.Applied), "file")), nil
 	}
 	return off, nil
+}
+
+// unversioned makes the finding of a project without migrations of this tool's.
+func (d *database) unversioned(ctx context.Context) []Finding {
+	// The error is that the history is of another directory than the one in this program.
+	s, _ := migrate.ReadStatus(ctx, d.raw, migrate.StatusOptions{Dir: d.Dir, RevisionsSchema: d.RevisionsSchema})
+	switch {
+	case s != nil && s.Current != "":
+		return []Finding{found(Error, "run this where it is, or name it with --dir",
+			"the history of the database is at %s, and its directory is not there", s.Current)}
+	case len(d.tables) == 0:
+		return []Finding{found(Error, "make them as the project makes its others", "none of the tables is there")}
+	}
+	return []Finding{found(Info, `compare the tables with authgraph diff "$DATABASE_URL" schema`,
+		"the project has none for authgraph to apply: its program or another tool makes the tables")}
 }
 
 // disagreement makes the finding of a directory that does not continue the history.

@@ -99,6 +99,9 @@ func (p *Project) Dir() string { return p.lastRun().layout.dir }
 // Migrations is the folder of the migrations; empty if the project was not set up.
 func (p *Project) Migrations() string { return p.lastRun().layout.migrations }
 
+// Tool is the tool that the migrations are for, of [Tools]; empty for this one.
+func (p *Project) Tool() string { return p.lastRun().layout.tool }
+
 // Version is that of the authgraph that installed last; empty if none did.
 func (p *Project) Version() string { return p.lastRun().version }
 
