@@ -75,15 +75,18 @@ var stopped = []uint16{
 
 // The primary result codes of SQLite that are told apart (sqlite.org/rescode.html).
 const (
-	sqliteBusy     = 5
-	sqliteLocked   = 6
-	sqliteReadOnly = 8
-	sqliteFull     = 13
-	sqliteCantOpen = 14
+	sqliteBusy      = 5
+	sqliteLocked    = 6
+	sqliteReadOnly  = 8
+	sqliteInterrupt = 9
+	sqliteFull      = 13
+	sqliteCantOpen  = 14
 )
 
-// isBusy reports whether err means that another connection holds a lock of the SQLite file.
-func isBusy(err error) bool { return isSQLite(err, sqliteBusy, sqliteLocked) }
+// isBusy reports whether err means that another connection holds a lock of the SQLite file, or that SQLite undid the
+// statement, and a transaction around it, because it was interrupted (sqlite.org/c3ref/interrupt.html). A driver such
+// as glebarez/go-sqlite may interrupt one that is not meant, after the context of the last one on the connection.
+func isBusy(err error) bool { return isSQLite(err, sqliteBusy, sqliteLocked, sqliteInterrupt) }
 
 // sqliteTexts are what SQLite itself says of them, whatever the driver (its function sqlite3_errstr).
 var sqliteTexts = map[int]string{
@@ -104,7 +107,8 @@ func isSQLite(err error, codes ...int) bool {
 	}
 	var server *mysql.MySQLError
 	return err != nil && !errors.As(err, &server) && slices.ContainsFunc(codes, func(code int) bool {
-		return strings.Contains(err.Error(), sqliteTexts[code])
+		text := sqliteTexts[code]
+		return text != "" && strings.Contains(err.Error(), text)
 	})
 }
 
@@ -133,6 +137,8 @@ func (s *Service) explain(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &unknown), isEnded(ctx, err):
 		return err
+	case ctx.Err() != nil && isSQLite(err, sqliteInterrupt):
+		return ctx.Err()
 	case mysqlconn.IsServer(err, 3098) && !s.betweenPrimaries(ctx):
 		return err
 	case mayRepeat(err), mysqlconn.Connecting(err) != nil, mysqlconn.IsServer(err, stopped...),

@@ -53,6 +53,7 @@ func TestWhatTheDatabaseRolledBackIsTriedAgain(t *testing.T) {
 		"read-only mode":                      &mysql.MySQLError{Number: 1836},
 		"Group Replication, member left":      &mysql.MySQLError{Number: 3100},
 		"SQLite, busy":                        busy(t),
+		"SQLite, interrupted":                 interrupted{},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for n := 1; n <= statements; n++ {
@@ -112,6 +113,33 @@ func busy(t *testing.T) error {
 	require.ErrorContains(t, err, "SQLITE_BUSY")
 	require.NoError(t, tx.Rollback())
 	return err
+}
+
+// interrupted is what glebarez/go-sqlite says of a statement that it interrupted.
+type interrupted struct{}
+
+func (interrupted) Error() string { return "interrupted (9)" }
+
+func (interrupted) Code() int { return 9 }
+
+func TestTheEndOfAContextIsToldForAnInterruptedStatement(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mysqltest.SQLite(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	client := w.open(t, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver {
+		return onStatement{d, func(string) error {
+			if ctx.Err() == nil {
+				return nil
+			}
+			return interrupted{}
+		}}
+	}))
+	svc := w.service(t, client, 0)
+	id := w.register(t, w.email())
+	cancel()
+	_, err := svc.Delete(ctx, id)
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.NotErrorIs(t, err, interrupted{})
 }
 
 func TestTransactionThatAlwaysLosesEndsInItsError(t *testing.T) {
