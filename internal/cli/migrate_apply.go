@@ -13,7 +13,9 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/spf13/cobra"
 
+	"github.com/authgraph/authgraph/internal/dburl"
 	"github.com/authgraph/authgraph/internal/directory"
+	"github.com/authgraph/authgraph/internal/doctor"
 	"github.com/authgraph/authgraph/internal/english"
 	"github.com/authgraph/authgraph/internal/history"
 	"github.com/authgraph/authgraph/migrate"
@@ -98,6 +100,9 @@ func (m *migrations) apply(ctx context.Context, opts migrate.ApplyOptions, verbo
 	if err := m.filled(dir); err != nil {
 		return err
 	}
+	if err := m.refers(ctx, u, dir); err != nil {
+		return err
+	}
 	opts.Dir, opts.RevisionsSchema = dir.Dir, m.revisionsSchema
 	printer := newApplyPrinter(m.app, verbose)
 	if !opts.DryRun {
@@ -127,6 +132,25 @@ func (m *migrations) apply(ctx context.Context, opts migrate.ApplyOptions, verbo
 		return fmt.Errorf("%w; %s", err, m.advice(err, u.Dialect))
 	}
 	return err
+}
+
+// refers refuses migrations whose foreign keys the server would refuse when half of them has run: the users of a project
+// of its own may be otherwise in the database than in its schema.
+func (m *migrations) refers(ctx context.Context, u *dburl.URL, dir migrationDir) error {
+	users, err := usersTable("")
+	if err != nil || users == nil || u.Dialect == dialect.SQLite {
+		return err
+	}
+	db, err := u.Connect(ctx)
+	if err != nil {
+		return nil // what applies them says so
+	}
+	defer db.Close()
+	var wrong *doctor.Misfit
+	if err := doctor.Refers(ctx, db, users, dir.Dir); errors.As(err, &wrong) {
+		return fmt.Errorf("%w; nothing was applied", wrong)
+	}
+	return nil
 }
 
 // checkVersions looks for versions that the directory does not have before the

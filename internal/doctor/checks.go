@@ -242,9 +242,10 @@ var checks = []check{
 	},
 	{
 		code: "users", tables: true, run: checkUsers,
-		about: "of a project whose users are an entity of its own: the columns that package auth uses, and a unique " +
-			"index on the address",
-		advice: "Error if the table, a column or the index is not there. Run the migration that adds it",
+		about: "of a project whose users are an entity of its own: the columns that package auth uses, a unique " +
+			"index on the address, and an id to which foreign keys can refer",
+		advice: "Error if the table, a column or the index is not there. Run the migration that adds it. Error if a " +
+			"key of a pending migration would be refused: let the schema or the column change",
 		source: "docs/own-user.md",
 	},
 	{

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,6 +28,14 @@ func checkUsers(ctx context.Context, d *database) ([]Finding, error) {
 		return nil, err
 	}
 	var off []Finding
+	if d.url.Dialect != dialect.SQLite {
+		var wrong *Misfit
+		if err := Refers(ctx, d.db, d.Users, d.Dir); errors.As(err, &wrong) {
+			off = append(off, found(Error, wrong.Fix, "%s", wrong.Found))
+		} else if err != nil {
+			return nil, err
+		}
+	}
 	var missing []string
 	for _, name := range slices.Sorted(maps.Keys(d.Users.Columns)) {
 		if column := d.Users.Column(name); !slices.Contains(columns, column) {
