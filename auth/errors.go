@@ -170,6 +170,9 @@ func (e *AbsentError) Error() string {
 // errUTF8 is what a server would refuse and SQLite would store.
 var errUTF8 = errors.New("is not valid UTF-8")
 
+// errCharacters is what a column of latin1 or utf8mb3 refuses.
+var errCharacters = errors.New("has characters that its column cannot hold")
+
 // LockedError is an account that examines no passwords before Until, in UTC: guesses have locked it, or an operator has
 // suspended it, until [Forever] if without end. A zero Until is a budget that is used up: no password is examined from
 // a device that has not signed in before, until another such device gets in by a mailed link or code or a provider, or

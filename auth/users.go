@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/privacy"
@@ -13,6 +15,7 @@ import (
 	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
+	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
 // This file reads and writes the rows of users, whose table and columns package graph names. The statements are its
@@ -123,11 +126,33 @@ func loadAccount(ctx context.Context, client *ent.Client, query string, args ...
 	}
 	found, err := scanRow(ctx, client, query, args, dest...)
 	var none UserID
+	if unheld(err, args...) {
+		return nil, nil
+	}
 	if err != nil || !found || a.ID == none { // see [UserID]
 		return nil, err
 	}
 	a.Avatar = decodeAvatar(avatar)
 	return a, nil
+}
+
+// unheld reports whether a server refused a statement for an argument with characters that the column it is compared with,
+// or written to, has none for, such as one of latin1: no row of the column holds it.
+func unheld(err error, args ...any) bool {
+	return mysqlconn.IsServer(err, refusesCharacters...) && slices.ContainsFunc(args, beyondASCII)
+}
+
+// refusesCharacters are the numbers of MySQL, for an argument and for a text in the statement, and of MariaDB.
+var refusesCharacters = []uint16{
+	3988, // ER_INVALID_CONVERSION_PARAMETER_CHARSET
+	3854, // ER_CANNOT_CONVERT_STRING
+	1366, // ER_TRUNCATED_WRONG_VALUE_FOR_FIELD
+	1267, // ER_CANT_AGGREGATE_2COLLATIONS
+}
+
+func beyondASCII(arg any) bool {
+	text, ok := arg.(string)
+	return ok && strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 // timeOrZero scans a time that may be NULL.
@@ -185,7 +210,11 @@ func (s *Service) hold(
 func (s *Service) holds(ctx context.Context, client *ent.Client, conditions ...where) (found bool, err error) {
 	w := all(conditions...)
 	var one int
-	return scanRow(ctx, client, "SELECT 1 FROM "+usersTable+" WHERE "+w.text+" LIMIT 1"+s.forUpdate, w.args, &one)
+	found, err = scanRow(ctx, client, "SELECT 1 FROM "+usersTable+" WHERE "+w.text+" LIMIT 1"+s.forUpdate, w.args, &one)
+	if unheld(err, w.args...) {
+		return false, nil
+	}
+	return found, err
 }
 
 // change is an UPDATE of users, which also sets updated_at. Every sign-in makes two, so that it is put together in one
@@ -194,6 +223,8 @@ type change struct {
 	text  strings.Builder // up to WHERE; empty if nothing is set
 	args  []any
 	which []where
+	// beyond are the columns that get more than ASCII.
+	beyond []string
 }
 
 // changeOf is a change of one user.
@@ -224,6 +255,9 @@ func (c *change) by(column, expression string, args ...any) *change {
 	for _, part := range [...]string{"`", column, "` = ", expression} {
 		c.text.WriteString(part)
 	}
+	if slices.ContainsFunc(args, beyondASCII) {
+		c.beyond = append(c.beyond, column)
+	}
 	c.args = append(c.args, args...)
 	return c
 }
@@ -250,7 +284,15 @@ func (c *change) send(ctx context.Context, client *ent.Client) (matched int, err
 		}
 	}
 	matched, err = execute(ctx, client, c.text.String(), c.args...)
-	return matched, input(err)
+	return matched, input(c.input(err))
+}
+
+// input makes an [*InputError] of an error that says that a column has no such characters.
+func (c *change) input(err error) error {
+	if len(c.beyond) == 0 || !mysqlconn.IsServer(err, refusesCharacters...) {
+		return err
+	}
+	return &InputError{Field: strings.Join(c.beyond, " or "), Err: errCharacters}
 }
 
 // newAccount is an account that begins now.
@@ -265,7 +307,7 @@ func (s *Service) newAccount(name, email string) *graph.Account {
 // of the project made of the row is overwritten, and a is what it then holds, such as a time in whole seconds.
 func createAccount(ctx context.Context, client *ent.Client, a *graph.Account) (err error) {
 	if a.ID, err = insert(ctx, client, *a); err != nil {
-		return fmt.Errorf("add an account: %w", input(err))
+		return fmt.Errorf("add an account: %w", input(exact(a).input(err)))
 	}
 	if !graph.Hooked {
 		return nil

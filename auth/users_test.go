@@ -76,6 +76,43 @@ func TestAValueThatAColumnOfTheProjectDoesNotHoldIsAnInputError(t *testing.T) {
 	})
 }
 
+// The columns of a project may be of a character set that has no more than its letters.
+func TestATextThatTheTableHasNoLettersForIsRefusedAndNoError(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		for charset, letters := range map[string]string{"latin1": "жук", "utf8mb3": "\U0001F41E"} {
+			for _, column := range []string{"email varchar(255)", "name varchar(100)"} {
+				_, err := w.db.ExecContext(t.Context(),
+					"ALTER TABLE users MODIFY "+column+" CHARACTER SET "+charset+" NOT NULL")
+				require.NoError(t, err)
+			}
+			email := letters + "@example.com"
+
+			_, err := w.honest.SignIn(t.Context(), email, password, device)
+			require.ErrorIs(t, err, auth.ErrCredentials)
+			issued := w.issue(t, email, schematype.OTPSignIn)
+			assert.False(t, issued.Known)
+			for _, code := range []auth.Code{auth.ParseCode("000000"), issued.Code} {
+				_, err = w.honest.SignInWithCode(t.Context(), issued.Ticket, code, device)
+				require.ErrorIs(t, err, auth.ErrCode)
+			}
+			var refused *auth.InputError
+			_, _, err = w.honest.Register(t.Context(), "Ada", email, password)
+			require.ErrorAs(t, err, &refused)
+			assert.Equal(t, "email", refused.Field)
+			_, _, err = w.honest.Register(t.Context(), letters, w.email(), password)
+			require.ErrorAs(t, err, &refused)
+			assert.Equal(t, "name", refused.Field)
+			_, err = w.honest.SignInWithProvider(t.Context(), auth.Identity{
+				Provider: schematype.ProviderGoogle, Subject: charset, Email: email, EmailVerified: true, Name: "Ada",
+			}, device)
+			require.ErrorAs(t, err, &refused)
+			assert.Equal(t, "email", refused.Field)
+		}
+	})
+}
+
 func second[A any](_ A, err error) error { return err }
 
 func third[A, B any](_ A, _ B, err error) error { return err }
