@@ -62,9 +62,6 @@ func Email(n int) string { return fmt.Sprintf("user%d@example.com", n) }
 // LockedUntil is when the lock of user n ends, who is one of the locked: another second for each.
 func LockedUntil(n int) time.Time { return lockBase.Add(time.Duration(n) * time.Second) }
 
-// LockedRow is the locked user whose lock ends then.
-func LockedRow(until time.Time) int { return int(until.Sub(lockBase) / time.Second) }
-
 // lockBase fits into a TIMESTAMP, as do the months after it.
 var lockBase = time.Date(2037, 1, 1, 0, 0, 0, 0, time.UTC)
 

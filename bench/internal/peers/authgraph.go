@@ -2,7 +2,6 @@ package peers
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -74,15 +73,6 @@ func openAuth(ctx context.Context, url string, connections int) (*Peer, error) {
 					CreatedAt: u.CreatedAt,
 				}, nil
 		},
-		// A sign-in that is refused after its read tells when the lock ends, and by that which row it has read.
-		Find: func(ctx context.Context, email string) (User, error) {
-			_, err := svc.SignIn(ctx, email, load.Password, device)
-			var locked *auth.LockedError
-			if !errors.As(err, &locked) {
-				return User{}, refused(err)
-			}
-			return User{ID: int64(load.LockedRow(locked.Until)) + 1, LockUntil: locked.Until}, nil
-		},
 		SignIn: func(ctx context.Context, email string) (int64, error) {
 			g, err := svc.SignIn(ctx, email, load.Password, device)
 			if err != nil {
@@ -115,12 +105,14 @@ func openClient(ctx context.Context, url string, connections int) (*Peer, error)
 }
 
 // openEnt is the same generated client over Ent's own driver.
-func openEnt(ctx context.Context, url string, connections int) (*Peer, error) {
-	db, err := openDB(url, connections, false)
-	if err != nil {
-		return nil, err
+func openEnt(open opener) func(context.Context, string, int) (*Peer, error) {
+	return func(_ context.Context, url string, connections int) (*Peer, error) {
+		db, err := open(url, connections)
+		if err != nil {
+			return nil, err
+		}
+		return entPeer(ent.NewClient(ent.Driver(entsql.OpenDB(dialect.MySQL, db)))), nil
 	}
-	return entPeer(ent.NewClient(ent.Driver(entsql.OpenDB(dialect.MySQL, db)))), nil
 }
 
 func entPeer(client *ent.Client) *Peer {
@@ -130,12 +122,7 @@ func entPeer(client *ent.Client) *Peer {
 			if err != nil {
 				return Session{}, User{}, err
 			}
-			s := Session{
-				ID: int64(e.ID), UserID: int64(e.UserID), IP: deref(e.IP), UserAgent: deref(e.UserAgent),
-				Active:     e.IsActive,
-				LastUsedAt: e.LastUsedAt, ExpiresAt: e.ExpiresAt, CreatedAt: e.CreatedAt,
-			}
-			u := entUser(e.Edges.User)
+			s, u := entSession(e), entUser(e.Edges.User)
 			return s, u, live(&s, &u)
 		},
 		Find: func(ctx context.Context, email string) (User, error) {
@@ -194,6 +181,13 @@ func entPeer(client *ent.Client) *Peer {
 			return next, tx.Commit()
 		},
 		Close: func() { _ = client.Close() },
+	}
+}
+
+func entSession(e *ent.Session) Session {
+	return Session{
+		ID: int64(e.ID), UserID: int64(e.UserID), IP: deref(e.IP), UserAgent: deref(e.UserAgent), Active: e.IsActive,
+		LastUsedAt: e.LastUsedAt, ExpiresAt: e.ExpiresAt, CreatedAt: e.CreatedAt,
 	}
 }
 

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -27,6 +28,13 @@ type bunSession struct {
 	ExpiresAt  time.Time
 	UserID     int64
 	User       *bunUser `bun:"rel:belongs-to,join:user_id=id"`
+}
+
+func (r *bunSession) session() Session {
+	return Session{
+		ID: r.ID, UserID: r.UserID, IP: deref(r.IP), UserAgent: deref(r.UserAgent), Active: r.IsActive,
+		LastUsedAt: r.LastUsedAt, ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt,
+	}
 }
 
 type bunCode struct {
@@ -63,7 +71,7 @@ type bunToken struct {
 }
 
 func openBun(_ context.Context, url string, connections int) (*Peer, error) {
-	pool, err := openDB(url, connections, false)
+	pool, err := asItComes(url, connections)
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +83,7 @@ func openBun(_ context.Context, url string, connections int) (*Peer, error) {
 				hash(token)).Scan(ctx); err != nil {
 				return Session{}, User{}, err
 			}
-			s := Session{
-				ID: r.ID, UserID: r.UserID, IP: deref(r.IP), UserAgent: deref(r.UserAgent), Active: r.IsActive,
-				LastUsedAt: r.LastUsedAt, ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt,
-			}
-			u := r.User.user()
+			s, u := r.session(), r.User.user()
 			return s, u, live(&s, &u)
 		},
 		Find: func(ctx context.Context, email string) (User, error) {
@@ -125,6 +129,50 @@ func openBun(_ context.Context, url string, connections int) (*Peer, error) {
 				return err
 			})
 			return next, err
+		},
+		Close: func() { db.Close() },
+	}, nil
+}
+
+// openBunScan has Bun write each text once, with question marks for the arguments, which it would write into the text.
+// Database/sql sends the arguments, and Bun scans the rows.
+func openBunScan(_ context.Context, url string, connections int) (*Peer, error) {
+	pool, err := cached(url, connections)
+	if err != nil {
+		return nil, err
+	}
+	db := bun.NewDB(pool, mysqldialect.New())
+	mark := bun.Safe("?")
+	check := db.NewSelect().Model((*bunSession)(nil)).Relation("User").
+		Where("bun_session.token_hash = ?", mark).String()
+	find := db.NewSelect().Model((*bunUser)(nil)).Where("email = ? AND is_deleted = ?", mark, mark).String()
+	read := func(ctx context.Context, dest any, query string, args ...any) error {
+		rows, err := db.DB.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		return errors.Join(db.ScanRows(ctx, rows, dest), rows.Err())
+	}
+	return &Peer{
+		Check: func(ctx context.Context, token string) (Session, User, error) {
+			var r bunSession
+			if err := read(ctx, &r, check, hash(token)); err != nil {
+				return Session{}, User{}, err
+			}
+			if r.User == nil {
+				return Session{}, User{}, errRefused
+			}
+			s, u := r.session(), r.User.user()
+			return s, u, live(&s, &u)
+		},
+		Find: func(ctx context.Context, email string) (User, error) {
+			var r bunUser
+			err := read(ctx, &r, find, email, false)
+			if r.ID == 0 {
+				return User{}, refused(err)
+			}
+			return r.user(), err
 		},
 		Close: func() { db.Close() },
 	}, nil

@@ -98,21 +98,34 @@ type gormToken struct {
 func (gormToken) TableName() string { return "refresh_tokens" }
 
 func openGorm(_ context.Context, url string, connections int) (*Peer, error) {
-	return gormPeer(url, connections, &gorm.Config{})
-}
-
-// openGormPrepared is what GORM's page on performance advises.
-func openGormPrepared(_ context.Context, url string, connections int) (*Peer, error) {
-	return gormPeer(url, connections, &gorm.Config{PrepareStmt: true, SkipDefaultTransaction: true})
-}
-
-func gormPeer(url string, connections int, config *gorm.Config) (*Peer, error) {
 	dsn, err := testserver.Config(url)
 	if err != nil {
 		return nil, err
 	}
+	return gormPeer(mysql.Open(dsn.FormatDSN()), connections, &gorm.Config{})
+}
+
+// openGormPrepared is what GORM's page on performance advises.
+func openGormPrepared(_ context.Context, url string, connections int) (*Peer, error) {
+	dsn, err := testserver.Config(url)
+	if err != nil {
+		return nil, err
+	}
+	return gormPeer(mysql.Open(dsn.FormatDSN()), connections,
+		&gorm.Config{PrepareStmt: true, SkipDefaultTransaction: true})
+}
+
+func openGormCached(_ context.Context, url string, connections int) (*Peer, error) {
+	db, err := cached(url, connections)
+	if err != nil {
+		return nil, err
+	}
+	return gormPeer(mysql.New(mysql.Config{Conn: db}), connections, &gorm.Config{})
+}
+
+func gormPeer(dialector gorm.Dialector, connections int, config *gorm.Config) (*Peer, error) {
 	config.Logger = logger.Discard
-	db, err := gorm.Open(mysql.Open(dsn.FormatDSN()), config)
+	db, err := gorm.Open(dialector, config)
 	if err != nil {
 		return nil, err
 	}

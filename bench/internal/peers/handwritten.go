@@ -3,29 +3,48 @@ package peers
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/authgraph/authgraph/bench/internal/load"
+	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/internal/testserver"
+	"github.com/authgraph/authgraph/stmtcache"
 )
 
-// openDB is a pool of the driver as it comes, but for times in UTC; interpolate has it escape arguments itself.
-func openDB(url string, connections int, interpolate bool) (*sql.DB, error) {
-	config, err := testserver.Config(url)
-	if err != nil {
-		return nil, err
+// opener opens a pool of connections, whose times are in UTC.
+type opener func(url string, connections int) (*sql.DB, error)
+
+var (
+	asItComes    = pool(false, asItIs)
+	interpolated = pool(true, asItIs)
+	// cached is what the documentation of package stmtcache shows.
+	cached = pool(true, func(c driver.Connector) driver.Connector { return stmtcache.New(c, stmtcache.Options{}) })
+)
+
+func asItIs(c driver.Connector) driver.Connector { return c }
+
+// pool opens pools of the driver; interpolate has it escape arguments itself.
+func pool(interpolate bool, over func(driver.Connector) driver.Connector) opener {
+	return func(url string, connections int) (*sql.DB, error) {
+		config, err := testserver.Config(url)
+		if err != nil {
+			return nil, err
+		}
+		config.InterpolateParams = interpolate
+		connector, err := mysql.NewConnector(config)
+		if err != nil {
+			return nil, err
+		}
+		db := sql.OpenDB(over(connector))
+		db.SetMaxOpenConns(connections)
+		db.SetMaxIdleConns(connections)
+		return db, nil
 	}
-	config.InterpolateParams = interpolate
-	connector, err := mysql.NewConnector(config)
-	if err != nil {
-		return nil, err
-	}
-	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	return db, nil
 }
 
 // The statements of a careful author: what is needed and no more.
@@ -41,7 +60,7 @@ const (
 		suspended_until FROM users WHERE email = ? AND is_deleted = 0`
 	countGuess = `UPDATE users SET failed_login_attempts = failed_login_attempts + 1
 		WHERE id = ? AND lock_until IS NULL AND failed_login_attempts < ?`
-	signedIn = `UPDATE users SET last_login_at = ?, failed_login_attempts = 0, lock_until = NULL
+	renewUser = `UPDATE users SET last_login_at = ?, failed_login_attempts = 0, lock_until = NULL
 		WHERE id = ? AND password = ? AND is_deleted = 0 AND (lock_until IS NULL OR lock_until <= ?)`
 	addSession = `INSERT INTO sessions (user_id, token_hash, ip, user_agent, last_used_at, expires_at,
 		created_at) VALUES (?, ?, ?, ?, ?, ?, ?)`
@@ -83,10 +102,9 @@ func (t texts) row(ctx context.Context, tx *sql.Tx, query string, args ...any) *
 // prepared are statements that were prepared once; database/sql prepares them again on each connection.
 type prepared map[string]*sql.Stmt
 
-func prepare(ctx context.Context, db *sql.DB) (prepared, error) {
+func prepare(ctx context.Context, db *sql.DB, queries ...string) (prepared, error) {
 	p := prepared{}
-	for _, query := range []string{checkQuery, findQuery, countGuess, signedIn, addSession, newestCode, useCode,
-		takeToken, tokenOwner, addToken} {
+	for _, query := range queries {
 		stmt, err := db.PrepareContext(ctx, query) //nolint:sqlclosecheck // it lives as long as the pool
 		if err != nil {
 			return nil, err
@@ -111,32 +129,88 @@ func (p prepared) row(ctx context.Context, tx *sql.Tx, query string, args ...any
 	return p.stmt(ctx, tx, query).QueryRowContext(ctx, args...) //nolint:sqlclosecheck // it lives as long as the pool
 }
 
-func openPlain(_ context.Context, url string, connections int) (*Peer, error) {
-	db, err := openDB(url, connections, false)
-	if err != nil {
-		return nil, err
+func openTexts(open opener) func(context.Context, string, int) (*Peer, error) {
+	return func(_ context.Context, url string, connections int) (*Peer, error) {
+		db, err := open(url, connections)
+		if err != nil {
+			return nil, err
+		}
+		return handwritten(db, texts{db}), nil
 	}
-	return handwritten(db, texts{db}), nil
-}
-
-func openInterpolated(_ context.Context, url string, connections int) (*Peer, error) {
-	db, err := openDB(url, connections, true)
-	if err != nil {
-		return nil, err
-	}
-	return handwritten(db, texts{db}), nil
 }
 
 func openPrepared(ctx context.Context, url string, connections int) (*Peer, error) {
-	db, err := openDB(url, connections, false)
+	db, err := asItComes(url, connections)
 	if err != nil {
 		return nil, err
 	}
-	p, err := prepare(ctx, db)
+	p, err := prepare(ctx, db, checkQuery, findQuery, countGuess, renewUser, addSession, newestCode, useCode, takeToken,
+		tokenOwner, addToken)
 	if err != nil {
 		return nil, err
 	}
 	return handwritten(db, p), nil
+}
+
+const (
+	sessionColumns = `s.id, s.created_at, s.updated_at, s.token_hash, s.ip, s.user_agent, s.is_active, s.last_used_at,
+		s.expires_at, s.family, s.trust_epoch, s.device_failures, s.user_id`
+	userColumns = `u.id, u.created_at, u.updated_at, u.name, u.email, u.password, u.role, u.provider, u.provider_id,
+		u.avatar, u.is_email_verified, u.last_login_at, u.failed_login_attempts, u.lock_until, u.is_deleted,
+		u.deleted_at, u.re_activate_available_at, u.suspended_until, u.guess_failures, u.step_failures, u.trust_epoch,
+		u.reset_by_mail`
+)
+
+// openColumns reads the columns that the typed client reads, into the same fields.
+func openColumns(ctx context.Context, url string, connections int) (*Peer, error) {
+	db, err := asItComes(url, connections)
+	if err != nil {
+		return nil, err
+	}
+	const check = `SELECT ` + sessionColumns + `, ` + userColumns + `
+		FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`
+	const find = `SELECT ` + userColumns + ` FROM users u WHERE u.email = ? AND u.is_deleted = 0`
+	p, err := prepare(ctx, db, check, find)
+	if err != nil {
+		return nil, err
+	}
+	fields := func(u *ent.User, avatar *[]byte) []any {
+		return []any{
+			&u.ID, &u.CreatedAt, &u.UpdatedAt, &u.Name, &u.Email, &u.Password, &u.Role, &u.Provider, &u.ProviderID,
+			avatar, &u.IsEmailVerified, &u.LastLoginAt, &u.FailedLoginAttempts, &u.LockUntil, &u.IsDeleted,
+			&u.DeletedAt, &u.ReActivateAvailableAt, &u.SuspendedUntil, &u.GuessFailures, &u.StepFailures,
+			&u.TrustEpoch, &u.ResetByMail,
+		}
+	}
+	decode := func(u *ent.User, avatar []byte) error {
+		if len(avatar) == 0 {
+			return nil
+		}
+		u.Avatar = new(schematype.Avatar)
+		return u.Avatar.UnmarshalJSON(avatar)
+	}
+	return &Peer{
+		Check: func(ctx context.Context, token string) (Session, User, error) {
+			s, u, avatar := new(ent.Session), new(ent.User), []byte(nil)
+			err := p.row(ctx, nil, check, hash(token)).Scan(append([]any{
+				&s.ID, &s.CreatedAt, &s.UpdatedAt, &s.TokenHash, &s.IP, &s.UserAgent, &s.IsActive, &s.LastUsedAt,
+				&s.ExpiresAt, &s.Family, &s.TrustEpoch, &s.DeviceFailures, &s.UserID,
+			}, fields(u, &avatar)...)...)
+			if err != nil {
+				return Session{}, User{}, err
+			}
+			session, owner := entSession(s), entUser(u)
+			return session, owner, errors.Join(decode(u, avatar), live(&session, &owner))
+		},
+		Find: func(ctx context.Context, email string) (User, error) {
+			u, avatar := new(ent.User), []byte(nil)
+			if err := p.row(ctx, nil, find, email).Scan(fields(u, &avatar)...); err != nil {
+				return User{}, err
+			}
+			return entUser(u), decode(u, avatar)
+		},
+		Close: func() { db.Close() },
+	}, nil
 }
 
 // find is the active user of an address.
@@ -194,7 +268,7 @@ func handwritten(db *sql.DB, run statements) *Peer {
 				return 0, err
 			}
 			defer tx.Rollback()
-			if err := one(run.exec(ctx, tx, signedIn, now, u.ID, u.Password, now)); err != nil {
+			if err := one(run.exec(ctx, tx, renewUser, now, u.ID, u.Password, now)); err != nil {
 				return 0, err
 			}
 			expires := now.Add(lifetime)

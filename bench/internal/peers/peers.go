@@ -103,6 +103,9 @@ func (s Spec) InProcess() bool { return s.Module != drizzleModule }
 // Reference is the name of the peer the others are held against.
 const Reference = "database/sql, prepared"
 
+// SameColumns is the name of the peer that reads by hand what the typed client does.
+const SameColumns = "database/sql, the same columns"
+
 // Ours are the names of this project's peers.
 var Ours = []string{"authgraph, package auth", "authgraph, typed client"}
 
@@ -111,15 +114,20 @@ func All() []Spec {
 	const driver = "github.com/go-sql-driver/mysql"
 	return []Spec{
 		{Reference, driver, local(openPrepared)},
-		{"database/sql, interpolated", driver, local(openInterpolated)},
-		{"database/sql as it comes", driver, local(openPlain)},
+		{SameColumns, driver, local(openColumns)},
+		{"database/sql, interpolated", driver, local(openTexts(interpolated))},
+		{"database/sql as it comes", driver, local(openTexts(asItComes))},
 		{Ours[0], "github.com/authgraph/authgraph", local(openAuth)},
 		{Ours[1], "github.com/authgraph/authgraph", local(openClient)},
-		{"Ent as it comes", "entgo.io/ent", local(openEnt)},
+		{"Ent over stmtcache", "entgo.io/ent", local(openEnt(cached))},
+		{"Ent as it comes", "entgo.io/ent", local(openEnt(asItComes))},
 		{"sqlc, prepared", "github.com/sqlc-dev/sqlc", local(openSqlcPrepared)},
-		{"sqlc as it comes", "github.com/sqlc-dev/sqlc", local(openSqlc)},
+		{"sqlc over stmtcache", "github.com/sqlc-dev/sqlc", local(openSqlc(cached))},
+		{"sqlc as it comes", "github.com/sqlc-dev/sqlc", local(openSqlc(asItComes))},
+		{"Bun's scan over stmtcache", "github.com/uptrace/bun", local(openBunScan)},
 		{"Bun as it comes", "github.com/uptrace/bun", local(openBun)},
 		{"GORM, PrepareStmt", "gorm.io/gorm", local(openGormPrepared)},
+		{"GORM over stmtcache", "gorm.io/gorm", local(openGormCached)},
 		{"GORM as it comes", "gorm.io/gorm", local(openGorm)},
 	}
 }

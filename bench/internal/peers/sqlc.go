@@ -8,16 +8,18 @@ import (
 	"github.com/authgraph/authgraph/bench/internal/peers/sqlcgen"
 )
 
-func openSqlc(_ context.Context, url string, connections int) (*Peer, error) {
-	db, err := openDB(url, connections, false)
-	if err != nil {
-		return nil, err
+func openSqlc(open opener) func(context.Context, string, int) (*Peer, error) {
+	return func(_ context.Context, url string, connections int) (*Peer, error) {
+		db, err := open(url, connections)
+		if err != nil {
+			return nil, err
+		}
+		return sqlcPeer(db, sqlcgen.New(db)), nil
 	}
-	return sqlcPeer(db, sqlcgen.New(db)), nil
 }
 
 func openSqlcPrepared(ctx context.Context, url string, connections int) (*Peer, error) {
-	db, err := openDB(url, connections, false)
+	db, err := asItComes(url, connections)
 	if err != nil {
 		return nil, err
 	}
