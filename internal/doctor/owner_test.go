@@ -70,3 +70,14 @@ func TestAForeignKeyThatTheServerWouldRefuseIsToldBefore(t *testing.T) {
 		}
 	})
 }
+
+func TestAProjectWithoutMigrationsHasNoKeysToCompare(t *testing.T) {
+	t.Parallel()
+	url := mysqltest.MySQL(t)
+	mysqltest.Exec(t, mysqltest.DB(t, url), "CREATE TABLE people (`key` bigint NOT NULL PRIMARY KEY)")
+	found, err := doctor.Run(t.Context(), url, doctor.Options{
+		Users: &registry.Users{Name: "people", Columns: map[string]string{"id": "key"}}, Unversioned: true,
+	})
+	require.NoError(t, err)
+	assert.NotEmpty(t, found)
+}

@@ -28,7 +28,7 @@ func checkUsers(ctx context.Context, d *database) ([]Finding, error) {
 		return nil, err
 	}
 	var off []Finding
-	if d.url.Dialect != dialect.SQLite {
+	if d.Dir != nil && d.url.Dialect != dialect.SQLite {
 		var wrong *Misfit
 		if err := Refers(ctx, d.db, d.Users, d.Dir); errors.As(err, &wrong) {
 			off = append(off, found(Error, wrong.Fix, "%s", wrong.Found))
