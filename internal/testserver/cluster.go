@@ -42,7 +42,7 @@ func StartGalera(ctx context.Context, n int, progress io.Writer) (_ []*Server, e
 	if err != nil {
 		return nil, err
 	}
-	folder, release, err := temporaryFolder(ctx, product)
+	folder, release, err := temporaryFolder(ctx, os.TempDir(), product)
 	if err != nil {
 		return nil, err
 	}

@@ -109,10 +109,29 @@ func versionOf(command []string) (string, error) {
 }
 
 // startProgram initialises a temporary data folder and runs the server on it, on a free port of the loopback.
-func startProgram(ctx context.Context, product *Product, p program, say func(string, ...any)) (_ *Server, err error) {
+func startProgram(ctx context.Context, product *Product, p program, say func(string, ...any)) (*Server, error) {
+	if product.inMemory && os.Getenv("TMPDIR") == "" && hasRoomInMemory(memory) {
+		server, err := startIn(ctx, memory, product, p, say)
+		if err == nil {
+			return server, nil
+		}
+		// A machine may confine its own server to the folders that it knows, as AppArmor does.
+		say("does not start with its data in %s: %v", memory, err)
+	}
+	return startIn(ctx, os.TempDir(), product, p, say)
+}
+
+// memory is the folder whose files Linux keeps in memory. A server flushes what it knows of tables and their files
+// however it is set: without a disk, a statement that makes or changes a table takes a tenth of the time.
+const memory = "/dev/shm"
+
+// startIn does it with the temporary folder in parent.
+func startIn(
+	ctx context.Context, parent string, product *Product, p program, say func(string, ...any),
+) (_ *Server, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	folder, release, err := temporaryFolder(ctx, product)
+	folder, release, err := temporaryFolder(ctx, parent, product)
 	if err != nil {
 		return nil, err
 	}
@@ -225,23 +244,25 @@ func initialiseMariaDB(ctx context.Context, p program, data string) error {
 	return nil
 }
 
-// temporaryFolder makes a folder that release removes, and removes those of runs that were killed before they could.
-// A run holds a lock on its folder, so that a folder without one is nobody's.
-func temporaryFolder(ctx context.Context, product *Product) (folder string, release func(), err error) {
-	unlock, err := lock(ctx, filepath.Join(os.TempDir(), fmt.Sprintf("authgraph-%d.lock", os.Geteuid())))
+// temporaryFolder makes a folder in parent that release removes, and removes those of runs that were killed before they
+// could. A run holds a lock on its folder, so that a folder without one is nobody's.
+func temporaryFolder(
+	ctx context.Context, parent string, product *Product,
+) (folder string, release func(), err error) {
+	unlock, err := lock(ctx, filepath.Join(parent, fmt.Sprintf("authgraph-%d.lock", os.Geteuid())))
 	if err != nil {
 		return "", nil, err
 	}
 	defer unlock()
 	pattern := fmt.Sprintf("authgraph-%s-%d-", product.name, os.Geteuid())
-	abandoned, _ := filepath.Glob(filepath.Join(os.TempDir(), pattern+"*"))
+	abandoned, _ := filepath.Glob(filepath.Join(parent, pattern+"*"))
 	for _, folder := range abandoned {
 		if free, err := tryLock(filepath.Join(folder, "lock")); err == nil {
 			os.RemoveAll(folder)
 			free()
 		}
 	}
-	folder, err = os.MkdirTemp("", pattern)
+	folder, err = os.MkdirTemp(parent, pattern)
 	if err != nil {
 		return "", nil, err
 	}

@@ -54,6 +54,7 @@ type Product struct {
 	initialise  func(context.Context, program, string) error
 	flags       []string
 	tuning      []string // flags of one start, which come last and so win
+	inMemory    bool     // its data may be in memory
 	shares      []string // where the messages may be, relative to the folder above the executable's
 	oldestMajor int
 }
@@ -133,6 +134,7 @@ func (s *Server) Stop() {
 
 // Start returns a server of the product, by the first of these ways that works: the URL in the environment, an
 // executable on PATH, docker compose, a package of the Debian archive. The error has a line for each way that failed.
+// On Linux its data is in memory if /dev/shm has 4 GiB to spare, and in TMPDIR where that is set.
 func Start(ctx context.Context, product *Product, progress io.Writer) (*Server, error) {
 	if product.release != "" {
 		return StartOwn(ctx, product, progress)
@@ -149,6 +151,9 @@ func Start(ctx context.Context, product *Product, progress io.Writer) (*Server, 
 		say("using %s (%s)", address(url), server.Version)
 		return server, nil
 	}
+	own := *product
+	own.inMemory = true
+	product = &own
 	ways := []way{
 		{product.executable + " on PATH", startInstalled},
 		{"docker compose", startCompose},
@@ -159,7 +164,8 @@ func Start(ctx context.Context, product *Product, progress io.Writer) (*Server, 
 }
 
 // StartOwn returns a server that nobody else uses, started with further flags: one whose global settings a test may
-// change. It is an executable on PATH or a package of the Debian archive, whatever the environment names.
+// change. It is an executable on PATH or a package of the Debian archive, whatever the environment names. Its data is
+// in the folder for temporary files.
 func StartOwn(ctx context.Context, product *Product, progress io.Writer, flags ...string) (*Server, error) {
 	own := *product
 	own.tuning = flags

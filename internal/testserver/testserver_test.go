@@ -215,13 +215,12 @@ func TestStartDoesNotReplaceAGivenURL(t *testing.T) {
 
 func TestTemporaryFolderReplacesAbandonedOnes(t *testing.T) {
 	parent := t.TempDir()
-	t.Setenv("TMPDIR", parent)
-	held, release, err := temporaryFolder(context.Background(), MySQL)
+	held, release, err := temporaryFolder(context.Background(), parent, MySQL)
 	require.NoError(t, err)
 	abandoned := held + "0"
 	write(t, filepath.Join(abandoned, "data"), "left behind")
 
-	other, releaseOther, err := temporaryFolder(context.Background(), MySQL)
+	other, releaseOther, err := temporaryFolder(context.Background(), parent, MySQL)
 	require.NoError(t, err)
 	assert.NoDirExists(t, abandoned)
 	assert.DirExists(t, held)
