@@ -59,6 +59,7 @@ var notRun = map[string]string{
 // elsewhere are the pages whose commands another test runs, and where.
 var elsewhere = map[string]string{
 	"own-user.md": "internal/owntest runs it on a project with users of its own",
+	"ent.md":      "a module of its own is made of it",
 }
 
 // finds are the commands of which exit code 3 is an answer.
@@ -86,20 +87,25 @@ type advice struct{ command, shown string }
 // advised is the advice of a page, in its order.
 func advised(page string) (list []advice, err error) {
 	text, err := os.ReadFile(page)
-	inside := false
-	for line := range strings.Lines(string(text)) {
-		command, ok := strings.CutPrefix(line, "$ ")
-		switch {
-		case strings.HasPrefix(line, "```"):
-			inside = line == "```console\n"
-		case inside && ok:
-			command, _, _ = strings.Cut(command, " #")
-			list = append(list, advice{command: strings.TrimSpace(command)})
-		case inside && len(list) > 0:
-			list[len(list)-1].shown += line
+	for _, block := range blockOfPage.FindAllStringSubmatch(string(text), -1) {
+		if block[1] == "" {
+			list = append(list, adviceOf(block[2])...)
 		}
 	}
 	return list, err
+}
+
+// adviceOf is the advice of one block.
+func adviceOf(block string) (list []advice) {
+	for line := range strings.Lines(block) {
+		if command, ok := strings.CutPrefix(line, "$ "); ok {
+			command, _, _ = strings.Cut(command, " #")
+			list = append(list, advice{command: strings.TrimSpace(command)})
+		} else if len(list) > 0 {
+			list[len(list)-1].shown += line
+		}
+	}
+	return list
 }
 
 // What the pages advise is run as it is written, in the order of each page, in a folder with the migrations and schemas
