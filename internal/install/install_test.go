@@ -424,6 +424,18 @@ func TestWhatIsThereStays(t *testing.T) {
 		assert.EqualError(t, err, "ent/schema/people.go declares User, which ent/schema/user.go would declare again: "+
 			"have it be the users, or rename it")
 	})
+	t.Run("an entity of the same name", func(t *testing.T) {
+		t.Parallel()
+		root := module(t, map[string]string{
+			"ent/schema/visit.go": strings.ReplaceAll(own, "User", "Session"),
+		})
+		_, err := plan(t, root, Options{Entities: all})
+		assert.EqualError(t, err, "ent/schema/visit.go declares Session, which ent/schema/session.go would declare again: "+
+			"rename it, or leave out that entity")
+		_, err = plan(t, root, Options{Entities: all, Auth: true})
+		assert.EqualError(t, err, "ent/schema/visit.go declares Session, which ent/schema/session.go would declare again: "+
+			"rename the entity, and its table if that is sessions: package auth needs both names")
+	})
 	t.Run("the environment and the settings of Atlas", func(t *testing.T) {
 		t.Parallel()
 		root := module(t, map[string]string{".env.example": "PORT=1\n", "atlas.hcl": "env \"own\" {}\n"})

@@ -13,8 +13,8 @@ import (
 )
 
 // obstacles refuses a project in which something stands where the sources belong.
-func (p *Project) obstacles(l layout, sources []sourceFile, moved map[string][]string) error {
-	if err := p.clash(l, sources, moved); err != nil {
+func (p *Project) obstacles(l layout, sources []sourceFile, moved map[string][]string, auth bool) error {
+	if err := p.clash(l, sources, moved, auth); err != nil {
 		return err
 	}
 	if err := p.mixed(l, sources); err != nil {
@@ -97,7 +97,7 @@ func (p *Project) nested(name string) error {
 
 // clash refuses what the sources declare and a file of the user in the same folder, too. What was moved is declared
 // once.
-func (p *Project) clash(l layout, sources []sourceFile, moved map[string][]string) error {
+func (p *Project) clash(l layout, sources []sourceFile, moved map[string][]string, auth bool) error {
 	ours := map[string]map[string]string{} // by folder and name
 	for _, s := range sources {
 		folder := path.Dir(s.path)
@@ -116,14 +116,14 @@ func (p *Project) clash(l layout, sources []sourceFile, moved map[string][]strin
 		}
 	}
 	for _, folder := range slices.Sorted(maps.Keys(ours)) {
-		if err := p.clashIn(l, folder, ours[folder], sources); err != nil {
+		if err := p.clashIn(l, folder, ours[folder], sources, auth); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *Project) clashIn(l layout, folder string, ours map[string]string, sources []sourceFile) error {
+func (p *Project) clashIn(l layout, folder string, ours map[string]string, sources []sourceFile, auth bool) error {
 	entries, err := p.list(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -148,10 +148,8 @@ func (p *Project) clashIn(l layout, folder string, ours map[string]string, sourc
 				continue
 			}
 			fix := "rename it"
-			if folder == l.entFile("schema") && slices.ContainsFunc(Entities, func(e Entity) bool {
-				return e.File == strings.TrimPrefix(path.Base(at), "auth_")
-			}) {
-				fix += ", or leave out that entity"
+			if folder == l.entFile("schema") {
+				fix = fixEntity(n, at, auth)
 			}
 			reason := Reason("")
 			if n == "User" {
@@ -164,6 +162,21 @@ func (p *Project) clashIn(l layout, folder string, ours map[string]string, sourc
 		}
 	}
 	return nil
+}
+
+// fixEntity is what to do about a name in the folder of the schema that our file at declares, too. With package auth no
+// entity can be left out, and a project's own, once renamed, is in the way again if it keeps the table.
+func fixEntity(name, at string, auth bool) string {
+	n := slices.IndexFunc(Entities, func(e Entity) bool { return e.File == strings.TrimPrefix(path.Base(at), "auth_") })
+	switch {
+	case n < 0 || auth && name != Entities[n].Type:
+		return "rename it"
+	case auth:
+		return fmt.Sprintf("rename the entity, and its table if that is %s: package auth needs both names",
+			Entities[n].Table)
+	default:
+		return "rename it, or leave out that entity"
+	}
 }
 
 // declares is the Go file of a folder that declares a name. It is empty where none does, or none can be read.

@@ -163,7 +163,7 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	if plan.moved, err = p.findMoved(sources); err != nil {
 		return nil, err
 	}
-	if err := p.obstacles(l, sources, plan.moved); err != nil {
+	if err := p.obstacles(l, sources, plan.moved, plan.Auth); err != nil {
 		return nil, err
 	}
 	for _, s := range sources {
