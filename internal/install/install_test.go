@@ -296,16 +296,21 @@ func TestADriverOfTheProjectsOwnIsTheOnlyOne(t *testing.T) {
 	}
 }
 
-func TestAProgramThatDropsColumnsIsNamed(t *testing.T) {
+func TestAProgramWhoseOptionsHarmWhatIsInstalledIsNamed(t *testing.T) {
 	t.Parallel()
-	const text = "package store\n\nvar option = migrate.WithDropColumn(true)\n"
+	const text = "package store\n\nvar options = []any{migrate.WithDropColumn(true), migrate.WithForeignKeys(false)}\n"
 	root := module(t, map[string]string{"store/store.go": text, "vendor/store/store.go": text})
 	project, err := Open(root)
 	require.NoError(t, err)
 	p := &Plan{project: project}
-	require.NoError(t, p.noteDrops())
-	assert.Equal(t, []string{"store/store.go has WithDropColumn(true), with which a program of before drops the " +
-		"columns that are added: take it out of every program that is still started"}, notes(p))
+	require.NoError(t, p.noteCalls())
+	assert.Equal(t, []string{
+		"store/store.go has WithDropColumn(true), with which a program of before drops the columns that are added: " +
+			"take it out of every program that is still started",
+		"store/store.go has WithForeignKeys(false), and a database that it makes has no foreign keys, by which " +
+			"the sessions of a purged account go with it: make new databases by the migrations; where it made yours, " +
+			"doctor lists the keys that your tables lack",
+	}, notes(p))
 }
 
 func TestASessionWithoutUsersHasNoEdge(t *testing.T) {
@@ -430,11 +435,11 @@ func TestWhatIsThereStays(t *testing.T) {
 			"ent/schema/visit.go": strings.ReplaceAll(own, "User", "Session"),
 		})
 		_, err := plan(t, root, Options{Entities: all})
-		assert.EqualError(t, err, "ent/schema/visit.go declares Session, which ent/schema/session.go would declare again: "+
-			"rename it, or leave out that entity")
+		const found = "ent/schema/visit.go declares Session, which ent/schema/session.go would declare again: "
+		assert.EqualError(t, err, found+"rename it, or leave out that entity")
 		_, err = plan(t, root, Options{Entities: all, Auth: true})
-		assert.EqualError(t, err, "ent/schema/visit.go declares Session, which ent/schema/session.go would declare again: "+
-			"rename the entity, and its table if that is sessions: package auth needs both names")
+		assert.EqualError(t, err,
+			found+"rename the entity, and its table if that is sessions: package auth needs both names")
 	})
 	t.Run("the environment and the settings of Atlas", func(t *testing.T) {
 		t.Parallel()

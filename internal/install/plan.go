@@ -178,7 +178,7 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 	}
 	plan.noteGone(sources)
 	if plan.Users != nil {
-		if err := plan.noteDrops(); err != nil {
+		if err := plan.noteCalls(); err != nil {
 			return nil, err
 		}
 	}
@@ -307,10 +307,21 @@ func (p *Plan) noteGone(sources []sourceFile) {
 	}
 }
 
-// noteDrops notes where the project has Ent drop the columns that it does not know. A program of before that runs there
-// drops those that are added.
-func (p *Plan) noteDrops() error {
-	const call = "WithDropColumn(true)"
+// callsToNote are options of Ent's Schema.Create, and what they do to what is installed.
+var callsToNote = []struct{ call, found, fix string }{
+	{
+		"WithDropColumn(true)", "with which a program of before drops the columns that are added",
+		"take it out of every program that is still started",
+	},
+	{
+		"WithForeignKeys(false)",
+		"and a database that it makes has no foreign keys, by which the sessions of a purged account go with it",
+		"make new databases by the migrations; where it made yours, doctor lists the keys that your tables lack",
+	},
+}
+
+// noteCalls notes where the project has Ent do what is bad for what is installed.
+func (p *Plan) noteCalls() error {
 	return walk(p.project.files, ".", func(name string, entry fs.DirEntry) error {
 		if entry.IsDir() {
 			if base := path.Base(name); base == "vendor" || base == "node_modules" || base != "." && base[0] == '.' {
@@ -322,11 +333,15 @@ func (p *Plan) noteDrops() error {
 			return nil
 		}
 		text, err := p.project.read(name)
-		if err == nil && bytes.Contains(text, []byte(call)) {
-			p.note("", name, " has "+call+", with which a program of before drops the columns that are added",
-				"take it out of every program that is still started")
+		if err != nil {
+			return err
 		}
-		return err
+		for _, c := range callsToNote {
+			if bytes.Contains(text, []byte(c.call)) {
+				p.note("", name, " has "+c.call+", "+c.found, c.fix)
+			}
+		}
+		return nil
 	})
 }
 
