@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -329,7 +330,7 @@ func createAccount(ctx context.Context, client *ent.Client, a *graph.Account) (e
 // insert adds a row by Ent's builder. It is this package's to decide who gets an account.
 func insert(ctx context.Context, client *ent.Client, a graph.Account) (id UserID, err error) {
 	if graph.Hooked {
-		a.Password = new(placeholder)
+		a.Password = new(placeholder())
 	}
 	row, err := graph.Create(client, &a).Save(privacy.DecisionContext(ctx, privacy.Allow))
 	if err != nil {
@@ -339,8 +340,8 @@ func insert(ctx context.Context, client *ent.Client, a graph.Account) (id UserID
 }
 
 // placeholder is the password that hooks of the project get in place of a hash, which they might hash again or refuse.
-// It is overwritten before the transaction ends.
-const placeholder = "Placeholder-0-overwritten"
+// It is overwritten before the transaction ends. Nobody knows it, should a hook keep it or commit by itself.
+func placeholder() string { return "Aa0-" + rand.Text()[:21] }
 
 // exact writes what a new row is to hold past the hooks of the project.
 func exact(a *graph.Account) *change {
