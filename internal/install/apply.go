@@ -53,12 +53,8 @@ type Run struct {
 
 // Prepare checks that the plan can be applied. It changes nothing.
 func (p *Plan) Prepare(ctx context.Context, o ApplyOptions) (*Run, error) {
-	if p.project.exists("vendor/modules.txt") {
-		return nil, &Error{
-			Path:  "vendor",
-			found: "the module keeps its requirements in vendor/, which authgraph does not renew",
-			fix:   "remove vendor/, run this again, then go mod vendor",
-		}
+	if err := p.project.vendored(); err != nil {
+		return nil, err
 	}
 	if err := p.loads(ctx); err != nil {
 		return nil, unchanged(err)

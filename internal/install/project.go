@@ -136,6 +136,18 @@ func (p *Project) exists(name string) bool {
 	return err == nil
 }
 
+// vendored refuses a module whose requirements could not be added to.
+func (p *Project) vendored() error {
+	if !p.exists("vendor/modules.txt") {
+		return nil
+	}
+	return &Error{
+		Path:  "vendor",
+		found: "the module keeps its requirements in vendor/, which authgraph does not renew",
+		fix:   "remove vendor/, run this again, then go mod vendor",
+	}
+}
+
 // drivers are those of SQLite that a project may have in the place of this project's, which is modernc.org/sqlite: the
 // module, the name that it registers, and what a DSN needs.
 var drivers = []driver{

@@ -275,6 +275,9 @@ func unmapped(err error) error {
 // entSchema reads the entities of the project, once.
 func (p *Project) entSchema(ctx context.Context, l layout) (*entgraph.Schema, error) {
 	if p.entities == nil {
+		if err := p.vendored(); err != nil { // the packages that read the schema are none of its own
+			return nil, unchanged(err)
+		}
 		s, err := entgraph.Read(ctx, p.Root, l.entFile("schema"), entgraph.NoWorkspace)
 		if err != nil {
 			return nil, unchanged(doesNotLoad(err))
