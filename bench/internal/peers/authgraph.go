@@ -13,6 +13,7 @@ import (
 	"github.com/authgraph/authgraph/bench/internal/load"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/otp"
+	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/ent/session"
@@ -101,24 +102,38 @@ func openClient(ctx context.Context, url string, connections int) (*Peer, error)
 	if err != nil {
 		return nil, err
 	}
-	return entPeer(client), nil
+	return entPeer(client, lookups{session.TokenHash, user.Email, refreshtoken.TokenHash}), nil
 }
 
-// openEnt is the same generated client over Ent's own driver.
+// openEnt is the same generated client over Ent's own driver, with the predicates that Ent generates by itself. Package
+// entfast leaves queries with them to Ent.
 func openEnt(open opener) func(context.Context, string, int) (*Peer, error) {
 	return func(_ context.Context, url string, connections int) (*Peer, error) {
 		db, err := open(url, connections)
 		if err != nil {
 			return nil, err
 		}
-		return entPeer(ent.NewClient(ent.Driver(entsql.OpenDB(dialect.MySQL, db)))), nil
+		return entPeer(ent.NewClient(ent.Driver(entsql.OpenDB(dialect.MySQL, db))), lookups{
+			session: func(hash string) predicate.Session { return entsql.FieldEQ(session.FieldTokenHash, hash) },
+			user:    func(email string) predicate.User { return entsql.FieldEQ(user.FieldEmail, email) },
+			refresh: func(hash string) predicate.RefreshToken {
+				return entsql.FieldEQ(refreshtoken.FieldTokenHash, hash)
+			},
+		}), nil
 	}
 }
 
-func entPeer(client *ent.Client) *Peer {
+// lookups are the predicates that find the row of a key.
+type lookups struct {
+	session func(hash string) predicate.Session
+	user    func(email string) predicate.User
+	refresh func(hash string) predicate.RefreshToken
+}
+
+func entPeer(client *ent.Client, by lookups) *Peer {
 	return &Peer{
 		Check: func(ctx context.Context, token string) (Session, User, error) {
-			e, err := client.Session.Query().Where(session.TokenHash(hash(token))).WithUser().Only(ctx)
+			e, err := client.Session.Query().Where(by.session(hash(token))).WithUser().Only(ctx)
 			if err != nil {
 				return Session{}, User{}, err
 			}
@@ -126,7 +141,7 @@ func entPeer(client *ent.Client) *Peer {
 			return s, u, live(&s, &u)
 		},
 		Find: func(ctx context.Context, email string) (User, error) {
-			e, err := client.User.Query().Where(user.Email(email), user.IsDeleted(false)).Only(ctx)
+			e, err := client.User.Query().Where(by.user(email), user.IsDeleted(false)).Only(ctx)
 			if err != nil {
 				return User{}, err
 			}
@@ -167,7 +182,7 @@ func entPeer(client *ent.Client) *Peer {
 			if err != nil || n != 1 {
 				return "", refused(err)
 			}
-			t, err := tx.RefreshToken.Query().Where(refreshtoken.TokenHash(old)).WithUser().Only(ctx)
+			t, err := tx.RefreshToken.Query().Where(by.refresh(old)).WithUser().Only(ctx)
 			if err != nil {
 				return "", err
 			}
