@@ -422,6 +422,16 @@ func TestWhatIsThereStays(t *testing.T) {
 		require.NoError(t, err)
 		assert.Len(t, p.Has(Replace), 1)
 	})
+	t.Run("an entity in a file that stands beside this project's own", func(t *testing.T) {
+		t.Parallel()
+		owner := strings.ReplaceAll(own, "User", "Owner")
+		root := module(t, map[string]string{"ent/schema/owner.go": owner})
+		for range 2 {
+			assert.Empty(t, add(t, root, Options{Entities: all}).Has(Differs))
+			assert.Equal(t, owner, get(t, root, "ent/schema/owner.go"))
+			assert.Contains(t, get(t, root, "ent/schema/auth_owner.go"), "func ownerID(")
+		}
+	})
 	t.Run("a type of the same name in another file", func(t *testing.T) {
 		t.Parallel()
 		_, err := plan(t, module(t, map[string]string{"ent/schema/people.go": own}),

@@ -362,11 +362,11 @@ func (p *Plan) sources() ([]sourceFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Users != nil {
-		for i := range schema {
-			if path.Dir(schema[i].path) == p.layout.entFile("schema") {
-				p.aside(&schema[i])
-			}
+	for i := range schema {
+		// Projects of before that file may have an entity Owner in one of its name.
+		if schema[i].path == p.layout.entFile("schema/owner.go") ||
+			p.Users != nil && path.Dir(schema[i].path) == p.layout.entFile("schema") {
+			p.aside(&schema[i])
 		}
 	}
 	sources = append(sources, schema...)

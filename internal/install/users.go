@@ -390,7 +390,8 @@ func (p *Plan) edit(e *usergraph.Edit) error {
 	return nil
 }
 
-// aside gives a file of the schema another name where the project has a file of its name.
+// aside gives a file of the schema another name where the project has a file of its name, unless that declares the same,
+// as where the record was lost.
 func (p *Plan) aside(s *sourceFile) {
 	folder, name := path.Split(s.path)
 	other := folder + "auth_" + name
@@ -399,7 +400,7 @@ func (p *Plan) aside(s *sourceFile) {
 	_, moved := recorded[other]
 	stored, err := p.project.read(s.path)
 	text, _ := plain(stored)
-	if moved || !ours && err == nil && text != s.text {
+	if moved || !ours && err == nil && text != s.text && !strings.Contains(text, "func ownerID(") {
 		s.path = other
 	}
 }
