@@ -117,7 +117,14 @@ func scanOne(rows *sql.Rows, v any) error {
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, open opener) {
-		authtest.Run(t, func(t *testing.T) *ent.Client { return open(t) }, authtest.Exclude(closed))
+		authtest.Run(t, func(t *testing.T) *ent.Client {
+			// It makes one call after the other, 20,000 of them, which takes as long as all other scenarios together.
+			// No transaction of it meets another, so an isolation level has nothing to decide.
+			if strings.Contains(t.Name(), "/read_committed/a_siege") {
+				t.Skip("left out: it runs on the other isolation level of this server")
+			}
+			return open(t)
+		}, authtest.Exclude(closed))
 	})
 }
 
@@ -126,7 +133,7 @@ func closed(ctx context.Context, client *ent.Client, id auth.UserID) error {
 	return client.User.UpdateOneID(id).SetSuspendedUntil(auth.Forever).Exec(ctx)
 }
 
-// TestSoakRaces runs each race once, or for as long as AUTHGRAPH_SOAK says.
+// TestSoakRaces runs each race once on each database, or for as long as AUTHGRAPH_SOAK says on each isolation level.
 func TestSoakRaces(t *testing.T) {
 	t.Parallel()
 	var d time.Duration
@@ -136,6 +143,10 @@ func TestSoakRaces(t *testing.T) {
 		require.NoError(t, err)
 	}
 	onEngines(t, func(t *testing.T, open opener) {
+		// TestConformance has run each race on each level, one database for each. This shows that they can share one.
+		if d == 0 && strings.HasSuffix(t.Name(), "/read_committed") {
+			t.Skip("left out: without AUTHGRAPH_SOAK it runs on the other isolation level of this server")
+		}
 		t.Logf("%d rounds", authtest.Soak(t, func(t *testing.T) *ent.Client { return open(t) }, d))
 	})
 }
