@@ -336,5 +336,5 @@ func (d *definition) create(later []part) string {
 	return d.head + "\n  " + strings.Join(lines, ",\n  ") + "\n)" + d.options
 }
 
-// isStatement tells an index of SQLite that is made by a statement from one that is a clause of its table.
-func isStatement(text string) bool { return len(text) > 6 && strings.EqualFold(text[:6], "CREATE") }
+// isStatement tells an index of SQLite that is made by a statement from a clause of its table, such as created_at.
+func isStatement(text string) bool { return strings.EqualFold(word.FindString(text), "CREATE") }

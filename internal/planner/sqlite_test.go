@@ -197,6 +197,8 @@ func TestDiffOfSQLiteSeesWhatAtlasDoesNotCompare(t *testing.T) {
 		{"a text DEFAULT NULL", "a text DEFAULT 'null'"},
 		{"a text DEFAULT CURRENT_TIMESTAMP", "a text DEFAULT 'current_timestamp'"},
 		{"a int, b int, PRIMARY KEY (a, b)", "a int, b int, PRIMARY KEY (b, a)"},
+		{"created_at datetime", "created_at datetime, b text"},
+		{"a text DEFAULT NULL, created_at datetime", "a text DEFAULT 'null', created_at datetime"},
 	} {
 		one := planner.SQL("a.sql", "CREATE TABLE t ("+pair[0]+");")
 		two := planner.SQL("b.sql", "CREATE TABLE t ("+pair[1]+");")
