@@ -20,7 +20,7 @@ func (q *OTPQuery) fastRoot() bool {
 	return len(q.order) == 0 && len(q.modifiers) == 0 && q.sql == nil && q.path == nil
 }
 
-// fastAll is sqlAll by the fast path. It reports false, and has done nothing, where the query is left to Ent.
+// fastAll is sqlAll by the fast path. It reports false where the query is left to Ent.
 func (q *OTPQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*OTP, bool, error) {
 	if len(hooks) > 0 || !q.fastRoot() {
 		return nil, false, nil
@@ -30,30 +30,35 @@ func (q *OTPQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*OTP, bool
 	if !ok {
 		return nil, false, nil
 	}
-	text, args := fast.Text(&fastTextsOTP, q.driver.Dialect(), limit, edges, q.predicates, func() *sqlgraph.QuerySpec {
+	describe := func() *sqlgraph.QuerySpec {
 		spec := q.querySpec()
 		if !fast.HasColumns(spec, "id", "created_at", "updated_at", "email", "otp_hash_code", "next_resend_allowed_at", "type", "expires_at", "is_used", "used_at", "attempts", "max_attempts", "ticket_hash", "origin_hash", "is_known_device", "is_link", "requested_by", "first_step", "trust_epoch") {
 			return nil
 		}
 		return spec
-	})
+	}
+	text, args := fast.Text(&fastTextsOTP, q.driver.Dialect(), limit, edges, q.predicates, describe)
 	if text == "" {
 		return nil, false, nil
 	}
-	nodes, err := q.fastRead(ctx, text, args)
-	if err != nil || len(nodes) == 0 {
-		return nodes, true, err
+	nodes, ok, err := q.fastRead(ctx, text, args)
+	if !ok || err != nil || len(nodes) == 0 {
+		return nodes, ok, err
 	}
 	return nodes, true, nil
 }
 
-func (q *OTPQuery) fastRead(ctx context.Context, text string, args []any) ([]*OTP, error) {
+// fastRead sends a query and reads its rows. It reports false where a value does not fit its field, which Ent tells in
+// its own words.
+func (q *OTPQuery) fastRead(
+	ctx context.Context, text string, args []any,
+) ([]*OTP, bool, error) {
 	var (
 		rows  = &sql.Rows{}
 		nodes = []*OTP{}
 	)
 	if err := q.driver.Query(ctx, text, args, rows); err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	defer rows.Close()
 	into := fast.NewDest()
@@ -63,11 +68,14 @@ func (q *OTPQuery) fastRead(ctx context.Context, text string, args []any) ([]*OT
 		dest := n.fastFields(into.Fields[:0])
 		into.Fields = dest
 		if err := rows.Scan(dest...); err != nil {
-			return nil, err
+			return nil, false, nil
 		}
 		nodes = append(nodes, n)
 	}
-	return nodes, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, true, err
+	}
+	return nodes, true, nil
 }
 
 // fastFields appends where the columns are scanned to.
@@ -105,7 +113,7 @@ func (q *RefreshTokenQuery) fastRoot() bool {
 	return len(q.order) == 0 && len(q.modifiers) == 0 && q.sql == nil && q.path == nil
 }
 
-// fastAll is sqlAll by the fast path. It reports false, and has done nothing, where the query is left to Ent.
+// fastAll is sqlAll by the fast path. It reports false where the query is left to Ent.
 func (q *RefreshTokenQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*RefreshToken, bool, error) {
 	if len(hooks) > 0 || !q.fastRoot() {
 		return nil, false, nil
@@ -121,7 +129,7 @@ func (q *RefreshTokenQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*
 	if !ok {
 		return nil, false, nil
 	}
-	text, args := fast.Text(&fastTextsRefreshToken, q.driver.Dialect(), limit, edges, q.predicates, func() *sqlgraph.QuerySpec {
+	describe := func() *sqlgraph.QuerySpec {
 		spec := q.querySpec()
 		if !fast.HasColumns(spec, "id", "created_at", "updated_at", "user_id", "token_hash", "expires_at", "is_revoked", "revoked_at", "replaced_by_token_hash", "grace_uses", "family", "successor_salt") {
 			return nil
@@ -134,13 +142,14 @@ func (q *RefreshTokenQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*
 			fast.Join(spec, "user_id", other, "id")
 		}
 		return spec
-	})
+	}
+	text, args := fast.Text(&fastTextsRefreshToken, q.driver.Dialect(), limit, edges, q.predicates, describe)
 	if text == "" {
 		return nil, false, nil
 	}
-	nodes, err := q.fastRead(ctx, text, args, edges)
-	if err != nil || len(nodes) == 0 {
-		return nodes, true, err
+	nodes, ok, err := q.fastRead(ctx, text, args, edges)
+	if !ok || err != nil || len(nodes) == 0 {
+		return nodes, ok, err
 	}
 	if edges&(1<<0) != 0 {
 		// What the join has not found may be found under its key all the same, and the other way round.
@@ -161,7 +170,11 @@ func (q *RefreshTokenQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*
 	return nodes, true, nil
 }
 
-func (q *RefreshTokenQuery) fastRead(ctx context.Context, text string, args []any, edges uint64) ([]*RefreshToken, error) {
+// fastRead sends a query and reads its rows. It reports false where a value does not fit its field, which Ent tells in
+// its own words.
+func (q *RefreshTokenQuery) fastRead(
+	ctx context.Context, text string, args []any, edges uint64,
+) ([]*RefreshToken, bool, error) {
 	var (
 		// One allocation for both.
 		state = &struct {
@@ -172,14 +185,16 @@ func (q *RefreshTokenQuery) fastRead(ctx context.Context, text string, args []an
 		nodes = []*RefreshToken{}
 	)
 	if err := q.driver.Query(ctx, text, args, rows); err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	defer rows.Close()
 	into := fast.NewDest()
 	defer into.Release()
 	for rows.Next() {
 		n := &RefreshToken{config: q.config}
-		n.Edges.loadedTypes = [1]bool{q.withUser != nil}
+		n.Edges.loadedTypes = [1]bool{
+			q.withUser != nil, // User
+		}
 		dest := n.fastFields(into.Fields[:0])
 		var e0 *User
 		if edges&(1<<0) != 0 {
@@ -188,7 +203,7 @@ func (q *RefreshTokenQuery) fastRead(ctx context.Context, text string, args []an
 		}
 		into.Fields = dest
 		if err := rows.Scan(dest...); err != nil {
-			return nil, err
+			return nil, false, nil
 		}
 		if e0 != nil && state.late0[0].Valid {
 			if len(nodes) > 0 && nodes[0].Edges.User != nil && nodes[0].Edges.User.ID == e0.ID {
@@ -198,7 +213,10 @@ func (q *RefreshTokenQuery) fastRead(ctx context.Context, text string, args []an
 		}
 		nodes = append(nodes, n)
 	}
-	return nodes, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, true, err
+	}
+	return nodes, true, nil
 }
 
 // fastFields appends where the columns are scanned to.
@@ -229,7 +247,7 @@ func (q *SessionQuery) fastRoot() bool {
 	return len(q.order) == 0 && len(q.modifiers) == 0 && q.sql == nil && q.path == nil
 }
 
-// fastAll is sqlAll by the fast path. It reports false, and has done nothing, where the query is left to Ent.
+// fastAll is sqlAll by the fast path. It reports false where the query is left to Ent.
 func (q *SessionQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*Session, bool, error) {
 	if len(hooks) > 0 || !q.fastRoot() {
 		return nil, false, nil
@@ -245,7 +263,7 @@ func (q *SessionQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*Sessi
 	if !ok {
 		return nil, false, nil
 	}
-	text, args := fast.Text(&fastTextsSession, q.driver.Dialect(), limit, edges, q.predicates, func() *sqlgraph.QuerySpec {
+	describe := func() *sqlgraph.QuerySpec {
 		spec := q.querySpec()
 		if !fast.HasColumns(spec, "id", "created_at", "updated_at", "user_id", "token_hash", "ip", "user_agent", "is_active", "last_used_at", "expires_at", "family", "trust_epoch", "device_failures") {
 			return nil
@@ -258,13 +276,14 @@ func (q *SessionQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*Sessi
 			fast.Join(spec, "user_id", other, "id")
 		}
 		return spec
-	})
+	}
+	text, args := fast.Text(&fastTextsSession, q.driver.Dialect(), limit, edges, q.predicates, describe)
 	if text == "" {
 		return nil, false, nil
 	}
-	nodes, err := q.fastRead(ctx, text, args, edges)
-	if err != nil || len(nodes) == 0 {
-		return nodes, true, err
+	nodes, ok, err := q.fastRead(ctx, text, args, edges)
+	if !ok || err != nil || len(nodes) == 0 {
+		return nodes, ok, err
 	}
 	if edges&(1<<0) != 0 {
 		// What the join has not found may be found under its key all the same, and the other way round.
@@ -285,7 +304,11 @@ func (q *SessionQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*Sessi
 	return nodes, true, nil
 }
 
-func (q *SessionQuery) fastRead(ctx context.Context, text string, args []any, edges uint64) ([]*Session, error) {
+// fastRead sends a query and reads its rows. It reports false where a value does not fit its field, which Ent tells in
+// its own words.
+func (q *SessionQuery) fastRead(
+	ctx context.Context, text string, args []any, edges uint64,
+) ([]*Session, bool, error) {
 	var (
 		// One allocation for both.
 		state = &struct {
@@ -296,14 +319,16 @@ func (q *SessionQuery) fastRead(ctx context.Context, text string, args []any, ed
 		nodes = []*Session{}
 	)
 	if err := q.driver.Query(ctx, text, args, rows); err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	defer rows.Close()
 	into := fast.NewDest()
 	defer into.Release()
 	for rows.Next() {
 		n := &Session{config: q.config}
-		n.Edges.loadedTypes = [1]bool{q.withUser != nil}
+		n.Edges.loadedTypes = [1]bool{
+			q.withUser != nil, // User
+		}
 		dest := n.fastFields(into.Fields[:0])
 		var e0 *User
 		if edges&(1<<0) != 0 {
@@ -312,7 +337,7 @@ func (q *SessionQuery) fastRead(ctx context.Context, text string, args []any, ed
 		}
 		into.Fields = dest
 		if err := rows.Scan(dest...); err != nil {
-			return nil, err
+			return nil, false, nil
 		}
 		if e0 != nil && state.late0[0].Valid {
 			if len(nodes) > 0 && nodes[0].Edges.User != nil && nodes[0].Edges.User.ID == e0.ID {
@@ -322,7 +347,10 @@ func (q *SessionQuery) fastRead(ctx context.Context, text string, args []any, ed
 		}
 		nodes = append(nodes, n)
 	}
-	return nodes, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, true, err
+	}
+	return nodes, true, nil
 }
 
 // fastFields appends where the columns are scanned to.
@@ -360,7 +388,7 @@ func (q *UserQuery) fastEdge() bool {
 	return ok && q.ctx.Limit == nil && len(q.predicates) == 0 && len(q.inters) == 0 && q.fastRoot()
 }
 
-// fastAll is sqlAll by the fast path. It reports false, and has done nothing, where the query is left to Ent.
+// fastAll is sqlAll by the fast path. It reports false where the query is left to Ent.
 func (q *UserQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*User, bool, error) {
 	if len(hooks) > 0 || !q.fastRoot() {
 		return nil, false, nil
@@ -370,45 +398,56 @@ func (q *UserQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*User, bo
 	if !ok {
 		return nil, false, nil
 	}
-	text, args := fast.Text(&fastTextsUser, q.driver.Dialect(), limit, edges, q.predicates, func() *sqlgraph.QuerySpec {
+	describe := func() *sqlgraph.QuerySpec {
 		spec := q.querySpec()
 		if !fast.HasColumns(spec, "id", "created_at", "updated_at", "name", "email", "password", "role", "provider", "provider_id", "avatar", "is_email_verified", "last_login_at", "failed_login_attempts", "lock_until", "is_deleted", "deleted_at", "re_activate_available_at", "suspended_until", "guess_failures", "step_failures", "trust_epoch", "reset_by_mail") {
 			return nil
 		}
 		return spec
-	})
+	}
+	text, args := fast.Text(&fastTextsUser, q.driver.Dialect(), limit, edges, q.predicates, describe)
 	if text == "" {
 		return nil, false, nil
 	}
-	nodes, err := q.fastRead(ctx, text, args)
-	if err != nil || len(nodes) == 0 {
-		return nodes, true, err
+	nodes, ok, err := q.fastRead(ctx, text, args)
+	if !ok || err != nil || len(nodes) == 0 {
+		return nodes, ok, err
 	}
 	return nodes, true, nil
 }
 
-func (q *UserQuery) fastRead(ctx context.Context, text string, args []any) ([]*User, error) {
+// fastRead sends a query and reads its rows. It reports false where a value does not fit its field, which Ent tells in
+// its own words.
+func (q *UserQuery) fastRead(
+	ctx context.Context, text string, args []any,
+) ([]*User, bool, error) {
 	var (
 		rows  = &sql.Rows{}
 		nodes = []*User{}
 	)
 	if err := q.driver.Query(ctx, text, args, rows); err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	defer rows.Close()
 	into := fast.NewDest()
 	defer into.Release()
 	for rows.Next() {
 		n := &User{config: q.config}
-		n.Edges.loadedTypes = [2]bool{false, false}
+		n.Edges.loadedTypes = [2]bool{
+			false, // Sessions
+			false, // RefreshTokens
+		}
 		dest := n.fastFields(into.Fields[:0])
 		into.Fields = dest
 		if err := rows.Scan(dest...); err != nil {
-			return nil, err
+			return nil, false, nil
 		}
 		nodes = append(nodes, n)
 	}
-	return nodes, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, true, err
+	}
+	return nodes, true, nil
 }
 
 // fastFields appends where the columns are scanned to.
@@ -440,7 +479,9 @@ func (n *User) fastFields(dest []any) []any {
 }
 
 // fastNeighbour is fastFields of a row that may be missing: then late[0] is not valid.
-func (n *User) fastNeighbour(dest []any, late *[1]sql.NullScanner) []any {
+func (n *User) fastNeighbour(
+	dest []any, late *[1]sql.NullScanner,
+) []any {
 	return append(dest,
 		fast.Late(&late[0], (*fast.Int)(&n.ID)),
 		(*fast.Time)(&n.CreatedAt),

@@ -1,15 +1,53 @@
-// Package entfast is an extension of Ent's code generation that makes the queries of a client as fast as SQL written by
-// hand. The client's API and its answers stay as they are:
+// Package entfast is an extension of Ent's code generation that makes the common queries of a client nearly as fast as
+// SQL written by hand, on MySQL, MariaDB and SQLite. Neither the schema, nor the client's API, nor its answers change.
+// It is one line of the program that generates the client:
 //
 //	err := entc.Generate("./schema", &gen.Config{}, entc.Extensions(entfast.New()))
+//
+// # What is fast
+//
+// Three things are done otherwise than by Ent. For a session by the hash of its token, with its user, they take 65
+// allocations instead of 335, and one statement instead of two.
+//
+//   - Only, First and All with at most 8 predicates of a field, its id included: those made by functions such as
+//     user.Email(v), EmailNEQ, CreatedAtGT, GTE, LT, LTE, DeletedAtIsNil and NotNil. The text of such a query is built
+//     by Ent once for each shape, which is the columns and operators, and then kept.
+//   - Only and First with edges to one row, such as WithUser(): the row comes by a LEFT JOIN in the same statement. The
+//     foreign key may be on either side, in a field of the schema or not. An interceptor, a logger or a driver that
+//     wraps Ent's therefore sees no query of the edge.
+//   - Rows of such queries are scanned into the fields of the entity. Ent decodes the columns of a field that has a
+//     ValueScanner of its own and of a few unusual types.
+//
+// # What is left to Ent
+//
+// Everything else goes the way it went, with the same statements as before:
+//
+//   - other predicates: In, NotIn, HasPrefix, Contains and the like, And, Or, Not, predicates on an edge, functions on
+//     a selector; and a value of a type that writes SQL of its own, which is a Querier or a ParamFormatter;
+//   - Order, Offset, Unique, Select, GroupBy, IDs, Count, Exist, a limit above 2, modifiers, ForUpdate and ForShare;
+//   - a query that began at another entity, as u.QuerySessions() does;
+//   - an edge to many rows, one with a filter or anything else in its options, and one to an entity with interceptors
+//     or a privacy policy; then the whole query is Ent's. Those of the entity that is queried hold for both ways;
+//   - an entity without a single id, and one whose generated query does more than this release of Ent makes it do, by a
+//     template of the project's or the feature sql/schemaconfig;
+//   - PostgreSQL.
+//
+// A row whose foreign key is NULL, in a field that is not Nillable, is asked for as Ent does: under the zero id.
+// A value that does not fit its field is read a second time by Ent, whose error it is.
+//
+// # Generated code
+//
+// The file entfast.go of the client's package has the fast paths, each method sqlAll begins with a call of one, and
+// where.go makes predicates with package fast, which the client imports. New fails the generation in one line where the
+// code is not what Ent v0.14.6 generates. To go back, take New out, generate, and delete entfast.go.
+//
+// At most 512 texts are kept for each entity, in the memory of the process; queries of further shapes are left to Ent.
+// A client may be used by several goroutines at once, as before.
 package entfast
 
 import (
-	_ "embed"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 
 	"entgo.io/ent/entc"
@@ -22,9 +60,6 @@ import (
 func New() entc.Extension { return &extension{} }
 
 type extension struct{ entc.DefaultExtension }
-
-//go:embed predicates.tmpl
-var predicates string
 
 // runtime is the import path of what generated code imports, also where both packages were copied elsewhere.
 var runtime = reflect.TypeFor[fast.Texts]().PkgPath()
@@ -64,14 +99,10 @@ func (*extension) Hooks() []gen.Hook {
 			if err := next.Generate(g); err != nil {
 				return err
 			}
-			err := write(g)
-			if err != nil {
-				// Without it the client compiles and is Ent's own.
-				if gone := os.Remove(filepath.Join(g.Target, file)); !errors.Is(gone, os.ErrNotExist) {
-					err = errors.Join(err, gone)
-				}
+			if err := write(g); err != nil {
+				return errors.Join(err, remove(g))
 			}
-			return err
+			return nil
 		})
 	}}
 }

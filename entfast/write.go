@@ -2,7 +2,7 @@ package entfast
 
 import (
 	"bytes"
-	_ "embed"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/format"
@@ -21,9 +21,6 @@ import (
 
 // file is what the extension adds to the package of the client.
 const file = "entfast.go"
-
-//go:embed queries.tmpl
-var queries string
 
 // write writes the fast paths and makes the queries take them.
 func write(g *gen.Graph) error {
@@ -45,6 +42,9 @@ func write(g *gen.Graph) error {
 	if err != nil {
 		return err
 	}
+	if len(c.Entities) == 0 {
+		return remove(g)
+	}
 	text, err := c.code()
 	if err != nil {
 		return err
@@ -58,6 +58,15 @@ func write(g *gen.Graph) error {
 		}
 	}
 	return nil
+}
+
+// remove removes what an earlier generation wrote: without it a client compiles that takes no fast path.
+func remove(g *gen.Graph) error {
+	err := os.Remove(filepath.Join(g.Target, file))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (c *client) code() ([]byte, error) {

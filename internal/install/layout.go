@@ -46,14 +46,14 @@ func (l layout) importPath(from string) (to, name string) {
 	return path.Join(l.module, l.place(cmp.Or(strings.TrimPrefix(rest, "/"), "."))), ""
 }
 
-// place is where a package of this project that is not of the ent folder goes. What only Open needs is internal there,
-// although it is public here.
+// place is where a package of this project that is not of the ent folder goes. What only Open and the generator need is
+// internal there, although it is public here.
 func (l layout) place(pkg string) string {
 	switch pkg {
 	case ".":
 		pkg = "authgraph"
-	case "stmtcache":
-		pkg = "internal/stmtcache"
+	case "stmtcache", "entfast", "entfast/fast":
+		pkg = "internal/" + pkg
 	}
 	return l.beside(pkg)
 }

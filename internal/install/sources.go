@@ -66,6 +66,13 @@ func (l layout) config() ([]sourceFile, error) {
 		if err != nil {
 			return nil, err
 		}
+		// It imports the extension, which is installed too.
+		entc := &out[len(out)-1]
+		text, err := reroute([]byte(entc.text), l.importPath)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", entc.path, err)
+		}
+		entc.text = string(text)
 		if err := add(l.entFile("generate.go"), "generate.go.txt", "generator", "Package ent ",
 			"Package "+path.Base(l.dir)+" ", "\npackage ent\n", "\npackage "+path.Base(l.dir)+"\n"); err != nil {
 			return nil, err
@@ -76,6 +83,15 @@ func (l layout) config() ([]sourceFile, error) {
 		}
 		out = append(out, sourceFile{path: l.entFile("template/format.tmpl"), text: string(template),
 			reason: "entities print without their secrets"})
+		extension, err := closure("entfast")
+		if err != nil {
+			return nil, err
+		}
+		for _, pkg := range extension {
+			if out, err = l.appendPackage(out, pkg, l.place(pkg), "extension of the generator", nil); err != nil {
+				return nil, err
+			}
+		}
 	}
 	dev := map[string]string{"mysql": "docker://mysql/9/dev", "mariadb": "docker://maria/latest/dev",
 		sqlite: "sqlite://dev?mode=memory"}

@@ -127,6 +127,9 @@ func fill(t *testing.T, c *ent.Client) {
 	vault := c.Vault.Create().SetName("vault").SaveX(ctx)
 	for i := 1; i <= 8; i++ {
 		a := c.Animal.Create().SetID(id(i)).SetName(names[i%len(names)]).SetAge(i % 3).SetTame(i%2 == 0)
+		if i%3 != 0 {
+			a.SetGhost(hidden)
+		}
 		if i%2 == 0 {
 			a.SetKeeperID(i / 2).SetPenID("north").SetFoods([]string{"hay"}).SetVault(vault)
 		}
@@ -134,7 +137,7 @@ func fill(t *testing.T, c *ent.Client) {
 			a.SetSponsorID(i / 3).SetMotherID(id(1)).SetGhost(seen)
 		}
 		if i == 4 {
-			a.SetMateID(id(2)).SetGhost(hidden).SetPenID("south")
+			a.SetMateID(id(2)).SetPenID("south")
 		}
 		a.SaveX(ctx)
 		if i%2 == 0 {

@@ -15,6 +15,8 @@ import (
 	"entgo.io/ent/dialect/sql/schema"
 	"entgo.io/ent/entc"
 	"entgo.io/ent/entc/gen"
+
+	"github.com/authgraph/authgraph/entfast"
 )
 
 func main() {
@@ -29,7 +31,7 @@ func main() {
 			gen.FeatureUpsert,
 		},
 		Hooks: []gen.Hook{thenSQL},
-	}, entc.TemplateDir("./template"))
+	}, entc.TemplateDir("./template"), entc.Extensions(entfast.New()))
 	if err != nil {
 		log.Fatal("entc: ", err)
 	}
