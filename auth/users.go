@@ -137,8 +137,8 @@ func loadAccount(ctx context.Context, client *ent.Client, query string, args ...
 	return a, nil
 }
 
-// unheld reports whether a server refused a statement for an argument with characters that the column it is compared with,
-// or written to, has none for, such as one of latin1: no row of the column holds it.
+// unheld reports whether a server refused a statement for an argument with characters that the column it is compared
+// with, or written to, has none for, such as one of latin1: no row of the column holds it.
 func unheld(err error, args ...any) bool {
 	return mysqlconn.IsServer(err, refusesCharacters...) && slices.ContainsFunc(args, beyondASCII)
 }
