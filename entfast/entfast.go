@@ -77,11 +77,11 @@ func (*extension) Templates() []*gen.Template {
 func predicate(op gen.Op, column, arg string) string {
 	switch op {
 	case gen.EQ, gen.NEQ, gen.GT, gen.GTE, gen.LT, gen.LTE:
-		return fmt.Sprintf("fast.%s(%s, %s)", op.Name(), column, arg)
+		return fmt.Sprintf("entfast.%s(%s, %s)", op.Name(), column, arg)
 	case gen.IsNil:
-		return fmt.Sprintf("fast.IsNull(%s)", column)
+		return fmt.Sprintf("entfast.IsNull(%s)", column)
 	case gen.NotNil:
-		return fmt.Sprintf("fast.NotNull(%s)", column)
+		return fmt.Sprintf("entfast.NotNull(%s)", column)
 	}
 	if op.Variadic() {
 		arg += "..."

@@ -85,8 +85,8 @@ func TestAnotherReleaseOfEntFailsTheGeneration(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("package ent\n"), 0o644))
 	err := generate(t, g)
 	require.EqualError(t, err, "entfast: "+filepath.Join(g.Target, "pet_query.go")+" has no method sqlAll(context, "+
-		"hooks...) of PetQuery: this release of Ent generates other code; use Ent v0.14.6, or take entfast.New() out of "+
-		"the generator")
+		"hooks...) of PetQuery: this release of Ent generates other code; use Ent v0.14.6, or take entfast.New() "+
+		"out of the generator")
 	assert.NoFileExists(t, path, "the client compiles without it")
 }
 

@@ -1,13 +1,13 @@
 package entfast
 
-// predicates has templates in the place of Ent's own: the predicates on a field come from package fast, which can read
-// them. Ent looks the templates up by their names.
+// predicates has templates in the place of Ent's own, which looks them up by their names: the predicates on a field
+// come from package fast, which can read them. It is imported as entfast: an entity may be called Fast.
 const predicates = `{{ define "import/additional/entfast" }}
-	"{{ entfastRuntime }}"
+	entfast "{{ entfastRuntime }}"
 {{ end }}
 
 {{ define "dialect/sql/predicate/id" -}}
-	fast.EQ({{ $.ID.Constant }}, {{ or $.Scope.Arg "id" }})
+	entfast.EQ({{ $.ID.Constant }}, {{ or $.Scope.Arg "id" }})
 {{- end }}
 
 {{ define "dialect/sql/predicate/id/ops" -}}
@@ -15,7 +15,7 @@ const predicates = `{{ define "import/additional/entfast" }}
 {{- end }}
 
 {{ define "dialect/sql/predicate/field" -}}
-	fast.EQ({{ $.Scope.Field.Constant }}, {{ $.Scope.Arg }})
+	entfast.EQ({{ $.Scope.Field.Constant }}, {{ $.Scope.Arg }})
 {{- end }}
 
 {{ define "dialect/sql/predicate/field/ops" -}}

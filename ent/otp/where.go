@@ -8,22 +8,22 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
-	"github.com/authgraph/authgraph/entfast/fast"
+	entfast "github.com/authgraph/authgraph/entfast/fast"
 )
 
 // ID filters vertices based on their ID field.
 func ID(id int) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldID, id))
+	return predicate.OTP(entfast.EQ(FieldID, id))
 }
 
 // IDEQ applies the EQ predicate on the ID field.
 func IDEQ(id int) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldID, id))
+	return predicate.OTP(entfast.EQ(FieldID, id))
 }
 
 // IDNEQ applies the NEQ predicate on the ID field.
 func IDNEQ(id int) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldID, id))
+	return predicate.OTP(entfast.NEQ(FieldID, id))
 }
 
 // IDIn applies the In predicate on the ID field.
@@ -38,112 +38,112 @@ func IDNotIn(ids ...int) predicate.OTP {
 
 // IDGT applies the GT predicate on the ID field.
 func IDGT(id int) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldID, id))
+	return predicate.OTP(entfast.GT(FieldID, id))
 }
 
 // IDGTE applies the GTE predicate on the ID field.
 func IDGTE(id int) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldID, id))
+	return predicate.OTP(entfast.GTE(FieldID, id))
 }
 
 // IDLT applies the LT predicate on the ID field.
 func IDLT(id int) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldID, id))
+	return predicate.OTP(entfast.LT(FieldID, id))
 }
 
 // IDLTE applies the LTE predicate on the ID field.
 func IDLTE(id int) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldID, id))
+	return predicate.OTP(entfast.LTE(FieldID, id))
 }
 
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldCreatedAt, v))
+	return predicate.OTP(entfast.EQ(FieldCreatedAt, v))
 }
 
 // UpdatedAt applies equality check predicate on the "updated_at" field. It's identical to UpdatedAtEQ.
 func UpdatedAt(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldUpdatedAt, v))
+	return predicate.OTP(entfast.EQ(FieldUpdatedAt, v))
 }
 
 // Email applies equality check predicate on the "email" field. It's identical to EmailEQ.
 func Email(v string) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldEmail, v))
+	return predicate.OTP(entfast.EQ(FieldEmail, v))
 }
 
 // OtpHashCode applies equality check predicate on the "otp_hash_code" field. It's identical to OtpHashCodeEQ.
 func OtpHashCode(v string) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldOtpHashCode, v))
+	return predicate.OTP(entfast.EQ(FieldOtpHashCode, v))
 }
 
 // NextResendAllowedAt applies equality check predicate on the "next_resend_allowed_at" field. It's identical to NextResendAllowedAtEQ.
 func NextResendAllowedAt(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldNextResendAllowedAt, v))
+	return predicate.OTP(entfast.EQ(FieldNextResendAllowedAt, v))
 }
 
 // ExpiresAt applies equality check predicate on the "expires_at" field. It's identical to ExpiresAtEQ.
 func ExpiresAt(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldExpiresAt, v))
+	return predicate.OTP(entfast.EQ(FieldExpiresAt, v))
 }
 
 // IsUsed applies equality check predicate on the "is_used" field. It's identical to IsUsedEQ.
 func IsUsed(v bool) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldIsUsed, v))
+	return predicate.OTP(entfast.EQ(FieldIsUsed, v))
 }
 
 // UsedAt applies equality check predicate on the "used_at" field. It's identical to UsedAtEQ.
 func UsedAt(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldUsedAt, v))
+	return predicate.OTP(entfast.EQ(FieldUsedAt, v))
 }
 
 // Attempts applies equality check predicate on the "attempts" field. It's identical to AttemptsEQ.
 func Attempts(v int32) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldAttempts, v))
+	return predicate.OTP(entfast.EQ(FieldAttempts, v))
 }
 
 // MaxAttempts applies equality check predicate on the "max_attempts" field. It's identical to MaxAttemptsEQ.
 func MaxAttempts(v int32) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldMaxAttempts, v))
+	return predicate.OTP(entfast.EQ(FieldMaxAttempts, v))
 }
 
 // TicketHash applies equality check predicate on the "ticket_hash" field. It's identical to TicketHashEQ.
 func TicketHash(v string) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldTicketHash, v))
+	return predicate.OTP(entfast.EQ(FieldTicketHash, v))
 }
 
 // OriginHash applies equality check predicate on the "origin_hash" field. It's identical to OriginHashEQ.
 func OriginHash(v string) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldOriginHash, v))
+	return predicate.OTP(entfast.EQ(FieldOriginHash, v))
 }
 
 // IsKnownDevice applies equality check predicate on the "is_known_device" field. It's identical to IsKnownDeviceEQ.
 func IsKnownDevice(v bool) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldIsKnownDevice, v))
+	return predicate.OTP(entfast.EQ(FieldIsKnownDevice, v))
 }
 
 // IsLink applies equality check predicate on the "is_link" field. It's identical to IsLinkEQ.
 func IsLink(v bool) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldIsLink, v))
+	return predicate.OTP(entfast.EQ(FieldIsLink, v))
 }
 
 // RequestedBy applies equality check predicate on the "requested_by" field. It's identical to RequestedByEQ.
 func RequestedBy(v int) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldRequestedBy, v))
+	return predicate.OTP(entfast.EQ(FieldRequestedBy, v))
 }
 
 // TrustEpoch applies equality check predicate on the "trust_epoch" field. It's identical to TrustEpochEQ.
 func TrustEpoch(v int32) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldTrustEpoch, v))
+	return predicate.OTP(entfast.EQ(FieldTrustEpoch, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldCreatedAt, v))
+	return predicate.OTP(entfast.EQ(FieldCreatedAt, v))
 }
 
 // CreatedAtNEQ applies the NEQ predicate on the "created_at" field.
 func CreatedAtNEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldCreatedAt, v))
+	return predicate.OTP(entfast.NEQ(FieldCreatedAt, v))
 }
 
 // CreatedAtIn applies the In predicate on the "created_at" field.
@@ -158,32 +158,32 @@ func CreatedAtNotIn(vs ...time.Time) predicate.OTP {
 
 // CreatedAtGT applies the GT predicate on the "created_at" field.
 func CreatedAtGT(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldCreatedAt, v))
+	return predicate.OTP(entfast.GT(FieldCreatedAt, v))
 }
 
 // CreatedAtGTE applies the GTE predicate on the "created_at" field.
 func CreatedAtGTE(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldCreatedAt, v))
+	return predicate.OTP(entfast.GTE(FieldCreatedAt, v))
 }
 
 // CreatedAtLT applies the LT predicate on the "created_at" field.
 func CreatedAtLT(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldCreatedAt, v))
+	return predicate.OTP(entfast.LT(FieldCreatedAt, v))
 }
 
 // CreatedAtLTE applies the LTE predicate on the "created_at" field.
 func CreatedAtLTE(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldCreatedAt, v))
+	return predicate.OTP(entfast.LTE(FieldCreatedAt, v))
 }
 
 // UpdatedAtEQ applies the EQ predicate on the "updated_at" field.
 func UpdatedAtEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldUpdatedAt, v))
+	return predicate.OTP(entfast.EQ(FieldUpdatedAt, v))
 }
 
 // UpdatedAtNEQ applies the NEQ predicate on the "updated_at" field.
 func UpdatedAtNEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldUpdatedAt, v))
+	return predicate.OTP(entfast.NEQ(FieldUpdatedAt, v))
 }
 
 // UpdatedAtIn applies the In predicate on the "updated_at" field.
@@ -198,32 +198,32 @@ func UpdatedAtNotIn(vs ...time.Time) predicate.OTP {
 
 // UpdatedAtGT applies the GT predicate on the "updated_at" field.
 func UpdatedAtGT(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldUpdatedAt, v))
+	return predicate.OTP(entfast.GT(FieldUpdatedAt, v))
 }
 
 // UpdatedAtGTE applies the GTE predicate on the "updated_at" field.
 func UpdatedAtGTE(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldUpdatedAt, v))
+	return predicate.OTP(entfast.GTE(FieldUpdatedAt, v))
 }
 
 // UpdatedAtLT applies the LT predicate on the "updated_at" field.
 func UpdatedAtLT(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldUpdatedAt, v))
+	return predicate.OTP(entfast.LT(FieldUpdatedAt, v))
 }
 
 // UpdatedAtLTE applies the LTE predicate on the "updated_at" field.
 func UpdatedAtLTE(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldUpdatedAt, v))
+	return predicate.OTP(entfast.LTE(FieldUpdatedAt, v))
 }
 
 // EmailEQ applies the EQ predicate on the "email" field.
 func EmailEQ(v string) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldEmail, v))
+	return predicate.OTP(entfast.EQ(FieldEmail, v))
 }
 
 // EmailNEQ applies the NEQ predicate on the "email" field.
 func EmailNEQ(v string) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldEmail, v))
+	return predicate.OTP(entfast.NEQ(FieldEmail, v))
 }
 
 // EmailIn applies the In predicate on the "email" field.
@@ -238,22 +238,22 @@ func EmailNotIn(vs ...string) predicate.OTP {
 
 // EmailGT applies the GT predicate on the "email" field.
 func EmailGT(v string) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldEmail, v))
+	return predicate.OTP(entfast.GT(FieldEmail, v))
 }
 
 // EmailGTE applies the GTE predicate on the "email" field.
 func EmailGTE(v string) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldEmail, v))
+	return predicate.OTP(entfast.GTE(FieldEmail, v))
 }
 
 // EmailLT applies the LT predicate on the "email" field.
 func EmailLT(v string) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldEmail, v))
+	return predicate.OTP(entfast.LT(FieldEmail, v))
 }
 
 // EmailLTE applies the LTE predicate on the "email" field.
 func EmailLTE(v string) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldEmail, v))
+	return predicate.OTP(entfast.LTE(FieldEmail, v))
 }
 
 // EmailContains applies the Contains predicate on the "email" field.
@@ -283,12 +283,12 @@ func EmailContainsFold(v string) predicate.OTP {
 
 // OtpHashCodeEQ applies the EQ predicate on the "otp_hash_code" field.
 func OtpHashCodeEQ(v string) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldOtpHashCode, v))
+	return predicate.OTP(entfast.EQ(FieldOtpHashCode, v))
 }
 
 // OtpHashCodeNEQ applies the NEQ predicate on the "otp_hash_code" field.
 func OtpHashCodeNEQ(v string) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldOtpHashCode, v))
+	return predicate.OTP(entfast.NEQ(FieldOtpHashCode, v))
 }
 
 // OtpHashCodeIn applies the In predicate on the "otp_hash_code" field.
@@ -303,22 +303,22 @@ func OtpHashCodeNotIn(vs ...string) predicate.OTP {
 
 // OtpHashCodeGT applies the GT predicate on the "otp_hash_code" field.
 func OtpHashCodeGT(v string) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldOtpHashCode, v))
+	return predicate.OTP(entfast.GT(FieldOtpHashCode, v))
 }
 
 // OtpHashCodeGTE applies the GTE predicate on the "otp_hash_code" field.
 func OtpHashCodeGTE(v string) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldOtpHashCode, v))
+	return predicate.OTP(entfast.GTE(FieldOtpHashCode, v))
 }
 
 // OtpHashCodeLT applies the LT predicate on the "otp_hash_code" field.
 func OtpHashCodeLT(v string) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldOtpHashCode, v))
+	return predicate.OTP(entfast.LT(FieldOtpHashCode, v))
 }
 
 // OtpHashCodeLTE applies the LTE predicate on the "otp_hash_code" field.
 func OtpHashCodeLTE(v string) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldOtpHashCode, v))
+	return predicate.OTP(entfast.LTE(FieldOtpHashCode, v))
 }
 
 // OtpHashCodeContains applies the Contains predicate on the "otp_hash_code" field.
@@ -348,12 +348,12 @@ func OtpHashCodeContainsFold(v string) predicate.OTP {
 
 // NextResendAllowedAtEQ applies the EQ predicate on the "next_resend_allowed_at" field.
 func NextResendAllowedAtEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldNextResendAllowedAt, v))
+	return predicate.OTP(entfast.EQ(FieldNextResendAllowedAt, v))
 }
 
 // NextResendAllowedAtNEQ applies the NEQ predicate on the "next_resend_allowed_at" field.
 func NextResendAllowedAtNEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldNextResendAllowedAt, v))
+	return predicate.OTP(entfast.NEQ(FieldNextResendAllowedAt, v))
 }
 
 // NextResendAllowedAtIn applies the In predicate on the "next_resend_allowed_at" field.
@@ -368,34 +368,34 @@ func NextResendAllowedAtNotIn(vs ...time.Time) predicate.OTP {
 
 // NextResendAllowedAtGT applies the GT predicate on the "next_resend_allowed_at" field.
 func NextResendAllowedAtGT(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldNextResendAllowedAt, v))
+	return predicate.OTP(entfast.GT(FieldNextResendAllowedAt, v))
 }
 
 // NextResendAllowedAtGTE applies the GTE predicate on the "next_resend_allowed_at" field.
 func NextResendAllowedAtGTE(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldNextResendAllowedAt, v))
+	return predicate.OTP(entfast.GTE(FieldNextResendAllowedAt, v))
 }
 
 // NextResendAllowedAtLT applies the LT predicate on the "next_resend_allowed_at" field.
 func NextResendAllowedAtLT(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldNextResendAllowedAt, v))
+	return predicate.OTP(entfast.LT(FieldNextResendAllowedAt, v))
 }
 
 // NextResendAllowedAtLTE applies the LTE predicate on the "next_resend_allowed_at" field.
 func NextResendAllowedAtLTE(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldNextResendAllowedAt, v))
+	return predicate.OTP(entfast.LTE(FieldNextResendAllowedAt, v))
 }
 
 // TypeEQ applies the EQ predicate on the "type" field.
 func TypeEQ(v schematype.OTPType) predicate.OTP {
 	vc := v
-	return predicate.OTP(fast.EQ(FieldType, vc))
+	return predicate.OTP(entfast.EQ(FieldType, vc))
 }
 
 // TypeNEQ applies the NEQ predicate on the "type" field.
 func TypeNEQ(v schematype.OTPType) predicate.OTP {
 	vc := v
-	return predicate.OTP(fast.NEQ(FieldType, vc))
+	return predicate.OTP(entfast.NEQ(FieldType, vc))
 }
 
 // TypeIn applies the In predicate on the "type" field.
@@ -418,12 +418,12 @@ func TypeNotIn(vs ...schematype.OTPType) predicate.OTP {
 
 // ExpiresAtEQ applies the EQ predicate on the "expires_at" field.
 func ExpiresAtEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldExpiresAt, v))
+	return predicate.OTP(entfast.EQ(FieldExpiresAt, v))
 }
 
 // ExpiresAtNEQ applies the NEQ predicate on the "expires_at" field.
 func ExpiresAtNEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldExpiresAt, v))
+	return predicate.OTP(entfast.NEQ(FieldExpiresAt, v))
 }
 
 // ExpiresAtIn applies the In predicate on the "expires_at" field.
@@ -438,42 +438,42 @@ func ExpiresAtNotIn(vs ...time.Time) predicate.OTP {
 
 // ExpiresAtGT applies the GT predicate on the "expires_at" field.
 func ExpiresAtGT(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldExpiresAt, v))
+	return predicate.OTP(entfast.GT(FieldExpiresAt, v))
 }
 
 // ExpiresAtGTE applies the GTE predicate on the "expires_at" field.
 func ExpiresAtGTE(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldExpiresAt, v))
+	return predicate.OTP(entfast.GTE(FieldExpiresAt, v))
 }
 
 // ExpiresAtLT applies the LT predicate on the "expires_at" field.
 func ExpiresAtLT(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldExpiresAt, v))
+	return predicate.OTP(entfast.LT(FieldExpiresAt, v))
 }
 
 // ExpiresAtLTE applies the LTE predicate on the "expires_at" field.
 func ExpiresAtLTE(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldExpiresAt, v))
+	return predicate.OTP(entfast.LTE(FieldExpiresAt, v))
 }
 
 // IsUsedEQ applies the EQ predicate on the "is_used" field.
 func IsUsedEQ(v bool) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldIsUsed, v))
+	return predicate.OTP(entfast.EQ(FieldIsUsed, v))
 }
 
 // IsUsedNEQ applies the NEQ predicate on the "is_used" field.
 func IsUsedNEQ(v bool) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldIsUsed, v))
+	return predicate.OTP(entfast.NEQ(FieldIsUsed, v))
 }
 
 // UsedAtEQ applies the EQ predicate on the "used_at" field.
 func UsedAtEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldUsedAt, v))
+	return predicate.OTP(entfast.EQ(FieldUsedAt, v))
 }
 
 // UsedAtNEQ applies the NEQ predicate on the "used_at" field.
 func UsedAtNEQ(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldUsedAt, v))
+	return predicate.OTP(entfast.NEQ(FieldUsedAt, v))
 }
 
 // UsedAtIn applies the In predicate on the "used_at" field.
@@ -488,42 +488,42 @@ func UsedAtNotIn(vs ...time.Time) predicate.OTP {
 
 // UsedAtGT applies the GT predicate on the "used_at" field.
 func UsedAtGT(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldUsedAt, v))
+	return predicate.OTP(entfast.GT(FieldUsedAt, v))
 }
 
 // UsedAtGTE applies the GTE predicate on the "used_at" field.
 func UsedAtGTE(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldUsedAt, v))
+	return predicate.OTP(entfast.GTE(FieldUsedAt, v))
 }
 
 // UsedAtLT applies the LT predicate on the "used_at" field.
 func UsedAtLT(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldUsedAt, v))
+	return predicate.OTP(entfast.LT(FieldUsedAt, v))
 }
 
 // UsedAtLTE applies the LTE predicate on the "used_at" field.
 func UsedAtLTE(v time.Time) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldUsedAt, v))
+	return predicate.OTP(entfast.LTE(FieldUsedAt, v))
 }
 
 // UsedAtIsNil applies the IsNil predicate on the "used_at" field.
 func UsedAtIsNil() predicate.OTP {
-	return predicate.OTP(fast.IsNull(FieldUsedAt))
+	return predicate.OTP(entfast.IsNull(FieldUsedAt))
 }
 
 // UsedAtNotNil applies the NotNil predicate on the "used_at" field.
 func UsedAtNotNil() predicate.OTP {
-	return predicate.OTP(fast.NotNull(FieldUsedAt))
+	return predicate.OTP(entfast.NotNull(FieldUsedAt))
 }
 
 // AttemptsEQ applies the EQ predicate on the "attempts" field.
 func AttemptsEQ(v int32) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldAttempts, v))
+	return predicate.OTP(entfast.EQ(FieldAttempts, v))
 }
 
 // AttemptsNEQ applies the NEQ predicate on the "attempts" field.
 func AttemptsNEQ(v int32) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldAttempts, v))
+	return predicate.OTP(entfast.NEQ(FieldAttempts, v))
 }
 
 // AttemptsIn applies the In predicate on the "attempts" field.
@@ -538,32 +538,32 @@ func AttemptsNotIn(vs ...int32) predicate.OTP {
 
 // AttemptsGT applies the GT predicate on the "attempts" field.
 func AttemptsGT(v int32) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldAttempts, v))
+	return predicate.OTP(entfast.GT(FieldAttempts, v))
 }
 
 // AttemptsGTE applies the GTE predicate on the "attempts" field.
 func AttemptsGTE(v int32) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldAttempts, v))
+	return predicate.OTP(entfast.GTE(FieldAttempts, v))
 }
 
 // AttemptsLT applies the LT predicate on the "attempts" field.
 func AttemptsLT(v int32) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldAttempts, v))
+	return predicate.OTP(entfast.LT(FieldAttempts, v))
 }
 
 // AttemptsLTE applies the LTE predicate on the "attempts" field.
 func AttemptsLTE(v int32) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldAttempts, v))
+	return predicate.OTP(entfast.LTE(FieldAttempts, v))
 }
 
 // MaxAttemptsEQ applies the EQ predicate on the "max_attempts" field.
 func MaxAttemptsEQ(v int32) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldMaxAttempts, v))
+	return predicate.OTP(entfast.EQ(FieldMaxAttempts, v))
 }
 
 // MaxAttemptsNEQ applies the NEQ predicate on the "max_attempts" field.
 func MaxAttemptsNEQ(v int32) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldMaxAttempts, v))
+	return predicate.OTP(entfast.NEQ(FieldMaxAttempts, v))
 }
 
 // MaxAttemptsIn applies the In predicate on the "max_attempts" field.
@@ -578,32 +578,32 @@ func MaxAttemptsNotIn(vs ...int32) predicate.OTP {
 
 // MaxAttemptsGT applies the GT predicate on the "max_attempts" field.
 func MaxAttemptsGT(v int32) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldMaxAttempts, v))
+	return predicate.OTP(entfast.GT(FieldMaxAttempts, v))
 }
 
 // MaxAttemptsGTE applies the GTE predicate on the "max_attempts" field.
 func MaxAttemptsGTE(v int32) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldMaxAttempts, v))
+	return predicate.OTP(entfast.GTE(FieldMaxAttempts, v))
 }
 
 // MaxAttemptsLT applies the LT predicate on the "max_attempts" field.
 func MaxAttemptsLT(v int32) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldMaxAttempts, v))
+	return predicate.OTP(entfast.LT(FieldMaxAttempts, v))
 }
 
 // MaxAttemptsLTE applies the LTE predicate on the "max_attempts" field.
 func MaxAttemptsLTE(v int32) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldMaxAttempts, v))
+	return predicate.OTP(entfast.LTE(FieldMaxAttempts, v))
 }
 
 // TicketHashEQ applies the EQ predicate on the "ticket_hash" field.
 func TicketHashEQ(v string) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldTicketHash, v))
+	return predicate.OTP(entfast.EQ(FieldTicketHash, v))
 }
 
 // TicketHashNEQ applies the NEQ predicate on the "ticket_hash" field.
 func TicketHashNEQ(v string) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldTicketHash, v))
+	return predicate.OTP(entfast.NEQ(FieldTicketHash, v))
 }
 
 // TicketHashIn applies the In predicate on the "ticket_hash" field.
@@ -618,22 +618,22 @@ func TicketHashNotIn(vs ...string) predicate.OTP {
 
 // TicketHashGT applies the GT predicate on the "ticket_hash" field.
 func TicketHashGT(v string) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldTicketHash, v))
+	return predicate.OTP(entfast.GT(FieldTicketHash, v))
 }
 
 // TicketHashGTE applies the GTE predicate on the "ticket_hash" field.
 func TicketHashGTE(v string) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldTicketHash, v))
+	return predicate.OTP(entfast.GTE(FieldTicketHash, v))
 }
 
 // TicketHashLT applies the LT predicate on the "ticket_hash" field.
 func TicketHashLT(v string) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldTicketHash, v))
+	return predicate.OTP(entfast.LT(FieldTicketHash, v))
 }
 
 // TicketHashLTE applies the LTE predicate on the "ticket_hash" field.
 func TicketHashLTE(v string) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldTicketHash, v))
+	return predicate.OTP(entfast.LTE(FieldTicketHash, v))
 }
 
 // TicketHashContains applies the Contains predicate on the "ticket_hash" field.
@@ -653,12 +653,12 @@ func TicketHashHasSuffix(v string) predicate.OTP {
 
 // TicketHashIsNil applies the IsNil predicate on the "ticket_hash" field.
 func TicketHashIsNil() predicate.OTP {
-	return predicate.OTP(fast.IsNull(FieldTicketHash))
+	return predicate.OTP(entfast.IsNull(FieldTicketHash))
 }
 
 // TicketHashNotNil applies the NotNil predicate on the "ticket_hash" field.
 func TicketHashNotNil() predicate.OTP {
-	return predicate.OTP(fast.NotNull(FieldTicketHash))
+	return predicate.OTP(entfast.NotNull(FieldTicketHash))
 }
 
 // TicketHashEqualFold applies the EqualFold predicate on the "ticket_hash" field.
@@ -673,12 +673,12 @@ func TicketHashContainsFold(v string) predicate.OTP {
 
 // OriginHashEQ applies the EQ predicate on the "origin_hash" field.
 func OriginHashEQ(v string) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldOriginHash, v))
+	return predicate.OTP(entfast.EQ(FieldOriginHash, v))
 }
 
 // OriginHashNEQ applies the NEQ predicate on the "origin_hash" field.
 func OriginHashNEQ(v string) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldOriginHash, v))
+	return predicate.OTP(entfast.NEQ(FieldOriginHash, v))
 }
 
 // OriginHashIn applies the In predicate on the "origin_hash" field.
@@ -693,22 +693,22 @@ func OriginHashNotIn(vs ...string) predicate.OTP {
 
 // OriginHashGT applies the GT predicate on the "origin_hash" field.
 func OriginHashGT(v string) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldOriginHash, v))
+	return predicate.OTP(entfast.GT(FieldOriginHash, v))
 }
 
 // OriginHashGTE applies the GTE predicate on the "origin_hash" field.
 func OriginHashGTE(v string) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldOriginHash, v))
+	return predicate.OTP(entfast.GTE(FieldOriginHash, v))
 }
 
 // OriginHashLT applies the LT predicate on the "origin_hash" field.
 func OriginHashLT(v string) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldOriginHash, v))
+	return predicate.OTP(entfast.LT(FieldOriginHash, v))
 }
 
 // OriginHashLTE applies the LTE predicate on the "origin_hash" field.
 func OriginHashLTE(v string) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldOriginHash, v))
+	return predicate.OTP(entfast.LTE(FieldOriginHash, v))
 }
 
 // OriginHashContains applies the Contains predicate on the "origin_hash" field.
@@ -728,12 +728,12 @@ func OriginHashHasSuffix(v string) predicate.OTP {
 
 // OriginHashIsNil applies the IsNil predicate on the "origin_hash" field.
 func OriginHashIsNil() predicate.OTP {
-	return predicate.OTP(fast.IsNull(FieldOriginHash))
+	return predicate.OTP(entfast.IsNull(FieldOriginHash))
 }
 
 // OriginHashNotNil applies the NotNil predicate on the "origin_hash" field.
 func OriginHashNotNil() predicate.OTP {
-	return predicate.OTP(fast.NotNull(FieldOriginHash))
+	return predicate.OTP(entfast.NotNull(FieldOriginHash))
 }
 
 // OriginHashEqualFold applies the EqualFold predicate on the "origin_hash" field.
@@ -748,32 +748,32 @@ func OriginHashContainsFold(v string) predicate.OTP {
 
 // IsKnownDeviceEQ applies the EQ predicate on the "is_known_device" field.
 func IsKnownDeviceEQ(v bool) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldIsKnownDevice, v))
+	return predicate.OTP(entfast.EQ(FieldIsKnownDevice, v))
 }
 
 // IsKnownDeviceNEQ applies the NEQ predicate on the "is_known_device" field.
 func IsKnownDeviceNEQ(v bool) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldIsKnownDevice, v))
+	return predicate.OTP(entfast.NEQ(FieldIsKnownDevice, v))
 }
 
 // IsLinkEQ applies the EQ predicate on the "is_link" field.
 func IsLinkEQ(v bool) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldIsLink, v))
+	return predicate.OTP(entfast.EQ(FieldIsLink, v))
 }
 
 // IsLinkNEQ applies the NEQ predicate on the "is_link" field.
 func IsLinkNEQ(v bool) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldIsLink, v))
+	return predicate.OTP(entfast.NEQ(FieldIsLink, v))
 }
 
 // RequestedByEQ applies the EQ predicate on the "requested_by" field.
 func RequestedByEQ(v int) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldRequestedBy, v))
+	return predicate.OTP(entfast.EQ(FieldRequestedBy, v))
 }
 
 // RequestedByNEQ applies the NEQ predicate on the "requested_by" field.
 func RequestedByNEQ(v int) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldRequestedBy, v))
+	return predicate.OTP(entfast.NEQ(FieldRequestedBy, v))
 }
 
 // RequestedByIn applies the In predicate on the "requested_by" field.
@@ -788,44 +788,44 @@ func RequestedByNotIn(vs ...int) predicate.OTP {
 
 // RequestedByGT applies the GT predicate on the "requested_by" field.
 func RequestedByGT(v int) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldRequestedBy, v))
+	return predicate.OTP(entfast.GT(FieldRequestedBy, v))
 }
 
 // RequestedByGTE applies the GTE predicate on the "requested_by" field.
 func RequestedByGTE(v int) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldRequestedBy, v))
+	return predicate.OTP(entfast.GTE(FieldRequestedBy, v))
 }
 
 // RequestedByLT applies the LT predicate on the "requested_by" field.
 func RequestedByLT(v int) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldRequestedBy, v))
+	return predicate.OTP(entfast.LT(FieldRequestedBy, v))
 }
 
 // RequestedByLTE applies the LTE predicate on the "requested_by" field.
 func RequestedByLTE(v int) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldRequestedBy, v))
+	return predicate.OTP(entfast.LTE(FieldRequestedBy, v))
 }
 
 // RequestedByIsNil applies the IsNil predicate on the "requested_by" field.
 func RequestedByIsNil() predicate.OTP {
-	return predicate.OTP(fast.IsNull(FieldRequestedBy))
+	return predicate.OTP(entfast.IsNull(FieldRequestedBy))
 }
 
 // RequestedByNotNil applies the NotNil predicate on the "requested_by" field.
 func RequestedByNotNil() predicate.OTP {
-	return predicate.OTP(fast.NotNull(FieldRequestedBy))
+	return predicate.OTP(entfast.NotNull(FieldRequestedBy))
 }
 
 // FirstStepEQ applies the EQ predicate on the "first_step" field.
 func FirstStepEQ(v schematype.OTPFirstStep) predicate.OTP {
 	vc := v
-	return predicate.OTP(fast.EQ(FieldFirstStep, vc))
+	return predicate.OTP(entfast.EQ(FieldFirstStep, vc))
 }
 
 // FirstStepNEQ applies the NEQ predicate on the "first_step" field.
 func FirstStepNEQ(v schematype.OTPFirstStep) predicate.OTP {
 	vc := v
-	return predicate.OTP(fast.NEQ(FieldFirstStep, vc))
+	return predicate.OTP(entfast.NEQ(FieldFirstStep, vc))
 }
 
 // FirstStepIn applies the In predicate on the "first_step" field.
@@ -848,22 +848,22 @@ func FirstStepNotIn(vs ...schematype.OTPFirstStep) predicate.OTP {
 
 // FirstStepIsNil applies the IsNil predicate on the "first_step" field.
 func FirstStepIsNil() predicate.OTP {
-	return predicate.OTP(fast.IsNull(FieldFirstStep))
+	return predicate.OTP(entfast.IsNull(FieldFirstStep))
 }
 
 // FirstStepNotNil applies the NotNil predicate on the "first_step" field.
 func FirstStepNotNil() predicate.OTP {
-	return predicate.OTP(fast.NotNull(FieldFirstStep))
+	return predicate.OTP(entfast.NotNull(FieldFirstStep))
 }
 
 // TrustEpochEQ applies the EQ predicate on the "trust_epoch" field.
 func TrustEpochEQ(v int32) predicate.OTP {
-	return predicate.OTP(fast.EQ(FieldTrustEpoch, v))
+	return predicate.OTP(entfast.EQ(FieldTrustEpoch, v))
 }
 
 // TrustEpochNEQ applies the NEQ predicate on the "trust_epoch" field.
 func TrustEpochNEQ(v int32) predicate.OTP {
-	return predicate.OTP(fast.NEQ(FieldTrustEpoch, v))
+	return predicate.OTP(entfast.NEQ(FieldTrustEpoch, v))
 }
 
 // TrustEpochIn applies the In predicate on the "trust_epoch" field.
@@ -878,32 +878,32 @@ func TrustEpochNotIn(vs ...int32) predicate.OTP {
 
 // TrustEpochGT applies the GT predicate on the "trust_epoch" field.
 func TrustEpochGT(v int32) predicate.OTP {
-	return predicate.OTP(fast.GT(FieldTrustEpoch, v))
+	return predicate.OTP(entfast.GT(FieldTrustEpoch, v))
 }
 
 // TrustEpochGTE applies the GTE predicate on the "trust_epoch" field.
 func TrustEpochGTE(v int32) predicate.OTP {
-	return predicate.OTP(fast.GTE(FieldTrustEpoch, v))
+	return predicate.OTP(entfast.GTE(FieldTrustEpoch, v))
 }
 
 // TrustEpochLT applies the LT predicate on the "trust_epoch" field.
 func TrustEpochLT(v int32) predicate.OTP {
-	return predicate.OTP(fast.LT(FieldTrustEpoch, v))
+	return predicate.OTP(entfast.LT(FieldTrustEpoch, v))
 }
 
 // TrustEpochLTE applies the LTE predicate on the "trust_epoch" field.
 func TrustEpochLTE(v int32) predicate.OTP {
-	return predicate.OTP(fast.LTE(FieldTrustEpoch, v))
+	return predicate.OTP(entfast.LTE(FieldTrustEpoch, v))
 }
 
 // TrustEpochIsNil applies the IsNil predicate on the "trust_epoch" field.
 func TrustEpochIsNil() predicate.OTP {
-	return predicate.OTP(fast.IsNull(FieldTrustEpoch))
+	return predicate.OTP(entfast.IsNull(FieldTrustEpoch))
 }
 
 // TrustEpochNotNil applies the NotNil predicate on the "trust_epoch" field.
 func TrustEpochNotNil() predicate.OTP {
-	return predicate.OTP(fast.NotNull(FieldTrustEpoch))
+	return predicate.OTP(entfast.NotNull(FieldTrustEpoch))
 }
 
 // And groups predicates with the AND operator between them.

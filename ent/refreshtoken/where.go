@@ -8,22 +8,22 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/authgraph/authgraph/ent/predicate"
-	"github.com/authgraph/authgraph/entfast/fast"
+	entfast "github.com/authgraph/authgraph/entfast/fast"
 )
 
 // ID filters vertices based on their ID field.
 func ID(id int) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldID, id))
+	return predicate.RefreshToken(entfast.EQ(FieldID, id))
 }
 
 // IDEQ applies the EQ predicate on the ID field.
 func IDEQ(id int) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldID, id))
+	return predicate.RefreshToken(entfast.EQ(FieldID, id))
 }
 
 // IDNEQ applies the NEQ predicate on the ID field.
 func IDNEQ(id int) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NEQ(FieldID, id))
+	return predicate.RefreshToken(entfast.NEQ(FieldID, id))
 }
 
 // IDIn applies the In predicate on the ID field.
@@ -38,87 +38,87 @@ func IDNotIn(ids ...int) predicate.RefreshToken {
 
 // IDGT applies the GT predicate on the ID field.
 func IDGT(id int) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GT(FieldID, id))
+	return predicate.RefreshToken(entfast.GT(FieldID, id))
 }
 
 // IDGTE applies the GTE predicate on the ID field.
 func IDGTE(id int) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GTE(FieldID, id))
+	return predicate.RefreshToken(entfast.GTE(FieldID, id))
 }
 
 // IDLT applies the LT predicate on the ID field.
 func IDLT(id int) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LT(FieldID, id))
+	return predicate.RefreshToken(entfast.LT(FieldID, id))
 }
 
 // IDLTE applies the LTE predicate on the ID field.
 func IDLTE(id int) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LTE(FieldID, id))
+	return predicate.RefreshToken(entfast.LTE(FieldID, id))
 }
 
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldCreatedAt, v))
+	return predicate.RefreshToken(entfast.EQ(FieldCreatedAt, v))
 }
 
 // UpdatedAt applies equality check predicate on the "updated_at" field. It's identical to UpdatedAtEQ.
 func UpdatedAt(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldUpdatedAt, v))
+	return predicate.RefreshToken(entfast.EQ(FieldUpdatedAt, v))
 }
 
 // UserID applies equality check predicate on the "user_id" field. It's identical to UserIDEQ.
 func UserID(v int) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldUserID, v))
+	return predicate.RefreshToken(entfast.EQ(FieldUserID, v))
 }
 
 // TokenHash applies equality check predicate on the "token_hash" field. It's identical to TokenHashEQ.
 func TokenHash(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldTokenHash, v))
+	return predicate.RefreshToken(entfast.EQ(FieldTokenHash, v))
 }
 
 // ExpiresAt applies equality check predicate on the "expires_at" field. It's identical to ExpiresAtEQ.
 func ExpiresAt(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldExpiresAt, v))
+	return predicate.RefreshToken(entfast.EQ(FieldExpiresAt, v))
 }
 
 // IsRevoked applies equality check predicate on the "is_revoked" field. It's identical to IsRevokedEQ.
 func IsRevoked(v bool) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldIsRevoked, v))
+	return predicate.RefreshToken(entfast.EQ(FieldIsRevoked, v))
 }
 
 // RevokedAt applies equality check predicate on the "revoked_at" field. It's identical to RevokedAtEQ.
 func RevokedAt(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldRevokedAt, v))
+	return predicate.RefreshToken(entfast.EQ(FieldRevokedAt, v))
 }
 
 // ReplacedByTokenHash applies equality check predicate on the "replaced_by_token_hash" field. It's identical to ReplacedByTokenHashEQ.
 func ReplacedByTokenHash(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldReplacedByTokenHash, v))
+	return predicate.RefreshToken(entfast.EQ(FieldReplacedByTokenHash, v))
 }
 
 // GraceUses applies equality check predicate on the "grace_uses" field. It's identical to GraceUsesEQ.
 func GraceUses(v int32) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldGraceUses, v))
+	return predicate.RefreshToken(entfast.EQ(FieldGraceUses, v))
 }
 
 // Family applies equality check predicate on the "family" field. It's identical to FamilyEQ.
 func Family(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldFamily, v))
+	return predicate.RefreshToken(entfast.EQ(FieldFamily, v))
 }
 
 // SuccessorSalt applies equality check predicate on the "successor_salt" field. It's identical to SuccessorSaltEQ.
 func SuccessorSalt(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldSuccessorSalt, v))
+	return predicate.RefreshToken(entfast.EQ(FieldSuccessorSalt, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldCreatedAt, v))
+	return predicate.RefreshToken(entfast.EQ(FieldCreatedAt, v))
 }
 
 // CreatedAtNEQ applies the NEQ predicate on the "created_at" field.
 func CreatedAtNEQ(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NEQ(FieldCreatedAt, v))
+	return predicate.RefreshToken(entfast.NEQ(FieldCreatedAt, v))
 }
 
 // CreatedAtIn applies the In predicate on the "created_at" field.
@@ -133,32 +133,32 @@ func CreatedAtNotIn(vs ...time.Time) predicate.RefreshToken {
 
 // CreatedAtGT applies the GT predicate on the "created_at" field.
 func CreatedAtGT(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GT(FieldCreatedAt, v))
+	return predicate.RefreshToken(entfast.GT(FieldCreatedAt, v))
 }
 
 // CreatedAtGTE applies the GTE predicate on the "created_at" field.
 func CreatedAtGTE(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GTE(FieldCreatedAt, v))
+	return predicate.RefreshToken(entfast.GTE(FieldCreatedAt, v))
 }
 
 // CreatedAtLT applies the LT predicate on the "created_at" field.
 func CreatedAtLT(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LT(FieldCreatedAt, v))
+	return predicate.RefreshToken(entfast.LT(FieldCreatedAt, v))
 }
 
 // CreatedAtLTE applies the LTE predicate on the "created_at" field.
 func CreatedAtLTE(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LTE(FieldCreatedAt, v))
+	return predicate.RefreshToken(entfast.LTE(FieldCreatedAt, v))
 }
 
 // UpdatedAtEQ applies the EQ predicate on the "updated_at" field.
 func UpdatedAtEQ(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldUpdatedAt, v))
+	return predicate.RefreshToken(entfast.EQ(FieldUpdatedAt, v))
 }
 
 // UpdatedAtNEQ applies the NEQ predicate on the "updated_at" field.
 func UpdatedAtNEQ(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NEQ(FieldUpdatedAt, v))
+	return predicate.RefreshToken(entfast.NEQ(FieldUpdatedAt, v))
 }
 
 // UpdatedAtIn applies the In predicate on the "updated_at" field.
@@ -173,32 +173,32 @@ func UpdatedAtNotIn(vs ...time.Time) predicate.RefreshToken {
 
 // UpdatedAtGT applies the GT predicate on the "updated_at" field.
 func UpdatedAtGT(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GT(FieldUpdatedAt, v))
+	return predicate.RefreshToken(entfast.GT(FieldUpdatedAt, v))
 }
 
 // UpdatedAtGTE applies the GTE predicate on the "updated_at" field.
 func UpdatedAtGTE(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GTE(FieldUpdatedAt, v))
+	return predicate.RefreshToken(entfast.GTE(FieldUpdatedAt, v))
 }
 
 // UpdatedAtLT applies the LT predicate on the "updated_at" field.
 func UpdatedAtLT(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LT(FieldUpdatedAt, v))
+	return predicate.RefreshToken(entfast.LT(FieldUpdatedAt, v))
 }
 
 // UpdatedAtLTE applies the LTE predicate on the "updated_at" field.
 func UpdatedAtLTE(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LTE(FieldUpdatedAt, v))
+	return predicate.RefreshToken(entfast.LTE(FieldUpdatedAt, v))
 }
 
 // UserIDEQ applies the EQ predicate on the "user_id" field.
 func UserIDEQ(v int) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldUserID, v))
+	return predicate.RefreshToken(entfast.EQ(FieldUserID, v))
 }
 
 // UserIDNEQ applies the NEQ predicate on the "user_id" field.
 func UserIDNEQ(v int) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NEQ(FieldUserID, v))
+	return predicate.RefreshToken(entfast.NEQ(FieldUserID, v))
 }
 
 // UserIDIn applies the In predicate on the "user_id" field.
@@ -213,12 +213,12 @@ func UserIDNotIn(vs ...int) predicate.RefreshToken {
 
 // TokenHashEQ applies the EQ predicate on the "token_hash" field.
 func TokenHashEQ(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldTokenHash, v))
+	return predicate.RefreshToken(entfast.EQ(FieldTokenHash, v))
 }
 
 // TokenHashNEQ applies the NEQ predicate on the "token_hash" field.
 func TokenHashNEQ(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NEQ(FieldTokenHash, v))
+	return predicate.RefreshToken(entfast.NEQ(FieldTokenHash, v))
 }
 
 // TokenHashIn applies the In predicate on the "token_hash" field.
@@ -233,22 +233,22 @@ func TokenHashNotIn(vs ...string) predicate.RefreshToken {
 
 // TokenHashGT applies the GT predicate on the "token_hash" field.
 func TokenHashGT(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GT(FieldTokenHash, v))
+	return predicate.RefreshToken(entfast.GT(FieldTokenHash, v))
 }
 
 // TokenHashGTE applies the GTE predicate on the "token_hash" field.
 func TokenHashGTE(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GTE(FieldTokenHash, v))
+	return predicate.RefreshToken(entfast.GTE(FieldTokenHash, v))
 }
 
 // TokenHashLT applies the LT predicate on the "token_hash" field.
 func TokenHashLT(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LT(FieldTokenHash, v))
+	return predicate.RefreshToken(entfast.LT(FieldTokenHash, v))
 }
 
 // TokenHashLTE applies the LTE predicate on the "token_hash" field.
 func TokenHashLTE(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LTE(FieldTokenHash, v))
+	return predicate.RefreshToken(entfast.LTE(FieldTokenHash, v))
 }
 
 // TokenHashContains applies the Contains predicate on the "token_hash" field.
@@ -278,12 +278,12 @@ func TokenHashContainsFold(v string) predicate.RefreshToken {
 
 // ExpiresAtEQ applies the EQ predicate on the "expires_at" field.
 func ExpiresAtEQ(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldExpiresAt, v))
+	return predicate.RefreshToken(entfast.EQ(FieldExpiresAt, v))
 }
 
 // ExpiresAtNEQ applies the NEQ predicate on the "expires_at" field.
 func ExpiresAtNEQ(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NEQ(FieldExpiresAt, v))
+	return predicate.RefreshToken(entfast.NEQ(FieldExpiresAt, v))
 }
 
 // ExpiresAtIn applies the In predicate on the "expires_at" field.
@@ -298,42 +298,42 @@ func ExpiresAtNotIn(vs ...time.Time) predicate.RefreshToken {
 
 // ExpiresAtGT applies the GT predicate on the "expires_at" field.
 func ExpiresAtGT(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GT(FieldExpiresAt, v))
+	return predicate.RefreshToken(entfast.GT(FieldExpiresAt, v))
 }
 
 // ExpiresAtGTE applies the GTE predicate on the "expires_at" field.
 func ExpiresAtGTE(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GTE(FieldExpiresAt, v))
+	return predicate.RefreshToken(entfast.GTE(FieldExpiresAt, v))
 }
 
 // ExpiresAtLT applies the LT predicate on the "expires_at" field.
 func ExpiresAtLT(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LT(FieldExpiresAt, v))
+	return predicate.RefreshToken(entfast.LT(FieldExpiresAt, v))
 }
 
 // ExpiresAtLTE applies the LTE predicate on the "expires_at" field.
 func ExpiresAtLTE(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LTE(FieldExpiresAt, v))
+	return predicate.RefreshToken(entfast.LTE(FieldExpiresAt, v))
 }
 
 // IsRevokedEQ applies the EQ predicate on the "is_revoked" field.
 func IsRevokedEQ(v bool) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldIsRevoked, v))
+	return predicate.RefreshToken(entfast.EQ(FieldIsRevoked, v))
 }
 
 // IsRevokedNEQ applies the NEQ predicate on the "is_revoked" field.
 func IsRevokedNEQ(v bool) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NEQ(FieldIsRevoked, v))
+	return predicate.RefreshToken(entfast.NEQ(FieldIsRevoked, v))
 }
 
 // RevokedAtEQ applies the EQ predicate on the "revoked_at" field.
 func RevokedAtEQ(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldRevokedAt, v))
+	return predicate.RefreshToken(entfast.EQ(FieldRevokedAt, v))
 }
 
 // RevokedAtNEQ applies the NEQ predicate on the "revoked_at" field.
 func RevokedAtNEQ(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NEQ(FieldRevokedAt, v))
+	return predicate.RefreshToken(entfast.NEQ(FieldRevokedAt, v))
 }
 
 // RevokedAtIn applies the In predicate on the "revoked_at" field.
@@ -348,42 +348,42 @@ func RevokedAtNotIn(vs ...time.Time) predicate.RefreshToken {
 
 // RevokedAtGT applies the GT predicate on the "revoked_at" field.
 func RevokedAtGT(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GT(FieldRevokedAt, v))
+	return predicate.RefreshToken(entfast.GT(FieldRevokedAt, v))
 }
 
 // RevokedAtGTE applies the GTE predicate on the "revoked_at" field.
 func RevokedAtGTE(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GTE(FieldRevokedAt, v))
+	return predicate.RefreshToken(entfast.GTE(FieldRevokedAt, v))
 }
 
 // RevokedAtLT applies the LT predicate on the "revoked_at" field.
 func RevokedAtLT(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LT(FieldRevokedAt, v))
+	return predicate.RefreshToken(entfast.LT(FieldRevokedAt, v))
 }
 
 // RevokedAtLTE applies the LTE predicate on the "revoked_at" field.
 func RevokedAtLTE(v time.Time) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LTE(FieldRevokedAt, v))
+	return predicate.RefreshToken(entfast.LTE(FieldRevokedAt, v))
 }
 
 // RevokedAtIsNil applies the IsNil predicate on the "revoked_at" field.
 func RevokedAtIsNil() predicate.RefreshToken {
-	return predicate.RefreshToken(fast.IsNull(FieldRevokedAt))
+	return predicate.RefreshToken(entfast.IsNull(FieldRevokedAt))
 }
 
 // RevokedAtNotNil applies the NotNil predicate on the "revoked_at" field.
 func RevokedAtNotNil() predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NotNull(FieldRevokedAt))
+	return predicate.RefreshToken(entfast.NotNull(FieldRevokedAt))
 }
 
 // ReplacedByTokenHashEQ applies the EQ predicate on the "replaced_by_token_hash" field.
 func ReplacedByTokenHashEQ(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldReplacedByTokenHash, v))
+	return predicate.RefreshToken(entfast.EQ(FieldReplacedByTokenHash, v))
 }
 
 // ReplacedByTokenHashNEQ applies the NEQ predicate on the "replaced_by_token_hash" field.
 func ReplacedByTokenHashNEQ(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NEQ(FieldReplacedByTokenHash, v))
+	return predicate.RefreshToken(entfast.NEQ(FieldReplacedByTokenHash, v))
 }
 
 // ReplacedByTokenHashIn applies the In predicate on the "replaced_by_token_hash" field.
@@ -398,22 +398,22 @@ func ReplacedByTokenHashNotIn(vs ...string) predicate.RefreshToken {
 
 // ReplacedByTokenHashGT applies the GT predicate on the "replaced_by_token_hash" field.
 func ReplacedByTokenHashGT(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GT(FieldReplacedByTokenHash, v))
+	return predicate.RefreshToken(entfast.GT(FieldReplacedByTokenHash, v))
 }
 
 // ReplacedByTokenHashGTE applies the GTE predicate on the "replaced_by_token_hash" field.
 func ReplacedByTokenHashGTE(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GTE(FieldReplacedByTokenHash, v))
+	return predicate.RefreshToken(entfast.GTE(FieldReplacedByTokenHash, v))
 }
 
 // ReplacedByTokenHashLT applies the LT predicate on the "replaced_by_token_hash" field.
 func ReplacedByTokenHashLT(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LT(FieldReplacedByTokenHash, v))
+	return predicate.RefreshToken(entfast.LT(FieldReplacedByTokenHash, v))
 }
 
 // ReplacedByTokenHashLTE applies the LTE predicate on the "replaced_by_token_hash" field.
 func ReplacedByTokenHashLTE(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LTE(FieldReplacedByTokenHash, v))
+	return predicate.RefreshToken(entfast.LTE(FieldReplacedByTokenHash, v))
 }
 
 // ReplacedByTokenHashContains applies the Contains predicate on the "replaced_by_token_hash" field.
@@ -433,12 +433,12 @@ func ReplacedByTokenHashHasSuffix(v string) predicate.RefreshToken {
 
 // ReplacedByTokenHashIsNil applies the IsNil predicate on the "replaced_by_token_hash" field.
 func ReplacedByTokenHashIsNil() predicate.RefreshToken {
-	return predicate.RefreshToken(fast.IsNull(FieldReplacedByTokenHash))
+	return predicate.RefreshToken(entfast.IsNull(FieldReplacedByTokenHash))
 }
 
 // ReplacedByTokenHashNotNil applies the NotNil predicate on the "replaced_by_token_hash" field.
 func ReplacedByTokenHashNotNil() predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NotNull(FieldReplacedByTokenHash))
+	return predicate.RefreshToken(entfast.NotNull(FieldReplacedByTokenHash))
 }
 
 // ReplacedByTokenHashEqualFold applies the EqualFold predicate on the "replaced_by_token_hash" field.
@@ -453,12 +453,12 @@ func ReplacedByTokenHashContainsFold(v string) predicate.RefreshToken {
 
 // GraceUsesEQ applies the EQ predicate on the "grace_uses" field.
 func GraceUsesEQ(v int32) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldGraceUses, v))
+	return predicate.RefreshToken(entfast.EQ(FieldGraceUses, v))
 }
 
 // GraceUsesNEQ applies the NEQ predicate on the "grace_uses" field.
 func GraceUsesNEQ(v int32) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NEQ(FieldGraceUses, v))
+	return predicate.RefreshToken(entfast.NEQ(FieldGraceUses, v))
 }
 
 // GraceUsesIn applies the In predicate on the "grace_uses" field.
@@ -473,32 +473,32 @@ func GraceUsesNotIn(vs ...int32) predicate.RefreshToken {
 
 // GraceUsesGT applies the GT predicate on the "grace_uses" field.
 func GraceUsesGT(v int32) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GT(FieldGraceUses, v))
+	return predicate.RefreshToken(entfast.GT(FieldGraceUses, v))
 }
 
 // GraceUsesGTE applies the GTE predicate on the "grace_uses" field.
 func GraceUsesGTE(v int32) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GTE(FieldGraceUses, v))
+	return predicate.RefreshToken(entfast.GTE(FieldGraceUses, v))
 }
 
 // GraceUsesLT applies the LT predicate on the "grace_uses" field.
 func GraceUsesLT(v int32) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LT(FieldGraceUses, v))
+	return predicate.RefreshToken(entfast.LT(FieldGraceUses, v))
 }
 
 // GraceUsesLTE applies the LTE predicate on the "grace_uses" field.
 func GraceUsesLTE(v int32) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LTE(FieldGraceUses, v))
+	return predicate.RefreshToken(entfast.LTE(FieldGraceUses, v))
 }
 
 // FamilyEQ applies the EQ predicate on the "family" field.
 func FamilyEQ(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldFamily, v))
+	return predicate.RefreshToken(entfast.EQ(FieldFamily, v))
 }
 
 // FamilyNEQ applies the NEQ predicate on the "family" field.
 func FamilyNEQ(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NEQ(FieldFamily, v))
+	return predicate.RefreshToken(entfast.NEQ(FieldFamily, v))
 }
 
 // FamilyIn applies the In predicate on the "family" field.
@@ -513,22 +513,22 @@ func FamilyNotIn(vs ...string) predicate.RefreshToken {
 
 // FamilyGT applies the GT predicate on the "family" field.
 func FamilyGT(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GT(FieldFamily, v))
+	return predicate.RefreshToken(entfast.GT(FieldFamily, v))
 }
 
 // FamilyGTE applies the GTE predicate on the "family" field.
 func FamilyGTE(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GTE(FieldFamily, v))
+	return predicate.RefreshToken(entfast.GTE(FieldFamily, v))
 }
 
 // FamilyLT applies the LT predicate on the "family" field.
 func FamilyLT(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LT(FieldFamily, v))
+	return predicate.RefreshToken(entfast.LT(FieldFamily, v))
 }
 
 // FamilyLTE applies the LTE predicate on the "family" field.
 func FamilyLTE(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LTE(FieldFamily, v))
+	return predicate.RefreshToken(entfast.LTE(FieldFamily, v))
 }
 
 // FamilyContains applies the Contains predicate on the "family" field.
@@ -548,12 +548,12 @@ func FamilyHasSuffix(v string) predicate.RefreshToken {
 
 // FamilyIsNil applies the IsNil predicate on the "family" field.
 func FamilyIsNil() predicate.RefreshToken {
-	return predicate.RefreshToken(fast.IsNull(FieldFamily))
+	return predicate.RefreshToken(entfast.IsNull(FieldFamily))
 }
 
 // FamilyNotNil applies the NotNil predicate on the "family" field.
 func FamilyNotNil() predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NotNull(FieldFamily))
+	return predicate.RefreshToken(entfast.NotNull(FieldFamily))
 }
 
 // FamilyEqualFold applies the EqualFold predicate on the "family" field.
@@ -568,12 +568,12 @@ func FamilyContainsFold(v string) predicate.RefreshToken {
 
 // SuccessorSaltEQ applies the EQ predicate on the "successor_salt" field.
 func SuccessorSaltEQ(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.EQ(FieldSuccessorSalt, v))
+	return predicate.RefreshToken(entfast.EQ(FieldSuccessorSalt, v))
 }
 
 // SuccessorSaltNEQ applies the NEQ predicate on the "successor_salt" field.
 func SuccessorSaltNEQ(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NEQ(FieldSuccessorSalt, v))
+	return predicate.RefreshToken(entfast.NEQ(FieldSuccessorSalt, v))
 }
 
 // SuccessorSaltIn applies the In predicate on the "successor_salt" field.
@@ -588,22 +588,22 @@ func SuccessorSaltNotIn(vs ...string) predicate.RefreshToken {
 
 // SuccessorSaltGT applies the GT predicate on the "successor_salt" field.
 func SuccessorSaltGT(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GT(FieldSuccessorSalt, v))
+	return predicate.RefreshToken(entfast.GT(FieldSuccessorSalt, v))
 }
 
 // SuccessorSaltGTE applies the GTE predicate on the "successor_salt" field.
 func SuccessorSaltGTE(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.GTE(FieldSuccessorSalt, v))
+	return predicate.RefreshToken(entfast.GTE(FieldSuccessorSalt, v))
 }
 
 // SuccessorSaltLT applies the LT predicate on the "successor_salt" field.
 func SuccessorSaltLT(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LT(FieldSuccessorSalt, v))
+	return predicate.RefreshToken(entfast.LT(FieldSuccessorSalt, v))
 }
 
 // SuccessorSaltLTE applies the LTE predicate on the "successor_salt" field.
 func SuccessorSaltLTE(v string) predicate.RefreshToken {
-	return predicate.RefreshToken(fast.LTE(FieldSuccessorSalt, v))
+	return predicate.RefreshToken(entfast.LTE(FieldSuccessorSalt, v))
 }
 
 // SuccessorSaltContains applies the Contains predicate on the "successor_salt" field.
@@ -623,12 +623,12 @@ func SuccessorSaltHasSuffix(v string) predicate.RefreshToken {
 
 // SuccessorSaltIsNil applies the IsNil predicate on the "successor_salt" field.
 func SuccessorSaltIsNil() predicate.RefreshToken {
-	return predicate.RefreshToken(fast.IsNull(FieldSuccessorSalt))
+	return predicate.RefreshToken(entfast.IsNull(FieldSuccessorSalt))
 }
 
 // SuccessorSaltNotNil applies the NotNil predicate on the "successor_salt" field.
 func SuccessorSaltNotNil() predicate.RefreshToken {
-	return predicate.RefreshToken(fast.NotNull(FieldSuccessorSalt))
+	return predicate.RefreshToken(entfast.NotNull(FieldSuccessorSalt))
 }
 
 // SuccessorSaltEqualFold applies the EqualFold predicate on the "successor_salt" field.

@@ -8,22 +8,22 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/authgraph/authgraph/ent/predicate"
-	"github.com/authgraph/authgraph/entfast/fast"
+	entfast "github.com/authgraph/authgraph/entfast/fast"
 )
 
 // ID filters vertices based on their ID field.
 func ID(id int) predicate.Session {
-	return predicate.Session(fast.EQ(FieldID, id))
+	return predicate.Session(entfast.EQ(FieldID, id))
 }
 
 // IDEQ applies the EQ predicate on the ID field.
 func IDEQ(id int) predicate.Session {
-	return predicate.Session(fast.EQ(FieldID, id))
+	return predicate.Session(entfast.EQ(FieldID, id))
 }
 
 // IDNEQ applies the NEQ predicate on the ID field.
 func IDNEQ(id int) predicate.Session {
-	return predicate.Session(fast.NEQ(FieldID, id))
+	return predicate.Session(entfast.NEQ(FieldID, id))
 }
 
 // IDIn applies the In predicate on the ID field.
@@ -38,92 +38,92 @@ func IDNotIn(ids ...int) predicate.Session {
 
 // IDGT applies the GT predicate on the ID field.
 func IDGT(id int) predicate.Session {
-	return predicate.Session(fast.GT(FieldID, id))
+	return predicate.Session(entfast.GT(FieldID, id))
 }
 
 // IDGTE applies the GTE predicate on the ID field.
 func IDGTE(id int) predicate.Session {
-	return predicate.Session(fast.GTE(FieldID, id))
+	return predicate.Session(entfast.GTE(FieldID, id))
 }
 
 // IDLT applies the LT predicate on the ID field.
 func IDLT(id int) predicate.Session {
-	return predicate.Session(fast.LT(FieldID, id))
+	return predicate.Session(entfast.LT(FieldID, id))
 }
 
 // IDLTE applies the LTE predicate on the ID field.
 func IDLTE(id int) predicate.Session {
-	return predicate.Session(fast.LTE(FieldID, id))
+	return predicate.Session(entfast.LTE(FieldID, id))
 }
 
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.Session {
-	return predicate.Session(fast.EQ(FieldCreatedAt, v))
+	return predicate.Session(entfast.EQ(FieldCreatedAt, v))
 }
 
 // UpdatedAt applies equality check predicate on the "updated_at" field. It's identical to UpdatedAtEQ.
 func UpdatedAt(v time.Time) predicate.Session {
-	return predicate.Session(fast.EQ(FieldUpdatedAt, v))
+	return predicate.Session(entfast.EQ(FieldUpdatedAt, v))
 }
 
 // UserID applies equality check predicate on the "user_id" field. It's identical to UserIDEQ.
 func UserID(v int) predicate.Session {
-	return predicate.Session(fast.EQ(FieldUserID, v))
+	return predicate.Session(entfast.EQ(FieldUserID, v))
 }
 
 // TokenHash applies equality check predicate on the "token_hash" field. It's identical to TokenHashEQ.
 func TokenHash(v string) predicate.Session {
-	return predicate.Session(fast.EQ(FieldTokenHash, v))
+	return predicate.Session(entfast.EQ(FieldTokenHash, v))
 }
 
 // IP applies equality check predicate on the "ip" field. It's identical to IPEQ.
 func IP(v string) predicate.Session {
-	return predicate.Session(fast.EQ(FieldIP, v))
+	return predicate.Session(entfast.EQ(FieldIP, v))
 }
 
 // UserAgent applies equality check predicate on the "user_agent" field. It's identical to UserAgentEQ.
 func UserAgent(v string) predicate.Session {
-	return predicate.Session(fast.EQ(FieldUserAgent, v))
+	return predicate.Session(entfast.EQ(FieldUserAgent, v))
 }
 
 // IsActive applies equality check predicate on the "is_active" field. It's identical to IsActiveEQ.
 func IsActive(v bool) predicate.Session {
-	return predicate.Session(fast.EQ(FieldIsActive, v))
+	return predicate.Session(entfast.EQ(FieldIsActive, v))
 }
 
 // LastUsedAt applies equality check predicate on the "last_used_at" field. It's identical to LastUsedAtEQ.
 func LastUsedAt(v time.Time) predicate.Session {
-	return predicate.Session(fast.EQ(FieldLastUsedAt, v))
+	return predicate.Session(entfast.EQ(FieldLastUsedAt, v))
 }
 
 // ExpiresAt applies equality check predicate on the "expires_at" field. It's identical to ExpiresAtEQ.
 func ExpiresAt(v time.Time) predicate.Session {
-	return predicate.Session(fast.EQ(FieldExpiresAt, v))
+	return predicate.Session(entfast.EQ(FieldExpiresAt, v))
 }
 
 // Family applies equality check predicate on the "family" field. It's identical to FamilyEQ.
 func Family(v string) predicate.Session {
-	return predicate.Session(fast.EQ(FieldFamily, v))
+	return predicate.Session(entfast.EQ(FieldFamily, v))
 }
 
 // TrustEpoch applies equality check predicate on the "trust_epoch" field. It's identical to TrustEpochEQ.
 func TrustEpoch(v int32) predicate.Session {
-	return predicate.Session(fast.EQ(FieldTrustEpoch, v))
+	return predicate.Session(entfast.EQ(FieldTrustEpoch, v))
 }
 
 // DeviceFailures applies equality check predicate on the "device_failures" field. It's identical to DeviceFailuresEQ.
 func DeviceFailures(v int32) predicate.Session {
-	return predicate.Session(fast.EQ(FieldDeviceFailures, v))
+	return predicate.Session(entfast.EQ(FieldDeviceFailures, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.Session {
-	return predicate.Session(fast.EQ(FieldCreatedAt, v))
+	return predicate.Session(entfast.EQ(FieldCreatedAt, v))
 }
 
 // CreatedAtNEQ applies the NEQ predicate on the "created_at" field.
 func CreatedAtNEQ(v time.Time) predicate.Session {
-	return predicate.Session(fast.NEQ(FieldCreatedAt, v))
+	return predicate.Session(entfast.NEQ(FieldCreatedAt, v))
 }
 
 // CreatedAtIn applies the In predicate on the "created_at" field.
@@ -138,32 +138,32 @@ func CreatedAtNotIn(vs ...time.Time) predicate.Session {
 
 // CreatedAtGT applies the GT predicate on the "created_at" field.
 func CreatedAtGT(v time.Time) predicate.Session {
-	return predicate.Session(fast.GT(FieldCreatedAt, v))
+	return predicate.Session(entfast.GT(FieldCreatedAt, v))
 }
 
 // CreatedAtGTE applies the GTE predicate on the "created_at" field.
 func CreatedAtGTE(v time.Time) predicate.Session {
-	return predicate.Session(fast.GTE(FieldCreatedAt, v))
+	return predicate.Session(entfast.GTE(FieldCreatedAt, v))
 }
 
 // CreatedAtLT applies the LT predicate on the "created_at" field.
 func CreatedAtLT(v time.Time) predicate.Session {
-	return predicate.Session(fast.LT(FieldCreatedAt, v))
+	return predicate.Session(entfast.LT(FieldCreatedAt, v))
 }
 
 // CreatedAtLTE applies the LTE predicate on the "created_at" field.
 func CreatedAtLTE(v time.Time) predicate.Session {
-	return predicate.Session(fast.LTE(FieldCreatedAt, v))
+	return predicate.Session(entfast.LTE(FieldCreatedAt, v))
 }
 
 // UpdatedAtEQ applies the EQ predicate on the "updated_at" field.
 func UpdatedAtEQ(v time.Time) predicate.Session {
-	return predicate.Session(fast.EQ(FieldUpdatedAt, v))
+	return predicate.Session(entfast.EQ(FieldUpdatedAt, v))
 }
 
 // UpdatedAtNEQ applies the NEQ predicate on the "updated_at" field.
 func UpdatedAtNEQ(v time.Time) predicate.Session {
-	return predicate.Session(fast.NEQ(FieldUpdatedAt, v))
+	return predicate.Session(entfast.NEQ(FieldUpdatedAt, v))
 }
 
 // UpdatedAtIn applies the In predicate on the "updated_at" field.
@@ -178,32 +178,32 @@ func UpdatedAtNotIn(vs ...time.Time) predicate.Session {
 
 // UpdatedAtGT applies the GT predicate on the "updated_at" field.
 func UpdatedAtGT(v time.Time) predicate.Session {
-	return predicate.Session(fast.GT(FieldUpdatedAt, v))
+	return predicate.Session(entfast.GT(FieldUpdatedAt, v))
 }
 
 // UpdatedAtGTE applies the GTE predicate on the "updated_at" field.
 func UpdatedAtGTE(v time.Time) predicate.Session {
-	return predicate.Session(fast.GTE(FieldUpdatedAt, v))
+	return predicate.Session(entfast.GTE(FieldUpdatedAt, v))
 }
 
 // UpdatedAtLT applies the LT predicate on the "updated_at" field.
 func UpdatedAtLT(v time.Time) predicate.Session {
-	return predicate.Session(fast.LT(FieldUpdatedAt, v))
+	return predicate.Session(entfast.LT(FieldUpdatedAt, v))
 }
 
 // UpdatedAtLTE applies the LTE predicate on the "updated_at" field.
 func UpdatedAtLTE(v time.Time) predicate.Session {
-	return predicate.Session(fast.LTE(FieldUpdatedAt, v))
+	return predicate.Session(entfast.LTE(FieldUpdatedAt, v))
 }
 
 // UserIDEQ applies the EQ predicate on the "user_id" field.
 func UserIDEQ(v int) predicate.Session {
-	return predicate.Session(fast.EQ(FieldUserID, v))
+	return predicate.Session(entfast.EQ(FieldUserID, v))
 }
 
 // UserIDNEQ applies the NEQ predicate on the "user_id" field.
 func UserIDNEQ(v int) predicate.Session {
-	return predicate.Session(fast.NEQ(FieldUserID, v))
+	return predicate.Session(entfast.NEQ(FieldUserID, v))
 }
 
 // UserIDIn applies the In predicate on the "user_id" field.
@@ -218,12 +218,12 @@ func UserIDNotIn(vs ...int) predicate.Session {
 
 // TokenHashEQ applies the EQ predicate on the "token_hash" field.
 func TokenHashEQ(v string) predicate.Session {
-	return predicate.Session(fast.EQ(FieldTokenHash, v))
+	return predicate.Session(entfast.EQ(FieldTokenHash, v))
 }
 
 // TokenHashNEQ applies the NEQ predicate on the "token_hash" field.
 func TokenHashNEQ(v string) predicate.Session {
-	return predicate.Session(fast.NEQ(FieldTokenHash, v))
+	return predicate.Session(entfast.NEQ(FieldTokenHash, v))
 }
 
 // TokenHashIn applies the In predicate on the "token_hash" field.
@@ -238,22 +238,22 @@ func TokenHashNotIn(vs ...string) predicate.Session {
 
 // TokenHashGT applies the GT predicate on the "token_hash" field.
 func TokenHashGT(v string) predicate.Session {
-	return predicate.Session(fast.GT(FieldTokenHash, v))
+	return predicate.Session(entfast.GT(FieldTokenHash, v))
 }
 
 // TokenHashGTE applies the GTE predicate on the "token_hash" field.
 func TokenHashGTE(v string) predicate.Session {
-	return predicate.Session(fast.GTE(FieldTokenHash, v))
+	return predicate.Session(entfast.GTE(FieldTokenHash, v))
 }
 
 // TokenHashLT applies the LT predicate on the "token_hash" field.
 func TokenHashLT(v string) predicate.Session {
-	return predicate.Session(fast.LT(FieldTokenHash, v))
+	return predicate.Session(entfast.LT(FieldTokenHash, v))
 }
 
 // TokenHashLTE applies the LTE predicate on the "token_hash" field.
 func TokenHashLTE(v string) predicate.Session {
-	return predicate.Session(fast.LTE(FieldTokenHash, v))
+	return predicate.Session(entfast.LTE(FieldTokenHash, v))
 }
 
 // TokenHashContains applies the Contains predicate on the "token_hash" field.
@@ -283,12 +283,12 @@ func TokenHashContainsFold(v string) predicate.Session {
 
 // IPEQ applies the EQ predicate on the "ip" field.
 func IPEQ(v string) predicate.Session {
-	return predicate.Session(fast.EQ(FieldIP, v))
+	return predicate.Session(entfast.EQ(FieldIP, v))
 }
 
 // IPNEQ applies the NEQ predicate on the "ip" field.
 func IPNEQ(v string) predicate.Session {
-	return predicate.Session(fast.NEQ(FieldIP, v))
+	return predicate.Session(entfast.NEQ(FieldIP, v))
 }
 
 // IPIn applies the In predicate on the "ip" field.
@@ -303,22 +303,22 @@ func IPNotIn(vs ...string) predicate.Session {
 
 // IPGT applies the GT predicate on the "ip" field.
 func IPGT(v string) predicate.Session {
-	return predicate.Session(fast.GT(FieldIP, v))
+	return predicate.Session(entfast.GT(FieldIP, v))
 }
 
 // IPGTE applies the GTE predicate on the "ip" field.
 func IPGTE(v string) predicate.Session {
-	return predicate.Session(fast.GTE(FieldIP, v))
+	return predicate.Session(entfast.GTE(FieldIP, v))
 }
 
 // IPLT applies the LT predicate on the "ip" field.
 func IPLT(v string) predicate.Session {
-	return predicate.Session(fast.LT(FieldIP, v))
+	return predicate.Session(entfast.LT(FieldIP, v))
 }
 
 // IPLTE applies the LTE predicate on the "ip" field.
 func IPLTE(v string) predicate.Session {
-	return predicate.Session(fast.LTE(FieldIP, v))
+	return predicate.Session(entfast.LTE(FieldIP, v))
 }
 
 // IPContains applies the Contains predicate on the "ip" field.
@@ -338,12 +338,12 @@ func IPHasSuffix(v string) predicate.Session {
 
 // IPIsNil applies the IsNil predicate on the "ip" field.
 func IPIsNil() predicate.Session {
-	return predicate.Session(fast.IsNull(FieldIP))
+	return predicate.Session(entfast.IsNull(FieldIP))
 }
 
 // IPNotNil applies the NotNil predicate on the "ip" field.
 func IPNotNil() predicate.Session {
-	return predicate.Session(fast.NotNull(FieldIP))
+	return predicate.Session(entfast.NotNull(FieldIP))
 }
 
 // IPEqualFold applies the EqualFold predicate on the "ip" field.
@@ -358,12 +358,12 @@ func IPContainsFold(v string) predicate.Session {
 
 // UserAgentEQ applies the EQ predicate on the "user_agent" field.
 func UserAgentEQ(v string) predicate.Session {
-	return predicate.Session(fast.EQ(FieldUserAgent, v))
+	return predicate.Session(entfast.EQ(FieldUserAgent, v))
 }
 
 // UserAgentNEQ applies the NEQ predicate on the "user_agent" field.
 func UserAgentNEQ(v string) predicate.Session {
-	return predicate.Session(fast.NEQ(FieldUserAgent, v))
+	return predicate.Session(entfast.NEQ(FieldUserAgent, v))
 }
 
 // UserAgentIn applies the In predicate on the "user_agent" field.
@@ -378,22 +378,22 @@ func UserAgentNotIn(vs ...string) predicate.Session {
 
 // UserAgentGT applies the GT predicate on the "user_agent" field.
 func UserAgentGT(v string) predicate.Session {
-	return predicate.Session(fast.GT(FieldUserAgent, v))
+	return predicate.Session(entfast.GT(FieldUserAgent, v))
 }
 
 // UserAgentGTE applies the GTE predicate on the "user_agent" field.
 func UserAgentGTE(v string) predicate.Session {
-	return predicate.Session(fast.GTE(FieldUserAgent, v))
+	return predicate.Session(entfast.GTE(FieldUserAgent, v))
 }
 
 // UserAgentLT applies the LT predicate on the "user_agent" field.
 func UserAgentLT(v string) predicate.Session {
-	return predicate.Session(fast.LT(FieldUserAgent, v))
+	return predicate.Session(entfast.LT(FieldUserAgent, v))
 }
 
 // UserAgentLTE applies the LTE predicate on the "user_agent" field.
 func UserAgentLTE(v string) predicate.Session {
-	return predicate.Session(fast.LTE(FieldUserAgent, v))
+	return predicate.Session(entfast.LTE(FieldUserAgent, v))
 }
 
 // UserAgentContains applies the Contains predicate on the "user_agent" field.
@@ -413,12 +413,12 @@ func UserAgentHasSuffix(v string) predicate.Session {
 
 // UserAgentIsNil applies the IsNil predicate on the "user_agent" field.
 func UserAgentIsNil() predicate.Session {
-	return predicate.Session(fast.IsNull(FieldUserAgent))
+	return predicate.Session(entfast.IsNull(FieldUserAgent))
 }
 
 // UserAgentNotNil applies the NotNil predicate on the "user_agent" field.
 func UserAgentNotNil() predicate.Session {
-	return predicate.Session(fast.NotNull(FieldUserAgent))
+	return predicate.Session(entfast.NotNull(FieldUserAgent))
 }
 
 // UserAgentEqualFold applies the EqualFold predicate on the "user_agent" field.
@@ -433,22 +433,22 @@ func UserAgentContainsFold(v string) predicate.Session {
 
 // IsActiveEQ applies the EQ predicate on the "is_active" field.
 func IsActiveEQ(v bool) predicate.Session {
-	return predicate.Session(fast.EQ(FieldIsActive, v))
+	return predicate.Session(entfast.EQ(FieldIsActive, v))
 }
 
 // IsActiveNEQ applies the NEQ predicate on the "is_active" field.
 func IsActiveNEQ(v bool) predicate.Session {
-	return predicate.Session(fast.NEQ(FieldIsActive, v))
+	return predicate.Session(entfast.NEQ(FieldIsActive, v))
 }
 
 // LastUsedAtEQ applies the EQ predicate on the "last_used_at" field.
 func LastUsedAtEQ(v time.Time) predicate.Session {
-	return predicate.Session(fast.EQ(FieldLastUsedAt, v))
+	return predicate.Session(entfast.EQ(FieldLastUsedAt, v))
 }
 
 // LastUsedAtNEQ applies the NEQ predicate on the "last_used_at" field.
 func LastUsedAtNEQ(v time.Time) predicate.Session {
-	return predicate.Session(fast.NEQ(FieldLastUsedAt, v))
+	return predicate.Session(entfast.NEQ(FieldLastUsedAt, v))
 }
 
 // LastUsedAtIn applies the In predicate on the "last_used_at" field.
@@ -463,32 +463,32 @@ func LastUsedAtNotIn(vs ...time.Time) predicate.Session {
 
 // LastUsedAtGT applies the GT predicate on the "last_used_at" field.
 func LastUsedAtGT(v time.Time) predicate.Session {
-	return predicate.Session(fast.GT(FieldLastUsedAt, v))
+	return predicate.Session(entfast.GT(FieldLastUsedAt, v))
 }
 
 // LastUsedAtGTE applies the GTE predicate on the "last_used_at" field.
 func LastUsedAtGTE(v time.Time) predicate.Session {
-	return predicate.Session(fast.GTE(FieldLastUsedAt, v))
+	return predicate.Session(entfast.GTE(FieldLastUsedAt, v))
 }
 
 // LastUsedAtLT applies the LT predicate on the "last_used_at" field.
 func LastUsedAtLT(v time.Time) predicate.Session {
-	return predicate.Session(fast.LT(FieldLastUsedAt, v))
+	return predicate.Session(entfast.LT(FieldLastUsedAt, v))
 }
 
 // LastUsedAtLTE applies the LTE predicate on the "last_used_at" field.
 func LastUsedAtLTE(v time.Time) predicate.Session {
-	return predicate.Session(fast.LTE(FieldLastUsedAt, v))
+	return predicate.Session(entfast.LTE(FieldLastUsedAt, v))
 }
 
 // ExpiresAtEQ applies the EQ predicate on the "expires_at" field.
 func ExpiresAtEQ(v time.Time) predicate.Session {
-	return predicate.Session(fast.EQ(FieldExpiresAt, v))
+	return predicate.Session(entfast.EQ(FieldExpiresAt, v))
 }
 
 // ExpiresAtNEQ applies the NEQ predicate on the "expires_at" field.
 func ExpiresAtNEQ(v time.Time) predicate.Session {
-	return predicate.Session(fast.NEQ(FieldExpiresAt, v))
+	return predicate.Session(entfast.NEQ(FieldExpiresAt, v))
 }
 
 // ExpiresAtIn applies the In predicate on the "expires_at" field.
@@ -503,32 +503,32 @@ func ExpiresAtNotIn(vs ...time.Time) predicate.Session {
 
 // ExpiresAtGT applies the GT predicate on the "expires_at" field.
 func ExpiresAtGT(v time.Time) predicate.Session {
-	return predicate.Session(fast.GT(FieldExpiresAt, v))
+	return predicate.Session(entfast.GT(FieldExpiresAt, v))
 }
 
 // ExpiresAtGTE applies the GTE predicate on the "expires_at" field.
 func ExpiresAtGTE(v time.Time) predicate.Session {
-	return predicate.Session(fast.GTE(FieldExpiresAt, v))
+	return predicate.Session(entfast.GTE(FieldExpiresAt, v))
 }
 
 // ExpiresAtLT applies the LT predicate on the "expires_at" field.
 func ExpiresAtLT(v time.Time) predicate.Session {
-	return predicate.Session(fast.LT(FieldExpiresAt, v))
+	return predicate.Session(entfast.LT(FieldExpiresAt, v))
 }
 
 // ExpiresAtLTE applies the LTE predicate on the "expires_at" field.
 func ExpiresAtLTE(v time.Time) predicate.Session {
-	return predicate.Session(fast.LTE(FieldExpiresAt, v))
+	return predicate.Session(entfast.LTE(FieldExpiresAt, v))
 }
 
 // FamilyEQ applies the EQ predicate on the "family" field.
 func FamilyEQ(v string) predicate.Session {
-	return predicate.Session(fast.EQ(FieldFamily, v))
+	return predicate.Session(entfast.EQ(FieldFamily, v))
 }
 
 // FamilyNEQ applies the NEQ predicate on the "family" field.
 func FamilyNEQ(v string) predicate.Session {
-	return predicate.Session(fast.NEQ(FieldFamily, v))
+	return predicate.Session(entfast.NEQ(FieldFamily, v))
 }
 
 // FamilyIn applies the In predicate on the "family" field.
@@ -543,22 +543,22 @@ func FamilyNotIn(vs ...string) predicate.Session {
 
 // FamilyGT applies the GT predicate on the "family" field.
 func FamilyGT(v string) predicate.Session {
-	return predicate.Session(fast.GT(FieldFamily, v))
+	return predicate.Session(entfast.GT(FieldFamily, v))
 }
 
 // FamilyGTE applies the GTE predicate on the "family" field.
 func FamilyGTE(v string) predicate.Session {
-	return predicate.Session(fast.GTE(FieldFamily, v))
+	return predicate.Session(entfast.GTE(FieldFamily, v))
 }
 
 // FamilyLT applies the LT predicate on the "family" field.
 func FamilyLT(v string) predicate.Session {
-	return predicate.Session(fast.LT(FieldFamily, v))
+	return predicate.Session(entfast.LT(FieldFamily, v))
 }
 
 // FamilyLTE applies the LTE predicate on the "family" field.
 func FamilyLTE(v string) predicate.Session {
-	return predicate.Session(fast.LTE(FieldFamily, v))
+	return predicate.Session(entfast.LTE(FieldFamily, v))
 }
 
 // FamilyContains applies the Contains predicate on the "family" field.
@@ -578,12 +578,12 @@ func FamilyHasSuffix(v string) predicate.Session {
 
 // FamilyIsNil applies the IsNil predicate on the "family" field.
 func FamilyIsNil() predicate.Session {
-	return predicate.Session(fast.IsNull(FieldFamily))
+	return predicate.Session(entfast.IsNull(FieldFamily))
 }
 
 // FamilyNotNil applies the NotNil predicate on the "family" field.
 func FamilyNotNil() predicate.Session {
-	return predicate.Session(fast.NotNull(FieldFamily))
+	return predicate.Session(entfast.NotNull(FieldFamily))
 }
 
 // FamilyEqualFold applies the EqualFold predicate on the "family" field.
@@ -598,12 +598,12 @@ func FamilyContainsFold(v string) predicate.Session {
 
 // TrustEpochEQ applies the EQ predicate on the "trust_epoch" field.
 func TrustEpochEQ(v int32) predicate.Session {
-	return predicate.Session(fast.EQ(FieldTrustEpoch, v))
+	return predicate.Session(entfast.EQ(FieldTrustEpoch, v))
 }
 
 // TrustEpochNEQ applies the NEQ predicate on the "trust_epoch" field.
 func TrustEpochNEQ(v int32) predicate.Session {
-	return predicate.Session(fast.NEQ(FieldTrustEpoch, v))
+	return predicate.Session(entfast.NEQ(FieldTrustEpoch, v))
 }
 
 // TrustEpochIn applies the In predicate on the "trust_epoch" field.
@@ -618,42 +618,42 @@ func TrustEpochNotIn(vs ...int32) predicate.Session {
 
 // TrustEpochGT applies the GT predicate on the "trust_epoch" field.
 func TrustEpochGT(v int32) predicate.Session {
-	return predicate.Session(fast.GT(FieldTrustEpoch, v))
+	return predicate.Session(entfast.GT(FieldTrustEpoch, v))
 }
 
 // TrustEpochGTE applies the GTE predicate on the "trust_epoch" field.
 func TrustEpochGTE(v int32) predicate.Session {
-	return predicate.Session(fast.GTE(FieldTrustEpoch, v))
+	return predicate.Session(entfast.GTE(FieldTrustEpoch, v))
 }
 
 // TrustEpochLT applies the LT predicate on the "trust_epoch" field.
 func TrustEpochLT(v int32) predicate.Session {
-	return predicate.Session(fast.LT(FieldTrustEpoch, v))
+	return predicate.Session(entfast.LT(FieldTrustEpoch, v))
 }
 
 // TrustEpochLTE applies the LTE predicate on the "trust_epoch" field.
 func TrustEpochLTE(v int32) predicate.Session {
-	return predicate.Session(fast.LTE(FieldTrustEpoch, v))
+	return predicate.Session(entfast.LTE(FieldTrustEpoch, v))
 }
 
 // TrustEpochIsNil applies the IsNil predicate on the "trust_epoch" field.
 func TrustEpochIsNil() predicate.Session {
-	return predicate.Session(fast.IsNull(FieldTrustEpoch))
+	return predicate.Session(entfast.IsNull(FieldTrustEpoch))
 }
 
 // TrustEpochNotNil applies the NotNil predicate on the "trust_epoch" field.
 func TrustEpochNotNil() predicate.Session {
-	return predicate.Session(fast.NotNull(FieldTrustEpoch))
+	return predicate.Session(entfast.NotNull(FieldTrustEpoch))
 }
 
 // DeviceFailuresEQ applies the EQ predicate on the "device_failures" field.
 func DeviceFailuresEQ(v int32) predicate.Session {
-	return predicate.Session(fast.EQ(FieldDeviceFailures, v))
+	return predicate.Session(entfast.EQ(FieldDeviceFailures, v))
 }
 
 // DeviceFailuresNEQ applies the NEQ predicate on the "device_failures" field.
 func DeviceFailuresNEQ(v int32) predicate.Session {
-	return predicate.Session(fast.NEQ(FieldDeviceFailures, v))
+	return predicate.Session(entfast.NEQ(FieldDeviceFailures, v))
 }
 
 // DeviceFailuresIn applies the In predicate on the "device_failures" field.
@@ -668,22 +668,22 @@ func DeviceFailuresNotIn(vs ...int32) predicate.Session {
 
 // DeviceFailuresGT applies the GT predicate on the "device_failures" field.
 func DeviceFailuresGT(v int32) predicate.Session {
-	return predicate.Session(fast.GT(FieldDeviceFailures, v))
+	return predicate.Session(entfast.GT(FieldDeviceFailures, v))
 }
 
 // DeviceFailuresGTE applies the GTE predicate on the "device_failures" field.
 func DeviceFailuresGTE(v int32) predicate.Session {
-	return predicate.Session(fast.GTE(FieldDeviceFailures, v))
+	return predicate.Session(entfast.GTE(FieldDeviceFailures, v))
 }
 
 // DeviceFailuresLT applies the LT predicate on the "device_failures" field.
 func DeviceFailuresLT(v int32) predicate.Session {
-	return predicate.Session(fast.LT(FieldDeviceFailures, v))
+	return predicate.Session(entfast.LT(FieldDeviceFailures, v))
 }
 
 // DeviceFailuresLTE applies the LTE predicate on the "device_failures" field.
 func DeviceFailuresLTE(v int32) predicate.Session {
-	return predicate.Session(fast.LTE(FieldDeviceFailures, v))
+	return predicate.Session(entfast.LTE(FieldDeviceFailures, v))
 }
 
 // HasUser applies the HasEdge predicate on the "user" edge.

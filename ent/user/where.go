@@ -9,22 +9,22 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
-	"github.com/authgraph/authgraph/entfast/fast"
+	entfast "github.com/authgraph/authgraph/entfast/fast"
 )
 
 // ID filters vertices based on their ID field.
 func ID(id int) predicate.User {
-	return predicate.User(fast.EQ(FieldID, id))
+	return predicate.User(entfast.EQ(FieldID, id))
 }
 
 // IDEQ applies the EQ predicate on the ID field.
 func IDEQ(id int) predicate.User {
-	return predicate.User(fast.EQ(FieldID, id))
+	return predicate.User(entfast.EQ(FieldID, id))
 }
 
 // IDNEQ applies the NEQ predicate on the ID field.
 func IDNEQ(id int) predicate.User {
-	return predicate.User(fast.NEQ(FieldID, id))
+	return predicate.User(entfast.NEQ(FieldID, id))
 }
 
 // IDIn applies the In predicate on the ID field.
@@ -39,122 +39,122 @@ func IDNotIn(ids ...int) predicate.User {
 
 // IDGT applies the GT predicate on the ID field.
 func IDGT(id int) predicate.User {
-	return predicate.User(fast.GT(FieldID, id))
+	return predicate.User(entfast.GT(FieldID, id))
 }
 
 // IDGTE applies the GTE predicate on the ID field.
 func IDGTE(id int) predicate.User {
-	return predicate.User(fast.GTE(FieldID, id))
+	return predicate.User(entfast.GTE(FieldID, id))
 }
 
 // IDLT applies the LT predicate on the ID field.
 func IDLT(id int) predicate.User {
-	return predicate.User(fast.LT(FieldID, id))
+	return predicate.User(entfast.LT(FieldID, id))
 }
 
 // IDLTE applies the LTE predicate on the ID field.
 func IDLTE(id int) predicate.User {
-	return predicate.User(fast.LTE(FieldID, id))
+	return predicate.User(entfast.LTE(FieldID, id))
 }
 
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldCreatedAt, v))
+	return predicate.User(entfast.EQ(FieldCreatedAt, v))
 }
 
 // UpdatedAt applies equality check predicate on the "updated_at" field. It's identical to UpdatedAtEQ.
 func UpdatedAt(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldUpdatedAt, v))
+	return predicate.User(entfast.EQ(FieldUpdatedAt, v))
 }
 
 // Name applies equality check predicate on the "name" field. It's identical to NameEQ.
 func Name(v string) predicate.User {
-	return predicate.User(fast.EQ(FieldName, v))
+	return predicate.User(entfast.EQ(FieldName, v))
 }
 
 // Email applies equality check predicate on the "email" field. It's identical to EmailEQ.
 func Email(v string) predicate.User {
-	return predicate.User(fast.EQ(FieldEmail, v))
+	return predicate.User(entfast.EQ(FieldEmail, v))
 }
 
 // Password applies equality check predicate on the "password" field. It's identical to PasswordEQ.
 func Password(v string) predicate.User {
-	return predicate.User(fast.EQ(FieldPassword, v))
+	return predicate.User(entfast.EQ(FieldPassword, v))
 }
 
 // ProviderID applies equality check predicate on the "provider_id" field. It's identical to ProviderIDEQ.
 func ProviderID(v string) predicate.User {
-	return predicate.User(fast.EQ(FieldProviderID, v))
+	return predicate.User(entfast.EQ(FieldProviderID, v))
 }
 
 // IsEmailVerified applies equality check predicate on the "is_email_verified" field. It's identical to IsEmailVerifiedEQ.
 func IsEmailVerified(v bool) predicate.User {
-	return predicate.User(fast.EQ(FieldIsEmailVerified, v))
+	return predicate.User(entfast.EQ(FieldIsEmailVerified, v))
 }
 
 // LastLoginAt applies equality check predicate on the "last_login_at" field. It's identical to LastLoginAtEQ.
 func LastLoginAt(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldLastLoginAt, v))
+	return predicate.User(entfast.EQ(FieldLastLoginAt, v))
 }
 
 // FailedLoginAttempts applies equality check predicate on the "failed_login_attempts" field. It's identical to FailedLoginAttemptsEQ.
 func FailedLoginAttempts(v int32) predicate.User {
-	return predicate.User(fast.EQ(FieldFailedLoginAttempts, v))
+	return predicate.User(entfast.EQ(FieldFailedLoginAttempts, v))
 }
 
 // LockUntil applies equality check predicate on the "lock_until" field. It's identical to LockUntilEQ.
 func LockUntil(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldLockUntil, v))
+	return predicate.User(entfast.EQ(FieldLockUntil, v))
 }
 
 // IsDeleted applies equality check predicate on the "is_deleted" field. It's identical to IsDeletedEQ.
 func IsDeleted(v bool) predicate.User {
-	return predicate.User(fast.EQ(FieldIsDeleted, v))
+	return predicate.User(entfast.EQ(FieldIsDeleted, v))
 }
 
 // DeletedAt applies equality check predicate on the "deleted_at" field. It's identical to DeletedAtEQ.
 func DeletedAt(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldDeletedAt, v))
+	return predicate.User(entfast.EQ(FieldDeletedAt, v))
 }
 
 // ReActivateAvailableAt applies equality check predicate on the "re_activate_available_at" field. It's identical to ReActivateAvailableAtEQ.
 func ReActivateAvailableAt(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldReActivateAvailableAt, v))
+	return predicate.User(entfast.EQ(FieldReActivateAvailableAt, v))
 }
 
 // SuspendedUntil applies equality check predicate on the "suspended_until" field. It's identical to SuspendedUntilEQ.
 func SuspendedUntil(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldSuspendedUntil, v))
+	return predicate.User(entfast.EQ(FieldSuspendedUntil, v))
 }
 
 // GuessFailures applies equality check predicate on the "guess_failures" field. It's identical to GuessFailuresEQ.
 func GuessFailures(v int32) predicate.User {
-	return predicate.User(fast.EQ(FieldGuessFailures, v))
+	return predicate.User(entfast.EQ(FieldGuessFailures, v))
 }
 
 // StepFailures applies equality check predicate on the "step_failures" field. It's identical to StepFailuresEQ.
 func StepFailures(v int32) predicate.User {
-	return predicate.User(fast.EQ(FieldStepFailures, v))
+	return predicate.User(entfast.EQ(FieldStepFailures, v))
 }
 
 // TrustEpoch applies equality check predicate on the "trust_epoch" field. It's identical to TrustEpochEQ.
 func TrustEpoch(v int32) predicate.User {
-	return predicate.User(fast.EQ(FieldTrustEpoch, v))
+	return predicate.User(entfast.EQ(FieldTrustEpoch, v))
 }
 
 // ResetByMail applies equality check predicate on the "reset_by_mail" field. It's identical to ResetByMailEQ.
 func ResetByMail(v bool) predicate.User {
-	return predicate.User(fast.EQ(FieldResetByMail, v))
+	return predicate.User(entfast.EQ(FieldResetByMail, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldCreatedAt, v))
+	return predicate.User(entfast.EQ(FieldCreatedAt, v))
 }
 
 // CreatedAtNEQ applies the NEQ predicate on the "created_at" field.
 func CreatedAtNEQ(v time.Time) predicate.User {
-	return predicate.User(fast.NEQ(FieldCreatedAt, v))
+	return predicate.User(entfast.NEQ(FieldCreatedAt, v))
 }
 
 // CreatedAtIn applies the In predicate on the "created_at" field.
@@ -169,32 +169,32 @@ func CreatedAtNotIn(vs ...time.Time) predicate.User {
 
 // CreatedAtGT applies the GT predicate on the "created_at" field.
 func CreatedAtGT(v time.Time) predicate.User {
-	return predicate.User(fast.GT(FieldCreatedAt, v))
+	return predicate.User(entfast.GT(FieldCreatedAt, v))
 }
 
 // CreatedAtGTE applies the GTE predicate on the "created_at" field.
 func CreatedAtGTE(v time.Time) predicate.User {
-	return predicate.User(fast.GTE(FieldCreatedAt, v))
+	return predicate.User(entfast.GTE(FieldCreatedAt, v))
 }
 
 // CreatedAtLT applies the LT predicate on the "created_at" field.
 func CreatedAtLT(v time.Time) predicate.User {
-	return predicate.User(fast.LT(FieldCreatedAt, v))
+	return predicate.User(entfast.LT(FieldCreatedAt, v))
 }
 
 // CreatedAtLTE applies the LTE predicate on the "created_at" field.
 func CreatedAtLTE(v time.Time) predicate.User {
-	return predicate.User(fast.LTE(FieldCreatedAt, v))
+	return predicate.User(entfast.LTE(FieldCreatedAt, v))
 }
 
 // UpdatedAtEQ applies the EQ predicate on the "updated_at" field.
 func UpdatedAtEQ(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldUpdatedAt, v))
+	return predicate.User(entfast.EQ(FieldUpdatedAt, v))
 }
 
 // UpdatedAtNEQ applies the NEQ predicate on the "updated_at" field.
 func UpdatedAtNEQ(v time.Time) predicate.User {
-	return predicate.User(fast.NEQ(FieldUpdatedAt, v))
+	return predicate.User(entfast.NEQ(FieldUpdatedAt, v))
 }
 
 // UpdatedAtIn applies the In predicate on the "updated_at" field.
@@ -209,32 +209,32 @@ func UpdatedAtNotIn(vs ...time.Time) predicate.User {
 
 // UpdatedAtGT applies the GT predicate on the "updated_at" field.
 func UpdatedAtGT(v time.Time) predicate.User {
-	return predicate.User(fast.GT(FieldUpdatedAt, v))
+	return predicate.User(entfast.GT(FieldUpdatedAt, v))
 }
 
 // UpdatedAtGTE applies the GTE predicate on the "updated_at" field.
 func UpdatedAtGTE(v time.Time) predicate.User {
-	return predicate.User(fast.GTE(FieldUpdatedAt, v))
+	return predicate.User(entfast.GTE(FieldUpdatedAt, v))
 }
 
 // UpdatedAtLT applies the LT predicate on the "updated_at" field.
 func UpdatedAtLT(v time.Time) predicate.User {
-	return predicate.User(fast.LT(FieldUpdatedAt, v))
+	return predicate.User(entfast.LT(FieldUpdatedAt, v))
 }
 
 // UpdatedAtLTE applies the LTE predicate on the "updated_at" field.
 func UpdatedAtLTE(v time.Time) predicate.User {
-	return predicate.User(fast.LTE(FieldUpdatedAt, v))
+	return predicate.User(entfast.LTE(FieldUpdatedAt, v))
 }
 
 // NameEQ applies the EQ predicate on the "name" field.
 func NameEQ(v string) predicate.User {
-	return predicate.User(fast.EQ(FieldName, v))
+	return predicate.User(entfast.EQ(FieldName, v))
 }
 
 // NameNEQ applies the NEQ predicate on the "name" field.
 func NameNEQ(v string) predicate.User {
-	return predicate.User(fast.NEQ(FieldName, v))
+	return predicate.User(entfast.NEQ(FieldName, v))
 }
 
 // NameIn applies the In predicate on the "name" field.
@@ -249,22 +249,22 @@ func NameNotIn(vs ...string) predicate.User {
 
 // NameGT applies the GT predicate on the "name" field.
 func NameGT(v string) predicate.User {
-	return predicate.User(fast.GT(FieldName, v))
+	return predicate.User(entfast.GT(FieldName, v))
 }
 
 // NameGTE applies the GTE predicate on the "name" field.
 func NameGTE(v string) predicate.User {
-	return predicate.User(fast.GTE(FieldName, v))
+	return predicate.User(entfast.GTE(FieldName, v))
 }
 
 // NameLT applies the LT predicate on the "name" field.
 func NameLT(v string) predicate.User {
-	return predicate.User(fast.LT(FieldName, v))
+	return predicate.User(entfast.LT(FieldName, v))
 }
 
 // NameLTE applies the LTE predicate on the "name" field.
 func NameLTE(v string) predicate.User {
-	return predicate.User(fast.LTE(FieldName, v))
+	return predicate.User(entfast.LTE(FieldName, v))
 }
 
 // NameContains applies the Contains predicate on the "name" field.
@@ -294,12 +294,12 @@ func NameContainsFold(v string) predicate.User {
 
 // EmailEQ applies the EQ predicate on the "email" field.
 func EmailEQ(v string) predicate.User {
-	return predicate.User(fast.EQ(FieldEmail, v))
+	return predicate.User(entfast.EQ(FieldEmail, v))
 }
 
 // EmailNEQ applies the NEQ predicate on the "email" field.
 func EmailNEQ(v string) predicate.User {
-	return predicate.User(fast.NEQ(FieldEmail, v))
+	return predicate.User(entfast.NEQ(FieldEmail, v))
 }
 
 // EmailIn applies the In predicate on the "email" field.
@@ -314,22 +314,22 @@ func EmailNotIn(vs ...string) predicate.User {
 
 // EmailGT applies the GT predicate on the "email" field.
 func EmailGT(v string) predicate.User {
-	return predicate.User(fast.GT(FieldEmail, v))
+	return predicate.User(entfast.GT(FieldEmail, v))
 }
 
 // EmailGTE applies the GTE predicate on the "email" field.
 func EmailGTE(v string) predicate.User {
-	return predicate.User(fast.GTE(FieldEmail, v))
+	return predicate.User(entfast.GTE(FieldEmail, v))
 }
 
 // EmailLT applies the LT predicate on the "email" field.
 func EmailLT(v string) predicate.User {
-	return predicate.User(fast.LT(FieldEmail, v))
+	return predicate.User(entfast.LT(FieldEmail, v))
 }
 
 // EmailLTE applies the LTE predicate on the "email" field.
 func EmailLTE(v string) predicate.User {
-	return predicate.User(fast.LTE(FieldEmail, v))
+	return predicate.User(entfast.LTE(FieldEmail, v))
 }
 
 // EmailContains applies the Contains predicate on the "email" field.
@@ -359,12 +359,12 @@ func EmailContainsFold(v string) predicate.User {
 
 // PasswordEQ applies the EQ predicate on the "password" field.
 func PasswordEQ(v string) predicate.User {
-	return predicate.User(fast.EQ(FieldPassword, v))
+	return predicate.User(entfast.EQ(FieldPassword, v))
 }
 
 // PasswordNEQ applies the NEQ predicate on the "password" field.
 func PasswordNEQ(v string) predicate.User {
-	return predicate.User(fast.NEQ(FieldPassword, v))
+	return predicate.User(entfast.NEQ(FieldPassword, v))
 }
 
 // PasswordIn applies the In predicate on the "password" field.
@@ -379,22 +379,22 @@ func PasswordNotIn(vs ...string) predicate.User {
 
 // PasswordGT applies the GT predicate on the "password" field.
 func PasswordGT(v string) predicate.User {
-	return predicate.User(fast.GT(FieldPassword, v))
+	return predicate.User(entfast.GT(FieldPassword, v))
 }
 
 // PasswordGTE applies the GTE predicate on the "password" field.
 func PasswordGTE(v string) predicate.User {
-	return predicate.User(fast.GTE(FieldPassword, v))
+	return predicate.User(entfast.GTE(FieldPassword, v))
 }
 
 // PasswordLT applies the LT predicate on the "password" field.
 func PasswordLT(v string) predicate.User {
-	return predicate.User(fast.LT(FieldPassword, v))
+	return predicate.User(entfast.LT(FieldPassword, v))
 }
 
 // PasswordLTE applies the LTE predicate on the "password" field.
 func PasswordLTE(v string) predicate.User {
-	return predicate.User(fast.LTE(FieldPassword, v))
+	return predicate.User(entfast.LTE(FieldPassword, v))
 }
 
 // PasswordContains applies the Contains predicate on the "password" field.
@@ -414,12 +414,12 @@ func PasswordHasSuffix(v string) predicate.User {
 
 // PasswordIsNil applies the IsNil predicate on the "password" field.
 func PasswordIsNil() predicate.User {
-	return predicate.User(fast.IsNull(FieldPassword))
+	return predicate.User(entfast.IsNull(FieldPassword))
 }
 
 // PasswordNotNil applies the NotNil predicate on the "password" field.
 func PasswordNotNil() predicate.User {
-	return predicate.User(fast.NotNull(FieldPassword))
+	return predicate.User(entfast.NotNull(FieldPassword))
 }
 
 // PasswordEqualFold applies the EqualFold predicate on the "password" field.
@@ -435,13 +435,13 @@ func PasswordContainsFold(v string) predicate.User {
 // RoleEQ applies the EQ predicate on the "role" field.
 func RoleEQ(v schematype.Role) predicate.User {
 	vc := v
-	return predicate.User(fast.EQ(FieldRole, vc))
+	return predicate.User(entfast.EQ(FieldRole, vc))
 }
 
 // RoleNEQ applies the NEQ predicate on the "role" field.
 func RoleNEQ(v schematype.Role) predicate.User {
 	vc := v
-	return predicate.User(fast.NEQ(FieldRole, vc))
+	return predicate.User(entfast.NEQ(FieldRole, vc))
 }
 
 // RoleIn applies the In predicate on the "role" field.
@@ -465,13 +465,13 @@ func RoleNotIn(vs ...schematype.Role) predicate.User {
 // ProviderEQ applies the EQ predicate on the "provider" field.
 func ProviderEQ(v schematype.Provider) predicate.User {
 	vc := v
-	return predicate.User(fast.EQ(FieldProvider, vc))
+	return predicate.User(entfast.EQ(FieldProvider, vc))
 }
 
 // ProviderNEQ applies the NEQ predicate on the "provider" field.
 func ProviderNEQ(v schematype.Provider) predicate.User {
 	vc := v
-	return predicate.User(fast.NEQ(FieldProvider, vc))
+	return predicate.User(entfast.NEQ(FieldProvider, vc))
 }
 
 // ProviderIn applies the In predicate on the "provider" field.
@@ -494,12 +494,12 @@ func ProviderNotIn(vs ...schematype.Provider) predicate.User {
 
 // ProviderIDEQ applies the EQ predicate on the "provider_id" field.
 func ProviderIDEQ(v string) predicate.User {
-	return predicate.User(fast.EQ(FieldProviderID, v))
+	return predicate.User(entfast.EQ(FieldProviderID, v))
 }
 
 // ProviderIDNEQ applies the NEQ predicate on the "provider_id" field.
 func ProviderIDNEQ(v string) predicate.User {
-	return predicate.User(fast.NEQ(FieldProviderID, v))
+	return predicate.User(entfast.NEQ(FieldProviderID, v))
 }
 
 // ProviderIDIn applies the In predicate on the "provider_id" field.
@@ -514,22 +514,22 @@ func ProviderIDNotIn(vs ...string) predicate.User {
 
 // ProviderIDGT applies the GT predicate on the "provider_id" field.
 func ProviderIDGT(v string) predicate.User {
-	return predicate.User(fast.GT(FieldProviderID, v))
+	return predicate.User(entfast.GT(FieldProviderID, v))
 }
 
 // ProviderIDGTE applies the GTE predicate on the "provider_id" field.
 func ProviderIDGTE(v string) predicate.User {
-	return predicate.User(fast.GTE(FieldProviderID, v))
+	return predicate.User(entfast.GTE(FieldProviderID, v))
 }
 
 // ProviderIDLT applies the LT predicate on the "provider_id" field.
 func ProviderIDLT(v string) predicate.User {
-	return predicate.User(fast.LT(FieldProviderID, v))
+	return predicate.User(entfast.LT(FieldProviderID, v))
 }
 
 // ProviderIDLTE applies the LTE predicate on the "provider_id" field.
 func ProviderIDLTE(v string) predicate.User {
-	return predicate.User(fast.LTE(FieldProviderID, v))
+	return predicate.User(entfast.LTE(FieldProviderID, v))
 }
 
 // ProviderIDContains applies the Contains predicate on the "provider_id" field.
@@ -549,12 +549,12 @@ func ProviderIDHasSuffix(v string) predicate.User {
 
 // ProviderIDIsNil applies the IsNil predicate on the "provider_id" field.
 func ProviderIDIsNil() predicate.User {
-	return predicate.User(fast.IsNull(FieldProviderID))
+	return predicate.User(entfast.IsNull(FieldProviderID))
 }
 
 // ProviderIDNotNil applies the NotNil predicate on the "provider_id" field.
 func ProviderIDNotNil() predicate.User {
-	return predicate.User(fast.NotNull(FieldProviderID))
+	return predicate.User(entfast.NotNull(FieldProviderID))
 }
 
 // ProviderIDEqualFold applies the EqualFold predicate on the "provider_id" field.
@@ -569,32 +569,32 @@ func ProviderIDContainsFold(v string) predicate.User {
 
 // AvatarIsNil applies the IsNil predicate on the "avatar" field.
 func AvatarIsNil() predicate.User {
-	return predicate.User(fast.IsNull(FieldAvatar))
+	return predicate.User(entfast.IsNull(FieldAvatar))
 }
 
 // AvatarNotNil applies the NotNil predicate on the "avatar" field.
 func AvatarNotNil() predicate.User {
-	return predicate.User(fast.NotNull(FieldAvatar))
+	return predicate.User(entfast.NotNull(FieldAvatar))
 }
 
 // IsEmailVerifiedEQ applies the EQ predicate on the "is_email_verified" field.
 func IsEmailVerifiedEQ(v bool) predicate.User {
-	return predicate.User(fast.EQ(FieldIsEmailVerified, v))
+	return predicate.User(entfast.EQ(FieldIsEmailVerified, v))
 }
 
 // IsEmailVerifiedNEQ applies the NEQ predicate on the "is_email_verified" field.
 func IsEmailVerifiedNEQ(v bool) predicate.User {
-	return predicate.User(fast.NEQ(FieldIsEmailVerified, v))
+	return predicate.User(entfast.NEQ(FieldIsEmailVerified, v))
 }
 
 // LastLoginAtEQ applies the EQ predicate on the "last_login_at" field.
 func LastLoginAtEQ(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldLastLoginAt, v))
+	return predicate.User(entfast.EQ(FieldLastLoginAt, v))
 }
 
 // LastLoginAtNEQ applies the NEQ predicate on the "last_login_at" field.
 func LastLoginAtNEQ(v time.Time) predicate.User {
-	return predicate.User(fast.NEQ(FieldLastLoginAt, v))
+	return predicate.User(entfast.NEQ(FieldLastLoginAt, v))
 }
 
 // LastLoginAtIn applies the In predicate on the "last_login_at" field.
@@ -609,42 +609,42 @@ func LastLoginAtNotIn(vs ...time.Time) predicate.User {
 
 // LastLoginAtGT applies the GT predicate on the "last_login_at" field.
 func LastLoginAtGT(v time.Time) predicate.User {
-	return predicate.User(fast.GT(FieldLastLoginAt, v))
+	return predicate.User(entfast.GT(FieldLastLoginAt, v))
 }
 
 // LastLoginAtGTE applies the GTE predicate on the "last_login_at" field.
 func LastLoginAtGTE(v time.Time) predicate.User {
-	return predicate.User(fast.GTE(FieldLastLoginAt, v))
+	return predicate.User(entfast.GTE(FieldLastLoginAt, v))
 }
 
 // LastLoginAtLT applies the LT predicate on the "last_login_at" field.
 func LastLoginAtLT(v time.Time) predicate.User {
-	return predicate.User(fast.LT(FieldLastLoginAt, v))
+	return predicate.User(entfast.LT(FieldLastLoginAt, v))
 }
 
 // LastLoginAtLTE applies the LTE predicate on the "last_login_at" field.
 func LastLoginAtLTE(v time.Time) predicate.User {
-	return predicate.User(fast.LTE(FieldLastLoginAt, v))
+	return predicate.User(entfast.LTE(FieldLastLoginAt, v))
 }
 
 // LastLoginAtIsNil applies the IsNil predicate on the "last_login_at" field.
 func LastLoginAtIsNil() predicate.User {
-	return predicate.User(fast.IsNull(FieldLastLoginAt))
+	return predicate.User(entfast.IsNull(FieldLastLoginAt))
 }
 
 // LastLoginAtNotNil applies the NotNil predicate on the "last_login_at" field.
 func LastLoginAtNotNil() predicate.User {
-	return predicate.User(fast.NotNull(FieldLastLoginAt))
+	return predicate.User(entfast.NotNull(FieldLastLoginAt))
 }
 
 // FailedLoginAttemptsEQ applies the EQ predicate on the "failed_login_attempts" field.
 func FailedLoginAttemptsEQ(v int32) predicate.User {
-	return predicate.User(fast.EQ(FieldFailedLoginAttempts, v))
+	return predicate.User(entfast.EQ(FieldFailedLoginAttempts, v))
 }
 
 // FailedLoginAttemptsNEQ applies the NEQ predicate on the "failed_login_attempts" field.
 func FailedLoginAttemptsNEQ(v int32) predicate.User {
-	return predicate.User(fast.NEQ(FieldFailedLoginAttempts, v))
+	return predicate.User(entfast.NEQ(FieldFailedLoginAttempts, v))
 }
 
 // FailedLoginAttemptsIn applies the In predicate on the "failed_login_attempts" field.
@@ -659,32 +659,32 @@ func FailedLoginAttemptsNotIn(vs ...int32) predicate.User {
 
 // FailedLoginAttemptsGT applies the GT predicate on the "failed_login_attempts" field.
 func FailedLoginAttemptsGT(v int32) predicate.User {
-	return predicate.User(fast.GT(FieldFailedLoginAttempts, v))
+	return predicate.User(entfast.GT(FieldFailedLoginAttempts, v))
 }
 
 // FailedLoginAttemptsGTE applies the GTE predicate on the "failed_login_attempts" field.
 func FailedLoginAttemptsGTE(v int32) predicate.User {
-	return predicate.User(fast.GTE(FieldFailedLoginAttempts, v))
+	return predicate.User(entfast.GTE(FieldFailedLoginAttempts, v))
 }
 
 // FailedLoginAttemptsLT applies the LT predicate on the "failed_login_attempts" field.
 func FailedLoginAttemptsLT(v int32) predicate.User {
-	return predicate.User(fast.LT(FieldFailedLoginAttempts, v))
+	return predicate.User(entfast.LT(FieldFailedLoginAttempts, v))
 }
 
 // FailedLoginAttemptsLTE applies the LTE predicate on the "failed_login_attempts" field.
 func FailedLoginAttemptsLTE(v int32) predicate.User {
-	return predicate.User(fast.LTE(FieldFailedLoginAttempts, v))
+	return predicate.User(entfast.LTE(FieldFailedLoginAttempts, v))
 }
 
 // LockUntilEQ applies the EQ predicate on the "lock_until" field.
 func LockUntilEQ(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldLockUntil, v))
+	return predicate.User(entfast.EQ(FieldLockUntil, v))
 }
 
 // LockUntilNEQ applies the NEQ predicate on the "lock_until" field.
 func LockUntilNEQ(v time.Time) predicate.User {
-	return predicate.User(fast.NEQ(FieldLockUntil, v))
+	return predicate.User(entfast.NEQ(FieldLockUntil, v))
 }
 
 // LockUntilIn applies the In predicate on the "lock_until" field.
@@ -699,52 +699,52 @@ func LockUntilNotIn(vs ...time.Time) predicate.User {
 
 // LockUntilGT applies the GT predicate on the "lock_until" field.
 func LockUntilGT(v time.Time) predicate.User {
-	return predicate.User(fast.GT(FieldLockUntil, v))
+	return predicate.User(entfast.GT(FieldLockUntil, v))
 }
 
 // LockUntilGTE applies the GTE predicate on the "lock_until" field.
 func LockUntilGTE(v time.Time) predicate.User {
-	return predicate.User(fast.GTE(FieldLockUntil, v))
+	return predicate.User(entfast.GTE(FieldLockUntil, v))
 }
 
 // LockUntilLT applies the LT predicate on the "lock_until" field.
 func LockUntilLT(v time.Time) predicate.User {
-	return predicate.User(fast.LT(FieldLockUntil, v))
+	return predicate.User(entfast.LT(FieldLockUntil, v))
 }
 
 // LockUntilLTE applies the LTE predicate on the "lock_until" field.
 func LockUntilLTE(v time.Time) predicate.User {
-	return predicate.User(fast.LTE(FieldLockUntil, v))
+	return predicate.User(entfast.LTE(FieldLockUntil, v))
 }
 
 // LockUntilIsNil applies the IsNil predicate on the "lock_until" field.
 func LockUntilIsNil() predicate.User {
-	return predicate.User(fast.IsNull(FieldLockUntil))
+	return predicate.User(entfast.IsNull(FieldLockUntil))
 }
 
 // LockUntilNotNil applies the NotNil predicate on the "lock_until" field.
 func LockUntilNotNil() predicate.User {
-	return predicate.User(fast.NotNull(FieldLockUntil))
+	return predicate.User(entfast.NotNull(FieldLockUntil))
 }
 
 // IsDeletedEQ applies the EQ predicate on the "is_deleted" field.
 func IsDeletedEQ(v bool) predicate.User {
-	return predicate.User(fast.EQ(FieldIsDeleted, v))
+	return predicate.User(entfast.EQ(FieldIsDeleted, v))
 }
 
 // IsDeletedNEQ applies the NEQ predicate on the "is_deleted" field.
 func IsDeletedNEQ(v bool) predicate.User {
-	return predicate.User(fast.NEQ(FieldIsDeleted, v))
+	return predicate.User(entfast.NEQ(FieldIsDeleted, v))
 }
 
 // DeletedAtEQ applies the EQ predicate on the "deleted_at" field.
 func DeletedAtEQ(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldDeletedAt, v))
+	return predicate.User(entfast.EQ(FieldDeletedAt, v))
 }
 
 // DeletedAtNEQ applies the NEQ predicate on the "deleted_at" field.
 func DeletedAtNEQ(v time.Time) predicate.User {
-	return predicate.User(fast.NEQ(FieldDeletedAt, v))
+	return predicate.User(entfast.NEQ(FieldDeletedAt, v))
 }
 
 // DeletedAtIn applies the In predicate on the "deleted_at" field.
@@ -759,42 +759,42 @@ func DeletedAtNotIn(vs ...time.Time) predicate.User {
 
 // DeletedAtGT applies the GT predicate on the "deleted_at" field.
 func DeletedAtGT(v time.Time) predicate.User {
-	return predicate.User(fast.GT(FieldDeletedAt, v))
+	return predicate.User(entfast.GT(FieldDeletedAt, v))
 }
 
 // DeletedAtGTE applies the GTE predicate on the "deleted_at" field.
 func DeletedAtGTE(v time.Time) predicate.User {
-	return predicate.User(fast.GTE(FieldDeletedAt, v))
+	return predicate.User(entfast.GTE(FieldDeletedAt, v))
 }
 
 // DeletedAtLT applies the LT predicate on the "deleted_at" field.
 func DeletedAtLT(v time.Time) predicate.User {
-	return predicate.User(fast.LT(FieldDeletedAt, v))
+	return predicate.User(entfast.LT(FieldDeletedAt, v))
 }
 
 // DeletedAtLTE applies the LTE predicate on the "deleted_at" field.
 func DeletedAtLTE(v time.Time) predicate.User {
-	return predicate.User(fast.LTE(FieldDeletedAt, v))
+	return predicate.User(entfast.LTE(FieldDeletedAt, v))
 }
 
 // DeletedAtIsNil applies the IsNil predicate on the "deleted_at" field.
 func DeletedAtIsNil() predicate.User {
-	return predicate.User(fast.IsNull(FieldDeletedAt))
+	return predicate.User(entfast.IsNull(FieldDeletedAt))
 }
 
 // DeletedAtNotNil applies the NotNil predicate on the "deleted_at" field.
 func DeletedAtNotNil() predicate.User {
-	return predicate.User(fast.NotNull(FieldDeletedAt))
+	return predicate.User(entfast.NotNull(FieldDeletedAt))
 }
 
 // ReActivateAvailableAtEQ applies the EQ predicate on the "re_activate_available_at" field.
 func ReActivateAvailableAtEQ(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldReActivateAvailableAt, v))
+	return predicate.User(entfast.EQ(FieldReActivateAvailableAt, v))
 }
 
 // ReActivateAvailableAtNEQ applies the NEQ predicate on the "re_activate_available_at" field.
 func ReActivateAvailableAtNEQ(v time.Time) predicate.User {
-	return predicate.User(fast.NEQ(FieldReActivateAvailableAt, v))
+	return predicate.User(entfast.NEQ(FieldReActivateAvailableAt, v))
 }
 
 // ReActivateAvailableAtIn applies the In predicate on the "re_activate_available_at" field.
@@ -809,42 +809,42 @@ func ReActivateAvailableAtNotIn(vs ...time.Time) predicate.User {
 
 // ReActivateAvailableAtGT applies the GT predicate on the "re_activate_available_at" field.
 func ReActivateAvailableAtGT(v time.Time) predicate.User {
-	return predicate.User(fast.GT(FieldReActivateAvailableAt, v))
+	return predicate.User(entfast.GT(FieldReActivateAvailableAt, v))
 }
 
 // ReActivateAvailableAtGTE applies the GTE predicate on the "re_activate_available_at" field.
 func ReActivateAvailableAtGTE(v time.Time) predicate.User {
-	return predicate.User(fast.GTE(FieldReActivateAvailableAt, v))
+	return predicate.User(entfast.GTE(FieldReActivateAvailableAt, v))
 }
 
 // ReActivateAvailableAtLT applies the LT predicate on the "re_activate_available_at" field.
 func ReActivateAvailableAtLT(v time.Time) predicate.User {
-	return predicate.User(fast.LT(FieldReActivateAvailableAt, v))
+	return predicate.User(entfast.LT(FieldReActivateAvailableAt, v))
 }
 
 // ReActivateAvailableAtLTE applies the LTE predicate on the "re_activate_available_at" field.
 func ReActivateAvailableAtLTE(v time.Time) predicate.User {
-	return predicate.User(fast.LTE(FieldReActivateAvailableAt, v))
+	return predicate.User(entfast.LTE(FieldReActivateAvailableAt, v))
 }
 
 // ReActivateAvailableAtIsNil applies the IsNil predicate on the "re_activate_available_at" field.
 func ReActivateAvailableAtIsNil() predicate.User {
-	return predicate.User(fast.IsNull(FieldReActivateAvailableAt))
+	return predicate.User(entfast.IsNull(FieldReActivateAvailableAt))
 }
 
 // ReActivateAvailableAtNotNil applies the NotNil predicate on the "re_activate_available_at" field.
 func ReActivateAvailableAtNotNil() predicate.User {
-	return predicate.User(fast.NotNull(FieldReActivateAvailableAt))
+	return predicate.User(entfast.NotNull(FieldReActivateAvailableAt))
 }
 
 // SuspendedUntilEQ applies the EQ predicate on the "suspended_until" field.
 func SuspendedUntilEQ(v time.Time) predicate.User {
-	return predicate.User(fast.EQ(FieldSuspendedUntil, v))
+	return predicate.User(entfast.EQ(FieldSuspendedUntil, v))
 }
 
 // SuspendedUntilNEQ applies the NEQ predicate on the "suspended_until" field.
 func SuspendedUntilNEQ(v time.Time) predicate.User {
-	return predicate.User(fast.NEQ(FieldSuspendedUntil, v))
+	return predicate.User(entfast.NEQ(FieldSuspendedUntil, v))
 }
 
 // SuspendedUntilIn applies the In predicate on the "suspended_until" field.
@@ -859,42 +859,42 @@ func SuspendedUntilNotIn(vs ...time.Time) predicate.User {
 
 // SuspendedUntilGT applies the GT predicate on the "suspended_until" field.
 func SuspendedUntilGT(v time.Time) predicate.User {
-	return predicate.User(fast.GT(FieldSuspendedUntil, v))
+	return predicate.User(entfast.GT(FieldSuspendedUntil, v))
 }
 
 // SuspendedUntilGTE applies the GTE predicate on the "suspended_until" field.
 func SuspendedUntilGTE(v time.Time) predicate.User {
-	return predicate.User(fast.GTE(FieldSuspendedUntil, v))
+	return predicate.User(entfast.GTE(FieldSuspendedUntil, v))
 }
 
 // SuspendedUntilLT applies the LT predicate on the "suspended_until" field.
 func SuspendedUntilLT(v time.Time) predicate.User {
-	return predicate.User(fast.LT(FieldSuspendedUntil, v))
+	return predicate.User(entfast.LT(FieldSuspendedUntil, v))
 }
 
 // SuspendedUntilLTE applies the LTE predicate on the "suspended_until" field.
 func SuspendedUntilLTE(v time.Time) predicate.User {
-	return predicate.User(fast.LTE(FieldSuspendedUntil, v))
+	return predicate.User(entfast.LTE(FieldSuspendedUntil, v))
 }
 
 // SuspendedUntilIsNil applies the IsNil predicate on the "suspended_until" field.
 func SuspendedUntilIsNil() predicate.User {
-	return predicate.User(fast.IsNull(FieldSuspendedUntil))
+	return predicate.User(entfast.IsNull(FieldSuspendedUntil))
 }
 
 // SuspendedUntilNotNil applies the NotNil predicate on the "suspended_until" field.
 func SuspendedUntilNotNil() predicate.User {
-	return predicate.User(fast.NotNull(FieldSuspendedUntil))
+	return predicate.User(entfast.NotNull(FieldSuspendedUntil))
 }
 
 // GuessFailuresEQ applies the EQ predicate on the "guess_failures" field.
 func GuessFailuresEQ(v int32) predicate.User {
-	return predicate.User(fast.EQ(FieldGuessFailures, v))
+	return predicate.User(entfast.EQ(FieldGuessFailures, v))
 }
 
 // GuessFailuresNEQ applies the NEQ predicate on the "guess_failures" field.
 func GuessFailuresNEQ(v int32) predicate.User {
-	return predicate.User(fast.NEQ(FieldGuessFailures, v))
+	return predicate.User(entfast.NEQ(FieldGuessFailures, v))
 }
 
 // GuessFailuresIn applies the In predicate on the "guess_failures" field.
@@ -909,32 +909,32 @@ func GuessFailuresNotIn(vs ...int32) predicate.User {
 
 // GuessFailuresGT applies the GT predicate on the "guess_failures" field.
 func GuessFailuresGT(v int32) predicate.User {
-	return predicate.User(fast.GT(FieldGuessFailures, v))
+	return predicate.User(entfast.GT(FieldGuessFailures, v))
 }
 
 // GuessFailuresGTE applies the GTE predicate on the "guess_failures" field.
 func GuessFailuresGTE(v int32) predicate.User {
-	return predicate.User(fast.GTE(FieldGuessFailures, v))
+	return predicate.User(entfast.GTE(FieldGuessFailures, v))
 }
 
 // GuessFailuresLT applies the LT predicate on the "guess_failures" field.
 func GuessFailuresLT(v int32) predicate.User {
-	return predicate.User(fast.LT(FieldGuessFailures, v))
+	return predicate.User(entfast.LT(FieldGuessFailures, v))
 }
 
 // GuessFailuresLTE applies the LTE predicate on the "guess_failures" field.
 func GuessFailuresLTE(v int32) predicate.User {
-	return predicate.User(fast.LTE(FieldGuessFailures, v))
+	return predicate.User(entfast.LTE(FieldGuessFailures, v))
 }
 
 // StepFailuresEQ applies the EQ predicate on the "step_failures" field.
 func StepFailuresEQ(v int32) predicate.User {
-	return predicate.User(fast.EQ(FieldStepFailures, v))
+	return predicate.User(entfast.EQ(FieldStepFailures, v))
 }
 
 // StepFailuresNEQ applies the NEQ predicate on the "step_failures" field.
 func StepFailuresNEQ(v int32) predicate.User {
-	return predicate.User(fast.NEQ(FieldStepFailures, v))
+	return predicate.User(entfast.NEQ(FieldStepFailures, v))
 }
 
 // StepFailuresIn applies the In predicate on the "step_failures" field.
@@ -949,32 +949,32 @@ func StepFailuresNotIn(vs ...int32) predicate.User {
 
 // StepFailuresGT applies the GT predicate on the "step_failures" field.
 func StepFailuresGT(v int32) predicate.User {
-	return predicate.User(fast.GT(FieldStepFailures, v))
+	return predicate.User(entfast.GT(FieldStepFailures, v))
 }
 
 // StepFailuresGTE applies the GTE predicate on the "step_failures" field.
 func StepFailuresGTE(v int32) predicate.User {
-	return predicate.User(fast.GTE(FieldStepFailures, v))
+	return predicate.User(entfast.GTE(FieldStepFailures, v))
 }
 
 // StepFailuresLT applies the LT predicate on the "step_failures" field.
 func StepFailuresLT(v int32) predicate.User {
-	return predicate.User(fast.LT(FieldStepFailures, v))
+	return predicate.User(entfast.LT(FieldStepFailures, v))
 }
 
 // StepFailuresLTE applies the LTE predicate on the "step_failures" field.
 func StepFailuresLTE(v int32) predicate.User {
-	return predicate.User(fast.LTE(FieldStepFailures, v))
+	return predicate.User(entfast.LTE(FieldStepFailures, v))
 }
 
 // TrustEpochEQ applies the EQ predicate on the "trust_epoch" field.
 func TrustEpochEQ(v int32) predicate.User {
-	return predicate.User(fast.EQ(FieldTrustEpoch, v))
+	return predicate.User(entfast.EQ(FieldTrustEpoch, v))
 }
 
 // TrustEpochNEQ applies the NEQ predicate on the "trust_epoch" field.
 func TrustEpochNEQ(v int32) predicate.User {
-	return predicate.User(fast.NEQ(FieldTrustEpoch, v))
+	return predicate.User(entfast.NEQ(FieldTrustEpoch, v))
 }
 
 // TrustEpochIn applies the In predicate on the "trust_epoch" field.
@@ -989,32 +989,32 @@ func TrustEpochNotIn(vs ...int32) predicate.User {
 
 // TrustEpochGT applies the GT predicate on the "trust_epoch" field.
 func TrustEpochGT(v int32) predicate.User {
-	return predicate.User(fast.GT(FieldTrustEpoch, v))
+	return predicate.User(entfast.GT(FieldTrustEpoch, v))
 }
 
 // TrustEpochGTE applies the GTE predicate on the "trust_epoch" field.
 func TrustEpochGTE(v int32) predicate.User {
-	return predicate.User(fast.GTE(FieldTrustEpoch, v))
+	return predicate.User(entfast.GTE(FieldTrustEpoch, v))
 }
 
 // TrustEpochLT applies the LT predicate on the "trust_epoch" field.
 func TrustEpochLT(v int32) predicate.User {
-	return predicate.User(fast.LT(FieldTrustEpoch, v))
+	return predicate.User(entfast.LT(FieldTrustEpoch, v))
 }
 
 // TrustEpochLTE applies the LTE predicate on the "trust_epoch" field.
 func TrustEpochLTE(v int32) predicate.User {
-	return predicate.User(fast.LTE(FieldTrustEpoch, v))
+	return predicate.User(entfast.LTE(FieldTrustEpoch, v))
 }
 
 // ResetByMailEQ applies the EQ predicate on the "reset_by_mail" field.
 func ResetByMailEQ(v bool) predicate.User {
-	return predicate.User(fast.EQ(FieldResetByMail, v))
+	return predicate.User(entfast.EQ(FieldResetByMail, v))
 }
 
 // ResetByMailNEQ applies the NEQ predicate on the "reset_by_mail" field.
 func ResetByMailNEQ(v bool) predicate.User {
-	return predicate.User(fast.NEQ(FieldResetByMail, v))
+	return predicate.User(entfast.NEQ(FieldResetByMail, v))
 }
 
 // HasSessions applies the HasEdge predicate on the "sessions" edge.
