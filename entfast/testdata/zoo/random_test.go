@@ -20,6 +20,7 @@ import (
 	"example.com/zoo/ent/keeper"
 	"example.com/zoo/ent/pen"
 	"example.com/zoo/ent/tag"
+	"example.com/zoo/ent/vault"
 	"example.com/zoo/kind"
 )
 
@@ -210,7 +211,7 @@ func TestEveryQueryIsAnsweredAsByEnt(t *testing.T) {
 				c = ent.NewClient(ent.Driver(z.counter), ent.Debug(), ent.Log(func(...any) {}))
 			}
 			nothing := func(*entsql.Selector) {}
-			switch rapid.IntRange(0, 7).Draw(rt, "entity") {
+			switch rapid.IntRange(0, 9).Draw(rt, "entity") {
 			case 0, 1:
 				compare(rt, z, ctx, c.Keeper.Query, keeperSteps(), func(q *ent.KeeperQuery) { q.Modify(nothing) })
 			case 2, 3, 4, 5:
@@ -227,6 +228,15 @@ func TestEveryQueryIsAnsweredAsByEnt(t *testing.T) {
 					{"hasAnimal", func(q *ent.ChipQuery, _ int) { q.Where(chip.HasAnimal()) }},
 					{"withAnimal", func(q *ent.ChipQuery, _ int) { q.WithAnimal() }},
 				}, func(q *ent.ChipQuery) { q.Modify(nothing) })
+			case 8: // with interceptors
+				compare(rt, z, ctx, c.Ghost.Query, []step[*ent.GhostQuery]{
+					{"id", func(q *ent.GhostQuery, n int) { q.Where(ghost.ID(n % 3)) }},
+					{"hidden", func(q *ent.GhostQuery, n int) { q.Where(ghost.Hidden(n%2 == 0)) }},
+				}, func(q *ent.GhostQuery) { q.Modify(nothing) })
+			case 9: // with a policy
+				compare(rt, z, ctx, c.Vault.Query, []step[*ent.VaultQuery]{
+					{"id", func(q *ent.VaultQuery, n int) { q.Where(vault.ID(n % 2)) }},
+				}, func(q *ent.VaultQuery) { q.Modify(nothing) })
 			}
 		})
 	})
