@@ -138,7 +138,10 @@ func (r *Run) Apply(ctx context.Context, j *Journal, report func(step string)) (
 	if len(p.Has(Conflict)) > 0 {
 		return &Result{}, r.require(ctx)
 	}
-	if err := r.compile(ctx, tidy); err != nil || !r.migrates {
+	if err := r.compile(ctx, tidy); err != nil {
+		return &Result{}, err
+	}
+	if err := r.stillBuilds(ctx, before); err != nil || !r.migrates {
 		return &Result{}, err
 	}
 	return r.migration(ctx)

@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"golang.org/x/mod/modfile"
-	"golang.org/x/mod/semver"
 
 	"github.com/authgraph/authgraph/internal/entgraph"
 )
@@ -114,7 +113,7 @@ func (p *Plan) withRequirements(text []byte) []byte {
 		have[r.Mod.Path] = r.Mod.Version
 	}
 	for _, r := range p.Requirements {
-		if semver.Compare(have[r.Module], r.Version) < 0 && mod.AddRequire(r.Module, r.Version) != nil {
+		if !r.doneBy(have[r.Module]) && mod.AddRequire(r.Module, r.Version) != nil {
 			return text
 		}
 	}

@@ -191,7 +191,11 @@ func (p *Project) Plan(ctx context.Context, o Options) (*Plan, error) {
 			return nil, err
 		}
 	}
-	if plan.Requirements, err = requirements(sources); err != nil {
+	oldest := least
+	if l.generator {
+		oldest = nil
+	}
+	if plan.Requirements, err = requirements(sources, oldest); err != nil {
 		return nil, err
 	}
 	if err := plan.markRaised(); err != nil {

@@ -22,12 +22,23 @@ type Requirement struct {
 	Version string `json:"version"`
 	// From is the older version that go.mod holds; empty if it holds none, or one that will do.
 	From string `json:"from,omitempty"`
+	// least is the oldest version that will do; empty for Version.
+	least string
+}
+
+// least are the oldest versions that will do where the project brings its generator. Raising Ent raises modules of which
+// others of a project may need the older version: v0.14.6 came with another tablewriter, for one.
+var least = map[string]string{"entgo.io/ent": "v0.14.5", "ariga.io/atlas": "v0.32.0"}
+
+// doneBy reports whether a version of the module will do.
+func (r Requirement) doneBy(version string) bool {
+	return semver.Compare(version, cmp.Or(r.least, r.Version)) >= 0
 }
 
 func (r Requirement) String() string { return r.Module + "@" + r.Version }
 
-// requirements are the modules that the sources import, at the versions this project is built with.
-func requirements(sources []sourceFile) ([]Requirement, error) {
+// requirements are the modules that the sources import, at the versions this project is built with or the least ones.
+func requirements(sources []sourceFile, least map[string]string) ([]Requirement, error) {
 	versions, _, err := ownRequirements()
 	if err != nil {
 		return nil, err
@@ -56,7 +67,7 @@ func requirements(sources []sourceFile) ([]Requirement, error) {
 	}
 	var out []Requirement
 	for mod := range need {
-		out = append(out, Requirement{Module: mod, Version: versions[mod]})
+		out = append(out, Requirement{Module: mod, Version: versions[mod], least: least[mod]})
 	}
 	slices.SortFunc(out, func(a, b Requirement) int { return cmp.Compare(a.Module, b.Module) })
 	return out, nil
@@ -98,7 +109,7 @@ func (r *Run) require(ctx context.Context) error {
 		get = append(get, "go@"+r.plan.language)
 	}
 	for _, m := range r.plan.Requirements {
-		if semver.Compare(had[m.Module], m.Version) < 0 {
+		if !m.doneBy(had[m.Module]) {
 			get = append(get, m.String())
 		}
 	}
@@ -109,8 +120,8 @@ func (r *Run) require(ctx context.Context) error {
 	if !slices.ContainsFunc(before.Tool, isEnt) && r.plan.layout.generator {
 		i := slices.IndexFunc(r.plan.Requirements, func(m Requirement) bool { return m.Module == "entgo.io/ent" })
 		version := r.plan.Requirements[i].Version
-		if semver.Compare(had["entgo.io/ent"], version) > 0 {
-			version = had["entgo.io/ent"]
+		if have := had["entgo.io/ent"]; r.plan.Requirements[i].doneBy(have) {
+			version = have
 		}
 		if err := r.get(ctx, "-tool", entTool+"@"+version); err != nil {
 			return err
@@ -180,7 +191,7 @@ func (p *Plan) markRaised() error {
 	}
 	for _, have := range mod.Require {
 		for i, need := range p.Requirements {
-			if have.Mod.Path == need.Module && semver.Compare(have.Mod.Version, need.Version) < 0 {
+			if have.Mod.Path == need.Module && !need.doneBy(have.Mod.Version) {
 				p.Requirements[i].From = have.Mod.Version
 			}
 		}
