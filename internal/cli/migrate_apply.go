@@ -134,8 +134,8 @@ func (m *migrations) apply(ctx context.Context, opts migrate.ApplyOptions, verbo
 	return err
 }
 
-// refers refuses migrations whose foreign keys the server would refuse when half of them has run: the users of a project
-// of its own may be otherwise in the database than in its schema.
+// refers refuses migrations whose foreign keys the server would refuse when half of them has run: a project's own users
+// may be otherwise in the database than in its schema.
 func (m *migrations) refers(ctx context.Context, u *dburl.URL, dir migrationDir) error {
 	users, err := usersTable("")
 	if err != nil || users == nil || u.Dialect == dialect.SQLite {

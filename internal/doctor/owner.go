@@ -67,11 +67,12 @@ func Refers(ctx context.Context, db dbserver.Queryer, users *registry.Users, dir
 				}
 			case collation == "" && !sameType(columnType, key.columnType),
 				collation != "" && !strings.Contains(strings.ToLower(key.columnType), "char"):
-				return &Misfit{found, "declare the field id in the schema as the column is, and make the migration anew"}
+				return &Misfit{found, "declare the field id as the column is, and make the migration anew"}
 			case collation != "" && fullName(collation) != fullName(key.collation):
 				charset, _, _ := strings.Cut(key.collation, "_")
-				return &Misfit{found, fmt.Sprintf("give the field id of the schema that collation and make the migration "+
-					"anew (entsql.Annotation{Collation: %q}, for a UUID with a SchemaType of char(36)), or ALTER TABLE "+
+				return &Misfit{found, fmt.Sprintf("give the field id of the schema that collation and make the "+
+					"migration anew (entsql.Annotation{Collation: %q}, for a UUID with a SchemaType of char(36)), or "+
+					"ALTER TABLE "+
 					"%s MODIFY %s %s CHARACTER SET %s COLLATE %s NOT NULL", collation,
 					dbserver.Quote(users.Table()), dbserver.Quote(users.Column("id")), columnType, charset,
 					key.collation)}

@@ -21,7 +21,10 @@ func TestAForeignKeyThatTheServerWouldRefuseIsToldBefore(t *testing.T) {
 	cases := []struct{ users, id, key, found, fix string }{
 		{users: "CHARSET utf8mb4 COLLATE utf8mb4_bin", id: char, key: char},
 		{users: "CHARSET utf8mb4 COLLATE utf8mb4_bin", id: "varchar(40)", key: char},
-		{users: "CHARSET utf8mb4 COLLATE utf8mb4_general_ci", id: char, key: char + " NOT NULL COLLATE utf8mb4_general_ci"},
+		{
+			users: "CHARSET utf8mb4 COLLATE utf8mb4_general_ci", id: char,
+			key: char + " NOT NULL COLLATE utf8mb4_general_ci",
+		},
 		{
 			users: "CHARSET utf8mb4 COLLATE utf8mb4_general_ci", id: char, key: char,
 			found: "people.key is char(36) utf8mb4_general_ci in the database, and sessions.user_id, ",
@@ -29,11 +32,11 @@ func TestAForeignKeyThatTheServerWouldRefuseIsToldBefore(t *testing.T) {
 		},
 		{users: "CHARSET latin1", id: char, key: char, found: " latin1_swedish_ci in the database", fix: bin},
 		{users: "CHARSET utf8mb4", id: "int unsigned", key: "int unsigned"},
-		{users: "CHARSET utf8mb4", id: "int unsigned", key: "bigint", found: "becomes bigint: ", fix: "declare the field id"},
-		{users: "CHARSET utf8mb4", id: "bigint", key: char, found: "becomes char(36) utf8mb4_bin", fix: "declare the field id"},
+		{users: "CHARSET utf8mb4", id: "int unsigned", key: "bigint", found: "becomes bigint: ", fix: "the field id"},
+		{users: "CHARSET utf8mb4", id: "bigint", key: char, found: "becomes char(36) utf8mb4_bin", fix: "the field id"},
 		{users: "CHARSET utf8mb4", id: char, key: "bigint", found: "becomes bigint: ", fix: "declare the field id"},
 		{users: "CHARSET utf8mb4", id: "binary(16)", key: "binary(16)"},
-		{users: "ENGINE MyISAM", id: "bigint", key: "bigint", found: "the table people is kept by MyISAM", fix: "InnoDB"},
+		{users: "ENGINE MyISAM", id: "bigint", key: "bigint", found: "people is kept by MyISAM", fix: "InnoDB"},
 	}
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
 		db := mysqltest.DB(t, url)

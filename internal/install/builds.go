@@ -60,7 +60,8 @@ func (r *Run) stillBuilds(ctx context.Context, before saved) (err error) {
 		}
 		var cause []string
 		for _, m := range raised {
-			if slices.ContainsFunc(p.Imports, func(i string) bool { return i == m.Module || strings.HasPrefix(i, m.Module+"/") }) {
+			of := func(path string) bool { return path == m.Module || strings.HasPrefix(path, m.Module+"/") }
+			if slices.ContainsFunc(p.Imports, of) {
 				cause = append(cause, m.Module+" "+m.From+" -> "+m.Version)
 			}
 		}

@@ -26,8 +26,8 @@ type Requirement struct {
 	least string
 }
 
-// least are the oldest versions that will do where the project brings its generator. Raising Ent raises modules of which
-// others of a project may need the older version: v0.14.6 came with another tablewriter, for one.
+// least are the oldest versions that will do where the project brings its generator. Raising Ent raises modules of
+// which others of a project may need the older version: v0.14.6 came with another tablewriter, for one.
 var least = map[string]string{"entgo.io/ent": "v0.14.5", "ariga.io/atlas": "v0.32.0"}
 
 // doneBy reports whether a version of the module will do.

@@ -390,8 +390,8 @@ func (p *Plan) edit(e *usergraph.Edit) error {
 	return nil
 }
 
-// aside gives a file of the schema another name where the project has a file of its name, unless that declares the same,
-// as where the record was lost.
+// aside gives a file of the schema another name where the project has a file of its name, unless that declares the
+// same, as where the record was lost.
 func (p *Plan) aside(s *sourceFile) {
 	folder, name := path.Split(s.path)
 	other := folder + "auth_" + name
