@@ -86,9 +86,12 @@ func (a *app) list() error {
 	}
 	_ = w.Flush() // a strings.Builder never fails
 	a.stdout.paintWords(lines.String(), func(string) style { return bold })
-	if slices.ContainsFunc(result.Schemas, func(s listSchema) bool { return !s.Installed && !s.Own }) {
+	switch {
+	case slices.ContainsFunc(result.Schemas, func(s listSchema) bool { return !s.Installed && !s.Own }):
 		a.next("authgraph add schema auth/NAME for one, authgraph add schema auth for all")
-	} else {
+	case project.Tool() != "":
+		a.next("after a new version of authgraph: authgraph upgrade")
+	default:
 		a.next("authgraph migrate status, and after a new version of authgraph: authgraph upgrade")
 	}
 	return nil

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"github.com/authgraph/authgraph/internal/install"
 )
 
 func newUpgrade(a *app) *cobra.Command {
@@ -32,11 +34,17 @@ A run that fails or is interrupted leaves everything as it was.`,
 
 func (i *installation) upgrade(ctx context.Context) error {
 	result, err := i.install(ctx)
+	if err != nil || result == nil {
+		return err
+	}
+	project, err := install.Open(".")
 	if err != nil {
 		return err
 	}
-	if result != nil {
-		i.next("look at git diff; where the schema changed, plan the migration with authgraph migrate diff NAME")
+	plan := "plan the migration with authgraph migrate diff NAME"
+	if tool := project.Tool(); tool != "" {
+		plan = `authgraph diff "$DATABASE_URL" schema prints the SQL for a migration of ` + tool
 	}
+	i.next("look at git diff; where the schema changed, " + plan)
 	return nil
 }
