@@ -7,7 +7,7 @@ import "embed"
 // generator and the template under which entities print without their secrets, and this module's go.mod. They are
 // carried only by programs that use the variable. Tests are among the files and are not installed.
 //
-//go:embed go.mod authgraph.go sqlite.go ent/schema/*.go ent/schema/schematype/*.go auth/*.go auth/internal/graph/*.go
+//go:embed go.mod authgraph.go sqlite.go ent/schema/*.go ent/schema/schematype/*.go auth/*.go auth/internal/*/*.go
 //go:embed auth/authtest/*.go
 //go:embed internal/commonpassword/*.go internal/dburl/*.go internal/mysqlconn/*.go internal/passhash/*.go
 //go:embed stmtcache/*.go

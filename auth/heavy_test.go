@@ -328,11 +328,13 @@ func TestAStepOfAPurgeBesideLiveFamiliesCostsWhatItLooksAt(t *testing.T) {
 
 		steps, most := 0, 0
 		before := h.read(t)
-		progress := func(auth.Purged) {
+		progress := func(auth.PurgeProgress) {
 			now := h.read(t)
 			steps, most, before = steps+1, max(most, now-before), now
 		}
-		done, err := h.svc.Purge(t.Context(), auth.PurgeOptions{Batch: batch, Tables: tables, Progress: progress})
+		done, err := h.svc.Purge(t.Context(), auth.PurgeOptions{
+			Batch: batch, FullRate: true, Tables: tables, Progress: progress,
+		})
 		require.NoError(t, err)
 		assert.Equal(t, auth.Purged{Sessions: rows - kept}, done)
 		assert.Greater(t, steps, rows/batch)

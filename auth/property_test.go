@@ -750,7 +750,7 @@ func (m *model) restore(t *rapid.T) {
 }
 
 func (m *model) purge(t *rapid.T) {
-	_, err := m.svc.Purge(t.Context(), auth.PurgeOptions{Batch: 2})
+	_, err := m.svc.Purge(t.Context(), auth.PurgeOptions{Batch: 2, FullRate: true})
 	require.NoError(t, err)
 	for email, u := range m.users {
 		if !u.deleted.IsZero() && u.deleted.Before(m.now().Add(-modelRetention)) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/authgraph/authgraph/auth/internal/pace"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/otp"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
@@ -21,11 +22,14 @@ const defaultBatch = 1000
 type PurgeOptions struct {
 	// Batch is how many rows one transaction deletes at most, with the sessions and
 	// refresh tokens that go with an account; default 1000. More than [MaxPurgeBatch]
-	// counts as that. Readers are not blocked, and an interrupt loses little.
+	// counts as that. Readers are not blocked, and an interrupt loses little. A purge that paces itself takes fewer
+	// where they would take longer than some 20 ms.
 	Batch int
-	// Rate, if set, is the most rows a second, counted as for Batch. A batch is then no more than 50 ms of it, and
-	// readers get the time until the next one. Without a rate a purge takes all that the server can give it.
+	// Rate, if set, is the most rows a second, counted as for Batch. A batch is then no more than 50 ms of it.
 	Rate int
+	// FullRate has the purge take all that the server can give it, up to Rate, in batches of Batch rows. It is for a
+	// server that nobody waits for. Without it a purge paces itself, as [Purge] says.
+	FullRate bool
 	// DryRun counts and deletes nothing.
 	DryRun bool
 	// Tables are those that are purged, for a database that has only some of those of [Purged.PerTable]. Nil is all of
@@ -35,8 +39,29 @@ type PurgeOptions struct {
 	// Users is the table of users and its columns, for a database of another program, which has given them other names.
 	// The zero one is that of this program.
 	Users UsersTable
-	// Progress, if set, is called after every batch, in the goroutine of the purge.
-	Progress func(Purged)
+	// Progress, if set, is called after every batch, in the goroutine of the purge. The rows are estimated for it
+	// before the first one, by a statement for each table.
+	Progress func(PurgeProgress)
+}
+
+// PurgeProgress is how far a purge is.
+type PurgeProgress struct {
+	Purged
+	// Rate is how many rows a second were deleted in the last ten seconds or so, rests included, counted as for
+	// [PurgeOptions.Batch].
+	Rate float64
+	// Share is the part of the time that the purge works, from 0 to 1. It is 1 at the full rate.
+	Share float64
+	// Left is about how many rows are still to be deleted, and -1 if that is not known. A server estimates them by its
+	// index, which can be wrong by half, and sessions that stay for their refresh tokens are among them. SQLite counts.
+	Left int
+	// TimeLeft is how long those take at the present rate, and -1 if that is not known.
+	TimeLeft time.Duration
+	// Lag is how many transactions InnoDB has still to take out of its history for good (trx_rseg_history_len). MySQL
+	// tells an account that has PROCESS, MariaDB tells all. ReplicaLag is how many wait on the slowest member of a
+	// group of MySQL servers, where the account may read performance_schema.replication_group_member_stats. Each is -1
+	// where it is not known, and both are at the full rate.
+	Lag, ReplicaLag int
 }
 
 func (o *PurgeOptions) setDefaults() {
@@ -49,12 +74,9 @@ func (o *PurgeOptions) setDefaults() {
 	}
 	switch {
 	case o.DryRun:
-		o.Batch, o.Rate = MaxPurgeBatch, 0
+		o.Batch, o.Rate, o.FullRate = MaxPurgeBatch, 0, true
 	case o.Rate > 0:
 		o.Batch = min(o.Batch, max(1, o.Rate/20))
-	}
-	if o.Progress == nil {
-		o.Progress = func(Purged) {}
 	}
 }
 
@@ -115,6 +137,12 @@ func (p Purged) Total() (rows int) {
 // An account with more sessions and refresh tokens than a batch loses them in several batches before it goes itself.
 // From the first of them on it cannot come back.
 //
+// It paces itself: after a batch it rests three times as long as that took, so that it works a quarter of the time.
+// Once a second it looks at what it does to others. If its rows take more than twice as long as at best, or if a lag of
+// the server has grown by more than 5000 transactions and still grows ([PurgeProgress]), it works half as much, down to
+// 1/64 of the time. In each calm second it takes a little of that back. It does not know how far asynchronous replicas
+// are behind: their source is not told. Rate is for those, and FullRate ends all of this.
+//
 // Cancelling ctx ends the purge: the batch under way is undone. What was deleted before stays deleted and is returned
 // with the error, as after any error. The error is a [*ConfigError] if cfg cannot be used; errors of the database are
 // those of the package.
@@ -145,15 +173,22 @@ func (s *Service) Purge(ctx context.Context, opts PurgeOptions) (Purged, error) 
 	if err := opts.Users.check(); err != nil {
 		return done, err
 	}
-	pace := pace{rate: opts.Rate, next: time.Now()}
 	now := s.now()
-	for _, table := range s.purgedTables(&done, now) {
-		if opts.Tables != nil && !slices.Contains(opts.Tables, table.name) {
-			continue
-		}
+	tables := slices.DeleteFunc(s.purgedTables(&done, now), func(table purgedTable) bool {
+		return opts.Tables != nil && !slices.Contains(opts.Tables, table.name)
+	})
+	p := &pacer{
+		s: s, opts: opts, tables: tables, sources: lagSources, lags: []int{pace.Unknown, pace.Unknown},
+		pace: pace.New(pace.Limits{Batch: opts.Batch, Rate: opts.Rate, Full: opts.FullRate}, time.Now()),
+	}
+	if opts.Progress != nil && !opts.DryRun {
+		p.estimate(ctx)
+	}
+	for i, table := range tables {
+		p.table = i
 		first := span{PurgeOptions: opts, from: earliest, before: table.before, now: now,
 			last: earliest.Format(time.DateTime)}
-		if err := s.purgeTable(ctx, table, first, &pace, func() { opts.Progress(done) }); err != nil {
+		if err := s.purgeTable(ctx, table, first, p, &done); err != nil {
 			return done, fmt.Errorf("purge %s: %w", table.name, err)
 		}
 	}
@@ -181,10 +216,13 @@ func (s *Service) purgedTables(done *Purged, now time.Time) []purgedTable {
 }
 
 // purgeTable purges a table in batches, of which b is the first.
-func (s *Service) purgeTable(ctx context.Context, table purgedTable, b span, pace *pace, report func()) error {
+func (s *Service) purgeTable(ctx context.Context, table purgedTable, b span, p *pacer, done *Purged) error {
+	p.pace.Turn()
 	for {
+		b.Batch = p.pace.Batch()
 		var n int
 		var after span
+		began := time.Now()
 		err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
 			n, after, err = table.batch(ctx, tx, b)
 			return err
@@ -194,11 +232,12 @@ func (s *Service) purgeTable(ctx context.Context, table purgedTable, b span, pac
 		}
 		b = after
 		*table.count += n
-		report()
-		if b.found < b.Batch && len(b.accounts) == 0 {
+		due := p.pace.After(began, time.Now(), max(b.looked, n+b.children), n+b.children)
+		p.report(*done, n+b.children)
+		if !b.full && len(b.accounts) == 0 {
 			return nil
 		}
-		if err := pace.rest(ctx, n+b.children); err != nil {
+		if err := p.rest(ctx, due); err != nil {
 			return err
 		}
 	}
@@ -217,9 +256,11 @@ type span struct {
 	lastID int
 	// now is when the purge began.
 	now time.Time
-	// found is how many rows the last batch saw. Another purge may have deleted some of them. A dry run that has
-	// counted all rows has seen none.
-	found int
+	// full is whether there may be rows behind those that were found last, of which another purge may have deleted
+	// some. A dry run that has counted all rows has found none.
+	full bool
+	// looked is how many rows the last batch had to do with.
+	looked int
 	// accounts are those that were seen and are still to go, by their ids.
 	accounts []any
 	// children is how many rows went with the accounts of the last batch.
@@ -238,9 +279,12 @@ func next[T any](b *span, rows []T, row func(T) (id int, at time.Time)) []int {
 		ids[i], last = row(r)
 	}
 	b.passed(last)
-	b.found = len(rows)
+	b.found(len(rows))
 	return ids
 }
+
+// found takes note of how many rows a batch found.
+func (b *span) found(n int) { b.looked, b.full = n, n == b.Batch }
 
 // passed has the next batch begin at the time of the last row of one. SQLite compares it as a text, so it is in UTC as
 // those of the rows, whatever zone the driver reads them in.
@@ -248,31 +292,6 @@ func (b *span) passed(last time.Time) {
 	if last = last.Add(-time.Second).UTC(); last.After(b.from) {
 		b.from = last
 	}
-}
-
-// pace spreads a purge over time.
-type pace struct {
-	rate int
-	next time.Time // when the next batch is due
-}
-
-// rest waits after a batch of n rows until the next one is due. It makes up for a batch
-// that was late, but not for a longer stall.
-func (p *pace) rest(ctx context.Context, n int) error {
-	if p.rate <= 0 {
-		return ctx.Err()
-	}
-	p.next = p.next.Add(time.Duration(n) * time.Second / time.Duration(p.rate))
-	if late := time.Now().Add(-100 * time.Millisecond); p.next.Before(late) {
-		p.next = late
-	}
-	timer := time.NewTimer(time.Until(p.next))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-	return ctx.Err()
 }
 
 func purgeOTPs(ctx context.Context, tx *ent.Client, b span) (int, span, error) {
@@ -314,7 +333,7 @@ func purgeSessions(ctx context.Context, tx *ent.Client, b span) (int, span, erro
 	if err != nil {
 		return 0, b, err
 	}
-	b.found = len(ids)
+	b.found(len(ids))
 	live, err := liveFamilies(ctx, tx, b, families)
 	if err != nil {
 		return 0, b, err

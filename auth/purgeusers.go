@@ -45,6 +45,9 @@ func (t UsersTable) check() error {
 
 func (t UsersTable) quoted() string { return "`" + t.Name + "`" }
 
+// purged reports whether it can be told who was deleted, and when.
+func (t UsersTable) purged() bool { return t.IsDeleted != "" && t.DeletedAt != "" }
+
 // touched is an assignment together with that of UpdatedAt, if there is one.
 func (t UsersTable) touched(assignment string, value any) (set string, args []any) {
 	if t.UpdatedAt == "" {
@@ -61,7 +64,7 @@ func (t UsersTable) gone(b span) where {
 
 func purgeUsers(ctx context.Context, tx *ent.Client, b span) (int, span, error) {
 	t := b.Users
-	if t.IsDeleted == "" || t.DeletedAt == "" {
+	if !t.purged() {
 		return 0, b, nil
 	}
 	gone := t.gone(b)
@@ -70,14 +73,14 @@ func purgeUsers(ctx context.Context, tx *ent.Client, b span) (int, span, error) 
 		_, err := scanRow(ctx, tx, "SELECT COUNT(*) FROM "+t.quoted()+" WHERE "+gone.text, gone.args, &n)
 		return n, b, err
 	}
-	b.children = 0
+	b.children, b.looked = 0, 0
 	if len(b.accounts) == 0 {
 		if b.from.Equal(earliest) {
 			if err := dateDeletions(ctx, tx, b); err != nil {
 				return 0, b, err
 			}
 		}
-		if err := b.findAccounts(ctx, tx, gone); err != nil || b.found == 0 {
+		if err := b.findAccounts(ctx, tx, gone); err != nil || len(b.accounts) == 0 {
 			return 0, b, err
 		}
 	}
@@ -114,7 +117,7 @@ func (b *span) findAccounts(ctx context.Context, tx *ent.Client, gone where) err
 		last = later(last, r.at)
 	}
 	b.passed(last)
-	b.found = len(rows)
+	b.found(len(rows))
 	return nil
 }
 

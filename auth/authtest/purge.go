@@ -77,7 +77,8 @@ var purgeRules = []scenario{
 		require.Equal(t, auth.Purged{OTPs: 8, Sessions: 8, RefreshTokens: 8, Users: 8}, k.rows(t))
 
 		var steps []auth.Purged
-		done := purge(t, svc, auth.PurgeOptions{Batch: 3, Progress: func(p auth.Purged) { steps = append(steps, p) }})
+		done := purge(t, svc, auth.PurgeOptions{Batch: 3,
+			Progress: func(p auth.PurgeProgress) { steps = append(steps, p.Purged) }})
 		require.Equal(t, before, done)
 		assert.Len(t, steps, 12, "3, 3 and 1 rows of each of four tables")
 		assert.Equal(t, auth.Purged{OTPs: 3}, steps[0])
@@ -242,12 +243,12 @@ var purgeRules = []scenario{
 				k.children(t, small[2], 1, 1)
 				k.clock.Advance(31 * 24 * time.Hour)
 				left, gone := k.rows(t), 0
-				done := purge(t, svc, auth.PurgeOptions{Batch: batch, Progress: func(auth.Purged) {
+				done := purge(t, svc, auth.PurgeOptions{Batch: batch, Progress: func(auth.PurgeProgress) {
 					now := k.rows(t)
 					step := sum(left) - sum(now)
 					require.LessOrEqual(t, step, batch, "rows of one transaction, with what goes with an account")
 					left, gone = now, gone+step
-				}})
+				}, FullRate: true})
 				require.Equal(t, auth.Purged{Users: 4}, done, "what goes with an account is not counted")
 				require.Equal(t, 4+7+9+1+2+20+2, gone)
 				require.Equal(t, auth.Purged{Sessions: before.Sessions + 1, RefreshTokens: before.RefreshTokens + 1,
@@ -265,7 +266,7 @@ var purgeRules = []scenario{
 			require.NoError(t, only(svc.Delete(t.Context(), u.ID)))
 			k.clock.Advance(31 * 24 * time.Hour)
 			ctx, cancel := context.WithCancel(t.Context())
-			_, err := svc.Purge(ctx, auth.PurgeOptions{Batch: 2, Progress: func(auth.Purged) {
+			_, err := svc.Purge(ctx, auth.PurgeOptions{Batch: 2, Progress: func(auth.PurgeProgress) {
 				if k.rows(t).Sessions == 1 {
 					cancel()
 				}
@@ -296,7 +297,7 @@ var purgeRules = []scenario{
 		}
 		k.clock.Advance(91 * 24 * time.Hour)
 		ctx, cancel := context.WithCancel(t.Context())
-		done, err := svc.Purge(ctx, auth.PurgeOptions{Batch: 2, Progress: func(p auth.Purged) {
+		done, err := svc.Purge(ctx, auth.PurgeOptions{Batch: 2, Progress: func(p auth.PurgeProgress) {
 			if p.Sessions == 4 {
 				cancel()
 			}
@@ -314,7 +315,7 @@ var purgeRules = []scenario{
 			}
 			k.clock.Advance(91 * 24 * time.Hour)
 			ctx, cancel := context.WithCancel(t.Context())
-			done, err := svc.Purge(ctx, auth.PurgeOptions{Rate: 1, Progress: func(p auth.Purged) {
+			done, err := svc.Purge(ctx, auth.PurgeOptions{Rate: 1, Progress: func(p auth.PurgeProgress) {
 				if p.Sessions == 1 {
 					cancel()
 				}
@@ -324,11 +325,25 @@ var purgeRules = []scenario{
 
 			var steps []auth.Purged
 			done = purge(t, svc,
-				auth.PurgeOptions{Rate: 60, Progress: func(p auth.Purged) { steps = append(steps, p) }})
+				auth.PurgeOptions{Rate: 60, Progress: func(p auth.PurgeProgress) { steps = append(steps, p.Purged) }})
 			require.Equal(t, auth.Purged{Sessions: 4, RefreshTokens: 5}, done)
 			assert.Equal(t, auth.Purged{Sessions: 3}, steps[1],
 				"the first step is of codes, a batch is 50 ms of the rate")
 		}},
+	{name: "a purge lets others write between its batches", run: func(t *testing.T, k *kit) {
+		svc := k.service(t)
+		for range 5 {
+			k.signIn(t, svc)
+		}
+		k.clock.Advance(91 * 24 * time.Hour)
+		var last auth.PurgeProgress
+		done := purge(t, svc, auth.PurgeOptions{Batch: 2, Progress: func(p auth.PurgeProgress) {
+			last = p
+			k.signIn(t, svc)
+		}})
+		require.Equal(t, auth.Purged{Sessions: 5, RefreshTokens: 5}, done)
+		require.Equal(t, done, last.Purged)
+	}},
 	{name: "an account that comes back while a purge selects it stays",
 		needs: deletion, run: func(t *testing.T, k *kit) {
 			svc := k.service(t)
@@ -385,7 +400,7 @@ var purgeRules = []scenario{
 		})
 		var once sync.Once
 		done := purge(t, svc, auth.PurgeOptions{Batch: 10,
-			Progress: func(auth.Purged) { once.Do(func() { close(batch) }) }})
+			Progress: func(auth.PurgeProgress) { once.Do(func() { close(batch) }) }})
 		close(finished)
 		checks.Wait()
 		require.Equal(t, 400, done.Sessions)

@@ -3,9 +3,11 @@ package cli
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -35,14 +37,23 @@ past their absolute end, sessions past theirs whose devices have no live refresh
 token and are no longer remembered, and accounts that were deleted longer ago
 than --retention, with all that is theirs. Meant to be run daily.
 
-It deletes in batches, while the service goes on working. The sessions and tokens of
-an account count in its batch and in --rate. If an account has more of them than fit
-into a batch, several batches delete them, and from the first on it cannot be
-reactivated. Ctrl-C undoes the batch under way. What is deleted stays deleted, and
-the next run goes on.`,
+It deletes in batches, while the service goes on working, and rests three times as
+long as each took. It rests longer while the server has too much to do or falls
+behind. --full-rate takes all that the server can give. --rate is a limit beside
+either.
+
+The sessions and tokens of an account count in its batch and in --rate. If an account
+has more of them than fit into a batch, several batches delete them, and from the
+first on it cannot be reactivated. Ctrl-C undoes the batch under way. What is deleted
+stays deleted, and the next run goes on.
+
+Progress is on standard error: the rows deleted and about how many there are, the
+rate, the time left, and how many transactions InnoDB has still to purge. With
+--format json it is a JSON object a line.`,
 		Example: `  authgraph purge --dry-run
   authgraph purge --retention 90d
-  authgraph purge --rate 20000
+  authgraph purge --rate 2000
+  authgraph purge --full-rate
   authgraph purge --config policy.json --format json`,
 		Args: noArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -61,9 +72,11 @@ the next run goes on.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&p.opts.DryRun, "dry-run", false, "count the rows and delete none")
 	flags.IntVar(&p.opts.Batch, "batch", 1000,
-		fmt.Sprintf("how many `rows` one transaction deletes, at most %d", auth.MaxPurgeBatch))
+		fmt.Sprintf("how many `rows` one transaction deletes at most, up to %d", auth.MaxPurgeBatch))
 	flags.IntVar(&p.opts.Rate, "rate", 0,
-		"the most `rows` a second, in small batches, for a server that is busy (default no limit)")
+		"the most `rows` a second, in small batches (default no limit)")
+	flags.BoolVar(&p.opts.FullRate, "full-rate", false,
+		"do not rest between batches, for a server that nobody waits for")
 	durationVar(flags, &p.retention, "retention", 0,
 		"how long a deleted account is kept (default that of --config, else 30d)")
 	recordFlag(cmd, &p.record)
@@ -92,6 +105,8 @@ type purgeResult struct {
 	Complete bool `json:"complete"`
 	// Deleted counts the rows that are, or on a dry run would be, deleted. An account counts as one row.
 	Deleted auth.Purged `json:"deleted"`
+	// Seconds is how long it took.
+	Seconds float64 `json:"seconds"`
 
 	users *registry.Users
 }
@@ -137,19 +152,13 @@ func (a *app) purge(ctx context.Context, p purge) (err error) {
 			p.opts.Tables = append(p.opts.Tables, table)
 		}
 	}
-	printer := &purgePrinter{app: a}
-	if a.format == formatText && !p.opts.DryRun {
-		// Counting the rows costs a fraction of deleting them.
-		total, err := auth.Purge(ctx, client, config, auth.PurgeOptions{
-			DryRun: true, Tables: p.opts.Tables, Users: p.opts.Users,
-		})
-		if err != nil {
-			return err
-		}
-		printer.begin(total.Total(), a.info.rewrites())
+	began := time.Now()
+	printer := &purgePrinter{app: a, last: began}
+	if !p.opts.DryRun {
 		p.opts.Progress = printer.progress
 	}
 	result.Deleted, err = auth.Purge(ctx, client, config, p.opts)
+	result.Seconds = time.Since(began).Round(time.Millisecond).Seconds()
 	clearBar(printer.bar)
 	result.Complete = err == nil
 	if n := result.Deleted.Total(); err != nil && n > 0 {
@@ -204,34 +213,89 @@ func (a *app) tablesToPurge(
 	return seen, others, nil
 }
 
-// purgePrinter shows a purge while it runs, on standard error: a bar on a terminal, else a line after some batches.
+// purgePrinter shows a purge while it runs, on standard error: a bar on a terminal, else a line every so often.
 type purgePrinter struct {
 	*app
 	bar   *progressbar.ProgressBar
-	total int
 	calls int
+	last  time.Time // of a line
 }
 
-// everyBatches is how many batches a line of progress stands for.
-const everyBatches = 10
+// A line of progress stands for as many batches and as long a time at least. The first one does not wait for the time.
+const (
+	everyBatches = 10
+	everyTime    = 5 * time.Second
+)
 
-func (p *purgePrinter) begin(total int, onTerminal bool) {
-	p.total = total
-	if total > 0 && onTerminal {
-		p.bar = p.newBar(total, progressbar.OptionSetDescription("deleting"))
+func (p *purgePrinter) progress(now auth.PurgeProgress) {
+	if p.calls++; p.calls == 1 && now.Left > 0 && p.format == formatText && p.info.rewrites() {
+		p.bar = p.newBar(now.Total()+now.Left, progressbar.OptionSetPredictTime(false))
 	}
-}
-
-func (p *purgePrinter) progress(done auth.Purged) {
-	p.calls++
-	n := done.Total()
-	// Rows can end while it runs.
-	p.total = max(p.total, n)
 	switch {
 	case p.bar != nil:
-		p.bar.ChangeMax(p.total)
-		_ = p.bar.Set(n) // it fails only where the terminal does
-	case p.calls%everyBatches == 0:
-		fmt.Fprintf(p.info, "deleted %d of %s\n", n, english.Count(p.total, "row"))
+		p.bar.ChangeMax(now.Total() + max(now.Left, 0))
+		p.bar.Describe("deleting" + speedText(now))
+		_ = p.bar.Set(now.Total()) // it fails only where the terminal does
+	case p.calls < everyBatches, p.calls > everyBatches && time.Since(p.last) < everyTime:
+	case p.format == formatJSON:
+		p.last = time.Now()
+		line, err := json.Marshal(newPurgeStep(now))
+		if err == nil { // numbers alone
+			fmt.Fprintf(p.info, "%s\n", line)
+		}
+	default:
+		p.last = time.Now()
+		of := english.Count(now.Total(), "row")
+		if now.Left >= 0 {
+			of = fmt.Sprintf("%d of about %s", now.Total(), english.Count(now.Total()+now.Left, "row"))
+		}
+		fmt.Fprintf(p.info, "deleted %s%s\n", of, speedText(now))
 	}
+}
+
+// speedText is the rate, what is known of the time left, and how far the server is behind.
+func speedText(now auth.PurgeProgress) string {
+	text := fmt.Sprintf(", %.0f a second", now.Rate)
+	if now.TimeLeft >= 0 {
+		text += ", about " + now.TimeLeft.Round(time.Second).String() + " left"
+	}
+	if now.Lag >= 0 {
+		text += fmt.Sprintf(", InnoDB has %s to purge", english.Count(now.Lag, "transaction"))
+	}
+	if now.ReplicaLag >= 0 {
+		text += fmt.Sprintf(", a replica %d to apply", now.ReplicaLag)
+	}
+	return text
+}
+
+// purgeStep is the JSON of a line of progress. What is not known is left out.
+type purgeStep struct {
+	Deleted auth.Purged `json:"deleted"`
+	// Rate is in rows a second, with what went with accounts, and Share the part of the time that the purge works.
+	Rate  float64 `json:"rate"`
+	Share float64 `json:"share"`
+	// Left are rows, about.
+	Left        *int     `json:"left,omitempty"`
+	SecondsLeft *float64 `json:"seconds_left,omitempty"`
+	// Lag are transactions that InnoDB has still to purge, and ReplicaLag those that a replica has still to apply.
+	Lag        *int `json:"lag,omitempty"`
+	ReplicaLag *int `json:"replica_lag,omitempty"`
+}
+
+func newPurgeStep(now auth.PurgeProgress) purgeStep {
+	known := func(n int) *int {
+		if n < 0 {
+			return nil
+		}
+		return &n
+	}
+	step := purgeStep{
+		Deleted: now.Purged, Rate: math.Round(now.Rate), Share: now.Share,
+		Left: known(now.Left), Lag: known(now.Lag), ReplicaLag: known(now.ReplicaLag),
+	}
+	if now.TimeLeft >= 0 {
+		seconds := now.TimeLeft.Round(time.Second).Seconds()
+		step.SecondsLeft = &seconds
+	}
+	return step
 }
