@@ -52,7 +52,7 @@ func parse(args []string) (*settings, error) {
 		flags.IntVar(&s.rate, "rate", 1000, "session checks a second, of all readers together")
 		flags.IntVar(&s.batch, "batch", 0, "rows a statement deletes; default that of auth.PurgeOptions")
 		s.limits = []int{21_000, 5000}
-		flags.Func("limits", "PurgeOptions.Rate of the parts that have one, `numbers` with commas between (default "+
+		flags.Func("limits", "PurgeOptions.Rate of the parts at a fixed rate, `numbers` with commas between (default "+
 			"21000,5000)", func(text string) (err error) {
 			s.limits = nil
 			for number := range strings.SplitSeq(text, ",") {
