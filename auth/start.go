@@ -135,10 +135,18 @@ func (s *Service) proveCounts(ctx context.Context) error {
 	if found, err := scanRow(ctx, tx.Client(), read, []any{id}, &at, &autocommit); err != nil || !found {
 		return wrap(err, "read a time")
 	}
-	if _, ok := at.(time.Time); !ok {
+	written, ok := at.(time.Time)
+	if !ok {
 		return &ConfigError{
 			Field: "client", Reason: "has connections that read times as text",
 			Fix: "open it with package authgraph, or set parseTime=true in the DSN",
+		}
+	}
+	if isShifted(written.Location(), now.Year()) {
+		return &ConfigError{
+			Field: "client", Reason: "has connections that write times of another zone than UTC, in which the last " +
+				"times that a column holds do not fit",
+			Fix: "open it with package authgraph, or set loc=UTC in the DSN",
 		}
 	}
 	if !autocommit {
@@ -149,4 +157,14 @@ func (s *Service) proveCounts(ctx context.Context) error {
 	}
 	s.counts.Store(true)
 	return nil
+}
+
+// isShifted reports whether a zone is not UTC's, in the winter or in the summer of a year.
+func isShifted(zone *time.Location, year int) bool {
+	for _, month := range []time.Month{time.January, time.July} {
+		if _, offset := time.Date(year, month, 1, 0, 0, 0, 0, zone).Zone(); offset != 0 {
+			return true
+		}
+	}
+	return false
 }

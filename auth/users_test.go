@@ -227,6 +227,7 @@ func TestConnectionsThatLoseWritesOrReadTimesAsTextAreRefused(t *testing.T) {
 		w := newWorld(t, url)
 		for fix, wrong := range map[string]func(*mysql.Config){
 			"parseTime=true": func(c *mysql.Config) { c.ParseTime = false },
+			"loc=UTC":        func(c *mysql.Config) { c.Loc = time.FixedZone("east", 8*60*60) },
 			"autocommit=1":   func(c *mysql.Config) { c.Params = map[string]string{"autocommit": "0"} },
 		} {
 			client, _ := byHandOpened(t, url, wrong)
