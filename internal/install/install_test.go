@@ -308,8 +308,8 @@ func TestAProgramWhoseOptionsHarmWhatIsInstalledIsNamed(t *testing.T) {
 		"store/store.go has WithDropColumn(true), with which a program of before drops the columns that are added: " +
 			"take it out of every program that is still started",
 		"store/store.go has WithForeignKeys(false), and a database that it makes has no foreign keys, by which " +
-			"the sessions of a purged account go with it: make new databases by the migrations; where it made yours, " +
-			"doctor lists the keys that your tables lack",
+			"the sessions of a purged account go with it: add those of sessions and refresh_tokens, as the migration " +
+			"has them, to each new database",
 	}, notes(p))
 }
 

@@ -320,7 +320,7 @@ var callsToNote = []struct{ call, found, fix string }{
 	{
 		"WithForeignKeys(false)",
 		"and a database that it makes has no foreign keys, by which the sessions of a purged account go with it",
-		"make new databases by the migrations; where it made yours, doctor lists the keys that your tables lack",
+		"add those of sessions and refresh_tokens, as the migration has them, to each new database",
 	},
 }
 
