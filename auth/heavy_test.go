@@ -128,8 +128,8 @@ func (h *heavyWorld) neighbours(t *testing.T) (goOn func()) {
 		holders = append(holders, &holder{user, token})
 	}
 	return func() {
-		// A lock that is held makes them wait for all of it, and a busy server for a part.
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		// A lock that is held is in the way of every try, each of which waits for a second; a busy server is slow.
+		ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
 		defer cancel()
 		for _, d := range holders {
 			next, _, err := svc.Rotate(ctx, d.token)
