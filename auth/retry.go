@@ -11,7 +11,7 @@ import (
 
 // attempts is how often a transaction is tried. Each round of deadlocks among n
 // requests for one row lets one of them through, so the last one may need many.
-const attempts = 40
+const attempts = 20
 
 // patience is how long after the beginning of a call another try may begin.
 const patience = 30 * time.Second

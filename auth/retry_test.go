@@ -160,7 +160,7 @@ func TestTransactionThatAlwaysLosesEndsInItsError(t *testing.T) {
 	_, err := w.service(t, client, 0).Delete(t.Context(), id)
 	assert.ErrorIs(t, err, deadlock)
 	assert.False(t, isUnknown(err))
-	assert.Equal(t, 40, begun)
+	assert.Equal(t, 20, begun)
 }
 
 // A project's own DSN may have transactions begin without the lock of the file.
