@@ -46,7 +46,7 @@ type site struct {
 	// ahead is how far the service's clock is.
 	ahead atomic.Int64
 	// browsers is how many there are.
-	browsers int
+	browsers atomic.Int32
 
 	mu      sync.Mutex
 	mails   []sent
@@ -200,8 +200,7 @@ func (s *site) browser() *browser {
 	require.NoError(s.t, err)
 	client := *s.server.Client()
 	client.Jar = jar
-	s.browsers++
-	return &browser{site: s, client: &client, ip: fmt.Sprintf("192.0.2.%d", s.browsers)}
+	return &browser{site: s, client: &client, ip: fmt.Sprintf("192.0.2.%d", s.browsers.Add(1))}
 }
 
 // answer is what came back.
