@@ -39,11 +39,11 @@ func TestAClientAllocatesLittleMoreThanSQLByHand(t *testing.T) {
 		{"a session with its user", func() error {
 			_, err := client.Session.Query().Where(session.TokenHash("phone")).WithUser().Only(ctx)
 			return err
-		}, 66, 5.4},
+		}, 65, 4.9},
 		{"one row by a unique key", func() error {
 			_, err := client.Session.Query().Where(session.TokenHash("phone")).Only(ctx)
 			return err
-		}, 46, 2.6},
+		}, 45, 2.5},
 	} {
 		run := func() { require.NoError(t, c.run()) }
 		run()

@@ -31,7 +31,8 @@
 // After a text that may change the session (USE, SET, CALL, DDL) its connection prepares anew.
 //
 // Both forms give the same values, with one exception: a BIGINT UNSIGNED scanned into an any is a uint64 from a text,
-// and an int64 or digits from a prepared statement.
+// and an int64 or digits from a prepared statement. All answers to one SELECT without a * share what
+// [database/sql.Rows.Columns] returns: do not write to it.
 //
 // # The server's limit
 //
@@ -171,7 +172,7 @@ func (c *connector) refuseAll() {
 type conn struct {
 	mysqlconn.Conn
 	pool   *connector
-	byText map[string]*list.Element // of entry
+	byText map[string]*list.Element // of *entry
 	recent list.List                // the last used in front
 	// once holds the hashes of the texts that were sent once, in a ring.
 	once [128]uint64
@@ -179,7 +180,8 @@ type conn struct {
 	// inTx is set between BeginTx and the end of that transaction, and byHand
 	// from the first text on that may have begun one.
 	inTx, byHand bool
-	tx           tx // the last one
+	tx           tx   // the last one
+	rows         rows // the last that a kept statement answered with
 	// foreign is set once a caller has prepared a text that may change the session: nobody tells when it is executed.
 	foreign bool
 }
@@ -187,17 +189,50 @@ type conn struct {
 type entry struct {
 	text string
 	stmt mysqlconn.Stmt
+	// fixed is whether every answer has the same columns, and columns are their names once an answer told them.
+	fixed   bool
+	columns []string
+}
+
+// hasFixedColumns reports whether a text tells its columns. With a * the table tells them, which may be altered.
+func hasFixedColumns(text string) bool {
+	return firstWord(text) == "SELECT" && !strings.Contains(text, "*")
+}
+
+// rows are the rows of a kept statement with fixed columns. Database/sql asks each answer for its columns, and the
+// driver makes their names anew each time.
+type rows struct {
+	mysqlconn.Rows
+	entry *entry
+}
+
+// Columns are those of the statement: all its answers share the slice.
+func (r *rows) Columns() []string {
+	if r.entry.columns == nil {
+		r.entry.columns = r.Rows.Columns()
+	}
+	return r.entry.columns
+}
+
+// answer has the rows of a statement share the names of its columns. A connection has one open answer at a time.
+func (c *conn) answer(e *entry, plain driver.Rows, err error) (driver.Rows, error) {
+	base, ok := plain.(mysqlconn.Rows)
+	if err != nil || !ok || !e.fixed {
+		return plain, err
+	}
+	c.rows = rows{base, e}
+	return &c.rows, nil
 }
 
 func (c *conn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
-	stmt, err := c.prepared(ctx, text, args)
+	e, err := c.prepared(ctx, text, args)
 	if err != nil {
 		return nil, err
 	}
-	if stmt != nil {
-		rows, err := stmt.QueryContext(ctx, args)
+	if e != nil {
+		rows, err := e.stmt.QueryContext(ctx, args)
 		if !c.isGone(text, err) {
-			return rows, err
+			return c.answer(e, rows, err)
 		}
 	}
 	c.note(text)
@@ -205,12 +240,12 @@ func (c *conn) QueryContext(ctx context.Context, text string, args []driver.Name
 }
 
 func (c *conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
-	stmt, err := c.prepared(ctx, text, args)
+	e, err := c.prepared(ctx, text, args)
 	if err != nil {
 		return nil, err
 	}
-	if stmt != nil {
-		result, err := stmt.ExecContext(ctx, args)
+	if e != nil {
+		result, err := e.stmt.ExecContext(ctx, args)
 		if !c.isGone(text, err) {
 			return result, err
 		}
@@ -221,18 +256,18 @@ func (c *conn) ExecContext(ctx context.Context, text string, args []driver.Named
 
 // prepared returns the statement of a text, or nil where the text is to be sent
 // itself. After an error nothing has been run.
-func (c *conn) prepared(ctx context.Context, text string, args []driver.NamedValue) (mysqlconn.Stmt, error) {
+func (c *conn) prepared(ctx context.Context, text string, args []driver.NamedValue) (*entry, error) {
 	// While rows are open the connection takes no command, and the driver says so.
 	if !isPlain(args) || c.foreign || !c.IsValid() {
 		return nil, nil
 	}
 	if e, ok := c.byText[text]; ok {
 		c.recent.MoveToFront(e)
-		stmt := e.Value.(entry).stmt
-		if stmt.NumInput() != len(args) {
+		kept := e.Value.(*entry)
+		if kept.stmt.NumInput() != len(args) {
 			return nil, nil // the driver tells what is wrong
 		}
-		return stmt, nil
+		return kept, nil
 	}
 	if !isRowStatement(text) {
 		return nil, nil
@@ -279,7 +314,7 @@ func (c *conn) textInstead(number uint16) bool {
 
 func (c *conn) mayBeInTx() bool { return c.inTx || c.byHand }
 
-func (c *conn) prepare(ctx context.Context, text string, hash uint64, args int) (mysqlconn.Stmt, error) {
+func (c *conn) prepare(ctx context.Context, text string, hash uint64, args int) (*entry, error) {
 	// Before, so that there are never more than the limit.
 	for c.recent.Len() >= c.pool.options.Size {
 		c.drop(c.recent.Back())
@@ -291,11 +326,12 @@ func (c *conn) prepare(ctx context.Context, text string, hash uint64, args int) 
 		if !ok {
 			return nil, fmt.Errorf("stmtcache: a statement of type %T cannot be kept", plain)
 		}
-		c.byText[text] = c.recent.PushFront(entry{text, stmt})
+		e := &entry{text: text, stmt: stmt, fixed: hasFixedColumns(text)}
+		c.byText[text] = c.recent.PushFront(e)
 		if stmt.NumInput() != args {
 			return nil, nil
 		}
-		return stmt, nil
+		return e, nil
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -398,7 +434,7 @@ func (c *conn) dropAll() {
 }
 
 func (c *conn) drop(e *list.Element) {
-	dropped := c.recent.Remove(e).(entry)
+	dropped := c.recent.Remove(e).(*entry)
 	delete(c.byText, dropped.text)
 	// The server does not answer, and where it cannot be reached the next command says so.
 	_ = dropped.stmt.Close()

@@ -98,6 +98,15 @@ type Stmt interface {
 	driver.NamedValueChecker
 }
 
+// Rows is what rows of go-sql-driver/mysql can do.
+type Rows interface {
+	driver.RowsNextResultSet
+	driver.RowsColumnTypeDatabaseTypeName
+	driver.RowsColumnTypeNullable
+	driver.RowsColumnTypePrecisionScale
+	driver.RowsColumnTypeScanType
+}
+
 // conn is used by one goroutine at a time, as database/sql sees to.
 type conn struct {
 	Conn
