@@ -259,7 +259,9 @@ const (
 // hash is what the tables hold of a token, as package auth makes it.
 func hash(token string) string {
 	h := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(h[:])
+	var digits [2 * sha256.Size]byte
+	hex.Encode(digits[:], h[:])
+	return string(digits[:])
 }
 
 func newToken() string {
