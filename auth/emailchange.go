@@ -123,7 +123,7 @@ func (s *Service) FinishEmailChange(ctx context.Context, ticket Token, c Code, k
 		err = s.codeFailed(ctx, kind, ErrCode)
 	}
 	if err == nil {
-		err = s.tryRow(ctx, kind, code, ticket, c)
+		err = s.tryRow(ctx, kind, code, c)
 	}
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"github.com/authgraph/authgraph/auth/internal/graph"
+	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
@@ -167,8 +168,11 @@ func TestCodeMatchesUnderAnyOfTheKeysAndNothingElse(t *testing.T) {
 	s := &Service{cfg: Config{Keys: NewKeys(first, second)}}
 	const email, ticket = "ada@example.com", "ticket"
 	code := ParseCode("012345")
+	row := func(sum, email, ticket string) *ent.OTP {
+		return &ent.OTP{OtpHashCode: sum, Email: email, TicketHash: &ticket}
+	}
 	matches := func(key []byte, kind schematype.OTPType, email, ticket string, c Code) bool {
-		return s.matches(mac(key, schematype.OTPSignIn, "ada@example.com", "ticket", code), kind, email, ticket, c)
+		return s.matches(row(mac(key, schematype.OTPSignIn, "ada@example.com", "ticket", code), email, ticket), kind, c)
 	}
 	assert.True(t, matches(first, schematype.OTPSignIn, email, ticket, code))
 	assert.True(t, matches(second, schematype.OTPSignIn, email, ticket, code))
@@ -178,11 +182,10 @@ func TestCodeMatchesUnderAnyOfTheKeysAndNothingElse(t *testing.T) {
 	assert.False(t, matches(first, schematype.OTPSignIn, email, "another", code))
 	assert.False(t, matches(first, schematype.OTPSignIn, email, ticket, ParseCode("012346")))
 	assert.False(t, matches(first, schematype.OTPSignIn, email, ticket, ParseCode("12345")))
-	assert.False(t, s.matches("", schematype.OTPSignIn, email, ticket, code))
+	assert.False(t, s.matches(row("", email, ticket), schematype.OTPSignIn, code))
 	both := &Service{cfg: Config{Keys: NewKeys(first, first)}}
-	assert.True(t, both.matches(mac(first, schematype.OTPSignIn, email, ticket, code), schematype.OTPSignIn, email,
-		ticket,
-		code), "a key given twice")
+	stored := row(mac(first, schematype.OTPSignIn, email, ticket, code), email, ticket)
+	assert.True(t, both.matches(stored, schematype.OTPSignIn, code), "a key given twice")
 }
 
 func TestTicketOfARegistrationIsAnHMACOverTheAccount(t *testing.T) {

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	stdsql "database/sql"
 	"fmt"
 	"time"
 
@@ -224,7 +223,7 @@ func (s *Service) readerOf(ctx context.Context, tx *ent.Client, email string, li
 		return 0, fmt.Errorf("find a link: %w", err)
 	}
 	for _, row := range rows {
-		if s.matches(row.OtpHashCode, row.Type, row.Email, *row.TicketHash, link) {
+		if s.matches(row, row.Type, link) {
 			return row.ID, nil
 		}
 	}
@@ -294,12 +293,13 @@ func (by *asker) endBefore(ctx context.Context, tx *ent.Client, row *ent.OTP) er
 func (s *Service) codeOf(ctx context.Context, kind schematype.OTPType, ticket Token) (*ent.OTP, error) {
 	const query = `SELECT id, email, otp_hash_code, attempts, max_attempts, created_at, requested_by, trust_epoch` +
 		` FROM otps WHERE ticket_hash = ? AND type = ? AND first_step IS NULL LIMIT 1`
+	hash := ticket.hash()
 	code, err := repeat(ctx, s, func(ctx context.Context) (*ent.OTP, error) {
-		var c ent.OTP
-		_, err := scanRow(ctx, s.client, query, []any{ticket.hash(), string(kind)}, &c.ID, &c.Email, &c.OtpHashCode,
+		c := ent.OTP{TicketHash: &hash}
+		_, err := scanRow(ctx, s.client, query, []any{hash, string(kind)}, &c.ID, &c.Email, &c.OtpHashCode,
 			&c.Attempts, &c.MaxAttempts, &c.CreatedAt, &c.RequestedBy, &c.TrustEpoch)
 		if s.ahead(c.CreatedAt) {
-			return new(ent.OTP), err
+			c = ent.OTP{TicketHash: &hash}
 		}
 		return &c, err
 	})
@@ -317,15 +317,15 @@ func (s *Service) tryCode(ctx context.Context, kind schematype.OTPType, ticket T
 	if err != nil {
 		return nil, err
 	}
-	return code, s.tryRow(ctx, kind, code, ticket, c)
+	return code, s.tryRow(ctx, kind, code, c)
 }
 
-func (s *Service) tryRow(ctx context.Context, kind schematype.OTPType, code *ent.OTP, ticket Token, c Code) error {
+func (s *Service) tryRow(ctx context.Context, kind schematype.OTPType, code *ent.OTP, c Code) error {
 	counted, err := s.countAttempt(ctx, code.ID)
 	if err != nil {
 		return err
 	}
-	match := s.matches(code.OtpHashCode, kind, code.Email, ticket.hash(), c)
+	match := s.matches(code, kind, c)
 	switch {
 	case !counted:
 		return s.codeFailed(ctx, kind, ErrCode)
@@ -416,7 +416,7 @@ func (s *Service) VerifyCode(ctx context.Context, kind schematype.OTPType, ticke
 	if err != nil {
 		return err
 	}
-	match := s.matches(code.OtpHashCode, kind, code.Email, ticket.hash(), c)
+	match := s.matches(code, kind, c)
 	n, err := statement(ctx, s, func(ctx context.Context) (int, error) { return s.countAndUse(ctx, code, match) })
 	switch {
 	case err != nil:
@@ -434,28 +434,25 @@ func (s *Service) VerifyCode(ctx context.Context, kind schematype.OTPType, ticke
 // neither with the right code of a suspended account. A wrong one is counted, so that its answer tells no more than
 // that of another account.
 func (s *Service) countAndUse(ctx context.Context, code *ent.OTP, right bool) (int, error) {
-	const query = `UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?` +
-		` WHERE ((id = ? AND NOT is_used) AND expires_at > ?) AND attempts < max_attempts` +
-		" AND NOT EXISTS (SELECT 1 FROM " + usersTable + " WHERE u.`" + graph.Email + "` = ?" +
-		" AND (" + graph.ReadSuspendedUntil + " > ? OR " + graph.ReadLockUntil + " > ?"
-	closed := ""
-	if graph.Allowed != "" {
-		closed = " OR ? AND CASE WHEN (" + graph.Allowed + ") THEN 0 ELSE 1 END = 1" // also where the rule is NULL
-	}
-	now := s.now()
-	suspended, locked := now, s.longestLock(now)
+	t := s.now()
+	var now any = t
+	used, suspended, locked := now, now, any(s.longestLock(t))
 	if !right {
-		suspended, locked = Forever, lastTimestamp // after which there is none
+		used, suspended, locked = nil, Forever, lastTimestamp // after which there is none
 	}
-	used := stdsql.NullTime{Time: now, Valid: right}
 	args := []any{updatedNow(), right, used, code.ID, now, code.Email, suspended, locked}
 	if graph.Allowed != "" {
 		args = append(args, right)
 	}
-	n, err := execute(ctx, s.client, query+closed+"))", args...)
+	n, err := execute(ctx, s.client, countAndUse, args...)
 	if unheld(err, code.Email) {
 		args[5] = "" // which is nobody's
-		n, err = execute(ctx, s.client, query+closed+"))", args...)
+		n, err = execute(ctx, s.client, countAndUse, args...)
 	}
 	return n, err
 }
+
+var countAndUse = `UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?` +
+	` WHERE ((id = ? AND NOT is_used) AND expires_at > ?) AND attempts < max_attempts` +
+	" AND NOT EXISTS (SELECT 1 FROM " + usersTable + " WHERE u.`" + graph.Email + "` = ?" +
+	" AND (" + graph.ReadSuspendedUntil + " > ? OR " + graph.ReadLockUntil + " > ?" + ruleBars + "))"

@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"strings"
 
 	"github.com/authgraph/authgraph/auth/internal/graph"
+	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
@@ -51,7 +53,13 @@ func reveal(secret *string) string {
 // secret of 256 random bits, and it can be looked up by an index.
 func (t Token) hash() string {
 	h := sha256.Sum256([]byte(t.Reveal()))
-	return hex.EncodeToString(h[:])
+	return hexOf(h)
+}
+
+func hexOf(sum [sha256.Size]byte) string {
+	var digits [2 * sha256.Size]byte
+	hex.Encode(digits[:], sum[:])
+	return string(digits[:])
 }
 
 func (s *Service) newToken() (Token, error) {
@@ -171,15 +179,18 @@ func (k Keys) MarshalText() ([]byte, error) { return []byte("***"), nil }
 func mac(key []byte, kind schematype.OTPType, email, ticketHash string, c Code) string {
 	h := hmac.New(sha256.New, key)
 	// None of them but the last holds a zero byte.
-	_, _ = fmt.Fprintf(h, "%s\x00%s\x00%s\x00%s", kind, email, ticketHash, c.Reveal())
-	return hex.EncodeToString(h.Sum(nil))
+	h.Write([]byte(strings.Join([]string{string(kind), email, ticketHash, c.Reveal()}, "\x00")))
+	var sum [sha256.Size]byte
+	h.Sum(sum[:0])
+	return hexOf(sum)
 }
 
-// matches compares in constant time with each key in turn.
-func (s *Service) matches(stored string, kind schematype.OTPType, email, ticketHash string, c Code) bool {
+// matches compares a code with that of a row which has a ticket, in constant time, with each key in turn.
+func (s *Service) matches(row *ent.OTP, kind schematype.OTPType, c Code) bool {
 	ok := 0
 	for _, key := range s.cfg.Keys.reveal() {
-		ok |= subtle.ConstantTimeCompare([]byte(stored), []byte(mac(key, kind, email, ticketHash, c)))
+		sum := mac(key, kind, row.Email, *row.TicketHash, c)
+		ok |= subtle.ConstantTimeCompare([]byte(row.OtpHashCode), []byte(sum))
 	}
 	return ok == 1
 }

@@ -120,7 +120,7 @@ func (s *Service) FinishWithCode(ctx context.Context, ticket Token, c Code, d De
 	const kind = schematype.OTPSignIn
 	pending, err := s.pendingStep(ctx, ticket)
 	if err == nil {
-		err = s.tryRow(ctx, kind, pending, ticket, c)
+		err = s.tryRow(ctx, kind, pending, c)
 	}
 	if err != nil {
 		return nil, err

@@ -92,11 +92,13 @@ const (
 )
 
 // ruleColumn is graph.Allowed as one more column, and ruleCondition as one more condition, where there is a rule.
-var ruleColumn, ruleCondition = func() (column, condition string) {
+// ruleBars is another condition for whom it does not allow, also where it is NULL, if its argument is true.
+var ruleColumn, ruleCondition, ruleBars = func() (column, condition, bars string) {
+	const rule = "CASE WHEN (" + graph.Allowed + ") THEN 1 ELSE 0 END"
 	if graph.Allowed == "" {
-		return "", ""
+		return "", "", ""
 	}
-	return ", CASE WHEN (" + graph.Allowed + ") THEN 1 ELSE 0 END", " AND (" + graph.Allowed + ")"
+	return ", " + rule, " AND (" + graph.Allowed + ")", " OR ? AND " + rule + " = 0"
 }()
 
 // usersTable is the table under the name that conditions have for its rows.

@@ -61,6 +61,9 @@ func Lost(err error) bool {
 
 // IsServer reports whether err is one of the server's errors with these numbers.
 func IsServer(err error, numbers ...uint16) bool {
+	if err == nil {
+		return false
+	}
 	var server *mysql.MySQLError
 	return errors.As(err, &server) && slices.Contains(numbers, server.Number)
 }
