@@ -138,17 +138,19 @@ var presentedQuery = `SELECT t.family, t.created_at, t.expires_at, t.is_revoked 
 
 // findPresented is nil where there is no such token.
 func (s *Service) findPresented(ctx context.Context, t Token) (*presented, error) {
-	p, err := repeat(ctx, s, func(ctx context.Context) (*presented, error) {
-		var p presented
-		o, err := loadOwned(ctx, s.client, presentedQuery, t.hash(),
-			&p.family, &p.created, &p.expires, &p.revoked, &p.revokedAt, &p.next, &p.salt, &p.live)
-		if err != nil || o == nil {
-			return nil, err
-		}
-		p.owner = *o
-		return &p, nil
-	})
+	p, err := repeat(ctx, s, func(ctx context.Context) (*presented, error) { return loadPresented(ctx, s.client, t) })
 	return p, wrap(err, "find a refresh token")
+}
+
+func loadPresented(ctx context.Context, client *ent.Client, t Token) (*presented, error) {
+	var p presented
+	o, err := loadOwned(ctx, client, presentedQuery, t.hash(),
+		&p.family, &p.created, &p.expires, &p.revoked, &p.revokedAt, &p.next, &p.salt, &p.live)
+	if err != nil || o == nil {
+		return nil, err
+	}
+	p.owner = *o
+	return &p, nil
 }
 
 // errExchanged is a token that another call exchanged or revoked after it was read.
@@ -177,7 +179,17 @@ func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.
 	if s.grace() > 0 {
 		kept = &salt
 	}
+	tried := false
 	exchange := func(ctx context.Context, tx *ent.Client) error {
+		if tried { // it lost, to another call for the same token most likely, whose locks it need not get past
+			switch now, err := loadPresented(ctx, tx, t); {
+			case err != nil:
+				return fmt.Errorf("find a refresh token: %w", err)
+			case now == nil, now.next != nil, now.revoked:
+				return errExchanged
+			}
+		}
+		tried = true
 		const query = `UPDATE refresh_tokens SET updated_at = ?, is_revoked = true, revoked_at = ?,` +
 			` replaced_by_token_hash = ?, family = ?,` +
 			` successor_salt = CASE WHEN created_at > ? THEN successor_salt END` +

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
@@ -161,6 +162,34 @@ func TestTransactionThatAlwaysLosesEndsInItsError(t *testing.T) {
 	assert.ErrorIs(t, err, deadlock)
 	assert.False(t, isUnknown(err))
 	assert.Equal(t, 20, begun)
+}
+
+// Each try of a rotation locks more than the answer needs. Of many at once, each would have to get past all the others.
+func TestARotationThatLostReadsWhetherAnotherHasWonBeforeItLocksAgain(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		w.register(t, "ada@example.com")
+		token := w.signIn(t, "ada@example.com").Refresh
+		var winner auth.Token
+		inserts := 0
+		client := w.open(t, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver {
+			return onStatement{d, func(statement string) (err error) {
+				switch {
+				case strings.HasPrefix(statement, "INSERT INTO refresh_tokens"):
+					inserts++
+				case strings.HasPrefix(statement, "UPDATE refresh_tokens") && winner == (auth.Token{}):
+					winner, _, err = w.service(t, w.client, 10*time.Second).Rotate(t.Context(), token)
+					return errors.Join(err, &mysql.MySQLError{Number: 1213, Message: "Deadlock found"})
+				}
+				return nil
+			}}
+		}))
+		got, _, err := w.service(t, client, 10*time.Second).Rotate(t.Context(), token)
+		require.NoError(t, err)
+		assert.Equal(t, winner.Reveal(), got.Reveal())
+		assert.Equal(t, 1, inserts)
+	})
 }
 
 // A project's own DSN may have transactions begin without the lock of the file.
@@ -417,6 +446,13 @@ func (d onStatement) BeginTx(ctx context.Context, opts *sql.TxOptions) (dialect.
 		return nil, err
 	}
 	return onStatementTx{tx, d.fn}, nil
+}
+
+func (d onStatement) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := d.fn(query); err != nil {
+		return nil, err
+	}
+	return d.Driver.(execer).QueryContext(ctx, query, args...)
 }
 
 type onStatementTx struct {
