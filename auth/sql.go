@@ -11,9 +11,9 @@ import (
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
-// This file sends the statements that are written by hand: those of the paths that every request or sign-in takes.
-// Building them costs Ent as much as a third of their round trip. The hooks and interceptors of a client do not see
-// them. The statements that Ent builds are shaped in query.go.
+// This file sends the statements that are written by hand: those of the paths that every request or sign-in takes, and
+// what no builder says. Building a write costs Ent five to seven times as many allocations as sending it. The hooks and
+// interceptors of a client do not see them. The statements that Ent builds are shaped in query.go.
 
 // scanRow scans the row of a query for at most one, and reports whether there is one.
 // It reads to the end, because reading what is left in Close does not end with ctx.
