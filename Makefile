@@ -30,7 +30,7 @@ RACED := . ./auth/... ./entfast/... ./examples/... ./stmtcache/... ./internal/my
 
 .PHONY: test
 test: ## Run all tests on a real MySQL, a real MariaDB and SQLite
-	$(WITHSERVERS) -tools -- $(MAKE) --no-print-directory -k -j2 -Oline test-raced test-plain
+	$(WITHSERVERS) -tools -- $(MAKE) --no-print-directory -k -j2 test-raced test-plain
 
 .PHONY: test-raced test-plain
 test-raced: # with servers

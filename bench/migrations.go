@@ -30,9 +30,10 @@ const (
 	taskDiff    = "diff without changes"
 	taskApply   = "first apply, on an empty database"
 	taskPending = "apply with nothing pending"
+	taskInspect = "inspect a database"
 )
 
-var tasks = []string{taskStart, taskDiff, taskApply, taskPending}
+var tasks = []string{taskStart, taskDiff, taskApply, taskPending, taskInspect}
 
 // migrationTargets are how long ours may take in terms of drizzle-kit's.
 var migrationTargets = map[string]float64{taskDiff: 1, taskApply: 0.5}
@@ -144,6 +145,12 @@ func (s *server) timedCommands(ctx context.Context, set *settings, work string) 
 	same := func(url string) func(context.Context) ([]string, error) {
 		return func(context.Context) ([]string, error) { return []string{"DATABASE_URL=" + url}, nil }
 	}
+	sees := func(out string) error {
+		if !strings.Contains(out, "refresh_tokens") && !strings.Contains(out, "4  tables") {
+			return fmt.Errorf("it saw no tables:\n%s", out)
+		}
+		return nil
+	}
 	add := func(tool, dir string, check func(string) error, commandsOf map[string][]string, applied string) {
 		for _, task := range tasks {
 			if commandsOf[task] == nil {
@@ -157,6 +164,8 @@ func (s *server) timedCommands(ctx context.Context, set *settings, work string) 
 				c.env = fresh
 			case taskPending:
 				c.env = same(applied)
+			case taskInspect:
+				c.env, c.check = same(applied), sees
 			}
 			commands = append(commands, c)
 		}
@@ -180,6 +189,7 @@ func (s *server) timedCommands(ctx context.Context, set *settings, work string) 
 	add(toolOurs, project, unchanged, map[string][]string{
 		taskStart: {binary, "version"}, taskDiff: {binary, "migrate", "diff", "nothing"},
 		taskApply: {binary, "migrate", "apply"}, taskPending: {binary, "migrate", "apply"},
+		taskInspect: {"sh", "-c", `exec "$0" inspect "$DATABASE_URL"`, binary},
 	}, ours)
 
 	if drizzle, err := peers.DrizzleFolder(ctx, os.Stderr); err != nil {
@@ -211,6 +221,8 @@ func (s *server) timedCommands(ctx context.Context, set *settings, work string) 
 		add(toolDrizzle, drizzle, says, map[string][]string{
 			taskStart: append(slices.Clone(kit), "--version"), taskDiff: append(slices.Clone(kit), "generate"),
 			taskApply: append(slices.Clone(kit), "migrate"), taskPending: append(slices.Clone(kit), "migrate"),
+			taskInspect: {"sh", "-c", `exec "$0" "$1" pull --dialect=mysql --url="$DATABASE_URL" --out="$2"`, kit[0], kit[1],
+				filepath.Join(work, "pulled")},
 		}, url)
 	}
 
@@ -242,6 +254,7 @@ func (s *server) timedCommands(ctx context.Context, set *settings, work string) 
 			taskDiff: {atlas, "migrate", "diff", "nothing", "--dir", "file://migrate", "--to", "file://ent/schema.sql",
 				"--dev-url", dev},
 			taskApply: shell(apply), taskPending: shell(apply),
+			taskInspect: {"sh", "-c", `exec "$0" schema inspect --format '{{ sql . }}' --url "$DATABASE_URL"`, atlas},
 		}, url)
 	}
 	return commands, versions, nil

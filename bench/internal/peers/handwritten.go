@@ -57,24 +57,27 @@ const (
 	findQuery = `SELECT id, created_at, updated_at, name, email, password, role, provider, provider_id, avatar,
 		is_email_verified,
 		last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at,
-		suspended_until FROM users WHERE email = ? AND is_deleted = 0`
+		suspended_until, guess_failures, step_failures, trust_epoch, reset_by_mail
+		FROM users WHERE email = ? AND is_deleted = 0`
 	countGuess = `UPDATE users SET failed_login_attempts = failed_login_attempts + 1
 		WHERE id = ? AND lock_until IS NULL AND failed_login_attempts < ?`
-	renewUser = `UPDATE users SET last_login_at = ?, failed_login_attempts = 0, lock_until = NULL
-		WHERE id = ? AND password = ? AND is_deleted = 0 AND (lock_until IS NULL OR lock_until <= ?)`
+	renewUser = `UPDATE users SET updated_at = ?, last_login_at = ?, failed_login_attempts = 0, guess_failures = 0,
+		lock_until = NULL WHERE id = ? AND password = ? AND is_deleted = 0 AND (lock_until IS NULL OR lock_until <= ?)`
 	addSession = `INSERT INTO sessions (user_id, token_hash, ip, user_agent, last_used_at, expires_at,
-		created_at) VALUES (?, ?, ?, ?, ?, ?, ?)`
+		created_at, updated_at, is_active, family, trust_epoch, device_failures)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, true, ?, ?, 0)`
 	newestCode = `SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ?
 		ORDER BY id DESC LIMIT 1`
 	useCode = `UPDATE otps SET attempts = attempts + 1, is_used = ?, used_at = ?
 		WHERE id = ? AND is_used = 0 AND expires_at > ? AND attempts < max_attempts`
 	takeToken = `UPDATE refresh_tokens SET is_revoked = 1, revoked_at = ?, replaced_by_token_hash = ?
 		WHERE token_hash = ? AND is_revoked = 0 AND expires_at > ? AND created_at > ?`
-	tokenOwner = `SELECT t.expires_at, u.id, u.name, u.email, u.role, u.provider, u.avatar,
+	tokenOwner = `SELECT t.expires_at, t.family, u.id, u.name, u.email, u.role, u.provider, u.avatar,
 		u.is_email_verified, u.last_login_at, u.created_at,
 		u.is_deleted, u.lock_until, u.suspended_until
 		FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = ?`
-	addToken = `INSERT INTO refresh_tokens (user_id, token_hash, expires_at, created_at) VALUES (?, ?, ?, ?)`
+	addToken = `INSERT INTO refresh_tokens (user_id, token_hash, expires_at, created_at, updated_at, is_revoked,
+		grace_uses, family) VALUES (?, ?, ?, ?, ?, false, 0, ?)`
 )
 
 // statements runs the texts above, in a transaction where tx is not nil.
@@ -220,10 +223,13 @@ func find(ctx context.Context, run statements, email string) (User, error) {
 	var password, providerID sql.NullString
 	var avatar []byte
 	var lastLogin, lockUntil, suspendedUntil, deletedAt, reactivate sql.NullTime
+	var guesses, steps int32
+	var resetByMail bool
 	err := run.row(ctx, nil, findQuery, email).Scan(
 		&u.ID, &u.CreatedAt, &u.Updated, &u.Name, &u.Email, &password, &u.Role, &provider, &providerID, &avatar,
 		&u.Verified,
-		&lastLogin, &u.FailedAttempts, &lockUntil, &u.Deleted, &deletedAt, &reactivate, &suspendedUntil)
+		&lastLogin, &u.FailedAttempts, &lockUntil, &u.Deleted, &deletedAt, &reactivate, &suspendedUntil,
+		&guesses, &steps, &u.TrustEpoch, &resetByMail)
 	u.Password, u.LastLogin = password.String, lastLogin.Time
 	u.LockUntil, u.SuspendedUntil = lockUntil.Time, suspendedUntil.Time
 	return u, err
@@ -268,15 +274,15 @@ func handwritten(db *sql.DB, run statements) *Peer {
 				return 0, err
 			}
 			defer tx.Rollback()
-			if err := one(run.exec(ctx, tx, renewUser, now, u.ID, u.Password, now)); err != nil {
+			if err := one(run.exec(ctx, tx, renewUser, now, now, u.ID, u.Password, now)); err != nil {
 				return 0, err
 			}
-			expires := now.Add(lifetime)
+			expires, family := now.Add(lifetime), newToken()[:22]
 			if _, err := run.exec(ctx, tx, addSession, u.ID, hash(newToken()), "203.0.113.7", load.UserAgent, now,
-				expires, now); err != nil {
+				expires, now, now, family, u.TrustEpoch); err != nil {
 				return 0, err
 			}
-			if _, err := run.exec(ctx, tx, addToken, u.ID, hash(newToken()), expires, now); err != nil {
+			if _, err := run.exec(ctx, tx, addToken, u.ID, hash(newToken()), expires, now, now, family); err != nil {
 				return 0, err
 			}
 			return u.ID, tx.Commit()
@@ -305,10 +311,11 @@ func handwritten(db *sql.DB, run statements) *Peer {
 			}
 			var u User
 			var expires time.Time
+			var family *string
 			var provider string
 			var avatar []byte
 			var lastLogin, lockUntil, suspendedUntil sql.NullTime
-			if err := run.row(ctx, tx, tokenOwner, old).Scan(&expires,
+			if err := run.row(ctx, tx, tokenOwner, old).Scan(&expires, &family,
 				&u.ID, &u.Name, &u.Email, &u.Role, &provider, &avatar, &u.Verified, &lastLogin,
 				&u.CreatedAt, &u.Deleted, &lockUntil, &suspendedUntil); err != nil {
 				return "", err
@@ -317,7 +324,7 @@ func handwritten(db *sql.DB, run statements) *Peer {
 			if !usable(&u, now) {
 				return "", errRefused
 			}
-			if _, err := run.exec(ctx, tx, addToken, u.ID, nextHash, expires, now); err != nil {
+			if _, err := run.exec(ctx, tx, addToken, u.ID, nextHash, expires, now, now, family); err != nil {
 				return "", err
 			}
 			return next, tx.Commit()

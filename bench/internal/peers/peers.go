@@ -62,6 +62,7 @@ type User struct {
 	SuspendedUntil     time.Time
 	Password           string // of FindUser alone
 	FailedAttempts     int32  // of FindUser alone
+	TrustEpoch         int32  // of a sign-in alone
 	LastLogin, Updated time.Time
 }
 
