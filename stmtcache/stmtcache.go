@@ -31,8 +31,12 @@
 // After a text that may change the session (USE, SET, CALL, DDL) its connection prepares anew.
 //
 // Both forms give the same values, with one exception: a BIGINT UNSIGNED scanned into an any is a uint64 from a text,
-// and an int64 or digits from a prepared statement. All answers to one SELECT without a * share what
-// [database/sql.Rows.Columns] returns: do not write to it.
+// and an int64 or digits from a prepared statement. A column that is an expression with an argument is named after the
+// argument by a text, and has a ? in its name from a prepared statement: give it an alias.
+//
+// The answers to one SELECT without a * share what [database/sql.Rows.Columns] returns, until somebody writes to it.
+// Write to it only while the rows are open, as GORM's MapColumns does. If a view comes to write the names of its
+// columns with other capitals, connections that are open keep those that they had.
 //
 // # The server's limit
 //
@@ -189,9 +193,10 @@ type conn struct {
 type entry struct {
 	text string
 	stmt mysqlconn.Stmt
-	// fixed is whether every answer has the same columns, and columns are their names once an answer told them.
-	fixed   bool
-	columns []string
+	// fixed is whether every answer has the same columns, and columns are their names once an answer told them. Callers
+	// get lent, which some write to.
+	fixed         bool
+	columns, lent []string
 }
 
 // hasFixedColumns reports whether a text tells its columns. With a * the table tells them, which may be altered.
@@ -204,14 +209,23 @@ func hasFixedColumns(text string) bool {
 type rows struct {
 	mysqlconn.Rows
 	entry *entry
+	asked bool
 }
 
-// Columns are those of the statement: all its answers share the slice.
+// Columns are those of the statement. Its answers share the slice as long as nobody writes to it. One that was written
+// to stays with the answer that it was given for, as with the driver alone.
 func (r *rows) Columns() []string {
-	if r.entry.columns == nil {
-		r.entry.columns = r.Rows.Columns()
+	e := r.entry
+	switch {
+	case r.asked:
+	case e.columns == nil:
+		e.lent = r.Rows.Columns()
+		e.columns = slices.Clone(e.lent)
+	case !slices.Equal(e.lent, e.columns):
+		e.lent = slices.Clone(e.columns)
 	}
-	return r.entry.columns
+	r.asked = true
+	return e.lent
 }
 
 // answer has the rows of a statement share the names of its columns. A connection has one open answer at a time.
@@ -220,7 +234,7 @@ func (c *conn) answer(e *entry, plain driver.Rows, err error) (driver.Rows, erro
 	if err != nil || !ok || !e.fixed {
 		return plain, err
 	}
-	c.rows = rows{base, e}
+	c.rows = rows{Rows: base, entry: e}
 	return &c.rows, nil
 }
 

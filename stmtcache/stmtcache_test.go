@@ -533,6 +533,28 @@ func TestATableMayChangeBetweenExecutions(t *testing.T) {
 	})
 }
 
+// GORM's MapColumns writes to what Rows.Columns returns.
+func TestNamesOfColumnsThatACallerWritesToAreItsOwn(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, url string) {
+		fruits(t, url)
+		db := openOne(t, url, stmtcache.Options{})
+		for range 5 {
+			rows, err := db.QueryContext(t.Context(), "SELECT id, name FROM fruit WHERE id > ?", 0)
+			require.NoError(t, err)
+			columns, err := rows.Columns()
+			require.NoError(t, err)
+			assert.Equal(t, []string{"id", "name"}, columns)
+			columns[1] = "title"
+			again, err := rows.Columns()
+			require.NoError(t, err)
+			assert.Equal(t, columns, again, "within one answer")
+			require.NoError(t, rows.Close())
+			require.NoError(t, rows.Err())
+		}
+	})
+}
+
 func TestWhereNothingCanBePreparedTextIsSent(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
