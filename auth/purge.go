@@ -55,7 +55,7 @@ type PurgeProgress struct {
 	// Left is about how many rows are still to be deleted, and -1 if that is not known. A server estimates them by its
 	// index, which can be wrong by half, and sessions that stay for their refresh tokens are among them. SQLite counts.
 	Left int
-	// TimeLeft is how long those take at the present rate, and -1 if that is not known.
+	// TimeLeft is how long those take at the present rate, and -1 if that is not known or more than 30 days.
 	TimeLeft time.Duration
 	// Lag is how many transactions InnoDB has still to take out of its history for good (trx_rseg_history_len). MySQL
 	// tells an account that has PROCESS, MariaDB tells all. ReplicaLag is how many wait on the slowest member of a

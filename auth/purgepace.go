@@ -139,6 +139,9 @@ func (p *pacer) rows(ctx context.Context, table string, w where) (n int) {
 	return int(estimated.Int64) // null where no row can be
 }
 
+// longestLeft is the longest time that a rate of late foretells.
+const longestLeft = 30 * 24 * time.Hour
+
 // report calls Progress after a batch that deleted some rows.
 func (p *pacer) report(done Purged, deleted int) {
 	p.deleted += deleted
@@ -152,7 +155,10 @@ func (p *pacer) report(done Purged, deleted int) {
 	if total := done.Total(); progress.Left >= 0 && total > 0 && progress.Rate > 0 {
 		// What goes with accounts takes its time, too.
 		seconds := float64(progress.Left) / progress.Rate * float64(p.deleted) / float64(total)
-		progress.TimeLeft = time.Duration(seconds * float64(time.Second))
+		// The rate goes to nothing while all sessions stay for their refresh tokens.
+		if seconds < longestLeft.Seconds() {
+			progress.TimeLeft = time.Duration(seconds * float64(time.Second))
+		}
 	}
 	p.opts.Progress(progress)
 }

@@ -35,3 +35,32 @@ func TestARestEndsWhenItIsOverOrItsContextIs(t *testing.T) {
 		}
 	})
 }
+
+// While all sessions stay, the rate falls for as long as there are any.
+func TestNoTimeLeftIsToldWhileNextToNothingIsDeleted(t *testing.T) {
+	t.Parallel()
+	sessions := 1
+	var told PurgeProgress
+	at := time.Now()
+	p := pacer{
+		pace: pace.New(pace.Limits{Batch: 100}, at), estimates: []int{1 << 20},
+		tables: []purgedTable{{count: &sessions}}, lags: []int{pace.Unknown, pace.Unknown},
+		opts: PurgeOptions{Progress: func(now PurgeProgress) { told = now }},
+	}
+	report := func(deleted int) {
+		ended := at.Add(50 * time.Millisecond)
+		p.pace.After(at, ended, 100, deleted)
+		at = ended
+		p.report(Purged{Sessions: sessions}, deleted)
+	}
+	report(1)
+	assert.Positive(t, told.TimeLeft)
+	for range 20_000 {
+		report(0)
+		if told.TimeLeft != pace.Unknown {
+			require.Greater(t, told.TimeLeft, time.Duration(0))
+			require.Less(t, told.TimeLeft, longestLeft)
+		}
+	}
+	assert.EqualValues(t, pace.Unknown, told.TimeLeft)
+}
