@@ -151,17 +151,21 @@ func (q *RefreshTokenQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*
 	if !ok || err != nil || len(nodes) == 0 {
 		return nodes, ok, err
 	}
+	if len(nodes) == 2 && nodes[0].ID == nodes[1].ID {
+		return nil, false, nil // the database has not kept an edge unique
+	}
 	if edges&(1<<0) != 0 {
 		// What the join has not found may be found under its key all the same, and the other way round.
-		var missing []*RefreshToken
+		missing := false
 		for _, n := range nodes {
-			if found := n.Edges.User; found == nil || found.ID != n.UserID {
-				n.Edges.User = nil
-				missing = append(missing, n)
-			}
+			found := n.Edges.User
+			missing = missing || found == nil || found.ID != n.UserID
 		}
-		if len(missing) > 0 {
-			err = q.loadUser(ctx, q.withUser, missing, nil, func(n *RefreshToken, e *User) { n.Edges.User = e })
+		if missing {
+			for _, n := range nodes {
+				n.Edges.User = nil
+			}
+			err = q.loadUser(ctx, q.withUser, nodes, nil, func(n *RefreshToken, e *User) { n.Edges.User = e })
 			if err != nil {
 				return nil, true, err
 			}
@@ -285,17 +289,21 @@ func (q *SessionQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*Sessi
 	if !ok || err != nil || len(nodes) == 0 {
 		return nodes, ok, err
 	}
+	if len(nodes) == 2 && nodes[0].ID == nodes[1].ID {
+		return nil, false, nil // the database has not kept an edge unique
+	}
 	if edges&(1<<0) != 0 {
 		// What the join has not found may be found under its key all the same, and the other way round.
-		var missing []*Session
+		missing := false
 		for _, n := range nodes {
-			if found := n.Edges.User; found == nil || found.ID != n.UserID {
-				n.Edges.User = nil
-				missing = append(missing, n)
-			}
+			found := n.Edges.User
+			missing = missing || found == nil || found.ID != n.UserID
 		}
-		if len(missing) > 0 {
-			err = q.loadUser(ctx, q.withUser, missing, nil, func(n *Session, e *User) { n.Edges.User = e })
+		if missing {
+			for _, n := range nodes {
+				n.Edges.User = nil
+			}
+			err = q.loadUser(ctx, q.withUser, nodes, nil, func(n *Session, e *User) { n.Edges.User = e })
 			if err != nil {
 				return nil, true, err
 			}

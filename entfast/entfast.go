@@ -96,6 +96,11 @@ func (*extension) Hooks() []gen.Hook {
 			if g.Storage != nil && g.Storage.Name != "sql" {
 				return fmt.Errorf("entfast: the storage is %s: take entfast.New() out, it is for sql", g.Storage.Name)
 			}
+			for _, n := range g.Nodes {
+				if n.PackageDir()+".go" == file {
+					return fmt.Errorf("entfast: the entity %s has the file %s of the extension: name it otherwise", n.Name, file)
+				}
+			}
 			if err := next.Generate(g); err != nil {
 				return err
 			}

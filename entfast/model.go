@@ -12,8 +12,9 @@ import (
 
 // client is what the template is executed on.
 type client struct {
-	Package, Runtime string
-	Entities         []*entity
+	// Header is what the project puts at the beginning of generated files, or empty.
+	Header, Package, Runtime string
+	Entities                 []*entity
 }
 
 // entity is an entity with a fast path.
@@ -56,7 +57,7 @@ type edge struct {
 
 // model describes the entities for which plain holds the conditions of a query. The others are left to Ent.
 func model(g *gen.Graph, plain map[string][]string) (*client, error) {
-	c := &client{Package: base(g.Package), Runtime: runtime}
+	c := &client{Header: g.Header, Package: base(g.Package), Runtime: runtime}
 	entities := map[string]*entity{}
 	slowKeys := map[string]bool{}
 	for _, n := range g.Nodes {

@@ -24,6 +24,9 @@ const file = "entfast.go"
 
 // write writes the fast paths and makes the queries take them.
 func write(g *gen.Graph) error {
+	if decodes(g) {
+		return remove(g)
+	}
 	plain := map[string][]string{}
 	var patches []patch
 	for _, n := range g.Nodes {
@@ -58,6 +61,15 @@ func write(g *gen.Graph) error {
 		}
 	}
 	return nil
+}
+
+// decodes reports whether a template of the project decodes the rows, which the fast paths would not do.
+func decodes(g *gen.Graph) bool {
+	return slices.ContainsFunc(g.Templates, func(t *gen.Template) bool {
+		return slices.ContainsFunc(t.Templates(), func(t *template.Template) bool {
+			return strings.HasPrefix(t.Name(), "dialect/sql/decode/")
+		})
+	})
 }
 
 // remove removes what an earlier generation wrote: without it a client compiles that takes no fast path.
@@ -123,10 +135,13 @@ func readQuery(path string, n *gen.Type) (*query, error) {
 		call = strings.TrimSuffix(call, "\n")
 	}
 	q := &query{patch: patch{path, slices.Concat(text[:at], []byte(call), text[at:])}}
+	seen := map[string]bool{}
 	for _, s := range all.Body.List {
-		if !known(fset, s, receiver) {
+		begin := known(fset, s, receiver)
+		if begin == "" || seen[begin] && strings.HasPrefix(begin, "_spec.") {
 			return q, nil
 		}
+		seen[begin] = true
 	}
 	q.plain = conditions(fields, n)
 	return q, nil
@@ -171,14 +186,18 @@ var statements = []string{
 	"for name, query := range Q.withNamed", "for i := range Q.loadTotal {", "return nodes, nil",
 }
 
-func known(fset *token.FileSet, s ast.Stmt, receiver string) bool {
+// known is how a statement begins that the fast path knows, or empty.
+func known(fset *token.FileSet, s ast.Stmt, receiver string) string {
 	var b bytes.Buffer
 	if err := printer.Fprint(&b, fset, s); err != nil {
-		return false
+		return ""
 	}
-	return slices.ContainsFunc(statements, func(begin string) bool {
-		return strings.HasPrefix(b.String(), strings.ReplaceAll(begin, "Q.", receiver+"."))
-	})
+	for _, begin := range statements {
+		if strings.HasPrefix(b.String(), strings.ReplaceAll(begin, "Q.", receiver+".")) {
+			return begin
+		}
+	}
+	return ""
 }
 
 // conditions says of each field of a query, but the edges, that it is as at first. It returns nil where that cannot be

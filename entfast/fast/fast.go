@@ -10,6 +10,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -148,8 +150,12 @@ func HasColumns(spec *sqlgraph.QuerySpec, columns ...string) bool {
 
 // Join adds to a query the row of another table whose column equals the root's, where there is one.
 func Join(root *sqlgraph.QuerySpec, column string, other *sqlgraph.QuerySpec, otherColumn string) {
+	name := "t" + strconv.Itoa(len(root.Modifiers)+1) // by Ent
 	root.Modifiers = append(slices.Clip(root.Modifiers), func(s *sql.Selector) {
 		table := sql.Table(other.Node.Table)
+		if strings.EqualFold(root.Node.Table, name) {
+			table.As(name + "_joined")
+		}
 		s.LeftJoin(table).On(s.C(column), table.C(otherColumn))
 		s.AppendSelect(table.Columns(other.Node.Columns...)...)
 	})
