@@ -32,6 +32,9 @@
 //     template of the project's or the feature sql/schemaconfig;
 //   - PostgreSQL.
 //
+// First relies on the unique index of an edge whose key is in the other table. A driver that answers in place of a
+// database, such as a mock, has to give all columns in the order of the statement.
+//
 // A row whose foreign key is NULL, in a field that is not Nillable, is asked for as Ent does: under the zero id.
 // A value that does not fit its field is read a second time by Ent, whose error it is.
 //
@@ -98,7 +101,8 @@ func (*extension) Hooks() []gen.Hook {
 			}
 			for _, n := range g.Nodes {
 				if n.PackageDir()+".go" == file {
-					return fmt.Errorf("entfast: the entity %s has the file %s of the extension: name it otherwise", n.Name, file)
+					return fmt.Errorf("entfast: the entity %s has the file %s of the extension: name it otherwise",
+						n.Name, file)
 				}
 			}
 			if err := next.Generate(g); err != nil {

@@ -68,7 +68,8 @@ func TestAQueryThatDoesMoreIsLeftToEnt(t *testing.T) {
 		"a statement": {"\treturn nodes, nil\n", "\tnotify(nodes)\n\treturn nodes, nil\n"},
 		"a field":     {"\tconfig\n", "\tconfig\n\tcache cache.Cache\n"},
 		"a callback once more": {
-			"\tfor i := range hooks {", "\t_spec.Assign = a\n\t_spec.Assign = wrap(_spec.Assign)\n\tfor i := range hooks {",
+			"\tfor i := range hooks {",
+			"\t_spec.Assign = a\n\t_spec.Assign = wrap(_spec.Assign)\n\tfor i := range hooks {",
 		},
 	} {
 		text := strings.Replace(petQuery, change[0], change[1], 1)
