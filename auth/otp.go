@@ -452,7 +452,11 @@ func (s *Service) countAndUse(ctx context.Context, code *ent.OTP, right bool) (i
 	return n, err
 }
 
-var countAndUse = `UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?` +
-	` WHERE ((id = ? AND NOT is_used) AND expires_at > ?) AND attempts < max_attempts` +
-	" AND NOT EXISTS (SELECT 1 FROM " + usersTable + " WHERE u.`" + graph.Email + "` = ?" +
-	" AND (" + graph.ReadSuspendedUntil + " > ? OR " + graph.ReadLockUntil + " > ?" + ruleBars + "))"
+var countAndUse = countAndUseText()
+
+func countAndUseText() string {
+	return `UPDATE otps SET updated_at = ?, attempts = attempts + 1, is_used = ?, used_at = ?` +
+		` WHERE ((id = ? AND NOT is_used) AND expires_at > ?) AND attempts < max_attempts` +
+		" AND NOT EXISTS (SELECT 1 FROM " + usersTable + " WHERE u.`" + graph.Email + "` = ?" +
+		" AND (" + graph.ReadSuspendedUntil + " > ? OR " + graph.ReadLockUntil + " > ?" + ruleBars + "))"
+}
