@@ -224,6 +224,7 @@ func (s *Service) purgeTable(ctx context.Context, table purgedTable, b span, p *
 		var after span
 		began := time.Now()
 		err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+			p.begun(time.Since(began))
 			n, after, err = table.batch(ctx, tx, b)
 			return err
 		})
@@ -232,7 +233,9 @@ func (s *Service) purgeTable(ctx context.Context, table purgedTable, b span, p *
 		}
 		b = after
 		*table.count += n
-		due := p.pace.After(began, time.Now(), max(b.looked, n+b.children), n+b.children)
+		ended := time.Now()
+		worked := p.worked(ended.Sub(began))
+		due := p.pace.After(ended.Add(-worked), ended, max(b.looked, n+b.children), n+b.children)
 		p.report(*done, n+b.children)
 		if !b.full && len(b.accounts) == 0 {
 			return nil
