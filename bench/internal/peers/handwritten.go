@@ -59,13 +59,17 @@ const (
 		last_login_at, failed_login_attempts, lock_until, is_deleted, deleted_at, re_activate_available_at,
 		suspended_until, guess_failures, step_failures, trust_epoch, reset_by_mail
 		FROM users WHERE email = ? AND is_deleted = 0`
-	countGuess = `UPDATE users SET failed_login_attempts = failed_login_attempts + 1
-		WHERE id = ? AND lock_until IS NULL AND failed_login_attempts < ?`
-	renewUser = `UPDATE users SET updated_at = ?, last_login_at = ?, failed_login_attempts = 0, guess_failures = 0,
-		lock_until = NULL WHERE id = ? AND password = ? AND is_deleted = 0 AND (lock_until IS NULL OR lock_until <= ?)`
+	countGuess = `UPDATE users SET guess_failures = guess_failures + 1,
+		failed_login_attempts = CASE WHEN lock_until IS NULL THEN failed_login_attempts + 1 ELSE 1 END,
+		lock_until = NULL, updated_at = ? WHERE id = ? AND guess_failures < ?
+		AND (lock_until <= ? OR lock_until IS NULL AND failed_login_attempts < ?)`
+	renewUser = `UPDATE users SET updated_at = ?, last_login_at = ?, failed_login_attempts = 0, lock_until = NULL,
+		guess_failures = CASE WHEN guess_failures > 0 THEN guess_failures - 1 ELSE 0 END
+		WHERE id = ? AND password = ? AND is_deleted = 0 AND (suspended_until IS NULL OR suspended_until <= ?)
+		AND (lock_until IS NULL OR lock_until <= ?)`
 	addSession = `INSERT INTO sessions (user_id, token_hash, ip, user_agent, last_used_at, expires_at,
 		created_at, updated_at, is_active, family, trust_epoch, device_failures)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, true, ?, ?, 0)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, true, ?, (SELECT u.trust_epoch FROM users u WHERE u.id = ?), 0)`
 	newestCode = `SELECT id, otp_hash_code, attempts, max_attempts FROM otps WHERE email = ? AND type = ?
 		ORDER BY id DESC LIMIT 1`
 	useCode = `UPDATE otps SET attempts = attempts + 1, is_used = ?, used_at = ?
@@ -223,13 +227,13 @@ func find(ctx context.Context, run statements, email string) (User, error) {
 	var password, providerID sql.NullString
 	var avatar []byte
 	var lastLogin, lockUntil, suspendedUntil, deletedAt, reactivate sql.NullTime
-	var guesses, steps int32
+	var guesses, steps, epoch int32
 	var resetByMail bool
 	err := run.row(ctx, nil, findQuery, email).Scan(
 		&u.ID, &u.CreatedAt, &u.Updated, &u.Name, &u.Email, &password, &u.Role, &provider, &providerID, &avatar,
 		&u.Verified,
 		&lastLogin, &u.FailedAttempts, &lockUntil, &u.Deleted, &deletedAt, &reactivate, &suspendedUntil,
-		&guesses, &steps, &u.TrustEpoch, &resetByMail)
+		&guesses, &steps, &epoch, &resetByMail)
 	u.Password, u.LastLogin = password.String, lastLogin.Time
 	u.LockUntil, u.SuspendedUntil = lockUntil.Time, suspendedUntil.Time
 	return u, err
@@ -263,7 +267,7 @@ func handwritten(db *sql.DB, run statements) *Peer {
 			if !usable(&u, now) {
 				return 0, errRefused
 			}
-			if err := one(run.exec(ctx, nil, countGuess, u.ID, maxFailures)); err != nil {
+			if err := one(run.exec(ctx, nil, countGuess, now, u.ID, maxGuesses, now, maxFailures)); err != nil {
 				return 0, err
 			}
 			if u.Password != load.Password {
@@ -274,12 +278,12 @@ func handwritten(db *sql.DB, run statements) *Peer {
 				return 0, err
 			}
 			defer tx.Rollback()
-			if err := one(run.exec(ctx, tx, renewUser, now, now, u.ID, u.Password, now)); err != nil {
+			if err := one(run.exec(ctx, tx, renewUser, now, now, u.ID, u.Password, now, now)); err != nil {
 				return 0, err
 			}
 			expires, family := now.Add(lifetime), newToken()[:22]
 			if _, err := run.exec(ctx, tx, addSession, u.ID, hash(newToken()), "203.0.113.7", load.UserAgent, now,
-				expires, now, now, family, u.TrustEpoch); err != nil {
+				expires, now, now, family, u.ID); err != nil {
 				return 0, err
 			}
 			if _, err := run.exec(ctx, tx, addToken, u.ID, hash(newToken()), expires, now, now, family); err != nil {

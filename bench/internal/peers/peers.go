@@ -62,7 +62,6 @@ type User struct {
 	SuspendedUntil     time.Time
 	Password           string // of FindUser alone
 	FailedAttempts     int32  // of FindUser alone
-	TrustEpoch         int32  // of a sign-in alone
 	LastLogin, Updated time.Time
 }
 
@@ -251,10 +250,12 @@ const longestLock = 15*time.Minute + auth.ClockTolerance
 // idle ends sessions and families; the same for all peers.
 const idle = 30 * 24 * time.Hour
 
-// lifetime is that of new sessions and refresh tokens, maxFailures how many guesses are examined in a row.
+// lifetime is that of new sessions and refresh tokens, maxFailures how many guesses are examined in a row, and maxGuesses
+// how many until one was right.
 const (
 	lifetime    = 30 * 24 * time.Hour
 	maxFailures = 10
+	maxGuesses  = 50
 )
 
 // hash is what the tables hold of a token, as package auth makes it.
