@@ -472,7 +472,7 @@ func renew(token auth.Token) call {
 }
 
 func purge(ctx context.Context, s *auth.Service) error {
-	_, err := s.Purge(ctx, auth.PurgeOptions{})
+	_, err := s.Purge(ctx, auth.PurgeOptions{FullRate: true})
 	return err
 }
 

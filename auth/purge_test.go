@@ -225,7 +225,7 @@ func TestAPurgeOverASlowConnectionDoesNotTakeTheWayForABusyServer(t *testing.T) 
 		}))
 		batches := 0
 		done, err := w.service(t, client, 0).Purge(t.Context(), auth.PurgeOptions{
-			Tables: []string{refreshtoken.Table},
+			Tables:   []string{refreshtoken.Table},
 			Progress: func(auth.PurgeProgress) { batches++ },
 		})
 		require.NoError(t, err)

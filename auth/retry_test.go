@@ -192,6 +192,34 @@ func TestARotationThatLostReadsWhetherAnotherHasWonBeforeItLocksAgain(t *testing
 	})
 }
 
+// What ends the standing of all devices in between refuses nobody who has just shown the password.
+func TestADeviceThatSignsInWhileAllLoseTheirStandingHasItAfterwards(t *testing.T) {
+	t.Parallel()
+	mysqltest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		id := w.register(t, "ada@example.com")
+		armed, revoked := false, false
+		client := w.open(t, authgraph.WithDriver(func(d dialect.Driver) dialect.Driver {
+			return onStatement{d, func(statement string) (err error) {
+				if statement == "START TRANSACTION" && armed {
+					armed, revoked = false, true
+					_, err = w.honest.RevokeAll(t.Context(), id)
+				}
+				return err
+			}}
+		}))
+		s := w.service(t, client, 0)
+		armed = true
+		g, err := s.SignIn(t.Context(), "ada@example.com", password, device)
+		require.NoError(t, err)
+		require.True(t, revoked)
+		var known bool
+		require.NoError(t, w.db.QueryRowContext(t.Context(), `SELECT s.trust_epoch = u.trust_epoch AND u.trust_epoch > 0
+			FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?`, g.Session.ID).Scan(&known))
+		assert.True(t, known)
+	})
+}
+
 // A project's own DSN may have transactions begin without the lock of the file.
 func TestManyWriteAtOnceOnSQLiteWhateverTheDSNSays(t *testing.T) {
 	t.Parallel()
@@ -446,6 +474,13 @@ func (d onStatement) BeginTx(ctx context.Context, opts *sql.TxOptions) (dialect.
 		return nil, err
 	}
 	return onStatementTx{tx, d.fn}, nil
+}
+
+func (d onStatement) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := d.fn(query); err != nil {
+		return nil, err
+	}
+	return d.Driver.(execer).ExecContext(ctx, query, args...)
 }
 
 func (d onStatement) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {

@@ -59,7 +59,7 @@ var roundTrips = map[string]string{
 	"purge codes": "START TRANSACTION, SELECT otps, DELETE otps, COMMIT, START TRANSACTION, SELECT sessions, " +
 		"COMMIT, START TRANSACTION, SELECT refresh_tokens, COMMIT, START TRANSACTION, SELECT users, " +
 		"SELECT users, COMMIT",
-	"reactivate": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions users, " +
+	"reactivate": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions, " +
 		"INSERT refresh_tokens, COMMIT",
 	"register": "INSERT users",
 	"renew": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, SELECT users, " +
@@ -85,22 +85,22 @@ var roundTrips = map[string]string{
 		"INSERT refresh_tokens, UPDATE refresh_tokens, COMMIT",
 	"rotate a token that does not exist": "SELECT refresh_tokens users refresh_tokens refresh_tokens",
 	"rotate in grace":                    "SELECT refresh_tokens users refresh_tokens refresh_tokens",
-	"sign in": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions users, " +
+	"sign in": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions, " +
 		"INSERT refresh_tokens, COMMIT",
 	"sign in on a device that signed in before": "SELECT users, SELECT sessions users, UPDATE sessions, " +
 		"START TRANSACTION, UPDATE users, SELECT sessions, UPDATE refresh_tokens, UPDATE sessions, " +
-		"UPDATE sessions, INSERT sessions users, INSERT refresh_tokens, COMMIT",
+		"UPDATE sessions, INSERT sessions, INSERT refresh_tokens, COMMIT",
 	"sign in to a suspended account": "SELECT users, UPDATE users, UPDATE users",
 	"sign in with a code": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, " +
-		"UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
+		"UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
 	"sign in with a code for the first time": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, " +
 		"SELECT users, UPDATE users, SELECT refresh_tokens, SELECT sessions, SELECT refresh_tokens, " +
-		"UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, UPDATE users, INSERT sessions users, " +
+		"UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, UPDATE users, INSERT sessions, " +
 		"INSERT refresh_tokens, COMMIT",
-	"sign in with a provider again": "START TRANSACTION, SELECT users, UPDATE users, INSERT sessions users, " +
+	"sign in with a provider again": "START TRANSACTION, SELECT users, UPDATE users, INSERT sessions, " +
 		"INSERT refresh_tokens, COMMIT",
 	"sign in with a provider for the first time": "START TRANSACTION, SELECT users, SELECT users, " +
-		"INSERT users, UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
+		"INSERT users, UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
 	"sign in with a wrong password": "SELECT users, UPDATE users, UPDATE users",
 	"sign in without an account":    "SELECT users, UPDATE users, UPDATE users",
 	"sign out": "SELECT sessions, START TRANSACTION, UPDATE refresh_tokens, UPDATE sessions, " +
@@ -109,12 +109,12 @@ var roundTrips = map[string]string{
 	"suspend":         "UPDATE users",
 	"take over an account that was never verified": "START TRANSACTION, SELECT users, SELECT users, " +
 		"UPDATE users, SELECT refresh_tokens, SELECT sessions, SELECT refresh_tokens, UPDATE refresh_tokens, " +
-		"SELECT sessions, UPDATE sessions, UPDATE users, UPDATE users, INSERT sessions users, " +
+		"SELECT sessions, UPDATE sessions, UPDATE users, UPDATE users, INSERT sessions, " +
 		"INSERT refresh_tokens, COMMIT",
 	"take the first of two steps": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, " +
 		"INSERT otps users, UPDATE users, COMMIT",
 	"take the second of two steps": "SELECT otps, SELECT users, UPDATE users, START TRANSACTION, UPDATE otps, " +
-		"UPDATE users, INSERT sessions users, INSERT refresh_tokens, COMMIT",
+		"UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
 	"unlink a provider":   "START TRANSACTION, SELECT users, UPDATE users, COMMIT",
 	"verify a code":       "SELECT otps, UPDATE otps users",
 	"verify a wrong code": "SELECT otps, UPDATE otps users",

@@ -25,6 +25,8 @@ type Grant struct {
 	pending *SecondStepError
 	// ended is what the device had before, and what was beyond SessionPolicy.MaxPerUser.
 	ended Ended
+	// epoch is the trust_epoch of the user's row, which the transaction holds, where it is known.
+	epoch *int32
 }
 
 // SignIn verifies a password and starts a session and a family of refresh tokens. The error is [ErrCredentials] if the
@@ -236,19 +238,27 @@ func (s *Service) grantIn(
 		return nil, err
 	}
 	now := s.now()
-	c := changeOf(u.ID)
-	narrow(c)
-	if !half {
-		e.complete(c, u, known)
-		c.to(graph.LastLoginAt, now)
+	update := func(which ...where) (int, error) {
+		c := changeOf(u.ID).only(which...)
+		narrow(c)
+		if !half {
+			e.complete(c, u, known)
+			c.to(graph.LastLoginAt, now)
+		}
+		return c.send(ctx, tx)
 	}
-	switch n, err := c.send(ctx, tx); {
+	g := &Grant{User: userOf(u), epoch: &u.TrustEpoch}
+	n, err := update(is(graph.TrustEpoch, u.TrustEpoch))
+	if err == nil && n == 0 { // it may have gone up since u was read, which refuses nobody
+		g.epoch = nil
+		n, err = update()
+	}
+	switch {
 	case err != nil:
 		return nil, fmt.Errorf("sign in: %w", err)
 	case n == 0:
 		return nil, ErrCredentials
 	}
-	g := &Grant{User: userOf(u)}
 	if half {
 		g.pending, err = s.pend(ctx, tx, u, e)
 		return g, err
