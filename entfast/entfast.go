@@ -44,8 +44,8 @@
 // where.go makes predicates with package fast, which the client imports. New fails the generation in one line where the
 // code is not what Ent v0.14.6 generates. To go back, take New out, generate, and delete entfast.go.
 //
-// At most 512 texts are kept for each entity, in the memory of the process; those of further shapes are made anew each time.
-// A client may be used by several goroutines at once, as before.
+// At most 512 texts are kept for each entity, in the memory of the process; those of further shapes are made anew each
+// time. A client may be used by several goroutines at once, as before.
 package entfast
 
 import (
