@@ -221,8 +221,8 @@ func (s *server) timedCommands(ctx context.Context, set *settings, work string) 
 		add(toolDrizzle, drizzle, says, map[string][]string{
 			taskStart: append(slices.Clone(kit), "--version"), taskDiff: append(slices.Clone(kit), "generate"),
 			taskApply: append(slices.Clone(kit), "migrate"), taskPending: append(slices.Clone(kit), "migrate"),
-			taskInspect: {"sh", "-c", `exec "$0" "$1" pull --dialect=mysql --url="$DATABASE_URL" --out="$2"`, kit[0], kit[1],
-				filepath.Join(work, "pulled")},
+			taskInspect: {"sh", "-c", `exec "$0" "$1" pull --dialect=mysql --url="$DATABASE_URL" --out="$2"`,
+				kit[0], kit[1], filepath.Join(work, "pulled")},
 		}, url)
 	}
 

@@ -250,8 +250,8 @@ const longestLock = 15*time.Minute + auth.ClockTolerance
 // idle ends sessions and families; the same for all peers.
 const idle = 30 * 24 * time.Hour
 
-// lifetime is that of new sessions and refresh tokens, maxFailures how many guesses are examined in a row, and maxGuesses
-// how many until one was right.
+// lifetime is that of new sessions and refresh tokens, maxFailures how many guesses are examined in a row, and
+// maxGuesses how many until one was right.
 const (
 	lifetime    = 30 * 24 * time.Hour
 	maxFailures = 10
