@@ -182,10 +182,10 @@ func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.
 	tried := false
 	exchange := func(ctx context.Context, tx *ent.Client) error {
 		if tried { // it lost, to another call for the same token most likely, whose locks it need not get past
-			switch now, err := loadPresented(ctx, tx, t); {
+			switch current, err := loadPresented(ctx, tx, t); {
 			case err != nil:
 				return fmt.Errorf("find a refresh token: %w", err)
-			case now == nil, now.next != nil, now.revoked:
+			case current == nil, current.next != nil, current.revoked:
 				return errExchanged
 			}
 		}
