@@ -222,10 +222,12 @@ func (s *Service) purgeTable(ctx context.Context, table purgedTable, b span, p *
 		b.Batch = p.pace.Batch()
 		var n int
 		var after span
+		var executed time.Time
 		began := time.Now()
 		err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-			p.begun(time.Since(began))
+			p.trip = least(p.trip, time.Since(began))
 			n, after, err = table.batch(ctx, tx, b)
+			executed = time.Now()
 			return err
 		})
 		if err != nil {
@@ -234,6 +236,7 @@ func (s *Service) purgeTable(ctx context.Context, table purgedTable, b span, p *
 		b = after
 		*table.count += n
 		ended := time.Now()
+		p.commit = least(p.commit, ended.Sub(executed))
 		worked := p.worked(ended.Sub(began))
 		due := p.pace.After(ended.Add(-worked), ended, max(b.looked, n+b.children), n+b.children)
 		p.report(*done, n+b.children)

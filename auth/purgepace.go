@@ -30,20 +30,22 @@ type pacer struct {
 	// sources are those of lags, and lags what they said last. They are asked in turn until one answers.
 	sources [][]string
 	lags    []int
-	// trip is the shortest time that a transaction took to begin, which is the way to the server and back.
-	trip time.Duration
+	// trip is the shortest time that a transaction took to begin, which is the way to the server and back, and commit
+	// the shortest that a COMMIT took, which may wait for a disk.
+	trip, commit time.Duration
 }
 
-// begun takes in how long a transaction took to begin.
-func (p *pacer) begun(took time.Duration) {
-	if p.trip == 0 || took < p.trip {
-		p.trip = took
+// least is the shortest of some times that were more than none.
+func least(before, now time.Duration) time.Duration {
+	if before == 0 {
+		return now
 	}
+	return min(before, now)
 }
 
-// worked is how much of the time that a batch took the server worked, if its four commands BEGIN, SELECT, DELETE and
-// COMMIT were under way for the rest: a distance says nothing of how busy the server is.
-func (p *pacer) worked(took time.Duration) time.Duration { return max(took-4*p.trip, took/8) }
+// worked is how much of the time that a batch took goes to its rows. The rest is what a batch without rows would take
+// with its four commands BEGIN, SELECT, DELETE and COMMIT: it says nothing of how busy the server is.
+func (p *pacer) worked(took time.Duration) time.Duration { return max(took-3*p.trip-p.commit, took/8) }
 
 // lagSources are the queries for the lags of PurgeProgress, in its order. Only one server in two knows each, and an
 // account may have no right. MySQL's manual has them in "The INFORMATION_SCHEMA INNODB_METRICS Table" and "The
