@@ -52,6 +52,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
+	"sync"
 
 	"entgo.io/ent/entc"
 	"entgo.io/ent/entc/gen"
@@ -64,13 +66,13 @@ func New() entc.Extension { return &extension{} }
 
 type extension struct{ entc.DefaultExtension }
 
-// runtime is the import path of what generated code imports, also where both packages were copied elsewhere.
-var runtime = reflect.TypeFor[fast.Texts]().PkgPath()
+// imported is the import path of what generated code imports, also where both packages were copied elsewhere.
+var imported = reflect.TypeFor[fast.Texts]().PkgPath()
 
 // Templates implements entc.Extension.
 func (*extension) Templates() []*gen.Template {
 	t := gen.NewTemplate("entfast").Funcs(map[string]any{
-		"entfastRuntime":   func() string { return runtime },
+		"entfastRuntime":   func() string { return imported },
 		"entfastPredicate": predicate,
 	})
 	return []*gen.Template{gen.MustParse(t.Parse(predicates))}
@@ -105,7 +107,7 @@ func (*extension) Hooks() []gen.Hook {
 						n.Name, file)
 				}
 			}
-			if err := next.Generate(g); err != nil {
+			if err := oneByOne(next, g); err != nil {
 				return err
 			}
 			if err := write(g); err != nil {
@@ -114,4 +116,15 @@ func (*extension) Hooks() []gen.Hook {
 			return nil
 		})
 	}}
+}
+
+var processors sync.Mutex
+
+// oneByOne generates with one processor, because Ent formats as many files at once as there are, and looks for the
+// imports of one in others that may be half written just then.
+func oneByOne(next gen.Generator, g *gen.Graph) error {
+	processors.Lock()
+	defer processors.Unlock()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	return next.Generate(g)
 }

@@ -3,6 +3,7 @@ package entfast
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -31,6 +32,19 @@ func graph(t *testing.T, text string) *gen.Graph {
 func generate(t *testing.T, g *gen.Graph) error {
 	t.Helper()
 	return New().Hooks()[0](gen.GenerateFunc(func(*gen.Graph) error { return nil })).Generate(g)
+}
+
+// Ent takes the imports of a file from others, which are half written while another goroutine formats them.
+func TestFilesAreFormattedOneByOne(t *testing.T) {
+	before := runtime.GOMAXPROCS(2)
+	defer runtime.GOMAXPROCS(before)
+	var during int
+	require.NoError(t, New().Hooks()[0](gen.GenerateFunc(func(*gen.Graph) error {
+		during = runtime.GOMAXPROCS(0)
+		return nil
+	})).Generate(graph(t, petQuery)))
+	assert.Equal(t, 1, during)
+	assert.Equal(t, 2, runtime.GOMAXPROCS(0))
 }
 
 const petQuery = `package ent

@@ -57,7 +57,7 @@ type edge struct {
 
 // model describes the entities for which plain holds the conditions of a query. The others are left to Ent.
 func model(g *gen.Graph, plain map[string][]string) (*client, error) {
-	c := &client{Header: g.Header, Package: base(g.Package), Runtime: runtime}
+	c := &client{Header: g.Header, Package: base(g.Package), Runtime: imported}
 	entities := map[string]*entity{}
 	slowKeys := map[string]bool{}
 	for _, n := range g.Nodes {

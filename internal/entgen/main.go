@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql/schema"
@@ -22,9 +21,6 @@ import (
 )
 
 func main() {
-	// Ent formats its files in parallel, and looks for the imports of one in
-	// others that may be half written just then: one at a time.
-	runtime.GOMAXPROCS(1)
 	err := entc.Generate("./schema", &gen.Config{
 		Features: []gen.Feature{
 			gen.FeatureExecQuery,

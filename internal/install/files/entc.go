@@ -8,7 +8,6 @@ import (
 	"log"
 	"os"
 	"regexp"
-	"runtime"
 	"strings"
 
 	"entgo.io/ent/dialect"
@@ -20,9 +19,6 @@ import (
 )
 
 func main() {
-	// Ent formats its files in parallel, and looks for the imports of one in
-	// others that may be half written just then: one at a time.
-	runtime.GOMAXPROCS(1)
 	err := entc.Generate("./schema", &gen.Config{
 		Features: []gen.Feature{
 			gen.FeatureExecQuery,

@@ -5,7 +5,6 @@ package main
 
 import (
 	"log"
-	"runtime"
 
 	"entgo.io/ent/entc"
 	"entgo.io/ent/entc/gen"
@@ -14,8 +13,6 @@ import (
 )
 
 func main() {
-	// Ent formats its files in parallel, and looks for the imports of one in others that may be half written just then.
-	runtime.GOMAXPROCS(1)
 	if err := entc.Generate("./schema", &gen.Config{
 		Features: []gen.Feature{
 			gen.FeaturePrivacy, gen.FeatureIntercept, gen.FeatureNamedEdges, gen.FeatureBidiEdgeRefs, gen.FeatureEntQL,
