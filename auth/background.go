@@ -82,13 +82,16 @@ func (s *Service) survive() {
 	s.observe(context.Background(), Event{Action: ActionPanic, Detail: string(debug.Stack())})
 }
 
-// background runs fn outside of any caller's context. It reports whether it did: there may be too much under way. What
-// fn does must be something that a later call does again, because an error is told to nobody.
-func (s *Service) background(fn func(context.Context) error) bool {
+// background runs fn outside of any caller's context, again where it was refused in favour of another, and then done. It
+// reports whether it did: there may be too much under way. What fn does must be something that may happen twice and that
+// a later call does again, because an error is told to nobody.
+func (s *Service) background(fn func(context.Context) error, done func(error)) bool {
 	return s.goOn(maxBackground, func() {
+		err := errPanicked
+		defer func() { done(err) }()
 		ctx, cancel := context.WithTimeout(context.Background(), backgroundTimeout)
 		defer cancel()
-		_ = fn(ctx)
+		_, err = repeat(ctx, s, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
 	})
 }
 

@@ -410,15 +410,14 @@ func (s *Service) erase() {
 		s.eraseNext(0)
 		return
 	}
+	which := refreshtoken.TokenHashIn(hashes...)
 	started := s.background(func(ctx context.Context) error {
-		erased := 0
-		defer func() { s.eraseNext(erased) }()
-		which := refreshtoken.TokenHashIn(hashes...)
-		err := s.client.RefreshToken.Update().Where(which).ClearSuccessorSalt().Exec(ctx)
-		if err == nil {
-			erased = n
+		return s.client.RefreshToken.Update().Where(which).ClearSuccessorSalt().Exec(ctx)
+	}, func(err error) {
+		if err != nil {
+			n = 0
 		}
-		return err
+		s.eraseNext(n)
 	})
 	if !started {
 		s.eraseNext(0)

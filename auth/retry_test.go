@@ -4,12 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -358,6 +360,46 @@ func TestRealDeadlockIsTriedAgain(t *testing.T) {
 		assert.Equal(t, 2, begun)
 		assert.NotContains(t, w.state(t, email), "active true")
 	})
+}
+
+// On MariaDB the write of a last use holds the session and looks for the user: their index has the time, too.
+func TestALastUseIsWrittenAfterADeadlock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, repeatableRead(t, mysqltest.MariaDB(t)))
+	id := w.register(t, "ada@example.com")
+	g := w.signIn(t, "ada@example.com")
+	other, err := w.db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	for _, statement := range append(slices.Repeat([]string{ // which make it the dearer one to roll back
+		`INSERT INTO otps (email, otp_hash_code, type, next_resend_allowed_at, expires_at)
+			VALUES ('x@example.com', 'x', 'signin', NOW(6), NOW(6))`,
+	}, 20), `UPDATE users SET name = 'other' WHERE id = `+fmt.Sprint(id)) {
+		_, err = other.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	var tries atomic.Int32
+	client := w.spied(t, func(query string) {
+		if strings.HasPrefix(query, "UPDATE `sessions`") {
+			tries.Add(1)
+		}
+	})
+	s := w.serviceAt(t, client, 2*time.Minute)
+	_, _, err = s.CheckSession(t.Context(), g.Token)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		var n int
+		err := w.db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM information_schema.INNODB_TRX
+			WHERE trx_state = 'LOCK WAIT' AND trx_query LIKE 'UPDATE%sessions%'`).Scan(&n)
+		return assert.NoError(t, err) && n > 0
+	}, 4*time.Second, time.Millisecond)
+	_, err = other.ExecContext(t.Context(), `UPDATE sessions SET ip = '192.0.2.1' WHERE user_id = ?`, id)
+	require.NoError(t, err)
+	require.NoError(t, other.Commit())
+	require.NoError(t, s.Close(t.Context()))
+	row, err := w.client.Session.Get(t.Context(), g.Session.ID)
+	require.NoError(t, err)
+	assert.True(t, row.LastUsedAt.After(g.Session.LastUsedAt))
+	assert.EqualValues(t, 2, tries.Load())
 }
 
 func TestRowChangedSinceTheSnapshotIsTriedAgain(t *testing.T) {

@@ -242,13 +242,13 @@ func (s *Service) CheckSession(ctx context.Context, t Token) (*Session, *User, e
 }
 
 // touch writes in the background when a session was last used, unless that is under way. Of several replicas the first
-// one writes.
+// one writes. The entry of the index on user_id changes, too, so MariaDB looks for the user while it holds the session:
+// it may end in a deadlock with a call that takes them in the other order.
 func (s *Service) touch(sessionID int, now time.Time) {
 	if _, underWay := s.touching.LoadOrStore(sessionID, true); underWay {
 		return
 	}
 	started := s.background(func(ctx context.Context) error {
-		defer s.touching.Delete(sessionID)
 		return s.client.Session.Update().
 			Where(
 				session.ID(sessionID), session.IsActive(true),
@@ -256,7 +256,7 @@ func (s *Service) touch(sessionID int, now time.Time) {
 			).
 			SetLastUsedAt(now).
 			Exec(ctx)
-	})
+	}, func(error) { s.touching.Delete(sessionID) })
 	if !started {
 		s.touching.Delete(sessionID)
 	}
