@@ -23,7 +23,7 @@ type PurgeOptions struct {
 	// Batch is how many rows one transaction deletes at most, with the sessions and
 	// refresh tokens that go with an account; default 1000. More than [MaxPurgeBatch]
 	// counts as that. Readers are not blocked, and an interrupt loses little. A purge that paces itself takes fewer
-	// where they would take longer than some 20 ms.
+	// where they would take longer than some 2.5 ms.
 	Batch int
 	// Rate, if set, is the most rows a second, counted as for Batch. A batch is then no more than 50 ms of it.
 	Rate int
@@ -137,10 +137,11 @@ func (p Purged) Total() (rows int) {
 // An account with more sessions and refresh tokens than a batch loses them in several batches before it goes itself.
 // From the first of them on it cannot come back.
 //
-// It paces itself: after a batch it rests three times as long as that took, so that it works a quarter of the time.
+// It paces itself: after a batch it rests one and a half times as long as its rows took, so that it works two fifths of
+// the time.
 // Once a second it looks at what it does to others. If its rows take more than twice as long as at best, or if a lag of
 // the server has grown by more than 5000 transactions and still grows ([PurgeProgress]), it works half as much, down to
-// 1/64 of the time. In each calm second it takes a little of that back. It does not know how far asynchronous replicas
+// 1/40 of the time. In each calm second it takes a little of that back. It does not know how far asynchronous replicas
 // are behind: their source is not told. Rate is for those, and FullRate ends all of this.
 //
 // Cancelling ctx ends the purge: the batch under way is undone. What was deleted before stays deleted and is returned
@@ -219,13 +220,13 @@ func (s *Service) purgedTables(done *Purged, now time.Time) []purgedTable {
 func (s *Service) purgeTable(ctx context.Context, table purgedTable, b span, p *pacer, done *Purged) error {
 	p.pace.Turn()
 	for {
-		b.Batch = p.pace.Batch()
+		b.Batch = p.pace.Rows()
 		var n int
 		var after span
 		var executed time.Time
 		began := time.Now()
 		err := s.tx(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
-			p.trip = least(p.trip, time.Since(began))
+			p.begun(time.Since(began))
 			n, after, err = table.batch(ctx, tx, b)
 			executed = time.Now()
 			return err
@@ -236,9 +237,10 @@ func (s *Service) purgeTable(ctx context.Context, table purgedTable, b span, p *
 		b = after
 		*table.count += n
 		ended := time.Now()
-		p.commit = least(p.commit, ended.Sub(executed))
-		worked := p.worked(ended.Sub(began))
-		due := p.pace.After(ended.Add(-worked), ended, max(b.looked, n+b.children), n+b.children)
+		due := p.pace.After(pace.Batch{
+			Began: began, Ended: ended, Overhead: p.committed(ended.Sub(executed)),
+			Looked: max(b.looked, n+b.children), Deleted: n + b.children,
+		})
 		p.report(*done, n+b.children)
 		if !b.full && len(b.accounts) == 0 {
 			return nil

@@ -31,21 +31,26 @@ type pacer struct {
 	sources [][]string
 	lags    []int
 	// trip is the shortest time that a transaction took to begin, which is the way to the server and back, and commit
-	// the shortest that a COMMIT took, which may wait for a disk.
+	// what a COMMIT takes of late, which may wait for a disk.
 	trip, commit time.Duration
 }
 
-// least is the shortest of some times that were more than none.
-func least(before, now time.Duration) time.Duration {
-	if before == 0 {
-		return now
+// begun takes in how long a transaction took to begin.
+func (p *pacer) begun(took time.Duration) {
+	if p.trip == 0 || took < p.trip {
+		p.trip = took
 	}
-	return min(before, now)
 }
 
-// worked is how much of the time that a batch took goes to its rows. The rest is what a batch without rows would take
-// with its four commands BEGIN, SELECT, DELETE and COMMIT: it says nothing of how busy the server is.
-func (p *pacer) worked(took time.Duration) time.Duration { return max(took-3*p.trip-p.commit, took/8) }
+// committed takes in how long a COMMIT took, and returns the overhead of a batch, whose other commands are BEGIN, SELECT
+// and DELETE.
+func (p *pacer) committed(took time.Duration) time.Duration {
+	if p.commit == 0 {
+		p.commit = took
+	}
+	p.commit += (took - p.commit) / 64
+	return 3*p.trip + p.commit
+}
 
 // lagSources are the queries for the lags of PurgeProgress, in its order. Only one server in two knows each, and an
 // account may have no right. MySQL's manual has them in "The INFORMATION_SCHEMA INNODB_METRICS Table" and "The

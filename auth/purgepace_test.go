@@ -49,7 +49,7 @@ func TestNoTimeLeftIsToldWhileNextToNothingIsDeleted(t *testing.T) {
 	}
 	report := func(deleted int) {
 		ended := at.Add(50 * time.Millisecond)
-		p.pace.After(at, ended, 100, deleted)
+		p.pace.After(pace.Batch{Began: at, Ended: ended, Looked: 100, Deleted: deleted})
 		at = ended
 		p.report(Purged{Sessions: sessions}, deleted)
 	}

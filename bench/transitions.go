@@ -28,7 +28,7 @@ type passage struct {
 var passageLimits = map[string]float64{peers.SignInRead: 1.10, "sign in": 1.15}
 
 // perConnection is how many people go through a transition on each connection in a round. None can do so twice.
-const perConnection = 8
+const perConnection = 32
 
 // transitions measures each transition by hand and by package auth, in the order that chance gives each round.
 func (b *bench) transitions(ctx context.Context, s *settings) (all []*passage, err error) {

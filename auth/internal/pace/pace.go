@@ -8,17 +8,19 @@ package pace
 import "time"
 
 const (
-	// MaxShare is the most of the time that a purge works. A row costs InnoDB's own purge about as much again, so that
-	// both together use half a processor (docs/benchmarks.md).
-	MaxShare = 0.25
+	// MaxShare is the most of the time that a purge works. A row costs InnoDB's own purge about as much again
+	// (docs/benchmarks.md).
+	MaxShare = 0.4
 	// minShare is the least. A purge that stood still would never be through.
 	minShare = MaxShare / 16
 	step     = MaxShare / 8
-	// Aim is how long a batch is meant to take. Longer ones show in the times of others, and shorter ones spend too
-	// much of it on their transaction.
-	Aim = 20 * time.Millisecond
+	// Aim is how long the rows of a batch are meant to take. Whoever comes meanwhile waits for a processor as long as
+	// that at worst. Where its transaction takes longer, the rows take as long as that, up to LongAim, or most of the
+	// time would go to transactions.
+	Aim     = 2500 * time.Microsecond
+	LongAim = 20 * time.Millisecond
 	// First is how many rows the first batch has.
-	First = 100
+	First = 20
 	// least is how many rows a batch has on the slowest server.
 	least = 10
 	// Beat is how often the pace is judged.
@@ -49,7 +51,7 @@ const Unknown = -1
 type Pace struct {
 	limits Limits
 	share  float64
-	batch  int
+	rows   int
 	// next is when the next batch is due by the rate.
 	next time.Time
 	// row is what a row takes at present, and best what it took when that was least, in seconds.
@@ -64,16 +66,16 @@ type lag struct{ last, least int }
 
 // New returns the pace of a purge that begins now.
 func New(limits Limits, now time.Time) *Pace {
-	p := &Pace{limits: limits, share: MaxShare, batch: min(First, limits.Batch), next: now}
+	p := &Pace{limits: limits, share: MaxShare, rows: min(First, limits.Batch), next: now}
 	p.meter.last = now
 	if limits.Full {
-		p.share, p.batch = 1, limits.Batch
+		p.share, p.rows = 1, limits.Batch
 	}
 	return p
 }
 
-// Batch is how many rows the next batch has at most.
-func (p *Pace) Batch() int { return p.batch }
+// Rows is how many rows the next batch has at most.
+func (p *Pace) Rows() int { return p.rows }
 
 // Share is the part of the time that the purge works at present.
 func (p *Pace) Share() float64 { return p.share }
@@ -84,27 +86,37 @@ func (p *Pace) Rate() float64 { return p.meter.rate() }
 // Turn is to be called where another table begins, whose rows cost something else.
 func (p *Pace) Turn() { p.row, p.best = 0, 0 }
 
-// After takes in a batch that looked at some rows and deleted some, with what went with them, and returns when the next
-// one is due.
-func (p *Pace) After(began, ended time.Time, looked, deleted int) time.Time {
-	took := ended.Sub(began)
-	p.meter.add(ended, deleted)
-	due := p.dueByRate(ended, deleted)
+// Batch is one that has ended.
+type Batch struct {
+	Began, Ended time.Time
+	// Overhead is what a batch takes whatever is in it: the way to the server for each command, and a disk. It says
+	// nothing of how busy the server is.
+	Overhead time.Duration
+	// Looked is how many rows were looked at, and Deleted how many went, with what went with them.
+	Looked, Deleted int
+}
+
+// After takes in a batch and returns when the next one is due.
+func (p *Pace) After(b Batch) time.Time {
+	took := b.Ended.Sub(b.Began)
+	worked := max(took-b.Overhead, took/32) // the overhead was less this time, maybe
+	p.meter.add(b.Ended, b.Deleted)
+	due := p.dueByRate(b.Ended, b.Deleted)
 	if p.limits.Full {
 		return due
 	}
-	if looked > 0 && took > 0 {
-		row := took.Seconds() / float64(looked)
+	if b.Looked > 0 && worked > 0 {
+		row := worked.Seconds() / float64(b.Looked)
 		if p.row == 0 {
 			p.row = row
 		}
 		p.row += (row - p.row) / 8
-		fitting := int(Aim.Seconds() / row)
-		fitting = max(p.batch/2, least, min(fitting, 2*p.batch)) // one batch says only so much
-		p.batch = min(fitting, p.limits.Batch)
+		fitting := int(min(max(b.Overhead, Aim), LongAim).Seconds() / row)
+		fitting = max(p.rows/2, least, min(fitting, 2*p.rows)) // one batch says only so much
+		p.rows = min(fitting, p.limits.Batch)
 	}
-	rest := min(time.Duration(float64(took)*(1-p.share)/p.share), longest)
-	if byShare := ended.Add(rest); byShare.After(due) {
+	rest := min(time.Duration(float64(worked)*(1-p.share)/p.share), longest)
+	if byShare := b.Ended.Add(rest); byShare.After(due) {
 		return byShare
 	}
 	return due

@@ -13,6 +13,10 @@ const ms = time.Millisecond
 
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+func batch(began, ended time.Time, looked, deleted int) pace.Batch {
+	return pace.Batch{Began: began, Ended: ended, Looked: looked, Deleted: deleted}
+}
+
 func TestARestFollowsFromWhatTheBatchTook(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -21,17 +25,17 @@ func TestARestFollowsFromWhatTheBatchTook(t *testing.T) {
 		deleted int
 		rest    time.Duration
 	}{
-		"three times the batch":                 {pace.Limits{Batch: 1000}, 20 * ms, 100, 60 * ms},
-		"also where it deleted nothing":         {pace.Limits{Batch: 1000}, 20 * ms, 0, 60 * ms},
+		"one and a half times the batch":        {pace.Limits{Batch: 1000}, 20 * ms, 100, 30 * ms},
+		"also where it deleted nothing":         {pace.Limits{Batch: 1000}, 20 * ms, 0, 30 * ms},
 		"no longer than ten seconds":            {pace.Limits{Batch: 1000}, time.Minute, 100, 10 * time.Second},
 		"none at the full rate":                 {pace.Limits{Batch: 1000, Full: true}, 20 * ms, 100, 0},
 		"until a slower rate allows it":         {pace.Limits{Batch: 1000, Rate: 1000}, 20 * ms, 100, 80 * ms},
-		"not sooner where the rate would allow": {pace.Limits{Batch: 1000, Rate: 100_000}, 20 * ms, 100, 60 * ms},
+		"not sooner where the rate would allow": {pace.Limits{Batch: 1000, Rate: 100_000}, 20 * ms, 100, 30 * ms},
 		"until the rate alone allows it":        {pace.Limits{Rate: 2000, Full: true}, 20 * ms, 100, 30 * ms},
 	} {
 		p := pace.New(c.limits, start)
 		ended := start.Add(c.took)
-		assert.Equal(t, c.rest, p.After(start, ended, 100, c.deleted).Sub(ended), name)
+		assert.Equal(t, c.rest, p.After(batch(start, ended, 100, c.deleted)).Sub(ended), name)
 	}
 }
 
@@ -44,7 +48,7 @@ func TestARateIsKeptOverLateBatches(t *testing.T) {
 		{10 * ms, 90 * ms}, {150 * ms, -50 * ms}, {10 * ms, 40 * ms}, {5000 * ms, -100 * ms}, {10 * ms, -10 * ms},
 	} {
 		ended := at.Add(step.took)
-		due := p.After(at, ended, 100, 100)
+		due := p.After(batch(at, ended, 100, 100))
 		assert.Equal(t, step.rest, due.Sub(ended))
 		if at = due; due.Before(ended) {
 			at = ended
@@ -59,10 +63,10 @@ func TestABatchIsAsLargeAsItsTimeAllows(t *testing.T) {
 		row    time.Duration
 		sizes  []int
 	}{
-		"a fast server":         {pace.Limits{Batch: 1000}, 50 * time.Microsecond, []int{100, 200, 400, 400, 400}},
-		"no more than was said": {pace.Limits{Batch: 300}, time.Microsecond, []int{100, 200, 300, 300}},
-		"a slow server":         {pace.Limits{Batch: 1000}, ms, []int{100, 50, 25, 20, 20}},
-		"a server that hangs":   {pace.Limits{Batch: 1000}, time.Second, []int{100, 50, 25, 12, 10, 10}},
+		"a fast server":         {pace.Limits{Batch: 1000}, 25 * time.Microsecond, []int{20, 40, 80, 100, 100}},
+		"no more than was said": {pace.Limits{Batch: 70}, time.Microsecond, []int{20, 40, 70, 70}},
+		"a slow server":         {pace.Limits{Batch: 1000}, 200 * time.Microsecond, []int{20, 12, 12}},
+		"a server that hangs":   {pace.Limits{Batch: 1000}, time.Second, []int{20, 10, 10}},
 		"a small limit":         {pace.Limits{Batch: 3}, time.Second, []int{3, 3, 3}},
 		"the full rate":         {pace.Limits{Batch: 1000, Full: true}, ms, []int{1000, 1000}},
 	} {
@@ -70,11 +74,35 @@ func TestABatchIsAsLargeAsItsTimeAllows(t *testing.T) {
 		var sizes []int
 		at := start
 		for range c.sizes {
-			n := p.Batch()
+			n := p.Rows()
 			sizes = append(sizes, n)
-			at = p.After(at, at.Add(time.Duration(n)*c.row), n, n)
+			at = p.After(batch(at, at.Add(time.Duration(n)*c.row), n, n))
 		}
 		assert.Equal(t, c.sizes, sizes, name)
+	}
+}
+
+// The way to a far server, or a disk, keeps nobody from a processor, and costs as much for few rows as for many.
+func TestTheOverheadOfABatchIsNoWork(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		overhead, took time.Duration
+		rows           int // of which each takes 25 µs
+		rest           time.Duration
+	}{
+		"none":                            {0, 5 * ms, 100, 7500 * time.Microsecond},
+		"a little":                        {ms, 6 * ms, 100, 7500 * time.Microsecond},
+		"so much that rows take as long":  {10 * ms, 15 * ms, 400, 7500 * time.Microsecond},
+		"no longer than for others' sake": {100 * ms, 105 * ms, 800, 7500 * time.Microsecond},
+	} {
+		p := pace.New(pace.Limits{Batch: 1000}, start)
+		b := pace.Batch{Began: start, Ended: start.Add(c.took), Overhead: c.overhead, Looked: 200, Deleted: 200}
+		var rest time.Duration
+		for range 10 {
+			rest = p.After(b).Sub(b.Ended)
+		}
+		assert.Equal(t, c.rows, p.Rows(), name)
+		assert.Equal(t, c.rest, rest, name)
 	}
 }
 
@@ -117,7 +145,7 @@ func TestTheShareFollowsWhatOthersFeel(t *testing.T) {
 				p.Turn()
 			}
 			for range 100 { // until the mean has followed
-				p.After(at, at.Add(s.row), 1, 1)
+				p.After(batch(at, at.Add(s.row), 1, 1))
 			}
 			at = at.Add(pace.Beat)
 			assert.True(t, p.Due(at), name)
@@ -126,7 +154,7 @@ func TestTheShareFollowsWhatOthersFeel(t *testing.T) {
 			assert.InDelta(t, s.want*pace.MaxShare, p.Share(), 1e-9, "%s: second %d", name, i)
 		}
 		ended := at.Add(20 * ms)
-		rest := p.After(at, ended, 1, 1).Sub(ended)
+		rest := p.After(batch(at, ended, 1, 1)).Sub(ended)
 		assert.InDelta(t, p.Share(), 20/(20+float64(rest)/float64(ms)), 1e-6, name)
 	}
 	assert.False(t, pace.New(pace.Limits{Full: true}, start).Due(start), "nobody is asked at the full rate")
@@ -143,7 +171,7 @@ func TestRowsThatStayDearerAreGotUsedTo(t *testing.T) {
 			row = 3 * ms
 		}
 		for range 100 {
-			p.After(at, at.Add(row), 1, 1)
+			p.After(batch(at, at.Add(row), 1, 1))
 		}
 		at = at.Add(pace.Beat)
 		p.Judge(at)
@@ -162,7 +190,7 @@ func TestTheRateIsThatOfLate(t *testing.T) {
 	run := func(seconds, rows int) {
 		for range 10 * seconds {
 			next := at.Add(100 * ms)
-			p.After(at, next, rows, rows)
+			p.After(batch(at, next, rows, rows))
 			at = next
 		}
 	}
