@@ -127,14 +127,20 @@ type presented struct {
 	live bool
 }
 
-// presentedQuery finds the token and its successor by the unique index of token_hash, the user by the primary key, and
-// the live token by the index of the family.
-var presentedQuery = `SELECT t.family, t.created_at, t.expires_at, t.is_revoked <> 0, t.revoked_at,
-	t.replaced_by_token_hash, n.successor_salt, l.id IS NOT NULL OR COALESCE(n.is_revoked = 0, 0), ` + ownerColumns + `
-	FROM refresh_tokens t JOIN ` + ownerJoin + `t.user_id
-	LEFT JOIN refresh_tokens n ON n.token_hash = t.replaced_by_token_hash
-	LEFT JOIN refresh_tokens l ON l.family = t.family AND l.is_revoked = 0 AND t.replaced_by_token_hash IS NOT NULL
-	WHERE t.token_hash = ?`
+// presentedQuery finds the token by the unique index of token_hash, and the user by the primary key.
+var presentedQuery = presentedBy(`NULL, 0`, ``)
+
+// exchangedQuery is presentedQuery for a token that was exchanged, which few are. It finds the successor by the unique
+// index as well, and the live token by the index of the family: not every row where that is NULL.
+var exchangedQuery = presentedBy(`n.successor_salt, l.id IS NOT NULL OR COALESCE(n.is_revoked = 0, 0)`,
+	` LEFT JOIN refresh_tokens n ON n.token_hash = t.replaced_by_token_hash`+
+		` LEFT JOIN refresh_tokens l ON l.family = COALESCE(t.family, '') AND l.is_revoked = 0`)
+
+func presentedBy(columns, joins string) string {
+	return `SELECT t.family, t.created_at, t.expires_at, t.is_revoked <> 0, t.revoked_at, t.replaced_by_token_hash, ` +
+		columns + `, ` + ownerColumns + ` FROM refresh_tokens t JOIN ` + ownerJoin + `t.user_id` + joins +
+		` WHERE t.token_hash = ?`
+}
 
 // findPresented is nil where there is no such token.
 func (s *Service) findPresented(ctx context.Context, t Token) (*presented, error) {
@@ -143,8 +149,16 @@ func (s *Service) findPresented(ctx context.Context, t Token) (*presented, error
 }
 
 func loadPresented(ctx context.Context, client *ent.Client, t Token) (*presented, error) {
+	p, err := scanPresented(ctx, client, presentedQuery, t)
+	if p != nil && p.next != nil {
+		return scanPresented(ctx, client, exchangedQuery, t)
+	}
+	return p, err
+}
+
+func scanPresented(ctx context.Context, client *ent.Client, query string, t Token) (*presented, error) {
 	var p presented
-	o, err := loadOwned(ctx, client, presentedQuery, t.hash(),
+	o, err := loadOwned(ctx, client, query, t.hash(),
 		&p.family, &p.created, &p.expires, &p.revoked, &p.revokedAt, &p.next, &p.salt, &p.live)
 	if err != nil || o == nil {
 		return nil, err

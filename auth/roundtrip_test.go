@@ -62,29 +62,32 @@ var roundTrips = map[string]string{
 	"reactivate": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions, " +
 		"INSERT refresh_tokens, COMMIT",
 	"register": "INSERT users",
-	"renew": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, SELECT users, " +
+	"renew": "SELECT refresh_tokens users, START TRANSACTION, SELECT users, " +
 		"INSERT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, COMMIT",
-	"renew in grace": "SELECT refresh_tokens users refresh_tokens refresh_tokens, SELECT sessions",
-	"renew what was rotated in grace": "SELECT refresh_tokens users refresh_tokens refresh_tokens, " +
-		"SELECT sessions, START TRANSACTION, SELECT users, SELECT refresh_tokens, SELECT sessions, " +
+	"renew in grace": "SELECT refresh_tokens users, SELECT refresh_tokens users refresh_tokens refresh_tokens, " +
+		"SELECT sessions",
+	"renew what was rotated in grace": "SELECT refresh_tokens users, " +
+		"SELECT refresh_tokens users refresh_tokens refresh_tokens, SELECT sessions, START TRANSACTION, " +
+		"SELECT users, SELECT refresh_tokens, SELECT sessions, " +
 		"SELECT sessions, UPDATE sessions, COMMIT",
 	"reset a password": "SELECT otps, UPDATE otps, START TRANSACTION, UPDATE otps, SELECT users, UPDATE users, " +
 		"SELECT refresh_tokens, SELECT sessions, SELECT refresh_tokens, UPDATE refresh_tokens, " +
 		"SELECT sessions, UPDATE sessions, UPDATE users, SELECT refresh_tokens, SELECT sessions, " +
 		"SELECT refresh_tokens, SELECT sessions, COMMIT",
 	"restore": "UPDATE users",
-	"reuse": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, " +
-		"SELECT refresh_tokens, UPDATE refresh_tokens, UPDATE sessions, COMMIT",
+	"reuse": "SELECT refresh_tokens users, SELECT refresh_tokens users refresh_tokens refresh_tokens, " +
+		"START TRANSACTION, SELECT refresh_tokens, UPDATE refresh_tokens, UPDATE sessions, COMMIT",
 	"revoke a family": "START TRANSACTION, SELECT refresh_tokens, UPDATE refresh_tokens, UPDATE sessions, " +
 		"COMMIT",
 	"revoke all": "START TRANSACTION, UPDATE users, SELECT refresh_tokens, SELECT sessions, " +
 		"SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, COMMIT",
 	"revoke sessions": "SELECT sessions, SELECT sessions, START TRANSACTION, UPDATE refresh_tokens, " +
 		"UPDATE sessions, UPDATE sessions, COMMIT",
-	"rotate": "SELECT refresh_tokens users refresh_tokens refresh_tokens, START TRANSACTION, " +
+	"rotate": "SELECT refresh_tokens users, START TRANSACTION, " +
 		"INSERT refresh_tokens, UPDATE refresh_tokens, COMMIT",
-	"rotate a token that does not exist": "SELECT refresh_tokens users refresh_tokens refresh_tokens",
-	"rotate in grace":                    "SELECT refresh_tokens users refresh_tokens refresh_tokens",
+	"rotate a token that does not exist": "SELECT refresh_tokens users",
+	"rotate in grace": "SELECT refresh_tokens users, " +
+		"SELECT refresh_tokens users refresh_tokens refresh_tokens",
 	"sign in": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, INSERT sessions, " +
 		"INSERT refresh_tokens, COMMIT",
 	"sign in on a device that signed in before": "SELECT users, SELECT sessions users, UPDATE sessions, " +
