@@ -119,6 +119,7 @@ func WithDriver(wrap func(dialect.Driver) dialect.Driver) Option {
 // The url has one of the forms
 //
 //	mysql://user:password@host:3306/database    (mariadb:// too)
+//	mysql://user:password@h1,h2:3307,h3/database (the servers of a cluster)
 //	user:password@tcp(host:3306)/database       (the DSN of go-sql-driver/mysql)
 //	sqlite://file.db                            (sqlite:///absolute/file.db)
 //	file:file.db                                (the DSN of modernc.org/sqlite)
@@ -143,6 +144,18 @@ func WithDriver(wrap func(dialect.Driver) dialect.Driver) Option {
 // that sends the same query again prepares it, see [WithStatements]. The parameters parseTime, loc, timeTruncate,
 // interpolateParams, clientFoundRows, multiStatements and columnsWithAlias, which other programs may need in the same
 // URL, are accepted and have no effect.
+//
+// # Several hosts
+//
+// Of several hosts the client is connected to the one that takes writes, and to the first in the list of several that
+// do. It asks them: read_only, and of a group of MySQL servers whether it sees more than half of it, if the account has
+// SELECT on performance_schema.replication_group_members. It asks the one in use four times a second, over a connection
+// of its own until the client is closed, and the others once that one is silent for a second, refuses, or takes no more
+// writes. When another one takes writes, the connections to the one before are cut. What was under way there ends in
+// the errors of a lost connection.
+//
+// While none takes writes a call waits, for as long as its context lets it and for the parameter timeout of the url at
+// most, 10 seconds by default. docs/high-availability.md has more.
 //
 // # Encryption
 //

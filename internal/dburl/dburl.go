@@ -7,6 +7,7 @@ package dburl
 
 import (
 	"cmp"
+	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -22,6 +23,7 @@ import (
 	"entgo.io/ent/dialect"
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/authgraph/authgraph/internal/failover"
 	"github.com/authgraph/authgraph/internal/mysqlconn"
 	"github.com/authgraph/authgraph/stmtcache"
 )
@@ -80,6 +82,7 @@ type URL struct {
 
 	scheme string
 	server *mysql.Config // of a MySQL or MariaDB server
+	hosts  []string      // of several servers, whose first is that of server; else nil
 	files  tlsFiles      // of its certificates
 	file   string        // of SQLite: the file's path, or its file: URI
 	params url.Values    // of SQLite: the parameters of the URI
@@ -90,6 +93,7 @@ type URL struct {
 // Parse reads a database address in one of these forms:
 //
 //	mysql://user:password@host:3306/database?param=value   (or mariadb://, maria://)
+//	mysql://user:password@h1:3306,h2:3306/database         (the servers of a cluster)
 //	mysql+unix:///path/to/socket?database=name             (also user:password@)
 //	user:password@tcp(host:3306)/database?param=value      (the driver's DSN)
 //	sqlite://relative/file.db, sqlite:///absolute/file.db
@@ -206,8 +210,10 @@ func parseServer(scheme, rest string) (*URL, error) {
 	isSocket := strings.HasSuffix(scheme, "+unix")
 	if !isSocket {
 		// The host first: where the @ was forgotten, the password is a part of both.
-		if err := checkHost(host); err != nil {
-			return nil, err
+		for one := range strings.SplitSeq(host, ",") {
+			if err := checkHost(one); err != nil {
+				return nil, err
+			}
 		}
 		if err := checkPath(path); err != nil {
 			return nil, err
@@ -222,8 +228,14 @@ func parseServer(scheme, rest string) (*URL, error) {
 		params.Del("database")
 	} else {
 		u.server.Net, u.server.DBName = "tcp", path
-		if u.server.Addr, err = hostPort(host); err != nil {
-			return nil, err
+		for one := range strings.SplitSeq(host, ",") {
+			if one, err = hostPort(one); err != nil {
+				return nil, err
+			}
+			u.hosts = append(u.hosts, one)
+		}
+		if u.server.Addr = u.hosts[0]; len(u.hosts) == 1 {
+			u.hosts = nil
 		}
 	}
 	return u.tune(params)
@@ -271,6 +283,8 @@ func parseDSN(dsn string) (*URL, error) {
 		return nil, noDSN(dsn)
 	}
 	switch {
+	case strings.Contains(cfg.Addr, ","):
+		return nil, wrong(PartHost, "is more than one", "write mysql://user:password@h1:3306,h2:3306/database")
 	case unread.MatchString(cfg.User):
 		return nil, missing(PartUser)
 	case unread.MatchString(cfg.Addr):
@@ -346,8 +360,17 @@ func (u *URL) String() string {
 	if u.server.Net == "unix" {
 		return b + u.server.Addr + "?database=" + url.QueryEscape(u.server.DBName)
 	}
-	addr := strings.Replace(u.server.Addr, "%", "%25", 1) // before the zone of an IPv6 address
-	return b + addr + "/" + escape(u.server.DBName)
+	addrs := strings.Join(u.addrs(), ",")
+	addrs = strings.ReplaceAll(addrs, "%", "%25") // before the zone of an IPv6 address
+	return b + addrs + "/" + escape(u.server.DBName)
+}
+
+// addrs are the addresses of its server, or of all.
+func (u *URL) addrs() []string {
+	if u.hosts == nil {
+		return []string{u.server.Addr}
+	}
+	return u.hosts
 }
 
 func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
@@ -388,9 +411,11 @@ func (u *URL) Local() bool {
 	if u.Dialect == dialect.SQLite || u.server.Net == "unix" {
 		return true
 	}
-	host, _, err := net.SplitHostPort(u.server.Addr)
-	ip := net.ParseIP(host)
-	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+	return !slices.ContainsFunc(u.addrs(), func(addr string) bool {
+		host, _, err := net.SplitHostPort(addr)
+		ip := net.ParseIP(host)
+		return err != nil || host != "localhost" && !ip.IsLoopback()
+	})
 }
 
 // ReadOnly is the same address for connections that only read. They leave a SQLite file and its journal as they are,
@@ -473,12 +498,7 @@ func (u *URL) connector() (driver.Connector, error) {
 		path := (&url.URL{Path: u.file}).EscapedPath()
 		return openSQLite("file:" + path + "?" + u.params.Encode())
 	}
-	server := u.server.Clone()
-	var err error
-	if server.TLS, err = u.files.config(); err != nil {
-		return nil, err
-	}
-	c, err := mysql.NewConnector(server)
+	c, err := u.toServers()
 	if err != nil {
 		return nil, err
 	}
@@ -487,4 +507,33 @@ func (u *URL) connector() (driver.Connector, error) {
 		return c, nil
 	}
 	return stmtcache.New(c, stmtcache.Options{Size: u.statements}), nil
+}
+
+// toServers makes the driver's own connections, where there are several hosts to the one that takes writes.
+func (u *URL) toServers() (driver.Connector, error) {
+	if u.hosts == nil {
+		return u.toServer(u.server.Addr, nil)
+	}
+	servers := make([]failover.Server, len(u.hosts))
+	for i, host := range u.hosts {
+		sockets := &failover.Sockets{}
+		c, err := u.toServer(host, sockets.Dial)
+		if err != nil {
+			return nil, err
+		}
+		servers[i] = failover.Server{Name: host, Connector: c, Sockets: sockets}
+	}
+	return failover.New(servers), nil
+}
+
+func (u *URL) toServer(
+	host string, dial func(ctx context.Context, network, addr string) (net.Conn, error),
+) (driver.Connector, error) {
+	server := u.server.Clone()
+	server.Addr, server.DialFunc = host, dial
+	var err error
+	if server.TLS, err = u.files.config(); err != nil {
+		return nil, err
+	}
+	return mysql.NewConnector(server)
 }

@@ -95,9 +95,6 @@ func checkHost(host string) error {
 	case strings.HasPrefix(host, "unix("):
 		return wrong(PartHost, "is in the form of the driver's DSN", "write mysql+unix://user:password@/path/to.sock"+
 			"?database=name")
-	case strings.Contains(host, ","):
-		return wrong(PartHost, "is more than one",
-			"name one: a proxy or a name of the cluster's own can lead to the others")
 	case notInHost.MatchString(host):
 		return wrong(PartHost, "has a character that no host has",
 			"write %40 for an @ of the password, and %2F for a /")

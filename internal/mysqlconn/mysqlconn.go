@@ -12,6 +12,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,14 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		return nil, fmt.Errorf("mysqlconn: a connection of type %T is not the driver's", plain)
 	}
 	return &conn{Conn: base}, nil
+}
+
+// Close ends what c does beside its connections. [database/sql.DB.Close] calls it.
+func (c *connector) Close() error {
+	if closer, ok := c.Connector.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
 }
 
 // connecting is the error of a connection that was not made. The driver tells of

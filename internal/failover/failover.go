@@ -1,0 +1,279 @@
+// Package failover makes connections to the one of several servers that takes writes, and follows it when another one
+// does. It finds that out by asking them.
+//
+//	db := sql.OpenDB(failover.New([]failover.Server{{Name: "h1:3306", …}, {Name: "h2:3306", …}}))
+//
+// Of several that take writes, the first in the list is taken, so that the processes of a service agree. As long as that
+// one does, none before it is gone back to.
+package failover
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/authgraph/authgraph/internal/mysqlconn"
+)
+
+const (
+	// interval is the time between two questions to a server.
+	interval = 250 * time.Millisecond
+	// answer is how long a server may take for its answer. A frozen one accepts connections and says nothing.
+	answer = time.Second
+	// head is how long a server that takes writes waits for the answers of those before it in the list.
+	head = 300 * time.Millisecond
+	// again is when a server is asked for a connection again that has just refused one.
+	again = 50 * time.Millisecond
+)
+
+// Server is one of the servers.
+type Server struct {
+	// Name is its address, for errors.
+	Name string
+	// Connector makes the driver's own connections to it, by Sockets.Dial.
+	Connector driver.Connector
+	Sockets   *Sockets
+}
+
+// New returns the connector. It asks nothing until the first connection is asked for. From then on it asks the server in
+// use four times a second, over a connection of its own, and the others as often while that one is of no use, until
+// Close. It is safe for concurrent use.
+func New(servers []Server) *Connector {
+	c := &Connector{seeking: true, moved: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	for _, s := range servers {
+		c.nodes = append(c.nodes, &node{Server: s})
+	}
+	return c
+}
+
+// Connector is a [driver.Connector].
+type Connector struct {
+	nodes  []*node
+	ctx    context.Context //nolint:containedctx // that of the watching, which goes on between calls
+	cancel context.CancelFunc
+	start  sync.Once
+
+	mu      sync.Mutex
+	current *node // nil while no server takes writes
+	why     error // why there is none
+	// seeking is whether another server may have to take the place of current, since when.
+	seeking bool
+	since   time.Time
+	moved   chan struct{} // closed when current or seeking changes
+}
+
+// NoPrimaryError says why none of the servers takes writes.
+type NoPrimaryError struct {
+	// Reasons are one for each server.
+	Reasons []error
+}
+
+func (e *NoPrimaryError) Error() string {
+	texts := make([]string, len(e.Reasons))
+	for i, r := range e.Reasons {
+		texts[i] = r.Error()
+	}
+	return "none of the servers takes writes: " + strings.Join(texts, "; ")
+}
+
+// Unwrap returns Reasons.
+func (e *NoPrimaryError) Unwrap() []error { return e.Reasons }
+
+// Connect waits until a server takes writes, or ctx ends. Where each of them refuses the user, or the one in use does, it
+// returns that error at once.
+func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
+	c.start.Do(c.watch)
+	for {
+		n, why, moved := c.state()
+		var err error
+		switch {
+		case n != nil:
+			var made driver.Conn
+			if made, err = n.connect(ctx, moved); err == nil {
+				return c.adopt(n, made)
+			}
+			if stays(err) {
+				return nil, err
+			}
+			c.suspect(n)
+		case stays(why):
+			return nil, why
+		}
+		timer := time.NewTimer(again)
+		select {
+		case <-moved:
+		case <-timer.C:
+		case <-c.ctx.Done():
+			err = errClosed
+		case <-ctx.Done():
+			if _, why, _ = c.state(); why != nil {
+				err = why
+			} else if err == nil {
+				err = ctx.Err()
+			}
+		}
+		timer.Stop()
+		if ctx.Err() != nil || c.ctx.Err() != nil {
+			return nil, &net.OpError{Op: "dial", Net: "mysql", Err: err}
+		}
+	}
+}
+
+var errClosed = errors.New("the client is closed")
+
+// Driver implements [driver.Connector].
+func (c *Connector) Driver() driver.Driver { return c.nodes[0].Connector.Driver() }
+
+// Close ends the watching. [database/sql.DB.Close] calls it.
+func (c *Connector) Close() error {
+	c.cancel()
+	return nil
+}
+
+func (c *Connector) state() (*node, error, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current, c.why, c.moved
+}
+
+// watch has each server asked for as long as its answer decides anything.
+func (c *Connector) watch() {
+	c.since = time.Now()
+	for _, n := range c.nodes {
+		go func() {
+			defer n.hangUp()
+			for c.ctx.Err() == nil {
+				c.mu.Lock()
+				idle, moved := !c.seeking && c.current != n, c.moved
+				c.mu.Unlock()
+				var next <-chan time.Time
+				if idle {
+					n.hangUp()
+				} else {
+					c.answered(n, n.ask(c.ctx))
+					moved, next = nil, time.After(interval)
+				}
+				select {
+				case <-moved:
+				case <-next:
+				case <-c.ctx.Done():
+				}
+			}
+		}()
+	}
+}
+
+// suspect has the others asked, too.
+func (c *Connector) suspect(n *node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current == n && !c.seeking {
+		c.seek(n)
+	}
+}
+
+func (c *Connector) seek(but *node) {
+	c.seeking, c.since = true, time.Now()
+	for _, n := range c.nodes {
+		n.asked = n == but && n.asked
+	}
+	c.move()
+}
+
+func (c *Connector) move() {
+	close(c.moved)
+	c.moved = make(chan struct{})
+}
+
+// answered takes in whether a server takes writes, and decides which one is in use.
+func (c *Connector) answered(n *node, err error) {
+	c.mu.Lock()
+	before := c.current
+	n.asked, n.err = true, err
+	switch {
+	case n == before && err == nil:
+		if c.seeking {
+			c.seeking = false
+			c.move()
+		}
+	case n == before && !c.seeking:
+		c.seek(n)
+	case c.seeking:
+		c.choose()
+	}
+	after := c.current
+	c.mu.Unlock()
+	if before != nil && after != nil && after != before {
+		before.Sockets.cut() // what goes on there may never be answered
+	}
+}
+
+// choose takes the first server in the list that takes writes into use, or none if all have answered.
+func (c *Connector) choose() {
+	var reasons []error
+	for _, n := range c.nodes {
+		switch {
+		case !n.asked && time.Since(c.since) < head:
+			return
+		case !n.asked:
+		case n.err == nil:
+			c.current, c.why, c.seeking = n, nil, false
+			c.move()
+			return
+		default:
+			reasons = append(reasons, n.err)
+		}
+	}
+	switch {
+	case len(reasons) < len(c.nodes):
+	case c.current != nil && !isRefusal(c.current.err): // it said nothing: it may be slow
+	default:
+		c.current, c.why = nil, &NoPrimaryError{Reasons: reasons}
+		c.move()
+	}
+}
+
+// adopt makes a connection one of a server in use.
+func (c *Connector) adopt(n *node, made driver.Conn) (driver.Conn, error) {
+	base, ok := made.(mysqlconn.Conn)
+	if !ok {
+		_ = made.Close() // the error below says more
+		return nil, fmt.Errorf("failover: a connection of type %T is not the driver's", made)
+	}
+	return &conn{Conn: base, of: n, c: c}, nil
+}
+
+// conn is a connection to the server that was in use when it was made.
+type conn struct {
+	mysqlconn.Conn
+	of *node
+	c  *Connector
+}
+
+func (c *conn) current() bool {
+	n, _, _ := c.c.state()
+	return n == nil || n == c.of
+}
+
+// IsValid implements [driver.Validator].
+func (c *conn) IsValid() bool { return c.current() && c.Conn.IsValid() }
+
+// ResetSession implements [driver.SessionResetter].
+func (c *conn) ResetSession(ctx context.Context) error {
+	if !c.current() {
+		return driver.ErrBadConn
+	}
+	return c.Conn.ResetSession(ctx)
+}
+
+// isRefusal reports whether a server answered that it takes no writes.
+func isRefusal(err error) bool {
+	var no *refusalError
+	return errors.As(err, &no)
+}
