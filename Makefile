@@ -43,8 +43,9 @@ race: ## Run all tests with the race detector
 	$(WITHSERVERS) -tools -- go test $(RACE) -count=1 -timeout=60m ./...
 
 .PHONY: cluster
-cluster: ## Run the tests of package auth that need a Galera cluster, which they start
-	go test -count=1 -tags cluster ./auth -run Galera -v
+cluster: ## Run the tests that need a cluster of Galera or Group Replication, which they start
+	go test -count=1 -tags cluster ./auth -run 'Galera|Primaries' -v
+	go test -count=1 -tags cluster ./migrate -run 'Galera|Primaries' -v
 
 .PHONY: servers
 servers: ## Open a shell in which both test servers run and go test finds them

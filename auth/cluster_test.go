@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -43,6 +44,10 @@ func TestGalera(t *testing.T) {
 		"a refresh token wins once":                      testRefreshTokenWinsOnce,
 		"of many refreshes at once one wins":             testManyRefreshes,
 		"an abort is told of in the place of all errors": testTellsOfAnAbort,
+		"what began on one node ends on another":         testEndsWhatBeganElsewhere,
+		"an address that declines to wait is obeyed": func(t *testing.T, here, _ *world) {
+			testWaitsUnlessDeclined(t, here, "wsrep_sync_wait", "7", "0")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			here, there := nodes(t, servers[0].URL, servers[1].URL)
@@ -70,6 +75,71 @@ func TestGalera(t *testing.T) {
 			isUnavailable(t, err)
 		}
 	})
+}
+
+func TestGroupOfPrimaries(t *testing.T) {
+	group, err := testserver.StartGroup(t.Context(), 3, testserver.GroupOptions{MultiPrimary: true}, t.Output())
+	require.NoError(t, err)
+	t.Cleanup(group.Stop)
+	here, there := nodes(t, group.Members[0].URL, group.Members[1].URL)
+	testEndsWhatBeganElsewhere(t, here, there)
+	testWaitsUnlessDeclined(t, here, "group_replication_consistency", "BEFORE", "EVENTUAL")
+}
+
+// testWaitsUnlessDeclined logs what the waiting costs, too.
+func testWaitsUnlessDeclined(t *testing.T, here *world, variable, waits, declined string) {
+	email := here.email()
+	here.register(t, email)
+	token := here.signIn(t, email).Token
+	took := map[string]time.Duration{}
+	for want, address := range map[string]string{
+		waits: here.url, declined: here.url + "?" + variable + "=" + url.QueryEscape("'"+declined+"'"),
+	} {
+		if declined == "0" {
+			address = strings.ReplaceAll(address, "%27", "")
+		}
+		client, err := authgraph.Open(t.Context(), address)
+		require.NoError(t, err)
+		rows, err := client.QueryContext(t.Context(), "SELECT @@SESSION."+variable)
+		require.NoError(t, err)
+		var value string
+		require.NoError(t, entsql.ScanOne(rows, &value))
+		require.NoError(t, rows.Close())
+		assert.Equal(t, want, value)
+		s := here.service(t, client, 0)
+		began := time.Now()
+		for range 1000 {
+			_, _, err := s.CheckSession(t.Context(), token)
+			require.NoError(t, err)
+		}
+		took[want] = time.Since(began) / 1000
+		require.NoError(t, client.Close())
+	}
+	t.Logf("a session check takes %v, and %v where it is declined to wait", took[waits], took[declined])
+}
+
+// testEndsWhatBeganElsewhere has one node end what another one has just acknowledged, and each see at once that it has.
+func testEndsWhatBeganElsewhere(t *testing.T, here, there *world) {
+	ctx := t.Context()
+	for name, end := range map[string]func(id int, g *auth.Grant) error{
+		"RevokeAll":      func(id int, _ *auth.Grant) error { return only(there.honest.RevokeAll(ctx, id)) },
+		"RevokeSessions": func(id int, _ *auth.Grant) error { return only(there.honest.RevokeSessions(ctx, id)) },
+		"SignOut":        func(_ int, g *auth.Grant) error { return only(there.honest.SignOut(ctx, g.Token)) },
+		"RevokeRefresh":  func(_ int, g *auth.Grant) error { return only(there.honest.RevokeRefresh(ctx, g.Refresh)) },
+	} {
+		email := here.email()
+		id := here.register(t, email)
+		for round := range 30 {
+			g := here.signIn(t, email)
+			require.NoError(t, end(id, g), "%s, round %d", name, round)
+			for _, w := range []*world{here, there} {
+				_, _, err := w.honest.CheckSession(ctx, g.Token)
+				assert.ErrorIs(t, err, auth.ErrSession, "%s, round %d", name, round)
+				_, _, err = w.honest.Rotate(ctx, g.Refresh)
+				assert.ErrorIs(t, err, auth.ErrRefresh, "%s, round %d", name, round)
+			}
+		}
+	}
 }
 
 // newWorldOn is a world over a database of its own, which stays: a node without a quorum drops none.

@@ -535,5 +535,9 @@ func (u *URL) toServer(
 	if server.TLS, err = u.files.config(); err != nil {
 		return nil, err
 	}
-	return mysql.NewConnector(server)
+	c, err := mysql.NewConnector(server)
+	if err != nil {
+		return nil, err
+	}
+	return &causal{Connector: c, given: server.Params}, nil
 }

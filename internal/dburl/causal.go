@@ -1,0 +1,118 @@
+package dburl
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+// causal has the connections to a server that is one of several writers see what was acknowledged on any of them, before
+// each statement: there a revocation, or the session to revoke, may still be on its way (MariaDB documentation,
+// wsrep_sync_wait; MySQL manual, Transaction Consistency Guarantees). An address that sets the variable itself decides.
+type causal struct {
+	driver.Connector
+	given map[string]string // the session variables of the address
+
+	mu    sync.Mutex
+	set   string // the statement that sets it; empty where nothing is to be set
+	asked time.Time
+}
+
+// askAgain is how long the answer of a server holds, which may become one of several.
+const askAgain = 5 * time.Minute
+
+const writersQuery = "SHOW GLOBAL VARIABLES WHERE Variable_name IN " +
+	"('wsrep_on', 'group_replication_group_name', 'group_replication_single_primary_mode')"
+
+// waits are the variables, and their values: before SELECT (1), UPDATE and DELETE (2), INSERT and REPLACE (4).
+var waits = map[string]string{"wsrep_sync_wait": "7", "group_replication_consistency": "'BEFORE'"}
+
+func (c *causal) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	statement, err := c.statement(ctx, conn)
+	if err == nil && statement != "" {
+		err = exec(ctx, conn, statement)
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+func (c *causal) statement(ctx context.Context, conn driver.Conn) (string, error) {
+	c.mu.Lock()
+	set, asked := c.set, c.asked
+	c.mu.Unlock()
+	if !asked.IsZero() && time.Since(asked) < askAgain {
+		return set, nil
+	}
+	values, err := pairs(ctx, conn, writersQuery)
+	if err != nil {
+		return "", fmt.Errorf("ask whether other servers take writes: %w", err)
+	}
+	variable := ""
+	switch {
+	case values["wsrep_on"] == "ON":
+		variable = "wsrep_sync_wait"
+	case values["group_replication_group_name"] != "" && values["group_replication_single_primary_mode"] == "OFF":
+		variable = "group_replication_consistency"
+	}
+	set = ""
+	if _, given := c.given[variable]; variable != "" && !given {
+		set = "SET SESSION " + variable + " = " + waits[variable]
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.set, c.asked = set, time.Now()
+	return set, nil
+}
+
+func exec(ctx context.Context, conn driver.Conn, statement string) error {
+	execer, ok := conn.(driver.ExecerContext)
+	if !ok {
+		return fmt.Errorf("a connection of type %T cannot execute", conn)
+	}
+	if _, err := execer.ExecContext(ctx, statement, nil); err != nil {
+		return fmt.Errorf("%s: %w", statement, err)
+	}
+	return nil
+}
+
+// pairs are the rows of a query for two texts.
+func pairs(ctx context.Context, conn driver.Conn, query string) (_ map[string]string, err error) {
+	queryer, ok := conn.(driver.QueryerContext)
+	if !ok {
+		return nil, fmt.Errorf("a connection of type %T cannot query", conn)
+	}
+	rows, err := queryer.QueryContext(ctx, query, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	values := map[string]string{}
+	row := make([]driver.Value, 2)
+	for {
+		switch err := rows.Next(row); {
+		case errors.Is(err, io.EOF):
+			return values, nil
+		case err != nil:
+			return nil, err
+		}
+		values[strings.ToLower(text(row[0]))] = text(row[1])
+	}
+}
+
+func text(v driver.Value) string {
+	if b, ok := v.([]byte); ok {
+		return string(b)
+	}
+	return fmt.Sprint(v)
+}
