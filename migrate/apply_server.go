@@ -22,7 +22,7 @@ func (a *applier) applyServer(ctx context.Context) (err error) {
 	if err := a.db.Prepare(ctx); err != nil {
 		return err
 	}
-	unlock, err := a.store.Lock(ctx, a.opts.LockTimeout, func() { a.opts.Progress(Progress{Waiting: true}) })
+	ctx, unlock, err := a.store.Lock(ctx, a.opts.LockTimeout, func() { a.opts.Progress(Progress{Waiting: true}) })
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func TestOnlyAnApplyOfTheSameHistoryIsWaitedFor(t *testing.T) {
 		db, err := atlasdb.Open(t.Context(), u)
 		require.NoError(t, err)
 		t.Cleanup(func() { assert.NoError(t, db.Close()) })
-		unlock, err := history.Store{DB: db, Schema: shop}.Lock(t.Context(), time.Second, func() {})
+		_, unlock, err := history.Store{DB: db, Schema: shop}.Lock(t.Context(), time.Second, func() {})
 		require.NoError(t, err)
 		apply := func(schema string) error {
 			_, err := migrate.Apply(t.Context(), url, migrate.ApplyOptions{

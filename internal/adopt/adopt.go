@@ -112,10 +112,11 @@ func Run(ctx context.Context, dev *planner.Dev, url string, opts Options) (_ *Ad
 	}
 	if opts.Apply {
 		waiting := func() { opts.Progress(migrate.Progress{Waiting: true}) }
-		unlock, err := store.Lock(ctx, opts.LockTimeout, waiting)
+		held, unlock, err := store.Lock(ctx, opts.LockTimeout, waiting)
 		if err != nil {
 			return nil, err
 		}
+		ctx = held
 		defer func() { err = errors.Join(err, unlock()) }()
 	}
 	return a.run(ctx)

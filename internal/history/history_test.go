@@ -83,9 +83,9 @@ func TestOneWriterHoldsTheLockAndTheNextWaitsNoLongerThanItMay(t *testing.T) {
 			return db
 		}
 		one, two, waited := open(), open(), 0
-		unlock, err := history.Store{DB: one}.Lock(t.Context(), time.Second, func() { t.Error("the lock was free") })
+		_, unlock, err := history.Store{DB: one}.Lock(t.Context(), time.Second, func() { t.Error("the lock was free") })
 		require.NoError(t, err)
-		_, err = history.Store{DB: two}.Lock(t.Context(), time.Millisecond, func() { waited++ })
+		_, _, err = history.Store{DB: two}.Lock(t.Context(), time.Millisecond, func() { waited++ })
 		var held *history.LockError
 		require.ErrorAs(t, err, &held)
 		assert.Equal(t, 1, waited)
@@ -94,7 +94,7 @@ func TestOneWriterHoldsTheLockAndTheNextWaitsNoLongerThanItMay(t *testing.T) {
 		require.NoError(t, one.Conn.QueryRowContext(t.Context(), "SELECT CONNECTION_ID()").Scan(&id))
 		assert.Equal(t, id, held.Connection)
 		require.NoError(t, unlock())
-		unlock, err = history.Store{DB: two}.Lock(t.Context(), time.Second, func() { t.Error("the lock was free") })
+		_, unlock, err = history.Store{DB: two}.Lock(t.Context(), time.Second, func() { t.Error("the lock was free") })
 		require.NoError(t, err)
 		require.NoError(t, unlock())
 	})

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,8 +38,38 @@ func lockName(schema string) string {
 // calls waiting when it begins to wait. The error is a [*LockError] if the lock was not free in time.
 //
 // The lock is the connection's: a statement that outlives its client still holds it, so that no other writer can start
-// before that statement has ended.
-func (s Store) Lock(ctx context.Context, timeout time.Duration, waiting func()) (unlock func() error, err error) {
+// before that statement has ended. Where several servers take writes, the history is claimed as well, and what is held
+// ends with the context held: another process takes over what gives no sign of life for 20 seconds.
+func (s Store) Lock(
+	ctx context.Context, timeout time.Duration, waiting func(),
+) (held context.Context, unlock func() error, err error) {
+	here, err := s.lock(ctx, timeout, waiting)
+	if err != nil {
+		return nil, nil, err
+	}
+	several, err := s.severalWriters(ctx)
+	if err == nil && !several {
+		return ctx, here, nil
+	}
+	var c *claim
+	if err == nil {
+		held, c, err = s.claim(ctx, timeout, waiting)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, here())
+	}
+	return held, func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		var lost error
+		if errors.Is(context.Cause(held), errTakenOver) {
+			lost = errTakenOver
+		}
+		return errors.Join(lost, c.release(ctx), here())
+	}, nil
+}
+
+func (s Store) lock(ctx context.Context, timeout time.Duration, waiting func()) (unlock func() error, err error) {
 	db, name := s.DB, lockName(s.schema())
 	get := func(seconds int64) (bool, error) {
 		var got sql.NullBool
