@@ -283,7 +283,7 @@ func parseDSN(dsn string) (*URL, error) {
 		return nil, noDSN(dsn)
 	}
 	switch {
-	case strings.Contains(cfg.Addr, ","):
+	case cfg.Net == "tcp" && strings.Contains(cfg.Addr, ","):
 		return nil, wrong(PartHost, "is more than one", "write mysql://user:password@h1:3306,h2:3306/database")
 	case unread.MatchString(cfg.User):
 		return nil, missing(PartUser)

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +62,51 @@ func TestEveryFormOfAServersAddress(t *testing.T) {
 			assert.Equal(t, c.db, u.Database())
 		})
 	}
+}
+
+func TestAnAddressMayHaveSeveralHosts(t *testing.T) {
+	u, err := Parse("mysql://ada:pw@db1,[2001:db8::1]:3307,db3:3308/app?timeout=1s")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"db1:3306", "[2001:db8::1]:3307", "db3:3308"}, u.hosts)
+	assert.Equal(t, "mysql://ada:***@db1:3306,[2001:db8::1]:3307,db3:3308/app", u.String())
+	assert.Equal(t, u.String(), u.WithDatabase("app").String())
+	assert.False(t, u.Local())
+	u, err = Parse("mysql://localhost,127.0.0.1:3307/app")
+	require.NoError(t, err)
+	assert.True(t, u.Local())
+}
+
+func TestOfSeveralHostsTheOneThatTakesWritesIsUsed(t *testing.T) {
+	mysqltest.EachServer(t, func(t *testing.T, raw string) {
+		nobody := "127.0.0.1:1"
+		of := func(replace ...string) *URL {
+			u, err := Parse(strings.NewReplacer(replace...).Replace(raw))
+			require.NoError(t, err)
+			return u
+		}
+		plain := of()
+		host := plain.server.Addr
+		for _, hosts := range []string{nobody + "," + host, host + "," + nobody} {
+			db, err := of(host, hosts).Connect(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, db.PingContext(t.Context()))
+			require.NoError(t, db.Close())
+		}
+
+		began := time.Now()
+		_, err := of("root@"+host, "stranger:geheim@"+host+","+host).Connect(t.Context())
+		var refused *Error
+		require.ErrorAs(t, err, &refused)
+		assert.Equal(t, PartUser, refused.Part)
+		assert.NotContains(t, err.Error(), "geheim")
+		assert.Less(t, time.Since(began), plain.server.Timeout, "it is not asked again")
+
+		none, err := Parse("mysql://root@" + nobody + ",127.0.0.1:2/app?timeout=500ms")
+		require.NoError(t, err)
+		_, err = none.Connect(t.Context())
+		assert.ErrorContains(t, err, nobody+": dial tcp")
+		assert.ErrorContains(t, err, "127.0.0.1:2: dial tcp")
+	})
 }
 
 func TestParametersAreTheDriversExceptThoseDecidedHere(t *testing.T) {

@@ -61,6 +61,7 @@ type Connector struct {
 
 	mu      sync.Mutex
 	current *node // nil while no server takes writes
+	used    *node // the one that was in use last
 	why     error // why there is none
 	// seeking is whether another server may have to take the place of current, since when.
 	seeking bool
@@ -95,10 +96,14 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 		switch {
 		case n != nil:
 			var made driver.Conn
-			if made, err = n.connect(ctx, moved); err == nil {
+			made, err = n.connect(ctx, moved)
+			switch now, _, _ := c.state(); {
+			case err == nil && now != n:
+				_ = made.Close() // another one took its place meanwhile
+				continue
+			case err == nil:
 				return c.adopt(n, made)
-			}
-			if stays(err) {
+			case stays(err):
 				return nil, err
 			}
 			c.suspect(n)
@@ -207,10 +212,14 @@ func (c *Connector) answered(n *node, err error) {
 	case c.seeking:
 		c.choose()
 	}
-	after := c.current
+	used := c.used
+	if c.current != nil {
+		c.used = c.current
+	}
+	moved := used != nil && used != c.used
 	c.mu.Unlock()
-	if before != nil && after != nil && after != before {
-		before.Sockets.cut() // what goes on there may never be answered
+	if moved {
+		used.Sockets.cut() // what goes on there may never be answered
 	}
 }
 
