@@ -137,10 +137,11 @@ func (p Purged) Total() (rows int) {
 // An account with more sessions and refresh tokens than a batch loses them in several batches before it goes itself.
 // From the first of them on it cannot come back.
 //
-// It paces itself: after a batch it rests three times as long as its rows took, so that it works a quarter of the time.
+// It paces itself: after a batch it rests one and a half times as long as its rows took, so that it works two fifths of
+// the time.
 // Once a second it looks at what it does to others. If its rows take more than twice as long as at best, or if a lag of
 // the server has grown by more than 5000 transactions and still grows ([PurgeProgress]), it works half as much, down to
-// 1/64 of the time. In each calm second it takes a little of that back. It does not know how far asynchronous replicas
+// 1/40 of the time. In each calm second it takes a little of that back. It does not know how far asynchronous replicas
 // are behind: their source is not told. Rate is for those, and FullRate ends all of this.
 //
 // Cancelling ctx ends the purge: the batch under way is undone. What was deleted before stays deleted and is returned

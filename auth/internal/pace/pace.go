@@ -10,7 +10,7 @@ import "time"
 const (
 	// MaxShare is the most of the time that a purge works. A row costs InnoDB's own purge about as much again
 	// (docs/benchmarks.md).
-	MaxShare = 0.25
+	MaxShare = 0.4
 	// minShare is the least. A purge that stood still would never be through.
 	minShare = MaxShare / 16
 	step     = MaxShare / 8

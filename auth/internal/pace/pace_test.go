@@ -25,12 +25,12 @@ func TestARestFollowsFromWhatTheBatchTook(t *testing.T) {
 		deleted int
 		rest    time.Duration
 	}{
-		"three times the batch":                 {pace.Limits{Batch: 1000}, 20 * ms, 100, 60 * ms},
-		"also where it deleted nothing":         {pace.Limits{Batch: 1000}, 20 * ms, 0, 60 * ms},
+		"one and a half times the batch":        {pace.Limits{Batch: 1000}, 20 * ms, 100, 30 * ms},
+		"also where it deleted nothing":         {pace.Limits{Batch: 1000}, 20 * ms, 0, 30 * ms},
 		"no longer than ten seconds":            {pace.Limits{Batch: 1000}, time.Minute, 100, 10 * time.Second},
 		"none at the full rate":                 {pace.Limits{Batch: 1000, Full: true}, 20 * ms, 100, 0},
 		"until a slower rate allows it":         {pace.Limits{Batch: 1000, Rate: 500}, 20 * ms, 100, 180 * ms},
-		"not sooner where the rate would allow": {pace.Limits{Batch: 1000, Rate: 100_000}, 20 * ms, 100, 60 * ms},
+		"not sooner where the rate would allow": {pace.Limits{Batch: 1000, Rate: 100_000}, 20 * ms, 100, 30 * ms},
 		"until the rate alone allows it":        {pace.Limits{Rate: 2000, Full: true}, 20 * ms, 100, 30 * ms},
 	} {
 		p := pace.New(c.limits, start)
@@ -90,10 +90,10 @@ func TestTheOverheadOfABatchIsNoWork(t *testing.T) {
 		rows           int // of which each takes 25 µs
 		rest           time.Duration
 	}{
-		"none":                            {0, 5 * ms, 100, 15 * ms},
-		"a little":                        {ms, 6 * ms, 100, 15 * ms},
-		"so much that rows take as long":  {10 * ms, 15 * ms, 400, 15 * ms},
-		"no longer than for others' sake": {100 * ms, 105 * ms, 800, 15 * ms},
+		"none":                            {0, 5 * ms, 100, 7500 * time.Microsecond},
+		"a little":                        {ms, 6 * ms, 100, 7500 * time.Microsecond},
+		"so much that rows take as long":  {10 * ms, 15 * ms, 400, 7500 * time.Microsecond},
+		"no longer than for others' sake": {100 * ms, 105 * ms, 800, 7500 * time.Microsecond},
 	} {
 		p := pace.New(pace.Limits{Batch: 1000}, start)
 		b := pace.Batch{Began: start, Ended: start.Add(c.took), Overhead: c.overhead, Looked: 200, Deleted: 200}
