@@ -3,7 +3,8 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # The packages that authgraph add installs elsewhere.
 INSTALLED := . ./auth ./auth/internal/graph ./auth/internal/pace ./ent/schema ./ent/schema/schematype \
-	./internal/commonpassword ./internal/dburl ./internal/mysqlconn ./internal/passhash ./stmtcache ./entfast ./entfast/fast
+	./internal/commonpassword ./internal/dburl ./internal/failover ./internal/mysqlconn ./internal/passhash ./stmtcache \
+	./entfast ./entfast/fast
 
 # The race detector, but not in other people's arithmetic: SQLite as it was translated from C works on memory that the
 # detector does not watch, and took ten times as long; hashing and matching share nothing. Their callers are watched.

@@ -9,7 +9,8 @@ import "embed"
 //
 //go:embed go.mod authgraph.go sqlite.go ent/schema/*.go ent/schema/schematype/*.go auth/*.go auth/internal/*/*.go
 //go:embed auth/authtest/*.go
-//go:embed internal/commonpassword/*.go internal/dburl/*.go internal/mysqlconn/*.go internal/passhash/*.go
+//go:embed internal/commonpassword/*.go internal/dburl/*.go internal/failover/*.go internal/mysqlconn/*.go
+//go:embed internal/passhash/*.go
 //go:embed stmtcache/*.go
 //go:embed internal/entgen/template/*.tmpl
 //go:embed entfast/*.go entfast/fast/*.go

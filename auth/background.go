@@ -82,9 +82,9 @@ func (s *Service) survive() {
 	s.observe(context.Background(), Event{Action: ActionPanic, Detail: string(debug.Stack())})
 }
 
-// background runs fn outside of any caller's context, again where it was refused in favour of another, and then done. It
-// reports whether it did: there may be too much under way. What fn does must be something that may happen twice and that
-// a later call does again, because an error is told to nobody.
+// background runs fn outside of any caller's context, again where it was refused in favour of another, and then done.
+// It reports whether it did: there may be too much under way. What fn does must be something that may happen twice and
+// that a later call does again, because an error is told to nobody.
 func (s *Service) background(fn func(context.Context) error, done func(error)) bool {
 	return s.goOn(maxBackground, func() {
 		err := errPanicked

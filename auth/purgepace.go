@@ -42,8 +42,8 @@ func (p *pacer) begun(took time.Duration) {
 	}
 }
 
-// committed takes in how long a COMMIT took, and returns the overhead of a batch, whose other commands are BEGIN, SELECT
-// and DELETE.
+// committed takes in how long a COMMIT took, and returns the overhead of a batch, whose other commands are BEGIN,
+// SELECT and DELETE.
 func (p *pacer) committed(took time.Duration) time.Duration {
 	if p.commit == 0 {
 		p.commit = took

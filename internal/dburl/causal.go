@@ -11,9 +11,10 @@ import (
 	"time"
 )
 
-// causal has the connections to a server that is one of several writers see what was acknowledged on any of them, before
-// each statement: there a revocation, or the session to revoke, may still be on its way (MariaDB documentation,
-// wsrep_sync_wait; MySQL manual, Transaction Consistency Guarantees). An address that sets the variable itself decides.
+// causal has the connections to a server that is one of several writers see what was acknowledged on any of them,
+// before each statement: there a revocation, or the session to revoke, may still be on its way (MariaDB documentation,
+// wsrep_sync_wait; MySQL manual, Transaction Consistency Guarantees). An address that sets the variable itself
+// decides.
 type causal struct {
 	driver.Connector
 	given map[string]string // the session variables of the address

@@ -3,8 +3,8 @@
 //
 //	db := sql.OpenDB(failover.New([]failover.Server{{Name: "h1:3306", …}, {Name: "h2:3306", …}}))
 //
-// Of several that take writes, the first in the list is taken, so that the processes of a service agree. As long as that
-// one does, none before it is gone back to.
+// Of several that take writes, the first in the list is taken, so that the processes of a service agree. As long as
+// that one does, none before it is gone back to.
 package failover
 
 import (
@@ -40,8 +40,8 @@ type Server struct {
 	Sockets   *Sockets
 }
 
-// New returns the connector. It asks nothing until the first connection is asked for. From then on it asks the server in
-// use four times a second, over a connection of its own, and the others as often while that one is of no use, until
+// New returns the connector. It asks nothing until the first connection is asked for. From then on it asks the server
+// in use four times a second, over a connection of its own, and the others as often while that one is of no use, until
 // Close. It is safe for concurrent use.
 func New(servers []Server) *Connector {
 	c := &Connector{seeking: true, moved: make(chan struct{})}
@@ -86,12 +86,12 @@ func (e *NoPrimaryError) Error() string {
 // Unwrap returns Reasons.
 func (e *NoPrimaryError) Unwrap() []error { return e.Reasons }
 
-// Connect waits until a server takes writes, or ctx ends. Where each of them refuses the user, or the one in use does, it
-// returns that error at once.
+// Connect waits until a server takes writes, or ctx ends. Where each of them refuses the user, or the one in use does,
+// it returns that error at once.
 func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	c.start.Do(c.watch)
 	for {
-		n, why, moved := c.state()
+		n, moved, why := c.state()
 		var err error
 		switch {
 		case n != nil:
@@ -117,7 +117,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 		case <-c.ctx.Done():
 			err = errClosed
 		case <-ctx.Done():
-			if _, why, _ = c.state(); why != nil {
+			if _, _, why = c.state(); why != nil {
 				err = why
 			} else if err == nil {
 				err = ctx.Err()
@@ -141,10 +141,10 @@ func (c *Connector) Close() error {
 	return nil
 }
 
-func (c *Connector) state() (*node, error, <-chan struct{}) {
+func (c *Connector) state() (current *node, moved <-chan struct{}, why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.current, c.why, c.moved
+	return c.current, c.moved, c.why
 }
 
 // watch has each server asked for as long as its answer decides anything.

@@ -17,7 +17,8 @@ import (
 // node is a server, and the connection over which it is asked.
 type node struct {
 	Server
-	// asked is whether it has answered since the seeking began, and err why it takes no writes. Both are of Connector.mu.
+	// asked is whether it has answered since the seeking began, and err why it takes no writes. Both are of
+	// Connector.mu.
 	asked bool
 	err   error
 
@@ -72,10 +73,10 @@ func (n *node) hangUp() {
 	}
 }
 
-// Of a group of MySQL servers a member takes writes if it is the primary, which the others' super_read_only says, and if
-// it sees more than half of the group, without which a write would wait (MySQL manual, "The replication_group_members
-// Table"). A node of a Galera cluster without a quorum refuses these queries as it refuses a write. Setting
-// super_read_only sets read_only, too.
+// Of a group of MySQL servers a member takes writes if it is the primary, which the others' super_read_only says, and
+// if it sees more than half of the group, without which a write would wait (MySQL manual, "The
+// replication_group_members Table"). A node of a Galera cluster without a quorum refuses these queries as it refuses a
+// write. Setting super_read_only sets read_only, too.
 const (
 	readOnlyQuery = "SELECT @@GLOBAL.read_only"
 	membersQuery  = "SELECT COUNT(*), COALESCE(SUM(MEMBER_STATE = 'UNREACHABLE'), 0)," +

@@ -90,8 +90,8 @@ func (s Store) claim(ctx context.Context, timeout time.Duration, waiting func())
 		}
 		var holder string
 		var count int64
-		err = s.DB.Conn.QueryRowContext(ctx, "SELECT description, applied FROM "+s.table()+" WHERE version = ?", claimed).
-			Scan(&holder, &count)
+		err = s.DB.Conn.QueryRowContext(ctx, "SELECT description, applied FROM "+s.table()+" WHERE version = ?",
+			claimed).Scan(&holder, &count)
 		switch now := time.Now(); {
 		case errors.Is(err, sql.ErrNoRows): // given back meanwhile, or not here yet
 		case err != nil && !conflicts(err):

@@ -203,19 +203,20 @@ func (m *Member) join(ctx context.Context, first bool) error {
 	account := []string{
 		"SET SESSION sql_log_bin = 0",
 		"CREATE USER IF NOT EXISTS " + groupUser + "@'%' IDENTIFIED BY '" + groupUser + "'",
-		"GRANT REPLICATION SLAVE, CONNECTION_ADMIN, BACKUP_ADMIN, GROUP_REPLICATION_STREAM ON *.* TO " + groupUser + "@'%'",
+		"GRANT REPLICATION SLAVE, CONNECTION_ADMIN, BACKUP_ADMIN, GROUP_REPLICATION_STREAM ON *.* TO " +
+			groupUser + "@'%'",
 		"SET SESSION sql_log_bin = 1",
 		"CHANGE REPLICATION SOURCE TO SOURCE_USER = '" + groupUser + "', SOURCE_PASSWORD = '" + groupUser +
 			"' FOR CHANNEL 'group_replication_recovery'",
 	}
-	begin, end := "SET GLOBAL group_replication_bootstrap_group = ON", "SET GLOBAL group_replication_bootstrap_group = OFF"
+	const bootstrap = "SET GLOBAL group_replication_bootstrap_group = "
 	statements := append([]string{"SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF"}, account...)
 	if first {
-		statements = append(statements, begin)
+		statements = append(statements, bootstrap+"ON")
 	}
 	statements = append(statements, "START GROUP_REPLICATION")
 	if first {
-		statements = append(statements, end)
+		statements = append(statements, bootstrap+"OFF")
 	}
 	if err := m.exec(ctx, statements...); err != nil {
 		return err

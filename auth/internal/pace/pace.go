@@ -15,9 +15,10 @@ const (
 	minShare = MaxShare / 16
 	step     = MaxShare / 8
 	// Aim is how long the rows of a batch are meant to take. Whoever comes meanwhile waits for a processor as long as
-	// that at worst. Where its transaction takes longer, the rows take as long as that, up to LongAim, or most of the
-	// time would go to transactions.
-	Aim     = 2500 * time.Microsecond
+	// that at worst.
+	Aim = 2500 * time.Microsecond
+	// LongAim is that where a transaction takes longer than Aim, or most of the time would go to transactions. Up to it
+	// the rows take as long as the transaction.
 	LongAim = 20 * time.Millisecond
 	// First is how many rows the first batch has.
 	First = 20
