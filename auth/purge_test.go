@@ -112,7 +112,7 @@ func TestWhatAPurgeSendsForABatchIsPinned(t *testing.T) {
 				case verb == "COMMIT":
 					inside = false
 				}
-				if verb != "SET" && verb != "SHOW" { // which make a connection ready
+				if verb != "SET" { // which makes a connection ready
 					batches[len(batches)-1] = append(batches[len(batches)-1], verb)
 				}
 			}), 0)
