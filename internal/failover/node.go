@@ -105,8 +105,8 @@ func (n *node) question(ctx context.Context) error {
 	row, err = n.row(ctx, membersQuery, 3)
 	var server *mysql.MySQLError
 	switch {
-	case errors.As(err, &server): // no right, or no such table
-		n.memberless = true
+	case errors.As(err, &server):
+		n.memberless = server.Number == 1142 || server.Number == 1146 // no right, no such table: it stays so
 		return nil
 	case err != nil:
 		return err
