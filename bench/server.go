@@ -111,7 +111,7 @@ func (s *server) variables(ctx context.Context) (string, error) {
 	var parts []string
 	for _, name := range []string{
 		"innodb_buffer_pool_size", "innodb_flush_log_at_trx_commit", "innodb_doublewrite", "log_bin",
-		"innodb_fill_factor",
+		"innodb_fill_factor", "innodb_io_capacity",
 		"innodb_redo_log_capacity", "innodb_adaptive_hash_index", "transaction_isolation",
 	} {
 		var got, value string
