@@ -68,7 +68,7 @@ func parse(args []string) (*settings, error) {
 		flags.IntVar(&s.expired, "expired", 0,
 			"how many sessions, tokens and codes in a hundred have ended; default 25, and 90 below 5M rows")
 		flags.DurationVar(&s.part, "part", 4*time.Second, "how long each part takes")
-		flags.IntVar(&s.ioCapacity, "io-capacity", 1000, "innodb_io_capacity of its own server while it is measured")
+		flags.IntVar(&s.ioCapacity, "io-capacity", 200, "innodb_io_capacity of its own server while it is measured")
 		flags.StringVar(&s.section, "section", s.section, "the `name` of the section of the file that is written")
 		rounds = 6
 	case "migrations":
