@@ -38,6 +38,8 @@ const (
 	ActionSuspend Action = "suspend"
 	// ActionUnsuspend: Unsuspend opened an account.
 	ActionUnsuspend Action = "unsuspend"
+	// ActionUnlock: an operator ended the lock of an account and started its counts of failures again.
+	ActionUnlock Action = "unlock"
 	// ActionChangePassword: a signed-in user replaced the password. Count is what was revoked.
 	ActionChangePassword Action = "change_password"
 	// ActionResetPassword: a code replaced a password that was lost. Count is what was revoked.

@@ -117,17 +117,7 @@ var accountQuery = "SELECT " + strings.Join([]string{
 func loadAccount(ctx context.Context, client *ent.Client, query string, args ...any) (*graph.Account, error) {
 	a := &graph.Account{Allowed: graph.Allowed == ""}
 	var avatar []byte
-	dest := []any{
-		&a.ID, (*timeOrZero)(&a.CreatedAt), &a.Name, &a.Email, &a.Password, &a.Role,
-		&a.Provider, &a.ProviderID, &avatar, &a.IsEmailVerified, &a.LastLoginAt,
-		&a.FailedLoginAttempts, &a.LockUntil, &a.IsDeleted, &a.DeletedAt,
-		&a.ReActivateAvailableAt, &a.SuspendedUntil, &a.GuessFailures, &a.StepFailures,
-		&a.TrustEpoch, &a.ResetByMail,
-	}
-	if graph.Allowed != "" {
-		dest = append(dest, &a.Allowed)
-	}
-	found, err := scanRow(ctx, client, query, args, dest...)
+	found, err := scanRow(ctx, client, query, args, accountInto(a, &avatar)...)
 	var none UserID
 	if unheld(err, args...) {
 		return nil, nil
@@ -137,6 +127,21 @@ func loadAccount(ctx context.Context, client *ent.Client, query string, args ...
 	}
 	a.Avatar = decodeAvatar(avatar)
 	return a, nil
+}
+
+// accountInto is where a row of an accountQuery is scanned to.
+func accountInto(a *graph.Account, avatar *[]byte) []any {
+	dest := []any{
+		&a.ID, (*timeOrZero)(&a.CreatedAt), &a.Name, &a.Email, &a.Password, &a.Role,
+		&a.Provider, &a.ProviderID, avatar, &a.IsEmailVerified, &a.LastLoginAt,
+		&a.FailedLoginAttempts, &a.LockUntil, &a.IsDeleted, &a.DeletedAt,
+		&a.ReActivateAvailableAt, &a.SuspendedUntil, &a.GuessFailures, &a.StepFailures,
+		&a.TrustEpoch, &a.ResetByMail,
+	}
+	if graph.Allowed != "" {
+		dest = append(dest, &a.Allowed)
+	}
+	return dest
 }
 
 // unheld reports whether a server refused a statement for an argument with characters that the column it is compared

@@ -147,6 +147,7 @@ func races() []scenario {
 		needing(links, providerRaces),
 		stepRaces,
 		needing(links, linkRaces),
+		operatorRaces,
 	} {
 		for _, sc := range list {
 			sc.race = true
@@ -179,6 +180,7 @@ func rules() []scenario {
 		siegeRules,
 		guessRules,
 		exclusionRules,
+		operatorRules,
 	} {
 		all = append(all, list...)
 	}

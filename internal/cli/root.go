@@ -62,7 +62,8 @@ result to show (help and completion aside).`,
 	root.AddCommand(
 		newAdd(a), newAdopt(a), newDemo(a), newDoctor(a), newInit(a), newInspect(a), newList(a),
 		newMan(a), newMigrate(a), newPolicy(a),
-		newPurge(a), newSchemaDiff(a), newUpgrade(a), newVersion(a), newView(a),
+		newPurge(a), newSchemaDiff(a), newSessions(a), newTokens(a), newUpgrade(a), newUsers(a), newVersion(a),
+		newView(a),
 	)
 	checkHelp(root)
 	root.InitDefaultCompletionCmd()
