@@ -390,6 +390,22 @@ var transitions = []transition{
 			req.Ticket = before.Ticket
 			return issueCode(req)
 		}},
+	{name: "erase", again: auth.ErrNotFound, arrange: func(t *testing.T, w *world, email string) call {
+		id := w.register(t, email)
+		w.signIn(t, email)
+		w.issue(t, email, schematype.OTPSignIn)
+		return erase(id)
+	}},
+	{name: "erase what holds evidence of reuse", arrange: func(t *testing.T, w *world, email string) call {
+		id := w.register(t, email)
+		w.rotatedTwice(t, email)
+		w.signIn(t, email)
+		return erase(id)
+	}},
+	{name: "unlock", arrange: func(t *testing.T, w *world, email string) call {
+		id := w.register(t, email)
+		return func(ctx context.Context, s *auth.Service) error { return s.Operator().Unlock(ctx, id) }
+	}},
 	{name: "purge codes", stepwise: true, arrange: func(t *testing.T, w *world, email string) call {
 		for _, kind := range []schematype.OTPType{schematype.OTPSignIn, schematype.OTPPasswordReset} {
 			_, err := w.at(t, -100*day).IssueCode(t.Context(),
@@ -467,6 +483,13 @@ func issueCode(req auth.CodeRequest) call {
 func renew(token auth.Token) call {
 	return func(ctx context.Context, s *auth.Service) error {
 		_, err := s.Renew(ctx, token, device)
+		return err
+	}
+}
+
+func erase(id int) call {
+	return func(ctx context.Context, s *auth.Service) error {
+		_, err := s.Operator().Erase(ctx, id)
 		return err
 	}
 }

@@ -54,6 +54,8 @@ const (
 	ActionUnlink Action = "unlink_provider"
 	// ActionDelete: an account was marked as deleted. Count is what was revoked.
 	ActionDelete Action = "delete"
+	// ActionErase: an operator erased a person. Count is how many rows went.
+	ActionErase Action = "erase"
 	// ActionReactivate: a deleted account came back, by Reactivate or Restore.
 	ActionReactivate Action = "reactivate"
 	// ActionChangeRole: a user got the role in Detail.

@@ -25,7 +25,8 @@ import (
 )
 
 // What each statement of the service finds its rows by, and which operation sends it, is written down in package
-// queryplan, for people to read: no scan, and no sort but that of the codes which one address asked for in an hour.
+// queryplan, for people to read: no scan but that of the codes which an account asked for, by an export or an erasure,
+// and no sort but theirs and that of the codes which one address asked for in an hour.
 func TestEveryQueryGoesByAnIndex(t *testing.T) {
 	t.Parallel()
 	mysqltest.EachServer(t, func(t *testing.T, url string) {
@@ -198,6 +199,21 @@ func (w *world) sent(t *testing.T) (all []statement) {
 	email = w.email()
 	w.register(t, email)
 	grant = w.signIn(t, email)
+	op := w.service(t, client, 0).Operator()
+	during("find an account")
+	_, err = op.FindByEmail(t.Context(), email)
+	require.NoError(t, err)
+	during("count what is live of a user")
+	_, err = op.Count(t.Context(), grant.User.ID)
+	require.NoError(t, err)
+	during("trace a token")
+	for _, token := range []auth.Token{grant.Token, grant.Refresh} {
+		_, err = op.Trace(t.Context(), token)
+		require.NoError(t, err)
+	}
+	during("export")
+	_, err = op.Export(t.Context(), grant.User.ID)
+	require.NoError(t, err)
 	during("sign in with a wrong password")
 	for _, token := range []auth.Token{grant.Token, grant.Refresh} {
 		known := device

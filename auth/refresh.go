@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"entgo.io/ent/dialect/sql/sqlgraph"
+
 	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
@@ -209,7 +211,11 @@ func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.
 			` successor_salt = CASE WHEN created_at > ? THEN successor_salt END` +
 			` WHERE token_hash = ? AND NOT is_revoked`
 		// The foreign key of the new row locks the user's first, as what ends all of a user does: no deadlock.
-		if err := addRefresh(ctx, tx, p.user.ID, *family, hash, kept, now, p.expires); err != nil {
+		err := addRefresh(ctx, tx, p.user.ID, *family, hash, kept, now, p.expires)
+		if sqlgraph.IsForeignKeyConstraintError(err) { // the user was erased meanwhile
+			return errExchanged
+		}
+		if err != nil {
 			return err
 		}
 		n, err := execute(ctx, tx, query, updatedNow(), now, hash, *family, now.Add(-s.grace()), t.hash())

@@ -37,6 +37,14 @@ var roundTrips = map[string]string{
 	"check a session that does not exist": "SELECT sessions users",
 	"delete": "START TRANSACTION, UPDATE users, SELECT refresh_tokens, SELECT sessions, SELECT refresh_tokens, " +
 		"UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, COMMIT",
+	"erase": "START TRANSACTION, SELECT users, UPDATE users, SELECT refresh_tokens, SELECT sessions, " +
+		"SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, SELECT sessions, " +
+		"DELETE sessions, SELECT refresh_tokens refresh_tokens, DELETE refresh_tokens, SELECT otps, SELECT otps, " +
+		"DELETE otps, SELECT refresh_tokens, DELETE users, COMMIT",
+	"erase what holds evidence of reuse": "START TRANSACTION, SELECT users, UPDATE users, SELECT refresh_tokens, " +
+		"SELECT sessions, SELECT refresh_tokens, UPDATE refresh_tokens, SELECT sessions, UPDATE sessions, " +
+		"SELECT sessions, DELETE sessions, SELECT refresh_tokens refresh_tokens, DELETE refresh_tokens, " +
+		"SELECT otps, SELECT otps, SELECT refresh_tokens, SELECT refresh_tokens, UPDATE users, COMMIT",
 	"issue a code": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, INSERT otps, SELECT otps, " +
 		"SELECT otps, UPDATE users, UPDATE otps, COMMIT",
 	"issue a code in place of another": "START TRANSACTION, SELECT users, SELECT otps, SELECT otps, " +
@@ -118,6 +126,7 @@ var roundTrips = map[string]string{
 		"INSERT otps users, UPDATE users, COMMIT",
 	"take the second of two steps": "SELECT otps, SELECT users, UPDATE users, START TRANSACTION, UPDATE otps, " +
 		"UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
+	"unlock":              "UPDATE users",
 	"unlink a provider":   "START TRANSACTION, SELECT users, UPDATE users, COMMIT",
 	"verify a code":       "SELECT otps, UPDATE otps users",
 	"verify a wrong code": "SELECT otps, UPDATE otps users",

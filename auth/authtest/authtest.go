@@ -148,6 +148,7 @@ func races() []scenario {
 		stepRaces,
 		needing(links, linkRaces),
 		operatorRaces,
+		erasureRaces,
 	} {
 		for _, sc := range list {
 			sc.race = true
@@ -181,6 +182,7 @@ func rules() []scenario {
 		guessRules,
 		exclusionRules,
 		operatorRules,
+		erasureRules,
 	} {
 		all = append(all, list...)
 	}

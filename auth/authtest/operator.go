@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/authgraph/authgraph/auth"
+	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent/schema/schematype"
 )
 
@@ -227,3 +228,110 @@ var operatorRaces = []scenario{
 		}
 	}},
 }
+
+var erasureRules = []scenario{
+	{name: "an erasure frees the address and leaves nobody a way in", run: func(t *testing.T, k *kit) {
+		svc, op, ctx := k.service(t), k.operator(t), t.Context()
+		g, bystander := k.verified(t, svc), k.verified(t, svc)
+		email := g.User.Email
+		next := rotate(t, svc, g.Refresh)
+		issued := issue(t, svc, email, schematype.OTPSignIn)
+		erased, err := op.Erase(ctx, g.User.ID)
+		require.NoError(t, err)
+		require.Equal(t, 1, erased.Sessions)
+		checked(t, svc, g.Token, auth.ErrSession)
+		refused(t, svc, next, auth.ErrRefresh)
+		refused(t, svc, g.Refresh, auth.ErrRefresh)
+		_, err = signInWithCode(t, svc, issued)
+		require.ErrorIs(t, err, auth.ErrCode)
+		_, err = svc.SignIn(ctx, email, password, phone)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+		require.Zero(t, k.users(t, graph.Email, email))
+		u, _, err := svc.Register(ctx, nameOf("another"), email, password)
+		require.NoError(t, err)
+		require.NotEqual(t, g.User.ID, u.ID)
+		kept(t, svc, bystander)
+		_, err = op.Erase(ctx, nobody())
+		require.ErrorIs(t, err, auth.ErrNotFound)
+	}},
+	{name: "an erased account does not come back, and its evidence tells a reuse until it expires",
+		needs: deletion, run: func(t *testing.T, k *kit) {
+			svc, op, ctx := k.service(t), k.operator(t), t.Context()
+			g := k.verified(t, svc)
+			rotate(t, svc, g.Refresh)
+			erased, err := op.Erase(ctx, g.User.ID)
+			require.NoError(t, err)
+			require.True(t, erased.Anonymised)
+			require.Equal(t, 2, erased.Kept)
+			found := k.trace(t, g.Refresh)
+			require.Equal(t, auth.StateExchanged, found.State)
+			require.Equal(t, g.User.ID, found.UserID)
+			require.Nil(t, found.Session)
+			p := k.profile(t, g.User.ID)
+			require.True(t, p.Deleted)
+			require.False(t, p.HasPassword)
+			k.clock.Advance(time.Hour)
+			require.ErrorIs(t, svc.Restore(ctx, g.User.ID), auth.ErrNotFound)
+			_, _, err = svc.Register(ctx, nameOf("another"), p.Email, password)
+			require.ErrorIs(t, err, auth.ErrEmailTaken)
+			issued, err := issueCode(t, svc, p.Email, schematype.OTPSignIn)
+			require.NoError(t, err)
+			require.False(t, issued.Known)
+
+			k.clock.Advance(89 * 24 * time.Hour)
+			purge(t, svc, auth.PurgeOptions{})
+			k.trace(t, g.Refresh)
+			k.clock.Advance(24 * time.Hour)
+			purge(t, svc, auth.PurgeOptions{})
+			_, err = op.Find(ctx, g.User.ID)
+			require.ErrorIs(t, err, auth.ErrNotFound)
+			_, err = op.Trace(ctx, g.Refresh)
+			require.ErrorIs(t, err, auth.ErrNotFound)
+		}},
+	{name: "an export is of one person, and an erasure of as much", run: func(t *testing.T, k *kit) {
+		svc, op, ctx := k.service(t), k.operator(t), t.Context()
+		g, other := k.signIn(t, svc), k.signIn(t, svc)
+		signIn(t, svc, g.User.Email)
+		issue(t, svc, g.User.Email, schematype.OTPSignIn)
+		issue(t, svc, other.User.Email, schematype.OTPSignIn)
+		e, err := op.Export(ctx, g.User.ID)
+		require.NoError(t, err)
+		require.Equal(t, g.User.Email, e.User.Email)
+		require.Equal(t, []int{2, 2, 1}, []int{len(e.Sessions), len(e.RefreshTokens), len(e.OTPs)})
+		before := k.rows(t)
+		erased, err := op.Erase(ctx, g.User.ID)
+		require.NoError(t, err)
+		require.Equal(t, auth.Erased{Sessions: 2, RefreshTokens: 2, OTPs: 1}, erased)
+		require.Equal(t, auth.Purged{Users: before.Users - 1, Sessions: before.Sessions - 2,
+			RefreshTokens: before.RefreshTokens - 2, OTPs: before.OTPs - 1}, k.rows(t))
+		_, err = op.Export(ctx, g.User.ID)
+		require.ErrorIs(t, err, auth.ErrNotFound)
+		_, _, err = svc.CheckSession(ctx, other.Token)
+		require.NoError(t, err)
+	}},
+}
+
+var erasureRaces = []scenario{
+	{name: "an erasure excludes whatever the account does at the same time", run: func(t *testing.T, k *kit) {
+		svc, op, ctx := k.service(t), k.operator(t), t.Context()
+		g := k.verified(t, svc)
+		calls := []func() error{
+			func() error { return second(op.Erase(ctx, g.User.ID)) },
+			func() error { return third(svc.Rotate(ctx, g.Refresh)) },
+			func() error { return second(svc.SignIn(ctx, g.User.Email, password, phone)) },
+			func() error { return third(svc.StartSession(ctx, g.User.ID, phone)) },
+			func() error { return second(svc.IssueRefresh(ctx, g.User.ID)) },
+			func() error { return second(op.Erase(ctx, g.User.ID)) },
+		}
+		winners(t, atOnce(len(calls), func(i int) error { return calls[i]() }),
+			auth.ErrRefresh, auth.ErrCredentials, auth.ErrNotFound)
+		require.Zero(t, k.activeSessions(t, g.User.ID))
+		require.Zero(t, k.live(t, g.User.ID))
+		require.Zero(t, k.users(t, graph.Email, g.User.Email))
+	}},
+}
+
+// second and third are the errors of calls with as many results.
+func second[A any](_ A, err error) error { return err }
+
+func third[A, B any](_ A, _ B, err error) error { return err }

@@ -30,7 +30,7 @@ nothing. docs/runbook.md has the commands by incident.`,
   authgraph users find --locked`,
 	})
 	cmd.AddCommand(newUsersFind(a), newUsersShow(a), newUsersSuspend(a), newUsersUnsuspend(a), newUsersUnlock(a),
-		newUsersRevoke(a), newUsersSetRole(a))
+		newUsersRevoke(a), newUsersSetRole(a), newUsersExport(a), newUsersErase(a))
 	return cmd
 }
 
