@@ -23,6 +23,7 @@ import (
 	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
 	"github.com/authgraph/authgraph/internal/english"
+	"github.com/authgraph/authgraph/internal/mysqlconn"
 	"github.com/authgraph/authgraph/migrate"
 )
 
@@ -250,14 +251,23 @@ func (d *demo) walk() error {
 	}
 	d.add(&d.walked, "client.OTP.Delete().Where(otp.Email(u.Email)).Exec(ctx)", english.Count(n, "code"))
 
-	if err := client.User.DeleteOne(u).Exec(ctx); err != nil {
+	const deletion = "client.User.DeleteOne(u).Exec(ctx)"
+	err = client.User.DeleteOne(u).Exec(ctx)
+	// Nobody else sees the row, so nobody else has locked it. With more than one shard Vitess removes an address from
+	// its lookup table by another connection than the one that has just added it, and waits for itself.
+	const lockWaitTimeout = 1205
+	if mysqlconn.IsServer(err, lockWaitTimeout) {
+		d.add(&d.walked, deletion, "left out: Vitess deletes no user in the transaction that made it")
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	left, err := client.Session.Query().Where(session.UserID(u.ID)).Count(ctx)
 	if err != nil {
 		return err
 	}
-	d.add(&d.walked, "client.User.DeleteOne(u).Exec(ctx)", fmt.Sprintf("sessions left: %d (ON DELETE CASCADE)", left))
+	d.add(&d.walked, deletion, fmt.Sprintf("sessions left: %d (ON DELETE CASCADE)", left))
 	return nil
 }
 
