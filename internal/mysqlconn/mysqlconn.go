@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -143,9 +144,19 @@ var uselessAfter = []uint16{
 	4031, // closed for having been idle
 }
 
+// withoutValues takes out of an error what Vitess adds to a server's words: the statement and its arguments, which are
+// a caller's addresses and hashes.
+func withoutValues(err error) error {
+	var server *mysql.MySQLError
+	if errors.As(err, &server) && strings.Contains(server.Message, "BindVars: {") {
+		server.Message, _, _ = strings.Cut(server.Message, ": Sql: ")
+	}
+	return err
+}
+
 // note takes in what an error says of the connection.
 func (c *conn) note(err error) error {
-	if err == nil {
+	if err = withoutValues(err); err == nil {
 		return nil
 	}
 	if IsServer(err, uselessAfter...) {
@@ -230,7 +241,7 @@ func (t *tx) Commit() error {
 		return fmt.Errorf("%w: %w", driver.ErrBadConn, err)
 	}
 	_, err := t.conn.Conn.ExecContext(t.ctx, "COMMIT", nil)
-	if err == nil {
+	if err = withoutValues(err); err == nil {
 		return nil
 	}
 	if !IsServer(err, erLockDeadlock) {
