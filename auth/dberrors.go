@@ -128,6 +128,13 @@ func mayRepeat(err error) bool {
 	return mysqlconn.Lost(err)
 }
 
+// isUnseen reports whether a unique constraint's error is that of a lookup table of Vitess. A transaction finds there
+// what was there when it began, also where it reads the rows themselves as committed.
+func isUnseen(err error) bool {
+	var server *mysql.MySQLError
+	return errors.As(err, &server) && strings.Contains(server.Message, "lookup.Create: ")
+}
+
 // explain makes the caller's error of the last one.
 func (s *Service) explain(ctx context.Context, err error) error {
 	if err == nil {

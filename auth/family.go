@@ -336,13 +336,15 @@ func follow(
 // lastSeen is the last of up to 500 tokens of a chain that begins with a hash, or the first one that is live or has a
 // family. The unique index of token_hash finds each of them. What others commit at the same time may be unseen.
 func lastSeen(ctx context.Context, client *ent.Client, hash string) (string, error) {
-	const query = `WITH RECURSIVE chain (depth, token_hash, next) AS (` +
-		`SELECT 1, t.token_hash, CASE WHEN t.is_revoked <> 0 AND t.family IS NULL THEN t.replaced_by_token_hash END` +
+	// Vitess reads "next" as a word of its own. It finds no columns that are named before AS, and c.depth only where
+	// columns are listed.
+	const query = `WITH RECURSIVE chain AS (` +
+		`SELECT 1 AS depth, t.token_hash AS token_hash,` +
+		` CASE WHEN t.is_revoked <> 0 AND t.family IS NULL THEN t.replaced_by_token_hash END AS successor` +
 		` FROM refresh_tokens t WHERE t.token_hash = ? UNION ALL ` +
 		`SELECT c.depth + 1, t.token_hash,` +
-		` CASE WHEN t.is_revoked <> 0 AND t.family IS NULL THEN t.replaced_by_token_hash END` +
-		` FROM chain c JOIN refresh_tokens t ON t.token_hash = c.next` +
-		` WHERE t.token_hash <> ? AND c.depth < 500)` +
+		` CASE WHEN c.depth < 499 AND t.is_revoked <> 0 AND t.family IS NULL THEN t.replaced_by_token_hash END` +
+		` FROM chain c JOIN refresh_tokens t ON t.token_hash = c.successor WHERE t.token_hash <> ?)` +
 		` SELECT token_hash FROM chain WHERE depth = (SELECT MAX(depth) FROM chain)`
 	last := hash
 	_, err := scanRow(ctx, client, query, []any{hash, hash}, &last)

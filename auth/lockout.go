@@ -112,8 +112,11 @@ func (s *Service) keepStanding(ctx context.Context, tx *ent.Client, userID UserI
 	return wrap(err, "keep a device known")
 }
 
-// epochOf is the trust_epoch of a user by the id.
-const epochOf = "(SELECT u.`" + graph.TrustEpoch + "` FROM " + usersTable + " WHERE u.`" + graph.ID + "` = ?)"
+// epochQuery asks for the trust_epoch of a user by the id.
+const epochQuery = "SELECT u.`" + graph.TrustEpoch + "` FROM " + usersTable + " WHERE u.`" + graph.ID + "` = ?"
+
+// epochOf is the answer to epochQuery in a statement for a row of the user, which Vitess has in the same shard.
+const epochOf = "(" + epochQuery + ")"
 
 // guessed is a guess at a password before it is examined.
 type guessed struct {

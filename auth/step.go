@@ -48,7 +48,7 @@ func (s *Service) pend(ctx context.Context, tx *ent.Client, u *graph.Account, e 
 	const query = `INSERT INTO otps` +
 		` (created_at, updated_at, email, type, otp_hash_code, next_resend_allowed_at, expires_at, is_used, attempts,` +
 		` max_attempts, ticket_hash, is_known_device, is_link, requested_by, first_step, trust_epoch)` +
-		` VALUES (?, ?, ?, ?, ?, ?, ?, false, 0, 0, ?, false, false, ?, ?, ` + epochOf + `)`
+		` VALUES (?, ?, ?, ?, ?, ?, ?, false, 0, 0, ?, false, false, ?, ?, ?)`
 	ticket, err := s.newToken()
 	if err != nil {
 		return nil, err
@@ -59,8 +59,13 @@ func (s *Service) pend(ctx context.Context, tx *ent.Client, u *graph.Account, e 
 		Mail:   mailFinishes(e.step, u),
 		Factor: s.cfg.SecondStep.Factor != nil,
 	}
+	// Not in the INSERT: Vitess looks for the user in the shard of the address.
+	var epoch *int
+	if _, err := scanRow(ctx, tx, epochQuery+s.forUpdate, []any{u.ID}, &epoch); err != nil {
+		return nil, fmt.Errorf("keep a first step: %w", err)
+	}
 	_, err = execute(ctx, tx, query, now, updatedNow(), schematype.NormalizeEmail(u.Email),
-		string(schematype.OTPSignIn), noCode, now, pending.ExpiresAt, ticket.hash(), u.ID, string(e.step), u.ID)
+		string(schematype.OTPSignIn), noCode, now, pending.ExpiresAt, ticket.hash(), u.ID, string(e.step), epoch)
 	if err == nil && e.guess != nil {
 		err = s.uncount(ctx, tx, *e.guess) // it was right
 	}

@@ -379,6 +379,8 @@ func (s *Service) clash(
 		return look
 	case found:
 		return named
+	case isUnseen(err):
+		return fmt.Errorf("%w: %w", errRaced, err)
 	}
 	return err
 }
