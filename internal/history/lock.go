@@ -99,7 +99,8 @@ func (s Store) lock(ctx context.Context, timeout time.Duration, waiting func()) 
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		// A connection that was lost has released the lock already.
-		if _, err := db.Conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", name); err != nil && !mysqlconn.Lost(err) {
+		// Vitess sends DO to a connection that need not have the lock.
+		if _, err := db.Conn.ExecContext(ctx, "SELECT RELEASE_LOCK(?)", name); err != nil && !mysqlconn.Lost(err) {
 			return fmt.Errorf("release the migration lock: %w", err)
 		}
 		return nil
