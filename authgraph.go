@@ -75,6 +75,7 @@ type options struct {
 	pool       Pool
 	statements int
 	timeout    time.Duration
+	reading    dburl.Reading
 	wrap       []func(dialect.Driver) dialect.Driver
 }
 
@@ -100,6 +101,23 @@ func WithStatements(perConnection int) Option {
 // writeTimeout, innodb_lock_wait_timeout and lock_wait_timeout of the address take precedence.
 func WithStatementTimeout(d time.Duration) Option {
 	return func(o *options) { o.timeout = d }
+}
+
+// ForReading opens a client that only reads, from a server that gets its changes from another one: a member of a group of
+// MySQL servers, or a node of Galera. It is for the Reader of package auth's Config, and for queries of your own. Each
+// statement waits until the server has what was committed before it anywhere, see docs/high-availability.md. The
+// parameters group_replication_consistency and wsrep_sync_wait of the url say otherwise. Another server cannot be made to
+// wait, and is refused: it would accept a session for some time after it was ended.
+//
+// Of several hosts the connections are spread over all. Open then also returns a client if no server answers.
+func ForReading() Option {
+	return func(o *options) { o.reading = dburl.ReadCausal }
+}
+
+// ForStaleReading is ForReading for any server, such as a replica, and no statement waits. What was just changed may
+// not show: a session that was ended is accepted for as long as the server is behind.
+func ForStaleReading() Option {
+	return func(o *options) { o.reading = dburl.ReadStale }
 }
 
 // WithDriver wraps the driver under the client, for tracing or counting what is sent. Wrappers apply in order: the last
@@ -180,7 +198,7 @@ func Open(ctx context.Context, url string, opts ...Option) (*ent.Client, error) 
 	if err := u.NeedDatabase(); err != nil {
 		return nil, fmt.Errorf("authgraph: %w", err)
 	}
-	db, err := u.WithStatements(o.statements).WithStatementTimeout(o.timeout).Connect(ctx)
+	db, err := u.WithStatements(o.statements).WithStatementTimeout(o.timeout).ForReading(o.reading).Connect(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("authgraph: %w", err)
 	}

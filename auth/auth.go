@@ -56,6 +56,7 @@ type Service struct {
 	touching sync.Map
 	hashing  *hashing
 	fading   fading
+	reader   *reader
 	// decoy is the hash that a guess without an account is compared with.
 	decoy *storedHash
 	// decoyHash is its text.
@@ -67,6 +68,8 @@ type Service struct {
 	counts atomic.Bool
 	// forUpdate ends a query whose rows the transaction is to hold. SQLite needs nothing: a transaction holds the file.
 	forUpdate string
+	// turns are the statements of takeTurn.
+	turns [2]string
 	// locks is set once a transaction was seen to begin without the lock of SQLite's file. Every later one takes it
 	// first.
 	locks atomic.Bool
@@ -88,7 +91,7 @@ func New(client *ent.Client, cfg Config) (*Service, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Service{client: client, cfg: cfg, hashing: newHashing(cfg.Hashing)}
+	s := &Service{client: client, cfg: cfg, hashing: newHashing(cfg.Hashing), reader: newReader(cfg.Reader)}
 	if err := s.tryHasher(); err != nil {
 		return nil, err
 	}
@@ -99,6 +102,7 @@ func New(client *ent.Client, cfg Config) (*Service, error) {
 	if err := s.tryCreate(name); err != nil {
 		return nil, err
 	}
+	s.turns = turnQueries(name)
 	if name != dialect.MySQL {
 		s.counts.Store(true)
 		return s, nil

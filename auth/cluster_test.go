@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ import (
 	"github.com/authgraph/authgraph"
 	"github.com/authgraph/authgraph/auth"
 	"github.com/authgraph/authgraph/ent"
+	"github.com/authgraph/authgraph/ent/schema/schematype"
 	"github.com/authgraph/authgraph/internal/mysqltest"
 	"github.com/authgraph/authgraph/internal/testserver"
 )
@@ -32,19 +34,21 @@ import (
 const galeraRounds = 100
 
 func TestGalera(t *testing.T) {
-	servers, err := testserver.StartGalera(t.Context(), 3, t.Output())
+	galera, err := testserver.StartGalera(t.Context(), 3, t.Output())
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		for _, server := range servers {
-			server.Stop()
-		}
-	})
+	t.Cleanup(galera.Stop)
+	servers := galera.Members
 	for name, test := range map[string]func(t *testing.T, here, there *world){
 		"a password that was acknowledged is kept":       testKeepsAPassword,
 		"a refresh token wins once":                      testRefreshTokenWinsOnce,
 		"of many refreshes at once one wins":             testManyRefreshes,
 		"an abort is told of in the place of all errors": testTellsOfAnAbort,
 		"what began on one node ends on another":         testEndsWhatBeganElsewhere,
+		"budgets of mails hold over all nodes":           testBudgetsHold,
+		"the limit of sessions holds over all nodes":     testSessionLimitHolds,
+		"no session outlives its family":                 testNoSessionOutlivesItsFamily,
+		"calls for one user at once end well":            testCallsForOneUser,
+		"people who register at once come in":            testRegistersAtOnce,
 		"an address that declines to wait is obeyed": func(t *testing.T, here, _ *world) {
 			testWaitsUnlessDeclined(t, here, "wsrep_sync_wait", "7", "0")
 		},
@@ -59,8 +63,8 @@ func TestGalera(t *testing.T) {
 		email := w.email()
 		id := w.register(t, email)
 		token := w.signIn(t, email).Token
-		servers[1].Stop()
-		servers[2].Stop()
+		servers[1].Kill()
+		servers[2].Kill()
 		mysqltest.Eventually(t, "the node has noticed", func() bool {
 			_, _, err := w.honest.CheckSession(t.Context(), token)
 			return err != nil
@@ -82,8 +86,233 @@ func TestGroupOfPrimaries(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(group.Stop)
 	here, there := nodes(t, group.Members[0].URL, group.Members[1].URL)
-	testEndsWhatBeganElsewhere(t, here, there)
+	for name, test := range map[string]func(t *testing.T, here, there *world){
+		"what began on one server ends on another":     testEndsWhatBeganElsewhere,
+		"budgets of mails hold over all servers":       testBudgetsHold,
+		"the limit of sessions holds over all servers": testSessionLimitHolds,
+		"no session outlives its family":               testNoSessionOutlivesItsFamily,
+		"calls for one user at once end well":          testCallsForOneUser,
+		"people who register at once come in":          testRegistersAtOnce,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, here, there) })
+	}
 	testWaitsUnlessDeclined(t, here, "group_replication_consistency", "BEFORE", "EVENTUAL")
+}
+
+// both are the services of two nodes with a configuration that may differ from the world's.
+func both(t *testing.T, here, there *world, adjust func(*auth.Config)) (services []*auth.Service) {
+	t.Helper()
+	for _, w := range []*world{here, there} {
+		config := w.config()
+		adjust(&config)
+		s, err := auth.New(w.client, config)
+		require.NoError(t, err)
+		services = append(services, s)
+	}
+	return services
+}
+
+// atOnce makes n calls at the same time, on two nodes in turn, and returns their errors.
+func atOnce(services []*auth.Service, n int, call func(s *auth.Service, i int) error) []error {
+	errs := make([]error, n)
+	begin := make(chan struct{})
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() {
+			<-begin
+			errs[i] = call(services[i%len(services)], i)
+		})
+	}
+	close(begin)
+	group.Wait()
+	return errs
+}
+
+func testBudgetsHold(t *testing.T, here, there *world) {
+	const budget, origins = 5, 3
+	services := both(t, here, there, func(c *auth.Config) {
+		c.OTP.Budget, c.OTP.OriginBudget = budget, origins
+	})
+	issue := func(s *auth.Service, email, origin string) error {
+		return only(s.IssueCode(t.Context(), auth.CodeRequest{
+			Email: email, Kind: schematype.OTPSignIn, Device: auth.Device{Origin: origin},
+		}))
+	}
+	for name, of := range map[string]struct {
+		most int
+		call func(round int) func(s *auth.Service, i int) error
+	}{
+		"an address": {budget, func(round int) func(*auth.Service, int) error {
+			email := here.email()
+			return func(s *auth.Service, i int) error { return issue(s, email, fmt.Sprint(name(round), i)) }
+		}},
+		"an origin": {origins, func(round int) func(*auth.Service, int) error {
+			return func(s *auth.Service, _ int) error { return issue(s, here.email(), fmt.Sprint("one ", name(round))) }
+		}},
+		"one origin's mails to an address": {1, func(round int) func(*auth.Service, int) error {
+			email := here.email()
+			return func(s *auth.Service, _ int) error { return issue(s, email, fmt.Sprint("again ", name(round))) }
+		}},
+	} {
+		beyond, short := 0, 0
+		for round := range 30 {
+			sent := 0
+			for _, err := range atOnce(services, 2*of.most+2, of.call(round)) {
+				var soon *auth.TooSoonError
+				switch {
+				case err == nil:
+					sent++
+				case !errors.As(err, &soon):
+					assert.NoError(t, err)
+				}
+			}
+			if sent > of.most {
+				beyond++
+			}
+			if sent < of.most {
+				short++
+			}
+		}
+		t.Logf("%s: in %d of 30 rounds more mails than the budget, in %d fewer", name, beyond, short)
+		assert.Zero(t, beyond)
+		assert.Zero(t, short)
+	}
+}
+
+// name is one for what no other round has.
+func name(round int) string { return fmt.Sprint("round ", round, " of ", time.Now().UnixNano()) }
+
+func testSessionLimitHolds(t *testing.T, here, there *world) {
+	services := both(t, here, there, func(c *auth.Config) { c.Session.MaxPerUser = 2 })
+	beyond := 0
+	for range 40 {
+		id := here.register(t, here.email())
+		for _, err := range atOnce(services, 6, func(s *auth.Service, i int) error {
+			return only3(s.StartSession(t.Context(), id, device))
+		}) {
+			require.NoError(t, err)
+		}
+		sessions, err := here.honest.Sessions(t.Context(), id)
+		require.NoError(t, err)
+		if len(sessions) > 2 {
+			beyond++
+		}
+	}
+	t.Logf("in %d of 40 rounds more sessions than the limit", beyond)
+	assert.Zero(t, beyond)
+}
+
+func only3[A, B any](_ A, _ B, err error) error { return err }
+
+// A tab that renews within the grace gets a session, while another node ends the family.
+func testNoSessionOutlivesItsFamily(t *testing.T, here, there *world) {
+	services := both(t, here, there, func(c *auth.Config) { c.Refresh.Grace = 10 * time.Second })
+	outlived := 0
+	for range 60 {
+		id := here.register(t, here.email())
+		first, err := services[0].IssueRefresh(t.Context(), id)
+		require.NoError(t, err)
+		next, _, err := services[0].Rotate(t.Context(), first)
+		require.NoError(t, err)
+		for _, err := range atOnce(services, 2, func(s *auth.Service, i int) error {
+			if i == 0 {
+				return only(s.Renew(t.Context(), first, device))
+			}
+			return only(s.RevokeRefresh(t.Context(), next))
+		}) {
+			if !errors.Is(err, auth.ErrRefresh) {
+				require.NoError(t, err)
+			}
+		}
+		sessions, err := here.honest.Sessions(t.Context(), id)
+		require.NoError(t, err)
+		if len(sessions) > 0 {
+			outlived++
+		}
+	}
+	t.Logf("%d of 60 sessions outlived their families", outlived)
+	assert.Zero(t, outlived)
+}
+
+// Conflicts among the calls of one user end in success, or in an error that says what to do.
+func testCallsForOneUser(t *testing.T, here, there *world) {
+	services := both(t, here, there, func(c *auth.Config) { c.Lockout.MaxFailures = 100 })
+	for range 20 {
+		email := here.email()
+		id := here.register(t, email)
+		for i, err := range atOnce(services, 12, func(s *auth.Service, i int) error {
+			switch i / 2 {
+			case 0:
+				return only(s.SignIn(t.Context(), email, password, device))
+			case 1:
+				return only3(s.StartSession(t.Context(), id, device))
+			case 2:
+				return only(s.IssueRefresh(t.Context(), id))
+			case 3:
+				return only(s.RevokeAll(t.Context(), id))
+			case 4:
+				return only(s.RevokeSessions(t.Context(), id))
+			default:
+				return s.ChangeRole(t.Context(), id, schematype.RoleAdmin)
+			}
+		}) {
+			var unavailable *auth.UnavailableError
+			if !errors.As(err, &unavailable) {
+				assert.NoError(t, err, "call %d", i)
+			}
+		}
+	}
+}
+
+// Local accounts have the same provider and no id at one. Galera takes their entries of the unique index of both for
+// equal, although each has a NULL, and rolls back all but one of those who register at once.
+func testRegistersAtOnce(t *testing.T, here, there *world) {
+	conflicts := func() (n int) {
+		for _, w := range []*world{here, there} {
+			rows, err := w.db.Query("SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_local_bf_aborts', " +
+				"'wsrep_local_cert_failures')")
+			require.NoError(t, err)
+			for rows.Next() {
+				var name string
+				var count int
+				require.NoError(t, rows.Scan(&name, &count))
+				n += count
+			}
+			require.NoError(t, rows.Close())
+		}
+		return n
+	}
+	services := []*auth.Service{here.honest, there.honest}
+	for _, unique := range []bool{true, false} {
+		if !unique {
+			_, err := here.db.Exec("ALTER TABLE users DROP INDEX user_provider_provider_id")
+			require.NoError(t, err)
+		}
+		before, began := conflicts(), time.Now()
+		took := make([]time.Duration, 540)
+		work := make(chan int, len(took))
+		for i := range took {
+			work <- i
+		}
+		close(work)
+		for _, err := range atOnce(services, 12, func(s *auth.Service, _ int) error {
+			for i := range work {
+				began := time.Now()
+				if _, _, err := s.Register(t.Context(), "Ada", here.email(), password); err != nil {
+					return err
+				}
+				took[i] = time.Since(began)
+			}
+			return nil
+		}) {
+			assert.NoError(t, err)
+		}
+		slices.Sort(took)
+		t.Logf("540 registrations, unique index %v: %v, %d conflicts, median %v, 99 of 100 within %v, all within %v",
+			unique, time.Since(began), conflicts()-before, took[270], took[535], took[539])
+	}
+	_, err := here.db.Exec("ALTER TABLE users ADD UNIQUE INDEX user_provider_provider_id (provider, provider_id)")
+	require.NoError(t, err)
 }
 
 // testWaitsUnlessDeclined logs what the waiting costs, too.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/authgraph/authgraph/auth/internal/graph"
+	"github.com/authgraph/authgraph/ent"
 )
 
 // Config configures a [Service]. Every zero field but Keys takes the default that its comment names; [Config.Report]
@@ -33,6 +34,12 @@ type Config struct {
 	Account  AccountPolicy
 	// SecondStep is who has to prove more than one thing; default nobody.
 	SecondStep SecondStepPolicy
+
+	// Reader, if set, answers [Service.CheckSession] and [Service.Sessions], such as a client of the secondaries of a
+	// cluster. It must see what was committed before the call, or a session that was ended is accepted until it does:
+	// authgraph.ForReading has the servers of a cluster wait for that. All other calls, and these while the reader fails
+	// or takes a second, go to the client of [New]. Default none.
+	Reader *ent.Client
 
 	// Hasher hashes passwords; default [Argon2id] with OWASP's parameters. A password whose hash another system made is
 	// verified all the same, and hashed again when its owner signs in, see HashingPolicy.Rehash. These are read:

@@ -47,7 +47,7 @@ func TestAServiceGoesOnWithTheNextPrimary(t *testing.T) {
 
 // visitors are people who sign in and out all the time, of a service that knows all members of a group.
 type visitors struct {
-	group *testserver.Group
+	group *testserver.Cluster
 	w     *world
 	name  string
 	dbs   map[int]*sql.DB
@@ -62,7 +62,7 @@ type visitors struct {
 	ended []int
 }
 
-func newVisitors(t *testing.T, group *testserver.Group) *visitors {
+func newVisitors(t *testing.T, group *testserver.Cluster) *visitors {
 	t.Helper()
 	c := &visitors{group: group, name: "visited", dbs: map[int]*sql.DB{}}
 	_, err := c.db(t, 0).ExecContext(t.Context(), "CREATE DATABASE "+c.name)

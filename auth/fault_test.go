@@ -1053,4 +1053,4 @@ func closing(v any) func() error {
 }
 
 // only is the error of a call that ends what a user holds.
-func only(_ auth.Ended, err error) error { return err }
+func only[T any](_ T, err error) error { return err }

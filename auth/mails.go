@@ -1,14 +1,18 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
+	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 
 	"github.com/authgraph/authgraph/ent"
@@ -21,10 +25,10 @@ import (
 // addMail adds the row of a mail, which has no code yet, and returns it with the mails within the window, its own
 // first. It is a [*TooSoonError] if a limit does not allow for the mail.
 //
-// Each call looks at the mails before. If they leave room, it adds its own and looks again, waiting for those that are
-// not committed: of two calls at once one is rolled back, whatever the isolation level, and finds the other one's row.
-// So that it is not always rolled back, a call first waits for others that have seen the same mails. One that is
-// refused at once has waited for nobody, and locked nothing.
+// Each call looks at the mails before. If they leave room, it waits for its turn, adds its own and looks again: calls
+// for one address, or from one origin, come one after the other. The second look also waits for mails that a program of
+// the version before, which takes no turns, has not committed. A call that is refused at once has waited for nobody, and
+// locked nothing.
 func (s *Service) addMail(
 	ctx context.Context, tx *ent.Client, req CodeRequest, by *asker, ticket Token,
 ) (added *ent.OTP, all mails, err error) {
@@ -41,7 +45,7 @@ func (s *Service) addMail(
 	if at := s.nextMail(mail, seen); at.After(now) {
 		return nil, all, &TooSoonError{RetryAt: at}
 	}
-	if err := seen.hold(ctx, tx); err != nil {
+	if err := s.takeTurn(ctx, tx, mail); err != nil {
 		return nil, all, err
 	}
 	add := tx.OTP.Create().
@@ -115,30 +119,47 @@ func (d Device) origin() string {
 	return netip.PrefixFrom(addr, 64).Masked().String()
 }
 
-// mails are those within the window before one, the newest first: to its address, and from its origin. A known device
-// has no limit as an origin.
+// mails are those within the window before one, the newest first: to its address, and from its origin.
 type mails struct{ toAddress, fromOrigin []*ent.OTP }
 
 func (b mails) with(m *ent.OTP) mails {
 	return mails{append([]*ent.OTP{m}, b.toAddress...), append([]*ent.OTP{m}, b.fromOrigin...)}
 }
 
-// hold locks the oldest mails, as every call does that has seen the same.
-func (b mails) hold(ctx context.Context, tx *ent.Client) error {
-	var ids []int
-	for _, list := range [][]*ent.OTP{b.toAddress, b.fromOrigin} {
-		if len(list) > 0 {
-			ids = append(ids, list[len(list)-1].ID)
-		}
+// takeTurn waits for other calls for the address of a mail, or from its origin if that has a limit, until they have
+// ended. Where several servers take writes, it waits for those of its own only: of calls on two servers, the cluster
+// rolls one back at its COMMIT, because both wrote a row.
+func (s *Service) takeTurn(ctx context.Context, tx *ent.Client, m *ent.OTP) error {
+	stripes := []any{stripeOf("address", m.Email)}
+	if hasOrigin(m) {
+		stripes = append(stripes, stripeOf("origin", *m.OriginHash))
+		// In one order everywhere, so that no two wait for each other.
+		slices.SortFunc(stripes, func(a, b any) int { return cmp.Compare(a.(int), b.(int)) })
+		stripes = slices.Compact(stripes)
 	}
-	if len(ids) == 0 {
-		return nil
-	}
-	q := tx.OTP.Query().Where(otp.IDIn(ids...)).Order(ent.Asc(otp.FieldID))
-	q.Modify(forUpdate)
-	_, err := q.IDs(ctx)
+	_, err := execute(ctx, tx, s.turns[len(stripes)-1], stripes...)
 	return wrap(err, "wait for other mails")
 }
+
+// turnQueries are the statements of takeTurn for one stripe and for two.
+func turnQueries(dialectName string) (queries [2]string) {
+	again := ` ON DUPLICATE KEY UPDATE turn = turn + 1`
+	if dialectName == dialect.SQLite {
+		again = ` ON CONFLICT (id) DO UPDATE SET turn = turn + 1`
+	}
+	for i, rows := range []string{`(?, 1)`, `(?, 1), (?, 1)`} {
+		queries[i] = `INSERT INTO otp_stripes (id, turn) VALUES ` + rows + again
+	}
+	return queries
+}
+
+func stripeOf(kind, of string) int {
+	hash := sha256.Sum256([]byte(kind + "\x00" + of))
+	return int(binary.BigEndian.Uint16(hash[:]))
+}
+
+// hasOrigin reports whether a mail counts for its origin. A known device has no limit as one.
+func hasOrigin(m *ent.OTP) bool { return m.OriginHash != nil && !m.IsKnownDevice }
 
 func (s *Service) mailsBefore(
 	ctx context.Context, tx *ent.Client, m *ent.OTP, lock func(*sql.Selector),
@@ -156,7 +177,7 @@ func (s *Service) mailsBefore(
 			otp.FieldIsKnownDevice).All(ctx)
 	}
 	before.toAddress, err = find(otp.Email(m.Email))
-	if err == nil && m.OriginHash != nil && !m.IsKnownDevice {
+	if err == nil && hasOrigin(m) {
 		before.fromOrigin, err = find(otp.OriginHash(*m.OriginHash))
 	}
 	return before, wrap(err, "count mails")

@@ -9,7 +9,6 @@ import (
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
 
-	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/session"
@@ -26,10 +25,10 @@ func (s *Service) IssueRefresh(ctx context.Context, userID UserID) (Token, error
 		return Token{}, err
 	}
 	var token Token
-	err = s.holding(ctx, func(ctx context.Context, tx *ent.Client) (err error) {
+	err = s.holding(ctx, userID, func(ctx context.Context, tx *ent.Client) (err error) {
 		token, err = s.startFamily(ctx, tx, userID, family)
 		return err
-	}, is(graph.ID, userID), s.usable())
+	}, s.usable())
 	if err != nil {
 		return Token{}, err
 	}
@@ -253,7 +252,7 @@ func (s *Service) exchange(ctx context.Context, t Token, p *presented, now time.
 func (s *Service) holdingUsable(
 	ctx context.Context, userID UserID, fn func(ctx context.Context, tx *ent.Client) error,
 ) error {
-	err := s.holding(ctx, fn, is(graph.ID, userID), s.usable())
+	err := s.holding(ctx, userID, fn, s.usable())
 	if errors.Is(err, ErrNotFound) {
 		return ErrRefresh
 	}
@@ -323,7 +322,8 @@ func (s *Service) sameSession(ctx context.Context, p *presented, g *Grant, d Dev
 		return err
 	}
 	return s.holdingUsable(ctx, p.user.ID, func(ctx context.Context, tx *ent.Client) error {
-		// Whoever ends the family meanwhile waits for its live token, and ends the session as well.
+		// Whoever ends the family meanwhile waits for its live token, and ends the session as well. On another server
+		// nobody waits for a lock, so the token is written before a session is added.
 		live, err := findRefresh(ctx, tx, forUpdate, refreshtoken.Family(*p.family),
 			isFalse(refreshtoken.FieldIsRevoked))
 		switch {
@@ -339,6 +339,10 @@ func (s *Service) sameSession(ctx context.Context, p *presented, g *Grant, d Dev
 		if row != nil && (live.TokenHash != *p.next || row.TokenHash == g.Token.hash()) {
 			g.Session = sessionOf(row) // that of another tab, which has gone on
 			return nil
+		}
+		const query = `UPDATE refresh_tokens SET updated_at = ? WHERE id = ?`
+		if _, err := execute(ctx, tx, query, updatedNow(), live.ID); err != nil {
+			return fmt.Errorf("hold a refresh token: %w", err)
 		}
 		return s.renewSession(ctx, tx, g, *p.family, d)
 	})

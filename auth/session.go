@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/authgraph/authgraph/auth/internal/graph"
 	"github.com/authgraph/authgraph/ent"
 	"github.com/authgraph/authgraph/ent/predicate"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
@@ -60,9 +59,9 @@ func (s *Service) StartSession(ctx context.Context, userID UserID, d Device) (*S
 		return nil, Token{}, err
 	}
 	g := &Grant{User: &User{ID: userID}}
-	err = s.holding(ctx, func(ctx context.Context, tx *ent.Client) error {
+	err = s.holding(ctx, userID, func(ctx context.Context, tx *ent.Client) error {
 		return s.startSession(ctx, tx, g, family, d)
-	}, is(graph.ID, userID), s.usable())
+	}, s.usable())
 	if err != nil {
 		return nil, Token{}, err
 	}
@@ -227,7 +226,9 @@ func (s *Service) live() predicate.Session {
 // SessionPolicy.TouchInterval. A failure of that write is left to the next call. After [Service.Close] CheckSession
 // answers as before, but last uses are no longer written.
 func (s *Service) CheckSession(ctx context.Context, t Token) (*Session, *User, error) {
-	c, err := repeat(ctx, s, func(ctx context.Context) (*check, error) { return s.checkSession(ctx, t.hash()) })
+	c, err := read(ctx, s, func(ctx context.Context, client *ent.Client) (*check, error) {
+		return checkSession(ctx, client, t.hash())
+	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("check a session: %w", err)
 	}
@@ -281,9 +282,9 @@ var checkQuery = `SELECT s.id, COALESCE(s.ip, ''), COALESCE(s.user_agent, ''),
 	FROM sessions s JOIN ` + ownerJoin + `s.user_id WHERE s.token_hash = ?`
 
 // checkSession is nil where there is no such session.
-func (s *Service) checkSession(ctx context.Context, hash string) (*check, error) {
+func checkSession(ctx context.Context, client *ent.Client, hash string) (*check, error) {
 	var c check
-	o, err := loadOwned(ctx, s.client, checkQuery, hash,
+	o, err := loadOwned(ctx, client, checkQuery, hash,
 		&c.session.ID, &c.session.IP, &c.session.UserAgent,
 		&c.session.LastUsedAt, &c.session.ExpiresAt, &c.session.CreatedAt, &c.active)
 	if err != nil || o == nil {
@@ -299,8 +300,8 @@ const maxListed = 1000
 // Sessions returns the live sessions of a user, the last used first, at most 1000, with those that [Session.Dormant]
 // says of that their devices can begin them again. It is empty for an unknown user.
 func (s *Service) Sessions(ctx context.Context, userID UserID) ([]*Session, error) {
-	rows, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.Session, error) {
-		return s.client.Session.Query().
+	rows, err := read(ctx, s, func(ctx context.Context, client *ent.Client) ([]*ent.Session, error) {
+		return client.Session.Query().
 			Where(session.UserID(userID), s.live()).
 			Order(ent.Desc(session.FieldLastUsedAt, session.FieldID)).
 			Limit(maxListed).
@@ -334,8 +335,8 @@ func (s *Service) Sessions(ctx context.Context, userID UserID) ([]*Session, erro
 // device has one token that is not revoked, so the newest are those of the devices that were used last. Behind them
 // there may be many that were left to expire, so nothing else is asked of them there.
 func (s *Service) renewable(ctx context.Context, userID UserID, seen map[string]bool) (list []*Session, err error) {
-	tokens, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.RefreshToken, error) {
-		return s.client.RefreshToken.Query().
+	tokens, err := read(ctx, s, func(ctx context.Context, client *ent.Client) ([]*ent.RefreshToken, error) {
+		return client.RefreshToken.Query().
 			Where(refreshtoken.UserID(userID), isFalse(refreshtoken.FieldIsRevoked)).
 			Order(ent.Desc(refreshtoken.FieldID)).
 			Limit(maxListed).
@@ -355,8 +356,8 @@ func (s *Service) renewable(ctx context.Context, userID UserID, seen map[string]
 		families, held[*t.Family], seen[*t.Family] = append(families, *t.Family), t, true
 	}
 	for step := range slices.Chunk(families, maxStep) {
-		rows, err := repeat(ctx, s, func(ctx context.Context) ([]*ent.Session, error) {
-			return s.client.Session.Query().Where(session.FamilyIn(step...), isTrue(session.FieldIsActive)).All(ctx)
+		rows, err := read(ctx, s, func(ctx context.Context, client *ent.Client) ([]*ent.Session, error) {
+			return client.Session.Query().Where(session.FamilyIn(step...), isTrue(session.FieldIsActive)).All(ctx)
 		})
 		if err != nil {
 			return nil, err

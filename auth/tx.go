@@ -84,17 +84,18 @@ func (s *Service) txOnce(
 	}
 }
 
-// holding runs fn in a transaction that holds the row of the one user that matches.
-// It is an [ErrNotFound] if none does.
+// holding runs fn in a transaction that holds the row of a user who matches. It is an [ErrNotFound] if there is none.
+// The row is written and not only locked: a lock is one server's, and where several take writes they compare what was
+// written.
 func (s *Service) holding(
-	ctx context.Context, fn func(ctx context.Context, tx *ent.Client) error, which ...where,
+	ctx context.Context, userID UserID, fn func(ctx context.Context, tx *ent.Client) error, which ...where,
 ) error {
 	return s.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
-		switch found, err := s.holds(ctx, tx, which...); {
+		switch n, err := changeOf(userID).only(which...).send(ctx, tx); {
+		case unheld(err, userID), err == nil && n == 0:
+			return ErrNotFound
 		case err != nil:
 			return fmt.Errorf("find an account: %w", err)
-		case !found:
-			return ErrNotFound
 		}
 		return fn(ctx, tx)
 	})

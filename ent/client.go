@@ -16,6 +16,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/authgraph/authgraph/ent/otp"
+	"github.com/authgraph/authgraph/ent/otpstripe"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/session"
 	"github.com/authgraph/authgraph/ent/user"
@@ -30,6 +31,8 @@ type Client struct {
 	Schema *migrate.Schema
 	// OTP is the client for interacting with the OTP builders.
 	OTP *OTPClient
+	// OTPStripe is the client for interacting with the OTPStripe builders.
+	OTPStripe *OTPStripeClient
 	// RefreshToken is the client for interacting with the RefreshToken builders.
 	RefreshToken *RefreshTokenClient
 	// Session is the client for interacting with the Session builders.
@@ -48,6 +51,7 @@ func NewClient(opts ...Option) *Client {
 func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.OTP = NewOTPClient(c.config)
+	c.OTPStripe = NewOTPStripeClient(c.config)
 	c.RefreshToken = NewRefreshTokenClient(c.config)
 	c.Session = NewSessionClient(c.config)
 	c.User = NewUserClient(c.config)
@@ -144,6 +148,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		ctx:          ctx,
 		config:       cfg,
 		OTP:          NewOTPClient(cfg),
+		OTPStripe:    NewOTPStripeClient(cfg),
 		RefreshToken: NewRefreshTokenClient(cfg),
 		Session:      NewSessionClient(cfg),
 		User:         NewUserClient(cfg),
@@ -167,6 +172,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		ctx:          ctx,
 		config:       cfg,
 		OTP:          NewOTPClient(cfg),
+		OTPStripe:    NewOTPStripeClient(cfg),
 		RefreshToken: NewRefreshTokenClient(cfg),
 		Session:      NewSessionClient(cfg),
 		User:         NewUserClient(cfg),
@@ -199,6 +205,7 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	c.OTP.Use(hooks...)
+	c.OTPStripe.Use(hooks...)
 	c.RefreshToken.Use(hooks...)
 	c.Session.Use(hooks...)
 	c.User.Use(hooks...)
@@ -208,6 +215,7 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	c.OTP.Intercept(interceptors...)
+	c.OTPStripe.Intercept(interceptors...)
 	c.RefreshToken.Intercept(interceptors...)
 	c.Session.Intercept(interceptors...)
 	c.User.Intercept(interceptors...)
@@ -218,6 +226,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 	switch m := m.(type) {
 	case *OTPMutation:
 		return c.OTP.mutate(ctx, m)
+	case *OTPStripeMutation:
+		return c.OTPStripe.mutate(ctx, m)
 	case *RefreshTokenMutation:
 		return c.RefreshToken.mutate(ctx, m)
 	case *SessionMutation:
@@ -360,6 +370,139 @@ func (c *OTPClient) mutate(ctx context.Context, m *OTPMutation) (Value, error) {
 		return (&OTPDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown OTP mutation op: %q", m.Op())
+	}
+}
+
+// OTPStripeClient is a client for the OTPStripe schema.
+type OTPStripeClient struct {
+	config
+}
+
+// NewOTPStripeClient returns a client for the OTPStripe from the given config.
+func NewOTPStripeClient(c config) *OTPStripeClient {
+	return &OTPStripeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `otpstripe.Hooks(f(g(h())))`.
+func (c *OTPStripeClient) Use(hooks ...Hook) {
+	c.hooks.OTPStripe = append(c.hooks.OTPStripe, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `otpstripe.Intercept(f(g(h())))`.
+func (c *OTPStripeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.OTPStripe = append(c.inters.OTPStripe, interceptors...)
+}
+
+// Create returns a builder for creating a OTPStripe entity.
+func (c *OTPStripeClient) Create() *OTPStripeCreate {
+	mutation := newOTPStripeMutation(c.config, OpCreate)
+	return &OTPStripeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of OTPStripe entities.
+func (c *OTPStripeClient) CreateBulk(builders ...*OTPStripeCreate) *OTPStripeCreateBulk {
+	return &OTPStripeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *OTPStripeClient) MapCreateBulk(slice any, setFunc func(*OTPStripeCreate, int)) *OTPStripeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &OTPStripeCreateBulk{err: fmt.Errorf("calling to OTPStripeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*OTPStripeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &OTPStripeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for OTPStripe.
+func (c *OTPStripeClient) Update() *OTPStripeUpdate {
+	mutation := newOTPStripeMutation(c.config, OpUpdate)
+	return &OTPStripeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *OTPStripeClient) UpdateOne(_m *OTPStripe) *OTPStripeUpdateOne {
+	mutation := newOTPStripeMutation(c.config, OpUpdateOne, withOTPStripe(_m))
+	return &OTPStripeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *OTPStripeClient) UpdateOneID(id int) *OTPStripeUpdateOne {
+	mutation := newOTPStripeMutation(c.config, OpUpdateOne, withOTPStripeID(id))
+	return &OTPStripeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for OTPStripe.
+func (c *OTPStripeClient) Delete() *OTPStripeDelete {
+	mutation := newOTPStripeMutation(c.config, OpDelete)
+	return &OTPStripeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *OTPStripeClient) DeleteOne(_m *OTPStripe) *OTPStripeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *OTPStripeClient) DeleteOneID(id int) *OTPStripeDeleteOne {
+	builder := c.Delete().Where(otpstripe.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &OTPStripeDeleteOne{builder}
+}
+
+// Query returns a query builder for OTPStripe.
+func (c *OTPStripeClient) Query() *OTPStripeQuery {
+	return &OTPStripeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeOTPStripe},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a OTPStripe entity by its id.
+func (c *OTPStripeClient) Get(ctx context.Context, id int) (*OTPStripe, error) {
+	return c.Query().Where(otpstripe.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *OTPStripeClient) GetX(ctx context.Context, id int) *OTPStripe {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *OTPStripeClient) Hooks() []Hook {
+	return c.hooks.OTPStripe
+}
+
+// Interceptors returns the client interceptors.
+func (c *OTPStripeClient) Interceptors() []Interceptor {
+	return c.inters.OTPStripe
+}
+
+func (c *OTPStripeClient) mutate(ctx context.Context, m *OTPStripeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&OTPStripeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&OTPStripeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&OTPStripeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&OTPStripeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown OTPStripe mutation op: %q", m.Op())
 	}
 }
 
@@ -832,10 +975,10 @@ func (c *UserClient) mutate(ctx context.Context, m *UserMutation) (Value, error)
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		OTP, RefreshToken, Session, User []ent.Hook
+		OTP, OTPStripe, RefreshToken, Session, User []ent.Hook
 	}
 	inters struct {
-		OTP, RefreshToken, Session, User []ent.Interceptor
+		OTP, OTPStripe, RefreshToken, Session, User []ent.Interceptor
 	}
 )
 

@@ -103,6 +103,82 @@ func (n *OTP) fastFields(dest []any) []any {
 	)
 }
 
+// The fast path of OTPStripe. What it leaves to Ent is said in package entfast.
+
+// fastTextsOTPStripe holds the texts of queries of OTPStripe.
+var fastTextsOTPStripe fast.Texts
+
+// fastRoot reports whether nothing is asked of the query but predicates, a limit, and edges that are joined.
+func (q *OTPStripeQuery) fastRoot() bool {
+	return len(q.order) == 0 && len(q.modifiers) == 0 && q.sql == nil && q.path == nil
+}
+
+// fastAll is sqlAll by the fast path. It reports false where the query is left to Ent.
+func (q *OTPStripeQuery) fastAll(ctx context.Context, hooks []queryHook) ([]*OTPStripe, bool, error) {
+	if len(hooks) > 0 || !q.fastRoot() {
+		return nil, false, nil
+	}
+	const edges = 0
+	limit, ok := fast.Limit(q.ctx, false)
+	if !ok {
+		return nil, false, nil
+	}
+	describe := func() *sqlgraph.QuerySpec {
+		spec := q.querySpec()
+		if !fast.HasColumns(spec, "id", "turn") {
+			return nil
+		}
+		return spec
+	}
+	text, args := fast.Text(&fastTextsOTPStripe, q.driver.Dialect(), limit, edges, q.predicates, describe)
+	if text == "" {
+		return nil, false, nil
+	}
+	nodes, ok, err := q.fastRead(ctx, text, args)
+	if !ok || err != nil || len(nodes) == 0 {
+		return nodes, ok, err
+	}
+	return nodes, true, nil
+}
+
+// fastRead sends a query and reads its rows. It reports false where a value does not fit its field, which Ent tells in
+// its own words.
+func (q *OTPStripeQuery) fastRead(
+	ctx context.Context, text string, args []any,
+) ([]*OTPStripe, bool, error) {
+	var (
+		rows  = &sql.Rows{}
+		nodes = []*OTPStripe{}
+	)
+	if err := q.driver.Query(ctx, text, args, rows); err != nil {
+		return nil, true, err
+	}
+	defer rows.Close()
+	into := fast.NewDest()
+	defer into.Release()
+	for rows.Next() {
+		n := &OTPStripe{config: q.config}
+		dest := n.fastFields(into.Fields[:0])
+		into.Fields = dest
+		if err := rows.Scan(dest...); err != nil {
+			return nil, false, nil
+		}
+		nodes = append(nodes, n)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, true, err
+	}
+	return nodes, true, nil
+}
+
+// fastFields appends where the columns are scanned to.
+func (n *OTPStripe) fastFields(dest []any) []any {
+	return append(dest,
+		(*fast.Int)(&n.ID),
+		(*fast.Int)(&n.Turn),
+	)
+}
+
 // The fast path of RefreshToken. What it leaves to Ent is said in package entfast.
 
 // fastTextsRefreshToken holds the texts of queries of RefreshToken.

@@ -29,6 +29,12 @@ CREATE TABLE `otps` (
   INDEX `otp_expires_at` (`expires_at`),
   CONSTRAINT `otps_attempts` CHECK (attempts BETWEEN 0 AND max_attempts)
 ) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "otp_stripes" table
+CREATE TABLE `otp_stripes` (
+  `id` bigint NOT NULL,
+  `turn` bigint NOT NULL DEFAULT 0,
+  PRIMARY KEY (`id`)
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
 -- Create "users" table
 CREATE TABLE `users` (
   `id` bigint NOT NULL AUTO_INCREMENT,

@@ -33,6 +33,12 @@ CREATE INDEX `otp_email_created_at` ON `otps` (`email`, `created_at`);
 CREATE INDEX `otp_origin_hash_created_at` ON `otps` (`origin_hash`, `created_at`);
 -- Create index "otp_expires_at" to table: "otps"
 CREATE INDEX `otp_expires_at` ON `otps` (`expires_at`);
+-- Create "otp_stripes" table
+CREATE TABLE `otp_stripes` (
+  `id` integer NOT NULL,
+  `turn` integer NOT NULL DEFAULT (0),
+  PRIMARY KEY (`id`)
+);
 -- Create "refresh_tokens" table
 CREATE TABLE `refresh_tokens` (
   `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -16,6 +16,8 @@ type Tx struct {
 	config
 	// OTP is the client for interacting with the OTP builders.
 	OTP *OTPClient
+	// OTPStripe is the client for interacting with the OTPStripe builders.
+	OTPStripe *OTPStripeClient
 	// RefreshToken is the client for interacting with the RefreshToken builders.
 	RefreshToken *RefreshTokenClient
 	// Session is the client for interacting with the Session builders.
@@ -154,6 +156,7 @@ func (tx *Tx) Client() *Client {
 
 func (tx *Tx) init() {
 	tx.OTP = NewOTPClient(tx.config)
+	tx.OTPStripe = NewOTPStripeClient(tx.config)
 	tx.RefreshToken = NewRefreshTokenClient(tx.config)
 	tx.Session = NewSessionClient(tx.config)
 	tx.User = NewUserClient(tx.config)

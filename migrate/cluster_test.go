@@ -20,12 +20,12 @@ import (
 // Starting three servers takes longer than a test may: make cluster runs these.
 
 func TestGaleraNodesThatApplyAtOnceWaitForOne(t *testing.T) {
-	servers, err := testserver.StartGalera(t.Context(), 3, t.Output())
+	galera, err := testserver.StartGalera(t.Context(), 3, t.Output())
 	require.NoError(t, err)
+	t.Cleanup(galera.Stop)
 	var urls []string
-	for _, s := range servers {
-		t.Cleanup(s.Stop)
-		urls = append(urls, s.URL)
+	for _, m := range galera.Members {
+		urls = append(urls, m.URL)
 	}
 	applyOnEach(t, urls)
 	takesOver(t, urls[1])

@@ -26,6 +26,13 @@ var All = []Entity{
 		Text:  "one-time passwords sent to an email address",
 	},
 	{
+		Name:  "otp-stripe",
+		Type:  "OTPStripe",
+		File:  "otpstripe.go",
+		Table: "otp_stripes",
+		Text:  "a row for each part of all addresses and origins, which requests for a mail write in turn",
+	},
+	{
 		Name:  "refresh-token",
 		Type:  "RefreshToken",
 		File:  "refreshtoken.go",

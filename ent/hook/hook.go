@@ -21,6 +21,18 @@ func (f OTPFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) 
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.OTPMutation", m)
 }
 
+// The OTPStripeFunc type is an adapter to allow the use of ordinary
+// function as OTPStripe mutator.
+type OTPStripeFunc func(context.Context, *ent.OTPStripeMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f OTPStripeFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.OTPStripeMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.OTPStripeMutation", m)
+}
+
 // The RefreshTokenFunc type is an adapter to allow the use of ordinary
 // function as RefreshToken mutator.
 type RefreshTokenFunc func(context.Context, *ent.RefreshTokenMutation) (ent.Value, error)

@@ -64,6 +64,17 @@ var (
 			},
 		},
 	}
+	// OtpStripesColumns holds the columns for the "otp_stripes" table.
+	OtpStripesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt},
+		{Name: "turn", Type: field.TypeInt, Default: 0},
+	}
+	// OtpStripesTable holds the schema information for the "otp_stripes" table.
+	OtpStripesTable = &schema.Table{
+		Name:       "otp_stripes",
+		Columns:    OtpStripesColumns,
+		PrimaryKey: []*schema.Column{OtpStripesColumns[0]},
+	}
 	// RefreshTokensColumns holds the columns for the "refresh_tokens" table.
 	RefreshTokensColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
@@ -208,6 +219,7 @@ var (
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
 		OtpsTable,
+		OtpStripesTable,
 		RefreshTokensTable,
 		SessionsTable,
 		UsersTable,
@@ -220,6 +232,9 @@ func init() {
 	}
 	OtpsTable.Annotation.Checks = map[string]string{
 		"otps_attempts": "attempts BETWEEN 0 AND max_attempts",
+	}
+	OtpStripesTable.Annotation = &entsql.Annotation{
+		Table: "otp_stripes",
 	}
 	RefreshTokensTable.ForeignKeys[0].RefTable = UsersTable
 	SessionsTable.ForeignKeys[0].RefTable = UsersTable

@@ -9,6 +9,9 @@ import (
 // OTP is the predicate function for otp builders.
 type OTP func(*sql.Selector)
 
+// OTPStripe is the predicate function for otpstripe builders.
+type OTPStripe func(*sql.Selector)
+
 // RefreshToken is the predicate function for refreshtoken builders.
 type RefreshToken func(*sql.Selector)
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/authgraph/authgraph/ent/otp"
+	"github.com/authgraph/authgraph/ent/otpstripe"
 	"github.com/authgraph/authgraph/ent/refreshtoken"
 	"github.com/authgraph/authgraph/ent/schema"
 	"github.com/authgraph/authgraph/ent/session"
@@ -135,6 +136,18 @@ func init() {
 	otpDescTrustEpoch := otpFields[15].Descriptor()
 	// otp.TrustEpochValidator is a validator for the "trust_epoch" field. It is called by the builders before save.
 	otp.TrustEpochValidator = otpDescTrustEpoch.Validators[0].(func(int32) error)
+	otpstripeFields := schema.OTPStripe{}.Fields()
+	_ = otpstripeFields
+	// otpstripeDescTurn is the schema descriptor for turn field.
+	otpstripeDescTurn := otpstripeFields[1].Descriptor()
+	// otpstripe.DefaultTurn holds the default value on creation for the turn field.
+	otpstripe.DefaultTurn = otpstripeDescTurn.Default.(int)
+	// otpstripe.TurnValidator is a validator for the "turn" field. It is called by the builders before save.
+	otpstripe.TurnValidator = otpstripeDescTurn.Validators[0].(func(int) error)
+	// otpstripeDescID is the schema descriptor for id field.
+	otpstripeDescID := otpstripeFields[0].Descriptor()
+	// otpstripe.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	otpstripe.IDValidator = otpstripeDescID.Validators[0].(func(int) error)
 	refreshtokenMixin := schema.RefreshToken{}.Mixin()
 	refreshtokenMixinHooks0 := refreshtokenMixin[0].Hooks()
 	refreshtoken.Hooks[0] = refreshtokenMixinHooks0[0]

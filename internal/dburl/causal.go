@@ -17,7 +17,8 @@ import (
 // decides.
 type causal struct {
 	driver.Connector
-	given map[string]string // the session variables of the address
+	given   map[string]string // the session variables of the address
+	reading Reading
 
 	mu    sync.Mutex
 	set   string // the statement that sets it; empty where nothing is to be set
@@ -28,10 +29,8 @@ type causal struct {
 const askAgain = 5 * time.Minute
 
 const writersQuery = "SHOW GLOBAL VARIABLES WHERE Variable_name IN " +
-	"('wsrep_on', 'group_replication_group_name', 'group_replication_single_primary_mode')"
-
-// waits are the variables, and their values: before SELECT (1), UPDATE and DELETE (2), INSERT and REPLACE (4).
-var waits = map[string]string{"wsrep_sync_wait": "7", "group_replication_consistency": "'BEFORE'"}
+	"('wsrep_on', 'group_replication_group_name', 'group_replication_single_primary_mode', " +
+	"'group_replication_consistency')"
 
 func (c *causal) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
@@ -49,6 +48,9 @@ func (c *causal) Connect(ctx context.Context) (driver.Conn, error) {
 }
 
 func (c *causal) statement(ctx context.Context, conn driver.Conn) (string, error) {
+	if c.reading == ReadStale {
+		return "", nil
+	}
 	c.mu.Lock()
 	set, asked := c.set, c.asked
 	c.mu.Unlock()
@@ -59,16 +61,28 @@ func (c *causal) statement(ctx context.Context, conn driver.Conn) (string, error
 	if err != nil {
 		return "", fmt.Errorf("ask whether other servers take writes: %w", err)
 	}
-	variable := ""
+	variable, value := "", ""
 	switch {
 	case values["wsrep_on"] == "ON":
-		variable = "wsrep_sync_wait"
-	case values["group_replication_group_name"] != "" && values["group_replication_single_primary_mode"] == "OFF":
-		variable = "group_replication_consistency"
+		// Before SELECT (1), UPDATE and DELETE (2), INSERT and REPLACE (4).
+		variable, value = "wsrep_sync_wait", "7"
+	case values["group_replication_group_name"] == "":
+		if c.reading == ReadCausal {
+			return "", &Error{
+				Part: PartHost, Err: errors.New("the server belongs to no cluster, so it cannot wait for what was " +
+					"changed elsewhere"),
+				Fix: "use ForStaleReading if a session may be accepted for some time after it was ended",
+			}
+		}
+	case c.reading == ReadCausal, values["group_replication_single_primary_mode"] == "OFF":
+		variable, value = "group_replication_consistency", "'BEFORE'"
+	case values["group_replication_consistency"] == "EVENTUAL":
+		// The default until MySQL 8.4: the next primary may answer before it has what the one before acknowledged.
+		variable, value = "group_replication_consistency", "'BEFORE_ON_PRIMARY_FAILOVER'"
 	}
 	set = ""
 	if _, given := c.given[variable]; variable != "" && !given {
-		set = "SET SESSION " + variable + " = " + waits[variable]
+		set = "SET SESSION " + variable + " = " + value
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

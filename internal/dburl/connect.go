@@ -42,6 +42,9 @@ func (u *URL) Connect(ctx context.Context) (*sql.DB, error) {
 		return nil, err
 	}
 	if err := db.PingContext(ctx); err != nil {
+		if u.reading != ReadWrite && ctx.Err() == nil && u.isUnanswered(err) {
+			return db, nil // whoever reads has another server to ask
+		}
 		_ = db.Close() // nothing was opened that could fail to close
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("connect to %s: %w", u, ctx.Err())
@@ -49,6 +52,17 @@ func (u *URL) Connect(ctx context.Context) (*sql.DB, error) {
 		return nil, u.explain(err)
 	}
 	return db, nil
+}
+
+// isUnanswered reports whether connecting failed because no server answered.
+func (u *URL) isUnanswered(err error) bool {
+	var (
+		connecting *net.OpError
+		refused    *mysql.MySQLError
+		named      *Error
+	)
+	return errors.As(err, &connecting) && !errors.As(err, &refused) && !errors.As(err, &named) &&
+		u.explainTLS(err) == nil
 }
 
 // explain says which part of the address made a connection fail.
@@ -62,6 +76,10 @@ func (u *URL) explain(err error) error {
 	if errors.As(err, &connecting) && connecting.Op == "handshake" {
 		err = connecting.Err // whoever connects knows that
 		e.Err = err
+	}
+	if named := new(Error); errors.As(err, &named) {
+		e.Part, e.Err, e.Fix = named.Part, named.Err, named.Fix
+		return e
 	}
 	var server *mysql.MySQLError
 	if errors.As(err, &server) {

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"entgo.io/ent/dialect"
@@ -88,6 +89,25 @@ type URL struct {
 	params url.Values    // of SQLite: the parameters of the URI
 	// statements are kept prepared on each connection to a server.
 	statements int
+	reading    Reading
+}
+
+// Reading is what connections to a server read that is not the one to write to.
+type Reading int
+
+// The ways of reading.
+const (
+	ReadWrite  Reading = iota // it is the one to write to
+	ReadCausal                // what was committed before a statement, anywhere
+	ReadStale                 // what the server has at the time
+)
+
+// ForReading is the same address for connections that only read. Several hosts have them in turn. SQLite has no other
+// server, and reads what was committed.
+func (u *URL) ForReading(r Reading) *URL {
+	c := *u
+	c.reading = r
+	return &c
 }
 
 // Parse reads a database address in one of these forms:
@@ -514,6 +534,9 @@ func (u *URL) toServers() (driver.Connector, error) {
 	if u.hosts == nil {
 		return u.toServer(u.server.Addr, nil)
 	}
+	if u.reading != ReadWrite {
+		return u.inTurn()
+	}
 	servers := make([]failover.Server, len(u.hosts))
 	for i, host := range u.hosts {
 		sockets := &failover.Sockets{}
@@ -539,5 +562,35 @@ func (u *URL) toServer(
 	if err != nil {
 		return nil, err
 	}
-	return &causal{Connector: c, given: server.Params}, nil
+	return &causal{Connector: c, given: server.Params, reading: u.reading}, nil
 }
+
+// inTurn makes connections to each of several hosts in turn, and to the next one where a host does not answer.
+func (u *URL) inTurn() (driver.Connector, error) {
+	t := &inTurn{}
+	for _, host := range u.hosts {
+		c, err := u.toServer(host, nil)
+		if err != nil {
+			return nil, err
+		}
+		t.servers = append(t.servers, c)
+	}
+	return t, nil
+}
+
+type inTurn struct {
+	servers []driver.Connector
+	next    atomic.Uint32
+}
+
+func (t *inTurn) Connect(ctx context.Context) (conn driver.Conn, err error) {
+	first := int(t.next.Add(1))
+	for i := range t.servers {
+		if conn, err = t.servers[(first+i)%len(t.servers)].Connect(ctx); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return conn, err
+}
+
+func (t *inTurn) Driver() driver.Driver { return t.servers[0].Driver() }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -199,6 +200,18 @@ func (s Store) Read(ctx context.Context) (revs []*atlas.Revision, err error) {
 	return revs, rows.Err()
 }
 
+// recorded are the columns of a record beside its version.
+var recorded = []string{
+	"description", "type", "applied", "total", "executed_at", "execution_time", "error", "error_stmt", "hash",
+	"partial_hashes", "operator_version",
+}
+
+// onConflict begins what is done where there is a record of the version. Vitess has no REPLACE for sharded tables.
+var onConflict = map[string]string{
+	dialect.MySQL:  "ON DUPLICATE KEY UPDATE",
+	dialect.SQLite: "ON CONFLICT (version) DO UPDATE SET",
+}
+
 // Write writes a record, in the transaction that the connection is in. The error is a [*RecordError].
 func (s Store) Write(ctx context.Context, r *atlas.Revision) error {
 	var partial any // NULL where there is none; Atlas reads that like its own null
@@ -209,11 +222,13 @@ func (s Store) Write(ctx context.Context, r *atlas.Revision) error {
 		}
 		partial = string(b)
 	}
-	_, err := s.DB.Conn.ExecContext(ctx, "REPLACE INTO "+s.table()+
-		" (version, description, type, applied, total, executed_at, execution_time, error, error_stmt, hash, "+
-		"partial_hashes, operator_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		r.Version, r.Description, uint(r.Type), r.Applied, r.Total, r.ExecutedAt.UTC().Truncate(time.Second),
-		int64(r.ExecutionTime), r.Error, r.ErrorStmt, r.Hash, partial, operator)
+	values := []any{
+		r.Description, uint(r.Type), r.Applied, r.Total, r.ExecutedAt.UTC().Truncate(time.Second),
+		int64(r.ExecutionTime), r.Error, r.ErrorStmt, r.Hash, partial, operator,
+	}
+	_, err := s.DB.Conn.ExecContext(ctx, "INSERT INTO "+s.table()+" (version, "+strings.Join(recorded, ", ")+
+		") VALUES (?"+strings.Repeat(", ?", len(recorded))+") "+onConflict[s.DB.URL.Dialect]+" "+
+		strings.Join(recorded, " = ?, ")+" = ?", slices.Concat([]any{r.Version}, values, values)...)
 	if err != nil {
 		return &RecordError{s.name(), err}
 	}

@@ -1,0 +1,39 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/field"
+)
+
+// OTPStripes is how many rows the table of [OTPStripe] has at most.
+const OTPStripes = 1 << 16
+
+// OTPStripe is a part of all addresses and origins, by their hash (a striped lock). A request for a mail writes the rows
+// of its own two, so that of two at once one waits. Where several servers take writes, one is rolled back: they compare
+// what transactions wrote, and not what they locked.
+type OTPStripe struct {
+	ent.Schema
+}
+
+// Fields of the OTPStripe.
+func (OTPStripe) Fields() []ent.Field {
+	return strict([]ent.Field{
+		field.Int("id").
+			NonNegative().
+			Annotations(entsql.Annotation{Incremental: new(bool)}),
+		field.Int("turn").
+			Comment("Goes up with each request.").
+			NonNegative().
+			Default(0),
+	})
+}
+
+// Annotations of the OTPStripe.
+func (OTPStripe) Annotations() []schema.Annotation {
+	return []schema.Annotation{
+		schema.Comment("a row for each part of all addresses and origins, which requests for a mail write in turn"),
+		entsql.Table("otp_stripes"),
+	}
+}
