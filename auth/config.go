@@ -37,8 +37,8 @@ type Config struct {
 
 	// Reader, if set, answers [Service.CheckSession] and [Service.Sessions], such as a client of the secondaries of a
 	// cluster. It must see what was committed before the call, or a session that was ended is accepted until it does:
-	// authgraph.ForReading has the servers of a cluster wait for that. All other calls, and these while the reader fails
-	// or takes a second, go to the client of [New]. Default none.
+	// authgraph.ForReading has the servers of a cluster wait for that. A session that it refuses is asked for once more
+	// at the client of [New]. So are all other calls, and these while the reader fails or takes a second. Default none.
 	Reader *ent.Client
 
 	// Hasher hashes passwords; default [Argon2id] with OWASP's parameters. A password whose hash another system made is

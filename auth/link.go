@@ -26,7 +26,9 @@ func (s *Service) LinkProvider(ctx context.Context, t Token, id Identity) error 
 	if err := id.validate(); err != nil {
 		return err
 	}
-	_, owner, err := s.CheckSession(ctx, t)
+	_, owner, err := s.checked(repeat(ctx, s, func(ctx context.Context) (*check, error) {
+		return checkSession(ctx, s.client, t.hash())
+	}))
 	if err != nil {
 		return err
 	}

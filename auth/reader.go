@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,9 @@ func (r *reader) told(answered bool) {
 	}
 }
 
+// errBehind is an answer of the reader that it may give because it lacks what was changed last.
+var errBehind = errors.New("the reader may be behind")
+
 // read runs a query at the reader. Where there is none, or it fails, it is as [repeat] at the service's own client.
 func read[T any](
 	ctx context.Context, s *Service, query func(context.Context, *ent.Client) (T, error),
@@ -54,7 +58,7 @@ func read[T any](
 		v, err = query(bounded, s.reader.client)
 		cancel()
 		if ctx.Err() == nil {
-			s.reader.told(err == nil)
+			s.reader.told(err == nil || errors.Is(err, errBehind))
 		}
 		if err == nil {
 			return v, nil

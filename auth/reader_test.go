@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"cmp"
 	"sync/atomic"
 	"testing"
 
@@ -35,7 +36,8 @@ func TestTheReaderAnswersChecksAndListsOfSessionsAndNothingElse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mysqltest.SQLite(t))
 	var writer, reader atomic.Int32
-	s := w.withReader(t, w.told(t, &writer), w.told(t, &reader))
+	client, other := w.told(t, &writer), w.told(t, &reader)
+	s := w.withReader(t, client, other)
 	email := w.email()
 	id := w.register(t, email)
 	token := w.signIn(t, email).Token
@@ -52,13 +54,28 @@ func TestTheReaderAnswersChecksAndListsOfSessionsAndNothingElse(t *testing.T) {
 		assert.Zero(t, writer.Load(), name)
 		assert.NotZero(t, reader.Load(), name)
 	}
-	reader.Store(0)
 	for _, tr := range transitions {
-		if err := tr.arrange(t, w, w.email())(t.Context(), s); tr.done == nil {
-			require.NoError(t, err, tr.name)
-		}
+		config := w.config()
+		config.Reader, config.Refresh.Grace = other, cmp.Or(tr.grace, auth.NoGrace)
+		s, err := auth.New(client, config)
+		require.NoError(t, err)
+		call := tr.arrange(t, w, w.email())
+		reader.Store(0)
+		require.ErrorIs(t, call(t.Context(), s), tr.done, tr.name)
 		assert.Zero(t, reader.Load(), tr.name)
 	}
+}
+
+// A replica may not have it yet.
+func TestASessionThatTheReaderDoesNotKnowIsAskedForElsewhere(t *testing.T) {
+	t.Parallel()
+	w, behind := newWorld(t, mysqltest.SQLite(t)), newWorld(t, mysqltest.SQLite(t))
+	email := w.email()
+	w.register(t, email)
+	token := w.signIn(t, email).Token
+	s := w.withReader(t, w.client, behind.client)
+	require.NoError(t, checkSession(token)(t.Context(), s))
+	require.ErrorIs(t, checkSession(auth.ParseToken("none"))(t.Context(), s), auth.ErrSession)
 }
 
 func TestAReaderThatFailsCostsNobodyAnAnswer(t *testing.T) {

@@ -227,19 +227,33 @@ func (s *Service) live() predicate.Session {
 // answers as before, but last uses are no longer written.
 func (s *Service) CheckSession(ctx context.Context, t Token) (*Session, *User, error) {
 	c, err := read(ctx, s, func(ctx context.Context, client *ent.Client) (*check, error) {
-		return checkSession(ctx, client, t.hash())
+		c, err := checkSession(ctx, client, t.hash())
+		if err == nil && client != s.client && !s.passes(c, s.now()) {
+			err = errBehind
+		}
+		return c, err
 	})
+	return s.checked(c, err)
+}
+
+// checked is the answer to CheckSession.
+func (s *Service) checked(c *check, err error) (*Session, *User, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("check a session: %w", err)
 	}
 	now := s.now()
-	if c == nil || !c.active || !s.isUsable(&c.owner) || !s.isLive(&c.session, now) {
+	if !s.passes(c, now) {
 		return nil, nil, ErrSession
 	}
 	if !c.session.LastUsedAt.Add(s.cfg.Session.TouchInterval).After(now) {
 		s.touch(c.session.ID, now)
 	}
 	return &c.session, &c.user, nil
+}
+
+// passes reports whether a session that was found, or nil, is live, and its user may use it.
+func (s *Service) passes(c *check, now time.Time) bool {
+	return c != nil && c.active && s.isUsable(&c.owner) && s.isLive(&c.session, now)
 }
 
 // touch writes in the background when a session was last used, unless that is under way. Of several replicas the first

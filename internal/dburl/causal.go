@@ -9,12 +9,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/authgraph/authgraph/internal/failover"
 )
 
-// causal has the connections to a server that is one of several writers see what was acknowledged on any of them,
-// before each statement: there a revocation, or the session to revoke, may still be on its way (MariaDB documentation,
-// wsrep_sync_wait; MySQL manual, Transaction Consistency Guarantees). An address that sets the variable itself
-// decides.
+// causal has the connections to one of several writers, or to a server that is read from in the place of the writer, see
+// before each statement what was acknowledged elsewhere: a revocation, or the session to revoke, may still be on its way
+// (MariaDB documentation, wsrep_sync_wait; MySQL manual, Transaction Consistency Guarantees). An address that sets the
+// variable itself decides.
 type causal struct {
 	driver.Connector
 	given   map[string]string // the session variables of the address
@@ -68,11 +70,7 @@ func (c *causal) statement(ctx context.Context, conn driver.Conn) (string, error
 		variable, value = "wsrep_sync_wait", "7"
 	case values["group_replication_group_name"] == "":
 		if c.reading == ReadCausal {
-			return "", &Error{
-				Part: PartHost, Err: errors.New("the server belongs to no cluster, so it cannot wait for what was " +
-					"changed elsewhere"),
-				Fix: "use ForStaleReading if a session may be accepted for some time after it was ended",
-			}
+			return "", &failover.StrangerError{}
 		}
 	case c.reading == ReadCausal, values["group_replication_single_primary_mode"] == "OFF":
 		variable, value = "group_replication_consistency", "'BEFORE'"

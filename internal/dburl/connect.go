@@ -11,6 +11,8 @@ import (
 
 	"entgo.io/ent/dialect"
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/authgraph/authgraph/internal/failover"
 )
 
 // Server errors that tell which part of an address is at fault (MySQL manual, Server Error Message Reference).
@@ -59,9 +61,9 @@ func (u *URL) isUnanswered(err error) bool {
 	var (
 		connecting *net.OpError
 		refused    *mysql.MySQLError
-		named      *Error
+		stranger   *failover.StrangerError
 	)
-	return errors.As(err, &connecting) && !errors.As(err, &refused) && !errors.As(err, &named) &&
+	return errors.As(err, &connecting) && !errors.As(err, &refused) && !errors.As(err, &stranger) &&
 		u.explainTLS(err) == nil
 }
 
@@ -77,8 +79,15 @@ func (u *URL) explain(err error) error {
 		err = connecting.Err // whoever connects knows that
 		e.Err = err
 	}
-	if named := new(Error); errors.As(err, &named) {
-		e.Part, e.Err, e.Fix = named.Part, named.Err, named.Fix
+	var stranger *failover.StrangerError
+	switch {
+	case !errors.As(err, &stranger):
+	case stranger.Denied:
+		e.Part, e.Err = PartUser, stranger
+		e.Fix = "grant it: GRANT SELECT ON performance_schema.replication_group_members TO " + u.server.User
+		return e
+	default:
+		e.Err, e.Fix = stranger, "use ForStaleReading if a session may be accepted for some time after it was ended"
 		return e
 	}
 	var server *mysql.MySQLError

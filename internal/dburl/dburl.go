@@ -102,8 +102,8 @@ const (
 	ReadStale                 // what the server has at the time
 )
 
-// ForReading is the same address for connections that only read. Several hosts have them in turn. SQLite has no other
-// server, and reads what was committed.
+// ForReading is the same address for connections that only read. SQLite has no other server, and reads what was
+// committed.
 func (u *URL) ForReading(r Reading) *URL {
 	c := *u
 	c.reading = r
@@ -529,22 +529,26 @@ func (u *URL) connector() (driver.Connector, error) {
 	return stmtcache.New(c, stmtcache.Options{Size: u.statements}), nil
 }
 
-// toServers makes the driver's own connections, where there are several hosts to the one that takes writes.
+// toServers makes the driver's own connections: of several hosts to the one that takes writes, to one that belongs to its
+// cluster, or to each in turn.
 func (u *URL) toServers() (driver.Connector, error) {
-	if u.hosts == nil {
+	if u.hosts == nil && u.reading != ReadCausal {
 		return u.toServer(u.server.Addr, nil)
 	}
-	if u.reading != ReadWrite {
+	if u.reading == ReadStale {
 		return u.inTurn()
 	}
-	servers := make([]failover.Server, len(u.hosts))
-	for i, host := range u.hosts {
+	var servers []failover.Server
+	for _, host := range u.addrs() {
 		sockets := &failover.Sockets{}
 		c, err := u.toServer(host, sockets.Dial)
 		if err != nil {
 			return nil, err
 		}
-		servers[i] = failover.Server{Name: host, Connector: c, Sockets: sockets}
+		servers = append(servers, failover.Server{Name: host, Connector: c, Sockets: sockets})
+	}
+	if u.reading == ReadCausal {
+		return failover.NewForReading(servers), nil
 	}
 	return failover.New(servers), nil
 }

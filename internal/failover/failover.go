@@ -4,7 +4,7 @@
 //	db := sql.OpenDB(failover.New([]failover.Server{{Name: "h1:3306", …}, {Name: "h2:3306", …}}))
 //
 // Of several that take writes, the first in the list is taken, so that the processes of a service agree. As long as
-// that one does, none before it is gone back to.
+// that one does, none before it is gone back to. [NewForReading] is the same for servers that are only read from.
 package failover
 
 import (
@@ -43,21 +43,28 @@ type Server struct {
 // New returns the connector. It asks nothing until the first connection is asked for. From then on it asks the server
 // in use four times a second, over a connection of its own, and the others as often while that one is of no use, until
 // Close. It is safe for concurrent use.
-func New(servers []Server) *Connector {
-	c := &Connector{seeking: true, moved: make(chan struct{})}
+func New(servers []Server) *Connector { return connector(servers, false) }
+
+// NewForReading returns a connector to the first server that belongs to its cluster, whether or not it takes writes. A
+// server that has left its group answers as before, without what the group does, so that connections to it are cut.
+func NewForReading(servers []Server) *Connector { return connector(servers, true) }
+
+func connector(servers []Server, reading bool) *Connector {
+	c := &Connector{reading: reading, seeking: true, moved: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	for _, s := range servers {
-		c.nodes = append(c.nodes, &node{Server: s})
+		c.nodes = append(c.nodes, &node{Server: s, reading: reading})
 	}
 	return c
 }
 
 // Connector is a [driver.Connector].
 type Connector struct {
-	nodes  []*node
-	ctx    context.Context //nolint:containedctx // that of the watching, which goes on between calls
-	cancel context.CancelFunc
-	start  sync.Once
+	nodes   []*node
+	reading bool
+	ctx     context.Context //nolint:containedctx // that of the watching, which goes on between calls
+	cancel  context.CancelFunc
+	start   sync.Once
 
 	mu      sync.Mutex
 	current *node // nil while no server takes writes
@@ -69,10 +76,11 @@ type Connector struct {
 	moved   chan struct{} // closed when current or seeking changes
 }
 
-// NoPrimaryError says why none of the servers takes writes.
+// NoPrimaryError says why none of the servers takes writes, or can be read from.
 type NoPrimaryError struct {
 	// Reasons are one for each server.
 	Reasons []error
+	Reading bool
 }
 
 func (e *NoPrimaryError) Error() string {
@@ -80,7 +88,11 @@ func (e *NoPrimaryError) Error() string {
 	for i, r := range e.Reasons {
 		texts[i] = r.Error()
 	}
-	return "none of the servers takes writes: " + strings.Join(texts, "; ")
+	what := "takes writes"
+	if e.Reading {
+		what = "can be read from"
+	}
+	return "none of the servers " + what + ": " + strings.Join(texts, "; ")
 }
 
 // Unwrap returns Reasons.
@@ -213,7 +225,7 @@ func (c *Connector) answered(n *node, err error) {
 		c.choose()
 	}
 	used := c.used
-	if c.current != nil {
+	if c.current != nil || c.reading {
 		c.used = c.current
 	}
 	moved := used != nil && used != c.used
@@ -243,7 +255,7 @@ func (c *Connector) choose() {
 	case len(reasons) < len(c.nodes):
 	case c.current != nil && !isRefusal(c.current.err): // it said nothing: it may be slow
 	default:
-		c.current, c.why = nil, &NoPrimaryError{Reasons: reasons}
+		c.current, c.why = nil, &NoPrimaryError{Reasons: reasons, Reading: c.reading}
 		c.move()
 	}
 }
@@ -267,7 +279,7 @@ type conn struct {
 
 func (c *conn) current() bool {
 	n, _, _ := c.c.state()
-	return n == nil || n == c.of
+	return n == c.of || n == nil && !c.c.reading
 }
 
 // IsValid implements [driver.Validator].

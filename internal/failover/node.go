@@ -17,6 +17,7 @@ import (
 // node is a server, and the connection over which it is asked.
 type node struct {
 	Server
+	reading bool
 	// asked is whether it has answered since the seeking began, and err why it takes no writes. Both are of
 	// Connector.mu.
 	asked bool
@@ -32,6 +33,19 @@ type node struct {
 type refusalError struct{ reason string }
 
 func (e *refusalError) Error() string { return e.reason }
+
+// StrangerError is a server that cannot be read from in the place of another one.
+type StrangerError struct {
+	// Denied is set if the account may not read whether the server belongs to its group. Otherwise it is in none.
+	Denied bool
+}
+
+func (e *StrangerError) Error() string {
+	if e.Denied {
+		return "the account may not see whether the server belongs to its group"
+	}
+	return "the server belongs to no cluster, so it cannot wait for what was changed elsewhere"
+}
 
 // connect makes a connection, unless another server is in use meanwhile.
 func (n *node) connect(ctx context.Context, moved <-chan struct{}) (driver.Conn, error) {
@@ -96,10 +110,10 @@ func (n *node) question(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains([]string{"0", "off"}, strings.ToLower(row[0])) {
+	if !n.reading && !slices.Contains([]string{"0", "off"}, strings.ToLower(row[0])) {
 		return &refusalError{"it is read-only"}
 	}
-	if n.memberless {
+	if n.memberless && !n.reading {
 		return nil
 	}
 	row, err = n.row(ctx, membersQuery, 3)
@@ -107,6 +121,9 @@ func (n *node) question(ctx context.Context) error {
 	switch {
 	case errors.As(err, &server):
 		n.memberless = server.Number == 1142 || server.Number == 1146 // no right, no such table: it stays so
+		if n.reading && server.Number == 1142 {
+			return &StrangerError{Denied: true}
+		}
 		return nil
 	case err != nil:
 		return err
@@ -157,6 +174,9 @@ var passing = []uint16{1040, 1047, 1053, 1129, 1203, 1226, 3032}
 func stays(err error) bool {
 	if none, ok := errors.AsType[*NoPrimaryError](err); ok {
 		return !slices.ContainsFunc(none.Reasons, func(reason error) bool { return !stays(reason) })
+	}
+	if _, ok := errors.AsType[*StrangerError](err); ok {
+		return true
 	}
 	server, ok := errors.AsType[*mysql.MySQLError](err)
 	return ok && !slices.Contains(passing, server.Number)
