@@ -49,8 +49,12 @@ race: ## Run all tests with the race detector
 
 .PHONY: cluster
 cluster: ## Run the tests that need a cluster of Galera or Group Replication, which they start
-	go test -count=1 -tags cluster ./auth -run 'Galera|Primaries' -v
+	go test -count=1 -tags cluster ./auth -run '^Test(Galera|Group)' -v
 	go test -count=1 -tags cluster ./migrate -run 'Galera|Primaries' -v
+
+.PHONY: soak-cluster
+soak-cluster: ## Use clusters for SOAKTIME (5m) each while their servers crash, stand still and lose their majority
+	AUTHGRAPH_SOAK=$(SOAKTIME) go test -count=1 -timeout=0 -tags cluster ./auth -run '^TestSoakCluster$$' -v
 
 .PHONY: servers
 servers: ## Open a shell in which both test servers run and go test finds them

@@ -5,11 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	entsql "entgo.io/ent/dialect/sql"
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -43,6 +45,30 @@ func TestAServiceGoesOnWithTheNextPrimary(t *testing.T) {
 	c.elected(t, 1, 2-next)
 	c.goesOn(t, "a crash")
 	c.end(t)
+
+	// It takes writes again, and its group knows nothing of them.
+	require.NoError(t, group.Members[next].Restart(t.Context()))
+	alone, others := group.Members[next], slices.Delete(slices.Clone(group.Members), next, next+1)
+	client, err := authgraph.Open(t.Context(), hosts(t, append([]*testserver.Member{alone}, others...))+c.name)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close()) })
+	rows, err := client.QueryContext(t.Context(), "SELECT @@GLOBAL.server_id")
+	require.NoError(t, err)
+	used, err := entsql.ScanInt(rows)
+	require.NoError(t, errors.Join(err, rows.Close()))
+	assert.NotEqual(t, next+1, used)
+}
+
+// hosts is the URL of several servers.
+func hosts(t *testing.T, members []*testserver.Member) string {
+	t.Helper()
+	var all []string
+	for _, m := range members {
+		u, err := url.Parse(m.URL)
+		require.NoError(t, err)
+		all = append(all, u.Host)
+	}
+	return "mysql://root@" + strings.Join(all, ",") + "/"
 }
 
 // visitors are people who sign in and out all the time, of a service that knows all members of a group.
@@ -68,13 +94,7 @@ func newVisitors(t *testing.T, group *testserver.Cluster) *visitors {
 	_, err := c.db(t, 0).ExecContext(t.Context(), "CREATE DATABASE "+c.name)
 	require.NoError(t, err)
 	c.w = newWorld(t, group.Members[0].URL+c.name)
-	var hosts []string
-	for _, m := range group.Members {
-		u, err := url.Parse(m.URL)
-		require.NoError(t, err)
-		hosts = append(hosts, u.Host)
-	}
-	client, err := authgraph.Open(t.Context(), "mysql://root@"+strings.Join(hosts, ",")+"/"+c.name)
+	client, err := authgraph.Open(t.Context(), hosts(t, group.Members)+c.name)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
 	svc := c.w.service(t, client, 0)

@@ -38,8 +38,8 @@ type Member struct {
 	// command runs the server, for the first time or again, and join has it belong to the others.
 	command func(again bool) (*exec.Cmd, error)
 	join    func(ctx context.Context, again bool) error
-	// state is a query whose second column is member where it does.
-	state, member string
+	// state is a query whose second column is member where it does, and that of size is how many do.
+	state, member, size string
 
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -61,7 +61,11 @@ func begin(ctx context.Context, product *Product) (c *Cluster, folder string, er
 // add starts a member and has it join.
 func (c *Cluster) add(ctx context.Context, m *Member, say func(string, ...any)) error {
 	c.Members = append(c.Members, m)
-	if err := m.run(ctx, false); err != nil {
+	err := m.run(ctx, false)
+	if err == nil {
+		err = m.enter(ctx, false)
+	}
+	if err != nil {
 		return fmt.Errorf("member %d: %w", len(c.Members), err)
 	}
 	say("member %d on %s", len(c.Members), address(m.URL))
@@ -90,11 +94,18 @@ func (m *Member) run(ctx context.Context, again bool) error {
 		close(ended)
 	}()
 	m.cmd, m.ended = cmd, ended
-	if m.Version, err = waitReady(ctx, m.product, m.URL, ended); err == nil {
-		err = m.join(ctx, again)
-	}
-	if err != nil {
+	if m.Version, err = waitReady(ctx, m.product, m.URL, ended); err != nil {
 		m.Kill()
+		return fmt.Errorf("%w\n%s", err, logTail(m.log))
+	}
+	return nil
+}
+
+// enter has a member that runs belong to the others.
+func (m *Member) enter(ctx context.Context, again bool) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	if err := m.join(ctx, again); err != nil {
 		return fmt.Errorf("%w\n%s", err, logTail(m.log))
 	}
 	return nil
@@ -116,25 +127,42 @@ func (m *Member) Thaw() error { return m.cmd.Process.Signal(syscall.SIGCONT) }
 
 // Rejoin has a member that was killed, or that the others have shut out, belong to them again.
 func (m *Member) Rejoin(ctx context.Context) error {
+	if m.hasEnded() {
+		if err := m.Restart(ctx); err != nil {
+			return err
+		}
+	}
+	return m.enter(ctx, true)
+}
+
+// Restart starts a member that was killed. A member of a group belongs to none until it rejoins.
+func (m *Member) Restart(ctx context.Context) error { return m.run(ctx, true) }
+
+func (m *Member) hasEnded() bool {
 	select {
 	case <-m.ended:
-		return m.run(ctx, true)
+		return true
 	default:
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-		defer cancel()
-		if err := m.join(ctx, true); err != nil {
-			return fmt.Errorf("%w\n%s", err, logTail(m.log))
-		}
-		return nil
+		return false
 	}
+}
+
+// IsWhole reports whether all members belong to the cluster, and all say so.
+func (c *Cluster) IsWhole(ctx context.Context) bool {
+	return !slices.ContainsFunc(c.Members, func(m *Member) bool {
+		if !m.Joined(ctx) {
+			return true
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		return m.waitFor(ctx, m.size, fmt.Sprint(len(c.Members))) != nil
+	})
 }
 
 // Joined reports whether the member belongs to the others.
 func (m *Member) Joined(ctx context.Context) bool {
-	select {
-	case <-m.ended:
+	if m.hasEnded() {
 		return false
-	default:
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

@@ -139,6 +139,9 @@ func (g *galera) seed(ctx context.Context) error {
 	if err := node.run(ctx, false); err != nil {
 		return err
 	}
+	if err := node.enter(ctx, false); err != nil {
+		return err
+	}
 	// An orderly end writes down the position.
 	_ = node.cmd.Process.Signal(syscall.SIGTERM) // it has ended already where that fails
 	<-node.ended
@@ -170,6 +173,7 @@ func (g *galera) node(data string, port, member, receive int, cluster string, fl
 	m := &Member{
 		Server: Server{URL: fmt.Sprintf("%s://root@127.0.0.1:%d/", g.product.name, port)}, product: g.product,
 		log: data + ".log", state: "SHOW STATUS LIKE 'wsrep_local_state_comment'", member: "Synced",
+		size: "SHOW STATUS LIKE 'wsrep_cluster_size'",
 	}
 	m.command = func(again bool) (*exec.Cmd, error) {
 		if !again {

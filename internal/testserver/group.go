@@ -72,7 +72,7 @@ func StartGroup(ctx context.Context, n int, o GroupOptions, progress io.Writer) 
 		args := slices.Concat([]string{
 			"--bind-address=127.0.0.1", fmt.Sprint("--port=", port), "--socket=sock", "--pid-file=pid",
 			fmt.Sprint("--server-id=", i+1), "--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--log-bin=binlog",
-			"--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=OFF",
+			"--sync-binlog=0", "--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=OFF",
 			"--innodb-buffer-pool-size=64M", "--max-connections=300",
 			"--report-host=127.0.0.1", fmt.Sprint("--report-port=", port),
 			"--plugin-load-add=group_replication.so",
@@ -89,10 +89,12 @@ func StartGroup(ctx context.Context, n int, o GroupOptions, progress io.Writer) 
 			state: `SELECT MEMBER_ID, MEMBER_STATE FROM performance_schema.replication_group_members
 				WHERE MEMBER_ID = @@GLOBAL.server_uuid`,
 			member: "ONLINE",
+			size: `SELECT 'online', COUNT(*) FROM performance_schema.replication_group_members
+				WHERE MEMBER_STATE = 'ONLINE'`,
 			// Not bound to ctx, which ends when the member is ready.
 			command: func(bool) (*exec.Cmd, error) { return p.run(context.Background(), data, args...), nil },
 		}
-		m.join = func(ctx context.Context, again bool) error { return m.joinGroup(ctx, i == 0 && !again) }
+		m.join = func(ctx context.Context, again bool) error { return m.joinGroup(ctx, i == 0 && !again, again) }
 		if err := c.add(ctx, m, say); err != nil {
 			return nil, err
 		}
@@ -105,22 +107,24 @@ func (m *Member) MakePrimary(ctx context.Context) error {
 	return m.exec(ctx, "SELECT group_replication_set_as_primary(@@GLOBAL.server_uuid)")
 }
 
+// Leave has the member leave the group, and go on by itself as a server that takes no writes.
+func (m *Member) Leave(ctx context.Context) error { return m.exec(ctx, "STOP GROUP_REPLICATION") }
+
 // joinGroup has a member join the group, or begin it, and waits until it has what the others have.
-func (m *Member) joinGroup(ctx context.Context, first bool) error {
-	account := []string{
-		"SET SESSION sql_log_bin = 0",
-		"CREATE USER IF NOT EXISTS " + groupUser + "@'%' IDENTIFIED BY '" + groupUser + "'",
-		"GRANT REPLICATION SLAVE, CONNECTION_ADMIN, BACKUP_ADMIN, GROUP_REPLICATION_STREAM ON *.* TO " +
-			groupUser + "@'%'",
-		"SET SESSION sql_log_bin = 1",
-		"CHANGE REPLICATION SOURCE TO SOURCE_USER = '" + groupUser + "', SOURCE_PASSWORD = '" + groupUser +
-			"' FOR CHANNEL 'group_replication_recovery'",
+func (m *Member) joinGroup(ctx context.Context, first, again bool) error {
+	// That of a group which was left goes on until it is stopped.
+	statements := []string{"STOP GROUP_REPLICATION"}
+	if !again {
+		statements = append(statements, "SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF",
+			"SET SESSION sql_log_bin = 0",
+			"CREATE USER "+groupUser+"@'%' IDENTIFIED BY '"+groupUser+"'",
+			"GRANT REPLICATION SLAVE, CONNECTION_ADMIN, BACKUP_ADMIN, GROUP_REPLICATION_STREAM ON *.* TO "+
+				groupUser+"@'%'",
+			"SET SESSION sql_log_bin = 1",
+			"CHANGE REPLICATION SOURCE TO SOURCE_USER = '"+groupUser+"', SOURCE_PASSWORD = '"+groupUser+
+				"' FOR CHANNEL 'group_replication_recovery'")
 	}
 	const bootstrap = "SET GLOBAL group_replication_bootstrap_group = "
-	// One that was shut out may still be a member in its own eyes.
-	statements := append([]string{
-		"STOP GROUP_REPLICATION", "SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF",
-	}, account...)
 	if first {
 		statements = append(statements, bootstrap+"ON")
 	}
