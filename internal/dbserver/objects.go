@@ -40,7 +40,7 @@ var objects = map[string]string{
 		"WHERE m.type IN ('table', 'view', 'index') AND m.name COLLATE NOCASE IN (%s) ORDER BY m.name, c.cid",
 }
 
-// Objects are those of the database in use that have one of the names.
+// Objects are those of the database in use that have one of the names, sorted by them.
 func Objects(ctx context.Context, conn Queryer, engine string, names []string) (found []Object, err error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -75,6 +75,8 @@ func Objects(ctx context.Context, conn Queryer, engine string, names []string) (
 			last.Columns = append(last.Columns, column)
 		}
 	}
+	// Collations differ about _ and letters.
+	slices.SortStableFunc(found, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
 	return found, rows.Err()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,19 +82,25 @@ func records(ctx context.Context, db dbserver.Queryer, query string) (all []map[
 }
 
 func checkCluster(ctx context.Context, d *database) (off []Finding, err error) {
-	set, err := d.variables(ctx, "group_replication_group_name", "group_replication_consistency",
+	set, err := d.variables(ctx, "group_replication_group_name", "group_replication_single_primary_mode",
 		"group_replication_enforce_update_everywhere_checks",
-		"server_uuid", "wsrep_on", "wsrep_sync_wait", "wsrep_reject_queries")
+		"server_uuid", "wsrep_on", "wsrep_reject_queries")
 	if err != nil {
 		return nil, err
 	}
+	// A service's own connections, which have what the URL says.
+	waits, err := d.show(ctx, "SESSION VARIABLES", []string{"group_replication_consistency", "wsrep_sync_wait"})
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(set, waits)
 	where := "this server is in no cluster"
 	switch {
 	case set["wsrep_on"] == "ON":
 		where = "this node of Galera is ready, and in the part of the cluster that has the quorum"
 		status, err := d.show(
 			ctx,
-			"STATUS",
+			"GLOBAL STATUS",
 			[]string{"wsrep_cluster_status", "wsrep_ready", "wsrep_local_state_comment"},
 		)
 		if err != nil {
@@ -101,7 +108,10 @@ func checkCluster(ctx context.Context, d *database) (off []Finding, err error) {
 		}
 		off = d.galera(set, status)
 	case set["group_replication_group_name"] != "":
-		where = "this node takes writes for its group"
+		where = "this node takes writes for its group, which has one primary"
+		if set["group_replication_single_primary_mode"] == "OFF" {
+			where = "this node takes writes for its group, as all of its members do"
+		}
 		members, err := records(ctx, d.db, "SELECT * FROM performance_schema.replication_group_members")
 		if denied(err) {
 			return d.unseen("whether this node of Group Replication is a secondary or without quorum",
@@ -118,8 +128,8 @@ func checkCluster(ctx context.Context, d *database) (off []Finding, err error) {
 	return off, nil
 }
 
-// stale says what services that use several nodes have to expect.
-const stale = ": what was revoked on one node can be taken on another for a moment, and a code can be used on both"
+// stale says what services have to expect of a URL that has nothing wait for what other nodes wrote.
+const stale = ": what was revoked on one node can be accepted on another for a moment"
 
 // galera judges a node of Galera by its variables and its status (MariaDB
 // documentation, Galera Cluster Status Variables).
@@ -145,8 +155,8 @@ func (d *database) galera(set, status map[string]string) (off []Finding) {
 	}
 	const reads = 7 // SELECT; UPDATE and DELETE; INSERT and REPLACE
 	if wait, err := strconv.Atoi(set["wsrep_sync_wait"]); err == nil && wait&reads != reads {
-		off = append(off, found(Info, d.set("wsrep_sync_wait", "15")+", where services use more than one node",
-			"wsrep_sync_wait is %d%s", wait, stale))
+		off = append(off, found(Info, "take wsrep_sync_wait out of the URL", "the URL sets wsrep_sync_wait to %d%s", wait,
+			stale))
 	}
 	return off
 }
@@ -185,7 +195,8 @@ func (d *database) group(set map[string]string, members []map[string]string) (of
 			"this node of Group Replication is without quorum: it does not reach %d of %d members (%s), and writes "+
 				"wait "+"without end", len(lost), len(members), enumerate(lost)))
 	case self["member_role"] == "SECONDARY":
-		off = append(off, found(Error, "put the address of the primary into the URL: "+enumerate(writers),
+		off = append(off, found(Error, "put all nodes into the URL, for services that follow the primary: "+
+			enumerate(append(writers, without(online, writers)...)),
 			"this node of Group Replication is a secondary: it refuses writes (error 1290)"))
 	case len(lost) > 0:
 		off = append(off, found(Warning, "bring them back",
@@ -198,12 +209,20 @@ func (d *database) group(set map[string]string, members []map[string]string) (of
 				"group_replication_enforce_update_everywhere_checks is on: tables whose foreign keys cascade, as "+
 					"these do, "+"are refused (error 3098)"))
 	}
-	if value := set["group_replication_consistency"]; !slices.Contains([]string{"BEFORE", "AFTER", "BEFORE_AND_AFTER"},
-		value) {
-		off = append(off, found(Info, d.set(
-			"group_replication_consistency",
-			"'BEFORE'",
-		)+", where services use more than one node", "group_replication_consistency is %s%s", value, stale))
+	value := set["group_replication_consistency"]
+	switch several := set["group_replication_single_primary_mode"] == "OFF"; {
+	case several && !slices.Contains([]string{"BEFORE", "AFTER", "BEFORE_AND_AFTER"}, value):
+		off = append(off, found(Info, "take group_replication_consistency out of the URL",
+			"the URL sets group_replication_consistency to %s%s", value, stale))
+	case !several && value == "EVENTUAL":
+		off = append(off, found(Info, "take group_replication_consistency out of the URL",
+			"the URL sets group_replication_consistency to EVENTUAL: after a failover, what was revoked before can be "+
+				"accepted for a moment"))
 	}
 	return off
+}
+
+// without are the elements of a list that others are not.
+func without(list, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(others, s) })
 }

@@ -461,7 +461,7 @@ var faults = []fault{
 	{
 		name: "tables without a history", round: 6, code: "migrations", severity: doctor.Error, on: all,
 		faulty: []string{"DROP TABLE atlas_schema_revisions"},
-		text:   "there are tables (otps, refresh_tokens, sessions, users) but no history",
+		text:   "there are tables (otp_stripes, otps, refresh_tokens, sessions, users) but no history",
 	},
 	{
 		name: "a journal that blocks readers", code: "journal", severity: doctor.Info, on: "sqlite",

@@ -189,7 +189,7 @@ func TestNodesOfAGroup(t *testing.T) {
 		"one of primaries": {members(primary, primary, primary), OK, "", ""},
 		"secondary": {
 			members(secondary, primary, secondary), Error,
-			"is a secondary", "put the address of the primary into the URL: b:3306",
+			"is a secondary", "put all nodes into the URL, for services that follow the primary: b:3306",
 		},
 		"alone of three": {
 			members(primary, lost, lost), Error,
@@ -221,12 +221,12 @@ func TestNodesOfAGroup(t *testing.T) {
 	}
 	off := (&database{version: version{9, 7, 0}}).group(map[string]string{
 		"server_uuid": "a", "group_replication_consistency": "BEFORE_ON_PRIMARY_FAILOVER",
+		"group_replication_single_primary_mode":              "OFF",
 		"group_replication_enforce_update_everywhere_checks": "ON",
 	}, members(primary))
 	require.Len(t, off, 2)
 	assert.Contains(t, off[0].Text, "are refused (error 3098)")
-	assert.Equal(t, "SET PERSIST group_replication_consistency = 'BEFORE', where services use more than one node",
-		off[1].Fix)
+	assert.Equal(t, "take group_replication_consistency out of the URL", off[1].Fix)
 }
 
 // Values as nodes of Galera have shown them.
@@ -248,8 +248,8 @@ func TestNodesOfGalera(t *testing.T) {
 			"is behind the others (Donor/Desynced)"},
 		"taken out": {"Primary", "ON", "Synced", "15", "ALL", Error, "wsrep_reject_queries is ALL"},
 		"not waiting": {"Primary", "ON", "Synced", "0", "NONE", Info,
-			"wsrep_sync_wait is 0: what was revoked on one node"},
-		"reads only": {"Primary", "ON", "Synced", "1", "NONE", Info, "wsrep_sync_wait is 1"},
+			"the URL sets wsrep_sync_wait to 0: what was revoked on one node"},
+		"reads only": {"Primary", "ON", "Synced", "1", "NONE", Info, "the URL sets wsrep_sync_wait to 1"},
 	} {
 		off := (&database{maria: true}).galera(
 			map[string]string{"wsrep_sync_wait": c.wait, "wsrep_reject_queries": c.reject},

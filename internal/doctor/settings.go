@@ -13,15 +13,15 @@ import (
 
 // variables reads global variables by name. A name that the server does not know is left out.
 func (d *database) variables(ctx context.Context, names ...string) (map[string]string, error) {
-	return d.show(ctx, "VARIABLES", names)
+	return d.show(ctx, "GLOBAL VARIABLES", names)
 }
 
-// show reads what SHOW GLOBAL tells any account.
+// show reads what SHOW tells any account.
 func (d *database) show(ctx context.Context, what string, names []string) (map[string]string, error) {
 	values := make(map[string]string)
 	var name string
 	var value sql.NullString
-	err := each(ctx, d.db, "SHOW GLOBAL "+what+" WHERE Variable_name IN ('"+strings.Join(names, "', '")+"')",
+	err := each(ctx, d.db, "SHOW "+what+" WHERE Variable_name IN ('"+strings.Join(names, "', '")+"')",
 		[]any{&name, &value}, func() { values[strings.ToLower(name)] = value.String })
 	return values, err
 }
