@@ -109,7 +109,7 @@ func TestTheMigrationsOfAccountsRebuildNoTable(t *testing.T) {
 		before := ids()
 		assert.Len(t, before, 4)
 		dirtest.Apply(t, url, dir)
-		assert.Equal(t, before, ids())
+		assert.Subset(t, ids(), before)
 	})
 }
 

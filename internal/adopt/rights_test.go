@@ -48,8 +48,8 @@ func TestAdoptNamesTheRightsThatAreMissing(t *testing.T) {
 			tables = append(tables, o.Table)
 		}
 		assert.Equal(t, []string{
-			strings.Trim(base, "`"), "atlas_schema_revisions", "authgraph_adopt", "orders", "otps", "refresh_tokens",
-			"sessions", "users",
+			strings.Trim(base, "`"), "atlas_schema_revisions", "authgraph_adopt", "orders", "otp_stripes", "otps",
+			"refresh_tokens", "sessions", "users",
 		}, tables)
 		assert.Contains(t, report.Obstacles[3].String(), "lacks the right to ALTER: GRANT ALTER ON "+base+
 			".`orders` TO '"+user+"'@'%';")
