@@ -137,6 +137,7 @@ func newSoaker(t *testing.T, cluster *testserver.Cluster) *soaker {
 			}
 		})
 	}
+	require.NoError(t, k.w.client.Close()) // its server is one of those that crash
 	return k
 }
 
