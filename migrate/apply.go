@@ -224,6 +224,9 @@ func (a *applier) startStmt(t *pendingFile, i int) Progress {
 		File: t.file.Name(), Stmt: t.file.Stmts[i].Text,
 		Index: i + 1, Total: len(t.file.Stmts), Step: a.step, Steps: a.steps,
 	}
+	if t.back { // the first is a mark
+		p.Index, p.Total = p.Index-1, p.Total-1
+	}
 	a.opts.Progress(p)
 	return p
 }

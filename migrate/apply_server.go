@@ -53,6 +53,23 @@ func (a *applier) applyServer(ctx context.Context) (err error) {
 // applyFile executes the statements of a file that have not run.
 func (a *applier) applyFile(ctx context.Context, t *pendingFile) error {
 	from := t.rev.Applied
+	if err := a.execute(ctx, t); err != nil {
+		return err
+	}
+	// A file without statements has had no record yet.
+	if from == len(t.file.Stmts) {
+		t.rev.PartialHashes = nil
+		if err := a.store.Save(ctx, t.rev); err != nil {
+			return err
+		}
+	}
+	a.addToReport(t, from, time.Since(t.began))
+	return nil
+}
+
+// execute executes the statements of t that have not run, and records each.
+func (a *applier) execute(ctx context.Context, t *pendingFile) error {
+	from := t.rev.Applied
 	t.began, t.earlier = time.Now(), t.rev.ExecutionTime
 	// What the file set for its own connection has to be set for this one.
 	for i, s := range t.file.Stmts[:from] {
@@ -82,14 +99,6 @@ func (a *applier) applyFile(ctx context.Context, t *pendingFile) error {
 		}
 		a.endStmt(p, time.Since(began), recovered)
 	}
-	// A file without statements has had no record yet.
-	if from == len(t.file.Stmts) {
-		t.rev.PartialHashes = nil
-		if err := a.store.Save(ctx, t.rev); err != nil {
-			return err
-		}
-	}
-	a.addToReport(t, from, time.Since(t.began))
 	return nil
 }
 
@@ -158,6 +167,9 @@ func (a *applier) record(ctx context.Context, t *pendingFile) error {
 
 // next is the record of t once one more statement is applied.
 func (t *pendingFile) next() *atlas.Revision {
+	if t.back {
+		return history.Undone(t.rev)
+	}
 	next := *t.rev
 	next.PartialHashes = append(slices.Clone(next.PartialHashes), t.sums[next.Applied])
 	next.Applied++

@@ -65,16 +65,8 @@ func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
 	}
 	t, start := p.files[0], time.Now()
 	from := t.rev.Applied
-	for i := from; i < len(t.file.Stmts); i++ {
-		progress, began := a.startStmt(t, i), time.Now()
-		applies, err := directory.Applies(a.db.URL.Dialect, t.file.Code[i], "")
-		if err == nil && applies {
-			_, err = a.db.Conn.ExecContext(ctx, t.file.Stmts[i].Text)
-		}
-		if err != nil {
-			return false, t.file.Error(i, from, a.nameRows(ctx, t.file.Stmts[i].Text, err))
-		}
-		a.endStmt(progress, time.Since(began), false)
+	if err := a.executeSQLite(ctx, t); err != nil {
+		return false, err
 	}
 	if err := a.checkForeignKeys(ctx, t.file); err != nil {
 		return false, err
@@ -89,6 +81,23 @@ func (a *applier) applyNext(ctx context.Context) (more bool, err error) {
 	}
 	a.addToReport(t, from, time.Since(start))
 	return true, nil
+}
+
+// executeSQLite executes the statements of t in the transaction that the connection is in.
+func (a *applier) executeSQLite(ctx context.Context, t *pendingFile) error {
+	from := t.rev.Applied
+	for i := from; i < len(t.file.Stmts); i++ {
+		progress, began := a.startStmt(t, i), time.Now()
+		applies, err := directory.Applies(a.db.URL.Dialect, t.file.Code[i], "")
+		if err == nil && applies {
+			_, err = a.db.Conn.ExecContext(ctx, t.file.Stmts[i].Text)
+		}
+		if err != nil {
+			return t.file.Error(i, from, a.nameRows(ctx, t.file.Stmts[i].Text, err))
+		}
+		a.endStmt(progress, time.Since(began), false)
+	}
+	return nil
 }
 
 // copying is the statement by which Atlas fills the table that takes another's place.

@@ -20,9 +20,10 @@ type (
 	//   - "out of order": File comes before one that is applied,
 	//   - "applied part edited": File is half applied, and a statement that ran was edited,
 	//   - "pending part edited": File is half applied, and only statements that have not run were edited, which
-	//     ApplyOptions.AcceptEdit allows.
+	//     ApplyOptions.AcceptEdit allows,
+	//   - "half undone": File is on its way back, which [Down] has to finish first.
 	//
-	// In the last two, Applied of Total statements have run. The method Found says what is wrong, Fix what to do.
+	// In the last three, Applied of Total statements have run. The method Found says what is wrong, Fix what to do.
 	HistoryError = history.Error
 	// DirtyError is a database that holds tables but no history. Nothing was executed. Table is one of the tables. The
 	// method Found says what is wrong, Fix what to do.

@@ -23,6 +23,8 @@ type pendingFile struct {
 	rev  *atlas.Revision
 	// ran is set if the first statement that is not recorded ran all the same.
 	ran bool
+	// back is set if the statements take a file back.
+	back bool
 	// began is when this apply began with the file, earlier how long the ones before it took.
 	began   time.Time
 	earlier time.Duration
@@ -71,10 +73,9 @@ func (a *applier) plan(ctx context.Context) (p plan, err error) {
 	if err := history.Verify(a.dir, revs); err != nil {
 		return p, err
 	}
-	for _, r := range revs {
-		if r.Applied >= r.Total {
-			p.current = r.Version
-		}
+	p.current = currentOf(revs)
+	if n := len(revs); n > 0 && history.Undoing(revs[n-1]) {
+		return p, history.HalfUndoneError(revs[n-1])
 	}
 	files, err := a.pending(revs)
 	if err != nil {

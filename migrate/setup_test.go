@@ -20,6 +20,7 @@ const (
 	childURL  = "AUTHGRAPH_TEST_CHILD_URL"
 	childDir  = "AUTHGRAPH_TEST_CHILD_DIR"
 	childStep = "AUTHGRAPH_TEST_CHILD_STEP"
+	childDown = "AUTHGRAPH_TEST_CHILD_DOWN"
 )
 
 func TestMain(m *testing.M) {
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child applies, prints a line for every call of Progress and, if asked to, goes on only when it has read a line.
+// child applies, or takes back, prints a line for every call of Progress and, if asked to, goes on only when it has read a line.
 func child() int {
 	opts := migrate.ApplyOptions{}
 	if path := os.Getenv(childDir); path != "" {
@@ -39,6 +40,14 @@ func child() int {
 			return 2
 		}
 		opts.Dir = dir
+	}
+	if os.Getenv(childDown) != "" {
+		down := migrate.DownOptions{Dir: opts.Dir, Steps: steps}
+		if _, err := migrate.Down(context.Background(), os.Getenv(childURL), down); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
 	}
 	in := bufio.NewReader(os.Stdin)
 	opts.Progress = func(p migrate.Progress) {

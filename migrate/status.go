@@ -23,7 +23,7 @@ type Status struct {
 	Applied []Revision `json:"applied"`
 	// Pending are the names of the files that are not, or not wholly, applied.
 	Pending []string `json:"pending"`
-	// Partial is the half-applied file, if there is one.
+	// Partial is the half-applied file, or the one that is half taken back, if there is one.
 	Partial *Partial `json:"partial,omitempty"`
 }
 
@@ -57,6 +57,9 @@ type Partial struct {
 	Error string `json:"error,omitempty"`
 	// InDoubt is set if the apply was cut off while the statement ran, or runs now. The next [Apply] finds out.
 	InDoubt bool `json:"in_doubt,omitempty"`
+	// Undoing is set if the file is on its way back. The statements are then those that take it back, and [Down] goes on
+	// with them.
+	Undoing bool `json:"undoing,omitempty"`
 }
 
 // StatusOptions configure [ReadStatus].
@@ -111,7 +114,9 @@ func ReadStatus(ctx context.Context, url string, opts StatusOptions) (s *Status,
 	}
 	var partly *pendingFile
 	var splitErr error
-	if n := len(revs); n > 0 && revs[n-1].Applied < revs[n-1].Total {
+	if n := len(revs); n > 0 && history.Undoing(revs[n-1]) {
+		s.Partial = undoing(revs[n-1])
+	} else if n > 0 && revs[n-1].Applied < revs[n-1].Total {
 		partly, splitErr = half(db, files, revs[n-1])
 		s.Partial = partly.partial()
 	}

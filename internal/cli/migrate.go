@@ -37,7 +37,7 @@ hash, new and validate, and for SQLite also check, diff and lint.`,
   authgraph migrate apply`,
 	})
 	m.addDirFlag(cmd)
-	cmd.AddCommand(newApply(m), newCheck(m), newDiff(m), newHash(m),
+	cmd.AddCommand(newApply(m), newCheck(m), newDiff(m), newDown(m), newHash(m),
 		newLint(m), newNew(m), newStatus(m), newValidate(m))
 	return cmd
 }

@@ -96,8 +96,17 @@ func (m *migrations) printPartial(p *migrate.Partial, err error) {
 		next = "run " + m.command("migrate apply") + ": it waits, " +
 			"finds out whether the statement took effect, and goes on"
 	}
-	m.stdout.paint(red, "half applied")
-	fmt.Fprintf(m.stdout, "  %s: %d of %d statements\n", p.File, p.Applied, p.Total)
+	if p.Undoing {
+		next = "fix the cause, then run " + m.command("migrate down") + " again: it goes on at this statement"
+		if answer == "" || p.InDoubt {
+			next = "run " + m.command("migrate down") + ": it goes on there"
+		}
+		m.stdout.paint(red, "half undone")
+		fmt.Fprintf(m.stdout, "  %s: %d of %d statements of its way back\n", p.File, p.Applied, p.Total)
+	} else {
+		m.stdout.paint(red, "half applied")
+		fmt.Fprintf(m.stdout, "  %s: %d of %d statements\n", p.File, p.Applied, p.Total)
+	}
 	if p.Stmt != "" {
 		where := fmt.Sprintf("statement %d", p.Applied+1)
 		if p.Line > 0 {

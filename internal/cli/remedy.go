@@ -162,7 +162,7 @@ func (a *app) remedy(err remedied) string {
 // command is a command of authgraph, to be run next, with the --dir of this one.
 func (a *app) command(name string) string {
 	text := commandWith(a.dirPath, name)
-	reading := []string{"migrate apply", "migrate status", "adopt", "doctor"}
+	reading := []string{"migrate apply", "migrate down", "migrate status", "adopt", "doctor"}
 	if a.revisionsSchema != "" && slices.Contains(reading, name) {
 		text += " --revisions-schema " + shellWord(a.revisionsSchema)
 	}
@@ -231,6 +231,8 @@ func (a *app) historyRemedy(e *history.Error) string {
 		return "rename it to a new version, then run: " + a.command("migrate hash")
 	case history.PendingPartEdited:
 		return "if the edit repairs what did not run, go on with: " + a.command("migrate apply") + " --accept-edit"
+	case history.HalfUndone:
+		return "finish that first with: " + a.command("migrate down")
 	}
 	return ""
 }

@@ -86,8 +86,9 @@ const exitCodesHelp = `  0    done
   2    called wrongly: unknown command, flag, argument or format, or a name or database URL
        that cannot be used
   3    found something that it looks for: adopt, check, diff, doctor, lint, policy (doctor, lint and
-       policy: errors and failures; with --strict warnings too); upgrade: conflicts, marked in the files
-  130  interrupted: a scratch database is dropped, apply goes on where it stopped, and
+       policy: errors and failures; with --strict warnings too); down: values that would be lost;
+       upgrade: conflicts, marked in the files
+  130  interrupted: a scratch database is dropped, apply and down go on where they stopped, and
        init, add and upgrade leave every file as it was`
 
 // flagError says what is wrong with a flag, and where to look.

@@ -23,7 +23,8 @@ type File struct {
 
 // Split splits a file the way the database's own client would. drv is the driver of the database. What a server would
 // skip, such as a comment with a semicolon after it, is not a statement: a server refuses an empty one. For all other
-// statements texts and numbers are those of Atlas, whose revision table counts them.
+// statements texts and numbers are those of Atlas, whose revision table counts them. The section down.sql of a file in
+// txtar form is left out: see [Down].
 func Split(drv atlas.Driver, f atlas.File) (*File, error) {
 	text, begin := f.Bytes(), 0
 	if isUTF16(text) {
@@ -33,6 +34,9 @@ func Split(drv atlas.Driver, f atlas.File) (*File, error) {
 	// Editors on Windows put a byte order mark first, which no server reads.
 	if bytes.HasPrefix(text, []byte("\ufeff")) {
 		begin = len("\ufeff")
+	}
+	if forward := only(text, false); forward != nil {
+		text = forward
 	}
 	r := readerOf(drv)
 	code, whole := r.read(text)

@@ -121,7 +121,11 @@ func (d *database) disagreement(err *migrate.HistoryError) Finding {
 
 // halfApplied makes the finding of a file that stopped half way.
 func (d *database) halfApplied(p *migrate.Partial) Finding {
-	what := fmt.Sprintf("%s is half applied: %d of %d statements", p.File, p.Applied, p.Total)
+	half, on := "half applied", d.Command("migrate apply")
+	if p.Undoing {
+		half, on = "half undone", d.Command("migrate down")
+	}
+	what := fmt.Sprintf("%s is %s: %d of %d statements", p.File, half, p.Applied, p.Total)
 	switch {
 	case p.InDoubt:
 		what += ", the next one is running or was cut off"
@@ -129,7 +133,7 @@ func (d *database) halfApplied(p *migrate.Partial) Finding {
 		what += ", the next one failed: " + p.Error
 	}
 	return found(Error, fmt.Sprintf("%s shows where; once the cause is gone, %s goes on there",
-		d.Command("migrate status"), d.Command("migrate apply")), "%s", what)
+		d.Command("migrate status"), on), "%s", what)
 }
 
 // withoutHistory makes the finding of tables without a history.

@@ -28,6 +28,8 @@ const (
 	AppliedPartEdited Reason = "applied part edited"
 	// PendingPartEdited: of a half-applied file, only statements that have not run were edited.
 	PendingPartEdited Reason = "pending part edited"
+	// HalfUndone: a file is on its way back, and that was cut off.
+	HalfUndone Reason = "half undone"
 )
 
 // Error is a directory that does not continue the history of the database. Nothing was executed.
@@ -54,6 +56,8 @@ func (e *Error) Found() string {
 	case AppliedPartEdited:
 		return fmt.Sprintf("%s is half applied (%d of %d statements) and a statement that ran was edited",
 			e.File, e.Applied, e.Total)
+	case HalfUndone:
+		return fmt.Sprintf("%s is half undone: %d of %d statements of its way back ran", e.File, e.Applied, e.Total)
 	default:
 		return fmt.Sprintf("%s was edited after %d of its %d statements were applied", e.File, e.Applied, e.Total)
 	}
@@ -73,6 +77,8 @@ func (e *Error) Fix() string {
 		return "rename it to a new version, then write the checksums anew"
 	case AppliedPartEdited:
 		return "restore the applied statements; only those after them may change"
+	case HalfUndone:
+		return "finish that first (Down), then apply it again"
 	default:
 		return "if the edit repairs what did not run, accept it (AcceptEdit)"
 	}

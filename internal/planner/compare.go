@@ -60,6 +60,16 @@ func Compare(ctx context.Context, dev *Dev, from, to State, opts ...CompareOptio
 	if err != nil {
 		return nil, err
 	}
+	diff := emptyComparison(have, want)
+	for _, opt := range opts {
+		opt(diff, have, want)
+	}
+	_, err = dev.fill(ctx, diff, have, want)
+	return diff, err
+}
+
+// emptyComparison is one of two states that says only what is not compared.
+func emptyComparison(have, want *schema.Schema) *Comparison {
 	diff := &Comparison{
 		Statements: []string{}, Destructive: []string{}, Unplanned: []string{},
 		NotCovered: []Object{}, LeftOut: []string{},
@@ -69,27 +79,29 @@ func Compare(ctx context.Context, dev *Dev, from, to State, opts ...CompareOptio
 			diff.NotCovered = append(diff.NotCovered, o)
 		}
 	}
-	for _, opt := range opts {
-		opt(diff, have, want)
-	}
-	changes, err := dev.compare(have, want)
+	return diff
+}
+
+// fill works out the differences, and returns them as changes too.
+func (d *Dev) fill(ctx context.Context, diff *Comparison, have, want *schema.Schema) ([]schema.Change, error) {
+	changes, err := d.compare(have, want)
 	if err != nil || len(changes) == 0 {
-		return diff, err
+		return nil, err
 	}
-	plan, unplanned, err := dev.plan(ctx, "diff", changes, have, want)
+	plan, unplanned, err := d.plan(ctx, "diff", changes, have, want)
 	if err != nil {
-		return diff, err
+		return nil, err
 	}
 	diff.Unplanned = append(diff.Unplanned, unplanned...)
 	if len(plan.Changes) == 0 {
-		return diff, nil
+		return changes, nil
 	}
 	for _, c := range plan.Changes {
 		diff.Statements = append(diff.Statements, c.Cmd)
 	}
 	diff.Destructive = append(diff.Destructive, destructive(changes)...)
 	diff.SQL, err = format(plan)
-	return diff, err
+	return changes, err
 }
 
 // compare are the changes that take the schema have to the schema want. They are Atlas's where it can read and print
