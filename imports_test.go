@@ -15,7 +15,7 @@ import (
 var floors = [][]string{
 	{"cmd/authgraph"},
 	{"internal/cli"},
-	{"internal/lint", "internal/adopt", "internal/install", "internal/doctor"},
+	{"internal/lint", "internal/adopt", "internal/down", "internal/install", "internal/doctor"},
 	{"internal/planner", "migrate"},
 	{"internal/history"},
 	{"internal/directory", "internal/atlasdb"},

@@ -136,6 +136,7 @@ func (d *downer) takeBack(ctx context.Context, step DownStep) error {
 		if err := d.store.Save(ctx, t.rev); err != nil {
 			return err
 		}
+		d.report.Current = currentOf(revs[:len(revs)-1])
 	} else if t.ran, err = ranBefore(ctx, d.store, last); err != nil {
 		return err
 	}
@@ -208,6 +209,9 @@ func (t *pendingFile) changedNothing() bool {
 func (d *downer) putBack(ctx context.Context, last *atlas.Revision) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	if last.Applied >= last.Total {
+		d.report.Current = last.Version
+	}
 	return d.store.Save(ctx, last)
 }
 

@@ -1,7 +1,7 @@
 // Package cli is the command line of authgraph, one file a command: authgraph diff is in diff.go, authgraph migrate
 // diff in migrate_diff.go. It parses, asks, prints, words what to do about an error in flags and
-// commands, and decides the exit code. It does none of the work: packages install, adopt, lint, doctor, planner and
-// migrate do.
+// commands, and decides the exit code. It does none of the work: packages install, adopt, down, lint, doctor, planner
+// and migrate do.
 package cli
 
 import (

@@ -242,6 +242,8 @@ func (m *migrations) downAdvice(stmt *migrate.StmtError) string {
 		return "nothing of that file's way back stays; fix the cause, then " + again
 	case errors.Is(stmt, context.Canceled):
 		return again + ": it goes on there"
+	case stmt.Kept == 0:
+		return "the file stays applied; fix the cause, then " + again
 	}
 	return "fix the cause, then " + again + ": it goes on at this statement"
 }
