@@ -81,7 +81,8 @@ func goOnDown(t *testing.T, url string, dir directory.Dir) {
 			require.Equal(t, len(s.Statements), refused.Total)
 			s.Statements = []string{"DROP TABLE a"} // those that it was begun with go on
 		}
-		if half || slices.ContainsFunc(status.Applied, func(r migrate.Revision) bool { return r.Version == s.Version }) {
+		is := func(r migrate.Revision) bool { return r.Version == s.Version }
+		if half || slices.ContainsFunc(status.Applied, is) {
 			left = append(left, s)
 		}
 	}
@@ -227,7 +228,9 @@ func TestDownTakesBackOnlyTheNewestFile(t *testing.T) {
 		before := mysqltest.Dump(t, url)
 		stop := errors.New("stop")
 		for want, opts := range map[string]migrate.DownOptions{
-			"version 1 is not the newest": {Steps: []migrate.DownStep{{Version: "1", Statements: []string{"DROP TABLE a"}}}},
+			"version 1 is not the newest": {
+				Steps: []migrate.DownStep{{Version: "1", Statements: []string{"DROP TABLE a"}}},
+			},
 			"stop": {
 				Steps:  []migrate.DownStep{{Version: "2", Statements: []string{"DROP TABLE a"}}},
 				Before: func(context.Context, migrate.DownStep) error { return stop },

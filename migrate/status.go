@@ -57,8 +57,8 @@ type Partial struct {
 	Error string `json:"error,omitempty"`
 	// InDoubt is set if the apply was cut off while the statement ran, or runs now. The next [Apply] finds out.
 	InDoubt bool `json:"in_doubt,omitempty"`
-	// Undoing is set if the file is on its way back. The statements are then those that take it back, and [Down] goes on
-	// with them.
+	// Undoing is set if the file is on its way back. The statements are then those that take it back, and [Down] goes
+	// on with them.
 	Undoing bool `json:"undoing,omitempty"`
 }
 

@@ -204,7 +204,8 @@ func (m *migrations) agreed(ctx context.Context, yes bool) error {
 // printDown prints a plan in a form that is SQL again.
 func (m *migrations) printDown(p *down.Plan) {
 	for _, f := range p.Files {
-		fmt.Fprintf(m.stdout, "-- the way back from %s: %s", f.Name, english.Count(len(f.Statements)-f.Resumed, "statement"))
+		fmt.Fprintf(m.stdout, "-- the way back from %s: %s", f.Name,
+			english.Count(len(f.Statements)-f.Resumed, "statement"))
 		switch {
 		case f.Resumes:
 			fmt.Fprintf(m.stdout, ", after the %d that ran", f.Resumed)

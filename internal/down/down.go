@@ -1,8 +1,8 @@
 // Package down takes applied migrations back: [Make] plans the way from what the newest files lead to, to what those
 // before them lead to, and counts the rows that would lose something; [Plan.Run] goes it.
 //
-// It has no statements of its own: package planner plans them, or the directory holds them, and package migrate executes
-// and records them. It asks nobody.
+// It has no statements of its own: package planner plans them, or the directory holds them, and package migrate
+// executes and records them. It asks nobody.
 package down
 
 import (
@@ -188,7 +188,7 @@ func (o Options) choose(revs []*atlas.Revision) (undo, rest []*atlas.Revision, e
 	for _, r := range undo {
 		if r.Type == atlas.RevisionTypeBaseline {
 			return nil, nil, &Error{
-				found: fmt.Sprintf("version %s is the baseline of this database, whose files never ran here", r.Version),
+				found: fmt.Sprintf("version %s is the baseline of this database: its file never ran here", r.Version),
 				fix:   "go back no further than to it",
 			}
 		}
@@ -200,7 +200,8 @@ func (o Options) choose(revs []*atlas.Revision) (undo, rest []*atlas.Revision, e
 func (p *Plan) resume(r *atlas.Revision, more bool, revs []*atlas.Revision) {
 	all, ran := history.UndoStatements(r)
 	p.Files = append(p.Files, File{
-		Version: r.Version, Name: history.FileOf(r), Statements: all[1:], Resumes: true, Resumed: ran - 1, Notes: []string{},
+		Version: r.Version, Name: history.FileOf(r), Statements: all[1:], Resumes: true, Resumed: ran - 1,
+		Notes: []string{},
 	})
 	p.More, p.To = more, ""
 	if n := len(revs); n > 1 {
@@ -298,7 +299,7 @@ func (f *File) planned(forward *directory.File) error {
 	}
 	if missing := f.way.Unplanned; len(missing) > 0 {
 		return &Error{
-			found: fmt.Sprintf("a part of the way back from %s cannot be planned: %s", f.Name, strings.Join(missing, "; ")),
+			found: "a part of the way back from " + f.Name + " cannot be planned: " + strings.Join(missing, "; "),
 			fix:   "write the statements into " + byHand,
 		}
 	}

@@ -156,7 +156,8 @@ func makesObject(code string) string {
 // changesRows says that a statement changed rows, which no plan changes back; empty if it did not, or if they go with
 // their table.
 func changesRows(code string, way *planner.Way) string {
-	if !directory.ChangesRows(code) && !directory.Calls(code) || reads.MatchString(code) && !modifies.MatchString(code) {
+	onlyReads := reads.MatchString(code) && !modifies.MatchString(code)
+	if onlyReads || !directory.ChangesRows(code) && !directory.Calls(code) {
 		return ""
 	}
 	m := updates.FindStringSubmatch(code)
