@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child takes back, or applies, prints a line for every call of Progress and, if asked to, goes on only when it has read
-// a line.
+// child takes back, or applies. It prints a line for every call of Progress and, if asked to, goes on only when it has
+// read a line.
 func child() int {
 	opts := migrate.ApplyOptions{}
 	if path := os.Getenv(childDir); path != "" {
