@@ -122,13 +122,8 @@ func WayBack(ctx context.Context, dev *Dev, from, to State) (*Way, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Way{have: have, Losses: lossesOf(have, want, dev.Dialect() == dialect.SQLite), Objects: []Object{}}
-	for _, pair := range [][2]*schema.Schema{{have, want}, {want, have}} {
-		for _, o := range NotCovered(pair[0]) {
-			if o.Reason == "" && !slices.Contains(NotCovered(pair[1]), o) {
-				w.Objects = append(w.Objects, o)
-			}
-		}
+	w := &Way{
+		have: have, Losses: lossesOf(have, want, dev.Dialect() == dialect.SQLite), Objects: differing(have, want),
 	}
 	w.Comparison = emptyComparison(have, want)
 	changes, err := dev.fill(ctx, w.Comparison, have, want)
@@ -334,4 +329,39 @@ func (d *Dev) Default(ctx context.Context, like *atlasdb.DB) (restore func(conte
 	return func(ctx context.Context) error {
 		return dropIn(ctx, func(ctx context.Context) error { return set(ctx, was) })
 	}, set(ctx, want)
+}
+
+// Now is the schema that the database holds at this moment of a [Dev.Replay], without the history.
+func (d *Dev) Now(ctx context.Context) (*schema.Schema, error) {
+	s, err := d.inspectWhole(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dropState(s)
+	return s, nil
+}
+
+// Differ names the tables and other objects in which two schemas differ.
+func (d *Dev) Differ(have, want *schema.Schema) (names []string, err error) {
+	changes, err := d.compare(have, want)
+	for _, c := range changes {
+		names = append(names, "table "+tableIn(c))
+	}
+	for _, o := range differing(have, want) {
+		names = append(names, o.Kind+" "+o.Name)
+	}
+	return names, err
+}
+
+// differing are the objects that only one of the schemas holds and no plan covers.
+func differing(have, want *schema.Schema) []Object {
+	differ := []Object{}
+	for _, pair := range [][2]*schema.Schema{{have, want}, {want, have}} {
+		for _, o := range NotCovered(pair[0]) {
+			if o.Reason == "" && !slices.Contains(NotCovered(pair[1]), o) {
+				differ = append(differ, o)
+			}
+		}
+	}
+	return differ
 }
