@@ -351,7 +351,7 @@ func TestWhatIsCommittedBetweenAReadAndItsWriteIsSeen(t *testing.T) {
 		"a suspension refuses a renewal": func(t *testing.T, p *pair, u *auth.User) {
 			g, err := p.first.SignIn(t.Context(), u.Email, interleavedPassword, auth.Device{})
 			require.NoError(t, err)
-			p.before(t, begins("SELECT 1 FROM `users`"), suspend(p, u))
+			p.before(t, begins("UPDATE `users`"), suspend(p, u))
 			_, err = p.first.Renew(t.Context(), g.Refresh, auth.Device{})
 			require.ErrorIs(t, err, auth.ErrRefresh)
 			require.NoError(t, p.other.Unsuspend(t.Context(), u.ID))

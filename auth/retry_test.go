@@ -254,7 +254,7 @@ func TestManyWriteAtOnceOnSQLiteWhateverTheDSNSays(t *testing.T) {
 func TestATransactionThatLosesTheFileTakesItFirstTheNextTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mysqltest.SQLite(t))
-	id := w.register(t, w.email())
+	w.register(t, w.email())
 	var read bool
 	var others []bool
 	client := w.deferred(t, func(d dialect.Driver) dialect.Driver {
@@ -267,7 +267,8 @@ func TestATransactionThatLosesTheFileTakesItFirstTheNextTime(t *testing.T) {
 			return nil
 		}}
 	})
-	_, _, err := w.service(t, client, 0).StartSession(t.Context(), id, device)
+	_, err := w.service(t, client, 0).IssueCode(t.Context(),
+		auth.CodeRequest{Email: w.email(), Kind: schematype.OTPSignIn, Device: device})
 	require.NoError(t, err)
 	assert.Equal(t, []bool{true, false}, others)
 }
