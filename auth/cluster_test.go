@@ -58,6 +58,10 @@ func TestGalera(t *testing.T) {
 			test(t, here, there)
 		})
 	}
+	t.Run("a long statement that all nodes wait for moves nobody", func(t *testing.T) {
+		here, _ := nodes(t, servers[0].URL, servers[1].URL)
+		testLongStatement(t, here, servers[:2])
+	})
 	t.Run("a node without a quorum is unavailable", func(t *testing.T) {
 		w := newWorldOn(t, servers[0].URL)
 		email := w.email()
@@ -145,6 +149,36 @@ func TestGroupReadsOnASecondary(t *testing.T) {
 	mysqltest.Eventually(t, "the secondary that has left its group is asked no more", func() bool {
 		return errors.Is(checkSession(g.Token)(t.Context(), s), auth.ErrSession)
 	})
+}
+
+// An ALTER that copies a table is carried out by all nodes at once, and what waits for other nodes waits for it.
+func testLongStatement(t *testing.T, here *world, members []*testserver.Member) {
+	name := here.url[strings.LastIndexByte(here.url, '/')+1:]
+	client, err := authgraph.Open(t.Context(), hosts(t, members)+name, authgraph.WithStatementTimeout(0))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close()) })
+	node := func() (name string) {
+		rows, err := client.QueryContext(t.Context(), "SELECT @@port")
+		require.NoError(t, err)
+		require.NoError(t, entsql.ScanOne(rows, &name))
+		require.NoError(t, rows.Close())
+		return name
+	}
+	before := node()
+	_, err = here.db.Exec("CREATE TABLE big (id int AUTO_INCREMENT PRIMARY KEY, a varchar(200), KEY (a))")
+	require.NoError(t, err)
+	for range 3 {
+		_, err = here.db.Exec("INSERT INTO big (a) SELECT UUID() FROM seq_1_to_60000")
+		require.NoError(t, err)
+	}
+	for _, width := range []int{201, 202} {
+		began := time.Now()
+		_, err = client.ExecContext(t.Context(), fmt.Sprintf("ALTER TABLE big MODIFY a varchar(%d), ALGORITHM=COPY", width))
+		require.NoError(t, err)
+		t.Logf("the statement took %v", time.Since(began))
+		require.Greater(t, time.Since(began), time.Second, "it must be longer than a server may be silent")
+	}
+	assert.Equal(t, before, node())
 }
 
 // both are the services of two nodes with a configuration that may differ from the world's.

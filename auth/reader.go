@@ -9,9 +9,18 @@ import (
 	"github.com/authgraph/authgraph/ent"
 )
 
-// readerWait is how long Config.Reader may take for an answer. After a failure one call in as long a time asks it
+// readerWait is how long Config.Reader may take for an answer at most. After a failure one call in as long a time asks it
 // again, and the others do not wait for it.
 const readerWait = time.Second
+
+// readerTime is how long the reader may take for a call, which has to have time left for the other server.
+func readerTime(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return readerWait
+	}
+	return min(readerWait, time.Until(deadline)/2)
+}
 
 // reader is Config.Reader. The nil one is never asked.
 type reader struct {
@@ -54,10 +63,11 @@ func read[T any](
 	ctx context.Context, s *Service, query func(context.Context, *ent.Client) (T, error),
 ) (v T, err error) {
 	if s.reader.isDue() {
-		bounded, cancel := context.WithTimeout(ctx, readerWait)
+		bounded, cancel := context.WithTimeout(ctx, readerTime(ctx))
 		v, err = query(bounded, s.reader.client)
+		gaveUp := errors.Is(ctx.Err(), context.Canceled) // which says nothing of the reader
 		cancel()
-		if ctx.Err() == nil {
+		if !gaveUp {
 			s.reader.told(err == nil || errors.Is(err, errBehind))
 		}
 		if err == nil {

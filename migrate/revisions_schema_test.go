@@ -187,3 +187,23 @@ func TestSQLiteHasNoSchemaForTheHistory(t *testing.T) {
 	_, err = migrate.ReadStatus(t.Context(), url, migrate.StatusOptions{RevisionsSchema: "auth"})
 	require.EqualError(t, err, want)
 }
+
+// The rights that the pages named before: a history was written by REPLACE, which needs no UPDATE.
+func TestAnAccountThatMayOnlyAddAndDeleteWritesAHistory(t *testing.T) {
+	t.Parallel()
+	mysqltest.EachServer(t, func(t *testing.T, database string) {
+		schema := "authgraph_" + strings.ToLower(rand.Text()[:12]) + "_history"
+		db := mysqltest.DB(t, database)
+		name := "authgraph_" + strings.ToLower(rand.Text()[:12])
+		u, err := url.Parse(database)
+		require.NoError(t, err)
+		mysqltest.Exec(t, db, "CREATE DATABASE "+schema, "CREATE USER "+name+" IDENTIFIED BY 'geheim'",
+			"GRANT ALL ON `"+strings.TrimPrefix(u.Path, "/")+"`.* TO "+name,
+			"GRANT CREATE, ALTER, SELECT, INSERT, DELETE ON "+schema+".* TO "+name)
+		t.Cleanup(func() { mysqltest.Exec(t, db, "DROP USER "+name, "DROP DATABASE "+schema) })
+		u.User = url.UserPassword(name, "geheim")
+		report, err := migrate.Apply(t.Context(), u.String(), migrate.ApplyOptions{RevisionsSchema: schema})
+		require.NoError(t, err)
+		assert.NotEmpty(t, report.Applied)
+	})
+}

@@ -39,26 +39,33 @@ func (c *causal) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	statement, err := c.statement(ctx, conn)
-	if err == nil && statement != "" {
-		err = exec(ctx, conn, statement)
-	}
-	if err != nil {
+	if err := c.prepare(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
 }
 
-func (c *causal) statement(ctx context.Context, conn driver.Conn) (string, error) {
+func (c *causal) prepare(ctx context.Context, conn driver.Conn) error {
 	if c.reading == ReadStale {
-		return "", nil
+		return nil
 	}
 	c.mu.Lock()
 	set, asked := c.set, c.asked
 	c.mu.Unlock()
 	if !asked.IsZero() && time.Since(asked) < askAgain {
-		return set, nil
+		if err := exec(ctx, conn, set); err == nil || ctx.Err() != nil {
+			return err
+		} // a name may have moved to a server that does not know the variable
 	}
+	set, err := c.statement(ctx, conn)
+	if err != nil {
+		return err
+	}
+	return exec(ctx, conn, set)
+}
+
+// statement asks what is to be set.
+func (c *causal) statement(ctx context.Context, conn driver.Conn) (set string, err error) {
 	values, err := pairs(ctx, conn, writersQuery)
 	if err != nil {
 		return "", fmt.Errorf("ask whether other servers take writes: %w", err)
@@ -78,7 +85,6 @@ func (c *causal) statement(ctx context.Context, conn driver.Conn) (string, error
 		// The default until MySQL 8.4: the next primary may answer before it has what the one before acknowledged.
 		variable, value = "group_replication_consistency", "'BEFORE_ON_PRIMARY_FAILOVER'"
 	}
-	set = ""
 	if _, given := c.given[variable]; variable != "" && !given {
 		set = "SET SESSION " + variable + " = " + value
 	}
@@ -89,6 +95,9 @@ func (c *causal) statement(ctx context.Context, conn driver.Conn) (string, error
 }
 
 func exec(ctx context.Context, conn driver.Conn, statement string) error {
+	if statement == "" {
+		return nil
+	}
 	execer, ok := conn.(driver.ExecerContext)
 	if !ok {
 		return fmt.Errorf("a connection of type %T cannot execute", conn)

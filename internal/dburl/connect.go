@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"entgo.io/ent/dialect"
 	"github.com/go-sql-driver/mysql"
@@ -43,7 +44,7 @@ func (u *URL) Connect(ctx context.Context) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := db.PingContext(ctx); err != nil {
+	if err := u.ping(ctx, db); err != nil {
 		if u.reading != ReadWrite && ctx.Err() == nil && u.isUnanswered(err) {
 			return db, nil // whoever reads has another server to ask
 		}
@@ -56,6 +57,18 @@ func (u *URL) Connect(ctx context.Context) (*sql.DB, error) {
 	return db, nil
 }
 
+// readerStart is how long a server that is only read from may take to let a service in that starts.
+const readerStart = 1500 * time.Millisecond
+
+func (u *URL) ping(ctx context.Context, db *sql.DB) error {
+	if u.reading != ReadWrite {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, readerStart)
+		defer cancel()
+	}
+	return db.PingContext(ctx)
+}
+
 // isUnanswered reports whether connecting failed because no server answered.
 func (u *URL) isUnanswered(err error) bool {
 	var (
@@ -63,7 +76,7 @@ func (u *URL) isUnanswered(err error) bool {
 		refused    *mysql.MySQLError
 		stranger   *failover.StrangerError
 	)
-	return errors.As(err, &connecting) && !errors.As(err, &refused) && !errors.As(err, &stranger) &&
+	return (errors.As(err, &connecting) || errors.Is(err, context.DeadlineExceeded)) && !errors.As(err, &refused) && !errors.As(err, &stranger) &&
 		u.explainTLS(err) == nil
 }
 

@@ -545,7 +545,7 @@ func (u *URL) toServers() (driver.Connector, error) {
 		if err != nil {
 			return nil, err
 		}
-		servers = append(servers, failover.Server{Name: host, Connector: c, Sockets: sockets})
+		servers = append(servers, failover.Server{Name: host, Connector: c, Probe: c.Connector, Sockets: sockets})
 	}
 	if u.reading == ReadCausal {
 		return failover.NewForReading(servers), nil
@@ -555,7 +555,7 @@ func (u *URL) toServers() (driver.Connector, error) {
 
 func (u *URL) toServer(
 	host string, dial func(ctx context.Context, network, addr string) (net.Conn, error),
-) (driver.Connector, error) {
+) (*causal, error) {
 	server := u.server.Clone()
 	server.Addr, server.DialFunc = host, dial
 	var err error
@@ -588,9 +588,15 @@ type inTurn struct {
 }
 
 func (t *inTurn) Connect(ctx context.Context) (conn driver.Conn, err error) {
-	first := int(t.next.Add(1))
-	for i := range t.servers {
-		if conn, err = t.servers[(first+i)%len(t.servers)].Connect(ctx); err == nil || ctx.Err() != nil {
+	first, all := int(t.next.Add(1)), len(t.servers)
+	for i := range all {
+		bounded, cancel := ctx, func() {}
+		if deadline, ok := ctx.Deadline(); ok { // each has its share, or a silent one would have all
+			bounded, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(all-i))
+		}
+		conn, err = t.servers[(first+i)%all].Connect(bounded)
+		cancel()
+		if err == nil || ctx.Err() != nil {
 			break
 		}
 	}

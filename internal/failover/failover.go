@@ -37,7 +37,10 @@ type Server struct {
 	Name string
 	// Connector makes the driver's own connections to it, by Sockets.Dial.
 	Connector driver.Connector
-	Sockets   *Sockets
+	// Probe makes the connection over which it is asked, which must wait for no other server: of a cluster that is busy
+	// with a long statement, all would be silent.
+	Probe   driver.Connector
+	Sockets *Sockets
 }
 
 // New returns the connector. It asks nothing until the first connection is asked for. From then on it asks the server
@@ -119,7 +122,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 				return nil, err
 			}
 			c.suspect(n)
-		case stays(why):
+		case stays(why), c.reading && why != nil: // whoever reads has another server to ask
 			return nil, why
 		}
 		timer := time.NewTimer(again)

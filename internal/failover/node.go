@@ -82,8 +82,8 @@ func (n *node) ask(ctx context.Context) error {
 
 func (n *node) hangUp() {
 	if n.probe != nil {
-		_ = n.probe.Close() // nothing was written
-		n.probe = nil
+		_ = n.probe.Close()                // nothing was written
+		n.probe, n.memberless = nil, false // the right may have been granted
 	}
 }
 
@@ -101,7 +101,7 @@ const (
 func (n *node) question(ctx context.Context) error {
 	if n.probe == nil {
 		var err error
-		if n.probe, err = n.Connector.Connect(ctx); err != nil {
+		if n.probe, err = n.Probe.Connect(ctx); err != nil {
 			n.probe = nil
 			return err
 		}

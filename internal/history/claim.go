@@ -15,11 +15,13 @@ import (
 // of the history itself, which only one of them can insert: the cluster certifies it.
 
 const (
-	// claimed is the version of that row. The Atlas CLI and this package take a version with a dot for a note.
+	// claimed is the version of that row. This package takes a version with a dot for a note.
 	claimed = ".authgraph_claim"
 	// beat is how often the holder counts the row up, and stale how long a row that nobody counts up is waited for.
 	beat  = 2 * time.Second
 	stale = 20 * time.Second
+	// beatWait is how long it may take.
+	beatWait = 5 * time.Second
 	// poll is how often whoever waits looks.
 	poll = 200 * time.Millisecond
 )
@@ -104,9 +106,11 @@ func (s Store) claim(ctx context.Context, timeout time.Duration, waiting func())
 				"applied = ?", claimed, holder, count); err != nil && !conflicts(err) {
 				return nil, nil, fmt.Errorf("take the history over: %w", err)
 			}
-			continue
+			seen.since = now
 		}
-		if time.Since(began) > timeout {
+		// One that nobody counts up is waited for until it can be taken over.
+		isLeft := time.Since(seen.since) > 2*beat && time.Since(began) < timeout+stale+beat
+		if time.Since(began) > timeout && !isLeft {
 			return nil, nil, &LockError{Timeout: timeout}
 		}
 		select {
@@ -133,9 +137,12 @@ func (c *claim) exec(ctx context.Context, on execer, query string, args ...any) 
 func (c *claim) keep(ctx context.Context) (context.Context, *claim, error) {
 	pool, err := c.store.DB.URL.OpenDB()
 	if err != nil {
-		return nil, nil, errors.Join(err, c.remove(ctx))
+		return nil, nil, err
 	}
 	c.pool = pool
+	if err := c.store.insist(ctx, func() error { _, err := c.beat(ctx); return err }); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("count the claim of the history up: %w", err), c.remove(ctx), pool.Close())
+	}
 	ctx, lost := context.WithCancelCause(ctx)
 	own, stop := context.WithCancel(context.WithoutCancel(ctx))
 	c.stop = func() { stop(); lost(nil) }
@@ -143,15 +150,17 @@ func (c *claim) keep(ctx context.Context) (context.Context, *claim, error) {
 		defer close(c.ended)
 		tick := time.NewTicker(beat)
 		defer tick.Stop()
-		for {
+		for last := time.Now(); ; {
 			select {
 			case <-own.Done():
 				return
 			case <-tick.C:
 			}
-			n, err := c.exec(own, pool, "UPDATE "+c.store.table()+" SET applied = applied + 1 "+
-				"WHERE version = ? AND description = ?", claimed, c.holder)
-			if err == nil && n == 0 {
+			n, err := c.beat(own)
+			switch {
+			case err == nil && n > 0:
+				last = time.Now()
+			case err == nil, time.Since(last) > stale-beat: // another one may take over
 				lost(errTakenOver)
 				return
 			}
@@ -160,16 +169,25 @@ func (c *claim) keep(ctx context.Context) (context.Context, *claim, error) {
 	return ctx, c, nil
 }
 
+// beat counts the row up, and returns how many there are. Atlas takes a file for half applied unless the two are equal.
+func (c *claim) beat(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, beatWait)
+	defer cancel()
+	return c.exec(ctx, c.pool, "UPDATE "+c.store.table()+" SET applied = applied + 1, total = total + 1 "+
+		"WHERE version = ? AND description = ?", claimed, c.holder)
+}
+
 // release gives the history back.
 func (c *claim) release(ctx context.Context) error {
 	c.stop()
 	<-c.ended
-	return errors.Join(c.pool.Close(), c.remove(ctx))
+	return errors.Join(c.remove(ctx), c.pool.Close())
 }
 
+// remove has the pool's connection, whose session no file has touched: it may have begun a transaction.
 func (c *claim) remove(ctx context.Context) error {
 	err := c.store.insist(ctx, func() error {
-		_, err := c.exec(ctx, c.store.DB.Conn, "DELETE FROM "+c.store.table()+" WHERE version = ? AND description = ?",
+		_, err := c.exec(ctx, c.pool, "DELETE FROM "+c.store.table()+" WHERE version = ? AND description = ?",
 			claimed, c.holder)
 		return err
 	})

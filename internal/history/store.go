@@ -226,9 +226,14 @@ func (s Store) Write(ctx context.Context, r *atlas.Revision) error {
 		r.Description, uint(r.Type), r.Applied, r.Total, r.ExecutedAt.UTC().Truncate(time.Second),
 		int64(r.ExecutionTime), r.Error, r.ErrorStmt, r.Hash, partial, operator,
 	}
-	_, err := s.DB.Conn.ExecContext(ctx, "INSERT INTO "+s.table()+" (version, "+strings.Join(recorded, ", ")+
-		") VALUES (?"+strings.Repeat(", ?", len(recorded))+") "+onConflict[s.DB.URL.Dialect]+" "+
-		strings.Join(recorded, " = ?, ")+" = ?", slices.Concat([]any{r.Version}, values, values)...)
+	row := " INTO " + s.table() + " (version, " + strings.Join(recorded, ", ") + ") VALUES (?" +
+		strings.Repeat(", ?", len(recorded)) + ")"
+	own := append([]any{r.Version}, values...)
+	_, err := s.DB.Conn.ExecContext(ctx, "INSERT"+row+" "+onConflict[s.DB.URL.Dialect]+" "+
+		strings.Join(recorded, " = ?, ")+" = ?", slices.Concat(own, values)...)
+	if isDenied(err) { // the account may only insert and delete
+		_, err = s.DB.Conn.ExecContext(ctx, "REPLACE"+row, own...)
+	}
 	if err != nil {
 		return &RecordError{s.name(), err}
 	}
