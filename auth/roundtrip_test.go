@@ -125,7 +125,7 @@ var roundTrips = map[string]string{
 		"SELECT sessions, UPDATE sessions, UPDATE users, UPDATE users, INSERT sessions, " +
 		"INSERT refresh_tokens, COMMIT",
 	"take the first of two steps": "SELECT users, UPDATE users, START TRANSACTION, UPDATE users, " +
-		"INSERT otps users, UPDATE users, COMMIT",
+		"SELECT users, INSERT otps, UPDATE users, COMMIT",
 	"take the second of two steps": "SELECT otps, SELECT users, UPDATE users, START TRANSACTION, UPDATE otps, " +
 		"UPDATE users, INSERT sessions, INSERT refresh_tokens, COMMIT",
 	"unlock":              "UPDATE users",
