@@ -2,8 +2,10 @@ package testserver
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"unsafe"
@@ -13,6 +15,29 @@ import (
 // it with this process however that ends.
 func isolate(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// nobody is the user without rights of most systems.
+const nobody = 65534
+
+// unprivileged has a root run a command that refuses to be root's as nobody, to whom the folder is given. The command
+// itself may be where nobody finds it.
+func unprivileged(cmd *exec.Cmd, folder string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	if err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(path, nobody, nobody))
+	}); err != nil {
+		return err
+	}
+	executable, err := os.Open(cmd.Path)
+	if err != nil {
+		return err
+	}
+	cmd.Path, cmd.ExtraFiles = "/proc/self/fd/3", []*os.File{executable}
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	return nil
 }
 
 // endWithParent has this process stopped when its parent ends: "go run" passes a SIGTERM on to nobody.
