@@ -31,8 +31,11 @@ type causal struct {
 const askAgain = 5 * time.Minute
 
 const writersQuery = "SHOW GLOBAL VARIABLES WHERE Variable_name IN " +
-	"('wsrep_on', 'group_replication_group_name', 'group_replication_single_primary_mode', " +
+	"('version', 'wsrep_on', 'group_replication_group_name', 'group_replication_single_primary_mode', " +
 	"'group_replication_consistency')"
+
+// noLimitOnVitess takes back the limit of [session]. Vitess adds it to each query, and then refuses GET_LOCK.
+const noLimitOnVitess = "SET SESSION sql_select_limit = 0"
 
 func (c *causal) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
@@ -87,6 +90,9 @@ func (c *causal) statement(ctx context.Context, conn driver.Conn) (set string, e
 	}
 	if _, given := c.given[variable]; variable != "" && !given {
 		set = "SET SESSION " + variable + " = " + value
+	}
+	if strings.HasSuffix(values["version"], "-Vitess") {
+		set = noLimitOnVitess
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
