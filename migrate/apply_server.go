@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	atlas "ariga.io/atlas/sql/migrate"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/authgraph/authgraph/internal/directory"
 	"github.com/authgraph/authgraph/internal/history"
+	"github.com/authgraph/authgraph/internal/mysqlconn"
 )
 
 // applyServer applies on MySQL and MariaDB.
@@ -133,6 +135,16 @@ func (a *applier) execCall(ctx context.Context, t *pendingFile) error {
 	return a.execRows(ctx, t)
 }
 
+// patience is how long vtgate may take to learn of a column.
+const patience = 30 * time.Second
+
+// isBehind reports whether a statement was not run because vtgate has not learned yet of a column that the statement
+// before has added. MySQL says "Unknown column".
+func isBehind(err error) bool {
+	const unknownColumn = 1054
+	return mysqlconn.IsServer(err, unknownColumn) && strings.Contains(err.Error(), "' not found in table '")
+}
+
 // execRows executes the next statement of t, one that changes rows only, and commits it together with its record.
 func (a *applier) execRows(ctx context.Context, t *pendingFile) error {
 	tx, err := a.db.Conn.BeginTx(ctx, nil)
@@ -141,8 +153,20 @@ func (a *applier) execRows(ctx context.Context, t *pendingFile) error {
 	}
 	// After a commit it fails always, and without one the connection's end rolls back all the same.
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(ctx, t.file.Stmts[t.rev.Applied].Text); err != nil {
-		return err
+	began := time.Now()
+	for {
+		_, err := tx.ExecContext(ctx, t.file.Stmts[t.rev.Applied].Text)
+		if err == nil {
+			break
+		}
+		if !isBehind(err) || time.Since(began) > patience {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 	next := t.next()
 	if err := a.store.Write(ctx, next); err != nil {
