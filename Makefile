@@ -56,6 +56,11 @@ cluster: ## Run the tests that need a cluster of Galera or Group Replication, wh
 soak-cluster: ## Use clusters for SOAKTIME (5m) each while their servers crash, stand still and lose their majority
 	AUTHGRAPH_SOAK=$(SOAKTIME) go test -count=1 -timeout=0 -tags cluster ./auth -run '^TestSoakCluster$$' -v
 
+.PHONY: vitess
+vitess: ## Run the tests that need Vitess, unsharded and on two shards, which they build and start
+	go test -count=1 -timeout=60m -tags cluster ./internal/cli -run Vitess -v
+	go test -count=1 -timeout=60m -tags cluster ./auth -run Vitess -v
+
 .PHONY: servers
 servers: ## Open a shell in which both test servers run and go test finds them
 	$(WITHSERVERS) -tools -- "$${SHELL:-sh}"
