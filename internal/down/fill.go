@@ -17,10 +17,16 @@ import (
 
 // fill puts two rows into each table that holds none, parents first: one with a value in each column, one with as few
 // as can be.
-func (p *prover) fill(ctx context.Context, f *Proven) error {
+func (p *prover) fill(ctx context.Context, f *Proven, with filling) error {
 	s, err := p.dev.Now(ctx)
 	if err != nil {
 		return err
+	}
+	f.Rows, f.Empty = 0, nil
+	if with > asTheyCome {
+		if err := p.clear(ctx, s.Tables); err != nil {
+			return err
+		}
 	}
 	for _, t := range parentsFirst(s.Tables) {
 		var n int
@@ -28,8 +34,8 @@ func (p *prover) fill(ctx context.Context, f *Proven) error {
 		if err := p.dev.DB().Conn.QueryRowContext(ctx, count).Scan(&n); err != nil {
 			return err
 		}
-		if n == 0 {
-			for k, sparse := range []bool{false, true} {
+		if n == 0 && with < noRows {
+			for k, sparse := range []bool{false, with == asTheyCome} {
 				for _, few := range []bool{sparse, !sparse} {
 					_, err := p.dev.DB().Conn.ExecContext(ctx, p.row(t, k+1, few))
 					if ctx.Err() != nil {
@@ -44,6 +50,24 @@ func (p *prover) fill(ctx context.Context, f *Proven) error {
 		}
 		if f.Rows += n; n == 0 {
 			f.Empty = append(f.Empty, t.Name)
+		}
+	}
+	return nil
+}
+
+// clear deletes all rows. An earlier file may have put them there.
+func (p *prover) clear(ctx context.Context, tables []*schema.Table) error {
+	off, on := "SET foreign_key_checks = 0", "SET foreign_key_checks = 1"
+	if p.dev.Dialect() == dialect.SQLite {
+		off, on = "PRAGMA foreign_keys = off", "PRAGMA foreign_keys = on"
+	}
+	stmts := []string{off}
+	for _, t := range tables {
+		stmts = append(stmts, "DELETE FROM "+dbserver.Quote(t.Name))
+	}
+	for _, stmt := range append(stmts, on) {
+		if _, err := p.dev.DB().Conn.ExecContext(ctx, stmt); err != nil {
+			return fmt.Errorf("%s: %w", stmt, err)
 		}
 	}
 	return nil
