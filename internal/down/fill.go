@@ -35,7 +35,7 @@ func (p *prover) fill(ctx context.Context, f *Proven, with filling) error {
 			return err
 		}
 		if n == 0 && with < noRows {
-			for k, sparse := range []bool{false, with == asTheyCome} {
+			for k, sparse := range []bool{false, with != fullOnly} {
 				for _, few := range []bool{sparse, !sparse} {
 					_, err := p.dev.DB().Conn.ExecContext(ctx, p.row(t, k+1, few))
 					if ctx.Err() != nil {
