@@ -103,22 +103,22 @@ func WithStatementTimeout(d time.Duration) Option {
 	return func(o *options) { o.timeout = d }
 }
 
-// ForReading opens a client that only reads, from a server that gets its changes from another one: a member of a group of
-// MySQL servers, or a node of Galera. It is for the Reader of package auth's Config, and for queries of your own. Each
-// statement waits until the server has what was committed before it anywhere, see docs/high-availability.md. The
-// parameters group_replication_consistency and wsrep_sync_wait of the url say otherwise. Another server cannot be made to
-// wait, and is refused: it would accept a session for some time after it was ended.
+// ForReading opens a client that only reads, from a server that gets its changes from another one: a member of a group
+// of MySQL servers, or a node of Galera. It is for the Reader of package auth's Config, and for queries of your own.
+// Each statement waits until the server has what was committed before it anywhere, see docs/high-availability.md. The
+// parameters group_replication_consistency and wsrep_sync_wait of the url say otherwise. Another server cannot be made
+// to wait, and is refused: it would accept a session for some time after it was ended.
 //
 // Of several hosts the first one that belongs to its cluster is used. Of a group the account needs SELECT on
-// performance_schema.replication_group_members, by which each server is asked four times a second: one that has left its
-// group waits for nothing any more, so its connections are cut. Open also returns a client if no server answers.
+// performance_schema.replication_group_members, by which each server is asked four times a second: one that has left
+// its group waits for nothing any more, so its connections are cut. Open also returns a client if no server answers.
 func ForReading() Option {
 	return func(o *options) { o.reading = dburl.ReadCausal }
 }
 
 // ForStaleReading is ForReading for any server, such as a replica, and no statement waits. What was just changed may
-// not show: a session that was ended is accepted for as long as the server is behind. Several hosts have the connections
-// in turn.
+// not show: a session that was ended is accepted for as long as the server is behind. Several hosts have the
+// connections in turn.
 func ForStaleReading() Option {
 	return func(o *options) { o.reading = dburl.ReadStale }
 }

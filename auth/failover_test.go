@@ -54,8 +54,9 @@ func TestAServiceGoesOnWithTheNextPrimary(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
 	rows, err := client.QueryContext(t.Context(), "SELECT @@GLOBAL.server_id")
 	require.NoError(t, err)
+	defer rows.Close()
 	used, err := entsql.ScanInt(rows)
-	require.NoError(t, errors.Join(err, rows.Close()))
+	require.NoError(t, errors.Join(err, rows.Err()))
 	assert.NotEqual(t, next+1, used)
 }
 

@@ -27,8 +27,8 @@ import (
 //
 // Each call looks at the mails before. If they leave room, it waits for its turn, adds its own and looks again: calls
 // for one address, or from one origin, come one after the other. The second look also waits for mails that a program of
-// the version before, which takes no turns, has not committed. A call that is refused at once has waited for nobody, and
-// locked nothing.
+// the version before, which takes no turns, has not committed. A call that is refused at once has waited for nobody,
+// and locked nothing.
 func (s *Service) addMail(
 	ctx context.Context, tx *ent.Client, req CodeRequest, by *asker, ticket Token,
 ) (added *ent.OTP, all mails, err error) {

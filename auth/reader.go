@@ -9,8 +9,8 @@ import (
 	"github.com/authgraph/authgraph/ent"
 )
 
-// readerWait is how long Config.Reader may take for an answer at most. After a failure one call in as long a time asks it
-// again, and the others do not wait for it.
+// readerWait is how long Config.Reader may take for an answer at most. After a failure one call in as long a time asks
+// it again, and the others do not wait for it.
 const readerWait = time.Second
 
 // readerTime is how long the reader may take for a call, which has to have time left for the other server.

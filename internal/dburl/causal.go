@@ -13,10 +13,10 @@ import (
 	"github.com/authgraph/authgraph/internal/failover"
 )
 
-// causal has the connections to one of several writers, or to a server that is read from in the place of the writer, see
-// before each statement what was acknowledged elsewhere: a revocation, or the session to revoke, may still be on its way
-// (MariaDB documentation, wsrep_sync_wait; MySQL manual, Transaction Consistency Guarantees). An address that sets the
-// variable itself decides.
+// causal has the connections to one of several writers, or to a server that is read from in the place of the writer,
+// see before each statement what was acknowledged elsewhere: a revocation, or the session to revoke, may still be on
+// its way (MariaDB documentation, wsrep_sync_wait; MySQL manual, Transaction Consistency Guarantees). An address that
+// sets the variable itself decides.
 type causal struct {
 	driver.Connector
 	given   map[string]string // the session variables of the address

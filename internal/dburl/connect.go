@@ -76,8 +76,8 @@ func (u *URL) isUnanswered(err error) bool {
 		refused    *mysql.MySQLError
 		stranger   *failover.StrangerError
 	)
-	return (errors.As(err, &connecting) || errors.Is(err, context.DeadlineExceeded)) && !errors.As(err, &refused) && !errors.As(err, &stranger) &&
-		u.explainTLS(err) == nil
+	silent := errors.As(err, &connecting) || errors.Is(err, context.DeadlineExceeded)
+	return silent && !errors.As(err, &refused) && !errors.As(err, &stranger) && u.explainTLS(err) == nil
 }
 
 // explain says which part of the address made a connection fail.

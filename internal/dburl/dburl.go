@@ -529,8 +529,8 @@ func (u *URL) connector() (driver.Connector, error) {
 	return stmtcache.New(c, stmtcache.Options{Size: u.statements}), nil
 }
 
-// toServers makes the driver's own connections: of several hosts to the one that takes writes, to one that belongs to its
-// cluster, or to each in turn.
+// toServers makes the driver's own connections: of several hosts to the one that takes writes, to one that belongs to
+// its cluster, or to each in turn.
 func (u *URL) toServers() (driver.Connector, error) {
 	if u.hosts == nil && u.reading != ReadCausal {
 		return u.toServer(u.server.Addr, nil)

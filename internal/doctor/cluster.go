@@ -155,8 +155,8 @@ func (d *database) galera(set, status map[string]string) (off []Finding) {
 	}
 	const reads = 7 // SELECT; UPDATE and DELETE; INSERT and REPLACE
 	if wait, err := strconv.Atoi(set["wsrep_sync_wait"]); err == nil && wait&reads != reads {
-		off = append(off, found(Info, "take wsrep_sync_wait out of the URL", "the URL sets wsrep_sync_wait to %d%s", wait,
-			stale))
+		off = append(off, found(Info, "take wsrep_sync_wait out of the URL",
+			"the URL sets wsrep_sync_wait to %d%s", wait, stale))
 	}
 	return off
 }

@@ -141,7 +141,8 @@ func (c *claim) keep(ctx context.Context) (context.Context, *claim, error) {
 	}
 	c.pool = pool
 	if err := c.store.insist(ctx, func() error { _, err := c.beat(ctx); return err }); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("count the claim of the history up: %w", err), c.remove(ctx), pool.Close())
+		err = fmt.Errorf("count the claim of the history up: %w", err)
+		return nil, nil, errors.Join(err, c.remove(ctx), pool.Close())
 	}
 	ctx, lost := context.WithCancelCause(ctx)
 	own, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -22,8 +22,8 @@ type GroupOptions struct {
 // groupUser copies what a member lacks from another one.
 const groupUser = "recovery"
 
-// StartGroup starts a Group Replication cluster of n MySQL servers. It takes about ten seconds, and MySQL from the Debian
-// archive. A member that says nothing is expelled after the five seconds in which the group suspects it.
+// StartGroup starts a Group Replication cluster of n MySQL servers. It takes about ten seconds, and MySQL from the
+// Debian archive. A member that says nothing is expelled after the five seconds in which the group suspects it.
 func StartGroup(ctx context.Context, n int, o GroupOptions, progress io.Writer) (_ *Cluster, err error) {
 	say := sayer("group", progress)
 	product := MySQL.Version(MySQL.releases[len(MySQL.releases)-1].name)
