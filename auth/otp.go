@@ -265,10 +265,13 @@ func (s *Service) issue(ctx context.Context, tx *ent.Client, req CodeRequest, by
 	if issued.Code, err = draw(); err != nil {
 		return nil, err
 	}
-	err = tx.OTP.Update().Where(otp.ID(row.ID)).
+	n, err := tx.OTP.Update().Where(otp.ID(row.ID)).
 		SetOtpHashCode(mac(s.cfg.Keys.reveal()[0], row.Type, row.Email, *row.TicketHash, issued.Code)).
 		SetIsLink(issued.Link).
-		Exec(ctx)
+		Save(ctx)
+	if err == nil && n == 0 {
+		err = errRaced // a cluster has rolled the row back
+	}
 	if err != nil {
 		return nil, fmt.Errorf("add a code: %w", err)
 	}
