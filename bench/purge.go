@@ -28,6 +28,7 @@ import (
 const (
 	purgeRate  = 20_000
 	pacedRate  = 5000 // of a purge that paces itself
+	pacedLimit = 5200 // one that goes no faster than it has to
 	readersP99 = 2.0
 )
 
@@ -69,6 +70,8 @@ func purge(ctx context.Context, s *settings) error {
 	parts := []*part{
 		{name: "readers alone", readers: readers},
 		{name: "two programs that only compute, no purge", readers: readers, beside: busy},
+		{name: fmt.Sprintf("purge at its own pace, %d at most", pacedLimit), readers: readers,
+			purge: &auth.PurgeOptions{Batch: s.batch, Rate: pacedLimit}},
 		{name: "purge at its own pace", readers: readers, purge: &auth.PurgeOptions{Batch: s.batch}},
 		{name: "purge at the full rate", readers: readers,
 			purge: &auth.PurgeOptions{Batch: s.batch, FullRate: true}},
