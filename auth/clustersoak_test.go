@@ -447,9 +447,10 @@ func (k *soaker) handOver(t *testing.T, m []*testserver.Member, used int) {
 func (k *soaker) heal(t *testing.T) {
 	t.Helper()
 	began := time.Now()
+	const patience = 15 * time.Second // in which those that stood still come back by themselves
 	k.await(t, "the cluster is whole", func() bool {
 		for _, m := range k.cluster.Members {
-			if m.Joined(t.Context()) {
+			if !m.HasEnded() && (time.Since(began) < patience || m.Joined(t.Context())) {
 				continue
 			}
 			if err := m.Rejoin(t.Context()); err != nil {

@@ -127,7 +127,7 @@ func (m *Member) Thaw() error { return m.cmd.Process.Signal(syscall.SIGCONT) }
 
 // Rejoin has a member that was killed, or that the others have shut out, belong to them again.
 func (m *Member) Rejoin(ctx context.Context) error {
-	if m.hasEnded() {
+	if m.HasEnded() {
 		if err := m.Restart(ctx); err != nil {
 			return err
 		}
@@ -138,7 +138,8 @@ func (m *Member) Rejoin(ctx context.Context) error {
 // Restart starts a member that was killed. A member of a group belongs to none until it rejoins.
 func (m *Member) Restart(ctx context.Context) error { return m.run(ctx, true) }
 
-func (m *Member) hasEnded() bool {
+// HasEnded reports whether the member's process has ended.
+func (m *Member) HasEnded() bool {
 	select {
 	case <-m.ended:
 		return true
@@ -161,10 +162,10 @@ func (c *Cluster) IsWhole(ctx context.Context) bool {
 
 // Joined reports whether the member belongs to the others.
 func (m *Member) Joined(ctx context.Context) bool {
-	if m.hasEnded() {
+	if m.HasEnded() {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	return m.waitFor(ctx, m.state, m.member) == nil
 }
