@@ -14,7 +14,7 @@ import (
 	"github.com/authgraph/authgraph/ent/otpstripe"
 )
 
-// OTPStripe is a row of the table otp_stripes, which holds a row for each part of all addresses and origins, which requests for a mail write in turn.
+// OTPStripe is a row of the table otp_stripes, which holds turns of the requests for mails, by address and by origin.
 type OTPStripe struct {
 	config `json:"-"`
 	// ID of the ent.

@@ -30,7 +30,7 @@ var All = []Entity{
 		Type:  "OTPStripe",
 		File:  "otpstripe.go",
 		Table: "otp_stripes",
-		Text:  "a row for each part of all addresses and origins, which requests for a mail write in turn",
+		Text:  "turns of the requests for mails, by address and by origin",
 	},
 	{
 		Name:  "refresh-token",

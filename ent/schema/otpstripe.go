@@ -33,7 +33,7 @@ func (OTPStripe) Fields() []ent.Field {
 // Annotations of the OTPStripe.
 func (OTPStripe) Annotations() []schema.Annotation {
 	return []schema.Annotation{
-		schema.Comment("a row for each part of all addresses and origins, which requests for a mail write in turn"),
+		schema.Comment("turns of the requests for mails, by address and by origin"),
 		entsql.Table("otp_stripes"),
 	}
 }

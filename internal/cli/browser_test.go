@@ -67,7 +67,7 @@ func pageFetchesNothingAndComplainsOfNothing(t *testing.T, b *browser) {
 func pageShowsTheTableThatIsChosen(t *testing.T, b *browser) {
 	b.visit("")
 	b.eval(`getComputedStyle(document.documentElement).scrollBehavior`, "auto")
-	b.eval(shown, "otps refresh_tokens sessions users")
+	b.eval(shown, "otp_stripes otps refresh_tokens sessions users")
 	b.click(`.graph a[data-table="sessions"] .head`)
 	b.eval(shown, "sessions")
 	b.eval(`location.hash`, "#sessions")
@@ -78,7 +78,7 @@ func pageShowsTheTableThatIsChosen(t *testing.T, b *browser) {
 		"sessions (user_id) refers to users (id)")
 	b.eval(`document.querySelector("section.current h2").getBoundingClientRect().top < innerHeight`, true)
 	b.press(kb.Escape)
-	b.eval(shown, "otps refresh_tokens sessions users")
+	b.eval(shown, "otp_stripes otps refresh_tokens sessions users")
 	b.click(`nav a[data-table="otps"]`)
 	b.eval(shown, "otps")
 	assert.Empty(t, b.complaints())
@@ -105,7 +105,7 @@ func pageOpensAtTheTableOfItsAddress(t *testing.T, b *browser) {
 		b.eval(shown, table)
 	}
 	b.visit("#no%20such%table")
-	b.eval(shown, "otps refresh_tokens sessions users")
+	b.eval(shown, "otp_stripes otps refresh_tokens sessions users")
 	assert.Empty(t, b.complaints())
 }
 
@@ -138,7 +138,7 @@ func pageTellsWhatIsKnownOfATable(t *testing.T, b *browser) {
 		find((e) => e.innerText.includes("session_user_id_is_active_last_used_at"))`
 	b.eval(index+`.querySelector(".title").innerText`,
 		"session_user_id_is_active_last_used_at (user_id, is_active, last_used_at)")
-	b.eval(index+`.querySelectorAll(".queries li").length`, 6.0)
+	b.eval(index+`.querySelectorAll(".queries li").length`, 8.0)
 	b.eval(index+`.textContent.includes("list sessions")`, true)
 	b.eval(`document.querySelector("#sessions tbody").rows.length`, 13.0)
 	b.eval(`[...document.querySelector("#sessions tbody").rows].find((r) => r.innerText.startsWith("token_hash")).
@@ -182,9 +182,9 @@ func pageIsReadableInLightAndDark(t *testing.T, b *browser) {
 func pageIsADocumentWithoutItsScript(t *testing.T, b *browser) {
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	b.visit("#users")
-	b.eval(shown, "otps refresh_tokens sessions users")
+	b.eval(shown, "otp_stripes otps refresh_tokens sessions users")
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
-	b.eval(shown, "otps refresh_tokens sessions users")
+	b.eval(shown, "otp_stripes otps refresh_tokens sessions users")
 	b.eval(`document.querySelector("nav").checkVisibility()`, false)
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
 	b.page = shopPage(t, schemadoctest.Most)

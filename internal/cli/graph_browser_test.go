@@ -18,12 +18,12 @@ import (
 	"github.com/authgraph/authgraph/internal/schemadoctest"
 )
 
-// eachSize runs fn on the page of our 4 tables, and on those of a shop's 16 and 100.
+// eachSize runs fn on the page of our 5 tables, and on those of a shop's 16 and 100.
 func eachSize(b *browser, fn func(tables int)) {
 	b.t.Helper()
 	ours := b.page
 	defer func() { b.page = ours }()
-	fn(4)
+	fn(5)
 	for _, n := range []int{16, schemadoctest.Most} {
 		b.page = shopPage(b.t, n)
 		fn(n)
@@ -160,7 +160,7 @@ func pageFindsTablesAndColumns(t *testing.T, b *browser) {
 	const found = `document.querySelector("nav [role=status]").textContent`
 	type result struct{ text, list, found, first string }
 	results := map[int]result{
-		4:                  {"OTP", "otps", "1 table, 1 column", "otps"},
+		5:                  {"OTP", "otp_stripes otps", "2 tables, 1 column", "otp_stripes"},
 		16:                 {"rating", "reviews", "1 table, 1 column", "reviews"},
 		schemadoctest.Most: {"session", "sessions", "1 table", "sessions"},
 	}

@@ -31,8 +31,9 @@ var checks = []check{
 		code: "cluster", engine: dialect.MySQL, run: checkCluster,
 		about: "the state of a node of Group Replication or Galera, and `group_replication_consistency` or " +
 			"`wsrep_sync_wait`",
-		advice: "Error if the node is a secondary, has no quorum, is not ready or is outside its group: use another " +
-			"node. Info if a node does not wait for what others wrote: it may accept a revoked session for a moment",
+		advice: "Error if the node is a secondary, has no quorum, is not ready or is outside its group, with the " +
+			"addresses of the nodes that are better. Info if the URL has nothing wait for what other nodes wrote: a " +
+			"revoked session may be accepted for a moment",
 		source: "MySQL manual, Monitoring Group Replication; Transaction Consistency Guarantees; MariaDB " +
 			"documentation, Galera Cluster Status Variables",
 	},
