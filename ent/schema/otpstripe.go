@@ -7,12 +7,9 @@ import (
 	"entgo.io/ent/schema/field"
 )
 
-// OTPStripes is how many rows the table of [OTPStripe] has at most.
-const OTPStripes = 1 << 16
-
-// OTPStripe is a part of all addresses and origins, by their hash (a striped lock). A request for a mail writes the
-// rows of its own two, so that of two at once one waits. Where several servers take writes, one is rolled back: they
-// compare what transactions wrote, and not what they locked.
+// OTPStripe is one of 65,536 parts of all addresses and origins, by their hash (a striped lock). A request for a mail
+// writes the rows of its own two, so that of two at once one waits. Where several servers take writes, one is rolled
+// back: they compare what transactions wrote, and not what they locked.
 type OTPStripe struct {
 	ent.Schema
 }
