@@ -97,7 +97,7 @@ func (u *URL) explain(err error) error {
 	case !errors.As(err, &stranger):
 	case stranger.Denied:
 		e.Part, e.Err = PartUser, stranger
-		e.Fix = "grant it: GRANT SELECT ON performance_schema.replication_group_members TO " + u.server.User
+		e.Fix = "grant it: GRANT SELECT ON performance_schema.replication_group_members TO '" + u.server.User + "'@'…'"
 		return e
 	default:
 		e.Err, e.Fix = stranger, "use ForStaleReading if a session may be accepted for some time after it was ended"
